@@ -1,0 +1,54 @@
+// The one error class of the house: a stable code, and a message of what, limit, actual value, and what to do next. SPEC.md lists the codes.
+
+/** Every code, with the WebSocket close code that a peer sees (4000-4999 are for applications; 1009 is "message too big"). */
+export const errorCodes = {
+  CONFIG_INVALID: 4000,
+  TOKEN_INVALID: 4001,
+  PROTOCOL_MISMATCH: 4002,
+  MESSAGE_INVALID: 4003,
+  FRAME_TOO_LARGE: 1009,
+  FRAME_TRUNCATED: 4005,
+  FRAME_CORRUPT: 4006,
+  LEASE_UNKNOWN: 4007,
+  CONTRIBUTION_STALE: 4008,
+  CONTRIBUTION_MISMATCH: 4009,
+  GRADIENT_NOT_FINITE: 4010,
+  HEARTBEAT_LOST: 4011,
+  TOO_MANY_WORKERS: 4012,
+  RUN_ENDED: 4013,
+  HELLO_EXPECTED: 4014,
+  PORT_IN_USE: 4100,
+  DATA_MISSING: 4101,
+  DATA_INVALID: 4102,
+  CHECKPOINT_CORRUPT: 4103,
+  CHECKPOINT_MISSING: 4104,
+  RUN_EXISTS: 4105,
+  LEDGER_VIOLATION: 4106,
+  SAFETENSORS_INVALID: 4107,
+  TEACHER_MISMATCH: 4108,
+  WEBGPU_MISSING: 4109,
+  DEVICE_LOST: 4110,
+  PLAN_TOO_LARGE: 4111,
+  RUNTIME_MISSING: 4112,
+  GRAPH_INVALID: 4113,
+  COMMIT_LOG_CORRUPT: 4114,
+  RUN_UNREACHABLE: 4115,
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** Thrown for everything that a person or a peer can cause; anything else is a bug. */
+export class BitswarmError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.name = "BitswarmError";
+    this.code = code;
+  }
+
+  /** The WebSocket close code of this error. */
+  get closeCode(): number {
+    return errorCodes[this.code];
+  }
+}
