@@ -1,0 +1,178 @@
+// The run's configuration: every field, its default and its meaning. Unknown keys are refused, so a typing error never trains silently.
+
+import { parse as parseYaml } from "yaml";
+import { z } from "zod";
+import { BitswarmError } from "./errors.ts";
+
+const positive = z.number().positive();
+const count = z.number().int().positive();
+const nonNegative = z.number().min(0);
+
+const leNetSchema = z.strictObject({
+  kind: z.literal("lenet"),
+  widths: z.tuple([count, count, count]).default([12, 24, 96]).describe("channels of conv1, conv2, conv3"),
+});
+
+const resNetSchema = z.strictObject({
+  kind: z.literal("resnet"),
+  widths: z.array(count).min(1).max(8).default([64, 128, 256, 512]).describe("channels of each stage"),
+  blocks: z.array(count).min(1).max(8).default([2, 2, 2, 2]).describe("blocks of each stage; 2-2-2-2 is ResNet-18"),
+  stem: z.enum(["cifar", "imagenet"]).default("cifar").describe("3x3 stride 1, or 7x7 stride 2 and max-pool"),
+  activation: z.enum(["prelu", "relu", "hardtanh", "identity"]).default("prelu").describe("after each shortcut sum"),
+});
+
+const scheduleSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("cosine"), warmupSteps: z.number().int().min(0).default(0) }),
+  z.strictObject({ kind: z.literal("constant"), warmupSteps: z.number().int().min(0).default(0) }),
+  z.strictObject({
+    kind: z.literal("step"),
+    warmupSteps: z.number().int().min(0).default(0),
+    milestones: z.array(z.number().min(0).max(1)).default([0.5, 0.75]).describe("fractions of the phase's steps"),
+    gamma: positive.default(0.1).describe("factor at each milestone"),
+  }),
+]);
+
+export const runConfigSchema = z.strictObject({
+  name: z.string().min(1).max(64).default("fashion-lenet").describe("shown to volunteers"),
+  seed: z.number().int().min(0).max(0xffffffff).default(0).describe("of every random draw"),
+  model: z.discriminatedUnion("kind", [leNetSchema, resNetSchema]).prefault({ kind: "lenet" }),
+  data: z
+    .strictObject({
+      kind: z.enum(["fashion-mnist", "idx"]).default("fashion-mnist").describe("`idx`: four gzipped MNIST files in `root`"),
+      root: z.string().optional().describe("folder of the files; by default where the set-up put them"),
+      trainSamples: count.default(20000).describe("the first N training images; more than there are means all"),
+      testSamples: count.default(10000).describe("the first N held-out images"),
+      pad: z.number().int().min(0).max(32).default(0).describe("zero pixels around each image (28 → 32 with 2)"),
+      augment: z.enum(["none", "crop-flip"]).default("none").describe("pad 4, random crop, random horizontal flip"),
+    })
+    .prefault({}),
+  batch: count.default(128).describe("samples of a step, whatever the number of workers"),
+  microbatch: count.max(1024).default(32).describe("samples of one forward pass: unit of leases and of batch statistics"),
+  ablation: z.enum(["R", "R+G", "R+G+B"]).default("R+G+B").describe("rectified convolution; with the GAN; with the BN phase"),
+  epochs: count.default(3).describe("of the 1-bit student"),
+  bnPhase: z.number().min(0).max(1).default(1).describe("share of the training images in each BN phase"),
+  teacher: z
+    .strictObject({
+      epochs: count.default(2).describe("of the full-precision teacher, trained first by the same workers"),
+      file: z.string().optional().describe("a safetensors file with the teacher's parameters instead of training one"),
+      learningRate: positive.default(0.1),
+    })
+    .prefault({}),
+  rbcn: z
+    .strictObject({
+      rectify: z.enum(["kernel", "layer", "out", "filter"]).default("kernel").describe("shape of C"),
+      surrogate: z.enum(["bireal", "ste"]).default("bireal").describe("derivative of the sign of activations"),
+      lambdaKernel: nonNegative.default(1e-4).describe("weight of L_Kernel"),
+      kernelGradient: z.enum(["direct", "both", "literal"]).default("direct").describe("how L_Kernel reaches W"),
+    })
+    .prefault({}),
+  adversarial: z
+    .strictObject({
+      lambda: nonNegative.default(1).describe("weight of L_Adv in the student's loss"),
+      warmupEpochs: z.number().int().min(0).default(5).describe("student epochs before L_Adv enters; 0 is the paper's letter"),
+      reduce: z.enum(["mean", "sum"]).default("mean").describe("over layers; `sum` is the paper's letter"),
+      learningRate: positive.default(2e-4).describe("Adam's, for the discriminators"),
+      beta1: z.number().min(0).lt(1).default(0.5),
+      beta2: z.number().min(0).lt(1).default(0.999),
+    })
+    .prefault({}),
+  optimizer: z
+    .strictObject({
+      learningRate: positive.default(0.1).describe("η1: W, BN, stem, classifier, PReLU"),
+      rectifierRate: nonNegative.default(0.1).describe("η2 / η1: the rate of C"),
+      momentum: z.number().min(0).lt(1).default(0.9),
+      weightDecay: nonNegative.default(1e-4).describe("of full-precision parameters; never of C"),
+      latentWeightDecay: nonNegative.default(0).describe("of W; L_Kernel is its decay"),
+      schedule: scheduleSchema.prefault({ kind: "cosine" }),
+    })
+    .prefault({}),
+  labelSmoothing: z.number().min(0).lt(1).default(0),
+  codec: z.enum(["exact", "f32", "int8"]).default("exact").describe("of gradients on the wire; `exact` gives the same bits for any number of workers"),
+  lease: z
+    .strictObject({
+      timeoutMs: count.default(120_000).describe("a lease that is not answered by then goes to another worker"),
+      maxMicrobatches: count.max(128).default(64).describe("of one lease"),
+    })
+    .prefault({}),
+  heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),
+  maxWorkers: count.max(100_000).default(1000),
+  checkpoint: z
+    .strictObject({
+      everySteps: count.default(100),
+      keep: count.default(3).describe("newest checkpoints kept; the older are removed"),
+    })
+    .prefault({}),
+});
+
+export type RunConfig = z.output<typeof runConfigSchema>;
+
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined),
+    root,
+  );
+}
+
+/** Checks a configuration and fills in defaults. @throws CONFIG_INVALID naming each field, its value and what is allowed */
+export function parseConfig(value: unknown): RunConfig {
+  const result = runConfigSchema.safeParse(value ?? {});
+  if (!result.success) {
+    const lines = result.error.issues.map((issue) => {
+      const field = issue.path.map(String).join(".") || "(top level)";
+      const actual = valueAt(value, issue.path);
+      return `  ${field}: ${issue.message}${actual === undefined ? "" : `; got ${JSON.stringify(actual)}`}`;
+    });
+    throw new BitswarmError("CONFIG_INVALID", `The run's configuration is not valid:\n${lines.join("\n")}`);
+  }
+  return checkTogether(result.data);
+}
+
+/** Rules that span fields. */
+function checkTogether(config: RunConfig): RunConfig {
+  const { model, batch, microbatch } = config;
+  const problems: string[] = [];
+  if (model.kind === "resnet" && model.widths.length !== model.blocks.length) {
+    problems.push(`model.blocks: must have as many stages as model.widths (${model.widths.length}); got ${JSON.stringify(model.blocks)}`);
+  }
+  if (batch % microbatch !== 0) {
+    problems.push(`batch: must be a multiple of microbatch (${microbatch}), so that every lease is whole microbatches; got ${batch}`);
+  }
+  if (config.bnPhase === 0 && config.ablation === "R+G+B") {
+    problems.push("bnPhase: must be above 0 for ablation R+G+B; got 0 (use ablation R+G to leave the phase out)");
+  }
+  if (problems.length > 0) {
+    throw new BitswarmError("CONFIG_INVALID", `The run's configuration is not valid:\n${problems.map((p) => `  ${p}`).join("\n")}`);
+  }
+  return config;
+}
+
+/** Sets one `--set a.b.c=value` in a plain configuration object; the value is read as YAML. @throws CONFIG_INVALID */
+export function setField(config: Record<string, unknown>, assignment: string): void {
+  const at = assignment.indexOf("=");
+  if (at < 1) {
+    throw new BitswarmError("CONFIG_INVALID", `--set wants field=value, e.g. checkpoint.everySteps=4; got ${JSON.stringify(assignment)}`);
+  }
+  const keys = assignment.slice(0, at).split(".");
+  let target = config;
+  for (const key of keys.slice(0, -1)) {
+    const next = target[key];
+    if (typeof next !== "object" || next === null || Array.isArray(next)) target[key] = {};
+    target = target[key] as Record<string, unknown>;
+  }
+  target[keys[keys.length - 1]] = parseYaml(assignment.slice(at + 1));
+}
+
+/** The plain object of a YAML text. @throws CONFIG_INVALID */
+export function readYaml(text: string, source: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = parseYaml(text);
+  } catch (cause) {
+    throw new BitswarmError("CONFIG_INVALID", `${source} is not YAML: ${(cause as Error).message}`, { cause });
+  }
+  if (value === null || value === undefined) return {};
+  if (typeof value !== "object" || Array.isArray(value)) {
+    throw new BitswarmError("CONFIG_INVALID", `${source}: the top level must be a map of fields; got ${JSON.stringify(value).slice(0, 80)}`);
+  }
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,65 @@
+// What a worker sends back for a lease: gradients, batch statistics and metrics in one arena, laid out as its GPU buffer is.
+
+import { elementCount, type Manifest, type ParameterEntry } from "./manifest.ts";
+import { BINDING_ALIGNMENT } from "./parameter-blob.ts";
+
+/** What a round computes. `teacher` trains the full-precision net, `student` is RBCN's mini-batch, `bn` the once-an-epoch phase, `evaluate` counts. */
+export type RoundKind = "teacher" | "student" | "bn" | "evaluate";
+
+/** Each tensor starts at a multiple of this many elements, so that a block belongs to one tensor. */
+export const BLOCK = BINDING_ALIGNMENT / 4;
+
+/** Sums over a lease's samples, in this order, in the tensor `metrics`. */
+export const metricNames = ["task", "top1", "top5", "discriminator", "adversarial"] as const;
+export type MetricName = (typeof metricNames)[number];
+export const METRICS = "metrics";
+
+export interface ContributionTensor {
+  readonly name: string;
+  readonly kind: "gradient" | "statistic" | "metric";
+  /** Elements from the arena's start, a multiple of 64. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface ContributionLayout {
+  readonly tensors: readonly ContributionTensor[];
+  /** Elements of the arena, a multiple of 64. */
+  readonly size: number;
+  /** Tensor index of each block of 64 elements. */
+  readonly segments: Uint32Array<ArrayBuffer>;
+}
+
+function takesPart(entry: ParameterEntry, kind: RoundKind): boolean {
+  switch (kind) {
+    case "teacher":
+    case "student":
+      return true;
+    case "bn":
+      return entry.bnPhase || entry.role === "statistic";
+    case "evaluate":
+      return false;
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** Gradients of the trained parameters, batch mean and unbiased variance for each running statistic, then the metrics. */
+export function contributionLayout(manifest: Manifest, kind: RoundKind): ContributionLayout {
+  const tensors: ContributionTensor[] = [];
+  let offset = 0;
+  const push = (name: string, tensorKind: ContributionTensor["kind"], size: number) => {
+    tensors.push({ name, kind: tensorKind, offset, size });
+    offset += Math.ceil(size / BLOCK) * BLOCK;
+  };
+  for (const entry of manifest.entries) {
+    if (!takesPart(entry, kind)) continue;
+    push(entry.name, entry.role === "statistic" ? "statistic" : "gradient", elementCount(entry.shape));
+  }
+  push(METRICS, "metric", metricNames.length);
+  const segments = new Uint32Array(offset / BLOCK);
+  tensors.forEach((tensor, index) => {
+    segments.fill(index, tensor.offset / BLOCK, (tensor.offset + Math.ceil(tensor.size / BLOCK) * BLOCK) / BLOCK);
+  });
+  return { tensors, size: offset, segments };
+}

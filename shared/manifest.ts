@@ -1,0 +1,143 @@
+// What parameters a network has: names (torchvision's where it has one), roles, shapes. Optimizer, wire layout and checkpoints all follow it.
+
+import { type Graph, type GraphNode, inputsOf } from "./graph.ts";
+import { rectifyShape } from "./rectify.ts";
+
+/**
+ * `latent-binary`: W of a binary layer, only its sign leaves the coordinator. `rectifier`: C. `float`: trained in full precision.
+ * `statistic`: running mean and variance of a batch norm. `discriminator`: trained by its own optimizer.
+ */
+export type Role = "latent-binary" | "rectifier" | "float" | "statistic" | "discriminator";
+
+/** How a fresh parameter starts. */
+export type Initial =
+  | { readonly kind: "kaiming-normal"; readonly fanIn: number }
+  | { readonly kind: "uniform"; readonly bound: number }
+  | { readonly kind: "constant"; readonly value: number }
+  /** C starts at the mean of |W| over the elements that share it. */
+  | { readonly kind: "best-rectifier"; readonly weight: string };
+
+export interface ParameterEntry {
+  readonly name: string;
+  readonly role: Role;
+  /** Convolution weights and C are [out][kh][kw][in]; files hold them as PyTorch's [out][in][kh][kw]. */
+  readonly shape: readonly number[];
+  readonly initial: Initial;
+  /** Trained in the BN phase, where W, C and every convolution are frozen. */
+  readonly bnPhase: boolean;
+}
+
+export interface Manifest {
+  readonly entries: readonly ParameterEntry[];
+}
+
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/** Widths of a discriminator's hidden layers (METHOD §3; our choice). */
+export const discriminatorWidths = [128, 256, 128, 1] as const;
+
+/** Name of one tensor of the discriminator of a compared map, e.g. `discriminator.layer1.0.conv1.0.weight`. */
+export function discriminatorName(map: string, layer: number, tensor: "weight" | "bias"): string {
+  return `discriminator.${map}.${layer}.${tensor}`;
+}
+
+function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
+  switch (node.op) {
+    case "input":
+    case "pool":
+    case "globalpool":
+    case "add":
+      return [];
+    case "conv":
+    case "rbconv": {
+      const shape = [node.out, node.kernel, node.kernel, channels];
+      const fanIn = channels * node.kernel * node.kernel;
+      const weight: ParameterEntry = {
+        name: `${node.name}.weight`,
+        role: node.op === "rbconv" ? "latent-binary" : "float",
+        shape,
+        initial: { kind: "kaiming-normal", fanIn },
+        bnPhase: false,
+      };
+      if (node.op === "conv") return [weight];
+      const c: ParameterEntry = {
+        name: `${node.name}.c`,
+        role: "rectifier",
+        shape: rectifyShape(node.rectify, node.out, node.kernel, channels),
+        initial: { kind: "best-rectifier", weight: weight.name },
+        bnPhase: false,
+      };
+      return [weight, c];
+    }
+    case "batchnorm": {
+      const vector = (name: string, role: Role, value: number): ParameterEntry => ({
+        name: `${node.name}.${name}`,
+        role,
+        shape: [channels],
+        initial: { kind: "constant", value },
+        bnPhase: role === "float",
+      });
+      return [
+        vector("weight", "float", 1),
+        vector("bias", "float", 0),
+        vector("running_mean", "statistic", 0),
+        vector("running_var", "statistic", 1),
+      ];
+    }
+    case "activation":
+      if (node.kind !== "prelu") return [];
+      return [
+        {
+          name: `${node.name}.weight`,
+          role: "float",
+          shape: [channels],
+          initial: { kind: "constant", value: 0.25 },
+          bnPhase: true,
+        },
+      ];
+    case "linear":
+      return linearEntries(`${node.name}.weight`, `${node.name}.bias`, "float", channels, node.out);
+    default:
+      return node satisfies never;
+  }
+}
+
+function linearEntries(weight: string, bias: string, role: Role, input: number, out: number): ParameterEntry[] {
+  const initial: Initial = { kind: "uniform", bound: 1 / Math.sqrt(input) };
+  const bnPhase = role === "float";
+  return [
+    { name: weight, role, shape: [out, input], initial, bnPhase },
+    { name: bias, role, shape: [out], initial, bnPhase },
+  ];
+}
+
+/** The network's own parameters, in node order. */
+export function networkManifest(graph: Graph): Manifest {
+  return {
+    entries: graph.nodes.flatMap((node) => {
+      const [input] = inputsOf(node);
+      return entriesOf(node, input === undefined ? 0 : graph.shapes[input].c);
+    }),
+  };
+}
+
+/** One discriminator per compared map: Linear(C,128) → Linear(128,256) → Linear(256,128) → Linear(128,1). */
+export function discriminatorManifest(graph: Graph): Manifest {
+  return {
+    entries: graph.maps.flatMap((map) => {
+      let input = graph.shapes[map.node].c;
+      return discriminatorWidths.flatMap((out, layer) => {
+        const weight = discriminatorName(map.name, layer, "weight");
+        const entries = linearEntries(weight, discriminatorName(map.name, layer, "bias"), "discriminator", input, out);
+        input = out;
+        return entries;
+      });
+    }),
+  };
+}
+
+export function joinManifests(...manifests: readonly Manifest[]): Manifest {
+  return { entries: manifests.flatMap((m) => m.entries) };
+}

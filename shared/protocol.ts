@@ -1,0 +1,159 @@
+// The messages between coordinator and worker, version 1. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
+
+import { Packr } from "msgpackr";
+import { z } from "zod";
+import { runConfigSchema } from "./config.ts";
+import { datasetSchema } from "./dataset.ts";
+import { BitswarmError, errorCodes } from "./errors.ts";
+
+export const PROTOCOL_VERSION = 1;
+/** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
+export const MAX_MESSAGE_BYTES = 1 << 20;
+/** Longest free text a peer may send (names, details), in characters. */
+export const MAX_TEXT = 512;
+
+const text = z.string().max(MAX_TEXT);
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+const counting = z.number().int().min(0);
+
+const adapterSchema = z.strictObject({
+  vendor: text,
+  architecture: text,
+  description: text,
+  /** True for SwiftShader, lavapipe and their like. */
+  software: z.boolean(),
+});
+
+const leaseFields = {
+  lease: counting,
+  kind: z.enum(["teacher", "student", "bn", "evaluate"]),
+  network: z.enum(["teacher", "student"]),
+  /** Optimizer steps committed before this round. */
+  step: counting,
+  /** Counts every round, evaluations too: names a round for its contributions. */
+  round: counting,
+  pass: counting,
+  epoch: counting,
+  split: z.enum(["train", "test"]),
+  /** Positions [from, to): of the pass's permutation, or of the test split itself. */
+  from: counting,
+  to: counting,
+  parametersHash: hash,
+  lambdaAdversarial: z.number().min(0),
+  codec: z.enum(["exact", "f32", "int8"]),
+  /** Unit 2^e of each tensor of the contribution layout. */
+  exponents: z.array(z.number().int().min(-126).max(126)),
+  timeoutMs: z.number().int().positive(),
+};
+
+/** Why a worker gives a lease back. */
+export const returnReasons = ["pause", "leave", "device-lost", "not-finite", "error"] as const;
+
+export const workerMessageSchema = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("hello"),
+    protocol: z.number().int(),
+    token: text,
+    name: text,
+    runtime: z.enum(["browser", "deno", "node"]),
+    adapter: adapterSchema,
+  }),
+  /** Wants a lease. */
+  z.strictObject({ type: z.literal("ready") }),
+  z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
+  z.strictObject({ type: z.literal("paused") }),
+  z.strictObject({ type: z.literal("leave") }),
+  z.strictObject({ type: z.literal("ping"), nonce: counting }),
+  z.strictObject({ type: z.literal("pong"), nonce: counting }),
+]);
+
+/** What the terminal, the page and `status` show of a run. */
+export const runStatusSchema = z.strictObject({
+  run: text,
+  name: text,
+  state: z.enum(["waiting", "training", "evaluating", "stopping", "done"]),
+  phase: text,
+  step: counting,
+  steps: counting,
+  epoch: counting,
+  /** Samples of the current round that have been committed to it. */
+  collected: counting,
+  wanted: counting,
+  workers: counting,
+  samples: counting,
+  samplesPerSecond: z.number(),
+  etaSeconds: z.number().nullable(),
+  /** What the round waits for, in words. */
+  reason: z.string().max(1000),
+  loss: z.record(z.string(), z.number()),
+  testAccuracy: z.number().nullable(),
+  teacherAccuracy: z.number().nullable(),
+});
+
+export const coordinatorMessageSchema = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("welcome"),
+    protocol: z.number().int(),
+    worker: text,
+    run: text,
+    /** 16 bytes in hex: names the run in frames. */
+    runTag: z.string().regex(/^[0-9a-f]{32}$/),
+    config: runConfigSchema,
+    dataset: datasetSchema,
+    heartbeatMs: z.number().int().positive(),
+  }),
+  z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
+  z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
+  z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
+  z.strictObject({ type: z.literal("status"), status: runStatusSchema }),
+  z.strictObject({ type: z.literal("ended"), message: z.string() }),
+  z.strictObject({ type: z.literal("error"), code: z.enum(codes()), message: z.string(), retry: z.boolean() }),
+  z.strictObject({ type: z.literal("ping"), nonce: counting }),
+  z.strictObject({ type: z.literal("pong"), nonce: counting }),
+]);
+
+function codes(): [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]] {
+  return Object.keys(errorCodes) as [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]];
+}
+
+export type WorkerMessage = z.output<typeof workerMessageSchema>;
+export type CoordinatorMessage = z.output<typeof coordinatorMessageSchema>;
+export type LeaseMessage = Extract<CoordinatorMessage, { type: "lease" }>;
+export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
+export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
+export type AdapterDescription = z.output<typeof adapterSchema>;
+export type RunStatus = z.output<typeof runStatusSchema>;
+export type ReturnReason = (typeof returnReasons)[number];
+
+// Plain msgpack maps: no record extension, so that any msgpack implementation can be a peer.
+const packr = new Packr({ useRecords: false });
+
+export function encodeMessage(message: WorkerMessage | CoordinatorMessage): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(packr.pack(message));
+}
+
+function decode<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
+  if (bytes.length > MAX_MESSAGE_BYTES) {
+    throw new BitswarmError("FRAME_TOO_LARGE", `a control message has ${bytes.length} bytes; the limit is ${MAX_MESSAGE_BYTES}`);
+  }
+  let value: unknown;
+  try {
+    value = packr.unpack(bytes);
+  } catch (cause) {
+    throw new BitswarmError("MESSAGE_INVALID", `a message of ${bytes.length} bytes is not msgpack`, { cause });
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new BitswarmError("MESSAGE_INVALID", `message refused at ${issue.path.join(".") || "its top"}: ${issue.message}`);
+}
+
+/** @throws MESSAGE_INVALID, FRAME_TOO_LARGE */
+export function decodeWorkerMessage(bytes: Uint8Array): WorkerMessage {
+  return decode(bytes, workerMessageSchema);
+}
+
+/** @throws MESSAGE_INVALID, FRAME_TOO_LARGE */
+export function decodeCoordinatorMessage(bytes: Uint8Array): CoordinatorMessage {
+  return decode(bytes, coordinatorMessageSchema);
+}

@@ -1,0 +1,39 @@
+// What the session needs of the trainer: parameters in, a lease's contribution out. The trainer owns the GPU, the session owns the socket.
+
+import type { NetworkName } from "../shared/networks.ts";
+import type { LeaseMessage } from "../shared/protocol.ts";
+
+/** One microbatch, decoded and normalised. */
+export interface MicrobatchInput {
+  /** f32 [n][h][w][c]. */
+  readonly images: Float32Array<ArrayBuffer>;
+  /** u32 [n]. */
+  readonly labels: Uint32Array<ArrayBuffer>;
+}
+
+/** The answer to a lease, ready for a contribution frame. */
+export interface LeaseResult {
+  readonly samples: number;
+  /** Largest |gradient · samples| of each tensor over the microbatches, as the bits of an f32. */
+  readonly peaks: Uint32Array<ArrayBuffer>;
+  /** The arena in the lease's codec. */
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+export interface Trainer {
+  /** Parameters of a network (its wire manifest's blob), used by leases that name this hash. */
+  loadParameters(network: NetworkName, hash: string, blob: Uint8Array): void;
+  /** True when a lease that names this hash can be computed without loading. */
+  holds(network: NetworkName, hash: string): boolean;
+  /** The frozen teacher's blob. */
+  loadTeacher(hash: string, blob: Uint8Array): void;
+  holdsTeacher(hash: string): boolean;
+  /**
+   * Computes positions [from, to) of a lease in microbatches aligned to the run's size.
+   * @throws DEVICE_LOST, GRADIENT_NOT_FINITE, PLAN_TOO_LARGE
+   */
+  compute(lease: LeaseMessage, input: (from: number, to: number) => MicrobatchInput, aborted: () => boolean): Promise<LeaseResult | "aborted">;
+  /** Resolves when the device is lost, with the reason. */
+  readonly lost: Promise<string>;
+  close(): void;
+}
