@@ -1,0 +1,149 @@
+#!/usr/bin/env node
+// Finds what this machine lacks for building, testing and lending a GPU, and installs it where it may; silent when all is there.
+// Runs before any build, so: plain JavaScript, no dependencies. `--check` only reports, `--verbose` lists everything.
+
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
+import { fashionFiles, fashionFolders, fashionHome, plan } from "./setup-plan.mjs";
+
+export { fashionFiles, fashionFolders, plan };
+
+const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+
+/** @returns {import("./setup.d.mts").Probe} */
+export function machineProbe() {
+  /** @template T @param {() => T} look @param {T} otherwise */
+  const attempt = (look, otherwise) => {
+    try {
+      return look();
+    } catch {
+      return otherwise;
+    }
+  };
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    uid: process.getuid?.(),
+    home: os.homedir(),
+    env: process.env,
+    exists: (file) => fs.existsSync(file),
+    size: (file) => fs.statSync(file, { throwIfNoEntry: false })?.size,
+    list: (directory) => attempt(() => fs.readdirSync(directory), []),
+    read: (file) => attempt(() => firstText(file), ""),
+    which: (name) => {
+      const names = process.platform === "win32" ? [`${name}.exe`, `${name}.cmd`] : [name];
+      const folders = (process.env.PATH ?? "").split(path.delimiter).filter(Boolean);
+      const candidates = folders.flatMap((folder) => names.map((file) => path.join(folder, file)));
+      return candidates.find((file) => attempt(() => fs.accessSync(file, fs.constants.X_OK) === undefined, false));
+    },
+    packageFolder: (name) =>
+      attempt(
+        () => path.dirname(createRequire(`${packageRoot}/package.json`).resolve(`${name}/package.json`)),
+        undefined,
+      ),
+  };
+}
+
+/** @param {string} file */
+function firstText(file) {
+  const descriptor = fs.openSync(file, "r");
+  try {
+    const buffer = Buffer.alloc(16_384);
+    return buffer.toString("utf8", 0, fs.readSync(descriptor, buffer, 0, buffer.length, 0));
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/** @param {string} folder @param {string} baseUrl */
+export async function downloadFashion(folder, baseUrl = `${fashionHome}/raw/master/data/fashion`) {
+  fs.mkdirSync(path.dirname(folder), { recursive: true });
+  const staging = fs.mkdtempSync(`${folder}.`);
+  try {
+    for (const file of fashionFiles) {
+      const response = await fetch(`${baseUrl}/${file.name}`, { signal: AbortSignal.timeout(300_000) });
+      if (!response.ok) throw new Error(`${response.url} answered ${response.status}`);
+      const bytes = Buffer.from(await response.arrayBuffer());
+      const sha256 = createHash("sha256").update(gunzipSync(bytes)).digest("hex");
+      if (sha256 !== file.sha256) throw new Error(`${response.url} has the content ${sha256}, not ${file.sha256}`);
+      fs.writeFileSync(path.join(staging, file.name), bytes);
+    }
+    fs.rmSync(folder, { recursive: true, force: true });
+    fs.renameSync(staging, folder);
+  } finally {
+    fs.rmSync(staging, { recursive: true, force: true });
+  }
+}
+
+/** Installs one by one what the distribution has: one unknown name would otherwise fail all. @param {readonly string[]} packages */
+function aptInstall(packages) {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const wait = ["-o", "DPkg::Lock::Timeout=300"];
+  /** @param {readonly string[]} parameters */
+  const apt = (...parameters) => {
+    const result = spawnSync("apt-get", [...wait, ...parameters], {
+      env,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    if (result.status !== 0)
+      say(`apt-get ${parameters.join(" ")} failed:\n${`${result.stderr ?? result.error ?? ""}`.trim()}`);
+    return result.status === 0;
+  };
+  say(`installing ${packages.join(", ")}`);
+  apt("update", "-qq");
+  const known = packages.filter((name) => {
+    const answer = spawnSync("apt-cache", ["show", "--no-all-versions", name], { encoding: "utf8" });
+    if (answer.status !== 0 || !answer.stdout) say(`this distribution has no package ${name}`);
+    return answer.status === 0 && answer.stdout;
+  });
+  if (known.length > 0) apt("install", "-y", "-qq", "--no-install-recommends", ...known);
+}
+
+/** @param {string} line */
+function say(line) {
+  process.stdout.write(`setup: ${line}\n`);
+}
+
+/** @param {readonly string[]} argv */
+async function main(argv) {
+  const unknown = argv.find((word) => word !== "--check" && word !== "--verbose");
+  if (unknown) {
+    say(`${unknown} is not an option; there are --check (only report) and --verbose (list everything)`);
+    return 2;
+  }
+  const probe = machineProbe();
+  const before = plan(probe);
+  let now = before;
+  if (!argv.includes("--check")) {
+    if (now.canInstall) {
+      aptInstall(now.packages);
+      now = plan(probe);
+    }
+    if (now.items.some((item) => item.name === "fashion-mnist" && !item.present)) {
+      const folder = String(fashionFolders(probe).at(-1));
+      say(`downloading Fashion-MNIST (30 MB) from ${fashionHome}`);
+      await downloadFashion(folder).catch((error) => say(`no download: ${error.cause?.message ?? error.message}`));
+      now = plan(probe);
+    }
+  }
+  for (const [index, item] of now.items.entries()) {
+    if (item.present && (argv.includes("--verbose") || !before.items[index]?.present))
+      say(`${item.name}: ${item.detail}`);
+    else if (!item.present) say(`MISSING ${item.name} (${item.purpose}): ${item.detail}`);
+  }
+  if (now.items.every((item) => item.present)) return 0;
+  if (now.commands.length > 0) say(`run:\n${now.commands.map((command) => `  ${command}`).join("\n")}`);
+  for (const hint of now.hints) say(hint);
+  return 1;
+}
+
+if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  process.exitCode = await main(process.argv.slice(2));
+}
