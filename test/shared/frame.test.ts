@@ -29,7 +29,7 @@ const header: FrameHeader = {
   samples: 0x21222324,
   tensors: 0x31323334,
   run: "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf",
-  parametersHash: "c0".repeat(31) + "c1",
+  parametersHash: "c0c1".repeat(16),
 };
 
 const failure = (code: string, message: RegExp) =>
