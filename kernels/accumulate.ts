@@ -1,0 +1,63 @@
+// Adds a microbatch's gradient to a lease's accumulator on the GPU, so that a lease is read back once.
+import { kernel, read, readWrite } from "./dispatch.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** Elements of the gradient arena that share a tensor: every tensor starts at a multiple of 256 bytes. */
+const SEGMENT = 64;
+
+function checked(size: number): number {
+  if (size % SEGMENT !== 0) throw new RangeError(`accumulate: size ${size} must be a multiple of ${SEGMENT}`);
+  return size;
+}
+
+/** Non-finite values have the greatest bits, so a peak ≥ 0x7f800000 says that the gradient was not finite. */
+const RAISE_PEAK = `
+let tensor = segments[index / ${SEGMENT / 4}u];
+let v = gradient[index] * WEIGHT;
+let bits = bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu);
+let largest = max(max(bits.x, bits.y), max(bits.z, bits.w));
+if (largest > atomicLoad(&peak[tensor])) { atomicMax(&peak[tensor], largest); }`;
+
+/**
+ * Order-independent accumulation in integers. gradient f32 [size]; segments u32 [size/64], the tensor of each 64 elements;
+ * scale f32 [tensors], powers of two; sum i32 [size] += clamp(round(v·scale), ±clip) with v = gradient·weight, 0 where v is
+ * not finite; peak atomic u32 [tensors] = the greatest bits of |v| so far.
+ */
+export function accumulateExact(o: { readonly size: number; readonly weight: number; readonly clip: number }): Kernel {
+  if (!Number.isInteger(o.clip) || o.clip >= 2 ** 24) {
+    throw new RangeError(`accumulateExact: clip ${o.clip} must be an integer below 2^24`);
+  }
+  return kernel({
+    label: `accumulateExact ${o.size}`,
+    floats: { WEIGHT: o.weight, CLIP: o.clip },
+    storage: [
+      read("gradient", "vec4<f32>"),
+      read("segments", "u32"),
+      read("scale"),
+      readWrite("sum", "vec4<i32>"),
+      readWrite("peak", "atomic<u32>"),
+    ],
+    items: checked(o.size) / 4,
+    body: `${RAISE_PEAK}
+let finite = bits < vec4<u32>(0x7f800000u);
+let level = clamp(round(select(vec4<f32>(), v, finite) * scale[tensor]), vec4<f32>(-CLIP), vec4<f32>(CLIP));
+sum[index] += vec4<i32>(level);`,
+  });
+}
+
+/** As accumulateExact, in floats: sum f32 [size] += gradient·weight; bindings gradient, segments, sum, peak. */
+export function accumulateFloat(o: { readonly size: number; readonly weight: number }): Kernel {
+  return kernel({
+    label: `accumulateFloat ${o.size}`,
+    floats: { WEIGHT: o.weight },
+    storage: [
+      read("gradient", "vec4<f32>"),
+      read("segments", "u32"),
+      readWrite("sum", "vec4<f32>"),
+      readWrite("peak", "atomic<u32>"),
+    ],
+    items: checked(o.size) / 4,
+    body: `${RAISE_PEAK}
+sum[index] += v;`,
+  });
+}

@@ -1,0 +1,161 @@
+// The 1-bit forward convolution: Σ ±1·±1 over a word is 32 − 2·popcount(a ^ w) (XNOR-Net, Rastegari et al. 2016), scaled by C.
+import type { Rectify } from "../shared/rectify.ts";
+import { outputHeight, outputWidth, signWords, type WindowShape } from "../shared/window.ts";
+import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import {
+  accumulators,
+  type Extent,
+  eachQuad,
+  locateTile,
+  multiplyAdd,
+  pickTile,
+  range,
+  storeTile,
+  type Tile,
+  tileCount,
+} from "./gemm.ts";
+import type { KernelSequence } from "./kernel.ts";
+import { lineOffsets } from "./operands.ts";
+import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
+
+interface Plan {
+  readonly tile: Tile;
+  /** Before the taps, at each tap, and the value of an accumulator to store. */
+  readonly setup: string;
+  readonly atTap: string;
+  readonly value: (row: number, quad: number, lane: string, column: string) => string;
+}
+
+/** Loads word i of every row and column of the tile. */
+function loadWords(tile: Tile, words: number): string {
+  return [
+    `let a_base = pixel * ${words}u;`,
+    `let w_base = tap * ${words}u;`,
+    `for (var i = 0u; i < ${words}u; i++) {`,
+    ...range(tile.rows).map((i) => `let a_${i} = a[a_base + i + r_${i}];`),
+    ...range(tile.columns).map((j) => `let w_${j} = w[w_base + i + c_${j}];`),
+  ].join("\n");
+}
+
+/** Popcounts of a ^ w added to `${target}_row_quad`. */
+function popcounts(tile: Tile, words: number, target: string): string {
+  const quads = range(tile.columns / 4).map(
+    (q) =>
+      `let b_${q} = vec4<u32>(${range(4)
+        .map((l) => `w_${4 * q + l}`)
+        .join(", ")});`,
+  );
+  const counts = eachQuad(tile, (i, q) => `${target}_${i}_${q} += countOneBits(vec4<u32>(a_${i}) ^ b_${q});`);
+  return [loadWords(tile, words), ...quads, counts, "}"].join("\n");
+}
+
+/** One count over all taps and one scale: exact in integers until the end. */
+function planOneScale(tile: Tile, words: number, scale: (column: string) => string): Plan {
+  return {
+    tile,
+    setup: `${accumulators(tile, "count", "vec4<u32>")}\nvar taps = 0u;`,
+    atTap: `taps++;\n${popcounts(tile, words, "count")}`,
+    value: (i, q, lane, column) => {
+      const type = lane === "" ? "vec4<f32>" : "f32";
+      const integer = lane === "" ? "vec4<i32>" : "i32";
+      return `${type}(${integer}(${lane === "" ? `vec4<i32>(i32(taps * IN))` : "i32(taps * IN)"}) - 2 * ${integer}(count_${i}_${q}${lane})) * ${scale(column)}`;
+    },
+  };
+}
+
+/** One count a tap, scaled by the tap's C: Σ C·(IN − 2·popcount), each term exact. */
+function planTapScales(tile: Tile, words: number): Plan {
+  return {
+    tile,
+    setup: accumulators(tile),
+    atTap: `let scale = c[tap];
+${accumulators(tile, "count", "vec4<u32>")}
+${popcounts(tile, words, "count")}
+${eachQuad(tile, (i, q) => `sum_${i}_${q} += scale * (vec4<f32>(count_${i}_${q}) - vec4<f32>(0.5 * f32(IN)));`)}`,
+    value: (i, q, lane) => `-2.0 * sum_${i}_${q}${lane}`,
+  };
+}
+
+/** A scale an input channel: both operands are expanded to ±1 and multiplied as floats. */
+function planInputScales(tile: Tile, words: number): Plan {
+  const sign = (word: string) => `bitcast<f32>(0x3f800000u | ((${word} << (31u - bit)) & 0x80000000u))`;
+  const b = range(tile.columns / 4).map(
+    (q) =>
+      `let b_${q} = scale * vec4<f32>(${range(4)
+        .map((l) => sign(`w_${4 * q + l}`))
+        .join(", ")});`,
+  );
+  const a = range(tile.rows).map((i) => `let s_${i} = ${sign(`a_${i}`)};`);
+  return {
+    tile,
+    setup: accumulators(tile),
+    atTap: `${loadWords(tile, words)}
+let count = min(32u, IN - 32u * i);
+for (var bit = 0u; bit < count; bit++) {
+  let scale = c[tap * IN + 32u * i + bit];
+  ${multiplyAdd(tile, 1, { load: a.join("\n"), at: (i) => `s_${i}` }, { load: b.join("\n"), at: (q) => `b_${q}` })}
+}
+}`,
+    value: (i, q, lane) => `sum_${i}_${q}${lane}`,
+  };
+}
+
+function planFor(rectify: Rectify, tile: Tile, words: number, outputs: 4 | 1): Plan {
+  switch (rectify) {
+    case "kernel":
+      return planTapScales(tile, words);
+    case "layer":
+      return planOneScale(tile, words, () => "c[0]");
+    case "out":
+      return planOneScale(tile, words, (column) => (outputs === 4 ? `c[${column} / 4u]` : `c[${column}]`));
+    case "filter":
+      return planInputScales(tile, words);
+    default:
+      return rectify satisfies never;
+  }
+}
+
+/**
+ * y = conv(sign(F), Ŵ⊙C); taps outside the image contribute exactly 0. Bindings a u32 [n][h][w][signWords(in)],
+ * w u32 [out][kh][kw][signWords(in)], c f32 of rectifyShape, y f32 [n][oh][ow][out].
+ */
+export function binaryConvForward(o: { readonly shape: WindowShape; readonly rectify: Rectify }): KernelSequence {
+  const s = foldPositions(o.shape);
+  const words = signWords(s.in);
+  const outputs = vectorWidth(s.out);
+  const extent: Extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) };
+  const tile = pickTile(extent);
+  const plan = planFor(o.rectify, tile, words, outputs);
+  return {
+    kernels: [
+      kernel({
+        label: `binaryConvForward ${o.rectify} ${describeWindow(s)}`,
+        constants: windowConstants(s),
+        storage: [
+          read("a", "u32"),
+          read("w", "u32"),
+          read("c", o.rectify === "out" ? vectorType(outputs) : "f32"),
+          readWrite("y", vectorType(outputs)),
+        ],
+        items: tileCount(tile, extent),
+        body: `
+${locateTile(tile, extent)}
+let oh = outer / OW;
+let ow = outer % OW;
+${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: s.h * s.w * words })}
+${lineOffsets({ prefix: "c", first: "column0", count: tile.columns, limit: s.out, stride: s.kernel * s.kernel * words })}
+${plan.setup}
+${eachOutputTap(plan.atTap)}
+${storeTile({
+  tile,
+  extent,
+  width: outputs,
+  rowAddress: (row) => `(${row} * OH * OW + outer) * OUT`,
+  value: plan.value,
+  write: (at, value) => `y[${at}] = ${value};`,
+})}`,
+      }),
+    ],
+    scratchBytes: 0,
+  };
+}

@@ -1,0 +1,115 @@
+// The rectified 1-bit convolution's backward passes (METHOD §1): one operand is a sign plane, expanded to ±1 in registers.
+import type { Rectify, Surrogate } from "../shared/rectify.ts";
+import { signWords, type WindowShape } from "../shared/window.ts";
+import { read, vectorType, vectorWidth } from "./dispatch.ts";
+import { type Columns, type Rows, range, type Tile } from "./gemm.ts";
+import { inputGradient, type Operands } from "./input-gradient.ts";
+import type { KernelSequence } from "./kernel.ts";
+import { signColumns } from "./operands.ts";
+import { weightGradient } from "./weight-gradient.ts";
+
+export { binaryConvForward } from "./binary-conv-forward.ts";
+
+function surrogateDerivative(surrogate: Surrogate, type: string): string {
+  switch (surrogate) {
+    case "bireal":
+      return `max(${type}(), ${type}(2.0) - 2.0 * abs(v))`;
+    case "ste":
+      return `select(${type}(), ${type}(1.0), abs(v) <= ${type}(1.0))`;
+    default:
+      return surrogate satisfies never;
+  }
+}
+
+/** dy scaled on the way into the product, where C varies with the tap or the output. */
+function scaleRows(tile: Tile, rows: Rows, scale: string): Rows {
+  return {
+    load: [rows.load, ...range(tile.rows).map((i) => `let sa_${i} = a_${i} * ${scale};`)].join("\n"),
+    at: (i, k) => `s${rows.at(i, k)}`,
+  };
+}
+
+/** Ŵ scaled in registers, where C varies with the input: `c_quad` holds this tap's entries. */
+function scaleColumns(tile: Tile, depth: number, columns: Columns): Columns {
+  const scaled = range(depth).flatMap((k) =>
+    range(tile.columns / 4).map((q) => `let sb_${q}_${k} = ${columns.at(q, k)} * c_${q};`),
+  );
+  return { load: [columns.load, ...scaled].join("\n"), at: (q, k) => `sb_${q}_${k}` };
+}
+
+/** Where C enters the product Σ dy·Ŵ·C: with the rows, with the columns, or after the sum (`layer`). */
+function scaled(rectify: Rectify, tile: Tile, depth: number, a: Rows, b: Columns): Operands {
+  switch (rectify) {
+    case "kernel":
+      return { a: scaleRows(tile, a, "c[tap]"), b };
+    case "out":
+      return { a: scaleRows(tile, a, "c[out0]"), b };
+    case "layer":
+      return { a, b };
+    case "filter":
+      return { a, b: scaleColumns(tile, depth, b) };
+    default:
+      return rectify satisfies never;
+  }
+}
+
+/** Declares `c_quad`, the entries of C [1][kh][kw][in] for the tile's columns at this tap. */
+function columnScales(tile: Tile): string {
+  const entry = (j: number) => `c[tap * IN + min(column0 + ${j}u, IN - 1u)]`;
+  return range(tile.columns / 4)
+    .map(
+      (q) =>
+        `let c_${q} = vec4<f32>(${range(4)
+          .map((l) => entry(4 * q + l))
+          .join(", ")});`,
+    )
+    .join("\n");
+}
+
+/**
+ * dx (+)= (transposed convolution of dy with Ŵ⊙C) ⊙ surrogate'(x). Bindings dy f32 [n][oh][ow][out],
+ * w u32 [out][kh][kw][signWords(in)], c f32 of rectifyShape, x f32 [n][h][w][in] (before the sign), dx f32 [n][h][w][in].
+ */
+export function binaryConvInputGradient(o: {
+  readonly shape: WindowShape;
+  readonly rectify: Rectify;
+  readonly surrogate: Surrogate;
+  readonly accumulate: boolean;
+}): KernelSequence {
+  const words = signWords(o.shape.in);
+  const plane = o.shape.kernel * o.shape.kernel * words;
+  const width = vectorWidth(o.shape.in);
+  const type = vectorType(width);
+  const depth = vectorWidth(o.shape.out);
+  const layer = o.rectify === "layer" ? "c[0] * " : "";
+  return inputGradient({
+    label: `binaryConvInputGradient ${o.rectify} ${o.surrogate}`,
+    shape: o.shape,
+    accumulate: o.accumulate,
+    storage: [read("w", "u32"), read("c", o.rectify === "out" ? vectorType(depth) : "f32"), read("x", type)],
+    declarations: `fn derivative(v: ${type}) -> ${type} { return ${surrogateDerivative(o.surrogate, type)}; }`,
+    ...(o.rectify === "filter" ? { atTap: columnScales } : {}),
+    weights: (tile, rows) => {
+      const signs = signColumns({ name: "w", columns: tile.columns, base: "w_base", stride: plane, depth });
+      const load = `let w_base = out0 * ${plane * depth}u + tap * ${words}u;\n${signs.load}`;
+      return scaled(o.rectify, tile, depth, rows, { load, at: signs.at });
+    },
+    epilogue: (value, at) => `${layer}${value} * derivative(x[${at}])`,
+  });
+}
+
+/**
+ * dw = ∂L/∂(Ŵ⊙C), without C and surrogate. Bindings dy f32 [n][oh][ow][out], a u32 [n][h][w][signWords(in)],
+ * dw f32 [out][kh][kw][in], (scratch).
+ */
+export function binaryConvWeightGradient(o: { readonly shape: WindowShape }): KernelSequence {
+  return weightGradient("binaryConvWeightGradient", o.shape, {
+    storage: read("a", "u32"),
+    perTap: true,
+    setup: () => "",
+    columns: (tile) => {
+      const signs = signColumns({ name: "a", columns: tile.columns, base: "a_base", stride: 0, depth: 1 });
+      return { load: `let a_base = pixel * ${signWords(o.shape.in)}u;\n${signs.load}`, at: signs.at };
+    },
+  });
+}

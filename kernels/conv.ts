@@ -1,0 +1,171 @@
+// Float convolution (and, as a 1×1 window, every linear layer): forward, dx, dw and the bias gradient, as implicit matrix products.
+import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
+import { columnReduce } from "./column-reduce.ts";
+import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { accumulators, locateTile, multiplyAdd, pickTile, range, storeTile, type Tile, tileCount } from "./gemm.ts";
+import { floatWeightOffsets, inputGradient } from "./input-gradient.ts";
+import type { KernelSequence } from "./kernel.ts";
+import { acrossTile, columnsAlongSum, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { type ActivationColumns, weightGradient } from "./weight-gradient.ts";
+import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
+
+/**
+ * y = conv(x, w) (+ bias): x f32 [n][h][w][in], w f32 [out][kh][kw][in], bias f32 [out], y f32 [n][oh][ow][out]; zero padding.
+ * Bindings x, w, (bias,) y.
+ */
+export function convForward(o: { readonly shape: WindowShape; readonly bias: boolean }): KernelSequence {
+  const s = foldPositions(o.shape);
+  const width = vectorWidth(s.in);
+  const plane = (s.kernel * s.kernel * s.in) / width;
+  const outputs = vectorWidth(s.out);
+  const extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) };
+  const tile = pickTile(extent);
+  const x: Floats = { name: "x", width };
+  const w: Floats = { name: "w", width };
+  const pixels = (s.h * s.w * s.in) / width;
+  return {
+    kernels: [
+      kernel({
+        label: `convForward ${describeWindow(s)}`,
+        constants: windowConstants(s),
+        storage: [
+          read("x", vectorType(width)),
+          read("w", vectorType(width)),
+          ...(o.bias ? [read("bias", vectorType(outputs))] : []),
+          readWrite("y", vectorType(outputs)),
+        ],
+        items: tileCount(tile, extent),
+        body: `
+${locateTile(tile, extent)}
+let oh = outer / OW;
+let ow = outer % OW;
+${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: pixels })}
+${lineOffsets({ prefix: "c", first: "column0", count: tile.columns, limit: s.out, stride: plane })}
+${accumulators(tile)}
+${eachOutputTap(`
+let x_base = pixel * ${s.in / width}u;
+let w_base = tap * ${s.in / width}u;
+for (var i = 0u; i < ${s.in / width}u; i++) {
+${multiplyAdd(tile, width, rowsAlongSum(x, tile.rows, "r", "x_base + i"), columnsAlongSum(w, tile.columns, "c", "w_base + i"))}
+}`)}
+${storeTile({
+  tile,
+  extent,
+  width: outputs,
+  rowAddress: (row) => `(${row} * OH * OW + outer) * OUT`,
+  value: (i, q, lane) => `sum_${i}_${q}${lane}`,
+  write: (at, value, column) =>
+    `y[${at}] = ${value}${o.bias ? ` + bias[${outputs === 4 ? `${column} / 4u` : column}]` : ""};`,
+})}`,
+      }),
+    ],
+    scratchBytes: 0,
+  };
+}
+
+/** dx (+)= the transposed convolution of dy with w. Bindings dy f32 [n][oh][ow][out], w, dx f32 [n][h][w][in]. */
+export function convInputGradient(o: { readonly shape: WindowShape; readonly accumulate: boolean }): KernelSequence {
+  const w: Floats = { name: "w", width: vectorWidth(o.shape.in) };
+  const plane = (o.shape.kernel * o.shape.kernel * o.shape.in) / w.width;
+  const depth = vectorWidth(o.shape.out);
+  return inputGradient({
+    label: "convInputGradient",
+    shape: o.shape,
+    accumulate: o.accumulate,
+    storage: [read("w", vectorType(w.width))],
+    setup: floatWeightOffsets,
+    weights: (tile, rows) => ({
+      a: rows,
+      b: {
+        load: [
+          `let w_base = out0 * ${plane * depth}u + tap * ${o.shape.in / w.width}u;`,
+          acrossTile({
+            source: w,
+            prefix: "b",
+            offsets: "c",
+            count: tile.columns,
+            base: "w_base",
+            stride: plane,
+            depth,
+          }),
+        ].join("\n"),
+        at: (q, k) => `b_${q}_${k}`,
+      },
+    }),
+  });
+}
+
+/** Inputs of one tap as columns. */
+function channelColumns(input: number): ActivationColumns {
+  const x: Floats = { name: "x", width: vectorWidth(input) };
+  return {
+    storage: read("x", vectorType(x.width)),
+    perTap: true,
+    setup: (tile) => elementOffsets({ prefix: "c", source: x, first: "column0", count: tile.columns, limit: input }),
+    columns: (tile) => ({
+      load: [
+        `let x_base = pixel * ${input / x.width}u;`,
+        acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: "x_base", stride: 0, depth: 1 }),
+      ].join("\n"),
+      at: (q) => `b_${q}_0`,
+    }),
+  };
+}
+
+/** (tap, input) pairs as columns: for images of 1 or 3 channels, where one tap would not fill a tile. */
+function gatheredColumns(s: WindowShape): ActivationColumns {
+  const columns = s.kernel * s.kernel * s.in;
+  const padded = s.padding > 0;
+  const value = (j: number) => {
+    const load = `x[pixel * IN + c_${j}]`;
+    return padded ? `select(0.0, ${load}, y0 + ky_${j} < H && x0 + kx_${j} < W)` : load;
+  };
+  return {
+    storage: read("x"),
+    perTap: false,
+    setup: (tile: Tile) =>
+      range(tile.columns)
+        .map(
+          (j) => `
+let column_${j} = min(column0 + ${j}u, ${columns - 1}u);
+let ky_${j} = column_${j} / (KERNEL * IN);
+let kx_${j} = (column_${j} / IN) % KERNEL;
+let c_${j} = (ky_${j} * W + kx_${j}) * IN + column_${j} % IN;`,
+        )
+        .join(""),
+    columns: (tile) => ({
+      load: range(tile.columns / 4)
+        .map(
+          (q) =>
+            `let b_${q} = vec4<f32>(${range(4)
+              .map((l) => value(4 * q + l))
+              .join(", ")});`,
+        )
+        .join("\n"),
+      at: (q) => `b_${q}`,
+    }),
+  };
+}
+
+/** dw = ∂L/∂w. Bindings dy f32 [n][oh][ow][out], x f32 [n][h][w][in], dw f32 [out][kh][kw][in], (scratch). */
+export function convWeightGradient(o: { readonly shape: WindowShape }): KernelSequence {
+  const gathered = o.shape.in < 4 && o.shape.kernel > 1;
+  return weightGradient(
+    "convWeightGradient",
+    o.shape,
+    gathered ? gatheredColumns(o.shape) : channelColumns(o.shape.in),
+  );
+}
+
+/** The bias gradient: x f32 [rows][channels] → sum f32 [channels]. */
+export function columnSum(o: { readonly rows: number; readonly channels: number }): KernelSequence {
+  return columnReduce({
+    label: "columnSum",
+    rows: o.rows,
+    channels: o.channels,
+    storage: (t) => [read("x", t)],
+    setup: "",
+    each: "sumSum += x[at];",
+    outputs: ["sum"],
+  });
+}

@@ -1,0 +1,49 @@
+// The element-by-element verbs of a plan: adding two tensors, adding into one, clearing one.
+import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
+import type { Kernel } from "./kernel.ts";
+
+function elementwise(
+  label: string,
+  size: number,
+  storage: (type: string) => readonly Storage[],
+  statement: (type: string) => string,
+): Kernel {
+  const width = vectorWidth(size);
+  const type = vectorType(width);
+  return kernel({
+    label: `${label} ${size}`,
+    storage: storage(type),
+    items: size / width,
+    body: statement(type),
+  });
+}
+
+/** y = a + b, all f32 [size]. */
+export function add(o: { readonly size: number }): Kernel {
+  return elementwise(
+    "add",
+    o.size,
+    (t) => [read("a", t), read("b", t), readWrite("y", t)],
+    () => "y[index] = a[index] + b[index];",
+  );
+}
+
+/** y += x, both f32 [size]. */
+export function addTo(o: { readonly size: number }): Kernel {
+  return elementwise(
+    "addTo",
+    o.size,
+    (t) => [read("x", t), readWrite("y", t)],
+    () => "y[index] += x[index];",
+  );
+}
+
+/** y = 0, f32 [size]. */
+export function clear(o: { readonly size: number }): Kernel {
+  return elementwise(
+    "clear",
+    o.size,
+    (t) => [readWrite("y", t)],
+    (t) => `y[index] = ${t}();`,
+  );
+}

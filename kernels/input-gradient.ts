@@ -1,0 +1,95 @@
+// dx of a convolution, the transposed product: shared by float and binary layers, which differ in how weights are read.
+import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
+import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
+import {
+  accumulators,
+  type Columns,
+  locateTile,
+  multiplyAdd,
+  pickTile,
+  type Rows,
+  storeTile,
+  type Tile,
+} from "./gemm.ts";
+import type { KernelSequence } from "./kernel.ts";
+import { elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { describeWindow, eachInputTap, foldPositions, windowConstants } from "./window-loops.ts";
+
+export interface Operands {
+  readonly a: Rows;
+  readonly b: Columns;
+}
+
+export interface InputGradient {
+  readonly label: string;
+  readonly shape: WindowShape;
+  readonly accumulate: boolean;
+  /** Bindings between dy and dx. */
+  readonly storage: readonly Storage[];
+  readonly declarations?: string;
+  /** Statements before the taps; `column0` is known. */
+  readonly setup?: (tile: Tile, shape: WindowShape) => string;
+  /** Statements at each tap. */
+  readonly atTap?: (tile: Tile) => string;
+  /** Weights as columns (inputs) over the vectorWidth(out) outputs of step `out0`; dy may be scaled on the way. */
+  readonly weights: (tile: Tile, rows: Rows) => Operands;
+  /** The value to store, given the sum and dx's address in loads. */
+  readonly epilogue?: (value: string, at: string) => string;
+}
+
+/** Bindings dy f32 [n][oh][ow][out], …, dx f32 [n][h][w][in]. Rows are samples at one input position, columns inputs. */
+export function inputGradient(o: InputGradient): KernelSequence {
+  const s = foldPositions(o.shape);
+  const positions = outputHeight(s) * outputWidth(s);
+  const dy: Floats = { name: "dy", width: vectorWidth(s.out) };
+  const width = vectorWidth(s.in);
+  const extent = { rows: s.n, columns: s.in, outer: s.h * s.w };
+  const tile = pickTile(extent);
+  const rows = rowsAlongSum(dy, tile.rows, "r", "a_base + out0");
+  const { a, b } = o.weights(tile, rows);
+  return {
+    kernels: [
+      kernel({
+        label: `${o.label} ${describeWindow(s)}`,
+        constants: windowConstants(s),
+        ...(o.declarations ? { declarations: o.declarations } : {}),
+        storage: [read("dy", vectorType(dy.width)), ...o.storage, readWrite("dx", vectorType(width))],
+        items: Math.ceil(s.n / tile.rows) * Math.ceil(s.in / tile.columns) * s.h * s.w,
+        body: `
+${locateTile(tile, extent)}
+let ih = outer / W;
+let iw = outer % W;
+${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: (positions * s.out) / dy.width })}
+${o.setup?.(tile, s) ?? ""}
+${accumulators(tile)}
+${eachInputTap(`
+let a_base = pixel * ${s.out / dy.width}u;
+${o.atTap?.(tile) ?? ""}
+for (var out0 = 0u; out0 < ${s.out / dy.width}u; out0++) {
+${multiplyAdd(tile, dy.width, a, b)}
+}`)}
+${storeTile({
+  tile,
+  extent,
+  width,
+  rowAddress: (row) => `(${row} * H * W + outer) * IN`,
+  value: (i, q, lane) => `sum_${i}_${q}${lane}`,
+  write: (at, value) =>
+    `{ let to = ${at}; dx[to] ${o.accumulate ? "+=" : "="} ${o.epilogue?.(value, "to") ?? value}; }`,
+})}`,
+      }),
+    ],
+    scratchBytes: 0,
+  };
+}
+
+/** The float weights of a convolution as columns: w f32 [out][kh][kw][in], contiguous along inputs. */
+export function floatWeightOffsets(tile: Tile, s: WindowShape): string {
+  return elementOffsets({
+    prefix: "c",
+    source: { name: "w", width: vectorWidth(s.in) },
+    first: "column0",
+    count: tile.columns,
+    limit: s.in,
+  });
+}

@@ -1,0 +1,128 @@
+// How the tiles of a product read their operands: contiguous along the sum or along the rows/columns, float or sign bits.
+import { type Columns, LANES, type Rows, range } from "./gemm.ts";
+
+/** A float tensor read through `name[…]`, with elements of `width` floats. */
+export interface Floats {
+  readonly name: string;
+  readonly width: 4 | 1;
+}
+
+/** How many loads `elements` are. */
+export function loads(source: Floats, elements: number): number {
+  return elements / source.width;
+}
+
+/** Declares `prefix_i`, the address of line `first + i` (kept below `limit`) with `stride` loads a line. */
+export function lineOffsets(o: {
+  readonly prefix: string;
+  readonly first: string;
+  readonly count: number;
+  readonly limit: number;
+  readonly stride: number;
+}): string {
+  const full = o.limit % o.count === 0;
+  return range(o.count)
+    .map((i) => {
+      const line = full ? `(${o.first} + ${i}u)` : `min(${o.first} + ${i}u, ${o.limit - 1}u)`;
+      return `let ${o.prefix}_${i} = ${line} * ${o.stride}u;`;
+    })
+    .join("\n");
+}
+
+/** Declares `prefix_i`, the address of element (or quad) `first + i` (kept below `limit`) within a line. */
+export function elementOffsets(o: {
+  readonly prefix: string;
+  readonly source: Floats;
+  readonly first: string;
+  readonly count: number;
+  readonly limit: number;
+}): string {
+  const { width } = o.source;
+  return range(o.count / width)
+    .map((i) => {
+      const at = `${o.first} + ${i * width}u`;
+      const clamped = o.limit % o.count === 0 ? `(${at})` : `min(${at}, ${o.limit - width}u)`;
+      return `let ${o.prefix}_${i} = ${clamped} / ${width}u;`;
+    })
+    .join("\n");
+}
+
+/** Loads `width` consecutive values of the sum for each of `count` lines, at load `base` + lineOffsets. */
+function alongSum(source: Floats, count: number, prefix: string, offsets: string, base: string): string {
+  return range(count)
+    .map((i) => `let ${prefix}_${i} = ${source.name}[${base} + ${offsets}_${i}];`)
+    .join("\n");
+}
+
+function step(source: Floats, value: string, k: number): string {
+  return source.width === 4 ? `${value}.${LANES[k]}` : value;
+}
+
+/** Rows whose values are contiguous along the sum; a load gives `width` steps. */
+export function rowsAlongSum(source: Floats, rows: number, offsets: string, base: string): Rows {
+  return {
+    load: alongSum(source, rows, "a", offsets, base),
+    at: (i, k) => step(source, `a_${i}`, k),
+  };
+}
+
+/** Columns whose values are contiguous along the sum; transposed in registers. */
+export function columnsAlongSum(source: Floats, columns: number, offsets: string, base: string): Columns {
+  const quads = range(columns / 4).flatMap((q) =>
+    range(source.width).map((k) => {
+      const parts = range(4).map((l) => step(source, `w_${4 * q + l}`, k));
+      return `let b_${q}_${k} = vec4<f32>(${parts.join(", ")});`;
+    }),
+  );
+  return {
+    load: [alongSum(source, columns, "w", offsets, base), ...quads].join("\n"),
+    at: (q, k) => `b_${q}_${k}`,
+  };
+}
+
+/** Declares quads `prefix_quad_k` of values contiguous across the tile, at load `base` + k·`stride` + elementOffsets. */
+export function acrossTile(o: {
+  readonly source: Floats;
+  readonly prefix: string;
+  readonly offsets: string;
+  readonly count: number;
+  readonly base: string;
+  readonly stride: number;
+  readonly depth: number;
+}): string {
+  const value = (k: number, i: number) => `${o.source.name}[${o.base} + ${k * o.stride}u + ${o.offsets}_${i}]`;
+  return range(o.depth)
+    .flatMap((k) =>
+      range(o.count / 4).map((q) => {
+        const quad =
+          o.source.width === 4
+            ? value(k, q)
+            : `vec4<f32>(${range(4)
+                .map((l) => value(k, 4 * q + l))
+                .join(", ")})`;
+        return `let ${o.prefix}_${q}_${k} = ${quad};`;
+      }),
+    )
+    .join("\n");
+}
+
+/** ±1 of bits `4·quad … 4·quad + 3` of a u32 expression: the sign bit of 1.0 is the plane's bit. */
+export function signQuad(word: string, quad: number): string {
+  const shifts = range(4).map((l) => `${31 - 4 * quad - l}u`);
+  return `bitcast<vec4<f32>>(((vec4<u32>(${word}) << vec4<u32>(${shifts.join(", ")})) & vec4<u32>(0x80000000u)) | vec4<u32>(0x3f800000u))`;
+}
+
+/** ±1 columns of a sign plane: one word a step, at word `base` + k·`stride` + column0/32. The tile lies within one word. */
+export function signColumns(o: {
+  readonly name: string;
+  readonly columns: number;
+  readonly base: string;
+  readonly stride: number;
+  readonly depth: number;
+}): Columns {
+  const lines = range(o.depth).flatMap((k) => [
+    `let word_${k} = ${o.name}[${o.base} + ${k * o.stride}u + column0 / 32u] >> (column0 % 32u);`,
+    ...range(o.columns / 4).map((q) => `let b_${q}_${k} = ${signQuad(`word_${k}`, q)};`),
+  ]);
+  return { load: lines.join("\n"), at: (q, k) => `b_${q}_${k}` };
+}

@@ -1,0 +1,66 @@
+// The loops over a window's taps: which taps of an output (or an input) element lie inside the image, as WGSL.
+import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
+
+/** Constants that the loops use. */
+export function windowConstants(s: WindowShape): Readonly<Record<string, number>> {
+  return {
+    N: s.n,
+    H: s.h,
+    W: s.w,
+    IN: s.in,
+    OH: outputHeight(s),
+    OW: outputWidth(s),
+    OUT: s.out,
+    KERNEL: s.kernel,
+    STRIDE: s.stride,
+    PADDING: s.padding,
+  };
+}
+
+export function describeWindow(s: WindowShape): string {
+  return `${s.n}x${s.h}x${s.w}x${s.in}->${s.out} k${s.kernel} s${s.stride} p${s.padding}`;
+}
+
+/**
+ * The taps of the output at (`oh`, `ow`) that lie in the image: `tap` is their number, `pixel` = ih·W + iw. Exact
+ * zero padding: the others are skipped. All rows of a tile share the position, so no lane is masked.
+ */
+export function eachOutputTap(statements: string): string {
+  return `
+let y0 = oh * STRIDE;
+let x0 = ow * STRIDE;
+let ky_end = min(KERNEL, H + PADDING - min(y0, H + PADDING));
+let kx_end = min(KERNEL, W + PADDING - min(x0, W + PADDING));
+for (var ky = max(PADDING, y0) - y0; ky < ky_end; ky++) {
+  for (var kx = max(PADDING, x0) - x0; kx < kx_end; kx++) {
+    let tap = ky * KERNEL + kx;
+    let pixel = (y0 + ky - PADDING) * W + x0 + kx - PADDING;
+    ${statements}
+  }
+}`;
+}
+
+/** The taps by which the input at (`ih`, `iw`) reaches an output: `tap`, and `pixel` = oh·OW + ow of that output. */
+export function eachInputTap(statements: string): string {
+  return `
+let y0 = ih + PADDING;
+let x0 = iw + PADDING;
+for (var ky = max(y0 % STRIDE, y0 - min(y0, (OH - 1u) * STRIDE)); ky < min(KERNEL, y0 + 1u); ky += STRIDE) {
+  for (var kx = max(x0 % STRIDE, x0 - min(x0, (OW - 1u) * STRIDE)); kx < min(KERNEL, x0 + 1u); kx += STRIDE) {
+    let tap = ky * KERNEL + kx;
+    let pixel = ((y0 - ky) / STRIDE) * OW + (x0 - kx) / STRIDE;
+    ${statements}
+  }
+}`;
+}
+
+/** A 1×1 window of stride 1 sees no neighbours: every position is a sample. */
+export function isPointwise(s: WindowShape): boolean {
+  return s.kernel === 1 && s.stride === 1 && s.padding === 0;
+}
+
+/** The same convolution with as many samples and as few positions as possible; memory layouts are unchanged. */
+export function foldPositions(s: WindowShape): WindowShape {
+  if (isPointwise(s)) return { ...s, n: s.n * s.h * s.w, h: 1, w: 1 };
+  return s;
+}
