@@ -1,0 +1,63 @@
+// Files that are either the old ones or the new ones after any crash: written beside, fsynced, renamed, the folder fsynced.
+
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** The calls that change the disk, each durable or ordered as it says; tests make them fail one by one. */
+export interface FileOperations {
+  /** Writes a new file and fsyncs it. */
+  writeFile(path: string, bytes: Uint8Array | string, mode?: number): Promise<void>;
+  /** Renames in one step; a file that is there is replaced. */
+  rename(from: string, to: string): Promise<void>;
+  /** Makes a rename or a new file in this folder survive a power failure. */
+  syncDirectory(path: string): Promise<void>;
+  makeDirectory(path: string): Promise<void>;
+  /** Removes a file or a folder with all in it; nothing there is fine. */
+  remove(path: string): Promise<void>;
+}
+
+export const diskFiles: FileOperations = {
+  writeFile: async (path, bytes, mode = 0o666) => {
+    const file = await open(path, "w", mode);
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  },
+  rename,
+  syncDirectory: async (path) => {
+    const folder = await open(path, "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  },
+  makeDirectory: async (path) => {
+    await mkdir(path, { recursive: true });
+  },
+  remove: (path) => rm(path, { recursive: true, force: true }),
+};
+
+/**
+ * Replaces the file at `path`: a reader sees the old bytes or the new ones, whole, whenever this process dies.
+ * @param mode permissions of the new file, e.g. 0o600 for a secret
+ */
+export async function writeDurably(
+  path: string,
+  bytes: Uint8Array | string,
+  mode?: number,
+  files: FileOperations = diskFiles,
+): Promise<void> {
+  const beside = `${path}.writing-${process.pid}`;
+  try {
+    await files.writeFile(beside, bytes, mode);
+    await files.rename(beside, path);
+  } catch (error) {
+    await files.remove(beside).catch(() => {});
+    throw error;
+  }
+  await files.syncDirectory(dirname(path));
+}

@@ -1,0 +1,82 @@
+// The unit of each tensor's integers in a step: chosen from the largest value of the step before, so that sums stay exact and nothing is clipped in practice.
+
+import type { ContributionLayout, ContributionTensor, RoundKind } from "../shared/contribution.ts";
+import type { TrainingState } from "./training-state.ts";
+
+/** Room left above the largest value seen: the next step's may be this many times as large before it is clipped. */
+const headroomBits = 3;
+/** One microbatch's value takes at most this many bits beside the sign. */
+const valueBits = 23;
+/** What a lease may name (protocol.ts); 2^e is a normal float32 within it. */
+const largestExponent = 126;
+
+const float64Value = new Float64Array(1);
+const float64Words = new Uint32Array(float64Value.buffer);
+const float32Bits = new Uint32Array(1);
+const float32Value = new Float32Array(float32Bits.buffer);
+
+/** 2^exponent for −126 ≤ exponent ≤ 127, built from its bits: Math.pow is only required to be approximate. */
+export function unitOf(exponent: number): number {
+  if (!Number.isInteger(exponent) || exponent < -126 || exponent > 127) {
+    throw new RangeError(`exponents: an exponent is an integer from -126 to 127, got ${exponent}`);
+  }
+  float32Bits[0] = (exponent + 127) << 23;
+  return float32Value[0];
+}
+
+/** ⌈log2 x⌉ of a positive double that is not subnormal: a float32 never is one. */
+function ceilLog2(x: number): number {
+  float64Value[0] = x;
+  const [low, high] = float64Words;
+  const floor = ((high >>> 20) & 0x7ff) - 1023;
+  return low === 0 && (high & 0xfffff) === 0 ? floor : floor + 1;
+}
+
+/** Before anything is known of a tensor: 2^5 fits a gradient's 23 bits, 2^15 a statistic's. Metrics always have theirs. */
+export function initialExponent(kind: ContributionTensor["kind"]): number {
+  switch (kind) {
+    case "gradient":
+      return -18;
+    case "statistic":
+      return -8;
+    case "metric":
+      return -12;
+    default:
+      return kind satisfies never;
+  }
+}
+
+/**
+ * The smallest e for which 8·peak is at most 2^23 units of 2^e, within ±126. A peak of 0 says nothing: `previous` stays.
+ * @param peak largest |value| of a microbatch, finite
+ */
+export function nextExponent(peak: number, previous: number): number {
+  if (!(peak >= 0 && peak < Infinity)) throw new RangeError(`exponents: a peak is finite and at least 0, got ${peak}`);
+  if (peak === 0) return previous;
+  const exponent = ceilLog2(peak) + headroomBits - valueBits;
+  return Math.min(largestExponent, Math.max(-largestExponent, exponent));
+}
+
+function keyOf(kind: RoundKind, tensor: ContributionTensor): string {
+  return `${kind}/${tensor.name}`;
+}
+
+type ExponentHolder = Pick<TrainingState, "exponents">;
+
+/** Unit 2^e of each tensor of a round's layout, in the layout's order. */
+export function exponentsFor(state: ExponentHolder, kind: RoundKind, layout: ContributionLayout): number[] {
+  return layout.tensors.map((tensor) => state.exponents.get(keyOf(kind, tensor)) ?? initialExponent(tensor.kind));
+}
+
+/** Fixes the units of the next round of this kind. `peaks` has one value a tensor; metrics keep their unit. */
+export function recordPeaks(
+  state: ExponentHolder,
+  kind: RoundKind,
+  layout: ContributionLayout,
+  peaks: ArrayLike<number>,
+): void {
+  const previous = exponentsFor(state, kind, layout);
+  layout.tensors.forEach((tensor, index) => {
+    if (tensor.kind !== "metric") state.exponents.set(keyOf(kind, tensor), nextExponent(peaks[index], previous[index]));
+  });
+}

@@ -1,0 +1,183 @@
+// One optimizer step from one round's sum (METHOD §4): the surrogate and L_Kernel are applied here, where W is, to the aggregated ∂L/∂Ŵ.
+
+import type { RunConfig } from "../shared/config.ts";
+import type { Manifest, ParameterEntry } from "../shared/manifest.ts";
+import type { LatentGradients } from "../shared/method.ts";
+import { type NetworkName, usesGan, wireManifest } from "../shared/networks.ts";
+import { adamStep, sgdStep } from "../shared/optimizer.ts";
+import { parameter } from "../shared/parameter-blob.ts";
+import type { Program, StepPlace } from "../shared/program.ts";
+import { learningRateFactor, type Schedule } from "../shared/schedule.ts";
+import type { RoundSum } from "./aggregate.ts";
+import { fourAxes } from "./axis-order.ts";
+import { recordPeaks } from "./exponents.ts";
+import type { ParameterMap, TrainingState } from "./training-state.ts";
+
+/** Share of a batch in a running statistic (PyTorch's default momentum). */
+const statisticMomentum = 0.1;
+
+/**
+ * Parts of the objective, means over the step's samples, before the update. `kernel`, `adversarial` and `discriminator`
+ * are absent where they do not apply; total = task + kernel + λ_adv · adversarial. `top1` is the accuracy on the step's
+ * own samples, from 0 to 1.
+ */
+export type StepLoss = {
+  readonly task: number;
+  readonly total: number;
+  readonly top1: number;
+  readonly [part: string]: number;
+};
+
+export interface EvaluationResult {
+  /** Shares of the samples, from 0 to 1. */
+  readonly top1: number;
+  readonly top5: number;
+  /** Mean task loss. */
+  readonly loss: number;
+}
+
+/** The means of an evaluation round. */
+export function evaluationResult(sum: RoundSum): EvaluationResult {
+  const { top1, top5, task } = sum.metrics();
+  return { top1, top5, loss: task };
+}
+
+function scheduleOver(schedule: RunConfig["optimizer"]["schedule"], steps: number): Schedule {
+  if (schedule.kind !== "step") return schedule;
+  return { ...schedule, milestones: schedule.milestones.map((share) => Math.round(share * steps)) };
+}
+
+/** The rate of step `step` of the run: each network's steps (the BN phase's too) are one schedule of their own. */
+export function learningRateAt(config: RunConfig, program: Program, network: NetworkName, step: number): number {
+  const passes = program.passes.filter((pass) => pass.network === network);
+  const steps = passes.reduce((sum, pass) => sum + pass.steps, 0);
+  const rate = network === "teacher" ? config.teacher.learningRate : config.optimizer.learningRate;
+  return rate * learningRateFactor(scheduleOver(config.optimizer.schedule, steps), step - passes[0].firstStep, steps);
+}
+
+function bufferOf(buffers: ParameterMap, name: string, like: Float32Array): Float32Array {
+  const known = buffers.get(name);
+  if (known) return known;
+  const fresh = new Float32Array(like.length);
+  buffers.set(name, fresh);
+  return fresh;
+}
+
+interface LatentStep {
+  /** Gradients of W and C by the parameter's name. */
+  readonly gradients: ReadonlyMap<string, Float64Array>;
+  readonly kernelLoss: number;
+}
+
+/** From the wire's gradients of the binary layers in the round to those of W and C. Reads, changes nothing. */
+function latentStep(state: TrainingState, network: NetworkName, manifest: Manifest, sum: RoundSum): LatentStep {
+  const { latentGradients } = state.networks[network].method;
+  const gradients = new Map<string, Float64Array>();
+  let kernelLoss = 0;
+  for (const entry of manifest.entries) {
+    const { initial } = entry;
+    if (!latentGradients || initial.kind !== "best-rectifier" || !sum.has(initial.weight)) continue;
+    const weight = manifest.entries.find((e) => e.name === initial.weight);
+    if (!weight) throw new RangeError(`${entry.name} belongs to ${initial.weight}, which the manifest does not have`);
+    const result: LatentGradients = latentGradients({
+      shape: fourAxes(weight.shape),
+      weight: parameter(state[network], weight.name),
+      rectifier: parameter(state[network], entry.name),
+      rectifierShape: fourAxes(entry.shape),
+      gradient: sum.mean(weight.name),
+    });
+    gradients.set(weight.name, result.weight);
+    gradients.set(entry.name, result.rectifier);
+    kernelLoss += result.kernelLoss;
+  }
+  return { gradients, kernelLoss };
+}
+
+function clamp(values: Float32Array, bound: number): void {
+  for (let i = 0; i < values.length; i++) values[i] = Math.min(bound, Math.max(-bound, values[i]));
+}
+
+/** Everything that a parameter's update takes beside itself. */
+interface Update {
+  readonly state: TrainingState;
+  readonly network: NetworkName;
+  readonly rate: number;
+  readonly sum: RoundSum;
+  readonly latent: LatentStep;
+}
+
+function updateParameter(entry: ParameterEntry, { state, network, rate, sum, latent }: Update): void {
+  const { name, role } = entry;
+  const { optimizer, adversarial } = state.config;
+  const value = parameter(state[network], name);
+  const gradient = latent.gradients.get(name) ?? sum.mean(name);
+  const sgd = (learningRate: number, weightDecay: number) => {
+    const momentum = bufferOf(state.momentum, network === "teacher" ? `teacher.${name}` : name, value);
+    sgdStep(value, gradient, momentum, { learningRate, momentum: optimizer.momentum, weightDecay, nesterov: false });
+  };
+  switch (role) {
+    case "latent-binary": {
+      sgd(rate, optimizer.latentWeightDecay);
+      const { clampWeight } = state.networks[network].method;
+      if (clampWeight !== undefined) clamp(value, clampWeight);
+      return;
+    }
+    case "rectifier":
+      sgd(rate * optimizer.rectifierRate, 0);
+      return;
+    case "float":
+      sgd(rate, optimizer.weightDecay);
+      return;
+    case "statistic":
+      for (let i = 0; i < value.length; i++) {
+        value[i] = (1 - statisticMomentum) * value[i] + statisticMomentum * gradient[i];
+      }
+      return;
+    case "discriminator":
+      adamStep(
+        value,
+        gradient,
+        bufferOf(state.adamFirst, name, value),
+        bufferOf(state.adamSecond, name, value),
+        state.adamStep,
+        { learningRate: adversarial.learningRate, betas: [adversarial.beta1, adversarial.beta2] },
+      );
+      return;
+    default:
+      return role satisfies never;
+  }
+}
+
+function stepLoss(state: TrainingState, place: StepPlace, sum: RoundSum, kernelLoss: number): StepLoss {
+  const { task, top1, adversarial, discriminator } = sum.metrics();
+  const { kind, lambdaAdversarial } = place.pass;
+  if (kind !== "student") return { task, total: task, top1 };
+  if (!usesGan(state.config)) return { task, kernel: kernelLoss, total: task + kernelLoss, top1 };
+  const total = task + kernelLoss + lambdaAdversarial * adversarial;
+  return { task, kernel: kernelLoss, adversarial, discriminator, total, top1 };
+}
+
+/**
+ * Applies the sum of the round at `place`, which must be the state's next step: parameters, optimizer buffers, running
+ * statistics, units and the step change; returns the step's losses. A sum of no samples is a RangeError.
+ */
+export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum): StepLoss {
+  const { kind, network, firstStep, steps } = place.pass;
+  if (sum.samples === 0) throw new RangeError(`step ${state.step}: a sum of no samples makes no step`);
+  if (state.step < firstStep || state.step >= firstStep + steps) {
+    throw new RangeError(
+      `step ${state.step} is outside pass ${place.pass.index}, steps ${firstStep} to ${firstStep + steps - 1}`,
+    );
+  }
+  const manifest = wireManifest(state.networks, network);
+  const latent = latentStep(state, network, manifest, sum);
+  const loss = stepLoss(state, place, sum, latent.kernelLoss);
+  const rate = learningRateAt(state.config, state.program, network, state.step);
+  const entries = manifest.entries.filter((entry) => sum.has(entry.name));
+  if (entries.some((entry) => entry.role === "discriminator")) state.adamStep += 1;
+  for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
+  recordPeaks(state, kind, sum.layout, sum.peaks);
+  state.blobs.delete(network);
+  state.step += 1;
+  return loss;
+}
