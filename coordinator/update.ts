@@ -144,7 +144,7 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
       );
       return;
     default:
-      return role satisfies never;
+      role satisfies never;
   }
 }
 
