@@ -166,7 +166,9 @@ test("int8 holds the largest and the smallest float32", () => {
 test("a block marked as zeros adds nothing, whatever its elements say", () => {
   const payload = new Uint8Array(encodedBytes("int8", size)).fill(0x7f);
   payload.fill(0x80, 0, segments.length);
-  expect(sumOf([["int8", payload]])).toEqual(new Float64Array(size));
+  const sum = new Float64Array(size);
+  addContribution("int8", payload, segments, Int32Array.of(-200, -200, -200), sum);
+  expect(sum).toEqual(new Float64Array(size));
 });
 
 test("any bytes as int8 add integers within the clip", () => {
