@@ -1,0 +1,262 @@
+// Oracle cases of losses and of one whole RBCN mini-batch, run through the plan that training compiles.
+
+import { z } from "zod";
+import { contributionLayout, METRICS, metricNames } from "../../shared/contribution.ts";
+import { type Graph, GraphBuilder } from "../../shared/graph.ts";
+import { discriminatorManifest, type Manifest, networkManifest } from "../../shared/manifest.ts";
+import { fullPrecision, rbcn, rbcnGradients } from "../../shared/methods.ts";
+import { resNet } from "../../shared/models/resnet.ts";
+import { type Networks, wireManifest } from "../../shared/networks.ts";
+import { blobLayout, encodeBlob, type Parameters, parameter } from "../../shared/parameter-blob.ts";
+import { runningStatistic } from "../../shared/running-statistic.ts";
+import { recordAdversarial } from "../../worker/discriminators.ts";
+import { LaunchList, type Ref, slice } from "../../worker/launch-list.ts";
+import { NodeGradients } from "../../worker/node-gradients.ts";
+import type { PipelineCache } from "../../worker/pipeline-cache.ts";
+import { arenaRefs, blobRefs, compilePlan, type Plan } from "../../worker/plan.ts";
+import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
+import { execute, type HostData, roundData } from "./execute.ts";
+import type { OracleCase, OracleTensor } from "./oracle-case.ts";
+
+/**
+ * Bound of a tensor at the end of a network, relative to its largest value: a chain of some tens of layers, each of
+ * which loses a few bits of 24 (batch norm's backward subtracts nearly equal terms).
+ */
+const NETWORK_TOLERANCE = 2 ** 10 * EPSILON;
+/** Bound of a short chain: one linear layer with its loss, or one discriminator. */
+const CHAIN_TOLERANCE = 2 ** 6 * EPSILON;
+
+const linearAttributes = z.object({
+  n: z.number(),
+  in: z.number(),
+  classes: z.number(),
+  label_smoothing: z.number().default(0),
+});
+const discriminatorAttributes = z.object({ n: z.number(), c: z.number(), h: z.number(), w: z.number() });
+const stepAttributes = z.object({
+  n: z.number(),
+  h: z.number(),
+  w: z.number(),
+  widths: z.array(z.number()),
+  blocks: z.array(z.number()),
+  classes: z.number(),
+  c: z.enum(["kernel", "layer", "out", "filter"]),
+  surrogate: z.enum(["bireal", "ste"]).default("bireal"),
+  activation: z.enum(["prelu", "relu", "hardtanh", "identity"]).default("prelu"),
+  label_smoothing: z.number().default(0),
+  lambda_kernel: z.number(),
+  lambda_adv: z.number(),
+  stem: z.object({ kernel: z.number(), stride: z.number(), padding: z.number(), maxpool: z.boolean() }),
+});
+
+function relative(name: string, actual: ArrayLike<number>, oracle: OracleTensor, tolerance: number): Comparison {
+  return compare(name, actual, oracle, tolerance * Math.max(maxAbs(oracle.data), Number.MIN_VALUE));
+}
+
+interface PlanRun {
+  readonly arena: (name: string) => Float32Array;
+  readonly logits: Float32Array;
+  readonly teacherLogits: Float32Array | undefined;
+  readonly imageGradient: Float32Array | undefined;
+}
+
+async function runPlan(cache: PipelineCache, plan: Plan, manifest: Manifest, data: HostData): Promise<PlanRun> {
+  const kept = [plan.logits, plan.teacherLogits, plan.imageGradient].filter((ref) => ref !== undefined);
+  for (const ref of kept) plan.list.keep(ref);
+  const executed = await execute(cache, plan.list, { ...roundData(manifest), ...data });
+  const ref = arenaRefs(plan.layout);
+  const values = new Map<string, Float32Array>();
+  for (const { name } of plan.layout.tensors) values.set(name, await executed.read(ref(name) as Ref));
+  const optional = (r: Ref | undefined) => (r ? executed.read(r) : undefined);
+  const run = {
+    arena: (name: string) => parameter(values, name),
+    logits: await executed.read(plan.logits),
+    teacherLogits: await optional(plan.teacherLogits),
+    imageGradient: await optional(plan.imageGradient),
+  };
+  executed.destroy();
+  return run;
+}
+
+export async function verifyLinearCrossEntropy(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+  const a = linearAttributes.parse(test.attributes);
+  const g = new GraphBuilder({ h: 1, w: 1, c: a.in });
+  const graph = g.build(g.add({ op: "linear", name: "fc", input: 0, out: a.classes }));
+  const manifest = networkManifest(graph);
+  const network = { graph, method: fullPrecision, manifest };
+  const networks: Networks = { teacher: network, student: network, discriminators: { entries: [] } };
+  const plan = compilePlan({
+    networks,
+    kind: "teacher",
+    network: "teacher",
+    n: a.n,
+    lambdaAdversarial: 0,
+    adversarialReduce: "mean",
+    labelSmoothing: a.label_smoothing,
+    accumulate: "exact",
+    imageGradient: true,
+  });
+  const [weight, bias] = [test.weight("in.weight"), test.weight("in.bias")];
+  const parameters = new Map([
+    ["fc.weight", weight],
+    ["fc.bias", bias],
+  ]);
+  const run = await runPlan(cache, plan, manifest, {
+    parameters: encodeBlob(manifest, blobLayout(manifest), parameters),
+    images: test.map("in.x"),
+    labels: test.labels("in.labels"),
+  });
+  return [
+    relative("logits", run.logits, test.tensor("out.logits"), CHAIN_TOLERANCE),
+    relative("loss", run.arena(METRICS).slice(0, 1), test.tensor("out.loss"), CHAIN_TOLERANCE),
+    relative("dx", run.imageGradient ?? [], test.tensor("out.dx"), CHAIN_TOLERANCE),
+    relative("dweight", run.arena("fc.weight"), test.tensor("out.dweight"), CHAIN_TOLERANCE),
+    relative("dbias", run.arena("fc.bias"), test.tensor("out.dbias"), CHAIN_TOLERANCE),
+  ];
+}
+
+/** A graph whose only map is its input, so that one discriminator can be run alone. */
+function mapGraph(h: number, w: number, c: number): Graph {
+  const g = new GraphBuilder({ h, w, c });
+  g.compare("d", g.input);
+  return g.build(g.input);
+}
+
+export async function verifyDiscriminator(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+  const a = discriminatorAttributes.parse(test.attributes);
+  const graph = mapGraph(a.h, a.w, a.c);
+  const manifest = discriminatorManifest(graph);
+  const layout = contributionLayout(manifest, "student");
+  const blob = blobLayout(manifest);
+  const arena = arenaRefs(layout);
+  const elements = a.n * a.h * a.w * a.c;
+  const mapNode = graph.output;
+  const list = new LaunchList();
+  const external = (buffer: "images" | "seed"): Ref => ({ kind: "external", buffer, offset: 0, bytes: 4 * elements });
+  const gradients = new NodeGradients(list, () => elements);
+  const metrics = recordAdversarial(list, graph, [external("images")], [external("seed")], gradients, {
+    n: a.n,
+    lambda: 1,
+    reduce: "mean",
+    parameter: blobRefs("parameters", blob),
+    gradient: (name) => arena(name) as Ref,
+  });
+  const dfake = gradients.get(mapNode) as Ref;
+  list.keep(metrics);
+  list.keep(dfake);
+  const oracleName = (name: string) => name.replace("discriminator.d.", "d.");
+  const parameters: Parameters = new Map(
+    manifest.entries.map(({ name }) => [name, test.weight(`in.${oracleName(name)}`)]),
+  );
+  const executed = await execute(cache, list, {
+    ...roundData(manifest),
+    parameters: encodeBlob(manifest, blob, parameters),
+    images: test.map("in.real"),
+    seed: test.map("in.fake"),
+  });
+  const losses = await executed.read(slice(metrics, 0, 2));
+  const results = [
+    relative("d_loss", losses.slice(0, 1), test.tensor("out.d_loss"), CHAIN_TOLERANCE),
+    relative("g_loss", losses.slice(1, 2), test.tensor("out.g_loss"), CHAIN_TOLERANCE),
+    relative("dfake", await executed.read(dfake), test.tensor("out.dfake"), CHAIN_TOLERANCE),
+  ];
+  for (const { name } of manifest.entries) {
+    const values = await executed.read(arena(name) as Ref);
+    results.push(relative(`${oracleName(name)}.grad`, values, test.tensor(`out.${oracleName(name)}.grad`), CHAIN_TOLERANCE));
+  }
+  executed.destroy();
+  return results;
+}
+
+export async function verifyRbcnStep(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+  const a = stepAttributes.parse(test.attributes);
+  const options = { rectify: a.c, surrogate: a.surrogate, kernelGradient: "direct", lambdaKernel: a.lambda_kernel } as const;
+  const channels = test.tensor("in.x").shape[1];
+  const input = { h: a.h, w: a.w, c: channels };
+  const { widths, blocks, stem, activation, classes } = a;
+  const build = (method: typeof fullPrecision) => {
+    const graph = resNet({ widths, blocks, stem, activation, classes, input }, method);
+    return { graph, method, manifest: networkManifest(graph) };
+  };
+  const student = build(rbcn(options));
+  const networks: Networks = { teacher: build(fullPrecision), student, discriminators: discriminatorManifest(student.graph) };
+  const plan = compilePlan({
+    networks,
+    kind: "student",
+    network: "student",
+    n: a.n,
+    lambdaAdversarial: a.lambda_adv,
+    adversarialReduce: "mean",
+    labelSmoothing: a.label_smoothing,
+    accumulate: "exact",
+  });
+  const manifest = wireManifest(networks, "student");
+  const oracleName = (name: string) => (name.startsWith("discriminator.") ? name : `student.${name}`);
+  const load = (m: Manifest, rename: (name: string) => string): Parameters =>
+    new Map(m.entries.map(({ name }) => [name, test.weight(`in.${rename(name)}`)]));
+  const parameters = load(manifest, oracleName);
+  const teacher = load(networks.teacher.manifest, (name) => `teacher.${name}`);
+  const run = await runPlan(cache, plan, manifest, {
+    parameters: encodeBlob(manifest, blobLayout(manifest), parameters),
+    teacher: encodeBlob(networks.teacher.manifest, blobLayout(networks.teacher.manifest), teacher),
+    images: test.map("in.x"),
+    labels: test.labels("in.labels"),
+  });
+
+  let kernel = 0;
+  const gradients: Comparison[] = [];
+  const check = (name: string, values: ArrayLike<number>) => {
+    const oracle = test.tensor(`out.${oracleName(name)}.grad`);
+    gradients.push(relative(`${oracleName(name)}.grad`, values, oracle, NETWORK_TOLERANCE));
+  };
+  for (const { name, role, shape } of manifest.entries) {
+    switch (role) {
+      case "latent-binary": {
+        const cName = name.replace(/weight$/, "c");
+        const c = manifest.entries.find((entry) => entry.name === cName);
+        const latent = rbcnGradients(
+          {
+            shape: shape as [number, number, number, number],
+            rectifierShape: c?.shape as [number, number, number, number],
+            weight: parameter(parameters, name),
+            rectifier: parameter(parameters, cName),
+            gradient: Float64Array.from(run.arena(name)),
+          },
+          options,
+        );
+        kernel += latent.kernelLoss;
+        check(name, latent.weight);
+        check(cName, latent.rectifier);
+        break;
+      }
+      case "rectifier":
+        break;
+      case "float":
+      case "discriminator":
+        check(name, run.arena(name));
+        break;
+      case "statistic": {
+        const value = runningStatistic(parameter(parameters, name), run.arena(name));
+        const oracle = test.tensor(`out.${oracleName(name)}`);
+        gradients.push(relative(oracleName(name), value, oracle, NETWORK_TOLERANCE));
+        break;
+      }
+      default:
+        role satisfies never;
+    }
+  }
+  const metric = (name: (typeof metricNames)[number]) => run.arena(METRICS)[metricNames.indexOf(name)];
+  const task = metric("task");
+  const adversarial = metric("adversarial");
+  const loss = (name: string, value: number) => relative(`loss.${name}`, [value], test.tensor(`out.loss.${name}`), NETWORK_TOLERANCE);
+  return [
+    relative("logits", run.logits, test.tensor("out.logits"), NETWORK_TOLERANCE),
+    relative("teacher.logits", run.teacherLogits ?? [], test.tensor("out.teacher.logits"), NETWORK_TOLERANCE),
+    loss("task", task),
+    loss("kernel", kernel),
+    loss("adversarial", adversarial),
+    loss("discriminator", metric("discriminator")),
+    loss("total", task + kernel + a.lambda_adv * adversarial),
+    ...gradients,
+  ];
+}

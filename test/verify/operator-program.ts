@@ -1,0 +1,68 @@
+// A graph of one layer, run forward and backward by the code that records whole networks.
+
+import { contributionLayout } from "../../shared/contribution.ts";
+import type { Graph } from "../../shared/graph.ts";
+import { networkManifest } from "../../shared/manifest.ts";
+import { blobLayout, encodeBlob, type Parameters } from "../../shared/parameter-blob.ts";
+import { outputElements, recordBackward } from "../../worker/backward.ts";
+import { recordForward } from "../../worker/forward.ts";
+import { LaunchList, type Ref } from "../../worker/launch-list.ts";
+import { NodeGradients } from "../../worker/node-gradients.ts";
+import type { PipelineCache } from "../../worker/pipeline-cache.ts";
+import { arenaRefs, blobRefs } from "../../worker/plan.ts";
+import { execute, roundData } from "./execute.ts";
+
+export interface OperatorResult {
+  readonly y: Float32Array;
+  readonly dx: Float32Array;
+  /** Gradients and batch statistics by parameter name. */
+  readonly arena: ReadonlyMap<string, Float32Array>;
+}
+
+/** @param x f32 NHWC @param dy gradient of the output, NHWC */
+export async function runOperator(
+  cache: PipelineCache,
+  graph: Graph,
+  n: number,
+  parameters: Parameters,
+  x: Float32Array,
+  dy: Float32Array,
+): Promise<OperatorResult> {
+  const manifest = networkManifest(graph);
+  const layout = contributionLayout(manifest, "student");
+  const blob = blobLayout(manifest);
+  const arena = arenaRefs(layout);
+  const list = new LaunchList();
+  const external = (buffer: "images" | "seed", elements: number): Ref => ({
+    kind: "external",
+    buffer,
+    offset: 0,
+    bytes: 4 * elements,
+  });
+  const buffers = { parameter: blobRefs("parameters", blob), statistic: (name: string) => required(arena(name), name) };
+  const trace = recordForward(list, graph, n, external("images", x.length), buffers);
+  const gradients = new NodeGradients(list, outputElements(graph, n));
+  gradients.add(graph.output, external("seed", dy.length));
+  recordBackward(list, graph, n, buffers, trace, gradients, { gradient: arena, inputGradient: true });
+  const y = trace.values[graph.output];
+  const dx = required(gradients.get(0), "dx");
+  list.keep(y);
+  list.keep(dx);
+
+  const executed = await execute(cache, list, {
+    ...roundData(manifest),
+    parameters: encodeBlob(manifest, blob, parameters),
+    images: x,
+    seed: dy,
+  });
+  const named = new Map<string, Float32Array>();
+  for (const { name } of layout.tensors) named.set(name, await executed.read(required(arena(name), name)));
+  const result = { y: await executed.read(y), dx: await executed.read(dx), arena: named };
+  executed.destroy();
+  return result;
+}
+
+function required<T>(value: T | undefined, name: string): T {
+  if (value === undefined) throw new RangeError(`nothing is recorded for ${name}`);
+  return value;
+}

@@ -1,0 +1,195 @@
+// Computes leases on one device: keeps parameters, plans by kind and size, and sums a lease's microbatches before one readback.
+
+import { encodeInt8 } from "../shared/codec.ts";
+import type { RunConfig } from "../shared/config.ts";
+import { contributionLayout, type RoundKind } from "../shared/contribution.ts";
+import type { Dataset } from "../shared/dataset.ts";
+import { BitswarmError } from "../shared/errors.ts";
+import { buildNetworks, type NetworkName, roundManifest, wireManifest } from "../shared/networks.ts";
+import { blobLayout } from "../shared/parameter-blob.ts";
+import type { LeaseMessage } from "../shared/protocol.ts";
+import { sampleSize } from "./forward.ts";
+import { PipelineCache } from "./pipeline-cache.ts";
+import { compilePlan } from "./plan.ts";
+import { Recording, storageBuffer } from "./recording.ts";
+import { type LeaseSum, RoundBuffers } from "./round-buffers.ts";
+import type { LeaseResult, MicrobatchInput, Trainer } from "./trainer-contract.ts";
+
+/** Bits of +∞: a peak at or above is not finite. */
+const INFINITY_BITS = 0x7f800000;
+
+interface HeldBlob {
+  readonly hash: string;
+  readonly buffer: GPUBuffer;
+}
+
+export function createTrainer(device: GPUDevice, config: RunConfig, dataset: Dataset): Trainer {
+  return new GpuTrainer(device, config, dataset);
+}
+
+class GpuTrainer implements Trainer {
+  readonly lost: Promise<string>;
+  #device: GPUDevice;
+  #config: RunConfig;
+  #networks: ReturnType<typeof buildNetworks>;
+  #cache: PipelineCache;
+  #images: GPUBuffer;
+  #labels: GPUBuffer;
+  #held = new Map<NetworkName | "frozen", HeldBlob>();
+  #rounds = new Map<string, RoundBuffers>();
+  #recordings = new Map<string, Promise<Recording>>();
+  #lostReason: string | undefined;
+
+  constructor(device: GPUDevice, config: RunConfig, dataset: Dataset) {
+    this.#device = device;
+    this.#config = config;
+    this.#networks = buildNetworks(config, dataset);
+    this.#cache = new PipelineCache(device);
+    const sample = sampleSize(this.#networks.student.graph.shapes[0]);
+    this.#images = storageBuffer(device, "images", 4 * config.microbatch * sample);
+    this.#labels = storageBuffer(device, "labels", 4 * config.microbatch);
+    this.lost = device.lost.then((info) => {
+      this.#lostReason = `${info.reason}: ${info.message}`;
+      return this.#lostReason;
+    });
+  }
+
+  holds(network: NetworkName, hash: string): boolean {
+    return this.#held.get(network)?.hash === hash;
+  }
+
+  holdsTeacher(hash: string): boolean {
+    return this.#held.get("frozen")?.hash === hash;
+  }
+
+  loadParameters(network: NetworkName, hash: string, blob: Uint8Array): void {
+    this.#load(network, hash, blob, blobLayout(wireManifest(this.#networks, network)).bytes);
+  }
+
+  loadTeacher(hash: string, blob: Uint8Array): void {
+    this.#load("frozen", hash, blob, blobLayout(this.#networks.teacher.manifest).bytes);
+  }
+
+  #load(slot: NetworkName | "frozen", hash: string, blob: Uint8Array, expected: number): void {
+    if (blob.length !== expected) {
+      throw new BitswarmError("FRAME_CORRUPT", `the ${slot} parameters have ${blob.length} bytes; this network wants ${expected}`);
+    }
+    const buffer = this.#blobBuffer(slot, expected);
+    this.#device.queue.writeBuffer(buffer, 0, Uint8Array.from(blob));
+    this.#held.set(slot, { hash, buffer });
+  }
+
+  /** The buffer of a parameter blob; recordings bind it, so it is made once. */
+  #blobBuffer(slot: NetworkName | "frozen", bytes: number): GPUBuffer {
+    const held = this.#held.get(slot)?.buffer;
+    if (held) return held;
+    const buffer = storageBuffer(this.#device, `${slot} parameters`, bytes);
+    this.#held.set(slot, { hash: "", buffer });
+    return buffer;
+  }
+
+  #roundBuffers(kind: RoundKind, network: NetworkName): RoundBuffers {
+    const key = `${kind}/${network}`;
+    const known = this.#rounds.get(key);
+    if (known) return known;
+    const buffers = new RoundBuffers(this.#device, contributionLayout(roundManifest(this.#networks, kind, network), kind));
+    this.#rounds.set(key, buffers);
+    return buffers;
+  }
+
+  #recording(lease: LeaseMessage, n: number, round: RoundBuffers): Promise<Recording> {
+    const { kind, network, lambdaAdversarial } = lease;
+    const accumulate = lease.codec === "exact" ? "exact" : "float";
+    const key = [kind, network, n, lambdaAdversarial, accumulate].join("/");
+    const known = this.#recordings.get(key);
+    if (known) return known;
+    const plan = compilePlan({
+      networks: this.#networks,
+      kind,
+      network,
+      n,
+      lambdaAdversarial,
+      adversarialReduce: this.#config.adversarial.reduce,
+      labelSmoothing: kind === "evaluate" ? 0 : this.#config.labelSmoothing,
+      accumulate,
+    });
+    const wire = blobLayout(wireManifest(this.#networks, network)).bytes;
+    const teacher = kind === "student" ? blobLayout(this.#networks.teacher.manifest).bytes : 0;
+    const recording = Recording.create(this.#cache, plan.list, {
+      parameters: this.#blobBuffer(network, wire),
+      ...(teacher > 0 ? { teacher: this.#blobBuffer("frozen", teacher) } : {}),
+      images: this.#images,
+      labels: this.#labels,
+      gradient: round.gradient,
+      segments: round.segments,
+      scales: round.scales,
+      sum: round.sum,
+      peaks: round.peaks,
+    });
+    this.#recordings.set(key, recording);
+    return recording;
+  }
+
+  async compute(
+    lease: LeaseMessage,
+    input: (from: number, to: number) => MicrobatchInput,
+    aborted: () => boolean,
+  ): Promise<LeaseResult | "aborted"> {
+    if (!this.holds(lease.network, lease.parametersHash)) {
+      throw new BitswarmError("CONTRIBUTION_STALE", `lease ${lease.lease} names parameters ${lease.parametersHash.slice(0, 12)}…, which this worker does not hold`);
+    }
+    try {
+      return await this.#compute(lease, input, aborted);
+    } catch (cause) {
+      if (this.#lostReason === undefined || cause instanceof BitswarmError) throw cause;
+      throw new BitswarmError("DEVICE_LOST", `the GPU was lost while lease ${lease.lease} was computed: ${this.#lostReason}`, { cause });
+    }
+  }
+
+  async #compute(
+    lease: LeaseMessage,
+    input: (from: number, to: number) => MicrobatchInput,
+    aborted: () => boolean,
+  ): Promise<LeaseResult | "aborted"> {
+    const { queue } = this.#device;
+    const round = this.#roundBuffers(lease.kind, lease.network);
+    const size = this.#config.microbatch;
+    round.begin(lease.exponents);
+    for (let from = lease.from; from < lease.to; ) {
+      const to = Math.min((Math.floor(from / size) + 1) * size, lease.to);
+      const recording = await this.#recording(lease, to - from, round);
+      if (aborted()) return "aborted";
+      const { images, labels } = input(from, to);
+      queue.writeBuffer(this.#images, 0, images);
+      queue.writeBuffer(this.#labels, 0, labels);
+      const encoder = this.#device.createCommandEncoder();
+      recording.encode(encoder);
+      queue.submit([encoder.finish()]);
+      from = to;
+    }
+    const result = await round.read();
+    // Some runtimes resolve a map that was pending when the device went away.
+    if (this.#lostReason !== undefined) throw new BitswarmError("DEVICE_LOST", `the GPU was lost: ${this.#lostReason}`);
+    if (aborted()) return "aborted";
+    checkFinite(round, result, lease);
+    const body = lease.codec === "int8" ? encodeInt8(new Float32Array(result.sum.slice().buffer)) : result.sum;
+    return { samples: lease.to - lease.from, peaks: result.peaks, body };
+  }
+
+  close(): void {
+    for (const round of this.#rounds.values()) round.destroy();
+    for (const { buffer } of this.#held.values()) buffer.destroy();
+    this.#images.destroy();
+    this.#labels.destroy();
+    for (const recording of this.#recordings.values()) recording.then((r) => r.destroy(), () => undefined);
+  }
+}
+
+function checkFinite(round: RoundBuffers, { peaks }: LeaseSum, lease: LeaseMessage): void {
+  const bad = peaks.findIndex((bits) => bits >= INFINITY_BITS);
+  if (bad < 0) return;
+  throw new BitswarmError(
+    "GRADIENT_NOT_FINITE",
+    `${round.layout.tensors[bad].name} of positions ${lease.from} to ${lease.to} is not finite; nothing was sent`,
+  );
+}
