@@ -11,6 +11,7 @@ import { blobLayout, encodeBlob, type Parameters, parameter } from "../shared/pa
 import { type Program, phaseProgram } from "../shared/program.ts";
 import { rng } from "../shared/rng.ts";
 import { fourAxes } from "./axis-order.ts";
+import { contentHash } from "./content-hash.ts";
 
 /** What workers are sent of a network: sign planes and floats, named by the SHA-256 of the bytes. */
 export interface WireBlob {
@@ -154,7 +155,7 @@ export function wireBlob(state: TrainingState, network: NetworkName): WireBlob {
   if (known) return known;
   const manifest = wireManifest(state.networks, network);
   const bytes = encodeBlob(manifest, blobLayout(manifest), state[network]);
-  const blob = { bytes, hash: createHash("sha256").update(bytes).digest("hex") };
+  const blob = { bytes, hash: contentHash(bytes) };
   state.blobs.set(network, blob);
   return blob;
 }

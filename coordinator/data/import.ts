@@ -1,12 +1,12 @@
 // From the files of a data set to content-addressed shards that workers can fetch and verify.
 
-import { createHash } from "node:crypto";
 import { access } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { RunConfig } from "../../shared/config.ts";
 import { type Dataset, type Shard, type Split, shardBytes } from "../../shared/dataset.ts";
 import { BitswarmError } from "../../shared/errors.ts";
+import { contentHash } from "../content-hash.ts";
 import { type IdxImages, readIdxImages, readIdxLabels } from "./idx.ts";
 
 /** Samples of every shard but a split's last. */
@@ -178,7 +178,7 @@ export async function openDataset(config: DataConfig, environment: Environment =
   requireShape(config, root, "test", test, train.images);
   const shards = new Map<string, Uint8Array>();
   const keep = (bytes: Uint8Array): string => {
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const sha256 = contentHash(bytes);
     shards.set(sha256, bytes);
     return sha256;
   };
