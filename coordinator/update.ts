@@ -7,14 +7,12 @@ import { type NetworkName, usesGan, wireManifest } from "../shared/networks.ts";
 import { adamStep, sgdStep } from "../shared/optimizer.ts";
 import { parameter } from "../shared/parameter-blob.ts";
 import type { Program, StepPlace } from "../shared/program.ts";
+import { runningStatistic } from "../shared/running-statistic.ts";
 import { learningRateFactor, type Schedule } from "../shared/schedule.ts";
 import type { RoundSum } from "./aggregate.ts";
 import { fourAxes } from "./axis-order.ts";
 import { recordPeaks } from "./exponents.ts";
 import type { ParameterMap, TrainingState } from "./training-state.ts";
-
-/** Share of a batch in a running statistic (PyTorch's default momentum). */
-const statisticMomentum = 0.1;
 
 /**
  * Parts of the objective, means over the step's samples, before the update. `kernel`, `adversarial` and `discriminator`
@@ -129,9 +127,7 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
       sgd(rate, optimizer.weightDecay);
       return;
     case "statistic":
-      for (let i = 0; i < value.length; i++) {
-        value[i] = (1 - statisticMomentum) * value[i] + statisticMomentum * gradient[i];
-      }
+      value.set(runningStatistic(value, gradient));
       return;
     case "discriminator":
       adamStep(
