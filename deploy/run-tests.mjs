@@ -41,8 +41,9 @@ async function main(parameters) {
       cwd: root,
       stdio: "inherit",
     });
-    // The terminal sends its signals to vitest too; one that comes from elsewhere is handed on.
-    for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
+    // A terminal interrupts vitest as well as this process; a signal from elsewhere reaches only this one.
+    process.on("SIGINT", () => {});
+    process.on("SIGTERM", () => child.kill("SIGTERM"));
     const exitCode = await new Promise((resolve, reject) => {
       child.once("error", reject);
       child.once("exit", (code) => resolve(code ?? 1));

@@ -1,0 +1,146 @@
+// Runs workers as pages of one Chromium, which ends with this process however it ends.
+import type { Browser, ConsoleMessage, Page } from "puppeteer";
+import { SharedBrowser } from "./browser.ts";
+import { findChromium } from "./chromium.ts";
+import { parseRunUrl } from "./run-url.ts";
+import {
+  type LaunchedWorkers,
+  superviseWorkers,
+  type WorkerEnd,
+  type WorkersOptions,
+  workerName,
+} from "./supervise.ts";
+import { hasHardwareGpu } from "./vulkan.ts";
+import { reportInPage } from "./worker-report.ts";
+
+export interface BrowserWorkersOptions extends WorkersOptions {
+  /** Shows the browser's window. */
+  readonly headful?: boolean;
+  /** How long a page may take to load, and then to set its first state. */
+  readonly pageTimeoutMs?: number;
+}
+
+const pollMs = 500;
+
+/**
+ * Opens `count` pages of `url` with `&autostart=1` (and `&name=NAME`). A page reports through
+ * `document.documentElement.dataset`: see worker-report.ts.
+ * @throws BitswarmError CONFIG_INVALID, TOKEN_INVALID, RUNTIME_MISSING
+ */
+export async function launchBrowserWorkers(options: BrowserWorkersOptions): Promise<LaunchedWorkers> {
+  const url = parseRunUrl(options.url);
+  const pageTimeoutMs = options.pageTimeoutMs ?? 30_000;
+  const browser = new SharedBrowser({
+    program: findChromium(),
+    headless: options.headful !== true,
+    software: !hasHardwareGpu(),
+    trustedOrigin: url.secure ? undefined : url.origin,
+  });
+  await browser.open();
+
+  async function runWorker(slot: number, signal: AbortSignal): Promise<WorkerEnd> {
+    const opened = await browser.open();
+    if (signal.aborted) return { kind: "stopped" };
+    const watched = new AbortController();
+    const interrupted = interruption(opened, signal, watched.signal);
+    try {
+      const end = await Promise.race([interrupted, livePage(opened, slot, watched.signal)]);
+      if (end.kind === "failed" && end.error.code === "WEBGPU_MISSING" && !browser.software) {
+        await browser.fallBackToSoftware();
+        return { kind: "died", code: "WEBGPU_MISSING", reason: "the GPU's driver gives no adapter, SwiftShader will" };
+      }
+      return end;
+    } finally {
+      watched.abort();
+    }
+  }
+
+  async function livePage(opened: Browser, slot: number, signal: AbortSignal): Promise<WorkerEnd> {
+    const say = (text: string) => options.onLine?.(`[browser ${slot}] ${text}`);
+    const address = new URL(url.href);
+    address.searchParams.set("autostart", "1");
+    const name = workerName(options, slot);
+    if (name !== undefined) address.searchParams.set("name", name);
+
+    let page: Page | undefined;
+    try {
+      // In a window of its own every page counts as visible.
+      page = await opened.newPage({ type: "window" });
+      const crashed = forwardPage(page, say);
+      await Promise.race([page.goto(address.href, { waitUntil: "domcontentloaded", timeout: pageTimeoutMs }), crashed]);
+      const joined = (worker: string) => options.onEvent?.({ event: "joined", runtime: "browser", slot, worker });
+      return await Promise.race([crashed, watchState(page, joined, pageTimeoutMs, signal)]);
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause);
+      return {
+        kind: "died",
+        code: "RUN_UNREACHABLE",
+        reason: `${url.origin} cannot be opened (${text.split("\n")[0]})`,
+      };
+    } finally {
+      if (opened.connected) await page?.close().catch(() => undefined);
+    }
+  }
+
+  const supervised = superviseWorkers({ runtime: "browser", options, runWorker, release: () => browser.close() });
+  return {
+    ...supervised,
+    get pids() {
+      return browser.pids;
+    },
+  };
+}
+
+/** Resolves when the worker is to stop or its browser is gone; `unlisten` takes the listeners off again. */
+function interruption(browser: Browser, stop: AbortSignal, unlisten: AbortSignal): Promise<WorkerEnd> {
+  return new Promise((resolve) => {
+    const gone = () => resolve({ kind: "died", code: "DEVICE_LOST", reason: "the browser ended unexpectedly" });
+    browser.once("disconnected", gone);
+    unlisten.addEventListener("abort", () => browser.off("disconnected", gone), { once: true });
+    stop.addEventListener("abort", () => resolve({ kind: "stopped" }), { once: true, signal: unlisten });
+    if (!browser.connected) gone();
+  });
+}
+
+/** Hands on what the page and its workers print; resolves when its process dies. */
+function forwardPage(page: Page, say: (text: string) => void): Promise<WorkerEnd> {
+  page.on("console", (message: ConsoleMessage) => {
+    if (message.type() !== "debug" && message.type() !== "verbose") say(message.text());
+    // An object that was printed is kept alive in the page for as long as its handle is.
+    for (const handle of message.args()) handle.dispose().catch(() => undefined);
+  });
+  page.on("pageerror", (error) => say(`error: ${error instanceof Error ? error.message : String(error)}`));
+  page.on("dialog", (dialog) => void dialog.dismiss().catch(() => undefined));
+  return new Promise((resolve) => {
+    page.once("error", (error) =>
+      resolve({ kind: "died", code: "DEVICE_LOST", reason: `the page crashed (${error.message})` }),
+    );
+    page.once("close", () => resolve({ kind: "died", code: "DEVICE_LOST", reason: "the page was closed" }));
+  });
+}
+
+/** Looks at the page's data attributes twice a second until they say that it is over. */
+async function watchState(
+  page: Page,
+  joined: (worker: string) => void,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<WorkerEnd> {
+  const openedAtMs = performance.now();
+  let lastWorker: string | undefined;
+  while (!signal.aborted) {
+    if (page.url().startsWith("chrome-error:"))
+      throw new Error("the page reloaded itself and the server did not answer");
+    // A page that is being reloaded has no context to ask for a moment.
+    const dataset: unknown = await page.evaluate("({ ...document.documentElement.dataset })").catch(() => undefined);
+    const report = dataset === undefined ? undefined : reportInPage(dataset);
+    if (report === "unset") {
+      if (performance.now() - openedAtMs > patienceMs) throw new Error("it shows no page of a bitswarm coordinator");
+    } else if (report?.kind === "joined") {
+      if (report.worker !== lastWorker) joined(report.worker);
+      lastWorker = report.worker;
+    } else if (report) return report;
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+  return { kind: "stopped" };
+}

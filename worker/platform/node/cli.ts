@@ -1,0 +1,137 @@
+#!/usr/bin/env node
+// The program `worker`: lends this machine's GPU to a run, in a browser without a window or in Deno.
+import { Command, InvalidArgumentError, Option } from "commander";
+import { BitswarmError } from "../../../shared/errors.ts";
+import { launchBrowserWorkers } from "./browser-workers.ts";
+import { findChromium } from "./chromium.ts";
+import { launchDenoWorkers } from "./deno-workers.ts";
+import type { LaunchedWorkers, Runtime, WorkersOptions } from "./supervise.ts";
+
+interface JoinOptions {
+  readonly runtime: Runtime | "auto";
+  readonly count: number;
+  readonly name?: string;
+  readonly headful?: boolean;
+  readonly json?: boolean;
+  readonly parentWatch?: boolean;
+}
+
+const mostWorkers = 64;
+
+const joinHelp = `
+URL is the link that the coordinator prints. Put it in quotes: shells give "?" and "&" a meaning of their own.
+
+Examples:
+  $ npx worker join "http://192.168.1.20:8080/?token=TOKEN"
+      one worker; in Chromium where there is one, else in Deno
+  $ npx worker join "http://192.168.1.20:8080/?token=TOKEN" --runtime deno --count 2 --name attic
+      two Deno processes, called attic-1 and attic-2
+  $ npx worker join "http://localhost:8080/?token=TOKEN" --runtime browser --headful
+      a browser window that shows what the worker does
+
+Ends by itself, with exit code 0, when the run is over. Ctrl-C leaves the run at once and in order: the coordinator gives
+the work in hand to another worker. A worker that dies is started again, three times in a row. Without a GPU the work is
+done by a software driver, on the CPU.
+
+Environment:
+  CHROMIUM_PATH      the Chromium or Chrome to run, where it is not found on PATH
+  DENO_PATH          the Deno to run, where npm has not installed one
+  VK_ICD_FILENAMES   the Vulkan driver for Deno, in place of the one that is chosen`;
+
+const program = new Command("worker")
+  .description("Lend this machine's GPU to a bitswarm run.")
+  .addHelpText("after", '\nExample:\n  $ npx worker join "http://192.168.1.20:8080/?token=TOKEN"')
+  .showHelpAfterError("(see worker --help)");
+
+program
+  .command("join")
+  .description("join the run behind URL with one or more workers")
+  .argument("<url>", "the coordinator's link, http://HOST:PORT/?token=TOKEN")
+  .addOption(
+    new Option("--runtime <runtime>", "what the workers run on").choices(["auto", "deno", "browser"]).default("auto"),
+  )
+  .option("--count <n>", `how many workers, 1 to ${mostWorkers}`, parseCount, 1)
+  .option("--name <name>", "what the dashboard calls this machine")
+  .option("--headful", "show the browser's window")
+  .option("--json", "print a JSON line on standard output for every worker that joined or ended")
+  .option("--parent-watch", "leave when standard input closes, for programs that start workers")
+  .addHelpText("after", joinHelp)
+  .showHelpAfterError("(see worker join --help)")
+  .action(join);
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= mostWorkers) return count;
+  throw new InvalidArgumentError(`It must be a whole number from 1 to ${mostWorkers}.`);
+}
+
+async function join(url: string, options: JoinOptions): Promise<void> {
+  const workersOptions: WorkersOptions = {
+    url,
+    count: options.count,
+    name: options.name,
+    onLine: (line) => process.stderr.write(`${line}\n`),
+    onEvent: (event) => {
+      if (options.json) process.stdout.write(`${JSON.stringify(event)}\n`);
+      const what = event.event === "joined" ? `joined as ${event.worker}` : "the run is over";
+      process.stderr.write(`[${event.runtime} ${event.slot}] ${what}\n`);
+    },
+  };
+
+  const leave = new AbortController();
+  const interrupt = () => {
+    // A second Ctrl-C does not wait: the workers end with this process.
+    if (leave.signal.aborted) process.exit(1);
+    leave.abort();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  if (options.parentWatch)
+    process.stdin
+      .on("end", () => leave.abort())
+      .on("error", () => leave.abort())
+      .resume();
+
+  const workers = await launch(options, workersOptions);
+  const stop = () => void workers.stop();
+  leave.signal.addEventListener("abort", stop, { once: true });
+  if (leave.signal.aborted) stop();
+  await workers.exited;
+}
+
+async function launch(options: JoinOptions, workersOptions: WorkersOptions): Promise<LaunchedWorkers> {
+  const inBrowser = () => launchBrowserWorkers({ ...workersOptions, headful: options.headful === true });
+  switch (options.runtime) {
+    case "browser":
+      return inBrowser();
+    case "deno":
+      return launchDenoWorkers(workersOptions);
+    case "auto":
+      try {
+        findChromium();
+        return await inBrowser();
+      } catch (error) {
+        if (!(error instanceof BitswarmError) || error.code !== "RUNTIME_MISSING") throw error;
+        process.stderr.write(`${error.message.split(". ")[0]}: trying Deno\n`);
+        return launchDenoWorkers(workersOptions);
+      }
+    default:
+      return options.runtime satisfies never;
+  }
+}
+
+// Whoever reads the output may go first; that is no reason to fail.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+try {
+  await program.parseAsync();
+  process.exit();
+} catch (error) {
+  const text =
+    error instanceof BitswarmError
+      ? `error ${error.code}: ${error.message}`
+      : error instanceof Error
+        ? error.stack
+        : error;
+  process.stderr.write(`${text}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,152 @@
+// Runs workers as Deno processes, one each, which end with this process however it ends.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { BitswarmError } from "../../../shared/errors.ts";
+import { denoArguments, findDeno } from "./deno.ts";
+import { parseRunUrl } from "./run-url.ts";
+import {
+  type LaunchedWorkers,
+  superviseWorkers,
+  type WorkerEnd,
+  type WorkersOptions,
+  workerName,
+} from "./supervise.ts";
+import { hasHardwareGpu, softwareVulkanDriver } from "./vulkan.ts";
+import { reportInLine } from "./worker-report.ts";
+
+export interface DenoWorkersOptions extends WorkersOptions {
+  /** The module to run in place of our own worker. */
+  readonly main?: string;
+}
+
+const killAfterMs = 3000;
+
+/**
+ * Starts `count` Deno workers. Each gets the arguments `URL --parent-watch [--name NAME]` and a standard input that is
+ * never written to: its end tells the worker that this process is gone.
+ * @throws BitswarmError CONFIG_INVALID, TOKEN_INVALID, RUNTIME_MISSING
+ */
+export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<LaunchedWorkers> {
+  const url = parseRunUrl(options.url);
+  const program = findDeno();
+  const main = options.main ?? ownMain();
+  const flags = denoArguments({ host: url.host, packageRoot: packageRoot() });
+  const pids = new Map<number, number>();
+  let software = !hasHardwareGpu();
+  denoEnvironment(software);
+
+  async function runWorker(slot: number, signal: AbortSignal): Promise<WorkerEnd> {
+    if (signal.aborted) return { kind: "stopped" };
+    const say = (text: string) => options.onLine?.(`[deno ${slot}] ${text}`);
+    const name = workerName(options, slot);
+    const nameArguments = name === undefined ? [] : ["--name", name];
+    const onSoftware = software;
+    const child = spawn(program, [...flags, main, url.href, "--parent-watch", ...nameArguments], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: denoEnvironment(onSoftware),
+      // A group of its own: Ctrl-C in a terminal reaches this process alone, which then stops its workers in order.
+      detached: process.platform !== "win32",
+      windowsHide: true,
+    });
+    // Without a listener, a child that dies at once would take this process with it (EPIPE).
+    child.stdin.on("error", () => undefined);
+    const gone = once(child, "close");
+    gone.catch(() => undefined);
+    if (child.pid !== undefined) pids.set(slot, child.pid);
+
+    let lastLine = "";
+    let ended = false;
+    let failure: BitswarmError | undefined;
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      lastLine = line;
+      say(line);
+    });
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const report = reportInLine(line);
+      if (report === undefined) say(line);
+      else if (report.kind === "failed") failure = report.error;
+      else if (report.kind === "ended") ended = true;
+      else options.onEvent?.({ event: "joined", runtime: "deno", slot, worker: report.worker });
+    });
+
+    let killTimer: NodeJS.Timeout | undefined;
+    const end = () => {
+      child.kill("SIGTERM");
+      killTimer = setTimeout(() => child.kill("SIGKILL"), killAfterMs);
+    };
+    signal.addEventListener("abort", end, { once: true });
+    try {
+      const [exitCode, exitSignal] = await gone;
+      if (signal.aborted) return { kind: "stopped" };
+      if (failure?.code === "WEBGPU_MISSING" && !onSoftware && softwareVulkanDriver()) {
+        software = true;
+        return {
+          kind: "died",
+          code: "WEBGPU_MISSING",
+          reason: "the GPU's driver gives no adapter, a software driver will",
+        };
+      }
+      if (failure) return { kind: "failed", error: failure };
+      // A driver may still crash while it is unloaded: the work was done by then.
+      if (ended || exitCode === 0) return { kind: "ended" };
+      const how = exitSignal ? `was killed by ${exitSignal}` : `ended with exit code ${exitCode}`;
+      return { kind: "died", code: "DEVICE_LOST", reason: `its process ${how}${lastLine && ` (${lastLine})`}` };
+    } catch (cause) {
+      return {
+        kind: "failed",
+        error: new BitswarmError("RUNTIME_MISSING", `cannot start ${program}: ${cause}`, { cause }),
+      };
+    } finally {
+      clearTimeout(killTimer);
+      signal.removeEventListener("abort", end);
+      pids.delete(slot);
+    }
+  }
+
+  const supervised = superviseWorkers({ runtime: "deno", options, runWorker, release: async () => undefined });
+  return {
+    ...supervised,
+    get pids() {
+      return [...pids.values()];
+    },
+  };
+}
+
+/** What the person has set about Vulkan stays; elsewhere a machine without a GPU is pointed at its software driver. */
+function denoEnvironment(software: boolean): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1" };
+  // wgpu complains on every start where this is unset.
+  env.XDG_RUNTIME_DIR ??= tmpdir();
+  if (!software || env.VK_ICD_FILENAMES || env.VK_DRIVER_FILES) return env;
+  const driver = softwareVulkanDriver();
+  if (driver === undefined) {
+    throw new BitswarmError(
+      "RUNTIME_MISSING",
+      "no Vulkan driver, neither for a GPU nor in software: `npm run setup` tells what to install (mesa-vulkan-drivers on Debian)",
+    );
+  }
+  return { ...env, VK_ICD_FILENAMES: driver };
+}
+
+/** The worker's module beside this one: built when this file is, else as it was written, which Deno runs too. */
+function ownMain(): string {
+  const main = fileURLToPath(new URL(`../deno/main${path.extname(import.meta.url)}`, import.meta.url));
+  if (existsSync(main)) return main;
+  throw new BitswarmError("RUNTIME_MISSING", `the Deno worker ${main} is not there: run \`npm run build\``);
+}
+
+/** The nearest folder above that has a package.json: this file lies deeper in dist than in the source. */
+function packageRoot(): string {
+  let folder = path.dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(path.join(folder, "package.json"))) {
+    const above = path.dirname(folder);
+    if (above === folder) throw new Error(`no package.json above ${import.meta.url}`);
+    folder = above;
+  }
+  return folder;
+}

@@ -1,0 +1,63 @@
+// What a worker reports to the launcher that started it: Deno prints it as one JSON line, the page sets it as data attributes.
+import { z } from "zod";
+import { BitswarmError, type ErrorCode, errorCodes } from "../../../shared/errors.ts";
+
+const errorCode = z.custom<ErrorCode>((value) => typeof value === "string" && Object.hasOwn(errorCodes, value));
+
+/** One line on the standard output of a Deno worker; any other line is for people. */
+const lineReport = z.discriminatedUnion("event", [
+  z.object({ event: z.literal("joined"), worker: z.string() }),
+  z.object({ event: z.literal("ended") }),
+  z.object({ event: z.literal("failed"), code: errorCode, message: z.string() }),
+]);
+
+/** `document.documentElement.dataset` of the volunteer page; states that are not listed (connecting, training) are its own affair. */
+const pageReport = z.object({
+  state: z.string().optional(),
+  worker: z.string().optional(),
+  code: z.string().optional(),
+  message: z.string().optional(),
+});
+
+export type WorkerReport =
+  | { readonly kind: "joined"; readonly worker: string }
+  | { readonly kind: "ended" }
+  | { readonly kind: "failed"; readonly error: BitswarmError };
+
+/** The report in a line of output, or undefined where it is an ordinary line. */
+export function reportInLine(line: string): WorkerReport | undefined {
+  if (!line.startsWith("{")) return undefined;
+  const parsed = lineReport.safeParse(parseJson(line));
+  if (!parsed.success) return undefined;
+  switch (parsed.data.event) {
+    case "joined":
+      return { kind: "joined", worker: parsed.data.worker };
+    case "ended":
+      return { kind: "ended" };
+    case "failed":
+      return { kind: "failed", error: new BitswarmError(parsed.data.code, parsed.data.message) };
+    default:
+      return parsed.data satisfies never;
+  }
+}
+
+/** The report in a page's data attributes: "unset" before the page has set any state, undefined while it is on its way. */
+export function reportInPage(dataset: unknown): WorkerReport | "unset" | undefined {
+  const page = pageReport.parse(dataset);
+  if (page.state === undefined) return "unset";
+  if (page.state === "ended") return { kind: "ended" };
+  if (page.state === "failed") {
+    const code = errorCode.safeParse(page.code);
+    const message = page.message ?? "the page gave no reason";
+    return { kind: "failed", error: new BitswarmError(code.success ? code.data : "DEVICE_LOST", message) };
+  }
+  return page.worker === undefined ? undefined : { kind: "joined", worker: page.worker };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
