@@ -2,7 +2,7 @@
 import type { Rectify, Surrogate } from "../shared/rectify.ts";
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { read, vectorType, vectorWidth } from "./dispatch.ts";
-import { type Columns, type Rows, range, type Tile } from "./gemm.ts";
+import { type Columns, type Rows, range, type Tile, wordColumns } from "./gemm.ts";
 import { inputGradient, type Operands } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { signColumns } from "./operands.ts";
@@ -86,6 +86,7 @@ export function binaryConvInputGradient(o: {
     label: `binaryConvInputGradient ${o.rectify} ${o.surrogate}`,
     shape: o.shape,
     accumulate: o.accumulate,
+    tileColumns: wordColumns(o.shape.in),
     storage: [read("w", "u32"), read("c", o.rectify === "out" ? vectorType(depth) : "f32"), read("x", type)],
     declarations: `fn derivative(v: ${type}) -> ${type} { return ${surrogateDerivative(o.surrogate, type)}; }`,
     ...(o.rectify === "filter" ? { atTap: columnScales } : {}),
@@ -106,6 +107,7 @@ export function binaryConvWeightGradient(o: { readonly shape: WindowShape }): Ke
   return weightGradient("binaryConvWeightGradient", o.shape, {
     storage: read("a", "u32"),
     perTap: true,
+    tileColumns: wordColumns(o.shape.in),
     setup: () => "",
     columns: (tile) => {
       const signs = signColumns({ name: "a", columns: tile.columns, base: "a_base", stride: 0, depth: 1 });

@@ -2,7 +2,17 @@
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { columnReduce } from "./column-reduce.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { accumulators, locateTile, multiplyAdd, pickTile, range, storeTile, type Tile, tileCount } from "./gemm.ts";
+import {
+  ANY_TILE,
+  accumulators,
+  locateTile,
+  multiplyAdd,
+  pickTile,
+  range,
+  storeTile,
+  type Tile,
+  tileCount,
+} from "./gemm.ts";
 import { floatWeightOffsets, inputGradient } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { acrossTile, columnsAlongSum, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
@@ -72,6 +82,7 @@ export function convInputGradient(o: { readonly shape: WindowShape; readonly acc
     label: "convInputGradient",
     shape: o.shape,
     accumulate: o.accumulate,
+    tileColumns: ANY_TILE.columns,
     storage: [read("w", vectorType(w.width))],
     setup: floatWeightOffsets,
     weights: (tile, rows) => ({
@@ -101,6 +112,7 @@ function channelColumns(input: number): ActivationColumns {
   return {
     storage: read("x", vectorType(x.width)),
     perTap: true,
+    tileColumns: ANY_TILE.columns,
     setup: (tile) => elementOffsets({ prefix: "c", source: x, first: "column0", count: tile.columns, limit: input }),
     columns: (tile) => ({
       load: [
@@ -123,6 +135,7 @@ function gatheredColumns(s: WindowShape): ActivationColumns {
   return {
     storage: read("x"),
     perTap: false,
+    tileColumns: ANY_TILE.columns,
     setup: (tile: Tile) =>
       range(tile.columns)
         .map(

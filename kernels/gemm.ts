@@ -24,26 +24,30 @@ export function range(length: number): readonly number[] {
 /** Invocations wanted before tiles may grow: a few workgroups for each of many cores. */
 const ENOUGH_INVOCATIONS = 256;
 
-/** The largest tile (to 8×16) that wastes little at the borders and still leaves enough invocations. */
-export function pickTile(extent: Extent, heights: readonly number[] = [1, 2, 4, 8]): Tile {
+/** Tile sizes that an operand's layout allows. */
+export interface TileSizes {
+  readonly rows: readonly number[];
+  readonly columns: readonly number[];
+}
+
+export const ANY_TILE: TileSizes = { rows: [1, 2, 4, 8], columns: [4, 8, 12, 16] };
+
+/** Columns read from a sign plane of `channels`: a tile lies within one word. */
+export function wordColumns(channels: number): readonly number[] {
+  return channels <= 32 ? ANY_TILE.columns : [4, 8, 16];
+}
+
+/** The largest tile that wastes little at the borders and still leaves enough invocations. */
+export function pickTile(extent: Extent, sizes: TileSizes = ANY_TILE): Tile {
   const waste = (length: number, tile: number) => (Math.ceil(length / tile) * tile) / length;
-  let best: Tile = { rows: heights[0]!, columns: 4 };
-  let bestCost = Number.POSITIVE_INFINITY;
-  for (const rows of heights) {
-    for (const columns of [4, 8, 12, 16]) {
-      const tile = { rows, columns };
-      const invocations = tileCount(tile, extent);
-      // Loads a multiply-add: every step reads rows + columns values for rows·columns products.
-      const loads = (rows + columns) / (rows * columns);
-      const idle = Math.max(1, ENOUGH_INVOCATIONS / invocations);
-      const cost = waste(extent.rows, rows) * waste(extent.columns, columns) * (0.25 + loads) * idle;
-      if (cost < bestCost - 1e-9) {
-        best = tile;
-        bestCost = cost;
-      }
-    }
-  }
-  return best;
+  const cost = (tile: Tile) => {
+    // Loads a multiply-add: every step reads rows + columns values for rows·columns products.
+    const loads = (tile.rows + tile.columns) / (tile.rows * tile.columns);
+    const idle = Math.max(1, ENOUGH_INVOCATIONS / tileCount(tile, extent));
+    return waste(extent.rows, tile.rows) * waste(extent.columns, tile.columns) * (0.25 + loads) * idle;
+  };
+  const tiles = sizes.rows.flatMap((rows) => sizes.columns.map((columns) => ({ rows, columns })));
+  return tiles.reduce((best, tile) => (cost(tile) < cost(best) - 1e-9 ? tile : best));
 }
 
 export function tileCount(tile: Tile, extent: Extent): number {

@@ -2,6 +2,7 @@
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
 import {
+  ANY_TILE,
   accumulators,
   type Columns,
   locateTile,
@@ -24,6 +25,7 @@ export interface InputGradient {
   readonly label: string;
   readonly shape: WindowShape;
   readonly accumulate: boolean;
+  readonly tileColumns: readonly number[];
   /** Bindings between dy and dx. */
   readonly storage: readonly Storage[];
   readonly declarations?: string;
@@ -44,7 +46,7 @@ export function inputGradient(o: InputGradient): KernelSequence {
   const dy: Floats = { name: "dy", width: vectorWidth(s.out) };
   const width = vectorWidth(s.in);
   const extent = { rows: s.n, columns: s.in, outer: s.h * s.w };
-  const tile = pickTile(extent);
+  const tile = pickTile(extent, { rows: ANY_TILE.rows, columns: o.tileColumns });
   const rows = rowsAlongSum(dy, tile.rows, "r", "a_base + out0");
   const { a, b } = o.weights(tile, rows);
   return {

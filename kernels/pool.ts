@@ -74,7 +74,7 @@ let lastY = min(py / STRIDE, OH - 1u);
 let lastX = min(px / STRIDE, OW - 1u);
 for (var oy = (max(py + 1u, KERNEL) - KERNEL + STRIDE - 1u) / STRIDE; oy <= lastY; oy++) {
   for (var ox = (max(px + 1u, KERNEL) - KERNEL + STRIDE - 1u) / STRIDE; ox <= lastX; ox++) {
-    let from = ((sample * OH + oy) * OW + ox) * COLUMNS + channel;
+    let origin = ((sample * OH + oy) * OW + ox) * COLUMNS + channel;
     ${statements}
   }
 }`;
@@ -101,7 +101,7 @@ export function poolBackward(o: {
     let wins = (v > best) | (first == ${winner}(0xffffffffu));
     best = select(best, v, wins);
     first = select(first, ${winner}(at), wins);`)}
-    total += select(${type}(), dy[from], first == ${winner}(self_at));`;
+    total += select(${type}(), dy[origin], first == ${winner}(self_at));`;
   return kernel({
     label: `${o.kind}PoolBackward ${describe(o.shape)}`,
     constants: constants(o.shape),
@@ -112,7 +112,7 @@ let channel = index % COLUMNS;
 let sample = index / (COLUMNS * W * H);
 ${o.kind === "max" ? "let self_at = (index / COLUMNS) % (W * H);" : ""}
 var total = ${type}();
-${eachWindow(o.kind === "max" ? max : "total += dy[from];")}
+${eachWindow(o.kind === "max" ? max : "total += dy[origin];")}
 dx[index] ${o.accumulate ? "+=" : "="} total${o.kind === "max" ? "" : " / f32(KERNEL * KERNEL)"};`,
   });
 }

@@ -20,6 +20,7 @@ export interface ActivationColumns {
   readonly storage: Storage;
   /** Columns of the result, and whether a tile keeps to one tap (then `columns` counts one tap's inputs). */
   readonly perTap: boolean;
+  readonly tileColumns: readonly number[];
   /** Statements before the position loop; `column0` and, per tap, `ky`, `kx` are known. */
   readonly setup: (tile: Tile, shape: WindowShape) => string;
   /** Values at the input pixel whose number is `pixel`; without perTap `y0`, `x0` are its coordinates, unpadded. */
@@ -88,7 +89,7 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
   const product = (outer: number): Extent => ({ rows: s.out, columns: x.perTap ? s.in : taps * s.in, outer });
   const groups = x.perTap ? taps : 1;
   // Slices, not tiles, make the parallel work: tiles are picked as if there were enough.
-  const tile = pickTile(product(groups * Math.ceil(positions / 128)), [4, 8]);
+  const tile = pickTile(product(groups * Math.ceil(positions / 128)), { rows: [4, 8], columns: x.tileColumns });
   const tiles = Math.ceil(s.out / tile.rows) * Math.ceil(product(1).columns / tile.columns) * groups;
   const { slices, length } = slicesOf(positions, tiles);
   const extent = product(groups * slices);
