@@ -33,6 +33,7 @@ export const errorCodes = {
   GRAPH_INVALID: 4113,
   COMMIT_LOG_CORRUPT: 4114,
   RUN_UNREACHABLE: 4115,
+  COMPUTE_FAILED: 4116,
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;
