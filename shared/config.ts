@@ -38,7 +38,10 @@ export const runConfigSchema = z.strictObject({
   model: z.discriminatedUnion("kind", [leNetSchema, resNetSchema]).prefault({ kind: "lenet" }),
   data: z
     .strictObject({
-      kind: z.enum(["fashion-mnist", "idx"]).default("fashion-mnist").describe("`idx`: four gzipped MNIST files in `root`"),
+      kind: z
+        .enum(["fashion-mnist", "idx"])
+        .default("fashion-mnist")
+        .describe("`idx`: four gzipped MNIST files in `root`"),
       root: z.string().optional().describe("folder of the files; by default where the set-up put them"),
       trainSamples: count.default(20000).describe("the first N training images; more than there are means all"),
       testSamples: count.default(10000).describe("the first N held-out images"),
@@ -47,8 +50,14 @@ export const runConfigSchema = z.strictObject({
     })
     .prefault({}),
   batch: count.default(128).describe("samples of a step, whatever the number of workers"),
-  microbatch: count.max(1024).default(32).describe("samples of one forward pass: unit of leases and of batch statistics"),
-  ablation: z.enum(["R", "R+G", "R+G+B"]).default("R+G+B").describe("rectified convolution; with the GAN; with the BN phase"),
+  microbatch: count
+    .max(1024)
+    .default(32)
+    .describe("samples of one forward pass: unit of leases and of batch statistics"),
+  ablation: z
+    .enum(["R", "R+G", "R+G+B"])
+    .default("R+G+B")
+    .describe("rectified convolution; with the GAN; with the BN phase"),
   epochs: count.default(3).describe("of the 1-bit student"),
   bnPhase: z.number().min(0).max(1).default(1).describe("share of the training images in each BN phase"),
   teacher: z
@@ -69,7 +78,12 @@ export const runConfigSchema = z.strictObject({
   adversarial: z
     .strictObject({
       lambda: nonNegative.default(1).describe("weight of L_Adv in the student's loss"),
-      warmupEpochs: z.number().int().min(0).default(5).describe("student epochs before L_Adv enters; 0 is the paper's letter"),
+      warmupEpochs: z
+        .number()
+        .int()
+        .min(0)
+        .default(5)
+        .describe("student epochs before L_Adv enters; 0 is the paper's letter"),
       reduce: z.enum(["mean", "sum"]).default("mean").describe("over layers; `sum` is the paper's letter"),
       learningRate: positive.default(2e-4).describe("Adam's, for the discriminators"),
       beta1: z.number().min(0).lt(1).default(0.5),
@@ -87,7 +101,10 @@ export const runConfigSchema = z.strictObject({
     })
     .prefault({}),
   labelSmoothing: z.number().min(0).lt(1).default(0),
-  codec: z.enum(["exact", "f32", "int8"]).default("exact").describe("of gradients on the wire; `exact` gives the same bits for any number of workers"),
+  codec: z
+    .enum(["exact", "f32", "int8"])
+    .default("exact")
+    .describe("of gradients on the wire; `exact` gives the same bits for any number of workers"),
   lease: z
     .strictObject({
       timeoutMs: count.default(120_000).describe("a lease that is not answered by then goes to another worker"),
@@ -108,7 +125,8 @@ export type RunConfig = z.output<typeof runConfigSchema>;
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
-    (value, key) => (typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined),
+    (value, key) =>
+      typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined,
     root,
   );
 }
@@ -132,16 +150,23 @@ function checkTogether(config: RunConfig): RunConfig {
   const { model, batch, microbatch } = config;
   const problems: string[] = [];
   if (model.kind === "resnet" && model.widths.length !== model.blocks.length) {
-    problems.push(`model.blocks: must have as many stages as model.widths (${model.widths.length}); got ${JSON.stringify(model.blocks)}`);
+    problems.push(
+      `model.blocks: must have as many stages as model.widths (${model.widths.length}); got ${JSON.stringify(model.blocks)}`,
+    );
   }
   if (batch % microbatch !== 0) {
-    problems.push(`batch: must be a multiple of microbatch (${microbatch}), so that every lease is whole microbatches; got ${batch}`);
+    problems.push(
+      `batch: must be a multiple of microbatch (${microbatch}), so that every lease is whole microbatches; got ${batch}`,
+    );
   }
   if (config.bnPhase === 0 && config.ablation === "R+G+B") {
     problems.push("bnPhase: must be above 0 for ablation R+G+B; got 0 (use ablation R+G to leave the phase out)");
   }
   if (problems.length > 0) {
-    throw new BitswarmError("CONFIG_INVALID", `The run's configuration is not valid:\n${problems.map((p) => `  ${p}`).join("\n")}`);
+    throw new BitswarmError(
+      "CONFIG_INVALID",
+      `The run's configuration is not valid:\n${problems.map((p) => `  ${p}`).join("\n")}`,
+    );
   }
   return config;
 }
@@ -150,7 +175,10 @@ function checkTogether(config: RunConfig): RunConfig {
 export function setField(config: Record<string, unknown>, assignment: string): void {
   const at = assignment.indexOf("=");
   if (at < 1) {
-    throw new BitswarmError("CONFIG_INVALID", `--set wants field=value, e.g. checkpoint.everySteps=4; got ${JSON.stringify(assignment)}`);
+    throw new BitswarmError(
+      "CONFIG_INVALID",
+      `--set wants field=value, e.g. checkpoint.everySteps=4; got ${JSON.stringify(assignment)}`,
+    );
   }
   const keys = assignment.slice(0, at).split(".");
   let target = config;
@@ -172,7 +200,10 @@ export function readYaml(text: string, source: string): Record<string, unknown> 
   }
   if (value === null || value === undefined) return {};
   if (typeof value !== "object" || Array.isArray(value)) {
-    throw new BitswarmError("CONFIG_INVALID", `${source}: the top level must be a map of fields; got ${JSON.stringify(value).slice(0, 80)}`);
+    throw new BitswarmError(
+      "CONFIG_INVALID",
+      `${source}: the top level must be a map of fields; got ${JSON.stringify(value).slice(0, 80)}`,
+    );
   }
   return value as Record<string, unknown>;
 }

@@ -17,7 +17,11 @@ const splitSchema = z.strictObject({
 
 export const datasetSchema = z.strictObject({
   name: z.string(),
-  shape: z.strictObject({ h: z.number().int().positive(), w: z.number().int().positive(), c: z.number().int().positive() }),
+  shape: z.strictObject({
+    h: z.number().int().positive(),
+    w: z.number().int().positive(),
+    c: z.number().int().positive(),
+  }),
   classes: z.number().int().min(2).max(65_536),
   /** Per channel, of pixels scaled to [0,1]. */
   mean: z.array(z.number()),
@@ -31,10 +35,17 @@ export type Dataset = z.output<typeof datasetSchema>;
 export type Split = "train" | "test";
 
 /** Where sample `index` of a split lies. Every shard but the last has the same number of samples. */
-export function locateSample(dataset: Dataset, split: Split, index: number): { readonly shard: number; readonly row: number } {
+export function locateSample(
+  dataset: Dataset,
+  split: Split,
+  index: number,
+): { readonly shard: number; readonly row: number } {
   const { shards, samples } = dataset[split];
   if (index < 0 || index >= samples) {
-    throw new BitswarmError("DATA_INVALID", `sample ${index} is outside ${split} of ${dataset.name}, which has ${samples}`);
+    throw new BitswarmError(
+      "DATA_INVALID",
+      `sample ${index} is outside ${split} of ${dataset.name}, which has ${samples}`,
+    );
   }
   const each = shards[0].samples;
   return { shard: Math.floor(index / each), row: index % each };

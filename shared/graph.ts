@@ -109,12 +109,18 @@ function shapeOf(node: GraphNode, input: Shape, other: Shape | undefined): Shape
       return { h: 1, w: 1, c: input.c };
     case "linear":
       if (input.h !== 1 || input.w !== 1) {
-        throw new BitswarmError("GRAPH_INVALID", `${node.name}: a linear layer wants a 1x1 map, got ${input.h}x${input.w}`);
+        throw new BitswarmError(
+          "GRAPH_INVALID",
+          `${node.name}: a linear layer wants a 1x1 map, got ${input.h}x${input.w}`,
+        );
       }
       return { h: 1, w: 1, c: node.out };
     case "add":
       if (!other || other.h !== input.h || other.w !== input.w || other.c !== input.c) {
-        throw new BitswarmError("GRAPH_INVALID", `add: shapes differ, ${JSON.stringify(input)} and ${JSON.stringify(other)}`);
+        throw new BitswarmError(
+          "GRAPH_INVALID",
+          `add: shapes differ, ${JSON.stringify(input)} and ${JSON.stringify(other)}`,
+        );
       }
       return input;
     case "batchnorm":
@@ -138,7 +144,9 @@ export class GraphBuilder {
 
   add(node: Exclude<GraphNode, { op: "input" }>): NodeId {
     const inputs = inputsOf(node);
-    this.#shapes.push(shapeOf(node, this.shape(inputs[0]), inputs[1] === undefined ? undefined : this.shape(inputs[1])));
+    this.#shapes.push(
+      shapeOf(node, this.shape(inputs[0]), inputs[1] === undefined ? undefined : this.shape(inputs[1])),
+    );
     this.#nodes.push(node);
     return this.#nodes.length - 1;
   }

@@ -40,7 +40,10 @@ function buildGraph(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "cla
       return leNet({ widths: model.widths, classes, input }, method);
     case "resnet": {
       const stem = model.stem === "imagenet" ? imageNetStem : cifarStem;
-      return resNet({ widths: model.widths, blocks: model.blocks, stem, activation: model.activation, classes, input }, method);
+      return resNet(
+        { widths: model.widths, blocks: model.blocks, stem, activation: model.activation, classes, input },
+        method,
+      );
     }
     default:
       return model satisfies never;
@@ -63,7 +66,9 @@ export function buildNetworks(config: NetworkConfig, dataset: Pick<Dataset, "sha
 
 /** The parameters that travel for a network: the student's bring the discriminators along. */
 export function wireManifest(networks: Networks, name: NetworkName): Manifest {
-  return name === "teacher" ? networks.teacher.manifest : joinManifests(networks.student.manifest, networks.discriminators);
+  return name === "teacher"
+    ? networks.teacher.manifest
+    : joinManifests(networks.student.manifest, networks.discriminators);
 }
 
 /** What a round of this kind sends back. The discriminators take part in `student` rounds only, by their role. */

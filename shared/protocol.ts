@@ -134,7 +134,10 @@ export function encodeMessage(message: WorkerMessage | CoordinatorMessage): Uint
 
 function decode<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   if (bytes.length > MAX_MESSAGE_BYTES) {
-    throw new BitswarmError("FRAME_TOO_LARGE", `a control message has ${bytes.length} bytes; the limit is ${MAX_MESSAGE_BYTES}`);
+    throw new BitswarmError(
+      "FRAME_TOO_LARGE",
+      `a control message has ${bytes.length} bytes; the limit is ${MAX_MESSAGE_BYTES}`,
+    );
   }
   let value: unknown;
   try {
@@ -145,7 +148,10 @@ function decode<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  throw new BitswarmError("MESSAGE_INVALID", `message refused at ${issue.path.join(".") || "its top"}: ${issue.message}`);
+  throw new BitswarmError(
+    "MESSAGE_INVALID",
+    `message refused at ${issue.path.join(".") || "its top"}: ${issue.message}`,
+  );
 }
 
 /** @throws MESSAGE_INVALID, FRAME_TOO_LARGE */

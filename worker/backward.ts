@@ -113,7 +113,15 @@ export function recordBackward(
         const dweight = gradientOrScratch(`${node.name}.weight`, channels);
         const dbias = gradientOrScratch(`${node.name}.bias`, channels);
         gradients.contribute(node.input, (dx, accumulate) => {
-          list.run(batchNormBackward({ rows, channels, accumulate }), { dy, x, weight, ...moments, dx, dweight, dbias });
+          list.run(batchNormBackward({ rows, channels, accumulate }), {
+            dy,
+            x,
+            weight,
+            ...moments,
+            dx,
+            dweight,
+            dbias,
+          });
         });
         return;
       }
@@ -152,7 +160,7 @@ export function recordBackward(
         if (needed[node.other]) gradients.add(node.other, dy);
         return;
       default:
-        return node satisfies never;
+        node satisfies never;
     }
   };
 

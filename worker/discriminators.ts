@@ -50,12 +50,25 @@ export function recordAdversarial(
   const metrics = list.tensor(graph.maps.length * METRIC_STRIDE);
   graph.maps.forEach((map, index) => {
     const layerMetrics = slice(metrics, index * METRIC_STRIDE, METRIC_STRIDE);
-    recordLayer(list, graph, map.name, graph.shapes[map.node], real[index], fake[index], layerMetrics, options, (dPooled) => {
-      const { h, w, c } = graph.shapes[map.node];
-      gradients.contribute(map.node, (dx, accumulate) => {
-        list.run(globalAveragePoolBackward({ n: options.n, positions: h * w, channels: c, accumulate }), { dy: dPooled, dx });
-      });
-    });
+    recordLayer(
+      list,
+      graph,
+      map.name,
+      graph.shapes[map.node],
+      real[index],
+      fake[index],
+      layerMetrics,
+      options,
+      (dPooled) => {
+        const { h, w, c } = graph.shapes[map.node];
+        gradients.contribute(map.node, (dx, accumulate) => {
+          list.run(globalAveragePoolBackward({ n: options.n, positions: h * w, channels: c, accumulate }), {
+            dy: dPooled,
+            dx,
+          });
+        });
+      },
+    );
   });
   return metrics;
 }
@@ -83,7 +96,12 @@ function recordLayer(
     const y = list.tensor(rows * out);
     const w = parameter(tensorName(layer, "weight"));
     const bias = parameter(tensorName(layer, "bias"));
-    list.run(convForward({ shape: linearShape(rows, widths[layer], out), bias: true }), { x: inputs[layer], w, bias, y });
+    list.run(convForward({ shape: linearShape(rows, widths[layer], out), bias: true }), {
+      x: inputs[layer],
+      w,
+      bias,
+      y,
+    });
     sums.push(y);
     if (layer === last) return;
     const activated = list.tensor(rows * out);
@@ -106,8 +124,15 @@ function recordLayer(
     for (let layer = last; layer >= 0; layer--) {
       const window = linearShape(count, widths[layer], widths[layer + 1]);
       if (trained) {
-        list.run(convWeightGradient({ shape: window }), { dy, x: inputs[layer], dw: gradient(tensorName(layer, "weight")) });
-        list.run(columnSum({ rows: count, channels: widths[layer + 1] }), { x: dy, sum: gradient(tensorName(layer, "bias")) });
+        list.run(convWeightGradient({ shape: window }), {
+          dy,
+          x: inputs[layer],
+          dw: gradient(tensorName(layer, "weight")),
+        });
+        list.run(columnSum({ rows: count, channels: widths[layer + 1] }), {
+          x: dy,
+          sum: gradient(tensorName(layer, "bias")),
+        });
         if (layer === 0) return undefined;
       }
       const dx = list.tensor(count * widths[layer]);

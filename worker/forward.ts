@@ -49,7 +49,13 @@ export function windowOf(
   return { n, h, w, in: c, out, kernel: node.kernel, stride: node.stride, padding: node.padding };
 }
 
-export function recordForward(list: LaunchList, graph: Graph, n: number, images: Ref, net: NetworkBuffers): ForwardTrace {
+export function recordForward(
+  list: LaunchList,
+  graph: Graph,
+  n: number,
+  images: Ref,
+  net: NetworkBuffers,
+): ForwardTrace {
   const values: Ref[] = [];
   const signs = new Map<NodeId, Ref>();
   const moments = new Map<NodeId, { mean: Ref; invstd: Ref }>();
@@ -108,7 +114,15 @@ export function recordForward(list: LaunchList, graph: Graph, n: number, images:
         const mean = list.tensor(channels);
         const invstd = list.tensor(channels);
         const variance = net.statistic(`${node.name}.running_var`);
-        list.run(batchNormForward({ rows, channels, eps: BATCH_NORM_EPS }), { x, weight, bias, y, mean, invstd, variance });
+        list.run(batchNormForward({ rows, channels, eps: BATCH_NORM_EPS }), {
+          x,
+          weight,
+          bias,
+          y,
+          mean,
+          invstd,
+          variance,
+        });
         // Backward reads the mean while it writes to the arena, and one buffer cannot be both in a dispatch: so a copy.
         list.run(copy({ size: channels }), { x: mean, y: net.statistic(`${node.name}.running_mean`) });
         moments.set(id, { mean, invstd });

@@ -52,7 +52,10 @@ export function blobRefs(buffer: ExternalBuffer, layout: BlobLayout): (name: str
 /** Arena range of each tensor of a contribution; undefined for one that the round does not send. */
 export function arenaRefs(layout: ContributionLayout): (name: string) => Ref | undefined {
   const refs = new Map<string, Ref>(
-    layout.tensors.map((t) => [t.name, { kind: "external", buffer: "gradient", offset: 4 * t.offset, bytes: 4 * t.size }]),
+    layout.tensors.map((t) => [
+      t.name,
+      { kind: "external", buffer: "gradient", offset: 4 * t.offset, bytes: 4 * t.size },
+    ]),
   );
   return (name) => refs.get(name);
 }
@@ -125,7 +128,10 @@ export function compilePlan(options: PlanOptions): Plan {
   list.run(collectMetrics({ layers, stride: METRIC_STRIDE, scale }), gathered);
   if (trains) {
     gradients.add(graph.output, dlogits);
-    recordBackward(list, graph, n, buffers, trace, gradients, { gradient: arena, inputGradient: options.imageGradient ?? false });
+    recordBackward(list, graph, n, buffers, trace, gradients, {
+      gradient: arena,
+      inputGradient: options.imageGradient ?? false,
+    });
   }
   recordAccumulation(list, layout, n, options.accumulate);
   const teacherLogits = teacher?.values[networks.teacher.graph.output];

@@ -28,7 +28,11 @@ export function storageBuffer(device: GPUDevice, label: string, bytes: number): 
       `${label} needs a buffer of ${bytes} bytes; this adapter allows ${limit}. Use a smaller microbatch or narrower layers`,
     );
   }
-  return device.createBuffer({ label, size: Math.max(4, Math.ceil(bytes / 4) * 4), usage: STORAGE | COPY_SRC | COPY_DST });
+  return device.createBuffer({
+    label,
+    size: Math.max(4, Math.ceil(bytes / 4) * 4),
+    usage: STORAGE | COPY_SRC | COPY_DST,
+  });
 }
 
 export class Recording {
@@ -37,7 +41,12 @@ export class Recording {
   #assignment: SlotAssignment;
   #externals: Externals;
 
-  private constructor(steps: readonly Step[], slots: readonly GPUBuffer[], assignment: SlotAssignment, externals: Externals) {
+  private constructor(
+    steps: readonly Step[],
+    slots: readonly GPUBuffer[],
+    assignment: SlotAssignment,
+    externals: Externals,
+  ) {
     this.#steps = steps;
     this.#slots = slots;
     this.#assignment = assignment;

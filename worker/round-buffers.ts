@@ -32,7 +32,11 @@ export class RoundBuffers {
     this.segments = storageBuffer(device, "segments", layout.segments.byteLength);
     this.scales = storageBuffer(device, "scales", tensors);
     this.peaks = storageBuffer(device, "peaks", tensors);
-    this.#readback = device.createBuffer({ label: "readback", size: tensors + 4 * layout.size, usage: MAP_READ | COPY_DST });
+    this.#readback = device.createBuffer({
+      label: "readback",
+      size: tensors + 4 * layout.size,
+      usage: MAP_READ | COPY_DST,
+    });
     device.queue.writeBuffer(this.segments, 0, layout.segments);
   }
 
@@ -60,6 +64,7 @@ export class RoundBuffers {
   }
 
   destroy(): void {
-    for (const buffer of [this.gradient, this.sum, this.segments, this.scales, this.peaks, this.#readback]) buffer.destroy();
+    for (const buffer of [this.gradient, this.sum, this.segments, this.scales, this.peaks, this.#readback])
+      buffer.destroy();
   }
 }

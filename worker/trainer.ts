@@ -72,7 +72,10 @@ class GpuTrainer implements Trainer {
 
   #load(slot: NetworkName | "frozen", hash: string, blob: Uint8Array, expected: number): void {
     if (blob.length !== expected) {
-      throw new BitswarmError("FRAME_CORRUPT", `the ${slot} parameters have ${blob.length} bytes; this network wants ${expected}`);
+      throw new BitswarmError(
+        "FRAME_CORRUPT",
+        `the ${slot} parameters have ${blob.length} bytes; this network wants ${expected}`,
+      );
     }
     const buffer = this.#blobBuffer(slot, expected);
     this.#device.queue.writeBuffer(buffer, 0, Uint8Array.from(blob));
@@ -92,7 +95,10 @@ class GpuTrainer implements Trainer {
     const key = `${kind}/${network}`;
     const known = this.#rounds.get(key);
     if (known) return known;
-    const buffers = new RoundBuffers(this.#device, contributionLayout(roundManifest(this.#networks, kind, network), kind));
+    const buffers = new RoundBuffers(
+      this.#device,
+      contributionLayout(roundManifest(this.#networks, kind, network), kind),
+    );
     this.#rounds.set(key, buffers);
     return buffers;
   }
@@ -136,13 +142,20 @@ class GpuTrainer implements Trainer {
     aborted: () => boolean,
   ): Promise<LeaseResult | "aborted"> {
     if (!this.holds(lease.network, lease.parametersHash)) {
-      throw new BitswarmError("CONTRIBUTION_STALE", `lease ${lease.lease} names parameters ${lease.parametersHash.slice(0, 12)}…, which this worker does not hold`);
+      throw new BitswarmError(
+        "CONTRIBUTION_STALE",
+        `lease ${lease.lease} names parameters ${lease.parametersHash.slice(0, 12)}…, which this worker does not hold`,
+      );
     }
     try {
       return await this.#compute(lease, input, aborted);
     } catch (cause) {
       if (this.#lostReason === undefined || cause instanceof BitswarmError) throw cause;
-      throw new BitswarmError("DEVICE_LOST", `the GPU was lost while lease ${lease.lease} was computed: ${this.#lostReason}`, { cause });
+      throw new BitswarmError(
+        "DEVICE_LOST",
+        `the GPU was lost while lease ${lease.lease} was computed: ${this.#lostReason}`,
+        { cause },
+      );
     }
   }
 
@@ -181,7 +194,11 @@ class GpuTrainer implements Trainer {
     for (const { buffer } of this.#held.values()) buffer.destroy();
     this.#images.destroy();
     this.#labels.destroy();
-    for (const recording of this.#recordings.values()) recording.then((r) => r.destroy(), () => undefined);
+    for (const recording of this.#recordings.values())
+      recording.then(
+        (r) => r.destroy(),
+        () => undefined,
+      );
   }
 }
 

@@ -14,10 +14,8 @@ export interface LeNetOptions {
 export function leNet({ widths, classes, input }: LeNetOptions, method: Method): Graph {
   const g = new GraphBuilder(input);
   // BN stands right before each sign: after a rectifier every sign would be +1. The teacher has PReLU there instead.
-  const beforeBody = (name: string, node: NodeId) =>
-    method.binarizesInput ? node : g.activation("prelu", name, node);
-  const half = (node: NodeId) =>
-    g.add({ op: "pool", kind: "max", input: node, kernel: 2, stride: 2, padding: 0 });
+  const beforeBody = (name: string, node: NodeId) => (method.binarizesInput ? node : g.activation("prelu", name, node));
+  const half = (node: NodeId) => g.add({ op: "pool", kind: "max", input: node, kernel: 2, stride: 2, padding: 0 });
 
   let h = g.add({ op: "conv", name: "conv1", input: g.input, out: widths[0], kernel: 5, stride: 1, padding: 0 });
   h = g.add({ op: "batchnorm", name: "bn1", input: half(h) });

@@ -31,8 +31,7 @@ export function resNet(options: ResNetOptions, method: Method): Graph {
 
   const shortcut = (name: string, input: NodeId, out: number, stride: number): NodeId => {
     if (stride === 1 && g.shape(input).c === out) return input;
-    const pooled =
-      stride === 1 ? input : g.add({ op: "pool", kind: "avg", input, kernel: 2, stride: 2, padding: 0 });
+    const pooled = stride === 1 ? input : g.add({ op: "pool", kind: "avg", input, kernel: 2, stride: 2, padding: 0 });
     const conv = { name: `${name}.downsample.0`, input: pooled, out, kernel: 1, stride: 1, padding: 0 };
     return g.add({ op: "batchnorm", name: `${name}.downsample.1`, input: g.add({ op: "conv", ...conv }) });
   };

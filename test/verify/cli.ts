@@ -12,7 +12,9 @@ const digits = (value: number) => value.toExponential(2).padStart(9);
 function printComparison(c: Comparison): void {
   const verdict = c.passed ? "ok  " : "FAIL";
   const where = c.passed ? "" : `  expected ${c.expected}, got ${c.actual}`;
-  console.log(`    ${verdict} ${c.tensor.padEnd(48)} error ${digits(c.maxError)}  bound ${digits(c.bound)}  at [${c.worstIndex}]${where}`);
+  console.log(
+    `    ${verdict} ${c.tensor.padEnd(48)} error ${digits(c.maxError)}  bound ${digits(c.bound)}  at [${c.worstIndex}]${where}`,
+  );
 }
 
 async function verify(folder: string, options: { readonly runtime: Runtime | "both" }): Promise<void> {
@@ -35,7 +37,9 @@ async function verify(folder: string, options: { readonly runtime: Runtime | "bo
         const good = message.error === undefined && message.comparisons.every((c) => c.passed);
         if (good) passed++;
         else failed++;
-        console.log(`  ${good ? "ok  " : "FAIL"} ${message.file} (${message.op})${message.error ? `: ${message.error}` : ""}`);
+        console.log(
+          `  ${good ? "ok  " : "FAIL"} ${message.file} (${message.op})${message.error ? `: ${message.error}` : ""}`,
+        );
         for (const comparison of message.comparisons) printComparison(comparison);
       }
     };
@@ -55,6 +59,8 @@ async function verify(folder: string, options: { readonly runtime: Runtime | "bo
 await new Command("verify")
   .description("Runs oracle cases (safetensors files with in.*, grad.* and out.* tensors) on WebGPU devices.")
   .argument("<dir>", "folder with the cases")
-  .addOption(new Option("--runtime <runtime>", "where to run them").choices(["deno", "browser", "both"]).default("both"))
+  .addOption(
+    new Option("--runtime <runtime>", "where to run them").choices(["deno", "browser", "both"]).default("both"),
+  )
   .action(verify)
   .parseAsync();

@@ -25,13 +25,12 @@ export function maxAbs(values: ArrayLike<number>): number {
 
 function unravel(index: number, shape: readonly number[]): number[] {
   let rest = index;
-  return shape
-    .map((_, axis) => {
-      const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
-      const at = Math.floor(rest / inner);
-      rest %= inner;
-      return at;
-    });
+  return shape.map((_, axis) => {
+    const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const at = Math.floor(rest / inner);
+    rest %= inner;
+    return at;
+  });
 }
 
 /** @param actual in the GPU's channels-last order where the oracle's shape has four axes */

@@ -10,6 +10,8 @@ const { device, adapter } = await requestDevice(findGpu(globalThis));
 console.log(JSON.stringify({ adapter }));
 const cache = new PipelineCache(device);
 for (const path of Deno.args) {
-  console.log(JSON.stringify(await verifyCase(cache, path.slice(path.lastIndexOf("/") + 1), await Deno.readFile(path))));
+  console.log(
+    JSON.stringify(await verifyCase(cache, path.slice(path.lastIndexOf("/") + 1), await Deno.readFile(path))),
+  );
 }
 device.destroy();

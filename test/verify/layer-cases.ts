@@ -11,9 +11,9 @@ import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
 import { execute } from "./execute.ts";
 import { runOperator } from "./operator-program.ts";
-import type { OracleCase } from "./oracle-case.ts";
+import type { OracleCase, OracleTensor } from "./oracle-case.ts";
 
-/** Factor over √K·2⁻²⁴·max|a||b|, the size of a random walk of roundings of a sum of K products. */
+/** Factor over the size of a random walk of roundings. */
 const SAFETY = 8;
 
 const window = { n: z.number(), h: z.number(), w: z.number() };
@@ -45,8 +45,23 @@ const kernelLossAttributes = z.object({
   lambda: z.number(),
 });
 
-function sumBound(terms: number, ...factors: readonly number[]): number {
-  return SAFETY * Math.sqrt(terms) * EPSILON * factors.reduce((a, b) => a * b, 1);
+/**
+ * A sum of K products rounds K partial sums, each as large as a product or as the result: SAFETY·√K·2⁻²⁴·max(|a||b|, |result|).
+ */
+function sumBound(oracle: OracleTensor, terms: number, ...factors: readonly number[]): number {
+  const product = factors.reduce((a, b) => a * b, 1);
+  return SAFETY * Math.sqrt(terms) * EPSILON * Math.max(product, maxAbs(oracle.data));
+}
+
+/** Compares a sum of `terms` products whose factors are at most `factors`. */
+function compareSum(
+  name: string,
+  actual: ArrayLike<number>,
+  oracle: OracleTensor,
+  terms: number,
+  ...factors: readonly number[]
+): Comparison {
+  return compare(name, actual, oracle, sumBound(oracle, terms, ...factors));
 }
 
 function read(arena: ReadonlyMap<string, Float32Array>, name: string): Float32Array {
@@ -58,20 +73,30 @@ function read(arena: ReadonlyMap<string, Float32Array>, name: string): Float32Ar
 export async function verifyConv(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
   const a = convAttributes.parse(test.attributes);
   const g = new GraphBuilder({ h: a.h, w: a.w, c: a.in });
-  const node = g.add({ op: "conv", name: "l", input: 0, out: a.out, kernel: a.k, stride: a.stride, padding: a.padding });
+  const node = g.add({
+    op: "conv",
+    name: "l",
+    input: 0,
+    out: a.out,
+    kernel: a.k,
+    stride: a.stride,
+    padding: a.padding,
+  });
   const weight = test.weight("in.weight");
   const [x, dy] = [test.map("in.x"), test.map("grad.y")];
   const result = await runOperator(cache, g.build(node), a.n, new Map([["l.weight", weight]]), x, dy);
   const { shape } = test.tensor("out.y");
   const taps = a.k * a.k;
   return [
-    compare("y", result.y, test.tensor("out.y"), sumBound(taps * a.in, maxAbs(x), maxAbs(weight))),
-    compare("dx", result.dx, test.tensor("out.dx"), sumBound(taps * a.out, maxAbs(dy), maxAbs(weight))),
-    compare(
+    compareSum("y", result.y, test.tensor("out.y"), taps * a.in, maxAbs(x), maxAbs(weight)),
+    compareSum("dx", result.dx, test.tensor("out.dx"), taps * a.out, maxAbs(dy), maxAbs(weight)),
+    compareSum(
       "dweight",
       read(result.arena, "l.weight"),
       test.tensor("out.dweight"),
-      sumBound(shape[0] * shape[2] * shape[3], maxAbs(dy), maxAbs(x)),
+      shape[0] * shape[2] * shape[3],
+      maxAbs(dy),
+      maxAbs(x),
     ),
   ];
 }
@@ -104,10 +129,10 @@ export async function verifyRbconv(cache: PipelineCache, test: OracleCase): Prom
   const c = maxAbs(rectifier);
   const shared = weight.length / rectifier.length;
   return [
-    compare("y", result.y, test.tensor("out.y"), sumBound(a.k * a.k * a.in, c)),
-    compare("dx", result.dx, test.tensor("out.dx"), sumBound(a.k * a.k * a.out, maxAbs(dy), c, 2)),
-    compare("dweight", gradients.weight, test.tensor("out.dweight"), sumBound(positions, maxAbs(dy), c, 2)),
-    compare("dc", gradients.rectifier, test.tensor("out.dc"), sumBound(positions * shared, maxAbs(dy))),
+    compareSum("y", result.y, test.tensor("out.y"), a.k * a.k * a.in, c),
+    compareSum("dx", result.dx, test.tensor("out.dx"), a.k * a.k * a.out, maxAbs(dy), c, 2),
+    compareSum("dweight", gradients.weight, test.tensor("out.dweight"), positions, maxAbs(dy), c, 2),
+    compareSum("dc", gradients.rectifier, test.tensor("out.dc"), positions * shared, maxAbs(dy)),
   ];
 }
 
@@ -137,11 +162,23 @@ export async function verifyBatchNorm(cache: PipelineCache, test: OracleCase): P
   const spread = Math.max(...deviations);
   return [
     compare("y", result.y, test.tensor("out.y"), SAFETY * EPSILON * normal),
-    compare("dx", result.dx, test.tensor("out.dx"), sumBound(rows, seed, slope, 1 + magnitude * invstd) / Math.sqrt(rows) * 4),
-    compare("dweight", read(result.arena, "l.weight"), test.tensor("out.dweight"), sumBound(rows, seed, 4 + magnitude * invstd)),
-    compare("dbias", read(result.arena, "l.bias"), test.tensor("out.dbias"), sumBound(rows, seed)),
+    compare("dx", result.dx, test.tensor("out.dx"), SAFETY * 4 * EPSILON * seed * slope * (1 + magnitude * invstd)),
+    compareSum(
+      "dweight",
+      read(result.arena, "l.weight"),
+      test.tensor("out.dweight"),
+      rows,
+      seed,
+      4 + magnitude * invstd,
+    ),
+    compareSum("dbias", read(result.arena, "l.bias"), test.tensor("out.dbias"), rows, seed),
     compare("running_mean", mean, test.tensor("out.running_mean"), SAFETY * EPSILON * magnitude),
-    compare("running_var", variance, test.tensor("out.running_var"), SAFETY * EPSILON * (1 + spread + magnitude * Math.sqrt(spread))),
+    compare(
+      "running_var",
+      variance,
+      test.tensor("out.running_var"),
+      SAFETY * EPSILON * (1 + spread + magnitude * Math.sqrt(spread)),
+    ),
   ];
 }
 
@@ -156,7 +193,14 @@ export async function verifyPrelu(cache: PipelineCache, test: OracleCase): Promi
   return [
     compare("y", result.y, test.tensor("out.y"), SAFETY * EPSILON * maxAbs(x) * slope),
     compare("dx", result.dx, test.tensor("out.dx"), SAFETY * EPSILON * maxAbs(dy) * slope),
-    compare("dweight", read(result.arena, "l.weight"), test.tensor("out.dweight"), sumBound(a.n * a.h * a.w, maxAbs(dy), maxAbs(x))),
+    compare(
+      "dweight",
+      read(result.arena, "l.weight"),
+      test.tensor("out.dweight"),
+      a.n * a.h * a.w,
+      maxAbs(dy),
+      maxAbs(x),
+    ),
   ];
 }
 
@@ -172,11 +216,11 @@ export async function verifyPool(cache: PipelineCache, test: OracleCase): Promis
   const [x, dy] = [test.map("in.x"), test.map("grad.y")];
   const result = await runOperator(cache, g.build(node), a.n, new Map(), x, dy);
   const terms = kind === "global" ? a.h * a.w : a.k * a.k;
-  // Max-pooling moves values; averages round once per term.
-  const scale = kind === "max" ? 0 : SAFETY * EPSILON;
+  // Max-pooling moves values, so its outputs are equal; all else are sums.
+  const bound = kind === "max" ? 0 : SAFETY * EPSILON * maxAbs(x);
   return [
-    compare("y", result.y, test.tensor("out.y"), scale * maxAbs(x)),
-    compare("dx", result.dx, test.tensor("out.dx"), (kind === "max" ? sumBound(terms, maxAbs(dy)) : scale * maxAbs(dy))),
+    compare("y", result.y, test.tensor("out.y"), bound),
+    compareSum("dx", result.dx, test.tensor("out.dx"), terms, maxAbs(dy)),
   ];
 }
 
@@ -211,7 +255,7 @@ export async function verifyKernelLoss(cache: PipelineCache, test: OracleCase): 
   const bounds = {
     loss: SAFETY * EPSILON * Math.sqrt(weight.length) * maxAbs(test.tensor("out.loss").data),
     dweight: SAFETY * EPSILON * residual,
-    dc: sumBound(weight.length / rectifier.length, residual),
+    dc: sumBound(test.tensor("out.dc"), weight.length / rectifier.length, residual),
   };
   const results = [
     compare("loss", await executed.read(loss), test.tensor("out.loss"), bounds.loss),

@@ -36,7 +36,10 @@ export function readOracleCase(bytes: Uint8Array): OracleCase {
     return found;
   };
   const tensor = (name: string): OracleTensor => ({ shape: stored(name).shape, data: float32Of(stored(name)) });
-  const converted = (name: string, convert: (data: Float32Array, shape: [number, number, number, number]) => Float32Array) => {
+  const converted = (
+    name: string,
+    convert: (data: Float32Array, shape: [number, number, number, number]) => Float32Array,
+  ) => {
     const { shape, data } = tensor(name);
     return shape.length === 4 ? convert(data, fourAxes(shape)) : data;
   };

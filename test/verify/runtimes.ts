@@ -18,7 +18,12 @@ export type Runtime = "deno" | "browser";
 
 const messageSchema = z.union([
   z.object({ adapter: z.object({ vendor: z.string(), architecture: z.string(), description: z.string() }) }),
-  z.object({ file: z.string(), op: z.string(), comparisons: z.array(z.custom<CaseReport["comparisons"][number]>()), error: z.string().optional() }),
+  z.object({
+    file: z.string(),
+    op: z.string(),
+    comparisons: z.array(z.custom<CaseReport["comparisons"][number]>()),
+    error: z.string().optional(),
+  }),
   z.object({ ended: z.literal(true) }),
   z.object({ failed: z.string() }),
 ]);
@@ -28,19 +33,27 @@ export type Message = z.output<typeof messageSchema>;
 const TIMEOUT_MS = 15 * 60_000;
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
-export async function runIn(runtime: Runtime, files: readonly string[], onMessage: (message: Message) => void): Promise<void> {
+export async function runIn(
+  runtime: Runtime,
+  files: readonly string[],
+  onMessage: (message: Message) => void,
+): Promise<void> {
   await (runtime === "deno" ? runInDeno(files, onMessage) : runInBrowser(files, onMessage));
 }
 
 async function runInDeno(files: readonly string[], onMessage: (message: Message) => void): Promise<void> {
   const driver = hasHardwareGpu() ? undefined : softwareVulkanDriver();
   const main = path.join(root, "dist/test/verify/deno.js");
-  const child = spawn(findDeno(), ["run", "--quiet", "--no-prompt", "--no-lock", "--cached-only", "--allow-read", "--ignore-env", main, ...files], {
-    cwd: root,
-    env: { ...process.env, ...(driver && { VK_ICD_FILENAMES: driver }) },
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: TIMEOUT_MS,
-  });
+  const child = spawn(
+    findDeno(),
+    ["run", "--quiet", "--no-prompt", "--no-lock", "--cached-only", "--allow-read", "--ignore-env", main, ...files],
+    {
+      cwd: root,
+      env: { ...process.env, ...(driver && { VK_ICD_FILENAMES: driver }) },
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: TIMEOUT_MS,
+    },
+  );
   let errors = "";
   child.stderr.on("data", (chunk) => {
     errors = (errors + chunk).slice(-2000);
@@ -100,7 +113,10 @@ async function runInBrowser(files: readonly string[], onMessage: (message: Messa
     args: chromiumArguments({ software: !hasHardwareGpu(), headless: true }),
     pipe: true,
   });
-  const timer = setTimeout(() => reject(new Error(`the browser did not finish within ${TIMEOUT_MS / 1000} s`)), TIMEOUT_MS);
+  const timer = setTimeout(
+    () => reject(new Error(`the browser did not finish within ${TIMEOUT_MS / 1000} s`)),
+    TIMEOUT_MS,
+  );
   try {
     browser.once("disconnected", () => reject(new Error("the browser went away")));
     const tab = await browser.newPage();

@@ -2,14 +2,7 @@
 
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { Comparison } from "./compare.ts";
-import {
-  verifyBatchNorm,
-  verifyConv,
-  verifyKernelLoss,
-  verifyPool,
-  verifyPrelu,
-  verifyRbconv,
-} from "./layer-cases.ts";
+import { verifyBatchNorm, verifyConv, verifyKernelLoss, verifyPool, verifyPrelu, verifyRbconv } from "./layer-cases.ts";
 import { verifyDiscriminator, verifyLinearCrossEntropy, verifyRbcnStep } from "./network-cases.ts";
 import { type OracleCase, readOracleCase } from "./oracle-case.ts";
 
@@ -41,7 +34,8 @@ export async function verifyCase(cache: PipelineCache, file: string, bytes: Uint
     const test = readOracleCase(bytes);
     op = test.op;
     const verify = operations[op];
-    if (!verify) throw new RangeError(`unknown op ${JSON.stringify(op)}; known are ${Object.keys(operations).join(", ")}`);
+    if (!verify)
+      throw new RangeError(`unknown op ${JSON.stringify(op)}; known are ${Object.keys(operations).join(", ")}`);
     return { file, op, comparisons: await verify(cache, test) };
   } catch (error) {
     return { file, op, comparisons: [], error: error instanceof Error ? error.message : String(error) };
