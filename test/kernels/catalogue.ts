@@ -1,0 +1,89 @@
+// Every kernel once for each way its text can differ, for tests that only compile.
+import { accumulateExact, accumulateFloat } from "../../kernels/accumulate.ts";
+import { activationBackward, activationForward, preluBackward, preluForward } from "../../kernels/activation.ts";
+import { adversarialLoss } from "../../kernels/adversarial-loss.ts";
+import { batchNormBackward, batchNormEval, batchNormForward } from "../../kernels/batch-norm.ts";
+import { binaryConvForward, binaryConvInputGradient, binaryConvWeightGradient } from "../../kernels/binary-conv.ts";
+import { columnSum, convForward, convInputGradient, convWeightGradient } from "../../kernels/conv.ts";
+import { add, addTo, clear } from "../../kernels/elementwise.ts";
+import type { Kernel, KernelSequence } from "../../kernels/kernel.ts";
+import { kernelLoss } from "../../kernels/kernel-loss.ts";
+import { packSigns } from "../../kernels/pack-signs.ts";
+import { globalAveragePoolBackward, globalAveragePoolForward, poolBackward, poolForward } from "../../kernels/pool.ts";
+import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
+import type { Rectify, Surrogate } from "../../shared/rectify.ts";
+import type { WindowShape } from "../../shared/window.ts";
+
+const RECTIFY: readonly Rectify[] = ["kernel", "layer", "out", "filter"];
+const SURROGATES: readonly Surrogate[] = ["bireal", "ste"];
+
+const SHAPES: readonly WindowShape[] = [
+  { n: 32, h: 12, w: 12, in: 12, out: 24, kernel: 5, stride: 1, padding: 0 },
+  { n: 3, h: 9, w: 7, in: 33, out: 31, kernel: 3, stride: 2, padding: 1 },
+];
+const FLOAT_SHAPES: readonly WindowShape[] = [
+  ...SHAPES,
+  { n: 8, h: 28, w: 28, in: 1, out: 12, kernel: 5, stride: 1, padding: 0 },
+  { n: 8, h: 23, w: 23, in: 3, out: 16, kernel: 7, stride: 2, padding: 3 },
+  { n: 64, h: 1, w: 1, in: 128, out: 1, kernel: 1, stride: 1, padding: 0 },
+];
+
+function verbs(): readonly (Kernel | KernelSequence)[] {
+  const columns = [
+    { rows: 1000, channels: 12 },
+    { rows: 18, channels: 33 },
+  ];
+  const pools = SHAPES.map((s) => ({ ...s, out: s.in }));
+  const accumulate = true;
+  return [
+    ...columns.flatMap((c) => [
+      packSigns(c),
+      columnSum(c),
+      batchNormForward({ ...c, eps: 1e-5 }),
+      batchNormEval({ ...c, eps: 1e-5 }),
+      batchNormBackward({ ...c, accumulate }),
+      preluForward(c),
+      preluBackward({ ...c, accumulate }),
+    ]),
+    ...(["relu", "hardtanh", "leakyRelu"] as const).flatMap((kind) =>
+      [64, 7].flatMap((size) => [
+        activationForward({ kind, size }),
+        activationBackward({ kind, size, slope: 0.2, accumulate }),
+      ]),
+    ),
+    ...pools.flatMap((shape) =>
+      (["max", "avg"] as const).flatMap((kind) => [
+        poolForward({ shape, kind }),
+        poolBackward({ shape, kind, accumulate }),
+      ]),
+    ),
+    ...[24, 7].flatMap((channels) => [
+      globalAveragePoolForward({ n: 2, positions: 9, channels }),
+      globalAveragePoolBackward({ n: 2, positions: 9, channels, accumulate }),
+    ]),
+    ...[64, 7].flatMap((size) => [add({ size }), addTo({ size }), clear({ size })]),
+    softmaxCrossEntropy({ n: 32, classes: 10, labelSmoothing: 0.1 }),
+    adversarialLoss({ n: 32, discriminatorWeight: 1, generatorWeight: 1e-7 }),
+    ...RECTIFY.map((rectify) => kernelLoss({ out: 8, kernel: 3, in: 6, rectify, lambda: 1e-4 })),
+    accumulateExact({ size: 128, weight: 32, clip: 1000 }),
+    accumulateFloat({ size: 128, weight: 32 }),
+    ...FLOAT_SHAPES.flatMap((shape) => [
+      convForward({ shape, bias: true }),
+      convInputGradient({ shape, accumulate }),
+      convWeightGradient({ shape }),
+    ]),
+    ...SHAPES.flatMap((shape) => [
+      binaryConvWeightGradient({ shape }),
+      ...RECTIFY.flatMap((rectify, i) => [
+        binaryConvForward({ shape, rectify }),
+        binaryConvInputGradient({ shape, rectify, surrogate: SURROGATES[i % 2]!, accumulate }),
+      ]),
+    ]),
+  ];
+}
+
+/** The distinct kernels of every verb. */
+export function catalogue(): readonly Kernel[] {
+  const kernels = verbs().flatMap((verb) => ("kernels" in verb ? verb.kernels : [verb]));
+  return [...new Map(kernels.map((kernel) => [kernel.wgsl, kernel])).values()];
+}

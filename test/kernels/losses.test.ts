@@ -1,0 +1,138 @@
+// Task, adversarial and kernel losses with their gradients against the formulas in float64.
+import { describe, test } from "vitest";
+import { adversarialLoss } from "../../kernels/adversarial-loss.ts";
+import { kernelLoss } from "../../kernels/kernel-loss.ts";
+import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
+import { type Rectify, rectifyShape } from "../../shared/rectify.ts";
+import { runKernels, testDevice } from "../fixtures/device.ts";
+import { uniform, uniformWithZeros } from "./data.ts";
+import { expectWithin } from "./expect-close.ts";
+import { scaleIndex, sign } from "./reference.ts";
+
+describe("softmaxCrossEntropy", () => {
+  test.each([
+    [1, 1, 0],
+    [6, 10, 0],
+    [32, 10, 0.1],
+    [3, 1000, 0.1],
+    [5, 65, 0],
+  ])("n %d, %d classes, smoothing %d", async (n, classes, labelSmoothing) => {
+    const logits = uniform(n * classes, 1).map((v) => 10 * v);
+    const labels = Uint32Array.from({ length: n }, (_, i) => (7 * i + 3) % classes);
+    const dlogits = new Float64Array(n * classes);
+    const metrics = [0, 0, 0];
+    for (let i = 0; i < n; i++) {
+      const row = [...logits.subarray(i * classes, (i + 1) * classes)];
+      const largest = Math.max(...row);
+      const logTotal = largest + Math.log(row.reduce((sum, z) => sum + Math.exp(z - largest), 0));
+      const label = labels[i]!;
+      const rank = row.filter((z, c) => z > row[label]! || (z === row[label]! && c < label)).length;
+      metrics[1]! += (rank < 1 ? 1 : 0) / n;
+      metrics[2]! += (rank < 5 ? 1 : 0) / n;
+      row.forEach((z, c) => {
+        const target = (c === label ? 1 - labelSmoothing : 0) + labelSmoothing / classes;
+        metrics[0]! += (target * (logTotal - z)) / n;
+        dlogits[i * classes + c] = (Math.exp(z - logTotal) - target) / n;
+      });
+    }
+    const result = await runKernels(await testDevice(), softmaxCrossEntropy({ n, classes, labelSmoothing }), {
+      logits,
+      labels,
+      dlogits: new Float32Array(n * classes).fill(Number.NaN),
+      metrics: new Float32Array(3).fill(Number.NaN),
+    });
+    expectWithin(result.dlogits, dlogits, 2e-6 / n, "dlogits");
+    expectWithin(result.metrics, metrics, 2e-5, "metrics");
+  });
+
+  test("is finite for logits far apart, and counts a tie for the lower class", async () => {
+    const { dlogits, metrics } = await runKernels(
+      await testDevice(),
+      softmaxCrossEntropy({ n: 2, classes: 3, labelSmoothing: 0 }),
+      {
+        logits: new Float32Array([1e4, -1e4, 0, 5, 5, -5]),
+        labels: new Uint32Array([1, 1]),
+        dlogits: new Float32Array(6),
+        metrics: new Float32Array(3),
+      },
+    );
+    expectWithin(dlogits, [0.5, -0.5, 0, 0.25, -0.25, 1.1e-5], 1.2e-5, "dlogits");
+    expectWithin(metrics, [(2e4 + Math.log(2)) / 2, 0, 1], 1e-2, "metrics");
+  });
+});
+
+describe("adversarialLoss", () => {
+  const sigmoid = (z: number) => 1 / (1 + Math.exp(-z));
+  const softplus = (z: number) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+
+  test.each([1, 32, 100])("n %d, both weights, logits up to ±200", async (n) => {
+    const logits = uniform(2 * n, 1).map((v, i) => (i % 5 === 0 ? 200 : 6) * v);
+    const real = [...logits.subarray(0, n)];
+    const fake = [...logits.subarray(n)];
+    const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / n;
+    const result = await runKernels(
+      await testDevice(),
+      adversarialLoss({ n, discriminatorWeight: 0.5, generatorWeight: 0.25 }),
+      {
+        logits,
+        dlogitsD: new Float32Array(2 * n).fill(Number.NaN),
+        dlogitsG: new Float32Array(n).fill(Number.NaN),
+        metrics: new Float32Array(2).fill(Number.NaN),
+      },
+    );
+    const dLoss = mean(real.map((r) => softplus(-r))) + mean(fake.map(softplus));
+    const gLoss = mean(fake.map((t) => sigmoid(-t) ** 2));
+    const dReal = real.map((r) => (-0.5 * sigmoid(-r)) / n);
+    const dFake = fake.map((t) => (0.5 * sigmoid(t)) / n);
+    expectWithin(result.dlogitsD, [...dReal, ...dFake], 1e-6 / n, "dlogitsD");
+    expectWithin(
+      result.dlogitsG,
+      fake.map((t) => (-0.5 * sigmoid(t) * sigmoid(-t) ** 2) / n),
+      1e-6 / n,
+      "dlogitsG",
+    );
+    expectWithin(result.metrics, [dLoss, gLoss], 1e-5 * (1 + dLoss), "metrics");
+  });
+});
+
+describe("kernelLoss", () => {
+  const RECTIFY: readonly Rectify[] = ["kernel", "layer", "out", "filter"];
+  const SIZES = [
+    [8, 3, 6],
+    [24, 5, 12],
+    [96, 4, 24],
+    [5, 1, 33],
+    [64, 3, 64],
+  ] as const;
+  test.each(RECTIFY.flatMap((r) => SIZES.map((s) => [r, ...s] as const)))(
+    "C %s, out %d, kernel %d, in %d",
+    async (rectify, out, kernel, input) => {
+      const lambda = 0.01;
+      const shape = { n: 1, h: kernel, w: kernel, in: input, out, kernel, stride: 1, padding: 0 };
+      const weight = uniformWithZeros(out * kernel * kernel * input, 1);
+      const c = uniform(
+        rectifyShape(rectify, out, kernel, input).reduce((a, b) => a * b, 1),
+        2,
+      ).map((v) => v + 1);
+      const dc = new Float64Array(c.length);
+      let loss = 0;
+      const dweight = Float64Array.from(weight, (w, i) => {
+        const e = scaleIndex(shape, rectify, i);
+        const difference = w - c[e]! * sign(w);
+        loss += (lambda / 2) * difference ** 2;
+        dc[e]! -= lambda * sign(w) * difference;
+        return lambda * difference;
+      });
+      const result = await runKernels(await testDevice(), kernelLoss({ out, kernel, in: input, rectify, lambda }), {
+        weight,
+        c,
+        loss: new Float32Array(1).fill(Number.NaN),
+        dweight: new Float32Array(weight.length).fill(Number.NaN),
+        dc: new Float32Array(c.length).fill(Number.NaN),
+      });
+      expectWithin(result.dweight, dweight, lambda * 4 * 2 ** -24, "dweight");
+      expectWithin(result.dc, dc, lambda * 16 * (weight.length / c.length) * 2 ** -24, "dc");
+      expectWithin(result.loss, [loss], 1e-5 * loss, "loss");
+    },
+  );
+});
