@@ -154,6 +154,15 @@ function decode<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   );
 }
 
+/** The protocol version that a hello of any version names, so that a mismatch is called by its name; undefined where it is no hello. */
+export function helloProtocol(bytes: Uint8Array): number | undefined {
+  try {
+    return decode(bytes, z.looseObject({ type: z.literal("hello"), protocol: z.number().int() })).protocol;
+  } catch {
+    return undefined;
+  }
+}
+
 /** @throws MESSAGE_INVALID, FRAME_TOO_LARGE */
 export function decodeWorkerMessage(bytes: Uint8Array): WorkerMessage {
   return decode(bytes, workerMessageSchema);
