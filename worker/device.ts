@@ -1,0 +1,100 @@
+// Finds the GPU and asks for everything the adapter can give; where there is none it says why and what a volunteer can do.
+
+import { BitswarmError } from "../shared/errors.ts";
+import { type AdapterDescription, MAX_TEXT } from "../shared/protocol.ts";
+
+/** A device with the description that the coordinator and the page show. */
+export interface OpenDevice {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterDescription;
+}
+
+/** What of a global scope decides whether WebGPU can be used. */
+export interface GpuScope {
+  readonly navigator?: { readonly gpu?: GPU };
+  /** Absent outside browsers. */
+  readonly isSecureContext?: boolean;
+  readonly location?: { readonly protocol: string; readonly host: string };
+}
+
+/** Limits that kernels and buffers profit from; the rest stays as guaranteed, which is what every kernel runs with. */
+const wantedLimits = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+/** Names by which software rasterisers give themselves away; drivers without `isFallbackAdapter` still have them. */
+const softwareNames = /swiftshader|llvmpipe|lavapipe|softpipe|software|basic render/i;
+
+/**
+ * The GPU interface of a scope (`globalThis` of a page, a worker or Deno).
+ * @throws WEBGPU_MISSING saying why it is not there and what to do
+ */
+export function findGpu(scope: GpuScope): GPU {
+  const gpu = scope.navigator?.gpu;
+  if (gpu) return gpu;
+  if (scope.isSecureContext === false) {
+    const at = scope.location ? `${scope.location.protocol}//${scope.location.host}` : "this address";
+    throw new BitswarmError(
+      "WEBGPU_MISSING",
+      `Browsers give WebGPU only to secure pages, and ${at} is not one. Ask whoever sent the link for an https:// address or a tunnel; on the coordinator's own machine open it as http://localhost.`,
+    );
+  }
+  throw new BitswarmError(
+    "WEBGPU_MISSING",
+    "This browser has no WebGPU. Use a current Chrome, Edge or Firefox, or Safari 26 and later; on Linux, Chrome wants chrome://flags/#enable-unsafe-webgpu.",
+  );
+}
+
+/** How an adapter describes itself, cut to what the protocol carries. */
+export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
+  // Until 2025 the flag stood on the adapter; browsers of both kinds are about.
+  const { info } = adapter;
+  const flagged = info.isFallbackAdapter ?? (adapter as { readonly isFallbackAdapter?: boolean }).isFallbackAdapter;
+  const cut = (text: string | undefined) => (text ?? "").slice(0, MAX_TEXT);
+  const names = [info.vendor, info.architecture, info.description].join(" ");
+  return {
+    vendor: cut(info.vendor),
+    architecture: cut(info.architecture),
+    description: cut(info.description || info.device),
+    software: flagged === true || softwareNames.test(names),
+  };
+}
+
+/**
+ * The fastest adapter's device, with the adapter's own limits.
+ * @throws WEBGPU_MISSING where no adapter is given or it refuses a device
+ */
+export async function requestDevice(gpu: GPU): Promise<OpenDevice> {
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(noAdapter);
+  if (!adapter) return noAdapter();
+  const requiredLimits: Record<string, number> = {};
+  for (const name of wantedLimits) {
+    const limit = adapter.limits[name];
+    if (limit !== undefined) requiredLimits[name] = limit;
+  }
+  try {
+    return { device: await adapter.requestDevice({ requiredLimits }), adapter: describeAdapter(adapter) };
+  } catch (cause) {
+    throw new BitswarmError(
+      "WEBGPU_MISSING",
+      `The adapter "${describeAdapter(adapter).description}" refuses a device: ${(cause as Error).message}. Close other GPU programs or restart the browser, then try again.`,
+      { cause },
+    );
+  }
+}
+
+function noAdapter(cause?: unknown): never {
+  throw new BitswarmError(
+    "WEBGPU_MISSING",
+    "WebGPU is there but gives no adapter: the GPU's driver is missing, too old or on the browser's block list (chrome://gpu says which). Update the driver and turn hardware acceleration on; on Linux start Chrome with --enable-unsafe-webgpu --enable-features=Vulkan, and Deno with a Vulkan driver (mesa-vulkan-drivers).",
+    { cause },
+  );
+}

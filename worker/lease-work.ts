@@ -1,0 +1,78 @@
+// Computes one lease: gathers parameters, teacher and shards, then hands the trainer decoded microbatches.
+
+import { BitswarmError } from "../shared/errors.ts";
+import type { LeaseMessage } from "../shared/protocol.ts";
+import type { DatasetCache } from "./dataset-cache.ts";
+import type { SampleDecoder } from "./sample-decoder.ts";
+import { sampleOrder } from "./sample-order.ts";
+import type { LeaseResult } from "./trainer-contract.ts";
+import type { LivingTrainer, TrainerRun } from "./trainer-owner.ts";
+
+/** What a joined run needs beside its trainer. */
+export interface RunResources extends TrainerRun {
+  readonly decoder: SampleDecoder;
+  readonly cache: DatasetCache;
+  /** Blobs that came in frames, by hash. */
+  readonly parameters: ReadonlyMap<string, Uint8Array>;
+}
+
+/**
+ * @throws MESSAGE_INVALID for a lease that cannot be meant, DEVICE_LOST, GRADIENT_NOT_FINITE, DATA_INVALID and what else fetching throws
+ */
+export async function computeLease(
+  lease: LeaseMessage,
+  run: RunResources,
+  { trainer, lost }: LivingTrainer,
+  aborted: () => boolean,
+): Promise<LeaseResult | "aborted"> {
+  const samples = orderedSamples(lease, run);
+  const held = await run.cache.hold(run.decoder.shardsOf(lease.split, samples));
+  if (lease.teacherHash !== null && !trainer.holdsTeacher(lease.teacherHash)) {
+    trainer.loadTeacher(lease.teacherHash, await run.cache.blob(lease.teacherHash));
+  }
+  if (aborted()) return "aborted";
+  if (!trainer.holds(lease.network, lease.parametersHash)) {
+    trainer.loadParameters(lease.network, lease.parametersHash, receivedBlob(lease, run));
+  }
+  const input = (from: number, to: number) =>
+    run.decoder.decode(lease, samples.slice(from - lease.from, to - lease.from), held);
+  return unlessLost(trainer.compute(lease, input, aborted), lost);
+}
+
+/** Rejects on loss of the device: some runtimes never settle a readback then. */
+async function unlessLost<T>(computing: Promise<T>, lost: AbortSignal): Promise<T> {
+  let lose = () => {};
+  const losing = new Promise<never>((_, reject) => {
+    lose = () => reject(new BitswarmError("DEVICE_LOST", `the GPU's device was lost: ${lost.reason}`));
+  });
+  lost.addEventListener("abort", lose);
+  if (lost.aborted) lose();
+  try {
+    return await Promise.race([computing, losing]);
+  } finally {
+    lost.removeEventListener("abort", lose);
+  }
+}
+
+/** The sample at each of the lease's positions. */
+function orderedSamples(lease: LeaseMessage, { config, dataset }: TrainerRun): number[] {
+  const { from, to, split } = lease;
+  const { samples } = dataset[split];
+  if (from >= to || to > samples) {
+    throw new BitswarmError(
+      "MESSAGE_INVALID",
+      `lease ${lease.lease} covers [${from}, ${to}) of a ${split} split with ${samples} samples`,
+    );
+  }
+  const sampleAt = sampleOrder(config.seed, dataset, lease);
+  return Array.from({ length: to - from }, (_, i) => sampleAt(from + i));
+}
+
+function receivedBlob(lease: LeaseMessage, { parameters }: RunResources): Uint8Array {
+  const blob = parameters.get(lease.parametersHash);
+  if (blob) return blob;
+  throw new BitswarmError(
+    "MESSAGE_INVALID",
+    `lease ${lease.lease} names parameters ${lease.parametersHash.slice(0, 12)} that this connection was never sent`,
+  );
+}
