@@ -169,7 +169,7 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   const latent = latentStep(state, network, manifest, sum);
   const loss = stepLoss(state, place, sum, latent.kernelLoss);
   const rate = learningRateAt(state.config, state.program, network, state.step);
-  const entries = manifest.entries.filter((entry) => sum.has(entry.name));
+  const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
   if (entries.some((entry) => entry.role === "discriminator")) state.adamStep += 1;
   for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
   recordPeaks(state, kind, sum.layout, sum.peaks);

@@ -31,6 +31,8 @@ export interface ContributionLayout {
 }
 
 function takesPart(entry: ParameterEntry, kind: RoundKind): boolean {
+  // ∂L/∂C follows from its layer's weight gradient, so it does not travel.
+  if (entry.role === "rectifier") return false;
   switch (kind) {
     case "teacher":
     case "student":
