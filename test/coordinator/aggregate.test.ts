@@ -1,0 +1,100 @@
+// Rules of a round's sum.
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { RoundSum } from "../../coordinator/aggregate.ts";
+import { exponentsFor } from "../../coordinator/exponents.ts";
+import { encodeInt8 } from "../../shared/codec.ts";
+import { METRICS, metricNames } from "../../shared/contribution.ts";
+import { drawContribution, nextLayout, tinyState } from "../fixtures/tiny-run.ts";
+
+const state = tinyState();
+const layout = nextLayout(state);
+const exponents = exponentsFor(state, "teacher", layout);
+const drawn = Array.from({ length: 5 }, (_, i) => drawContribution(layout, i + 1, i));
+
+function snapshot(sum: RoundSum) {
+  const means = sum.samples === 0 ? [] : layout.tensors.map(({ name }) => sum.mean(name));
+  return { samples: sum.samples, peaks: sum.peaks, means };
+}
+
+test("the order of contributions changes no bit, for any codec", () => {
+  const bodies = {
+    exact: drawn.map(({ body }) => body),
+    f32: drawn.map(
+      ({ body }) => new Uint8Array(Float32Array.from(new Int32Array(body.slice().buffer), (x) => x / 3e5).buffer),
+    ),
+    int8: drawn.map(({ body }) => encodeInt8(Float32Array.from(new Int32Array(body.slice().buffer), (x) => x / 3e5))),
+  };
+  for (const codec of ["exact", "f32", "int8"] as const) {
+    const summed = (order: readonly number[]) => {
+      const sum = new RoundSum(layout, exponents, codec);
+      for (const i of order) sum.add(drawn[i].samples, drawn[i].peaks, bodies[codec][i]);
+      return snapshot(sum);
+    };
+    const expected = summed([0, 1, 2, 3, 4]);
+    const orders = fc.shuffledSubarray([0, 1, 2, 3, 4], { minLength: 5 });
+    fc.assert(
+      fc.property(orders, (order) => {
+        expect(summed(order)).toEqual(expected);
+      }),
+      { numRuns: 20 },
+    );
+  }
+});
+
+test("means are the integers' sum times the unit over the samples, peaks the largest of all", () => {
+  const sum = new RoundSum(layout, exponents, "exact");
+  for (const { samples, peaks, body } of drawn) sum.add(samples, peaks, body);
+  expect(sum.samples).toBe(15);
+  layout.tensors.forEach(({ name, offset, size }, index) => {
+    const mean = sum.mean(name);
+    expect(mean.length).toBe(size);
+    for (let i = 0; i < size; i += 97) {
+      const units = drawn.reduce(
+        (total, { body }) => total + new DataView(body.buffer).getInt32(4 * (offset + i), true),
+        0,
+      );
+      expect(mean[i]).toBe((units * 2 ** exponents[index]) / 15);
+    }
+    const peaks = drawn.map((c) => new Float32Array(c.peaks.slice().buffer)[index]);
+    expect(sum.peaks[index]).toBe(Math.max(...peaks));
+  });
+  expect(Object.keys(sum.metrics())).toEqual([...metricNames]);
+  expect(Object.values(sum.metrics())).toEqual([...sum.mean(METRICS)]);
+});
+
+test("a contribution that is refused leaves the sum as it was", () => {
+  const [first, second] = drawn;
+  const sum = new RoundSum(layout, exponents, "f32");
+  const values = new Float32Array(layout.size).fill(0.5);
+  sum.add(first.samples, first.peaks, new Uint8Array(values.buffer));
+  const before = snapshot(sum);
+  const nan = values.slice();
+  nan[layout.tensors[1].offset] = NaN;
+  const infinitePeak = second.peaks.slice();
+  infinitePeak[2] = 0x7f800000;
+  const negativePeak = second.peaks.slice();
+  negativePeak[2] = 0x80000001;
+  const body = new Uint8Array(values.buffer);
+  const refused = [
+    { add: () => sum.add(2, second.peaks, new Uint8Array(nan.buffer)), code: "GRADIENT_NOT_FINITE" },
+    { add: () => sum.add(2, infinitePeak, body), code: "GRADIENT_NOT_FINITE" },
+    { add: () => sum.add(2, negativePeak, body), code: "GRADIENT_NOT_FINITE" },
+    { add: () => sum.add(2, second.peaks.subarray(1), body), code: "CONTRIBUTION_MISMATCH" },
+    { add: () => sum.add(2, second.peaks, body.subarray(4)), code: "CONTRIBUTION_MISMATCH" },
+    { add: () => sum.add(0, second.peaks, body), code: "CONTRIBUTION_MISMATCH" },
+  ];
+  for (const { add, code } of refused) {
+    expect(add).toThrow(expect.objectContaining({ code }));
+    expect(snapshot(sum)).toEqual(before);
+  }
+  expect(refused[1].add).toThrow(layout.tensors[2].name);
+});
+
+test("there is no mean of no samples, nor of a tensor that the round does not have", () => {
+  const sum = new RoundSum(layout, exponents, "exact");
+  expect(() => sum.metrics()).toThrow(RangeError);
+  sum.add(1, drawn[0].peaks, drawn[0].body);
+  expect(() => sum.mean("no.such")).toThrow(RangeError);
+  expect(() => new RoundSum(layout, [0], "exact")).toThrow(RangeError);
+});

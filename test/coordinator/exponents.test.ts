@@ -1,0 +1,47 @@
+// Rules of the units that a round's integers are in.
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { exponentsFor, initialExponent, nextExponent, recordPeaks, unitOf } from "../../coordinator/exponents.ts";
+import { contributionLayout } from "../../shared/contribution.ts";
+import { advance, nextLayout, nextSum, tinyState } from "../fixtures/tiny-run.ts";
+
+test("the next unit is the smallest for which eight times the peak fits 2^23 units", () => {
+  const float32 = fc.float({ min: 2 ** -100, max: 2 ** 100, noNaN: true }).filter((x) => x > 0);
+  fc.assert(
+    fc.property(float32, (peak) => {
+      const e = nextExponent(peak, 0);
+      expect(8 * peak).toBeLessThanOrEqual(2 ** (23 + e));
+      expect(8 * peak).toBeGreaterThan(2 ** (22 + e));
+    }),
+  );
+  expect(nextExponent(1, 0)).toBe(-20);
+  expect(nextExponent(1 + 2 ** -23, 0)).toBe(-19);
+});
+
+test("a peak of 0 leaves the unit, and units stay within 2^±126", () => {
+  expect(nextExponent(0, -31)).toBe(-31);
+  expect(nextExponent(2 ** -140, 0)).toBe(-126);
+  expect(nextExponent(Number.MAX_VALUE, 0)).toBe(126);
+  for (const bad of [NaN, Infinity, -1]) expect(() => nextExponent(bad, 0)).toThrow(RangeError);
+});
+
+test("a unit is a power of two, exactly", () => {
+  for (let e = -126; e <= 127; e++) expect(unitOf(e)).toBe(2 ** e);
+  for (const bad of [-127, 128, 0.5]) expect(() => unitOf(bad)).toThrow(RangeError);
+});
+
+test("the first round has fixed units, the next ones follow the peaks of their own kind, metrics never move", () => {
+  const state = tinyState();
+  const layout = nextLayout(state);
+  expect(exponentsFor(state, "teacher", layout)).toEqual(layout.tensors.map(({ kind }) => initialExponent(kind)));
+  const { peaks } = nextSum(state);
+  advance(state);
+  const next = exponentsFor(state, "teacher", layout);
+  layout.tensors.forEach(({ kind }, i) => {
+    expect(next[i]).toBe(kind === "metric" ? -12 : nextExponent(peaks[i], initialExponent(kind)));
+  });
+  const student = contributionLayout(state.networks.student.manifest, "bn");
+  expect(exponentsFor(state, "bn", student)).toEqual(student.tensors.map(({ kind }) => initialExponent(kind)));
+  recordPeaks(state, "teacher", layout, new Float32Array(layout.tensors.length));
+  expect(exponentsFor(state, "teacher", layout)).toEqual(next);
+});
