@@ -6,11 +6,11 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import puppeteer from "puppeteer";
 import { z } from "zod";
 import { chromiumArguments, findChromium } from "../../worker/platform/node/chromium.ts";
 import { findDeno } from "../../worker/platform/node/deno.ts";
+import { packageRoot } from "../../worker/platform/node/package-root.ts";
 import { hasHardwareGpu, softwareVulkanDriver } from "../../worker/platform/node/vulkan.ts";
 import type { CaseReport } from "./verify-case.ts";
 
@@ -31,7 +31,7 @@ export type Message = z.output<typeof messageSchema>;
 
 /** Longest run of one runtime over all files. */
 const TIMEOUT_MS = 15 * 60_000;
-const root = fileURLToPath(new URL("../../..", import.meta.url));
+const root = packageRoot(import.meta.url);
 
 export async function runIn(
   runtime: Runtime,
