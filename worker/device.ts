@@ -69,32 +69,42 @@ export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
 }
 
 /**
+ * The fastest adapter.
+ * @throws WEBGPU_MISSING where there is none
+ */
+export async function findAdapter(gpu: GPU): Promise<GPUAdapter> {
+  let cause: unknown;
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch((error: unknown) => {
+    cause = error;
+    return null;
+  });
+  if (adapter) return adapter;
+  throw new BitswarmError(
+    "WEBGPU_MISSING",
+    "WebGPU is there but finds no usable GPU: its driver is missing, too old, or on the browser's block list (chrome://gpu tells). Update the driver and turn hardware acceleration on; on Linux, Chrome may want chrome://flags/#enable-unsafe-webgpu, and Deno a Vulkan driver (mesa-vulkan-drivers).",
+    { cause },
+  );
+}
+
+/**
  * The fastest adapter's device, with the adapter's own limits.
  * @throws WEBGPU_MISSING where no adapter is given or it refuses a device
  */
 export async function requestDevice(gpu: GPU): Promise<OpenDevice> {
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(noAdapter);
-  if (!adapter) return noAdapter();
+  const adapter = await findAdapter(gpu);
   const requiredLimits: Record<string, number> = {};
   for (const name of wantedLimits) {
     const limit = adapter.limits[name];
     if (limit !== undefined) requiredLimits[name] = limit;
   }
+  const description = describeAdapter(adapter);
   try {
-    return { device: await adapter.requestDevice({ requiredLimits }), adapter: describeAdapter(adapter) };
+    return { device: await adapter.requestDevice({ requiredLimits }), adapter: description };
   } catch (cause) {
     throw new BitswarmError(
       "WEBGPU_MISSING",
-      `The adapter "${describeAdapter(adapter).description}" refuses a device: ${(cause as Error).message}. Close other GPU programs or restart the browser, then try again.`,
+      `The adapter "${description.description}" refuses a device: ${(cause as Error).message}. Close other GPU programs or restart the browser, then try again.`,
       { cause },
     );
   }
-}
-
-function noAdapter(cause?: unknown): never {
-  throw new BitswarmError(
-    "WEBGPU_MISSING",
-    "WebGPU is there but gives no adapter: the GPU's driver is missing, too old or on the browser's block list (chrome://gpu says which). Update the driver and turn hardware acceleration on; on Linux start Chrome with --enable-unsafe-webgpu --enable-features=Vulkan, and Deno with a Vulkan driver (mesa-vulkan-drivers).",
-    { cause },
-  );
 }

@@ -1,6 +1,6 @@
 // The working time of one connection: asks for leases, computes them, hands in contributions, and gives back what it cannot finish.
 
-import { BitswarmError } from "../shared/errors.ts";
+import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { encodeFrame } from "../shared/frame.ts";
 import { type CoordinatorMessage, type LeaseMessage, MAX_TEXT, type ReturnReason } from "../shared/protocol.ts";
 import { backoffMs } from "./backoff.ts";
@@ -40,6 +40,9 @@ interface HeldLease {
   phase: "computing" | "sent" | "returned";
   verdict?: Extract<ShiftMessage, { type: "accepted" | "rejected" }>;
 }
+
+/** What was sent over this connection does not fit together; only a fresh connection is sent the parameters again. */
+const missentCodes: readonly ErrorCode[] = ["MESSAGE_INVALID", "FRAME_CORRUPT", "CONTRIBUTION_STALE"];
 
 export class WorkShift {
   readonly #options: WorkShiftOptions;
@@ -193,8 +196,7 @@ export class WorkShift {
     const { code, message } = error;
     this.giveBack(returnReasonOf(error), message);
     onEvent({ type: "trouble", code, message });
-    // Only a fresh connection is sent the parameters again.
-    if (code === "MESSAGE_INVALID") return connection.fail(error);
+    if (missentCodes.includes(code)) return connection.fail(error);
     // The trainer's owner bounds these.
     if (code === "DEVICE_LOST") return;
     this.#failures++;

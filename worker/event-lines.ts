@@ -1,0 +1,73 @@
+// Says in one line what a session event means, for a terminal or a console; most events need no line.
+
+import type { LeaseSummary, SessionEvent } from "./session-event.ts";
+
+/** What a lease computes, in words. */
+export function describeLease({ kind, network }: Pick<LeaseSummary, "kind" | "network">): string {
+  switch (kind) {
+    case "teacher":
+      return "training the full-precision teacher";
+    case "student":
+      return "training the 1-bit network";
+    case "bn":
+      return "tuning the batch norms of the 1-bit network";
+    case "evaluate":
+      return network === "teacher"
+        ? "testing the teacher on held-out images"
+        : "testing the 1-bit network on held-out images";
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** A function from each event of one session to its line, or undefined. It remembers what it said last. */
+export function eventLines(): (event: SessionEvent) => string | undefined {
+  let accuracy: number | null = null;
+  let adapter = "";
+  return (event) => {
+    switch (event.type) {
+      case "adapter":
+        adapter = `${event.description}${event.software ? " (software)" : ""}`;
+        return undefined;
+      case "joined":
+        return `joined ${event.name} as ${event.worker}, computing on ${adapter}`;
+      case "contributed": {
+        const { lease, samples, leases, samplesPerSecond } = event;
+        const what = `${describeLease(lease)}, positions ${lease.from} to ${lease.to}`;
+        return `lease ${lease.lease} done: ${what}; ${samples} samples in ${leases} leases, ${samplesPerSecond.toFixed(0)} samples/s`;
+      }
+      case "status": {
+        const { testAccuracy } = event.status;
+        if (testAccuracy === null || testAccuracy === accuracy) return undefined;
+        accuracy = testAccuracy;
+        return `test accuracy of the 1-bit network: ${(100 * testAccuracy).toFixed(2)} %`;
+      }
+      case "trouble":
+        return `trouble ${event.code}: ${event.message}`;
+      case "state":
+        return stateLine(event.state);
+      default:
+        return event satisfies never;
+    }
+  };
+}
+
+function stateLine(state: Extract<SessionEvent, { type: "state" }>["state"]): string | undefined {
+  switch (state.kind) {
+    case "connecting":
+    case "joining":
+    case "waiting":
+    case "computing":
+      return undefined;
+    case "paused":
+      return "paused";
+    case "reconnecting":
+      return `${state.code}: ${state.message}; trying again in ${(state.delayMs / 1000).toFixed(1)} s`;
+    case "ended":
+      return state.message;
+    case "failed":
+      return `error ${state.code}: ${state.message}`;
+    default:
+      return state satisfies never;
+  }
+}

@@ -1,0 +1,45 @@
+// The page's side of the Web Worker: starts a session in it and hands out what happens there.
+
+import { type SessionEvent, sessionEventSchema } from "../../session-event.ts";
+import type { Command } from "./messages.ts";
+
+export interface SessionClient {
+  pause(): void;
+  resume(): void;
+  leave(): void;
+}
+
+export interface SessionClientOptions {
+  /** The link of the run. */
+  readonly url: string;
+  readonly name: string;
+  /** The last event is a state `ended` or `failed`. */
+  readonly onEvent: (event: SessionEvent) => void;
+}
+
+/** Starts a session in a new Web Worker, which goes when the session is over. */
+export function startSession({ url, name, onEvent }: SessionClientOptions): SessionClient {
+  const worker = new Worker(new URL("./gpu-worker.ts", import.meta.url), { type: "module", name: "bitswarm" });
+  const send = (command: Command) => worker.postMessage(command);
+  const fail = (message: string) => {
+    worker.terminate();
+    onEvent({ type: "state", state: { kind: "failed", code: "COMPUTE_FAILED", message } });
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    fail(`The page's worker broke: ${event.message || "its script did not load"}. Reload the page.`);
+  };
+  worker.onmessage = ({ data }: MessageEvent<unknown>) => {
+    const parsed = sessionEventSchema.safeParse(data);
+    if (!parsed.success) return fail("The page and its worker are of different versions. Reload the page.");
+    const event = parsed.data;
+    if (event.type === "state" && (event.state.kind === "ended" || event.state.kind === "failed")) worker.terminate();
+    onEvent(event);
+  };
+  send({ type: "start", url, name });
+  return {
+    pause: () => send({ type: "pause" }),
+    resume: () => send({ type: "resume" }),
+    leave: () => send({ type: "leave" }),
+  };
+}

@@ -1,0 +1,32 @@
+// Reads the Deno worker's command line: the link of a run, and two options.
+
+import { BitswarmError } from "../../../shared/errors.ts";
+
+export interface DenoArguments {
+  readonly url: string;
+  readonly name: string;
+  /** End when standard input ends: whoever started this process is gone then. */
+  readonly parentWatch: boolean;
+}
+
+const usage = "usage: main.js URL [--name NAME] [--parent-watch]";
+
+/** @throws CONFIG_INVALID */
+export function readDenoArguments(args: readonly string[]): DenoArguments {
+  let url: string | undefined;
+  let name = "deno";
+  let parentWatch = false;
+  const rest = [...args];
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === "--parent-watch") parentWatch = true;
+    else if (arg === "--name") {
+      const value = rest.shift();
+      if (!value) throw new BitswarmError("CONFIG_INVALID", `--name wants a name; ${usage}`);
+      name = value;
+    } else if (arg.startsWith("--") || url !== undefined) {
+      throw new BitswarmError("CONFIG_INVALID", `${JSON.stringify(arg)} is not understood; ${usage}`);
+    } else url = arg;
+  }
+  if (url === undefined) throw new BitswarmError("CONFIG_INVALID", `the link of a run is missing; ${usage}`);
+  return { url, name, parentWatch };
+}

@@ -1,0 +1,79 @@
+// The worker as a Deno process: joins the run of its argument and works until the run is over or it is told to stop.
+//
+// Standard output carries reports for a launcher, one JSON object a line: {"event":"joined","worker"}, {"event":"ended"},
+// {"event":"failed","code","message"}. Standard error is for people. Exit code 0 after the end or a wished leave, else 1.
+
+import { BitswarmError } from "../../../shared/errors.ts";
+import { findGpu, requestDevice } from "../../device.ts";
+import { eventLines } from "../../event-lines.ts";
+import { type RunningSession, runSession } from "../../session.ts";
+import type { SessionEvent } from "../../session-event.ts";
+import { createTrainer } from "../../trainer.ts";
+import { readDenoArguments } from "./arguments.ts";
+
+/** How long a session may take to say goodbye before the process ends without it. */
+const FAREWELL_MS = 2000;
+/** The shell's code for a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
+const report = (line: Record<string, string>) => console.log(JSON.stringify(line));
+
+/** Leaves on the first signal, ends on the second. */
+function leaveOnSignals(session: RunningSession): void {
+  let asked = false;
+  const leave = () => {
+    if (asked) Deno.exit(INTERRUPTED);
+    asked = true;
+    session.leave();
+    // A driver that hangs in a long dispatch must not keep the process.
+    setTimeout(() => Deno.exit(0), FAREWELL_MS);
+  };
+  Deno.addSignalListener("SIGINT", leave);
+  // Windows has no SIGTERM to listen to.
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", leave);
+}
+
+/** Ends this process when its parent is gone, however it went: the pipe on standard input ends with it. */
+async function leaveWithParent(session: RunningSession): Promise<void> {
+  const reader = Deno.stdin.readable.getReader();
+  while (!(await reader.read()).done);
+  session.leave();
+  setTimeout(() => Deno.exit(0), FAREWELL_MS);
+}
+
+async function main(): Promise<number> {
+  const { url, name, parentWatch } = readDenoArguments(Deno.args);
+  const lineOf = eventLines();
+  const onEvent = (event: SessionEvent) => {
+    const line = lineOf(event);
+    if (line !== undefined) console.error(line);
+    if (event.type === "joined") report({ event: "joined", worker: event.worker });
+  };
+  const session = runSession({
+    url,
+    name,
+    runtime: "deno",
+    openDevice: async () => requestDevice(findGpu(globalThis)),
+    createTrainer: (device, { config, dataset }) => createTrainer(device, config, dataset),
+    onEvent,
+  });
+  leaveOnSignals(session);
+  if (parentWatch) leaveWithParent(session);
+  const end = await session.ended;
+  if (end.kind === "failed") report({ event: "failed", code: end.code, message: end.message });
+  else report({ event: "ended" });
+  return end.kind === "failed" ? 1 : 0;
+}
+
+let exitCode = 1;
+try {
+  exitCode = await main();
+} catch (error) {
+  const { code, message } =
+    error instanceof BitswarmError
+      ? error
+      : { code: "COMPUTE_FAILED", message: `an unexpected error: ${String(error)}` };
+  console.error(`error ${code}: ${message}`);
+  report({ event: "failed", code, message });
+}
+Deno.exit(exitCode);

@@ -1,0 +1,83 @@
+// The volunteer page: wires buttons, the session in its Web Worker, and the view together.
+
+import { BitswarmError } from "../../shared/errors.ts";
+import { runStatusSchema } from "../../shared/protocol.ts";
+import { findAdapter, findGpu } from "../device.ts";
+import { eventLines } from "../event-lines.ts";
+import { readJoinLink } from "../join-link.ts";
+import { type SessionClient, startSession } from "../platform/browser/client.ts";
+import type { SessionEvent } from "../session-event.ts";
+import { blocked, buttonsOf, initialPage, nextPage, type PageState } from "./page-state.ts";
+import { element, showPage } from "./view.ts";
+
+/** How often the run's progress is asked for while no session brings it. */
+const STATUS_MS = 5000;
+const LINGER_MS = 1000;
+
+const parameters = new URLSearchParams(location.search);
+let page: PageState = initialPage;
+let client: SessionClient | undefined;
+let lingering: ReturnType<typeof setTimeout> | undefined;
+
+function show(next: PageState): void {
+  page = next;
+  showPage(page);
+}
+
+/** Between two leases a worker waits for a moment: only a wait that lasts is shown, or the page and screen readers would flicker. */
+function receive(event: SessionEvent): void {
+  if (event.type === "state") clearTimeout(lingering);
+  const pausesForBreath = event.type === "state" && event.state.kind === "waiting" && page.session.kind === "computing";
+  if (pausesForBreath) lingering = setTimeout(() => show(nextPage(page, event)), LINGER_MS);
+  else show(nextPage(page, event));
+}
+
+function start(): void {
+  const lineOf = eventLines();
+  client = startSession({
+    url: location.href,
+    name: parameters.get("name") ?? "browser tab",
+    onEvent: (event) => {
+      const line = lineOf(event);
+      if (line !== undefined) console.info(line);
+      receive(event);
+    },
+  });
+}
+
+/** Whether this page can take part at all; says so before anyone presses Start. */
+async function checkUp(): Promise<void> {
+  readJoinLink(location.href);
+  await findAdapter(findGpu(globalThis));
+}
+
+/** The run's progress for a visitor who only looks. */
+async function refreshStatus(): Promise<void> {
+  if (document.hidden || !buttonsOf(page).start) return;
+  const token = parameters.get("token") ?? "";
+  try {
+    const response = await fetch(`/status?token=${encodeURIComponent(token)}`);
+    if (response.status === 403) throw new BitswarmError("TOKEN_INVALID", "The run's owner can send you a new link.");
+    if (response.ok) show({ ...page, status: runStatusSchema.parse(await response.json()) });
+  } catch (error) {
+    // A coordinator that is away for a moment is no reason to alarm anyone who only looks.
+    if (error instanceof BitswarmError) show(blocked(page, error.code, error.message));
+  }
+}
+
+element("start").addEventListener("click", start);
+element("pause").addEventListener("click", () => (page.session.kind === "paused" ? client?.resume() : client?.pause()));
+element("leave").addEventListener("click", () => client?.leave());
+// The browser closes the socket by itself; a word makes it sure and quick.
+addEventListener("pagehide", () => client?.leave());
+
+try {
+  await checkUp();
+  show(page);
+  if (parameters.get("autostart") === "1") start();
+  else await refreshStatus();
+  setInterval(refreshStatus, STATUS_MS);
+} catch (error) {
+  const known = error instanceof BitswarmError;
+  show(blocked(page, known ? error.code : "WEBGPU_MISSING", known ? error.message : String(error)));
+}

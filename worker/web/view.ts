@@ -1,0 +1,92 @@
+// Writes a page state into the document: text, button states, and the attributes that launchers watch.
+
+import type { RunStatus } from "../../shared/protocol.ts";
+import { buttonsOf, doingText, type PageState, stateText } from "./page-state.ts";
+
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+
+/** The element with this id, which index.html must have. */
+export function element<T extends HTMLElement = HTMLElement>(id: string): T {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no element #${id}`);
+  return found as T;
+}
+
+/** Unchanged text is left alone, or a screen reader would read it again. */
+function write(id: string, text: string): void {
+  const target = element(id);
+  if (target.textContent !== text) target.textContent = text;
+}
+
+function press(id: string, enabled: boolean, label?: string): void {
+  const button = element<HTMLButtonElement>(id);
+  button.disabled = !enabled;
+  if (label !== undefined) write(id, label);
+}
+
+/** Seconds as "1 h 05 min", "3 min 20 s" or "12 s". */
+export function duration(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  const two = (n: number) => String(n).padStart(2, "0");
+  if (s >= 3600) return `${Math.floor(s / 3600)} h ${two(Math.floor((s % 3600) / 60))} min`;
+  return s >= 60 ? `${Math.floor(s / 60)} min ${two(s % 60)} s` : `${s} s`;
+}
+
+function percent(fraction: number | null): string {
+  return fraction === null ? "not measured yet" : `${(100 * fraction).toFixed(1)} %`;
+}
+
+export function showPage(page: PageState): void {
+  const { session, adapter, status, notice, joined } = page;
+  const name = joined?.name ?? status?.name;
+  const root = document.documentElement;
+  root.dataset.state = session.kind === "idle" && notice?.blocks ? "failed" : session.kind;
+  if (joined) root.dataset.worker = joined.worker;
+  if (notice) {
+    root.dataset.code = notice.code;
+    root.dataset.message = notice.text;
+  }
+  if (name) write("run-name", name);
+  document.title = name ? `${name} · bitswarm` : "bitswarm";
+
+  const nothingToDo = session.kind === "idle" && notice?.blocks;
+  write("state", nothingToDo ? "This tab cannot help yet" : stateText(page));
+  write("doing", doingText(page));
+  const buttons = buttonsOf(page);
+  press("start", buttons.start, buttons.startLabel);
+  press("pause", buttons.pause, buttons.pauseLabel);
+  press("leave", buttons.leave);
+
+  element("notice").hidden = notice === undefined;
+  write("notice-title", notice?.title ?? "");
+  write("notice-text", notice?.text ?? "");
+
+  write("samples", whole.format(page.samples));
+  write("leases", whole.format(page.leases));
+  write("speed", page.samplesPerSecond === undefined ? "–" : short.format(page.samplesPerSecond));
+  if (adapter) {
+    const slow = adapter.software
+      ? " — in software, on this machine's processor: slow, and it counts all the same"
+      : "";
+    write("adapter", `${adapter.description || "unnamed"}${slow}`);
+  }
+  if (status) showRun(status);
+}
+
+function showRun(status: RunStatus): void {
+  const { step, steps, loss } = status;
+  const total = loss.total ?? loss.task;
+  const progress = element<HTMLProgressElement>("progress");
+  progress.max = Math.max(1, steps);
+  progress.value = step;
+  write("step", `${whole.format(step)} of ${whole.format(steps)}`);
+  write("phase", `${status.phase}, epoch ${status.epoch + 1}`);
+  write("loss", total === undefined ? "–" : total.toFixed(3));
+  write("workers", whole.format(status.workers));
+  write("run-speed", `${whole.format(status.samplesPerSecond)} samples/s`);
+  write("eta", status.etaSeconds === null ? "–" : duration(status.etaSeconds));
+  write("accuracy", percent(status.testAccuracy));
+  write("teacher-accuracy", percent(status.teacherAccuracy));
+  write("reason", status.reason);
+}
