@@ -1,4 +1,5 @@
 // Runs workers as pages of one Chromium, which ends with this process however it ends.
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, ConsoleMessage, Page } from "puppeteer";
 import { SharedBrowser } from "./browser.ts";
 import { findChromium } from "./chromium.ts";
@@ -64,8 +65,7 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
 
     let page: Page | undefined;
     try {
-      // In a window of its own every page counts as visible.
-      page = await opened.newPage({ type: "window" });
+      page = await browser.newPage(opened);
       const crashed = forwardPage(page, say);
       await Promise.race([page.goto(address.href, { waitUntil: "domcontentloaded", timeout: pageTimeoutMs }), crashed]);
       const joined = (worker: string) => options.onEvent?.({ event: "joined", runtime: "browser", slot, worker });
@@ -78,7 +78,7 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
         reason: `${url.origin} cannot be opened (${text.split("\n")[0]})`,
       };
     } finally {
-      if (opened.connected) await page?.close().catch(() => undefined);
+      if (page) await closePage(page);
     }
   }
 
@@ -119,6 +119,16 @@ function forwardPage(page: Page, say: (text: string) => void): Promise<WorkerEnd
   });
 }
 
+/** Chromium loses a request to close a page that is just being loaded: it is asked again, and in the end it is closed itself. */
+async function closePage(page: Page): Promise<void> {
+  const browser = page.browser();
+  for (let attempt = 0; attempt < 3 && browser.connected && !page.isClosed(); attempt++) {
+    const closed = page.close().catch(() => undefined);
+    await Promise.race([closed, sleep(1000)]);
+  }
+  if (browser.connected && !page.isClosed()) await browser.close();
+}
+
 /** Looks at the page's data attributes twice a second until they say that it is over. */
 async function watchState(
   page: Page,
@@ -133,14 +143,26 @@ async function watchState(
       throw new Error("the page reloaded itself and the server did not answer");
     // A page that is being reloaded has no context to ask for a moment.
     const dataset: unknown = await page.evaluate("({ ...document.documentElement.dataset })").catch(() => undefined);
-    const report = dataset === undefined ? undefined : reportInPage(dataset);
-    if (report === "unset") {
-      if (performance.now() - openedAtMs > patienceMs) throw new Error("it shows no page of a bitswarm coordinator");
-    } else if (report?.kind === "joined") {
-      if (report.worker !== lastWorker) joined(report.worker);
-      lastWorker = report.worker;
-    } else if (report) return report;
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    if (dataset !== undefined) {
+      const report = reportInPage(dataset);
+      switch (report.kind) {
+        case "unset":
+          if (performance.now() - openedAtMs > patienceMs)
+            throw new Error("it shows no page of a bitswarm coordinator");
+          break;
+        case "failed":
+          return report;
+        case "working":
+        case "ended":
+          if (report.worker !== undefined && report.worker !== lastWorker) joined(report.worker);
+          lastWorker = report.worker ?? lastWorker;
+          if (report.kind === "ended") return { kind: "ended" };
+          break;
+        default:
+          report satisfies never;
+      }
+    }
+    await sleep(pollMs);
   }
   return { kind: "stopped" };
 }

@@ -1,5 +1,6 @@
 // Owns one Chromium for all pages of a launcher: starts it when it is first needed or needed again, and leaves nothing behind.
-import puppeteer, { type Browser } from "puppeteer";
+import { setTimeout as sleep } from "node:timers/promises";
+import puppeteer, { type Browser, type Page } from "puppeteer";
 import { BitswarmError } from "../../../shared/errors.ts";
 import { chromiumArguments } from "./chromium.ts";
 import { createProfile, removeProfile, sweepProfiles } from "./chromium-profile.ts";
@@ -11,12 +12,15 @@ export interface BrowserOptions {
   readonly trustedOrigin?: string | undefined;
 }
 
+const openWithinMs = 30_000;
 const closeWithinMs = 3000;
 
 export class SharedBrowser {
   readonly #options: BrowserOptions;
   #software: boolean;
   #running: Promise<Browser> | undefined;
+  /** The page that Chromium starts with; without one it would end. */
+  #firstPage: Page | undefined;
   /** Of the browsers that this object started and whose processes or profiles may still be there. */
   readonly #disposals = new Map<Browser, () => Promise<void>>();
 
@@ -37,6 +41,18 @@ export class SharedBrowser {
   open(): Promise<Browser> {
     this.#running ??= this.#launch();
     return this.#running;
+  }
+
+  /** A page in a window of its own, where it counts as visible. A browser that cannot open one is closed. */
+  async newPage(browser: Browser): Promise<Page> {
+    const first = this.#firstPage;
+    this.#firstPage = undefined;
+    if (first?.browser() === browser && !first.isClosed()) return first;
+    const late = sleep(openWithinMs, undefined, { ref: false });
+    const page = await Promise.race([browser.newPage({ type: "window" }), late]);
+    if (page) return page;
+    await end(browser);
+    throw new Error(`Chromium opened no page within ${openWithinMs / 1000} s`);
   }
 
   /** Gives up the GPU's driver for SwiftShader: every page is closed with the browser and has to be opened again. */
@@ -79,6 +95,7 @@ export class SharedBrowser {
         timeout: 60_000,
       });
       this.#own(browser, profile);
+      this.#firstPage = (await browser.pages())[0];
       return browser;
     } catch (cause) {
       this.#running = undefined;

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { BitswarmError } from "../../../shared/errors.ts";
 import { denoArguments, findDeno } from "./deno.ts";
+import { packageRoot } from "./package-root.ts";
 import { parseRunUrl } from "./run-url.ts";
 import {
   type LaunchedWorkers,
@@ -35,7 +36,7 @@ export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<La
   const url = parseRunUrl(options.url);
   const program = findDeno();
   const main = options.main ?? ownMain();
-  const flags = denoArguments({ host: url.host, packageRoot: packageRoot() });
+  const flags = denoArguments({ host: url.host, packageRoot: packageRoot(import.meta.url) });
   const pids = new Map<number, number>();
   let software = !hasHardwareGpu();
   denoEnvironment(software);
@@ -138,15 +139,4 @@ function ownMain(): string {
   const main = fileURLToPath(new URL(`../deno/main${path.extname(import.meta.url)}`, import.meta.url));
   if (existsSync(main)) return main;
   throw new BitswarmError("RUNTIME_MISSING", `the Deno worker ${main} is not there: run \`npm run build\``);
-}
-
-/** The nearest folder above that has a package.json: this file lies deeper in dist than in the source. */
-function packageRoot(): string {
-  let folder = path.dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(path.join(folder, "package.json"))) {
-    const above = path.dirname(folder);
-    if (above === folder) throw new Error(`no package.json above ${import.meta.url}`);
-    folder = above;
-  }
-  return folder;
 }

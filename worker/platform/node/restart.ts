@@ -9,8 +9,8 @@ const mostRestarts = 3;
 const healthyMs = 5 * 60_000;
 
 /** `restarts` is the number of restarts in a row so far, `livedMs` how long the worker that just died had lived. */
-export function decideRestart(restarts: number, livedMs: number): RestartDecision {
+export function decideRestart(restarts: number, livedMs: number, firstDelayMs = 1000): RestartDecision {
   const inARow = livedMs >= healthyMs ? 0 : restarts;
   if (inARow >= mostRestarts) return { restart: false, restarts: inARow };
-  return { restart: true, restarts: inARow + 1, delayMs: 1000 * 2 ** inARow };
+  return { restart: true, restarts: inARow + 1, delayMs: firstDelayMs * 2 ** inARow };
 }

@@ -16,6 +16,8 @@ export interface WorkersOptions {
   readonly count: number;
   /** Shown on the dashboard; several workers get `NAME-1`, `NAME-2`, … */
   readonly name?: string | undefined;
+  /** How long to wait before the first restart of a worker that died; twice as long before the next. Default 1000. */
+  readonly restartAfterMs?: number | undefined;
   /** Receives what the workers print, and what is done about them, line by line. */
   readonly onLine?: ((line: string) => void) | undefined;
   readonly onEvent?: ((event: WorkerEvent) => void) | undefined;
@@ -68,7 +70,7 @@ export function superviseWorkers(supervision: Supervision): Pick<LaunchedWorkers
           throw end.error;
         case "died": {
           if (stopping.signal.aborted) return;
-          const decision = decideRestart(restarts, performance.now() - startedAtMs);
+          const decision = decideRestart(restarts, performance.now() - startedAtMs, options.restartAfterMs);
           restarts = decision.restarts;
           if (!decision.restart) {
             say(slot, `${end.reason}; given up after ${restarts} restarts`);

@@ -19,13 +19,13 @@ const pageReport = z.object({
   message: z.string().optional(),
 });
 
-export type WorkerReport =
+export type LineReport =
   | { readonly kind: "joined"; readonly worker: string }
   | { readonly kind: "ended" }
   | { readonly kind: "failed"; readonly error: BitswarmError };
 
 /** The report in a line of output, or undefined where it is an ordinary line. */
-export function reportInLine(line: string): WorkerReport | undefined {
+export function reportInLine(line: string): LineReport | undefined {
   if (!line.startsWith("{")) return undefined;
   const parsed = lineReport.safeParse(parseJson(line));
   if (!parsed.success) return undefined;
@@ -41,17 +41,21 @@ export function reportInLine(line: string): WorkerReport | undefined {
   }
 }
 
-/** The report in a page's data attributes: "unset" before the page has set any state, undefined while it is on its way. */
-export function reportInPage(dataset: unknown): WorkerReport | "unset" | undefined {
-  const page = pageReport.parse(dataset);
-  if (page.state === undefined) return "unset";
-  if (page.state === "ended") return { kind: "ended" };
-  if (page.state === "failed") {
-    const code = errorCode.safeParse(page.code);
-    const message = page.message ?? "the page gave no reason";
-    return { kind: "failed", error: new BitswarmError(code.success ? code.data : "DEVICE_LOST", message) };
-  }
-  return page.worker === undefined ? undefined : { kind: "joined", worker: page.worker };
+/** What a page's data attributes say; `unset` is before the page has set any state. */
+export type PageReport =
+  | { readonly kind: "unset" }
+  | { readonly kind: "working"; readonly worker: string | undefined }
+  | { readonly kind: "ended"; readonly worker: string | undefined }
+  | { readonly kind: "failed"; readonly error: BitswarmError };
+
+export function reportInPage(dataset: unknown): PageReport {
+  const { state, worker, code, message } = pageReport.parse(dataset);
+  if (state === undefined) return { kind: "unset" };
+  if (state === "ended") return { kind: "ended", worker };
+  if (state !== "failed") return { kind: "working", worker };
+  const known = errorCode.safeParse(code);
+  const text = message ?? "the page gave no reason";
+  return { kind: "failed", error: new BitswarmError(known.success ? known.data : "DEVICE_LOST", text) };
 }
 
 function parseJson(text: string): unknown {

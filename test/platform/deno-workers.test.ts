@@ -1,0 +1,82 @@
+// Rules of the Deno launcher, each with real Deno processes.
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { launchDenoWorkers } from "../../worker/platform/node/deno-workers.ts";
+import type { WorkerEvent } from "../../worker/platform/node/supervise.ts";
+import { isRunning, survivors } from "./fixtures/processes.ts";
+
+async function launch(token: string, options: { count?: number; name?: string } = {}) {
+  const lines: string[] = [];
+  const events: WorkerEvent[] = [];
+  const workers = await launchDenoWorkers({
+    url: `http://127.0.0.1:9/?token=${token}`,
+    count: 1,
+    restartAfterMs: 50,
+    main: fileURLToPath(new URL("fixtures/deno-worker.mjs", import.meta.url)),
+    onLine: (line) => lines.push(line),
+    onEvent: (event) => events.push(event),
+    ...options,
+  });
+  return { workers, lines, events };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+test("two processes find an adapter, report themselves, and end the launcher with the run", async () => {
+  const { workers, lines, events } = await launch("ends", { count: 2, name: "attic" });
+  await workers.exited;
+  expect(
+    lines.filter((line) => /^\[deno [12]\] adapter .+; flags --parent-watch --name attic-[12]$/.test(line)),
+    lines.join("\n"),
+  ).toHaveLength(2);
+  expect(lines).toHaveLength(2);
+  const joined = events.filter((event) => event.event === "joined").map((event) => event.worker);
+  expect(joined.sort()).toEqual(["attic-1", "attic-2"]);
+  expect(events.filter((event) => event.event === "ended")).toHaveLength(2);
+  expect(workers.pids).toEqual([]);
+});
+
+test("a worker that refuses for good ends the launcher with its reason and no restart", async () => {
+  const { workers, lines } = await launch("refused");
+  await expect(workers.exited).rejects.toMatchObject({ code: "TOKEN_INVALID", message: "the token is not this run's" });
+  expect(lines.filter((line) => line.includes("restart"))).toEqual([]);
+});
+
+test("a worker that dies is started again three times, then given up with its last words", async () => {
+  const { workers, lines } = await launch("dies");
+  await expect(workers.exited).rejects.toMatchObject({
+    code: "DEVICE_LOST",
+    message:
+      "deno worker 1 gave up after 3 restarts in a row, at last because its process ended with exit code 70 (out of luck)",
+  });
+  expect(lines.filter((line) => line.startsWith("[deno 1] adapter"))).toHaveLength(4);
+  expect(lines.map((line) => /restart (.*)/.exec(line)?.[1]).filter((match) => match !== undefined)).toEqual([
+    "1 in 0.05 s",
+    "2 in 0.1 s",
+    "3 in 0.2 s",
+  ]);
+});
+
+test("stop ends a worker that listens at once, and one that does not after three seconds", async () => {
+  const [polite, deaf] = await Promise.all([launch("stays"), launch("deaf")]);
+  await until(() => polite.events.length === 1 && deaf.events.length === 1);
+  const pids = [...polite.workers.pids, ...deaf.workers.pids];
+  expect(pids.filter(isRunning)).toHaveLength(2);
+  const startedAtMs = performance.now();
+  await polite.workers.stop();
+  expect(performance.now() - startedAtMs).toBeLessThan(2000);
+  await deaf.workers.stop();
+  const tookMs = performance.now() - startedAtMs;
+  expect(deaf.lines).toContain("[deno 1] not listening");
+  expect(tookMs).toBeGreaterThan(2900);
+  expect(await survivors(pids, 0)).toEqual([]);
+  await Promise.all([polite.workers.exited, deaf.workers.exited]);
+});
+
+test("launchDenoWorkers refuses a link without a token before it starts anything", async () => {
+  await expect(launchDenoWorkers({ url: "http://127.0.0.1:9/", count: 1 })).rejects.toMatchObject({
+    code: "TOKEN_INVALID",
+  });
+});
