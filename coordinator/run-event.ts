@@ -1,0 +1,49 @@
+// What happens in a run, once: the terminal, events.ndjson and the JSON lines each show their part of it.
+
+import type { ErrorCode } from "../shared/errors.ts";
+import type { WorkerId } from "../shared/ids.ts";
+import type { NetworkName } from "../shared/networks.ts";
+import type { AdapterDescription, HelloMessage } from "../shared/protocol.ts";
+import type { RequeueCause } from "./round-state.ts";
+import type { LeaveCode } from "./session-state.ts";
+import type { StepLoss } from "./update.ts";
+
+export type RunEvent =
+  | {
+      readonly type: "step";
+      /** Committed steps, this one included. */
+      readonly step: number;
+      /** Of the phase, from 0. */
+      readonly epoch: number;
+      readonly loss: StepLoss;
+      /** Training samples committed so far, over all phases. */
+      readonly samples: number;
+      readonly workers: number;
+      readonly paramsHash: string;
+    }
+  | { readonly type: "evaluation"; readonly step: number; readonly network: NetworkName; readonly accuracy: number }
+  | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
+  | { readonly type: "resumed"; readonly step: number; readonly path: string }
+  | {
+      readonly type: "joined";
+      readonly worker: WorkerId;
+      readonly name: string;
+      readonly runtime: HelloMessage["runtime"];
+      readonly adapter: AdapterDescription;
+    }
+  | { readonly type: "left"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
+  /** A connection that was closed before it joined. */
+  | { readonly type: "turned-away"; readonly code: LeaveCode; readonly message: string }
+  | { readonly type: "returned"; readonly worker: WorkerId; readonly reason: string; readonly detail: string }
+  | { readonly type: "refused"; readonly worker: WorkerId; readonly code: ErrorCode; readonly message: string }
+  | {
+      readonly type: "requeued";
+      readonly worker: WorkerId;
+      readonly from: number;
+      readonly to: number;
+      readonly cause: RequeueCause;
+    }
+  /** Something that a person should know and that no other event says. */
+  | { readonly type: "notice"; readonly message: string };
+
+export type OnRunEvent = (event: RunEvent) => void;

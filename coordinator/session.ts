@@ -1,0 +1,283 @@
+// One worker's connection: a state for each thing it may do next, everything else closes it with a code (SPEC.md, S).
+
+import { type RawData, WebSocket } from "ws";
+import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
+import { isFrame } from "../shared/frame.ts";
+import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
+import type { NetworkName } from "../shared/networks.ts";
+import {
+  type CoordinatorMessage,
+  decodeWorkerMessage,
+  encodeMessage,
+  helloProtocol,
+  PROTOCOL_VERSION,
+  type WorkerMessage,
+} from "../shared/protocol.ts";
+import type { ParametersFrame } from "./round-plan.ts";
+import type { Refusal } from "./round-state.ts";
+import type { SessionLimits } from "./session-limits.ts";
+import type { Activity, Joined, LeaveCode, SessionHouse, SessionState } from "./session-state.ts";
+
+export interface SessionOptions {
+  readonly limits: SessionLimits;
+  readonly heartbeatMs: number;
+  /** Bytes that the socket has received so far: a long frame on its way is a sign of life. */
+  readonly received: () => number;
+}
+
+/** Codes after which the same worker would be turned away again. */
+const finalCodes: readonly ErrorCode[] = ["TOKEN_INVALID", "PROTOCOL_MISMATCH", "RUN_ENDED", "MESSAGE_INVALID"];
+/** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
+const MAX_CLOSE_REASON = 123;
+const GOING_AWAY = 1001;
+
+export class Session {
+  readonly #socket: WebSocket;
+  readonly #house: SessionHouse;
+  readonly #options: SessionOptions;
+  readonly #hello: NodeJS.Timeout;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #state: SessionState = { kind: "awaiting-hello" };
+  /** Hash of the parameters that were sent last, of each network. */
+  readonly #sent = new Map<NetworkName, string>();
+  #largestSent = 0;
+
+  constructor(socket: WebSocket, house: SessionHouse, options: SessionOptions) {
+    this.#socket = socket;
+    this.#house = house;
+    this.#options = options;
+    const { helloMs } = options.limits;
+    this.#hello = setTimeout(() => {
+      this.fail(new BitswarmError("HELLO_EXPECTED", `no hello came within ${helloMs} ms of the connection`));
+    }, helloMs);
+    socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
+    socket.on("error", (error) => this.#broken(error));
+    socket.on("close", (code) => this.#end("GONE", `the socket closed with code ${code}`));
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** Sends unless the session is over. A worker that does not read what it asked for is let go. */
+  send(message: CoordinatorMessage): void {
+    this.#sendBytes(encodeMessage(message));
+  }
+
+  /** Sends a status, which is worth nothing to a worker that is behind already. */
+  sendStatus(bytes: Uint8Array): void {
+    if (this.#state.kind === "joined" && this.#socket.bufferedAmount === 0) this.#sendBytes(bytes);
+  }
+
+  /** Sends the parameters, once per network and hash, then the lease. */
+  lease(message: Extract<CoordinatorMessage, { type: "lease" }>, parameters: ParametersFrame): void {
+    if (this.#sent.get(parameters.network) !== parameters.hash) {
+      this.#sent.set(parameters.network, parameters.hash);
+      this.#largestSent = Math.max(this.#largestSent, parameters.bytes.length);
+      this.#sendBytes(parameters.bytes);
+    }
+    this.#become({ kind: "leased", lease: leaseId(message.lease) });
+    this.send(message);
+  }
+
+  accepted(lease: LeaseId, samples: number): void {
+    this.#become({ kind: "idle" }, 0);
+    this.send({ type: "accepted", lease, samples });
+  }
+
+  rejected(lease: LeaseId, { code, message }: Refusal): void {
+    // A late answer to another lease leaves the one in hand alone.
+    const state = this.#state;
+    if (state.kind === "joined" && state.activity.kind === "leased" && state.activity.lease === lease) {
+      this.#become({ kind: "idle" });
+    }
+    this.send({ type: "rejected", lease, code, message });
+    // Being late is no fault: the lease was sized by somebody else.
+    if (code !== "CONTRIBUTION_STALE") this.#failed(code, message);
+  }
+
+  expired(): void {
+    this.#become({ kind: "idle" });
+  }
+
+  /** Says that the run is over and closes. */
+  ended(message: string): void {
+    this.send({ type: "ended", message });
+    this.fail(new BitswarmError("RUN_ENDED", message));
+  }
+
+  /** Closes because the coordinator goes, perhaps to come back. */
+  goAway(): void {
+    this.#close(GOING_AWAY, "the coordinator stops");
+    this.#end("GONE", "the coordinator stops");
+  }
+
+  /** Says what is wrong and closes with the code's close code. */
+  fail(error: BitswarmError): void {
+    const { code, message, closeCode } = error;
+    if (this.#state.kind === "closed") return;
+    this.#put(encodeMessage({ type: "error", code, message, retry: !finalCodes.includes(code) }));
+    this.#close(closeCode, message);
+    this.#end(code, message);
+  }
+
+  #become(activity: Activity, failures?: number): void {
+    if (this.#state.kind !== "joined") return;
+    this.#state = { ...this.#state, activity, failures: failures ?? this.#state.failures };
+  }
+
+  #failed(code: ErrorCode, message: string): void {
+    const state = this.#state;
+    if (state.kind !== "joined") return;
+    const failures = state.failures + 1;
+    this.#state = { ...state, failures };
+    const limit = this.#options.limits.failures;
+    if (failures < limit) return;
+    this.fail(
+      new BitswarmError(
+        code,
+        `${failures} leases in a row came to nothing, the limit is ${limit}; the last: ${message}`,
+      ),
+    );
+  }
+
+  #sendBytes(bytes: Uint8Array): void {
+    if (this.#state.kind !== "joined") return;
+    const limit = this.#options.limits.backlogBytes + 2 * this.#largestSent;
+    const waiting = this.#socket.bufferedAmount;
+    if (waiting <= limit) {
+      this.#put(bytes);
+      return;
+    }
+    // Nothing that is said now would arrive.
+    this.#end("HEARTBEAT_LOST", `the worker does not read: ${waiting} bytes wait, the limit is ${limit}`);
+    this.#socket.terminate();
+  }
+
+  #put(bytes: Uint8Array): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(bytes, { binary: true });
+  }
+
+  #close(code: number, reason: string): void {
+    let short = Buffer.from(reason).subarray(0, MAX_CLOSE_REASON).toString();
+    while (Buffer.byteLength(short) > MAX_CLOSE_REASON) short = short.slice(0, -1);
+    this.#socket.close(code, short);
+    setTimeout(() => this.#socket.terminate(), this.#options.limits.closeMs).unref();
+  }
+
+  /** The ws package closes a connection that breaks RFC 6455 or its size limit by itself; this gives it our name. */
+  #broken(error: Error & { readonly code?: string }): void {
+    if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") {
+      this.#end("FRAME_TOO_LARGE", `a message is larger than any contribution of this run (${error.message})`);
+    } else this.#end(error.code?.startsWith("WS_ERR_") ? "MESSAGE_INVALID" : "GONE", error.message);
+  }
+
+  #end(code: LeaveCode, message: string): void {
+    const before = this.#state;
+    if (before.kind === "closed") return;
+    this.#state = { kind: "closed", code, message };
+    clearTimeout(this.#hello);
+    clearInterval(this.#heartbeat);
+    this.#house.left(before.kind === "joined" ? before.worker : null, code, message);
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (this.#state.kind === "closed") return;
+    try {
+      if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
+      // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
+      const bytes = data as Buffer;
+      const { messageBytes } = this.#options.limits;
+      if (this.#state.kind === "joined" && isFrame(bytes)) {
+        this.#house.contribution(this.#state.worker, bytes);
+        return;
+      }
+      if (bytes.length > messageBytes) {
+        const what = `a control message has ${bytes.length} bytes; the limit is ${messageBytes}`;
+        throw new BitswarmError("FRAME_TOO_LARGE", what);
+      }
+      if (this.#state.kind === "joined") this.#obey(this.#state, decodeWorkerMessage(bytes));
+      else this.#greet(bytes);
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      this.fail(error);
+    }
+  }
+
+  #greet(bytes: Uint8Array): void {
+    const protocol = helloProtocol(bytes);
+    if (protocol === undefined) throw new BitswarmError("HELLO_EXPECTED", "the first message must be a hello");
+    if (protocol !== PROTOCOL_VERSION) {
+      throw new BitswarmError(
+        "PROTOCOL_MISMATCH",
+        `the worker speaks protocol ${protocol}, this coordinator ${PROTOCOL_VERSION}; reload the page or update the older side`,
+      );
+    }
+    const hello = decodeWorkerMessage(bytes);
+    if (hello.type !== "hello")
+      throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
+    const welcome = this.#house.admit(hello);
+    const worker = welcome.worker as WorkerId;
+    clearTimeout(this.#hello);
+    this.#state = { kind: "joined", worker, activity: { kind: "idle" }, failures: 0 };
+    this.#startHeartbeat();
+    this.send(welcome);
+    this.#house.joined(worker, hello);
+  }
+
+  #startHeartbeat(): void {
+    const { heartbeatMs, limits, received } = this.#options;
+    let before = received();
+    let missed = 0;
+    let nonce = 0;
+    this.#heartbeat = setInterval(() => {
+      const now = received();
+      missed = now === before && nonce > 0 ? missed + 1 : 0;
+      before = now;
+      if (missed >= limits.missedPings) {
+        const what = `not a byte came in answer to ${missed} pings, one every ${heartbeatMs} ms`;
+        this.fail(new BitswarmError("HEARTBEAT_LOST", what));
+      } else this.send({ type: "ping", nonce: nonce++ });
+    }, heartbeatMs);
+  }
+
+  #obey({ worker, activity }: Joined, message: WorkerMessage): void {
+    switch (message.type) {
+      case "hello":
+        throw new BitswarmError("MESSAGE_INVALID", "a second hello came; one a connection is due");
+      case "ready":
+        if (activity.kind === "leased") {
+          throw new BitswarmError(
+            "MESSAGE_INVALID",
+            `ready came while lease ${activity.lease} is held; answer or return it first`,
+          );
+        }
+        this.#become({ kind: "waiting" });
+        this.#house.ready(worker);
+        break;
+      case "return":
+        // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
+        if (activity.kind !== "leased" || activity.lease !== message.lease) break;
+        this.#become({ kind: "idle" });
+        this.#house.returned(worker, message);
+        if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
+        if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);
+        break;
+      case "paused":
+        this.#become({ kind: "paused" });
+        this.#house.paused(worker);
+        break;
+      case "leave":
+        this.#close(1000, "goodbye");
+        this.#end("LEFT", "the volunteer left");
+        break;
+      case "ping":
+        this.send({ type: "pong", nonce: message.nonce });
+        break;
+      case "pong":
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+}

@@ -1,0 +1,159 @@
+// All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
+
+import type { WebSocket } from "ws";
+import { BitswarmError } from "../shared/errors.ts";
+import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
+import {
+  encodeMessage,
+  type HelloMessage,
+  PROTOCOL_VERSION,
+  type RunStatus,
+  type WelcomeMessage,
+} from "../shared/protocol.ts";
+import type { Outbox, RoundDriver } from "./round-driver.ts";
+import { leaseMessage, type RoundPlan } from "./round-plan.ts";
+import type { Lease, Refusal } from "./round-state.ts";
+import type { OnRunEvent } from "./run-event.ts";
+import { Session } from "./session.ts";
+import type { SessionLimits } from "./session-limits.ts";
+import type { LeaveCode } from "./session-state.ts";
+import { isToken } from "./token.ts";
+
+export interface SessionsOptions {
+  readonly token: string;
+  /** What every worker is told when it joins. */
+  readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
+  readonly limits: SessionLimits;
+  readonly onEvent: OnRunEvent;
+}
+
+/** What the sessions pass on of the workers' doings. */
+export type RoundInbox = Pick<RoundDriver, "join" | "ready" | "pause" | "leave" | "giveBack" | "contribute">;
+
+/** Connections beyond `maxWorkers`, for those who have not said hello yet. */
+const STRANGERS = 256;
+
+export class Sessions implements Outbox {
+  readonly #options: SessionsOptions;
+  readonly #all = new Set<Session>();
+  readonly #joined = new Map<WorkerId, Session>();
+  #rounds: RoundInbox | undefined;
+  #nextWorker = 1;
+  #over: string | undefined;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /** Names the rounds that the workers of these sessions compute; must come before the first connection. */
+  serve(rounds: RoundInbox): void {
+    this.#rounds = rounds;
+  }
+
+  /** Whether another connection fits. */
+  get room(): boolean {
+    return this.#all.size < this.#options.welcome.config.maxWorkers + STRANGERS;
+  }
+
+  /**
+   * Takes over a fresh connection.
+   * @param received bytes that its socket has received so far
+   */
+  accept(socket: WebSocket, received: () => number): void {
+    const { limits, welcome } = this.#options;
+    const rounds = this.#inbox();
+    const session: Session = new Session(
+      socket,
+      {
+        admit: (hello) => this.#admit(hello),
+        joined: (worker, hello) => this.#enter(session, worker, hello),
+        ready: (worker) => rounds.ready(worker),
+        paused: (worker) => rounds.pause(worker),
+        returned: (worker, { lease, reason, detail }) => {
+          this.#options.onEvent({ type: "returned", worker, reason, detail });
+          rounds.giveBack(worker, lease as LeaseId, reason);
+        },
+        contribution: (worker, bytes) => rounds.contribute(worker, bytes),
+        left: (worker, code, message) => this.#leave(session, worker, code, message),
+      },
+      { limits, heartbeatMs: welcome.config.heartbeatMs, received },
+    );
+    this.#all.add(session);
+  }
+
+  lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void {
+    this.#joined.get(worker)?.lease(leaseMessage(plan, lease), plan.parameters);
+  }
+
+  accepted(worker: WorkerId, lease: LeaseId, samples: number): void {
+    this.#joined.get(worker)?.accepted(lease, samples);
+  }
+
+  rejected(worker: WorkerId, lease: LeaseId, refusal: Refusal): void {
+    const { code, message } = refusal;
+    this.#options.onEvent({ type: "refused", worker, code, message });
+    this.#joined.get(worker)?.rejected(lease, refusal);
+  }
+
+  expired(worker: WorkerId): void {
+    this.#joined.get(worker)?.expired();
+  }
+
+  broadcast(status: RunStatus): void {
+    const bytes = encodeMessage({ type: "status", status });
+    for (const session of this.#joined.values()) session.sendStatus(bytes);
+  }
+
+  /** Tells everybody that the run is over; who comes later is told too. */
+  end(message: string): void {
+    this.#over = message;
+    for (const session of [...this.#all]) session.ended(message);
+  }
+
+  /** Lets everybody go without a word about the run: a resumed coordinator may take them back. */
+  goAway(): void {
+    for (const session of [...this.#all]) session.goAway();
+  }
+
+  #inbox(): RoundInbox {
+    if (!this.#rounds) throw new RangeError("a connection came before the rounds were named");
+    return this.#rounds;
+  }
+
+  #admit({ token }: HelloMessage): WelcomeMessage {
+    const { welcome } = this.#options;
+    const { maxWorkers, heartbeatMs } = welcome.config;
+    if (!isToken(this.#options.token, token)) {
+      throw new BitswarmError(
+        "TOKEN_INVALID",
+        "the token is not that of this run: copy the whole link that the coordinator printed",
+      );
+    }
+    if (this.#over !== undefined) throw new BitswarmError("RUN_ENDED", this.#over);
+    if (this.#joined.size >= maxWorkers) {
+      throw new BitswarmError(
+        "TOO_MANY_WORKERS",
+        `the run has ${this.#joined.size} workers, its limit is ${maxWorkers}; try again later`,
+      );
+    }
+    const worker = workerId(`w${this.#nextWorker++}`);
+    return { type: "welcome", protocol: PROTOCOL_VERSION, worker, heartbeatMs, ...welcome };
+  }
+
+  #enter(session: Session, worker: WorkerId, { name, runtime, adapter }: HelloMessage): void {
+    this.#joined.set(worker, session);
+    this.#options.onEvent({ type: "joined", worker, name, runtime, adapter });
+    this.#inbox().join(worker);
+  }
+
+  #leave(session: Session, worker: WorkerId | null, code: LeaveCode, message: string): void {
+    this.#all.delete(session);
+    if (worker === null) {
+      this.#options.onEvent({ type: "turned-away", code, message });
+      return;
+    }
+    this.#joined.delete(worker);
+    this.#options.onEvent({ type: "left", worker, code, message });
+    this.#inbox().leave(worker);
+  }
+}
