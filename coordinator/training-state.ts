@@ -90,7 +90,7 @@ function initialValue(
   switch (initial.kind) {
     case "kaiming-normal": {
       const values = kaimingNormal(draws(), shape, initial.fanIn);
-      // Outside of [−1, 1] the surrogate is zero: such a weight would never move.
+      // As after each update: outside of [−1, 1] the surrogate is zero.
       return entry.role === "latent-binary" ? values.map((w) => Math.min(1, Math.max(-1, w))) : values;
     }
     case "uniform":

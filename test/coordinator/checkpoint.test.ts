@@ -1,5 +1,5 @@
 // Rules of checkpoints: bit for bit, whole or not there, and never resumed from when damaged.
-import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readNewestCheckpoint, restoreState, writeCheckpoint } from "../../coordinator/checkpoint.ts";
@@ -279,11 +279,23 @@ test("a ledger that does not fit the step is refused", () =>
     );
   }));
 
-test("a checkpoint that a crash left renamed aside is found", () =>
+test("a checkpoint that a crash left renamed aside is found, unless another has taken its place", () =>
   withFolder(async (runDir) => {
     const { state, ledger } = stateAt(2);
     const path = await write(runDir, state, ledger);
     await rename(path, `${path}.replaced`);
     const found = await readNewestCheckpoint(runDir);
     expect([found.path, found.manifest.step]).toEqual([`${path}.replaced`, 2]);
+    await cp(`${path}.replaced`, path, { recursive: true });
+    expect((await readNewestCheckpoint(runDir)).path).toBe(path);
+  }));
+
+test("what a crash left unfinished does not get into the next checkpoint", () =>
+  withFolder(async (runDir) => {
+    const { state, ledger } = stateAt(2, tinyConfig({ ablation: "R" }));
+    const unfinished = join(runDir, "checkpoints", ".writing-step-2");
+    await mkdir(unfinished, { recursive: true });
+    await writeFile(join(unfinished, "stray.safetensors"), "x");
+    expect(await readdir(await write(runDir, state, ledger))).not.toContain("stray.safetensors");
+    expect(await foldersOf(runDir)).toEqual(["step-2"]);
   }));

@@ -76,6 +76,7 @@ test("a last line torn anywhere is cut with a notice, and the log goes on", () =
     const log = await openCommitLog(runDir);
     expect(log.notice).toContain("cut 100 bytes");
     await log.close();
+    expect(await readFile(path)).toEqual(bytes);
   }));
 
 test("a changed, missing, moved or foreign line is COMMIT_LOG_CORRUPT and named", () =>

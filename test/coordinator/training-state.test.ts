@@ -32,6 +32,13 @@ test("every parameter of the manifests is there, latent weights within [-1, 1], 
   expect(state.student.get("prelu3.weight")).toEqual(new Float32Array(4).fill(0.25));
 });
 
+test("a latent weight that is drawn outside of [-1, 1] starts at its bound", () => {
+  const wide = tinyState(tinyConfig({ ablation: "R", model: { kind: "lenet", widths: [1, 400, 2] } }));
+  const weight = wide.student.get("conv2.weight")!;
+  expect(weight.filter((w) => Math.abs(w) === 1).length).toBeGreaterThan(0);
+  expect(weight.filter((w) => Math.abs(w) > 1).length).toBe(0);
+});
+
 test("without the GAN there is neither teacher nor discriminator", () => {
   const state = tinyState(tinyConfig({ ablation: "R" }));
   expect(state.teacher.size).toBe(0);

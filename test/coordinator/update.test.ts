@@ -218,6 +218,8 @@ test("no step is made on an empty sum, nor in another pass than the next step's"
   expect(() => applyRound(state, placeOf(state.program, 0, 4), empty)).toThrow("no samples");
   expect(() => applyRound(state, placeOf(state.program, 2, 4), nextSum(state))).toThrow("outside pass 1");
   expect([state.step, parametersHash(state, "teacher")]).toEqual([0, before]);
+  for (const step of [0, 1]) applyRound(state, placeOf(state.program, step, 4), nextSum(state));
+  expect(() => applyRound(state, placeOf(state.program, 1, 4), nextSum(state))).toThrow("outside pass 0");
 });
 
 test("an evaluation's result is the means of its metrics", () => {
