@@ -157,12 +157,12 @@ class Session implements RunningSession {
     }
   }
 
-  #connect({ socketUrl }: JoinLink): Connection {
+  #connect(link: JoinLink): Connection {
     this.#welcome = undefined;
-    this.#connection = new Connection(this.#options.WebSocket ?? WebSocket, socketUrl, {
+    this.#connection = new Connection(this.#options.WebSocket ?? WebSocket, link.socketUrl, {
       opened: () => this.#changed.notify(),
       closed: () => this.#changed.notify(),
-      message: (message) => this.#receive(message),
+      message: (message) => this.#receive(message, link),
       frame: (bytes) => this.#receiveFrame(bytes),
     });
     return this.#connection;
@@ -186,9 +186,8 @@ class Session implements RunningSession {
     this.#state({ kind: "joining" });
     await this.#changed.until(() => this.#welcome !== undefined || stopped(), this.#limits.handshakeMs);
     if (stopped()) return;
-    const welcome = this.#welcome;
-    if (!welcome) return connection.fail(silence("no welcome came", this.#limits));
-    const run = this.#enter(welcome, link);
+    const [welcome, run] = [this.#welcome, this.#run];
+    if (!welcome || !run) return connection.fail(silence("no welcome came", this.#limits));
     connection.startHeartbeat(welcome.heartbeatMs);
     this.#options.onEvent({ type: "joined", run: welcome.run, name: welcome.config.name, worker: welcome.worker });
     this.#shift = new WorkShift({
@@ -213,18 +212,24 @@ class Session implements RunningSession {
   }
 
   /** Sets up what a run needs; coming back to the same run finds everything as it was. */
-  #enter(welcome: WelcomeMessage, { origin, token }: JoinLink): JoinedRun {
-    if (this.#run?.identity === runIdentity(welcome)) return this.#run;
+  #enter(welcome: WelcomeMessage, { origin, token }: JoinLink): void {
+    this.#welcome = welcome;
+    if (this.#run?.identity === runIdentity(welcome)) return;
     this.#run?.cache.close();
-    this.#run = openRun(welcome, { origin, token, cache: this.#options.cache, backoff: this.#limits.reconnect });
-    this.#owner.use({ config: welcome.config, dataset: welcome.dataset });
-    return this.#run;
+    try {
+      this.#run = openRun(welcome, { origin, token, cache: this.#options.cache, backoff: this.#limits.reconnect });
+      this.#owner.use({ config: welcome.config, dataset: welcome.dataset });
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      // Another connection would be welcomed to the same run.
+      this.#connection?.fail(error, false);
+    }
   }
 
-  #receive(message: SessionMessage): void {
+  #receive(message: SessionMessage, link: JoinLink): void {
     switch (message.type) {
       case "welcome":
-        this.#welcome = message;
+        this.#enter(message, link);
         break;
       case "ended":
         this.#over = message.message;

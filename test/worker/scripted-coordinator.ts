@@ -1,0 +1,295 @@
+// A coordinator whose lines a test writes: a real HTTP server and a real WebSocket that say exactly what they are told to.
+
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type WebSocket, WebSocketServer } from "ws";
+import { parseConfig, type RunConfig } from "../../shared/config.ts";
+import type { Dataset } from "../../shared/dataset.ts";
+import { encodeFrame } from "../../shared/frame.ts";
+import {
+  type CoordinatorMessage,
+  decodeWorkerMessage,
+  encodeMessage,
+  type LeaseMessage,
+  PROTOCOL_VERSION,
+  type RunStatus,
+  type WorkerMessage,
+} from "../../shared/protocol.ts";
+import { rng } from "../../shared/rng.ts";
+
+export const TOKEN = "open sesame";
+export const RUN_TAG = "0123456789abcdef0123456789abcdef";
+
+export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+export const scriptedConfig: RunConfig = parseConfig({
+  name: "scripted run",
+  model: { kind: "lenet", widths: [2, 2, 4] },
+  data: { kind: "idx" },
+  microbatch: 4,
+  batch: 8,
+});
+
+/** Images of 28×28 random pixels in shards of `each` samples, with labels below 10. */
+export function scriptedData(train = 24, test = 8, each = 10): { dataset: Dataset; contents: Map<string, Uint8Array> } {
+  const contents = new Map<string, Uint8Array>();
+  const split = (name: string, samples: number) => {
+    const shards = [];
+    for (let from = 0; from < samples; from += each) {
+      const count = Math.min(each, samples - from);
+      const draws = rng("scripted data", name, from);
+      const bytes = new Uint8Array(count * 786);
+      for (let i = 0; i < count * 784; i++) bytes[i] = draws.uint32() & 255;
+      for (let i = 0; i < count; i++) bytes[count * 784 + 2 * i] = draws.below(10);
+      contents.set(sha256(bytes), bytes);
+      shards.push({ sha256: sha256(bytes), samples: count, bytes: bytes.length });
+    }
+    return { samples, shards };
+  };
+  const dataset: Dataset = {
+    name: "scripted",
+    shape: { h: 28, w: 28, c: 1 },
+    classes: 10,
+    mean: [0.3],
+    std: [0.35],
+    train: split("train", train),
+    test: split("test", test),
+  };
+  return { dataset, contents };
+}
+
+export function scriptedStatus(overrides: Partial<RunStatus> = {}): RunStatus {
+  return {
+    run: "run-1",
+    name: "scripted run",
+    state: "training",
+    phase: "student",
+    step: 131,
+    steps: 480,
+    epoch: 1,
+    collected: 96,
+    wanted: 128,
+    workers: 3,
+    samples: 16_768,
+    samplesPerSecond: 412.5,
+    etaSeconds: 215,
+    reason: "3/4 microbatches, 96/128 samples, waiting for w2 (1 s)",
+    loss: { total: 1.2345, task: 1.1 },
+    testAccuracy: 0.7654,
+    teacherAccuracy: 0.861,
+    ...overrides,
+  };
+}
+
+type Incoming = WorkerMessage | { readonly type: "frame"; readonly bytes: Uint8Array };
+type IncomingOf<T extends Incoming["type"]> = Extract<Incoming, { type: T }>;
+
+/** One worker's connection. */
+export class Peer {
+  readonly closed: Promise<{ code: number; reason: string }>;
+  /** Answer pings; a dead coordinator does not. */
+  answers = true;
+  readonly pings: number[] = [];
+  readonly #socket: WebSocket;
+  readonly #inbox: Incoming[] = [];
+  #wake: () => void = () => undefined;
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket;
+    this.closed = new Promise((resolve) =>
+      socket.on("close", (code, reason) => {
+        resolve({ code, reason: String(reason) });
+        this.#wake();
+      }),
+    );
+    socket.on("message", (data: Buffer) => this.#receive(new Uint8Array(data)));
+  }
+
+  #receive(bytes: Uint8Array): void {
+    const incoming: Incoming = bytes[0] === 0x42 ? { type: "frame", bytes } : decodeWorkerMessage(bytes);
+    if (incoming.type === "ping") {
+      this.pings.push(incoming.nonce);
+      if (this.answers) this.send({ type: "pong", nonce: incoming.nonce });
+      return;
+    }
+    this.#inbox.push(incoming);
+    this.#wake();
+  }
+
+  /** The next message, which must be of this type. */
+  async next<T extends Incoming["type"]>(type: T): Promise<IncomingOf<T>> {
+    const deadline = Date.now() + 5000;
+    while (this.#inbox.length === 0) {
+      if (Date.now() > deadline) throw new Error(`no ${type} came within 5 s`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 200);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    const incoming = this.#inbox.shift();
+    if (incoming?.type !== type) throw new Error(`${type} was due; got ${JSON.stringify(incoming)}`);
+    return incoming as IncomingOf<T>;
+  }
+
+  /** Messages that came and were not asked for. */
+  get unread(): readonly string[] {
+    return this.#inbox.map(({ type }) => type);
+  }
+
+  send(message: CoordinatorMessage): void {
+    this.sendBytes(encodeMessage(message));
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    this.#socket.send(bytes);
+  }
+
+  /** Parameters in a frame; returns their hash. */
+  sendParameters(blob: Uint8Array, announced = sha256(blob)): string {
+    const header = { kind: "parameters", codec: "none", round: 0, lease: 0, samples: 0, tensors: 0 } as const;
+    this.sendBytes(encodeFrame({ ...header, run: RUN_TAG, parametersHash: announced }, blob));
+    return announced;
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  /** As a machine does that loses its power. */
+  terminate(): void {
+    this.#socket.terminate();
+  }
+}
+
+export interface ScriptedOptions {
+  readonly dataset?: Dataset;
+  readonly contents?: ReadonlyMap<string, Uint8Array>;
+  readonly config?: RunConfig;
+  readonly heartbeatMs?: number;
+  /** Answers what is neither a shard nor a blob. */
+  readonly page?: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+export class ScriptedCoordinator {
+  readonly requests: string[] = [];
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  readonly contents: ReadonlyMap<string, Uint8Array>;
+  readonly #options: ScriptedOptions;
+  readonly #server: Server;
+  readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  readonly #peers: Peer[] = [];
+  #wake: () => void = () => undefined;
+
+  private constructor(options: ScriptedOptions) {
+    const data = scriptedData();
+    this.#options = options;
+    this.config = options.config ?? scriptedConfig;
+    this.dataset = options.dataset ?? data.dataset;
+    this.contents = options.contents ?? data.contents;
+    this.#server = createServer((request, response) => this.#answer(request, response));
+    this.#server.on("upgrade", (request, socket, head) =>
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        this.#peers.push(new Peer(webSocket));
+        this.#wake();
+      }),
+    );
+  }
+
+  static async start(options: ScriptedOptions = {}): Promise<ScriptedCoordinator> {
+    const coordinator = new ScriptedCoordinator(options);
+    await coordinator.listen(0);
+    return coordinator;
+  }
+
+  listen(port: number): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(port, "127.0.0.1", () => resolve()));
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get url(): string {
+    return `${this.origin}/?token=${encodeURIComponent(TOKEN)}`;
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url ?? "/", this.origin);
+    this.requests.push(url.pathname);
+    const content = /^\/(?:shards|blobs)\/([0-9a-f]{64})$/.exec(url.pathname);
+    if (!content && this.#options.page) {
+      this.#options.page(request, response);
+      return;
+    }
+    const bytes = content && this.contents.get(content[1]);
+    const status = url.searchParams.get("token") !== TOKEN ? 403 : bytes ? 200 : 404;
+    response.writeHead(status, { "content-type": "application/octet-stream" });
+    response.end(status === 200 ? bytes : "{}");
+  }
+
+  /** The next connection. */
+  async peer(): Promise<Peer> {
+    while (this.#peers.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#peers.shift() as Peer;
+  }
+
+  /** The next connection, welcomed. */
+  async joined(): Promise<Peer> {
+    const peer = await this.peer();
+    await peer.next("hello");
+    peer.send({
+      type: "welcome",
+      protocol: PROTOCOL_VERSION,
+      worker: "w1",
+      run: "run-1",
+      runTag: RUN_TAG,
+      config: this.config,
+      dataset: this.dataset,
+      heartbeatMs: this.#options.heartbeatMs ?? 60_000,
+    });
+    return peer;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets.clients) socket.terminate();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+/** A lease over positions [0, 8) of the first training epoch. */
+export function leaseOf(lease: number, parametersHash: string, overrides: Partial<LeaseMessage> = {}): LeaseMessage {
+  return {
+    type: "lease",
+    lease,
+    kind: "student",
+    network: "student",
+    step: 0,
+    round: lease,
+    pass: 0,
+    epoch: 0,
+    split: "train",
+    from: 0,
+    to: 8,
+    parametersHash,
+    lambdaAdversarial: 0,
+    codec: "f32",
+    exponents: [],
+    timeoutMs: 5000,
+    teacherHash: null,
+    ...overrides,
+  };
+}
