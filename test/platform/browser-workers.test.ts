@@ -2,8 +2,9 @@
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { launchBrowserWorkers } from "../../worker/platform/node/browser-workers.ts";
+import { type BrowserWorkersOptions, launchBrowserWorkers } from "../../worker/platform/node/browser-workers.ts";
 import type { WorkerEvent } from "../../worker/platform/node/supervise.ts";
+import { hasHardwareGpu } from "../../worker/platform/node/vulkan.ts";
 import { type PageServer, servePage } from "./fixtures/page-server.ts";
 import { commandLine, descendants, isRunning, survivors } from "./fixtures/processes.ts";
 
@@ -16,7 +17,7 @@ afterAll(() => server.close());
 const profiles = () => readdirSync(tmpdir()).filter((name) => name.startsWith("bitswarm-chromium-"));
 
 /** Launches and collects what is said until the end. */
-async function launch(token: string, options: { count?: number; name?: string; pageTimeoutMs?: number } = {}) {
+async function launch(token: string, options: Partial<BrowserWorkersOptions> = {}) {
   const lines: string[] = [];
   const events: WorkerEvent[] = [];
   const workers = await launchBrowserWorkers({
@@ -60,6 +61,14 @@ test("a page that refuses for good ends the launcher with its reason and no rest
   const { workers, lines } = await launch("refused");
   await expect(workers.exited).rejects.toMatchObject({ code: "TOKEN_INVALID", message: "the token is not this run's" });
   expect(lines.filter((line) => line.includes("restart"))).toEqual([]);
+});
+
+test("a GPU that gives no adapter is given up for SwiftShader, and the work goes on", async () => {
+  const { workers, lines } = await launch("ends", { software: false });
+  await workers.exited;
+  if (!hasHardwareGpu())
+    expect(lines.join("\n")).toMatch(/the GPU's driver gives no adapter, SwiftShader will; restart 1/);
+  expect(lines.at(-1)).toMatch(/said in a worker|adapter (?!none)/);
 });
 
 test("a crashed page is opened again, and so is a killed browser", async () => {

@@ -47,7 +47,7 @@ test("a worker that refuses for good ends the launcher with its reason and no re
 test("a worker that dies is started again three times, then given up with its last words", async () => {
   const { workers, lines } = await launch("dies");
   await expect(workers.exited).rejects.toMatchObject({
-    code: "DEVICE_LOST",
+    code: "COMPUTE_FAILED",
     message:
       "deno worker 1 gave up after 3 restarts in a row, at last because its process ended with exit code 70 (out of luck)",
   });

@@ -34,7 +34,7 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
   const browser = new SharedBrowser({
     program: findChromium(),
     headless: options.headful !== true,
-    software: !hasHardwareGpu(),
+    software: options.software ?? !hasHardwareGpu(),
     trustedOrigin: url.secure ? undefined : url.origin,
   });
   await browser.open();
@@ -94,7 +94,7 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
 /** Resolves when the worker is to stop or its browser is gone; `unlisten` takes the listeners off again. */
 function interruption(browser: Browser, stop: AbortSignal, unlisten: AbortSignal): Promise<WorkerEnd> {
   return new Promise((resolve) => {
-    const gone = () => resolve({ kind: "died", code: "DEVICE_LOST", reason: "the browser ended unexpectedly" });
+    const gone = () => resolve({ kind: "died", code: "COMPUTE_FAILED", reason: "the browser ended unexpectedly" });
     browser.once("disconnected", gone);
     unlisten.addEventListener("abort", () => browser.off("disconnected", gone), { once: true });
     stop.addEventListener("abort", () => resolve({ kind: "stopped" }), { once: true, signal: unlisten });
@@ -113,9 +113,9 @@ function forwardPage(page: Page, say: (text: string) => void): Promise<WorkerEnd
   page.on("dialog", (dialog) => void dialog.dismiss().catch(() => undefined));
   return new Promise((resolve) => {
     page.once("error", (error) =>
-      resolve({ kind: "died", code: "DEVICE_LOST", reason: `the page crashed (${error.message})` }),
+      resolve({ kind: "died", code: "COMPUTE_FAILED", reason: `the page crashed (${error.message})` }),
     );
-    page.once("close", () => resolve({ kind: "died", code: "DEVICE_LOST", reason: "the page was closed" }));
+    page.once("close", () => resolve({ kind: "died", code: "COMPUTE_FAILED", reason: "the page was closed" }));
   });
 }
 

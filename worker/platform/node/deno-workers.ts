@@ -38,7 +38,7 @@ export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<La
   const main = options.main ?? ownMain();
   const flags = denoArguments({ host: url.host, packageRoot: packageRoot(import.meta.url) });
   const pids = new Map<number, number>();
-  let software = !hasHardwareGpu();
+  let software = options.software ?? !hasHardwareGpu();
   denoEnvironment(software);
 
   async function runWorker(slot: number, signal: AbortSignal): Promise<WorkerEnd> {
@@ -96,7 +96,7 @@ export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<La
       // A driver may still crash while it is unloaded: the work was done by then.
       if (ended || exitCode === 0) return { kind: "ended" };
       const how = exitSignal ? `was killed by ${exitSignal}` : `ended with exit code ${exitCode}`;
-      return { kind: "died", code: "DEVICE_LOST", reason: `its process ${how}${lastLine && ` (${lastLine})`}` };
+      return { kind: "died", code: "COMPUTE_FAILED", reason: `its process ${how}${lastLine && ` (${lastLine})`}` };
     } catch (cause) {
       return {
         kind: "failed",

@@ -16,6 +16,8 @@ export interface WorkersOptions {
   readonly count: number;
   /** Shown on the dashboard; several workers get `NAME-1`, `NAME-2`, … */
   readonly name?: string | undefined;
+  /** Work in software even if there is a GPU, or try a GPU even if none was seen. Default: whether one is seen. */
+  readonly software?: boolean | undefined;
   /** How long to wait before the first restart of a worker that died; twice as long before the next. Default 1000. */
   readonly restartAfterMs?: number | undefined;
   /** Receives what the workers print, and what is done about them, line by line. */

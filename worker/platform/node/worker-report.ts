@@ -55,7 +55,7 @@ export function reportInPage(dataset: unknown): PageReport {
   if (state !== "failed") return { kind: "working", worker };
   const known = errorCode.safeParse(code);
   const text = message ?? "the page gave no reason";
-  return { kind: "failed", error: new BitswarmError(known.success ? known.data : "DEVICE_LOST", text) };
+  return { kind: "failed", error: new BitswarmError(known.success ? known.data : "COMPUTE_FAILED", text) };
 }
 
 function parseJson(text: string): unknown {
