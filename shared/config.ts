@@ -131,11 +131,33 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
+/** Names of the fields beside an unknown one. */
+function knownFields(path: readonly PropertyKey[], value: unknown): string[] {
+  type Node = {
+    readonly properties?: Record<string, Node>;
+    readonly oneOf?: readonly Node[];
+    readonly const?: unknown;
+  };
+  let node = z.toJSONSchema(runConfigSchema, { io: "input", unrepresentable: "any" }) as Node | undefined;
+  path.forEach((key, depth) => {
+    node = node?.properties?.[String(key)];
+    const kind = valueAt(value, [...path.slice(0, depth + 1), "kind"]);
+    if (node?.oneOf) node = node.oneOf.find((option) => option.properties?.kind?.const === kind);
+  });
+  return Object.keys(node?.properties ?? {});
+}
+
+function unknownField(path: readonly PropertyKey[], value: unknown): string {
+  const known = knownFields(path.slice(0, -1), value).join(", ");
+  return `  ${path.map(String).join(".")}: there is no such field, beside it are ${known}; got ${JSON.stringify(valueAt(value, path))}`;
+}
+
 /** Checks a configuration and fills in defaults. @throws CONFIG_INVALID naming each field, its value and what is allowed */
 export function parseConfig(value: unknown): RunConfig {
   const result = runConfigSchema.safeParse(value ?? {});
   if (!result.success) {
-    const lines = result.error.issues.map((issue) => {
+    const lines = result.error.issues.flatMap((issue) => {
+      if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownField([...issue.path, key], value));
       const field = issue.path.map(String).join(".") || "(top level)";
       const actual = valueAt(value, issue.path);
       return `  ${field}: ${issue.message}${actual === undefined ? "" : `; got ${JSON.stringify(actual)}`}`;
@@ -181,6 +203,8 @@ export function setField(config: Record<string, unknown>, assignment: string): v
     );
   }
   const keys = assignment.slice(0, at).split(".");
+  if (keys.includes("__proto__"))
+    throw new BitswarmError("CONFIG_INVALID", `--set ${assignment}: there is no such field`);
   let target = config;
   for (const key of keys.slice(0, -1)) {
     const next = target[key];
