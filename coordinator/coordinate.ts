@@ -1,0 +1,163 @@
+// A run from its opening to its summary: puts engine, sessions, server, local workers and terminal together, and takes them apart again.
+
+import { basename, join } from "node:path";
+import type { RunConfig } from "../shared/config.ts";
+import { LocalEngine, type RunSummary } from "./engine.ts";
+import { modelSizes } from "./export.ts";
+import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
+import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
+import type { OpenRun } from "./open-run.ts";
+import { packageRoot } from "./package-root.ts";
+import { readPageFiles } from "./page-files.ts";
+import { Progress, type ProgressStream } from "./progress.ts";
+import { contributionLimit } from "./round-plan.ts";
+import { removeAddress, writeAddress } from "./run-directory.ts";
+import type { RunEvent } from "./run-event.ts";
+import { summaryLines, welcomeLines } from "./run-text.ts";
+import { type RunServer, startServer } from "./server.ts";
+import { type SessionLimits, sessionLimits } from "./session-limits.ts";
+import { Sessions } from "./sessions.ts";
+
+export interface CoordinateOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Workers to start on this machine. */
+  readonly workers: number;
+  readonly runtime: Runtime;
+  readonly maxSteps?: number;
+  /** Where people read. */
+  readonly terminal: ProgressStream;
+  /** Takes one line of JSON a step, and one at the end. */
+  readonly printJson?: (line: string) => void;
+  readonly limits?: SessionLimits;
+}
+
+export interface Coordination {
+  /** Finishes the step, writes a checkpoint, and lets `done` resolve. */
+  stop(): void;
+  readonly server: RunServer;
+  readonly done: Promise<RunSummary>;
+}
+
+/** Between two looks at the run by terminal and workers. */
+const STATUS_EVERY_MS = 500;
+
+/** What strangers are told: no paths of this machine. */
+function publicConfig({ data: { root: _, ...data }, teacher: { file, ...teacher }, ...rest }: RunConfig): RunConfig {
+  return { ...rest, data, teacher: file === undefined ? teacher : { ...teacher, file: basename(file) } };
+}
+
+/** Starts to drive an open run, which it then owns. @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING */
+export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
+  const { directory, state, ledger, log, data, resumedFrom } = run;
+  const { host, port, maxSteps, terminal, printJson, limits = sessionLimits } = options;
+  const now = () => performance.now();
+  const startedAt = now();
+  const progress = new Progress(terminal, now);
+  const events = new JsonLineFile(directory.eventsPath);
+  const onEvent = (event: RunEvent) => {
+    const line = jsonLineOf(event);
+    if (line !== undefined) printJson?.(line);
+    // Steps are in the commit log.
+    if (event.type !== "step") events.append({ time: new Date().toISOString(), ...event });
+    progress.event(event);
+  };
+  const sessions = new Sessions({
+    token: directory.token,
+    welcome: {
+      run: directory.run,
+      runTag: directory.runTag,
+      config: publicConfig(state.config),
+      dataset: data.dataset,
+    },
+    limits,
+    onEvent,
+  });
+  const engine = new LocalEngine({
+    runDir: directory.path,
+    run: directory.run,
+    runTag: directory.runTag,
+    state,
+    ledger,
+    log,
+    outbox: sessions,
+    now,
+    onEvent,
+    ...(resumedFrom === undefined ? {} : { resumedFrom }),
+    ...(maxSteps === undefined ? {} : { maxSteps }),
+  });
+  sessions.serve(engine.rounds);
+
+  let server: RunServer | undefined;
+  let workers: LocalWorkers | undefined;
+  const release = async () => {
+    progress.close();
+    await workers?.stop();
+    await server?.close();
+    await log.close();
+    await removeAddress(directory);
+    const failure = await events.close();
+    if (failure) progress.line(`events.ndjson is not complete: ${failure.message}`);
+  };
+  try {
+    server = await startServer({
+      host,
+      port,
+      sessions,
+      messageLimit: Math.max(contributionLimit(state), limits.messageBytes),
+      source: {
+        token: directory.token,
+        page: await readPageFiles(join(packageRoot(), "dist", "web")),
+        status: () => engine.status(),
+        shard: (sha256) => data.shard(sha256),
+        blob: (sha256) => engine.blob(sha256),
+      },
+    });
+    await writeAddress(directory, { url: server.localUrl, pid: process.pid });
+    for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
+    if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
+    for (const message of run.notices) onEvent({ type: "notice", message });
+    if (options.workers > 0) {
+      workers = startLocalWorkers({
+        url: server.localUrl,
+        count: options.workers,
+        runtime: options.runtime,
+        logPath: directory.workersLogPath,
+        onEarlyEnd: (message) => onEvent({ type: "notice", message }),
+      });
+    }
+  } catch (error) {
+    await release();
+    throw error;
+  }
+
+  const drive = async (): Promise<RunSummary> => {
+    const timer = setInterval(() => {
+      const status = engine.status();
+      progress.update(status);
+      sessions.broadcast(status);
+    }, STATUS_EVERY_MS);
+    let summary: RunSummary;
+    try {
+      summary = await engine.run();
+      if (summary.finished) sessions.end(`the run ${directory.run} is over; thank you`);
+    } finally {
+      clearInterval(timer);
+      sessions.goAway();
+      await release();
+    }
+    const sizes = modelSizes(state.networks);
+    for (const line of summaryLines(summary, directory, sizes, (now() - startedAt) / 1000)) progress.line(line);
+    printJson?.(jsonSummary(summary));
+    return summary;
+  };
+  const started = server;
+  return {
+    server: started,
+    done: drive(),
+    stop: () => {
+      progress.line("stopping: the step in hand is finished and a checkpoint written; Ctrl-C again ends at once");
+      engine.stop();
+    },
+  };
+}

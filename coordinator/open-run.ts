@@ -1,0 +1,93 @@
+// A run ready to be driven: its folder, data, state, ledger and log, all fresh or all from the newest checkpoint that verifies.
+
+import { relative, resolve } from "node:path";
+import type { RunConfig } from "../shared/config.ts";
+import { BitswarmError } from "../shared/errors.ts";
+import { buildNetworks, usesGan } from "../shared/networks.ts";
+import { type Checkpoint, readNewestCheckpoint, restoreState } from "./checkpoint.ts";
+import { type CommitLog, openCommitLog, standingCommits } from "./commit-log.ts";
+import { type OpenDataset, openDataset } from "./data/import.ts";
+import { Ledger } from "./ledger.ts";
+import { createRunDirectory, openRunDirectory, type RunDirectory } from "./run-directory.ts";
+import { readTeacherFile } from "./teacher-file.ts";
+import { createTrainingState, type TrainingState } from "./training-state.ts";
+
+export interface OpenRun {
+  readonly directory: RunDirectory;
+  readonly data: OpenDataset;
+  readonly state: TrainingState;
+  readonly ledger: Ledger;
+  readonly log: CommitLog;
+  /** Folder of the checkpoint that the state is from; none for a fresh run. */
+  readonly resumedFrom?: string;
+  /** What a person should know of the opening. */
+  readonly notices: readonly string[];
+}
+
+/** Files of a run are found again from any working directory. */
+function withAbsolutePaths({ data, teacher, ...rest }: RunConfig): RunConfig {
+  return {
+    ...rest,
+    data: data.root === undefined ? data : { ...data, root: resolve(data.root) },
+    teacher: teacher.file === undefined ? teacher : { ...teacher, file: resolve(teacher.file) },
+  };
+}
+
+/**
+ * Makes a run. The data set and the teacher are read first, so that a start that cannot work leaves no folder behind.
+ * @throws DATA_MISSING, DATA_INVALID, TEACHER_MISMATCH, RUN_EXISTS
+ */
+export async function openFreshRun(given: RunConfig, runDir?: string, token?: string): Promise<OpenRun> {
+  const wanted = withAbsolutePaths(given);
+  const data = await openDataset(wanted.data);
+  const { train, test } = data.dataset;
+  // What "all there are" came to, so that run.yaml says it.
+  const sizes = { trainSamples: train.samples, testSamples: test.samples };
+  const config: RunConfig = { ...wanted, data: { ...wanted.data, ...sizes } };
+  const { file } = config.teacher;
+  const teacher =
+    usesGan(config) && file !== undefined
+      ? await readTeacherFile(file, buildNetworks(config, data.dataset).teacher.manifest)
+      : undefined;
+  const state = createTrainingState(config, data.dataset, teacher);
+  const directory = await createRunDirectory(config, runDir, token);
+  const log = await openCommitLog(directory.path);
+  return { directory, data, state, ledger: new Ledger(), log, notices: [] };
+}
+
+/** The log is written before the checkpoint: both must tell of the same parameters. */
+function requireAgreement({ path, manifest }: Checkpoint, state: TrainingState, log: CommitLog): void {
+  const { step } = manifest;
+  const commit = standingCommits(log.records).findLast((record) => record.type === "step" && record.step === step);
+  if (commit?.type !== "step") return;
+  const network = state.program.passes[commit.pass]?.network;
+  const expected = network === undefined ? undefined : manifest.paramsHash[network];
+  if (expected === commit.paramsHash) return;
+  throw new BitswarmError(
+    "COMMIT_LOG_CORRUPT",
+    `${path} holds parameters ${expected} after step ${step}; the commit log says ${commit.paramsHash}. One of them is of another run: restore both from the same copy`,
+  );
+}
+
+/**
+ * Opens a run where its newest checkpoint that verifies left it.
+ * @throws CHECKPOINT_MISSING, CHECKPOINT_CORRUPT, COMMIT_LOG_CORRUPT, DATA_MISSING, DATA_INVALID, LEDGER_VIOLATION
+ */
+export async function reopenRun(runDir: string, token?: string): Promise<OpenRun> {
+  const directory = await openRunDirectory(runDir, token);
+  const checkpoint = await readNewestCheckpoint(directory.path);
+  const { path, manifest, ledger, skipped } = checkpoint;
+  const data = await openDataset(manifest.config.data);
+  const state = restoreState(checkpoint, data.dataset);
+  const log = await openCommitLog(directory.path);
+  try {
+    requireAgreement(checkpoint, state, log);
+    await log.append({ type: "resume", fromStep: state.step, checkpoint: relative(directory.path, path) });
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+  const notices = skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`);
+  if (log.notice !== null) notices.push(log.notice);
+  return { directory, data, state, ledger, log, resumedFrom: path, notices };
+}
