@@ -64,7 +64,7 @@ test("a page that refuses for good ends the launcher with its reason and no rest
 });
 
 test("a GPU that gives no adapter is given up for SwiftShader, and the work goes on", async () => {
-  const { workers, lines } = await launch("ends", { software: false });
+  const { workers, lines } = await launch("ends", { software: false, pageTimeoutMs: 2000 });
   await workers.exited;
   if (!hasHardwareGpu())
     expect(lines.join("\n")).toMatch(/the GPU's driver gives no adapter, SwiftShader will; restart 1/);

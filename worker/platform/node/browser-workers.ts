@@ -1,6 +1,7 @@
 // Runs workers as pages of one Chromium, which ends with this process however it ends.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, ConsoleMessage, Page } from "puppeteer";
+import { BitswarmError } from "../../../shared/errors.ts";
 import { SharedBrowser } from "./browser.ts";
 import { findChromium } from "./chromium.ts";
 import { parseRunUrl } from "./run-url.ts";
@@ -17,7 +18,7 @@ import { reportInPage } from "./worker-report.ts";
 export interface BrowserWorkersOptions extends WorkersOptions {
   /** Shows the browser's window. */
   readonly headful?: boolean;
-  /** How long a page may take to load, and then to set its first state. */
+  /** How long a page may take to load, then to get an adapter from a GPU's driver, then to set its first state. */
   readonly pageTimeoutMs?: number;
 }
 
@@ -68,6 +69,9 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
       page = await browser.newPage(opened);
       const crashed = forwardPage(page, say);
       await Promise.race([page.goto(address.href, { waitUntil: "domcontentloaded", timeout: pageTimeoutMs }), crashed]);
+      if (!browser.software && !(await Promise.race([crashed, hasAdapter(page, pageTimeoutMs)]))) {
+        return { kind: "failed", error: new BitswarmError("WEBGPU_MISSING", "the GPU's driver gives no adapter") };
+      }
       const joined = (worker: string) => options.onEvent?.({ event: "joined", runtime: "browser", slot, worker });
       return await Promise.race([crashed, watchState(page, joined, pageTimeoutMs, signal)]);
     } catch (cause) {
@@ -127,6 +131,13 @@ async function closePage(page: Page): Promise<void> {
     await Promise.race([closed, sleep(1000)]);
   }
   if (browser.connected && !page.isClosed()) await browser.close();
+}
+
+/** With a driver that does not work Chromium may never answer: its GPU process dies and is started again, for ever. */
+async function hasAdapter(page: Page, withinMs: number): Promise<boolean> {
+  const answer = page.evaluate("navigator.gpu?.requestAdapter().then((adapter) => adapter !== null)");
+  const adapter = await Promise.race([answer, sleep(withinMs, false, { ref: false })]);
+  return adapter === true;
 }
 
 /** Looks at the page's data attributes twice a second until they say that it is over. */
