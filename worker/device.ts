@@ -14,7 +14,7 @@ export interface GpuScope {
   readonly navigator?: { readonly gpu?: GPU };
   /** Absent outside browsers. */
   readonly isSecureContext?: boolean;
-  readonly location?: { readonly protocol: string; readonly host: string };
+  readonly location?: { readonly protocol: string; readonly host: string; readonly port: string };
 }
 
 /** Limits that kernels and buffers profit from; the rest stays as guaranteed, which is what every kernel runs with. */
@@ -44,7 +44,7 @@ export function findGpu(scope: GpuScope): GPU {
     const at = scope.location ? `${scope.location.protocol}//${scope.location.host}` : "this address";
     throw new BitswarmError(
       "WEBGPU_MISSING",
-      `Browsers give WebGPU only to secure pages, and ${at} is not one. Ask whoever sent the link for an https:// address or a tunnel; on the coordinator's own machine open it as http://localhost.`,
+      `Browsers give WebGPU only to secure pages, and ${at} is not one. Ask whoever sent the link for an https:// address or a tunnel; on the coordinator's own machine open it as http://localhost${scope.location?.port ? `:${scope.location.port}` : ""}.`,
     );
   }
   throw new BitswarmError(

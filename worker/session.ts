@@ -84,8 +84,8 @@ class Session implements RunningSession {
       createTrainer: options.createTrainer,
       limits: this.#limits,
       now: this.#now,
-      onAdapter: ({ description, vendor, software }) =>
-        options.onEvent({ type: "adapter", description: description || vendor, software }),
+      onAdapter: ({ description, vendor, architecture, software }) =>
+        options.onEvent({ type: "adapter", description: description || `${vendor} ${architecture}`.trim(), software }),
     });
     this.ended = this.#live();
   }

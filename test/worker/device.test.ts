@@ -65,11 +65,15 @@ test("a GPU is not software, and its description is cut to what the protocol car
 });
 
 test("an insecure page is told that it needs https or localhost", () => {
-  const scope = { navigator: {}, isSecureContext: false, location: { protocol: "http:", host: "192.168.1.20:8080" } };
+  const scope = {
+    navigator: {},
+    isSecureContext: false,
+    location: { protocol: "http:", host: "192.168.1.20:8080", port: "8080" },
+  };
   expect(() => findGpu(scope)).toThrow(
     expect.objectContaining({
       code: "WEBGPU_MISSING",
-      message: expect.stringMatching(/http:\/\/192\.168\.1\.20:8080.*https:.*localhost/),
+      message: expect.stringMatching(/http:\/\/192\.168\.1\.20:8080.*https:.*localhost:8080/),
     }),
   );
 });

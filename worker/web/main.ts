@@ -68,8 +68,13 @@ async function refreshStatus(): Promise<void> {
 element("start").addEventListener("click", start);
 element("pause").addEventListener("click", () => (page.session.kind === "paused" ? client?.resume() : client?.pause()));
 element("leave").addEventListener("click", () => client?.leave());
-// The browser closes the socket by itself; a word makes it sure and quick.
-addEventListener("pagehide", () => client?.leave());
+// A tab that is left may be kept frozen for the way back, worker and socket included: the coordinator would wait for it in vain.
+addEventListener("pagehide", () => {
+  client?.abandon();
+  if (client)
+    show({ ...page, session: { kind: "ended", reason: "left", message: "The tab was left for another page." } });
+  client = undefined;
+});
 
 try {
   await checkUp();

@@ -172,7 +172,7 @@ export function buttonsOf({ session, notice }: PageState): Buttons {
     start: resting && !runOver && !notice?.blocks,
     pause: !resting,
     leave: !resting,
-    startLabel: session.kind === "idle" ? "Start" : "Start again",
+    startLabel: resting && session.kind !== "idle" ? "Start again" : "Start",
     pauseLabel: session.kind === "paused" ? "Resume" : "Pause",
   };
 }

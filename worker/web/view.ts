@@ -66,9 +66,7 @@ export function showPage(page: PageState): void {
   write("leases", whole.format(page.leases));
   write("speed", page.samplesPerSecond === undefined ? "–" : short.format(page.samplesPerSecond));
   if (adapter) {
-    const slow = adapter.software
-      ? " — in software, on this machine's processor: slow, and it counts all the same"
-      : "";
+    const slow = adapter.software ? " (in software, without a GPU: slow, but it counts)" : "";
     write("adapter", `${adapter.description || "unnamed"}${slow}`);
   }
   if (status) showRun(status);
@@ -84,7 +82,7 @@ function showRun(status: RunStatus): void {
   write("phase", `${status.phase}, epoch ${status.epoch + 1}`);
   write("loss", total === undefined ? "–" : total.toFixed(3));
   write("workers", whole.format(status.workers));
-  write("run-speed", `${whole.format(status.samplesPerSecond)} samples/s`);
+  write("run-speed", whole.format(status.samplesPerSecond));
   write("eta", status.etaSeconds === null ? "–" : duration(status.etaSeconds));
   write("accuracy", percent(status.testAccuracy));
   write("teacher-accuracy", percent(status.teacherAccuracy));

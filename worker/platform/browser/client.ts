@@ -7,6 +7,8 @@ export interface SessionClient {
   pause(): void;
   resume(): void;
   leave(): void;
+  /** Ends the worker without a word: its socket closes with it. */
+  abandon(): void;
 }
 
 export interface SessionClientOptions {
@@ -41,5 +43,6 @@ export function startSession({ url, name, onEvent }: SessionClientOptions): Sess
     pause: () => send({ type: "pause" }),
     resume: () => send({ type: "resume" }),
     leave: () => send({ type: "leave" }),
+    abandon: () => worker.terminate(),
   };
 }

@@ -1,0 +1,112 @@
+// The Deno worker as its launcher runs it: a real process with few permissions, a real device, a real lease.
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { afterEach, expect, test } from "vitest";
+import { decodeFrame } from "../../shared/frame.ts";
+import { denoArguments, findDeno } from "../../worker/platform/node/deno.ts";
+import { vulkanDriver } from "../fixtures/device.ts";
+import { sendRealLease } from "./real-lease.ts";
+import { ScriptedCoordinator } from "./scripted-coordinator.ts";
+
+const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
+const main = fileURLToPath(new URL("../../worker/platform/deno/main.ts", import.meta.url));
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+interface Running {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly exited: Promise<number | null>;
+  /** Standard output and standard error so far. */
+  readonly output: { out: string; err: string };
+}
+
+function spawnWorker(host: string, ...args: string[]): Running {
+  const child = spawn(findDeno(), [...denoArguments({ host, packageRoot }), main, ...args], {
+    env: { ...process.env, NO_COLOR: "1", ...vulkanDriver() },
+  });
+  const output = { out: "", err: "" };
+  child.stdout.on("data", (data) => {
+    output.out += data;
+  });
+  child.stderr.on("data", (data) => {
+    output.err += data;
+  });
+  const exited = once(child, "close").then(([code]) => code as number | null);
+  cleanups.push(async () => {
+    child.kill("SIGKILL");
+    await exited;
+  });
+  return { child, exited, output };
+}
+
+async function coordinator(): Promise<ScriptedCoordinator> {
+  const scripted = await ScriptedCoordinator.start();
+  cleanups.push(() => scripted.close());
+  return scripted;
+}
+
+const reports = ({ output }: Running) =>
+  output.out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+test("a worker joins, computes a lease on the device, and exits 0 when the run is over", async () => {
+  const scripted = await coordinator();
+  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--name", "tester");
+  const peer = await scripted.joined();
+  await peer.next("ready");
+  sendRealLease(scripted, peer, 1);
+  const { header, payload } = decodeFrame((await peer.next("frame")).bytes, 10_000);
+  expect(header).toMatchObject({ kind: "contribution", codec: "exact", lease: 1, samples: 8, tensors: 1 });
+  expect(payload).toHaveLength(4 + 64 * 4);
+  peer.send({ type: "accepted", lease: 1, samples: 8 });
+  await peer.next("ready");
+  peer.send({ type: "ended", message: "all steps are done" });
+  expect(await worker.exited).toBe(0);
+  expect(reports(worker)).toEqual([{ event: "joined", worker: "w1" }, { event: "ended" }]);
+  expect(worker.output.err).toMatch(
+    /joined scripted run as w1, computing on .+\n(.*\n)*.*lease 1 done.*\n(.*\n)*all steps are done/,
+  );
+});
+
+test("SIGTERM gives the lease back, says goodbye, and exits 0", async () => {
+  const scripted = await coordinator();
+  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url);
+  const peer = await scripted.joined();
+  await peer.next("ready");
+  worker.child.kill("SIGTERM");
+  await peer.next("leave");
+  expect(await worker.exited).toBe(0);
+});
+
+test("with --parent-watch the end of standard input ends the worker", async () => {
+  const scripted = await coordinator();
+  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--parent-watch");
+  const peer = await scripted.joined();
+  await peer.next("ready");
+  worker.child.stdin.end();
+  await peer.next("leave");
+  expect(await worker.exited).toBe(0);
+});
+
+test("a refused token is an error in words, a report for the launcher, and exit code 1", async () => {
+  const scripted = await coordinator();
+  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url);
+  const peer = await scripted.peer();
+  await peer.next("hello");
+  peer.send({ type: "error", code: "TOKEN_INVALID", message: "this token opens no run", retry: false });
+  expect(await worker.exited).toBe(1);
+  expect(worker.output.err).toContain("error TOKEN_INVALID: this token opens no run");
+  expect(reports(worker)).toEqual([{ event: "failed", code: "TOKEN_INVALID", message: "this token opens no run" }]);
+});
+
+test("a wrong command line is an error in words and exit code 1", async () => {
+  const worker = spawnWorker("127.0.0.1:1", "--nmae", "x");
+  expect(await worker.exited).toBe(1);
+  expect(worker.output.err).toMatch(/error CONFIG_INVALID: "--nmae" is not understood; usage/);
+});

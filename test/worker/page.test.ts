@@ -1,0 +1,229 @@
+// The volunteer page in a real browser: what it shows, what its buttons do, and what it says where WebGPU is missing.
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import puppeteer, { type Browser, type Page } from "puppeteer";
+import { build } from "vite";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { decodeFrame } from "../../shared/frame.ts";
+import { chromiumArguments, findChromium } from "../../worker/platform/node/chromium.ts";
+import { hasHardwareGpu } from "../../worker/platform/node/vulkan.ts";
+import { sendRealLease } from "./real-lease.ts";
+import { ScriptedCoordinator, scriptedStatus } from "./scripted-coordinator.ts";
+
+const configFile = fileURLToPath(new URL("../../worker/web/vite.config.ts", import.meta.url));
+const contentTypes: Readonly<Record<string, string>> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
+
+let folder = "";
+let browser: Browser;
+/** A browser whose flags give it no adapter. */
+let bare: Browser;
+
+async function launch(args: string[]): Promise<Browser> {
+  return puppeteer.launch({ executablePath: findChromium(), args, pipe: true });
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "bitswarm-page-"));
+  await build({ configFile, logLevel: "error", build: { outDir: folder } });
+  const flags = chromiumArguments({ software: !hasHardwareGpu(), headless: true });
+  browser = await launch([...flags, "--host-resolver-rules=MAP class.room 127.0.0.1"]);
+  const webgpuFlags = /webgpu|SwiftShader/i;
+  bare = await launch([...flags.filter((flag) => !webgpuFlags.test(flag)), "--disable-gpu"]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await bare?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** Serves the built page and the run's status, as a coordinator does. */
+async function servePage(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = new URL(request.url ?? "/", "http://localhost");
+  if (url.pathname === "/status") {
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(scriptedStatus()));
+    return;
+  }
+  const path = url.pathname === "/" ? "index.html" : url.pathname.slice(1);
+  try {
+    const bytes = await readFile(join(folder, path));
+    response.writeHead(200, { "content-type": contentTypes[extname(path)] }).end(bytes);
+  } catch {
+    response.writeHead(404).end();
+  }
+}
+
+interface Visit {
+  readonly coordinator: ScriptedCoordinator;
+  readonly page: Page;
+  text(id: string): Promise<string>;
+  enabled(): Promise<string[]>;
+  /** Waits until the document says that it is in this state. */
+  state(wanted: string): Promise<void>;
+  /** Errors that the page and its console reported. */
+  readonly errors: string[];
+}
+
+async function visit(query = "", { host = "127.0.0.1", on = browser } = {}): Promise<Visit> {
+  const coordinator = await ScriptedCoordinator.start({
+    page: (request, response) => void servePage(request, response),
+  });
+  cleanups.push(() => coordinator.close());
+  const page = await on.newPage();
+  cleanups.push(async () => page.isClosed() || page.close());
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  await page.goto(coordinator.url.replace("127.0.0.1", host) + query);
+  const visit: Visit = {
+    coordinator,
+    page,
+    errors,
+    text: (id) => page.$eval(`#${id}`, (node) => node.textContent ?? ""),
+    enabled: () => page.$$eval("button:enabled", (nodes) => nodes.map((node) => node.textContent ?? "")),
+    state: async (wanted) => {
+      await page.waitForFunction(`document.documentElement.dataset.state === ${JSON.stringify(wanted)}`, {
+        timeout: 8000,
+      });
+    },
+  };
+  await page.waitForFunction("document.querySelector('#state').textContent !== 'Loading…'");
+  return visit;
+}
+
+test("before Start the page shows the run and offers Start alone", async () => {
+  const { page, text, enabled, errors } = await visit();
+  await page.waitForFunction("document.querySelector('#step').textContent.startsWith('131')");
+  expect(await text("run-name")).toBe("scripted run");
+  expect(await text("step")).toBe("131 of 480");
+  expect(await text("accuracy")).toBe("76.5 %");
+  expect(await text("eta")).toBe("3 min 35 s");
+  expect(await enabled()).toEqual(["Start"]);
+  expect(errors).toEqual([]);
+});
+
+test("Start joins, computes real leases in the Web Worker, shows them, and ends with the run", async () => {
+  const { coordinator, page, text, enabled, state, errors } = await visit();
+  await page.click("#start");
+  const peer = await coordinator.joined();
+  await peer.next("ready");
+  await state("waiting");
+  expect(await enabled()).toEqual(["Pause", "Leave"]);
+  sendRealLease(coordinator, peer, 1);
+  const { header } = decodeFrame((await peer.next("frame")).bytes, 10_000);
+  expect(header).toMatchObject({ kind: "contribution", lease: 1, samples: 8 });
+  expect(await text("doing")).toBe("Testing the 1-bit network on held-out images: samples 0 to 8");
+  peer.send({ type: "accepted", lease: 1, samples: 8 });
+  peer.send({ type: "status", status: scriptedStatus({ step: 132 }) });
+  await peer.next("ready");
+  await page.waitForFunction("document.querySelector('#step').textContent.startsWith('132')");
+  expect(await text("samples")).toBe("8");
+  expect(Number(await text("speed"))).toBeGreaterThan(0);
+  expect(await text("adapter")).not.toBe("");
+  expect(await page.$eval("html", (root) => root.dataset.worker)).toBe("w1");
+  peer.send({ type: "ended", message: "all 480 steps are done" });
+  await state("ended");
+  expect(await text("doing")).toBe("all 480 steps are done");
+  expect(await enabled()).toEqual([]);
+  expect(errors).toEqual([]);
+});
+
+test("Pause, Resume and Leave tell the coordinator, by keyboard too", async () => {
+  const { coordinator, page, enabled, state } = await visit("&autostart=1&name=keys");
+  const peer = await coordinator.joined();
+  await peer.next("ready");
+  await state("waiting");
+  await page.focus("#pause");
+  await page.keyboard.press("Enter");
+  await peer.next("paused");
+  await state("paused");
+  expect(await enabled()).toEqual(["Resume", "Leave"]);
+  await page.keyboard.press("Space");
+  await peer.next("ready");
+  await page.click("#leave");
+  await peer.next("leave");
+  await state("ended");
+  expect(await enabled()).toEqual(["Start again"]);
+});
+
+test("a tab that goes elsewhere leaves the run at once, and can start again on the way back", async () => {
+  const { coordinator, page, enabled } = await visit();
+  await page.click("#start");
+  const peer = await coordinator.joined();
+  await peer.next("ready");
+  await page.goto("about:blank");
+  await peer.closed;
+  await page.goBack();
+  await page.waitForFunction("document.querySelector('#start')?.disabled === false");
+  expect((await enabled())[0]).toMatch(/^Start/);
+});
+
+test("a closed tab leaves the run at once", async () => {
+  const { coordinator, page } = await visit("&autostart=1");
+  const peer = await coordinator.joined();
+  await peer.next("ready");
+  await page.close();
+  await peer.closed;
+});
+
+test("what the coordinator refuses is shown in words, and told to a launcher", async () => {
+  const { coordinator, page, state, text, enabled } = await visit("&autostart=1");
+  const peer = await coordinator.peer();
+  await peer.next("hello");
+  peer.send({ type: "error", code: "TOKEN_INVALID", message: "This token opens no run.", retry: false });
+  await state("failed");
+  expect(await text("notice-title")).toBe("This link is not for the run that is going on");
+  expect(await text("notice-text")).toBe("This token opens no run.");
+  expect(await page.$eval("html", (root) => [root.dataset.code, root.dataset.message])).toEqual([
+    "TOKEN_INVALID",
+    "This token opens no run.",
+  ]);
+  expect(await enabled()).toEqual([]);
+});
+
+test("a lost connection is shown, and the tab comes back by itself", async () => {
+  const { coordinator, state, text } = await visit("&autostart=1");
+  const peer = await coordinator.joined();
+  await peer.next("ready");
+  peer.terminate();
+  await state("reconnecting");
+  expect(await text("notice-title")).toBe("The connection was lost");
+  await (await coordinator.joined()).next("ready");
+  await state("waiting");
+});
+
+test("a page that is not secure says that it needs https or localhost, and offers no Start", async () => {
+  const { page, enabled, text } = await visit("&autostart=1", { host: "class.room" });
+  expect(await enabled()).toEqual([]);
+  expect(await text("notice-title")).toBe("WebGPU is missing here");
+  expect(await text("notice-text")).toMatch(/http:\/\/class\.room:\d+ is not one.*https:\/\/.*localhost/);
+  expect(await page.$eval("html", (root) => [root.dataset.state, root.dataset.code])).toEqual([
+    "failed",
+    "WEBGPU_MISSING",
+  ]);
+});
+
+test("a browser without an adapter says why and what to do", async () => {
+  const { enabled, text } = await visit("", { on: bare });
+  expect(await enabled()).toEqual([]);
+  expect(await text("notice-text")).toMatch(/driver/);
+});
+
+test("the page fits a phone", async () => {
+  const { page } = await visit();
+  await page.setViewport({ width: 360, height: 740 });
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
+});

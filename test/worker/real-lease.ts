@@ -1,0 +1,22 @@
+// A lease that a real trainer can compute: fresh parameters of the scripted run's student, evaluated on its held-out images.
+
+import { exponentsFor } from "../../coordinator/exponents.ts";
+import { createTrainingState, wireBlob } from "../../coordinator/training-state.ts";
+import { contributionLayout } from "../../shared/contribution.ts";
+import type { LeaseMessage } from "../../shared/protocol.ts";
+import { leaseOf, type Peer, type ScriptedCoordinator } from "./scripted-coordinator.ts";
+
+/** Sends parameters and a lease over positions [0, 8) of the test split to a worker that is ready. */
+export function sendRealLease({ config, dataset }: ScriptedCoordinator, peer: Peer, lease: number): LeaseMessage {
+  const state = createTrainingState(config, dataset);
+  const layout = contributionLayout(state.networks.student.manifest, "evaluate");
+  const message = leaseOf(lease, peer.sendParameters(wireBlob(state, "student").bytes), {
+    kind: "evaluate",
+    split: "test",
+    codec: "exact",
+    exponents: exponentsFor(state, "evaluate", layout),
+    timeoutMs: 60_000,
+  });
+  peer.send(message);
+  return message;
+}
