@@ -26,9 +26,11 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
   let adapter = "";
   return (event) => {
     switch (event.type) {
-      case "adapter":
+      case "adapter": {
+        const again = adapter !== "";
         adapter = `${event.description}${event.software ? " (software)" : ""}`;
-        return undefined;
+        return again ? `the GPU was lost and is back: ${adapter}` : undefined;
+      }
       case "joined":
         return `joined ${event.name} as ${event.worker}, computing on ${adapter}`;
       case "contributed": {

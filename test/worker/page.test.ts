@@ -75,6 +75,8 @@ interface Visit {
   state(wanted: string): Promise<void>;
   /** Errors that the page and its console reported. */
   readonly errors: string[];
+  /** What the page's console says to its visitor. */
+  readonly lines: string[];
 }
 
 async function visit(query = "", { host = "127.0.0.1", on = browser } = {}): Promise<Visit> {
@@ -85,6 +87,8 @@ async function visit(query = "", { host = "127.0.0.1", on = browser } = {}): Pro
   const page = await on.newPage();
   cleanups.push(async () => page.isClosed() || page.close());
   const errors: string[] = [];
+  const lines: string[] = [];
+  page.on("console", (message) => message.type() === "info" && lines.push(message.text()));
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   await page.goto(coordinator.url.replace("127.0.0.1", host) + query);
@@ -92,6 +96,7 @@ async function visit(query = "", { host = "127.0.0.1", on = browser } = {}): Pro
     coordinator,
     page,
     errors,
+    lines,
     text: (id) => page.$eval(`#${id}`, (node) => node.textContent ?? ""),
     enabled: () => page.$$eval("button:enabled", (nodes) => nodes.map((node) => node.textContent ?? "")),
     state: async (wanted) => {
@@ -203,6 +208,29 @@ test("a lost connection is shown, and the tab comes back by itself", async () =>
   expect(await text("notice-title")).toBe("The connection was lost");
   await (await coordinator.joined()).next("ready");
   await state("waiting");
+});
+
+test("a GPU process that crashes costs a lease at most: the tab asks for the device again and goes on", async () => {
+  const { coordinator, lines } = await visit("&autostart=1");
+  const peer = await coordinator.joined();
+  await peer.next("ready");
+  sendRealLease(coordinator, peer, 1);
+  await peer.next("frame");
+  peer.send({ type: "accepted", lease: 1, samples: 8 });
+  await peer.next("ready");
+  const devtools = await browser.target().createCDPSession();
+  const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
+  await devtools.detach();
+  process.kill(processInfo.find(({ type }) => type === "GPU")?.id as number, "SIGKILL");
+  const lease = sendRealLease(coordinator, peer, 2);
+  const answer = await peer.next("frame", "return");
+  if (answer.type === "return") {
+    expect(answer.reason).toBe("device-lost");
+    await peer.next("ready");
+    peer.send({ ...lease, lease: 3 });
+    await peer.next("frame");
+  }
+  await expect.poll(() => lines.join()).toMatch(/the GPU was lost and is back/);
 });
 
 test("a page that is not secure says that it needs https or localhost, and offers no Start", async () => {

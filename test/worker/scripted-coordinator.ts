@@ -117,11 +117,11 @@ export class Peer {
     this.#wake();
   }
 
-  /** The next message, which must be of this type. */
-  async next<T extends Incoming["type"]>(type: T): Promise<IncomingOf<T>> {
+  /** The next message, which must be of one of these types. */
+  async next<T extends Incoming["type"]>(...types: readonly T[]): Promise<IncomingOf<T>> {
     const deadline = Date.now() + 5000;
     while (this.#inbox.length === 0) {
-      if (Date.now() > deadline) throw new Error(`no ${type} came within 5 s`);
+      if (Date.now() > deadline) throw new Error(`no ${types} came within 5 s`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 200);
         this.#wake = () => {
@@ -131,7 +131,9 @@ export class Peer {
       });
     }
     const incoming = this.#inbox.shift();
-    if (incoming?.type !== type) throw new Error(`${type} was due; got ${JSON.stringify(incoming)}`);
+    if (!(types as readonly unknown[]).includes(incoming?.type)) {
+      throw new Error(`${types} was due; got ${JSON.stringify(incoming)}`);
+    }
     return incoming as IncomingOf<T>;
   }
 
