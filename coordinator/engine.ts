@@ -36,6 +36,8 @@ export interface RunSummary {
   /** The run came to its end; false where it was stopped. */
   readonly finished: boolean;
   readonly step: number;
+  /** Of the whole program. */
+  readonly steps: number;
   readonly epoch: number;
   readonly samples: number;
   readonly testAccuracy: number | null;
@@ -110,6 +112,7 @@ export class LocalEngine {
     return {
       finished: this.#done,
       step: state.step,
+      steps: state.program.steps,
       epoch: pass.epoch,
       samples: ledger.samples,
       testAccuracy: state.evaluations.student,
@@ -267,7 +270,8 @@ export class LocalEngine {
     const { runDir, state, ledger, run, onEvent } = this.#options;
     const { step } = state;
     const path = await writeCheckpoint(runDir, state, ledger, { run, time: new Date().toISOString() });
+    // Written again with an evaluation, it is no news.
+    if (this.#checkpoint?.step !== step) onEvent({ type: "checkpoint", step, path });
     this.#checkpoint = { path, step };
-    onEvent({ type: "checkpoint", step, path });
   }
 }

@@ -39,16 +39,16 @@ export function summaryLines(
   seconds: number,
 ): string[] {
   const ratio = (teacherBytes / binaryBytes).toFixed(1);
-  const { step, samples, testAccuracy, teacherAccuracy, checkpoint, finished } = summary;
+  const { step, steps, samples, testAccuracy, teacherAccuracy, checkpoint, finished } = summary;
   return [
     "",
-    finished ? `run ${run} ended after step ${step}` : `run ${run} stopped after step ${step}`,
+    `run ${run} ${finished ? "ended" : "was stopped"} after step ${step} of ${steps}`,
     `  1-bit network            ${accuracy(testAccuracy)}, ${kibibytes(binaryBytes)}`,
     `  full-precision teacher   ${accuracy(teacherAccuracy)}, ${kibibytes(teacherBytes)} (${ratio} times as large)`,
     `  time                     ${duration(seconds)}, ${samples} training samples in all`,
     `  checkpoint               ${checkpoint}`,
     "",
-    `  go on:   npx coordinator resume ${path}`,
+    ...(step < steps ? [`  go on:   npx coordinator resume ${path}`] : []),
     `  export:  npx coordinator export ${path} --out model.safetensors`,
   ];
 }

@@ -1,0 +1,137 @@
+// Rules R and K of SPEC.md: whole runs with scripted workers over real sockets end with the same bits however they are split, stopped or resumed.
+
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { readCommitLog, standingCommits } from "../../coordinator/commit-log.ts";
+import { reopenRun } from "../../coordinator/open-run.ts";
+import type { ScriptedWorker } from "../fixtures/scripted-worker.ts";
+import { startTestRun, type TestRun, workToTheEnd } from "../fixtures/test-run.ts";
+
+async function stepHashes({ run }: TestRun): Promise<string[]> {
+  const commits = standingCommits(await readCommitLog(run.directory.path));
+  return commits.flatMap((commit) => (commit.type === "step" ? [`${commit.step} ${commit.paramsHash}`] : []));
+}
+
+/** Works until `steps` are committed, and holds a lease of the next step, or of an evaluation, then. */
+async function workUpTo(worker: ScriptedWorker, steps: number) {
+  for (;;) {
+    const lease = await worker.lease();
+    if (lease.step === steps) return lease;
+    await worker.answer(lease);
+  }
+}
+
+/** Stops after exactly so many steps: the worker gives the next one back. */
+async function stopAfter(steps: number): Promise<TestRun> {
+  const started = await startTestRun();
+  const worker = await started.connect().join();
+  const { lease } = await workUpTo(worker, steps);
+  started.coordination.stop();
+  worker.send({ type: "return", lease, reason: "pause", detail: "" });
+  expect(await started.coordination.done).toMatchObject({ finished: false, step: steps });
+  return started;
+}
+
+test("R1 with the codec exact one worker and three end with the same parameters, step by step", async () => {
+  const alone = await startTestRun();
+  const together = await startTestRun();
+  const [one, three] = [await workToTheEnd(alone, 1), await workToTheEnd(together, 3)];
+  expect(one).toMatchObject({ finished: true, step: 24, steps: 24, samples: 6 * 256 });
+  expect(one).toMatchObject({ testAccuracy: 0.5, teacherAccuracy: 0.5 });
+  const hashes = await stepHashes(alone);
+  expect(hashes).toHaveLength(24);
+  expect(await stepHashes(together)).toEqual(hashes);
+  expect(three.paramsHash).toBe(one.paramsHash);
+});
+
+test("R2 the network in training is evaluated where its epoch ends, and at the end of the run", async () => {
+  const started = await startTestRun({ maxSteps: 10 });
+  expect(await workToTheEnd(started, 1)).toMatchObject({ finished: true, step: 10, testAccuracy: 0.5 });
+  const evaluations = (await started.events()).filter(({ type }) => type === "evaluation");
+  expect(evaluations).toMatchObject([
+    { network: "teacher", step: 8 },
+    { network: "student", step: 10 },
+  ]);
+  expect(started.jsonLines.map((line) => JSON.parse(line).event)).toEqual([...Array(10).fill("step"), "done"]);
+  const [first] = started.jsonLines;
+  expect(JSON.parse(first)).toMatchObject({ event: "step", step: 1, epoch: 0, samples: 64, workers: 1 });
+});
+
+test("R3 a teacher from a file is not trained, and is evaluated once", async () => {
+  const source = await startTestRun({ maxSteps: 8 });
+  const { checkpoint } = await workToTheEnd(source, 1);
+  const file = join(checkpoint, "teacher.safetensors");
+  const started = await startTestRun({ config: { teacher: { file }, epochs: 1 } });
+  expect(await workToTheEnd(started, 1)).toMatchObject({ step: 8, steps: 8, testAccuracy: 0.5, teacherAccuracy: 0.5 });
+});
+
+test("K1 a run has a checkpoint before its first step, every so many steps, and at the end of each phase", async () => {
+  const config = { checkpoint: { everySteps: 5, keep: 100 } };
+  const { run, coordination, connect } = await startTestRun({ config });
+  const names = () => readdir(join(run.directory.path, "checkpoints"));
+  await expect.poll(names).toEqual(["step-0"]);
+  await (await connect().join()).work();
+  await coordination.done;
+  const steps = (await names()).map((name) => Number(name.slice("step-".length))).sort((a, b) => a - b);
+  expect(steps).toEqual([0, 5, 8, 10, 12, 15, 16, 20, 24]);
+});
+
+test("K2 a run that was stopped goes on as if it never had, bit for bit", async () => {
+  const whole = await startTestRun();
+  const expected = await workToTheEnd(whole, 1);
+  const { path } = (await stopAfter(7)).run.directory;
+  const second = await startTestRun({ open: await reopenRun(path), maxSteps: 14 });
+  expect(await workToTheEnd(second, 2)).toMatchObject({ finished: true, step: 14, samples: 14 * 64 });
+  const third = await startTestRun({ open: await reopenRun(path) });
+  const summary = await workToTheEnd(third, 1);
+  expect({ ...summary, checkpoint: "" }).toEqual({ ...expected, checkpoint: "" });
+  expect(await stepHashes(third)).toEqual(await stepHashes(whole));
+  const resumes = (await readCommitLog(path)).filter(({ type }) => type === "resume");
+  expect(resumes).toMatchObject([{ fromStep: 7, checkpoint: "checkpoints/step-7" }, { fromStep: 14 }]);
+});
+
+test("K3 a stop lets those who compute finish the step, and commits it", async () => {
+  const { coordination, connect } = await startTestRun();
+  const worker = await connect().join();
+  const lease = await worker.lease();
+  coordination.stop();
+  await worker.answer(lease);
+  expect(await coordination.done).toMatchObject({ finished: false, step: 1 });
+  expect((await worker.closed).code).toBe(1001);
+});
+
+test("K3 a stop ends at once where nobody computes", async () => {
+  const { coordination, connect } = await startTestRun();
+  await connect().join();
+  coordination.stop();
+  expect(await coordination.done).toMatchObject({ finished: false, step: 0, samples: 0 });
+});
+
+test("K4 an evaluation that a stop cut off is made on resume, before the next step", async () => {
+  const started = await stopAfter(8);
+  const { path } = started.run.directory;
+  const resumed = await startTestRun({ open: await reopenRun(path) });
+  const worker = await resumed.connect().join();
+  expect(await worker.lease()).toMatchObject({ kind: "evaluate", network: "teacher", step: 8, split: "test" });
+});
+
+test("K5 a damaged checkpoint is skipped, said so, and resumed past", async () => {
+  const { run } = await stopAfter(7);
+  const newest = join(run.directory.path, "checkpoints", "step-7", "model.safetensors");
+  const bytes = await readFile(newest);
+  bytes[bytes.length - 1] ^= 1;
+  await writeFile(newest, bytes);
+  const reopened = await reopenRun(run.directory.path);
+  expect(reopened.state.step).toBe(6);
+  expect(reopened.notices).toEqual([expect.stringMatching(/skipped .*step-7: CHECKPOINT_CORRUPT: model\.safetensors/)]);
+  await reopened.log.close();
+});
+
+test("K6 a checkpoint and a commit log of different runs are not mixed", async () => {
+  const [one, other] = [await stopAfter(3), await startTestRun({ config: { seed: 1 }, maxSteps: 3 })];
+  await workToTheEnd(other, 1);
+  const log = await readFile(join(other.run.directory.path, "commits.ndjson"));
+  await writeFile(join(one.run.directory.path, "commits.ndjson"), log);
+  await expect(reopenRun(one.run.directory.path)).rejects.toMatchObject({ code: "COMMIT_LOG_CORRUPT" });
+});
