@@ -14,6 +14,9 @@ import { sendRealLease } from "./real-lease.ts";
 import { ScriptedCoordinator, scriptedStatus } from "./scripted-coordinator.ts";
 
 const configFile = fileURLToPath(new URL("../../worker/web/vite.config.ts", import.meta.url));
+/** What the coordinator sends with everything; the page must not even try what it forbids. */
+const policy =
+  "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; worker-src 'self'; base-uri 'none'";
 const contentTypes: Readonly<Record<string, string>> = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -60,7 +63,9 @@ async function servePage(request: IncomingMessage, response: ServerResponse): Pr
   const path = url.pathname === "/" ? "index.html" : url.pathname.slice(1);
   try {
     const bytes = await readFile(join(folder, path));
-    response.writeHead(200, { "content-type": contentTypes[extname(path)] }).end(bytes);
+    response
+      .writeHead(200, { "content-type": contentTypes[extname(path)], "content-security-policy": policy })
+      .end(bytes);
   } catch {
     response.writeHead(404).end();
   }
@@ -90,7 +95,8 @@ async function visit(query = "", { host = "127.0.0.1", on = browser } = {}): Pro
   const lines: string[] = [];
   page.on("console", (message) => message.type() === "info" && lines.push(message.text()));
   page.on("pageerror", (error) => errors.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  page.on("console", (message) => message.type() !== "info" && errors.push(`${message.type()}: ${message.text()}`));
+  page.on("issue", (issue) => errors.push(JSON.stringify(issue)));
   await page.goto(coordinator.url.replace("127.0.0.1", host) + query);
   const visit: Visit = {
     coordinator,

@@ -64,7 +64,7 @@ export function scriptedStatus(overrides: Partial<RunStatus> = {}): RunStatus {
     run: "run-1",
     name: "scripted run",
     state: "training",
-    phase: "student",
+    phase: "1-bit student, epoch 2/3",
     step: 131,
     steps: 480,
     epoch: 1,

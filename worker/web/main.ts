@@ -1,5 +1,7 @@
 // The volunteer page: wires buttons, the session in its Web Worker, and the view together.
 
+import "../platform/browser/no-eval.ts";
+
 import { BitswarmError } from "../../shared/errors.ts";
 import { runStatusSchema } from "../../shared/protocol.ts";
 import { findAdapter, findGpu } from "../device.ts";

@@ -79,7 +79,7 @@ function showRun(status: RunStatus): void {
   progress.max = Math.max(1, steps);
   progress.value = step;
   write("step", `${whole.format(step)} of ${whole.format(steps)}`);
-  write("phase", `${status.phase}, epoch ${status.epoch + 1}`);
+  write("phase", status.phase);
   write("loss", total === undefined ? "–" : total.toFixed(3));
   write("workers", whole.format(status.workers));
   write("run-speed", whole.format(status.samplesPerSecond));

@@ -1,5 +1,7 @@
 // The session and the GPU in a Web Worker of their own: the page stays smooth, and a hidden tab's slow timers do not reach it.
 
+import "./no-eval.ts";
+
 import { findGpu, requestDevice } from "../../device.ts";
 import { type RunningSession, runSession } from "../../session.ts";
 import type { SessionEvent } from "../../session-event.ts";
