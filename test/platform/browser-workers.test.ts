@@ -57,18 +57,39 @@ test("two pages find an adapter, also in a worker, report themselves, and end th
   expect(profiles()).toEqual(before);
 });
 
-test("a page that refuses for good ends the launcher with its reason and no restart", async () => {
+test.concurrent("a server that forbids the page ends the launcher with TOKEN_INVALID and no restart", async () => {
+  const { workers, lines } = await launch("forbidden");
+  await expect(workers.exited).rejects.toMatchObject({ code: "TOKEN_INVALID" });
+  expect(lines.filter((line) => line.includes("restart"))).toEqual([]);
+});
+
+test.concurrent("a page that refuses for good ends the launcher with its reason and no restart", async () => {
   const { workers, lines } = await launch("refused");
   await expect(workers.exited).rejects.toMatchObject({ code: "TOKEN_INVALID", message: "the token is not this run's" });
   expect(lines.filter((line) => line.includes("restart"))).toEqual([]);
 });
 
-test("a GPU that gives no adapter is given up for SwiftShader, and the work goes on", async () => {
+test.concurrent("a GPU that gives no adapter is given up for SwiftShader, and the work goes on", async () => {
   const { workers, lines } = await launch("ends", { software: false, pageTimeoutMs: 2000 });
   await workers.exited;
   if (!hasHardwareGpu())
     expect(lines.join("\n")).toMatch(/the GPU's driver gives no adapter, SwiftShader will; restart 1/);
   expect(lines.at(-1)).toMatch(/said in a worker|adapter (?!none)/);
+});
+
+test.concurrent("a server that does not answer, and one that is no coordinator, are given up with RUN_UNREACHABLE", async () => {
+  const stranger = await launch("stranger", { pageTimeoutMs: 100 });
+  const gone = await servePage();
+  await gone.close();
+  const silent = await launchBrowserWorkers({ url: gone.link("t"), count: 1, restartAfterMs: 50 });
+  await expect(stranger.workers.exited).rejects.toMatchObject({ code: "RUN_UNREACHABLE" });
+  await expect(silent.exited).rejects.toMatchObject({
+    code: "RUN_UNREACHABLE",
+    message: expect.stringMatching(
+      /gave up after 3 restarts in a row, at last because http:\/\/127.0.0.1:\d+ cannot be opened .*ERR_CONNECTION_REFUSED/,
+    ),
+  });
+  expect(stranger.lines.join("\n")).toContain("it shows no page of a bitswarm coordinator");
 });
 
 test("a crashed page is opened again, and so is a killed browser", async () => {
@@ -88,19 +109,4 @@ test("a crashed page is opened again, and so is a killed browser", async () => {
   await workers.stop();
   await workers.exited;
   expect(await survivors(pids, 2000)).toEqual([]);
-});
-
-test("a server that does not answer, and one that is no coordinator, are given up with RUN_UNREACHABLE", async () => {
-  const stranger = await launch("stranger", { pageTimeoutMs: 100 });
-  const gone = await servePage();
-  await gone.close();
-  const silent = await launchBrowserWorkers({ url: gone.link("t"), count: 1, restartAfterMs: 50 });
-  await expect(stranger.workers.exited).rejects.toMatchObject({ code: "RUN_UNREACHABLE" });
-  await expect(silent.exited).rejects.toMatchObject({
-    code: "RUN_UNREACHABLE",
-    message: expect.stringMatching(
-      /gave up after 3 restarts in a row, at last because http:\/\/127.0.0.1:\d+ cannot be opened .*ERR_CONNECTION_REFUSED/,
-    ),
-  });
-  expect(stranger.lines.join("\n")).toContain("it shows no page of a bitswarm coordinator");
 });

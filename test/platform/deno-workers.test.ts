@@ -38,13 +38,13 @@ test("two processes find an adapter, report themselves, and end the launcher wit
   expect(workers.pids).toEqual([]);
 });
 
-test("a worker that refuses for good ends the launcher with its reason and no restart", async () => {
+test.concurrent("a worker that refuses for good ends the launcher with its reason and no restart", async () => {
   const { workers, lines } = await launch("refused");
   await expect(workers.exited).rejects.toMatchObject({ code: "TOKEN_INVALID", message: "the token is not this run's" });
   expect(lines.filter((line) => line.includes("restart"))).toEqual([]);
 });
 
-test("a worker that dies is started again three times, then given up with its last words", async () => {
+test.concurrent("a worker that dies is started again three times, then given up with its last words", async () => {
   const { workers, lines } = await launch("dies");
   await expect(workers.exited).rejects.toMatchObject({
     code: "COMPUTE_FAILED",
@@ -59,7 +59,7 @@ test("a worker that dies is started again three times, then given up with its la
   ]);
 });
 
-test("stop ends a worker that listens at once, and one that does not after three seconds", async () => {
+test.concurrent("stop ends a worker that listens at once, and one that does not after three seconds", async () => {
   const [polite, deaf] = await Promise.all([launch("stays"), launch("deaf")]);
   await until(() => polite.events.length === 1 && deaf.events.length === 1);
   const pids = [...polite.workers.pids, ...deaf.workers.pids];

@@ -69,6 +69,13 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
       page = await browser.newPage(opened);
       const crashed = forwardPage(page, say);
       await Promise.race([page.goto(address.href, { waitUntil: "domcontentloaded", timeout: pageTimeoutMs }), crashed]);
+      // Read in the page, since nothing watches the network.
+      const status = await page.evaluate("performance.getEntriesByType('navigation')[0]?.responseStatus");
+      if (status === 401 || status === 403) {
+        const message = `${url.origin} refuses the token of this link: copy the whole link that the coordinator printed`;
+        return { kind: "failed", error: new BitswarmError("TOKEN_INVALID", message) };
+      }
+      if (typeof status === "number" && status >= 400) throw new Error(`it answers with HTTP ${status}`);
       if (!browser.software && !(await Promise.race([crashed, hasAdapter(page, pageTimeoutMs)]))) {
         return { kind: "failed", error: new BitswarmError("WEBGPU_MISSING", "the GPU's driver gives no adapter") };
       }

@@ -68,7 +68,8 @@ export function superviseWorkers(supervision: Supervision): Pick<LaunchedWorkers
         case "stopped":
           return;
         case "failed":
-          say(slot, `error ${end.error.code}: ${end.error.message}`);
+          // One worker's end is reported at once by `exited`; among several it would be known only when the others have ended.
+          if (options.count > 1) say(slot, `error ${end.error.code}: ${end.error.message}`);
           throw end.error;
         case "died": {
           if (stopping.signal.aborted) return;
