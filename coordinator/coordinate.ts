@@ -128,6 +128,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     }
   } catch (error) {
     await release();
+    await run.discard?.();
     throw error;
   }
 

@@ -1,5 +1,6 @@
 // A run ready to be driven: its folder, data, state, ledger and log, all fresh or all from the newest checkpoint that verifies.
 
+import { rm } from "node:fs/promises";
 import { relative, resolve } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
@@ -20,6 +21,8 @@ export interface OpenRun {
   readonly log: CommitLog;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
+  /** Takes a fresh run back that could not be started, so that the same command works when the obstacle is gone. */
+  readonly discard?: () => Promise<void>;
   /** What a person should know of the opening. */
   readonly notices: readonly string[];
 }
@@ -52,7 +55,8 @@ export async function openFreshRun(given: RunConfig, runDir?: string, token?: st
   const state = createTrainingState(config, data.dataset, teacher);
   const directory = await createRunDirectory(config, runDir, token);
   const log = await openCommitLog(directory.path);
-  return { directory, data, state, ledger: new Ledger(), log, notices: [] };
+  const discard = () => rm(directory.path, { recursive: true, force: true });
+  return { directory, data, state, ledger: new Ledger(), log, discard, notices: [] };
 }
 
 /** The log is written before the checkpoint: both must tell of the same parameters. */

@@ -10,6 +10,7 @@ import { type Contribution, readContribution } from "./contribution-check.ts";
 import type { Speeds } from "./lease-sizing.ts";
 import { type Decision, decide, openRound } from "./round.ts";
 import type { RoundPlan } from "./round-plan.ts";
+import { roundReason } from "./round-reason.ts";
 import {
   beforeRounds,
   contributionVerdict,
@@ -67,7 +68,7 @@ interface OpenCollection {
 export class RoundDriver {
   readonly #options: RoundDriverOptions;
   #state: RoundState = beforeRounds();
-  #reason = "between rounds";
+  #reason = roundReason(0, this.#state);
   #collection: OpenCollection | undefined;
   readonly #speeds = new Map<RoundPlan["terms"]["kind"], Speeds>();
   /** Events that came while effects of another were carried out. */

@@ -19,10 +19,10 @@ export function roundReason(now: number, state: RoundState): string {
   const wanted = state.range.to - state.range.from;
   const { size } = state.collected;
   const done = `${pieces(size)}/${pieces(wanted)} microbatches, ${size}/${wanted} samples`;
-  if (wanted === 0) return "between rounds";
   if (state.phase === "sealed") return `${done}, applying`;
-  if (state.phase === "applied" || state.phase === "committed") return `${done}, ${state.phase}`;
+  if (state.phase === "applied") return `${done}, committing`;
   if (state.workers.size === 0) return "waiting for workers: nobody has joined";
+  if (state.phase === "committed") return "between rounds";
   if (state.leases.size > 0) return `${done}, waiting for ${waitedFor(now, state)}`;
   return `${done}, waiting for workers: ${state.workers.size} joined, none is ready`;
 }
