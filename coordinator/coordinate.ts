@@ -55,12 +55,14 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const startedAt = now();
   const progress = new Progress(terminal, now);
   const events = new JsonLineFile(directory.eventsPath);
+  let over = false;
   const onEvent = (event: RunEvent) => {
     const line = jsonLineOf(event);
     if (line !== undefined) printJson?.(line);
     // Steps are in the commit log.
     if (event.type !== "step") events.append({ time: new Date().toISOString(), ...event });
-    progress.event(event);
+    // That everybody leaves when it is over goes without saying.
+    if (!(over && event.type === "left")) progress.event(event);
   };
   const sessions = new Sessions({
     token: directory.token,
@@ -141,6 +143,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     let summary: RunSummary;
     try {
       summary = await engine.run();
+      over = true;
       if (summary.finished) sessions.end(`the run ${directory.run} is over; thank you`);
     } finally {
       clearInterval(timer);

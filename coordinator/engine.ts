@@ -6,7 +6,7 @@ import type { RunStatus } from "../shared/protocol.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import type { CommitLog } from "./commit-log.ts";
 import type { Ledger } from "./ledger.ts";
-import { type Pace, paced, remainingSeconds } from "./pace.ts";
+import { type Pace, paced, remainingSeconds, samplesPerSecond } from "./pace.ts";
 import { type Collected, type Outbox, RoundDriver } from "./round-driver.ts";
 import { contributionLimit, type PlanContext, planEvaluation, planStep, type RoundPlan } from "./round-plan.ts";
 import type { OnRunEvent } from "./run-event.ts";
@@ -127,7 +127,6 @@ export class LocalEngine {
     const { config, program, dataset, step } = state;
     const next = placeOf(program, Math.min(step, program.steps - 1), config.batch);
     const { pass } = this.#evaluating ? this.#lastPlace() : next;
-    const pace = this.#pace.get(pass.kind);
     const { collected, wanted } = this.rounds.progress;
     const epochs = pass.kind === "teacher" ? config.teacher.epochs : config.epochs;
     return {
@@ -144,7 +143,7 @@ export class LocalEngine {
       wanted,
       workers: this.rounds.workers,
       samples: ledger.samples,
-      samplesPerSecond: pace === undefined ? 0 : 1 / pace,
+      samplesPerSecond: samplesPerSecond(this.#pace, this.#evaluating ? "evaluate" : pass.kind),
       etaSeconds: remainingSeconds(this.#pace, {
         program,
         batch: config.batch,

@@ -3,17 +3,33 @@
 import type { RoundKind } from "../shared/contribution.ts";
 import { type Program, placeOf } from "../shared/program.ts";
 
-/** Seconds a sample, by kind of round; no entry where none was measured. */
-export type Pace = ReadonlyMap<RoundKind, number>;
+/** What was measured of one kind of round. */
+interface Measured {
+  /** Rounds so far. The first compiled shaders and fetched shards: it says nothing of those to come. */
+  readonly rounds: number;
+  readonly secondsPerSample: number | undefined;
+}
+
+/** By kind of round; no entry where there was none. */
+export type Pace = ReadonlyMap<RoundKind, Measured>;
 
 /** Weight of the newest round in the moving average. */
 const PACE_WEIGHT = 0.2;
 
 /** The pace after a round of `samples` took `elapsedMs`. */
 export function paced(pace: Pace, kind: RoundKind, samples: number, elapsedMs: number): Pace {
+  const before = pace.get(kind);
+  if (!before) return new Map(pace).set(kind, { rounds: 1, secondsPerSample: undefined });
   const now = Math.max(elapsedMs, 1) / 1000 / samples;
-  const before = pace.get(kind) ?? now;
-  return new Map(pace).set(kind, before + PACE_WEIGHT * (now - before));
+  const average = before.secondsPerSample ?? now;
+  const secondsPerSample = average + PACE_WEIGHT * (now - average);
+  return new Map(pace).set(kind, { rounds: before.rounds + 1, secondsPerSample });
+}
+
+/** 0 where nothing was measured yet. */
+export function samplesPerSecond(pace: Pace, kind: RoundKind): number {
+  const seconds = pace.get(kind)?.secondsPerSample;
+  return seconds === undefined ? 0 : 1 / seconds;
 }
 
 /** Training samples committed after `step` steps, over all passes. */
@@ -33,19 +49,21 @@ export interface Remaining {
   readonly target: number;
 }
 
-/** Seconds until the run ends; null while nothing was measured. Kinds that have not run yet count as the slowest that has. */
+/** Seconds until the run ends; null while nothing was measured. Kinds without a measure count as the slowest with one. */
 export function remainingSeconds(pace: Pace, { program, batch, testSamples, step, target }: Remaining): number | null {
-  if (pace.size === 0) return step >= target ? 0 : null;
-  const slowest = Math.max(...pace.values());
-  const seconds = (kind: RoundKind) => pace.get(kind) ?? slowest;
+  if (step >= target) return 0;
+  const known = [...pace.values()].flatMap((measured) => measured.secondsPerSample ?? []);
+  if (known.length === 0) return null;
+  const slowest = Math.max(...known);
+  const seconds = (kind: RoundKind) => pace.get(kind)?.secondsPerSample ?? slowest;
   let total = 0;
   for (const { firstStep, steps, samples, kind, evaluate } of program.passes) {
     const ahead = (at: number) => Math.min(samples, Math.max(0, at - firstStep) * batch);
     total += (ahead(target) - ahead(step)) * seconds(kind);
-    const end = firstStep + steps;
-    if (evaluate && end > step && end <= target) total += testSamples * seconds("evaluate");
+    const passEnd = firstStep + steps;
+    if (evaluate && passEnd > step && passEnd <= target) total += testSamples * seconds("evaluate");
   }
-  const inside = target > step && placeOf(program, target - 1, batch);
-  if (inside && !(inside.last && inside.pass.evaluate)) total += testSamples * seconds("evaluate");
+  const end = placeOf(program, target - 1, batch);
+  if (!(end.last && end.pass.evaluate)) total += testSamples * seconds("evaluate");
   return total;
 }

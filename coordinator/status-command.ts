@@ -116,9 +116,11 @@ export function statusText(status: RunStatus | StoppedStatus, target: string): s
   ];
   if (status.state !== "stopped") return [...statusBlock(status, 120), ...accuracies].join("\n");
   const { run, step, steps, samples, checkpoint, checkpointStep, notices } = status;
+  const again =
+    step > checkpointStep ? `; the ${step - checkpointStep} steps after it are computed again on resume` : "";
   return [
     `${run} is not running: step ${step}/${steps} committed, ${samples} training samples`,
-    `  newest checkpoint: ${basename(checkpoint)} (step ${checkpointStep})`,
+    `  newest checkpoint: ${basename(checkpoint)}${again}`,
     ...accuracies,
     ...notices.map((notice) => `  ${notice}`),
     `  go on: npx coordinator resume ${target}`,
