@@ -23,7 +23,7 @@ test.each([
   [["--set", "epoch=3"], /epoch: there is no such field, beside it are .*epochs.*got 3/],
   [["--set", "seed"], /--set wants field=value/],
   [["nowhere.yaml"], /nowhere\.yaml cannot be read/],
-])("start %j is CONFIG_INVALID and names field, value and what is allowed", async (args, message) => {
+])("P1 start %j is CONFIG_INVALID and names field, value and what is allowed", async (args, message) => {
   const { code, stdout, stderr } = await runCoordinator("start", ...args, ...alone);
   expect([code, stdout]).toEqual([1, ""]);
   expect(stderr).toMatch(/^error CONFIG_INVALID: /);
@@ -31,7 +31,7 @@ test.each([
   expect(stderr).not.toContain("    at ");
 });
 
-test("a data set that is not there is DATA_MISSING, says what to do, and leaves no run behind", async () => {
+test("P2 a data set that is not there is DATA_MISSING, says what to do, and leaves no run behind", async () => {
   const folder = await scratchFolder();
   const runDir = join(folder, "run");
   const { code, stderr } = await runCoordinator("start", "--set", `data.root=${folder}`, "--run-dir", runDir, ...alone);
@@ -40,7 +40,7 @@ test("a data set that is not there is DATA_MISSING, says what to do, and leaves 
   expect(await readdir(folder)).toEqual([]);
 });
 
-test("a port in use is PORT_IN_USE, and the same command works once it is free", async () => {
+test("P3 a port in use is PORT_IN_USE, and the same command works once it is free", async () => {
   const holder = createServer();
   await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
   const { port } = holder.address() as { port: number };
@@ -54,7 +54,7 @@ test("a port in use is PORT_IN_USE, and the same command works once it is free",
   expect(await started.url()).toContain(`:${port}/`);
 });
 
-test("a run's folder that is not empty is RUN_EXISTS; one that is no run cannot be resumed", async () => {
+test("P4 a run's folder that is not empty is RUN_EXISTS; one that is no run cannot be resumed", async () => {
   const { flags, runDir } = await tinyFlags();
   const occupied = join(runDir, "..", "images");
   const start = await runCoordinator("start", ...flags, "--run-dir", occupied, ...alone);
@@ -63,7 +63,7 @@ test("a run's folder that is not empty is RUN_EXISTS; one that is no run cannot 
   expect([resume.code, resume.stderr]).toEqual([1, expect.stringMatching(/^error CHECKPOINT_MISSING: .*run\.yaml/)]);
 });
 
-test("with --json standard output has a line a step and one at the end, and nothing else", async () => {
+test("P5 with --json standard output has a line a step and one at the end, and nothing else", async () => {
   const { flags, runDir } = await tinyFlags();
   const run = new CoordinatorProcess(["start", ...flags, "--run-dir", runDir, ...alone, "--max-steps", "9", "--json"]);
   expect(await lend(await run.url())).toBe("ended");
@@ -156,7 +156,7 @@ test("K3 Ctrl-C twice ends at once with 130, and the last checkpoint is whole", 
   expect(await readNewestCheckpoint(runDir)).toMatchObject({ manifest: { step: 3 }, skipped: [] });
 });
 
-test("local workers that cannot start are told of, and the run waits for volunteers", async () => {
+test("P6 local workers that cannot start are told of, and the run waits for volunteers", async () => {
   const { flags, runDir } = await tinyFlags();
   const args = ["start", ...flags, "--run-dir", runDir, "--port", "0", "--workers", "1", "--runtime", "browser"];
   const run = new CoordinatorProcess([...args, "--max-steps", "1"], { CHROMIUM_PATH: "/nonexistent/chromium" });

@@ -1,0 +1,50 @@
+// SPEC.md stays true to the code: every rule has its test, every error code its row.
+
+import { readFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { errorCodes } from "../../shared/errors.ts";
+
+const root = new URL("../../", import.meta.url);
+const read = (path: string) => readFile(new URL(path, root), "utf8");
+const spec = await read("SPEC.md");
+
+/** Each rule with the file that holds its test: its own, or its section's. */
+function rules() {
+  let section = "";
+  return spec.split("\n").flatMap((line) => {
+    if (line.startsWith("## ")) section = /\((test\/[^)]+\.test\.ts)\)/.exec(line)?.[1] ?? "";
+    const [, id, rest] = /^- \*\*([A-Z]\d+)\*\* (.*)$/.exec(line) ?? [];
+    if (id === undefined) return [];
+    const [, file, title] = /(test\/\S+\.test\.ts)(?:: "(.*)")?$/.exec(rest) ?? [];
+    return [{ id, file: file ?? section, title }];
+  });
+}
+
+test("ids of rules are unique and counted from 1 within their letter", () => {
+  const ids = rules().map(({ id }) => id);
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const letter of new Set(ids.map((id) => id[0]))) {
+    const numbers = ids.filter((id) => id[0] === letter).map((id) => Number(id.slice(1)));
+    expect(numbers).toEqual(numbers.map((_, i) => i + 1));
+  }
+});
+
+test.each(rules())("rule $id is expressed by a test in $file", async ({ id, file, title }) => {
+  const tests = await read(file);
+  if (title === undefined) expect(tests).toMatch(new RegExp(`["'\`]${id} `));
+  else expect(tests).toContain(title);
+});
+
+test.each(Object.entries(errorCodes))(
+  "%s has a row that names its close code %i, and rules or tests that exist",
+  async (code, close) => {
+    const row = spec.split("\n").find((line) => line.startsWith(`| ${code} | ${close} |`));
+    expect(row).toBeDefined();
+    const cells = row!.split("|").map((cell) => cell.trim());
+    const known = new Set([...rules().map(({ id }) => id), "none yet"]);
+    for (const proof of cells[4].split(", ")) {
+      if (proof.startsWith("test/")) expect(await read(proof)).toContain(code);
+      else expect(known).toContain(proof);
+    }
+  },
+);
