@@ -2,6 +2,7 @@
 
 import { basename, join } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
+import { BitswarmError } from "../shared/errors.ts";
 import { LocalEngine, type RunSummary } from "./engine.ts";
 import { modelSizes } from "./export.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
@@ -145,6 +146,10 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       summary = await engine.run();
       over = true;
       if (summary.finished) sessions.end(`the run ${directory.run} is over; thank you`);
+    } catch (error) {
+      // Nothing that a worker could come back to.
+      if (error instanceof BitswarmError) sessions.end(`the run ${directory.run} failed: ${error.code}`);
+      throw error;
     } finally {
       clearInterval(timer);
       sessions.goAway();

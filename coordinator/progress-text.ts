@@ -56,6 +56,11 @@ export function statusLine(status: RunStatus): string {
   return `step ${step}/${steps}  ${phase}${total}  ${speed}  ${count(workers, "worker")}  ${etaText(status)}  ${reason}`;
 }
 
+/** Strangers choose their names: what they write must not steer the terminal. */
+function printable(text: string): string {
+  return text.replace(/\p{C}/gu, "?");
+}
+
 /** The line of an event; nothing for those that the status shows, and for connections that came to nothing. */
 export function eventLine(event: RunEvent): string | undefined {
   switch (event.type) {
@@ -71,12 +76,13 @@ export function eventLine(event: RunEvent): string | undefined {
     case "joined": {
       const { description, vendor, software } = event.adapter;
       const adapter = description || vendor || "an unnamed adapter";
-      return `${event.worker} joined: ${event.name || "no name"}, ${event.runtime}, ${adapter}${software ? " (software)" : ""}`;
+      const who = printable(`${event.name || "no name"}, ${event.runtime}, ${adapter}`);
+      return `${event.worker} joined: ${who}${software ? " (software)" : ""}`;
     }
     case "left":
-      return `${event.worker} left (${event.code}: ${event.message})`;
+      return `${event.worker} left (${event.code}: ${printable(event.message)})`;
     case "returned":
-      return `${event.worker} gave its lease back (${event.reason}${event.detail ? `: ${event.detail}` : ""})`;
+      return `${event.worker} gave its lease back (${event.reason}${event.detail ? `: ${printable(event.detail)}` : ""})`;
     case "refused":
       return `${event.worker}: contribution refused, ${event.code}: ${event.message}`;
     case "requeued":

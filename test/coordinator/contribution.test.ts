@@ -93,13 +93,14 @@ test("C3 a NaN in the gradient is refused as GRADIENT_NOT_FINITE, and the run go
 
 test("C3 a run whose gradient no worker finds finite ends with GRADIENT_NOT_FINITE", async () => {
   const { connect, coordination } = await startTestRun();
-  const worker = await connect().join();
+  const [worker, watcher] = [await connect().join(), await connect().join()];
   const failure = expect(coordination.done).rejects.toMatchObject({ code: "GRADIENT_NOT_FINITE" });
   for (let i = 0; i < 3; i++) {
     const { lease } = await worker.lease();
     worker.send({ type: "return", lease, reason: "not-finite", detail: "conv1.weight is NaN" });
   }
   await failure;
+  expect((await watcher.next("ended")).message).toContain("GRADIENT_NOT_FINITE");
 });
 
 test("C4 a contribution after its lease expired is CONTRIBUTION_STALE, and the one in its place counts", async () => {

@@ -104,6 +104,13 @@ test("events are told in words", () => {
   );
 });
 
+test("what strangers write cannot steer the terminal", () => {
+  const detail = `lost${ESCAPE}[2J\nerror`;
+  expect(eventLine({ type: "returned", worker: workerId("w1"), reason: "error", detail })).toBe(
+    "w1 gave its lease back (error: lost?[2J?error)",
+  );
+});
+
 test("durations are told in the two units that matter", () => {
   expect([0, 59.4, 60, 192, 3900].map(duration)).toEqual(["0 s", "59 s", "1 min 0 s", "3 min 12 s", "1 h 5 min"]);
 });
