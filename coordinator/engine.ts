@@ -150,6 +150,7 @@ export class LocalEngine {
         testSamples: dataset.test.samples,
         step,
         target: this.#target,
+        evaluating: this.#evaluating ? wanted - collected : 0,
       }),
       reason: this.rounds.reason,
       loss: { ...this.#loss } as Record<string, number>,

@@ -47,16 +47,22 @@ export interface Remaining {
   readonly step: number;
   /** Steps at which the run ends. */
   readonly target: number;
+  /** Samples that the evaluation in progress still wants. */
+  readonly evaluating: number;
 }
 
 /** Seconds until the run ends; null while nothing was measured. Kinds without a measure count as the slowest with one. */
-export function remainingSeconds(pace: Pace, { program, batch, testSamples, step, target }: Remaining): number | null {
-  if (step >= target) return 0;
+export function remainingSeconds(
+  pace: Pace,
+  { program, batch, testSamples, step, target, evaluating }: Remaining,
+): number | null {
+  if (step >= target && evaluating === 0) return 0;
   const known = [...pace.values()].flatMap((measured) => measured.secondsPerSample ?? []);
   if (known.length === 0) return null;
   const slowest = Math.max(...known);
   const seconds = (kind: RoundKind) => pace.get(kind)?.secondsPerSample ?? slowest;
-  let total = 0;
+  let total = evaluating * seconds("evaluate");
+  if (step >= target) return total;
   for (const { firstStep, steps, samples, kind, evaluate } of program.passes) {
     const ahead = (at: number) => Math.min(samples, Math.max(0, at - firstStep) * batch);
     total += (ahead(target) - ahead(step)) * seconds(kind);

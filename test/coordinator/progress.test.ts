@@ -118,7 +118,7 @@ test("durations are told in the two units that matter", () => {
 test("what is left is told from the pace of each kind of round but its first, evaluations included", () => {
   const config = tinyConfig();
   const program = phaseProgram(config, 7);
-  const base = { program, batch: config.batch, testSamples: 10 };
+  const base = { program, batch: config.batch, testSamples: 10, evaluating: 0 };
   expect(remainingSeconds(new Map(), { ...base, step: 0, target: program.steps })).toBeNull();
   // 7 teacher samples, then twice 7 student and 7 of the BN phase; evaluations after the teacher and both epochs.
   const first = paced(new Map(), "teacher", 7, 70_000);
@@ -130,5 +130,6 @@ test("what is left is told from the pace of each kind of round but its first, ev
   expect(remainingSeconds(known, { ...base, step: program.steps, target: program.steps })).toBe(0);
   // One step of 4 samples, and the evaluation that ends a run which is cut short.
   expect(remainingSeconds(known, { ...base, step: 2, target: 3 })).toBeCloseTo(4 + 1, 9);
+  expect(remainingSeconds(known, { ...base, step: 3, target: 3, evaluating: 5 })).toBeCloseTo(0.5, 9);
   expect(samplesAt(program, 3, config.batch)).toBe(7 + 4);
 });
