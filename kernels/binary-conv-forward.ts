@@ -13,52 +13,65 @@ import {
   storeTile,
   type Tile,
   tileCount,
+  tileWorkgroup,
 } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { lineOffsets } from "./operands.ts";
-import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
+import { STRETCH_PRODUCTS, unrolledLoop, unrollFactor } from "./unroll.ts";
+import { describeWindow, eachOutputTap, foldPositions, type TapMask, windowConstants } from "./window-loops.ts";
 
 interface Plan {
-  readonly tile: Tile;
   /** Before the taps, at each tap, and the value of an accumulator to store. */
   readonly setup: string;
-  readonly atTap: string;
+  readonly atTap: (mask: TapMask) => string;
   readonly value: (row: number, quad: number, lane: string, column: string) => string;
 }
 
-/** Loads word i of every row and column of the tile. */
-function loadWords(tile: Tile, words: number): string {
+/** Popcounts of a word in 32 bits: xor, count and add. Used to weigh a turn of the loop against a turn of float products. */
+const WORD_PRODUCTS = 4;
+
+/** `body` for every word i of a tap, with the tile's words a_row and w_column loaded. */
+function eachWord(tile: Tile, words: number, body: string): string {
+  const load = [
+    ...range(tile.rows).map((i) => `let a_${i} = a[a_base + i + r_${i}];`),
+    ...range(tile.columns).map((j) => `let w_${j} = w[w_base + i + c_${j}];`),
+  ];
+  const factor = unrollFactor(words, WORD_PRODUCTS * tile.rows * tile.columns);
   return [
     `let a_base = pixel * ${words}u;`,
     `let w_base = tap * ${words}u;`,
-    `for (var i = 0u; i < ${words}u; i++) {`,
-    ...range(tile.rows).map((i) => `let a_${i} = a[a_base + i + r_${i}];`),
-    ...range(tile.columns).map((j) => `let w_${j} = w[w_base + i + c_${j}];`),
+    unrolledLoop("i", words, factor, `${load.join("\n")}\n${body}`),
   ].join("\n");
 }
 
-/** Popcounts of a ^ w added to `${target}_row_quad`. */
-function popcounts(tile: Tile, words: number, target: string): string {
+/** Popcounts of (a ^ w), only under `mask` where given, added to `${target}_row_quad`. */
+function popcounts(tile: Tile, words: number, target: string, mask?: string): string {
   const quads = range(tile.columns / 4).map(
     (q) =>
       `let b_${q} = vec4<u32>(${range(4)
         .map((l) => `w_${4 * q + l}`)
         .join(", ")});`,
   );
-  const counts = eachQuad(tile, (i, q) => `${target}_${i}_${q} += countOneBits(vec4<u32>(a_${i}) ^ b_${q});`);
-  return [loadWords(tile, words), ...quads, counts, "}"].join("\n");
+  const counts = eachQuad(tile, (i, q) => {
+    const differing = `vec4<u32>(a_${i}) ^ b_${q}`;
+    return `${target}_${i}_${q} += countOneBits(${mask === undefined ? differing : `(${differing}) & ${mask}`});`;
+  });
+  return eachWord(tile, words, [...quads, counts].join("\n"));
 }
 
 /** One count over all taps and one scale: exact in integers until the end. */
 function planOneScale(tile: Tile, words: number, scale: (column: string) => string): Plan {
   return {
-    tile,
     setup: `${accumulators(tile, "count", "vec4<u32>")}\nvar taps = 0u;`,
-    atTap: `taps++;\n${popcounts(tile, words, "count")}`,
+    atTap: (mask) =>
+      mask === "inside"
+        ? `taps += select(0u, 1u, inside);
+let within = vec4<u32>(select(0u, 0xffffffffu, inside));
+${popcounts(tile, words, "count", "within")}`
+        : `taps++;\n${popcounts(tile, words, "count")}`,
     value: (i, q, lane, column) => {
-      const type = lane === "" ? "vec4<f32>" : "f32";
-      const integer = lane === "" ? "vec4<i32>" : "i32";
-      return `${type}(${integer}(${lane === "" ? `vec4<i32>(i32(taps * IN))` : "i32(taps * IN)"}) - 2 * ${integer}(count_${i}_${q}${lane})) * ${scale(column)}`;
+      const [float, integer] = lane === "" ? ["vec4<f32>", "vec4<i32>"] : ["f32", "i32"];
+      return `${float}(${integer}(i32(taps * IN)) - 2 * ${integer}(count_${i}_${q}${lane})) * ${scale(column)}`;
     },
   };
 }
@@ -66,9 +79,8 @@ function planOneScale(tile: Tile, words: number, scale: (column: string) => stri
 /** One count a tap, scaled by the tap's C: Σ C·(IN − 2·popcount), each term exact. */
 function planTapScales(tile: Tile, words: number): Plan {
   return {
-    tile,
     setup: accumulators(tile),
-    atTap: `let scale = c[tap];
+    atTap: (mask) => `let scale = ${mask === "inside" ? "select(0.0, c[tap], inside)" : "c[tap]"};
 ${accumulators(tile, "count", "vec4<u32>")}
 ${popcounts(tile, words, "count")}
 ${eachQuad(tile, (i, q) => `sum_${i}_${q} += scale * (vec4<f32>(count_${i}_${q}) - vec4<f32>(0.5 * f32(IN)));`)}`,
@@ -77,7 +89,7 @@ ${eachQuad(tile, (i, q) => `sum_${i}_${q} += scale * (vec4<f32>(count_${i}_${q})
 }
 
 /** A scale an input channel: both operands are expanded to ±1 and multiplied as floats. */
-function planInputScales(tile: Tile, words: number): Plan {
+function planInputScales(tile: Tile, words: number, channels: number): Plan {
   const sign = (word: string) => `bitcast<f32>(0x3f800000u | ((${word} << (31u - bit)) & 0x80000000u))`;
   const b = range(tile.columns / 4).map(
     (q) =>
@@ -86,21 +98,27 @@ function planInputScales(tile: Tile, words: number): Plan {
         .join(", ")});`,
   );
   const a = range(tile.rows).map((i) => `let s_${i} = ${sign(`a_${i}`)};`);
-  return {
+  const product = multiplyAdd(
     tile,
+    1,
+    { load: a.join("\n"), at: (i) => `s_${i}` },
+    { load: b.join("\n"), at: (q) => `b_${q}` },
+  );
+  // Beyond the last channel the scale is 0: every word runs the same number of bits.
+  const bits = Math.min(32, channels);
+  const scale = (entry: string) => (channels % bits === 0 ? entry : `select(0.0, ${entry}, 32u * i + bit < IN)`);
+  return {
     setup: accumulators(tile),
-    atTap: `${loadWords(tile, words)}
-let count = min(32u, IN - 32u * i);
-for (var bit = 0u; bit < count; bit++) {
-  let scale = c[tap * IN + 32u * i + bit];
-  ${multiplyAdd(tile, 1, { load: a.join("\n"), at: (i) => `s_${i}` }, { load: b.join("\n"), at: (q) => `b_${q}` })}
-}
-}`,
+    atTap: (mask) => {
+      const entry = scale("c[tap * IN + 32u * i + bit]");
+      const body = `let scale = ${mask === "inside" ? `select(0.0, ${entry}, inside)` : entry};\n${product}`;
+      return eachWord(tile, words, unrolledLoop("bit", bits, unrollFactor(bits, tile.rows * tile.columns), body));
+    },
     value: (i, q, lane) => `sum_${i}_${q}${lane}`,
   };
 }
 
-function planFor(rectify: Rectify, tile: Tile, words: number, outputs: 4 | 1): Plan {
+function planFor(rectify: Rectify, tile: Tile, words: number, channels: number, outputs: 4 | 1): Plan {
   switch (rectify) {
     case "kernel":
       return planTapScales(tile, words);
@@ -109,7 +127,7 @@ function planFor(rectify: Rectify, tile: Tile, words: number, outputs: 4 | 1): P
     case "out":
       return planOneScale(tile, words, (column) => (outputs === 4 ? `c[${column} / 4u]` : `c[${column}]`));
     case "filter":
-      return planInputScales(tile, words);
+      return planInputScales(tile, words, channels);
     default:
       return rectify satisfies never;
   }
@@ -125,7 +143,10 @@ export function binaryConvForward(o: { readonly shape: WindowShape; readonly rec
   const outputs = vectorWidth(s.out);
   const extent: Extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) };
   const tile = pickTile(extent);
-  const plan = planFor(o.rectify, tile, words, outputs);
+  const items = tileCount(tile, extent);
+  const rowProducts = WORD_PRODUCTS * words * s.kernel * tile.rows * tile.columns;
+  const writeOut = o.rectify !== "filter" && rowProducts <= 2 * STRETCH_PRODUCTS;
+  const plan = planFor(o.rectify, tile, words, s.in, outputs);
   return {
     kernels: [
       kernel({
@@ -137,7 +158,8 @@ export function binaryConvForward(o: { readonly shape: WindowShape; readonly rec
           read("c", o.rectify === "out" ? vectorType(outputs) : "f32"),
           readWrite("y", vectorType(outputs)),
         ],
-        items: tileCount(tile, extent),
+        items,
+        workgroupSize: tileWorkgroup(items),
         body: `
 ${locateTile(tile, extent)}
 let oh = outer / OW;
@@ -145,7 +167,7 @@ let ow = outer % OW;
 ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: s.h * s.w * words })}
 ${lineOffsets({ prefix: "c", first: "column0", count: tile.columns, limit: s.out, stride: s.kernel * s.kernel * words })}
 ${plan.setup}
-${eachOutputTap(plan.atTap)}
+${eachOutputTap(s, writeOut, plan.atTap)}
 ${storeTile({
   tile,
   extent,

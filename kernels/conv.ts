@@ -12,10 +12,12 @@ import {
   storeTile,
   type Tile,
   tileCount,
+  tileWorkgroup,
 } from "./gemm.ts";
 import { floatWeightOffsets, inputGradient } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { acrossTile, columnsAlongSum, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { STRETCH_PRODUCTS, unrolledLoop, unrollFactor } from "./unroll.ts";
 import { type ActivationColumns, weightGradient } from "./weight-gradient.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
@@ -30,9 +32,21 @@ export function convForward(o: { readonly shape: WindowShape; readonly bias: boo
   const outputs = vectorWidth(s.out);
   const extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) };
   const tile = pickTile(extent);
+  const items = tileCount(tile, extent);
   const x: Floats = { name: "x", width };
   const w: Floats = { name: "w", width };
   const pixels = (s.h * s.w * s.in) / width;
+  const steps = s.in / width;
+  const stepProducts = tile.rows * tile.columns * width;
+  const unroll = unrollFactor(steps, stepProducts);
+  const writeOut = unroll === steps && steps * s.kernel * stepProducts <= STRETCH_PRODUCTS;
+  const product = (mask?: string) =>
+    multiplyAdd(
+      tile,
+      width,
+      rowsAlongSum(x, tile.rows, "r", "x_base + i", mask),
+      columnsAlongSum(w, tile.columns, "c", "w_base + i"),
+    );
   return {
     kernels: [
       kernel({
@@ -44,7 +58,8 @@ export function convForward(o: { readonly shape: WindowShape; readonly bias: boo
           ...(o.bias ? [read("bias", vectorType(outputs))] : []),
           readWrite("y", vectorType(outputs)),
         ],
-        items: tileCount(tile, extent),
+        items,
+        workgroupSize: tileWorkgroup(items),
         body: `
 ${locateTile(tile, extent)}
 let oh = outer / OW;
@@ -52,12 +67,14 @@ let ow = outer % OW;
 ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: pixels })}
 ${lineOffsets({ prefix: "c", first: "column0", count: tile.columns, limit: s.out, stride: plane })}
 ${accumulators(tile)}
-${eachOutputTap(`
-let x_base = pixel * ${s.in / width}u;
-let w_base = tap * ${s.in / width}u;
-for (var i = 0u; i < ${s.in / width}u; i++) {
-${multiplyAdd(tile, width, rowsAlongSum(x, tile.rows, "r", "x_base + i"), columnsAlongSum(w, tile.columns, "c", "w_base + i"))}
-}`)}
+${eachOutputTap(
+  s,
+  writeOut,
+  (mask) => `
+let x_base = pixel * ${steps}u;
+let w_base = tap * ${steps}u;
+${unrolledLoop("i", steps, unroll, product(mask === "inside" ? "inside" : undefined))}`,
+)}
 ${storeTile({
   tile,
   extent,
@@ -130,7 +147,7 @@ function gatheredColumns(s: WindowShape): ActivationColumns {
   const padded = s.padding > 0;
   const value = (j: number) => {
     const load = `x[pixel * IN + c_${j}]`;
-    return padded ? `select(0.0, ${load}, y0 + ky_${j} < H && x0 + kx_${j} < W)` : load;
+    return padded ? `select(0.0, ${load}, (y0 + ky_${j} < H) & (x0 + kx_${j} < W))` : load;
   };
   return {
     storage: read("x"),

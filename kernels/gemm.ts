@@ -30,7 +30,10 @@ export interface TileSizes {
   readonly columns: readonly number[];
 }
 
-export const ANY_TILE: TileSizes = { rows: [1, 2, 4, 8], columns: [4, 8, 12, 16] };
+export const ANY_TILE: TileSizes = { rows: [1, 2, 4, 8, 12], columns: [4, 8, 12, 16] };
+
+/** Sums of a tile: more spill from the registers of a GPU. */
+const MOST_SUMS = 144;
 
 /** Columns read from a sign plane of `channels`: a tile lies within one word. */
 export function wordColumns(channels: number): readonly number[] {
@@ -46,12 +49,19 @@ export function pickTile(extent: Extent, sizes: TileSizes = ANY_TILE): Tile {
     const idle = Math.max(1, ENOUGH_INVOCATIONS / tileCount(tile, extent));
     return waste(extent.rows, tile.rows) * waste(extent.columns, tile.columns) * (0.25 + loads) * idle;
   };
-  const tiles = sizes.rows.flatMap((rows) => sizes.columns.map((columns) => ({ rows, columns })));
+  const tiles = sizes.rows
+    .flatMap((rows) => sizes.columns.map((columns) => ({ rows, columns })))
+    .filter(({ rows, columns }) => rows * columns <= MOST_SUMS);
   return tiles.reduce((best, tile) => (cost(tile) < cost(best) - 1e-9 ? tile : best));
 }
 
 export function tileCount(tile: Tile, extent: Extent): number {
   return Math.ceil(extent.rows / tile.rows) * Math.ceil(extent.columns / tile.columns) * extent.outer;
+}
+
+/** Small products take small workgroups, so that there are several. */
+export function tileWorkgroup(items: number): number {
+  return items < 2048 ? 32 : 64;
 }
 
 /** Declares `column0`, `row0` and `outer` of this invocation's tile; neighbours share rows, so their loads of A coincide. */

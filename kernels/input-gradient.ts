@@ -11,9 +11,12 @@ import {
   type Rows,
   storeTile,
   type Tile,
+  tileCount,
+  tileWorkgroup,
 } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { unrolledLoop, unrollFactor } from "./unroll.ts";
 import { describeWindow, eachInputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
 export interface Operands {
@@ -47,6 +50,8 @@ export function inputGradient(o: InputGradient): KernelSequence {
   const width = vectorWidth(s.in);
   const extent = { rows: s.n, columns: s.in, outer: s.h * s.w };
   const tile = pickTile(extent, { rows: ANY_TILE.rows, columns: o.tileColumns });
+  const items = tileCount(tile, extent);
+  const steps = s.out / dy.width;
   const rows = rowsAlongSum(dy, tile.rows, "r", "a_base + out0");
   const { a, b } = o.weights(tile, rows);
   return {
@@ -56,7 +61,8 @@ export function inputGradient(o: InputGradient): KernelSequence {
         constants: windowConstants(s),
         ...(o.declarations ? { declarations: o.declarations } : {}),
         storage: [read("dy", vectorType(dy.width)), ...o.storage, readWrite("dx", vectorType(width))],
-        items: Math.ceil(s.n / tile.rows) * Math.ceil(s.in / tile.columns) * s.h * s.w,
+        items,
+        workgroupSize: tileWorkgroup(items),
         body: `
 ${locateTile(tile, extent)}
 let ih = outer / W;
@@ -65,11 +71,9 @@ ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride
 ${o.setup?.(tile, s) ?? ""}
 ${accumulators(tile)}
 ${eachInputTap(`
-let a_base = pixel * ${s.out / dy.width}u;
+let a_base = pixel * ${steps}u;
 ${o.atTap?.(tile) ?? ""}
-for (var out0 = 0u; out0 < ${s.out / dy.width}u; out0++) {
-${multiplyAdd(tile, dy.width, a, b)}
-}`)}
+${unrolledLoop("out0", steps, unrollFactor(steps, tile.rows * tile.columns * dy.width), multiplyAdd(tile, dy.width, a, b))}`)}
 ${storeTile({
   tile,
   extent,

@@ -1,4 +1,5 @@
 // How the tiles of a product read their operands: contiguous along the sum or along the rows/columns, float or sign bits.
+import { vectorType } from "./dispatch.ts";
 import { type Columns, LANES, type Rows, range } from "./gemm.ts";
 
 /** A float tensor read through `name[…]`, with elements of `width` floats. */
@@ -47,10 +48,14 @@ export function elementOffsets(o: {
     .join("\n");
 }
 
-/** Loads `width` consecutive values of the sum for each of `count` lines, at load `base` + lineOffsets. */
-function alongSum(source: Floats, count: number, prefix: string, offsets: string, base: string): string {
+/** Loads `width` consecutive values of the sum for each of `count` lines, at load `base` + lineOffsets; 0 where not `mask`. */
+function alongSum(source: Floats, count: number, prefix: string, offsets: string, base: string, mask?: string): string {
+  const zero = `${vectorType(source.width)}()`;
   return range(count)
-    .map((i) => `let ${prefix}_${i} = ${source.name}[${base} + ${offsets}_${i}];`)
+    .map((i) => {
+      const value = `${source.name}[${base} + ${offsets}_${i}]`;
+      return `let ${prefix}_${i} = ${mask === undefined ? value : `select(${zero}, ${value}, ${mask})`};`;
+    })
     .join("\n");
 }
 
@@ -59,9 +64,9 @@ function step(source: Floats, value: string, k: number): string {
 }
 
 /** Rows whose values are contiguous along the sum; a load gives `width` steps. */
-export function rowsAlongSum(source: Floats, rows: number, offsets: string, base: string): Rows {
+export function rowsAlongSum(source: Floats, rows: number, offsets: string, base: string, mask?: string): Rows {
   return {
-    load: alongSum(source, rows, "a", offsets, base),
+    load: alongSum(source, rows, "a", offsets, base, mask),
     at: (i, k) => step(source, `a_${i}`, k),
   };
 }

@@ -5,15 +5,21 @@ import {
   accumulators,
   type Columns,
   type Extent,
+  LANES,
   locateTile,
   multiplyAdd,
   pickTile,
+  type Rows,
+  range,
   storeTile,
   type Tile,
+  tileCount,
+  tileWorkgroup,
 } from "./gemm.ts";
 import type { Kernel, KernelSequence } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
-import { describeWindow, isPointwise, windowConstants } from "./window-loops.ts";
+import { unrolledLoop } from "./unroll.ts";
+import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
 
 /** The activation side of the product: how the columns (tap, input) are numbered and read. */
 export interface ActivationColumns {
@@ -27,16 +33,19 @@ export interface ActivationColumns {
   readonly columns: (tile: Tile, shape: WindowShape) => Columns;
 }
 
-/** One image line as long as there are positions, where a window sees no neighbours: the position loop stays inside a line. */
-function flatten(s: WindowShape): WindowShape {
-  return isPointwise(s) ? { ...s, n: 1, h: 1, w: s.n * s.h * s.w } : s;
+/** Samples of one turn of the position loop, all at the same position: at most 8, with the least left over. */
+function samplesATurn(n: number, tile: Tile): number {
+  const most = tile.rows * tile.columns <= 96 ? 8 : 4;
+  const padded = (samples: number) => Math.ceil(n / samples) * samples;
+  const sizes = range(most + 1).filter((samples) => samples >= Math.min(n, most / 2));
+  return sizes.reduceRight((best, samples) => (padded(samples) < padded(best) ? samples : best), most);
 }
 
-/** Slices of the sum over `positions` that keep many cores at work, each long enough to repay its partial result. */
-function slicesOf(positions: number, tiles: number): { readonly slices: number; readonly length: number } {
-  const wanted = Math.max(1, Math.min(Math.ceil(1024 / tiles), Math.ceil(positions / 128)));
-  const length = Math.ceil(positions / wanted);
-  return { slices: Math.ceil(positions / length), length };
+/** Slices of the sum over `turns` that keep many cores at work, each long enough to repay its partial result. */
+function slicesOf(turns: number, tiles: number): { readonly slices: number; readonly length: number } {
+  const wanted = Math.max(1, Math.min(Math.ceil(1024 / tiles), Math.ceil(turns / 16)));
+  const length = Math.ceil(turns / wanted);
+  return { slices: Math.ceil(turns / length), length };
 }
 
 /** scratch [slices][size] → dw [size], added in order. */
@@ -55,51 +64,83 @@ dw[index] = total;`,
   });
 }
 
-/** The positions of one output line from ox_start to ox_end; per tap only those whose pixel lies in the image. */
-function eachPosition(perTap: boolean, statements: string): string {
-  if (!perTap) {
-    return `
-let y0 = oy * STRIDE - PADDING;
-for (var ox = ox_start; ox < ox_end; ox++) {
-  let dy_base = (position + ox - ox_start) * DY_STRIDE;
-  let x0 = ox * STRIDE - PADDING;
-  let pixel = (sample * H + y0) * W + x0;
-  ${statements}
-}`;
-  }
-  return `
-let iy = oy * STRIDE + ky - PADDING;
-if (iy < H) {
-  let ox_last = min(ox_end, (W + PADDING - min(kx, W + PADDING) + STRIDE - 1u) / STRIDE);
-  for (var ox = max(ox_start, (max(PADDING, kx) - kx + STRIDE - 1u) / STRIDE); ox < ox_last; ox++) {
-    let dy_base = (position + ox - ox_start) * DY_STRIDE;
-    let pixel = (sample * H + iy) * W + ox * STRIDE + kx - PADDING;
-    ${statements}
-  }
+/**
+ * A loop over this slice's positions and blocks of samples. Per tap only the positions whose pixel lies in the image are
+ * numbered, so nothing is masked there; `gather` numbers all. `dy_base` and `pixel` are those of one sample.
+ */
+function eachTurn(s: WindowShape, samples: number, gather: boolean, statements: string): string {
+  const bounds = gather
+    ? "let oy_first = 0u;\nlet ox_first = 0u;\nlet height = OH;\nlet width = OW;"
+    : ["y", "x"]
+        .map((axis) => {
+          const [size, outputs, length] = axis === "y" ? ["H", "OH", "height"] : ["W", "OW", "width"];
+          return `
+let o${axis}_first = (max(PADDING, k${axis}) - k${axis} + STRIDE - 1u) / STRIDE;
+let o${axis}_end = min(${outputs}, (${size} + PADDING - min(k${axis}, ${size} + PADDING) + STRIDE - 1u) / STRIDE);
+let ${length} = max(o${axis}_end, o${axis}_first) - o${axis}_first;`;
+        })
+        .join("");
+  const whole = s.n % samples === 0;
+  const turn = `
+${whole ? "let sample = first + k;" : "let present = first + k < N;\nlet sample = min(first + k, N - 1u);"}
+let dy_base = ((sample * OH + oy) * OW + ox) * DY_STRIDE;
+let pixel = (sample * H + y0) * W + x0;
+${statements}`;
+  return `${bounds}
+let turn_end = min(height * width * BLOCKS, (slice + 1u) * LENGTH);
+for (var turn = slice * LENGTH; turn < turn_end; turn++) {
+  let first = (turn % BLOCKS) * ${samples}u;
+  let place = turn / BLOCKS;
+  let oy = oy_first + place / width;
+  let ox = ox_first + place % width;
+  let y0 = oy * STRIDE - PADDING${gather ? "" : " + ky"};
+  let x0 = ox * STRIDE - PADDING${gather ? "" : " + kx"};
+  ${unrolledLoop("k", samples, samples, turn)}
 }`;
 }
 
 /** Bindings dy f32 [n][oh][ow][out], the activations, dw f32 [out][kh][kw][in] (by scratch where the sum is sliced). */
 export function weightGradient(label: string, shape: WindowShape, x: ActivationColumns): KernelSequence {
-  const s = flatten(shape);
+  const s = foldPositions(shape);
   const taps = s.kernel * s.kernel;
-  const positions = s.n * outputHeight(s) * outputWidth(s);
   const size = s.out * taps * s.in;
   const dy: Floats = { name: "dy", width: vectorWidth(s.out) };
   const product = (outer: number): Extent => ({ rows: s.out, columns: x.perTap ? s.in : taps * s.in, outer });
   const groups = x.perTap ? taps : 1;
-  // Slices, not tiles, make the parallel work: tiles are picked as if there were enough.
-  const tile = pickTile(product(groups * Math.ceil(positions / 128)), { rows: [4, 8], columns: x.tileColumns });
-  const tiles = Math.ceil(s.out / tile.rows) * Math.ceil(product(1).columns / tile.columns) * groups;
-  const { slices, length } = slicesOf(positions, tiles);
+  const positions = outputHeight(s) * outputWidth(s);
+  // Slices, not small tiles, make the parallel work: a tile is picked as if there were enough of them.
+  const tile = pickTile(product(groups * Math.ceil((s.n * positions) / 128)), {
+    rows: [4, 8, 12],
+    columns: x.tileColumns,
+  });
+  const samples = samplesATurn(s.n, tile);
+  const blocks = Math.ceil(s.n / samples);
+  const turns = positions * blocks;
+  const { slices, length } = slicesOf(turns, tileCount(tile, product(groups)));
   const extent = product(groups * slices);
+  const items = tileCount(tile, extent);
   const target = slices === 1 ? "dw" : "scratch";
   const width = vectorWidth(product(1).columns);
+  const dyQuads = acrossTile({
+    source: dy,
+    prefix: "g",
+    offsets: "r",
+    count: tile.rows,
+    base: "dy_base",
+    stride: 0,
+    depth: 1,
+  });
+  const present = range(tile.rows / 4).map((q) => `let p_${q} = select(vec4<f32>(), g_${q}_0, present);`);
+  const rows: Rows =
+    s.n % samples === 0
+      ? { load: dyQuads, at: (i) => `g_${i >> 2}_0.${LANES[i & 3]}` }
+      : { load: [dyQuads, ...present].join("\n"), at: (i) => `p_${i >> 2}.${LANES[i & 3]}` };
   const main = kernel({
     label: `${label} ${describeWindow(s)}`,
-    constants: { ...windowConstants(s), POSITIONS: positions, LENGTH: length, DY_STRIDE: s.out / dy.width },
+    constants: { ...windowConstants(s), BLOCKS: blocks, LENGTH: length, DY_STRIDE: s.out / dy.width },
     storage: [read("dy", vectorType(dy.width)), x.storage, readWrite(target, vectorType(width))],
-    items: tiles * slices,
+    items,
+    workgroupSize: tileWorkgroup(items),
     body: `
 ${locateTile(tile, extent)}
 let group = outer % ${groups}u;
@@ -109,21 +150,7 @@ let kx = group % KERNEL;
 ${elementOffsets({ prefix: "r", source: dy, first: "row0", count: tile.rows, limit: s.out })}
 ${x.setup(tile, s)}
 ${accumulators(tile)}
-var position = slice * LENGTH;
-let end = min(POSITIONS, position + LENGTH);
-while (position < end) {
-  let ox_start = position % OW;
-  let line = position / OW;
-  let ox_end = min(OW, ox_start + end - position);
-  let oy = line % OH;
-  let sample = line / OH;
-  ${eachPosition(
-    x.perTap,
-    `${acrossTile({ source: dy, prefix: "g", offsets: "r", count: tile.rows, base: "dy_base", stride: 0, depth: 1 })}
-${multiplyAdd(tile, 1, { load: "", at: (i) => `g_${i >> 2}_0.${"xyzw"[i & 3]}` }, x.columns(tile, s))}`,
-  )}
-  position += ox_end - ox_start;
-}
+${eachTurn(s, samples, !x.perTap, multiplyAdd(tile, 1, rows, x.columns(tile, s)))}
 ${storeTile({
   tile,
   extent,

@@ -1,5 +1,6 @@
 // The loops over a window's taps: which taps of an output (or an input) element lie inside the image, as WGSL.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
+import { unrolledLoop } from "./unroll.ts";
 
 /** Constants that the loops use. */
 export function windowConstants(s: WindowShape): Readonly<Record<string, number>> {
@@ -21,23 +22,39 @@ export function describeWindow(s: WindowShape): string {
   return `${s.n}x${s.h}x${s.w}x${s.in}->${s.out} k${s.kernel} s${s.stride} p${s.padding}`;
 }
 
+/** How a tap's statements learn that it lies outside the image. */
+export type TapMask = "skipped" | "inside";
+
 /**
- * The taps of the output at (`oh`, `ow`) that lie in the image: `tap` is their number, `pixel` = ih·W + iw. Exact
- * zero padding: the others are skipped. All rows of a tile share the position, so no lane is masked.
+ * The taps of the output at (`oh`, `ow`): `tap` is the number, `pixel` = ih·W + iw. Exact zero padding: taps outside the
+ * image are skipped, or, where a row of taps is written out, `inside` is false (and `pixel` some pixel of the image).
+ * All rows of a tile share the position, so no lane is masked.
  */
-export function eachOutputTap(statements: string): string {
-  return `
+export function eachOutputTap(s: WindowShape, writeOut: boolean, statements: (mask: TapMask) => string): string {
+  const rows = `
 let y0 = oh * STRIDE;
 let x0 = ow * STRIDE;
 let ky_end = min(KERNEL, H + PADDING - min(y0, H + PADDING));
-let kx_end = min(KERNEL, W + PADDING - min(x0, W + PADDING));
 for (var ky = max(PADDING, y0) - y0; ky < ky_end; ky++) {
+  let line = (y0 + ky - PADDING) * W;`;
+  if (!writeOut) {
+    return `${rows}
+  let kx_end = min(KERNEL, W + PADDING - min(x0, W + PADDING));
   for (var kx = max(PADDING, x0) - x0; kx < kx_end; kx++) {
     let tap = ky * KERNEL + kx;
-    let pixel = (y0 + ky - PADDING) * W + x0 + kx - PADDING;
-    ${statements}
+    let pixel = line + x0 + kx - PADDING;
+    ${statements("skipped")}
   }
 }`;
+  }
+  const padded = s.padding > 0;
+  const column = `
+let tap = ky * KERNEL + kx;
+let column = x0 + kx - PADDING;
+${padded ? "let inside = column < W;" : ""}
+let pixel = line + ${padded ? "min(column, W - 1u)" : "column"};
+${statements(padded ? "inside" : "skipped")}`;
+  return `${rows}\n${unrolledLoop("kx", s.kernel, s.kernel, column)}\n}`;
 }
 
 /** The taps by which the input at (`ih`, `iw`) reaches an output: `tap`, and `pixel` = oh·OW + ow of that output. */
