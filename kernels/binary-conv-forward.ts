@@ -13,11 +13,12 @@ import {
   storeTile,
   type Tile,
   tileCount,
+  tileStep,
   tileWorkgroup,
 } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { lineOffsets } from "./operands.ts";
-import { STRETCH_PRODUCTS, unrolledLoop, unrollFactor } from "./unroll.ts";
+import { fitsStretch, type Step, unrolledLoop, unrollFactor } from "./unroll.ts";
 import { describeWindow, eachOutputTap, foldPositions, type TapMask, windowConstants } from "./window-loops.ts";
 
 interface Plan {
@@ -27,8 +28,10 @@ interface Plan {
   readonly value: (row: number, quad: number, lane: string, column: string) => string;
 }
 
-/** Popcounts of a word in 32 bits: xor, count and add. Used to weigh a turn of the loop against a turn of float products. */
-const WORD_PRODUCTS = 4;
+/** A word of 32 popcounts weighs about two float products: xor, count, add. */
+function wordStep(tile: Tile): Step {
+  return { products: 2 * tile.rows * tile.columns, loads: tile.rows + tile.columns };
+}
 
 /** `body` for every word i of a tap, with the tile's words a_row and w_column loaded. */
 function eachWord(tile: Tile, words: number, body: string): string {
@@ -36,11 +39,10 @@ function eachWord(tile: Tile, words: number, body: string): string {
     ...range(tile.rows).map((i) => `let a_${i} = a[a_base + i + r_${i}];`),
     ...range(tile.columns).map((j) => `let w_${j} = w[w_base + i + c_${j}];`),
   ];
-  const factor = unrollFactor(words, WORD_PRODUCTS * tile.rows * tile.columns);
   return [
     `let a_base = pixel * ${words}u;`,
     `let w_base = tap * ${words}u;`,
-    unrolledLoop("i", words, factor, `${load.join("\n")}\n${body}`),
+    unrolledLoop("i", words, unrollFactor(words, wordStep(tile)), `${load.join("\n")}\n${body}`),
   ].join("\n");
 }
 
@@ -112,7 +114,7 @@ function planInputScales(tile: Tile, words: number, channels: number): Plan {
     atTap: (mask) => {
       const entry = scale("c[tap * IN + 32u * i + bit]");
       const body = `let scale = ${mask === "inside" ? `select(0.0, ${entry}, inside)` : entry};\n${product}`;
-      return eachWord(tile, words, unrolledLoop("bit", bits, unrollFactor(bits, tile.rows * tile.columns), body));
+      return eachWord(tile, words, unrolledLoop("bit", bits, unrollFactor(bits, tileStep(tile, 1)), body));
     },
     value: (i, q, lane) => `sum_${i}_${q}${lane}`,
   };
@@ -144,8 +146,7 @@ export function binaryConvForward(o: { readonly shape: WindowShape; readonly rec
   const extent: Extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) };
   const tile = pickTile(extent);
   const items = tileCount(tile, extent);
-  const rowProducts = WORD_PRODUCTS * words * s.kernel * tile.rows * tile.columns;
-  const writeOut = o.rectify !== "filter" && rowProducts <= 2 * STRETCH_PRODUCTS;
+  const writeOut = o.rectify !== "filter" && fitsStretch(words * s.kernel, wordStep(tile));
   const plan = planFor(o.rectify, tile, words, s.in, outputs);
   return {
     kernels: [

@@ -12,12 +12,13 @@ import {
   storeTile,
   type Tile,
   tileCount,
+  tileStep,
   tileWorkgroup,
 } from "./gemm.ts";
 import { floatWeightOffsets, inputGradient } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { acrossTile, columnsAlongSum, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
-import { STRETCH_PRODUCTS, unrolledLoop, unrollFactor } from "./unroll.ts";
+import { fitsStretch, unrolledLoop, unrollFactor } from "./unroll.ts";
 import { type ActivationColumns, weightGradient } from "./weight-gradient.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
@@ -37,9 +38,9 @@ export function convForward(o: { readonly shape: WindowShape; readonly bias: boo
   const w: Floats = { name: "w", width };
   const pixels = (s.h * s.w * s.in) / width;
   const steps = s.in / width;
-  const stepProducts = tile.rows * tile.columns * width;
-  const unroll = unrollFactor(steps, stepProducts);
-  const writeOut = unroll === steps && steps * s.kernel * stepProducts <= STRETCH_PRODUCTS;
+  const step = tileStep(tile, width);
+  const unroll = unrollFactor(steps, step);
+  const writeOut = fitsStretch(steps * s.kernel, step);
   const product = (mask?: string) =>
     multiplyAdd(
       tile,

@@ -2,6 +2,8 @@
 // V. Volkov, "Better performance at lower occupancy" (GTC 2010). A workgroup-memory variant would replace `operands.ts`
 // alone: the tile, the loops and the store stay.
 
+import type { Step } from "./unroll.ts";
+
 /** What one invocation computes: `rows` × `columns` sums; columns is a multiple of 4 (accumulators are vec4 along columns). */
 export interface Tile {
   readonly rows: number;
@@ -21,8 +23,8 @@ export function range(length: number): readonly number[] {
   return Array.from({ length }, (_, i) => i);
 }
 
-/** Invocations wanted before tiles may grow: a few workgroups for each of many cores. */
-const ENOUGH_INVOCATIONS = 256;
+/** Invocations wanted before tiles may grow. Below it a product is bound by the length of its sum, whatever the tile. */
+const ENOUGH_INVOCATIONS = 48;
 
 /** Tile sizes that an operand's layout allows. */
 export interface TileSizes {
@@ -55,12 +57,19 @@ export function pickTile(extent: Extent, sizes: TileSizes = ANY_TILE): Tile {
   return tiles.reduce((best, tile) => (cost(tile) < cost(best) - 1e-9 ? tile : best));
 }
 
+/** The work of `depth` steps of a tile's sum. */
+export function tileStep(tile: Tile, depth: number): Step {
+  return { products: tile.rows * tile.columns * depth, loads: (tile.rows + tile.columns) * depth };
+}
+
 export function tileCount(tile: Tile, extent: Extent): number {
   return Math.ceil(extent.rows / tile.rows) * Math.ceil(extent.columns / tile.columns) * extent.outer;
 }
 
-/** Small products take small workgroups, so that there are several. */
+/** Small products take small workgroups, so that there are several for the cores to share. */
 export function tileWorkgroup(items: number): number {
+  if (items < 128) return 8;
+  if (items < 512) return 16;
   return items < 2048 ? 32 : 64;
 }
 

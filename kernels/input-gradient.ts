@@ -12,6 +12,7 @@ import {
   storeTile,
   type Tile,
   tileCount,
+  tileStep,
   tileWorkgroup,
 } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
@@ -73,7 +74,7 @@ ${accumulators(tile)}
 ${eachInputTap(`
 let a_base = pixel * ${steps}u;
 ${o.atTap?.(tile) ?? ""}
-${unrolledLoop("out0", steps, unrollFactor(steps, tile.rows * tile.columns * dy.width), multiplyAdd(tile, dy.width, a, b))}`)}
+${unrolledLoop("out0", steps, unrollFactor(steps, tileStep(tile, dy.width)), multiplyAdd(tile, dy.width, a, b))}`)}
 ${storeTile({
   tile,
   extent,

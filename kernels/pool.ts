@@ -1,12 +1,15 @@
-// Max, average and global average pooling of [n][h][w][c] and their gradients, in gather form so that no float atomics are needed.
+// Max and average pooling of [n][h][w][c] and their gradients, which write every element once and so need no float atomics.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { range } from "./gemm.ts";
 import type { Kernel } from "./kernel.ts";
 
 export type PoolKind = "max" | "avg";
 
 /** The most negative f32: pads a maximum. */
 const LOWEST = "-0x1.fffffep+127f";
+/** `first` before any tap has won. */
+const NO_TAP = "0xffffffffu";
 
 function constants(shape: WindowShape): Readonly<Record<string, number>> {
   if (shape.in !== shape.out) throw new RangeError(`pool: in ${shape.in} and out ${shape.out} channels must be equal`);
@@ -26,18 +29,26 @@ function describe(shape: WindowShape): string {
   return `${shape.n}x${shape.h}x${shape.w}x${shape.in} k${shape.kernel} s${shape.stride}`;
 }
 
-/** `row`, `column` (element of x) of the tap (ky, kx) of window (oy, ox), skipping taps outside the image. */
-function eachTap(statements: string): string {
-  return `
-for (var ky = 0u; ky < KERNEL; ky++) {
-  let row = oy * STRIDE + ky - PADDING;
-  if (row >= H) { continue; }
-  for (var kx = 0u; kx < KERNEL; kx++) {
-    let column = ox * STRIDE + kx - PADDING;
-    if (column >= W) { continue; }
-    ${statements}
-  }
+/** Statements for every tap of window (oy, ox), written out: `row` and `column` of x, and whether they are `inside` it. */
+function eachTap(shape: WindowShape, statements: (tap: number, inside: string | undefined) => string): string {
+  const padded = shape.padding > 0;
+  return range(shape.kernel * shape.kernel)
+    .map((tap) => {
+      const ky = Math.floor(tap / shape.kernel);
+      const kx = tap % shape.kernel;
+      return `{
+let row = oy * STRIDE + ${ky}u - PADDING;
+let column = ox * STRIDE + ${kx}u - PADDING;
+${padded ? "let inside = (row < H) & (column < W);" : ""}
+${statements(tap, padded ? "inside" : undefined)}
 }`;
+    })
+    .join("\n");
+}
+
+/** `value` where `mask` holds, else `other`; no mask is true. */
+function where(mask: string | undefined, value: string, other: string): string {
+  return mask === undefined ? value : `select(${other}, ${value}, ${mask})`;
 }
 
 /**
@@ -47,8 +58,8 @@ for (var ky = 0u; ky < KERNEL; ky++) {
 export function poolForward(o: { readonly shape: WindowShape; readonly kind: PoolKind }): Kernel {
   const width = vectorWidth(o.shape.in);
   const type = vectorType(width);
-  const value = "x[((sample * H + row) * W + column) * COLUMNS + channel]";
   const items = (o.shape.n * outputHeight(o.shape) * outputWidth(o.shape) * o.shape.in) / width;
+  const pad = `${type}(${o.kind === "max" ? LOWEST : "0.0"})`;
   return kernel({
     label: `${o.kind}PoolForward ${describe(o.shape)}`,
     constants: constants(o.shape),
@@ -59,98 +70,107 @@ let channel = index % COLUMNS;
 let ox = (index / COLUMNS) % OW;
 let oy = (index / (COLUMNS * OW)) % OH;
 let sample = index / (COLUMNS * OW * OH);
-var result = ${type}(${o.kind === "max" ? LOWEST : "0.0"});
-${eachTap(o.kind === "max" ? `result = max(result, ${value});` : `result += ${value};`)}
+var result = ${pad};
+${eachTap(o.shape, (_, inside) => {
+  const value = where(inside, "x[((sample * H + row) * W + column) * COLUMNS + channel]", pad);
+  return o.kind === "max" ? `result = max(result, ${value});` : `result += ${value};`;
+})}
 y[index] = result${o.kind === "max" ? "" : " / f32(KERNEL * KERNEL)"};`,
   });
 }
 
-/** Every window that holds the element (`py`, `px`) = its padded position. */
-function eachWindow(statements: string): string {
+/** Declares `first`, the tap of window (oy, ox) that holds its first maximum in scan order. */
+function firstMaximum(shape: WindowShape, width: 4 | 1): string {
+  const type = vectorType(width);
+  const tapType = width === 4 ? "vec4<u32>" : "u32";
   return `
+var best = ${type}(${LOWEST});
+var first = ${tapType}(${NO_TAP});
+${eachTap(shape, (tap, inside) => {
+  const wins = `(v > best) | (first == ${tapType}(${NO_TAP}))`;
+  return `let v = x[((sample * H + ${where(inside, "row", "0u")}) * W + ${where(inside, "column", "0u")}) * COLUMNS + channel];
+let wins = ${inside === undefined ? wins : `(${wins}) & ${width === 4 ? "vec4<bool>(inside)" : "inside"}`};
+best = select(best, v, wins);
+first = select(first, ${tapType}(${tap}u), wins);`;
+})}`;
+}
+
+/** Windows that do not overlap: one invocation a window writes every element of the stride × stride cell that it owns. */
+function eachCell(o: PoolBackward, width: 4 | 1, gradient: (tap: string) => string): string {
+  const { shape } = o;
+  const { stride } = shape;
+  const type = vectorType(width);
+  const exists =
+    outputHeight(shape) * stride === shape.h && outputWidth(shape) * stride === shape.w
+      ? undefined
+      : "(oy < OH) & (ox < OW)";
+  const cells = range(stride * stride).map((cell) => {
+    const y = Math.floor(cell / stride);
+    const x = cell % stride;
+    const covered = y < shape.kernel && x < shape.kernel;
+    const value = covered ? gradient(`${y * shape.kernel + x}u`) : `${type}()`;
+    const store = `dx[((sample * H + top + ${y}u) * W + left + ${x}u) * COLUMNS + channel] ${o.accumulate ? "+=" : "="} ${value};`;
+    return exists === undefined ? store : `if (top + ${y}u < H && left + ${x}u < W) { ${store} }`;
+  });
+  return `
+let ox = (index / COLUMNS) % CELLS_X;
+let oy = (index / (COLUMNS * CELLS_X)) % CELLS_Y;
+let sample = index / (COLUMNS * CELLS_X * CELLS_Y);
+let top = oy * STRIDE;
+let left = ox * STRIDE;
+let g = ${where(exists, "dy[((sample * OH + oy) * OW + ox) * COLUMNS + channel]", `${type}()`)};
+${o.kind === "max" ? firstMaximum(shape, width) : ""}
+${cells.join("\n")}`;
+}
+
+/** Windows that overlap: one invocation an element gathers from every window that holds it; `tap` is its tap there. */
+function eachElement(o: PoolBackward, width: 4 | 1, gradient: (tap: string) => string): string {
+  return `
+let sample = index / (COLUMNS * W * H);
 let py = (index / (COLUMNS * W)) % H + PADDING;
 let px = (index / COLUMNS) % W + PADDING;
-let lastY = min(py / STRIDE, OH - 1u);
-let lastX = min(px / STRIDE, OW - 1u);
-for (var oy = (max(py + 1u, KERNEL) - KERNEL + STRIDE - 1u) / STRIDE; oy <= lastY; oy++) {
-  for (var ox = (max(px + 1u, KERNEL) - KERNEL + STRIDE - 1u) / STRIDE; ox <= lastX; ox++) {
-    let origin = ((sample * OH + oy) * OW + ox) * COLUMNS + channel;
-    ${statements}
+let last_y = min(py / STRIDE, OH - 1u);
+let last_x = min(px / STRIDE, OW - 1u);
+var total = ${vectorType(width)}();
+for (var oy = (max(py + 1u, KERNEL) - KERNEL + STRIDE - 1u) / STRIDE; oy <= last_y; oy++) {
+  for (var ox = (max(px + 1u, KERNEL) - KERNEL + STRIDE - 1u) / STRIDE; ox <= last_x; ox++) {
+    let tap = (py - oy * STRIDE) * KERNEL + px - ox * STRIDE;
+    let g = dy[((sample * OH + oy) * OW + ox) * COLUMNS + channel];
+    ${o.kind === "max" ? firstMaximum(o.shape, width) : ""}
+    total += ${gradient("tap")};
   }
-}`;
+}
+dx[index] ${o.accumulate ? "+=" : "="} total;`;
+}
+
+interface PoolBackward {
+  readonly shape: WindowShape;
+  readonly kind: PoolKind;
+  readonly accumulate: boolean;
 }
 
 /**
  * Gradient of poolForward. max: bindings dy f32 [n][oh][ow][c], x, dx f32 [n][h][w][c]; the first maximum in scan order
  * receives the gradient, as in PyTorch. avg: bindings dy, dx.
  */
-export function poolBackward(o: {
-  readonly shape: WindowShape;
-  readonly kind: PoolKind;
-  readonly accumulate: boolean;
-}): Kernel {
-  const width = vectorWidth(o.shape.in);
+export function poolBackward(o: PoolBackward): Kernel {
+  const { shape } = o;
+  const width = vectorWidth(shape.in);
   const type = vectorType(width);
-  const winner = width === 4 ? "vec4<u32>" : "u32";
-  const max = `
-    var best = ${type}(${LOWEST});
-    var first = ${winner}(0xffffffffu);
-    ${eachTap(`
-    let at = row * W + column;
-    let v = x[(sample * H * W + at) * COLUMNS + channel];
-    let wins = (v > best) | (first == ${winner}(0xffffffffu));
-    best = select(best, v, wins);
-    first = select(first, ${winner}(at), wins);`)}
-    total += select(${type}(), dy[origin], first == ${winner}(self_at));`;
+  const tapType = width === 4 ? "vec4<u32>" : "u32";
+  const gradient = (tap: string) =>
+    o.kind === "max" ? `select(${type}(), g, first == ${tapType}(${tap}))` : "g / f32(KERNEL * KERNEL)";
+  const apart = shape.kernel <= shape.stride && shape.padding === 0;
+  const cellsX = Math.ceil(shape.w / shape.stride);
+  const cellsY = Math.ceil(shape.h / shape.stride);
+  const places = apart ? cellsX * cellsY : shape.h * shape.w;
   return kernel({
-    label: `${o.kind}PoolBackward ${describe(o.shape)}`,
-    constants: constants(o.shape),
+    label: `${o.kind}PoolBackward ${describe(shape)}`,
+    constants: { ...constants(shape), CELLS_X: cellsX, CELLS_Y: cellsY },
     storage: [read("dy", type), ...(o.kind === "max" ? [read("x", type)] : []), readWrite("dx", type)],
-    items: (o.shape.n * o.shape.h * o.shape.w * o.shape.in) / width,
-    body: `
-let channel = index % COLUMNS;
-let sample = index / (COLUMNS * W * H);
-${o.kind === "max" ? "let self_at = (index / COLUMNS) % (W * H);" : ""}
-var total = ${type}();
-${eachWindow(o.kind === "max" ? max : "total += dy[origin];")}
-dx[index] ${o.accumulate ? "+=" : "="} total${o.kind === "max" ? "" : " / f32(KERNEL * KERNEL)"};`,
+    items: (shape.n * places * shape.in) / width,
+    body: `let channel = index % COLUMNS;\n${apart ? eachCell(o, width, gradient) : eachElement(o, width, gradient)}`,
   });
 }
 
-interface Global {
-  readonly n: number;
-  readonly positions: number;
-  readonly channels: number;
-}
-
-/** x f32 [n][positions][channels] → y f32 [n][channels], the mean over positions. */
-export function globalAveragePoolForward(o: Global): Kernel {
-  const width = vectorWidth(o.channels);
-  const type = vectorType(width);
-  return kernel({
-    label: `globalAveragePoolForward ${o.n}x${o.positions}x${o.channels}`,
-    constants: { COLUMNS: o.channels / width, POSITIONS: o.positions },
-    storage: [read("x", type), readWrite("y", type)],
-    items: (o.n * o.channels) / width,
-    body: `
-let start = (index / COLUMNS) * POSITIONS * COLUMNS + index % COLUMNS;
-var total = ${type}();
-for (var i = 0u; i < POSITIONS; i++) { total += x[start + i * COLUMNS]; }
-y[index] = total / f32(POSITIONS);`,
-  });
-}
-
-/** dx = dy / positions at every position; dy f32 [n][channels], dx f32 [n][positions][channels]. */
-export function globalAveragePoolBackward(o: Global & { readonly accumulate: boolean }): Kernel {
-  const width = vectorWidth(o.channels);
-  const type = vectorType(width);
-  return kernel({
-    label: `globalAveragePoolBackward ${o.n}x${o.positions}x${o.channels}`,
-    constants: { COLUMNS: o.channels / width, POSITIONS: o.positions },
-    storage: [read("dy", type), readWrite("dx", type)],
-    items: (o.n * o.positions * o.channels) / width,
-    body: `
-let sample = index / (POSITIONS * COLUMNS);
-dx[index] ${o.accumulate ? "+=" : "="} dy[sample * COLUMNS + index % COLUMNS] / f32(POSITIONS);`,
-  });
-}
+export { globalAveragePoolBackward, globalAveragePoolForward } from "./global-average-pool.ts";

@@ -2,17 +2,22 @@
 import { kernel, read, readWrite } from "./dispatch.ts";
 import type { KernelSequence } from "./kernel.ts";
 
+/** Classes up to which one invocation takes a whole sample: a barrier costs more than the loop. */
+const SERIAL_CLASSES = 64;
 const LANES = 64;
 
-/** Every lane's `part` reduced into `cell[0]`; `join` combines a and b. */
-function reduce(part: string, join: (a: string, b: string) => string): string {
+/** Every lane's variable `part` becomes the reduction of all lanes' in the workgroup. */
+function reduce(lanes: number, part: string, join: (a: string, b: string) => string): string {
+  if (lanes === 1) return "";
   return `
 cell[local] = ${part};
 workgroupBarrier();
-for (var half = ${LANES / 2}u; half > 0u; half /= 2u) {
-  if (local < half) { cell[local] = ${join("cell[local]", "cell[local + half]")}; }
+for (var reach = ${lanes / 2}u; reach > 0u; reach /= 2u) {
+  if (local < reach) { cell[local] = ${join("cell[local]", "cell[local + reach]")}; }
   workgroupBarrier();
-}`;
+}
+${part} = cell[0];
+workgroupBarrier();`;
 }
 
 /**
@@ -28,52 +33,46 @@ export function softmaxCrossEntropy(o: {
   readonly topK?: 5;
 }): KernelSequence {
   const constants = { N: o.n, CLASSES: o.classes, TOP: o.topK ?? 5 };
+  const lanes = o.classes <= SERIAL_CLASSES ? 1 : LANES;
   const each = (statement: string) =>
-    `for (var i = local; i < CLASSES; i += ${LANES}u) { let z = logits[start + i]; ${statement} }`;
+    `for (var i = lane; i < CLASSES; i += ${lanes}u) { let z = logits[start + i]; ${statement} }`;
   const sum = (a: string, b: string) => `${a} + ${b}`;
   const rows = kernel({
     label: `softmaxCrossEntropy ${o.n}x${o.classes}`,
     constants,
     floats: { SMOOTHING: o.labelSmoothing },
-    declarations: `var<workgroup> cell: array<f32, ${LANES}>;`,
+    ...(lanes > 1 ? { declarations: `var<workgroup> cell: array<f32, ${lanes}>;` } : {}),
     storage: [read("logits"), read("labels", "u32"), readWrite("dlogits"), readWrite("scratch")],
-    items: o.n * LANES,
-    workgroupSize: LANES,
+    items: o.n * lanes,
+    workgroupSize: lanes > 1 ? lanes : 8,
     barriers: true,
     body: `
-let sample = min(index / ${LANES}u, N - 1u);
+let lane = index % ${lanes}u;
+let present = index / ${lanes}u < N;
+let sample = min(index / ${lanes}u, N - 1u);
 let start = sample * CLASSES;
 let label = min(labels[sample], CLASSES - 1u);
 let own = logits[start + label];
 var largest = -0x1.fffffep+127f;
 ${each("largest = max(largest, z);")}
-${reduce("largest", (a, b) => `max(${a}, ${b})`)}
-largest = cell[0];
-workgroupBarrier();
+${reduce(lanes, "largest", (a, b) => `max(${a}, ${b})`)}
 var total = 0.0;
 var sum_z = 0.0;
 var rank = 0.0;
-${each("total += exp(max(z - largest, -87.0)); sum_z += z - largest; rank += select(0.0, 1.0, z > own || (z == own && i < label));")}
-${reduce("total", sum)}
-total = cell[0];
-workgroupBarrier();
-${reduce("sum_z", sum)}
-sum_z = cell[0];
-workgroupBarrier();
-${reduce("rank", sum)}
-rank = cell[0];
-let log_total = log(max(total, 1.0));
-if (local == 0u && index / ${LANES}u < N) {
-  let loss = log_total - (1.0 - SMOOTHING) * (own - largest) - SMOOTHING * sum_z / f32(CLASSES);
-  scratch[sample] = loss;
+${each("total += exp(max(z - largest, -87.0)); sum_z += z - largest; rank += select(0.0, 1.0, (z > own) | ((z == own) & (i < label)));")}
+${reduce(lanes, "total", sum)}
+${reduce(lanes, "sum_z", sum)}
+${reduce(lanes, "rank", sum)}
+if (present && lane == 0u) {
+  let log_total = log(max(total, 1.0));
+  scratch[sample] = log_total - (1.0 - SMOOTHING) * (own - largest) - SMOOTHING * sum_z / f32(CLASSES);
   scratch[N + sample] = rank;
 }
-for (var i = local; i < CLASSES; i += ${LANES}u) {
-  if (index / ${LANES}u < N) {
-    let p = exp(max(logits[start + i] - largest, -87.0)) / total;
+if (present) {
+  ${each(`
+    let p = exp(max(z - largest, -87.0)) / total;
     let wanted = select(0.0, 1.0 - SMOOTHING, i == label) + SMOOTHING / f32(CLASSES);
-    dlogits[start + i] = (p - wanted) / f32(N);
-  }
+    dlogits[start + i] = (p - wanted) / f32(N);`)}
 }`,
   });
   const metrics = kernel({

@@ -4,10 +4,22 @@ import { range } from "./gemm.ts";
 
 /** Products in one stretch of code without a loop: beyond it the code outgrows the instruction cache of a CPU. */
 export const STRETCH_PRODUCTS = 1152;
+/** Scalars loaded in one stretch: on a software adapter each is a gather of its own. */
+export const STRETCH_LOADS = 256;
+
+/** What one step of a loop does. */
+export interface Step {
+  readonly products: number;
+  readonly loads: number;
+}
+
+export function fitsStretch(count: number, step: Step): boolean {
+  return count * step.products <= STRETCH_PRODUCTS && count * step.loads <= STRETCH_LOADS;
+}
 
 /** Copies a turn: all `count` of them, and so no loop, where that is a short stretch; else one. */
-export function unrollFactor(count: number, products: number): number {
-  return count * products <= STRETCH_PRODUCTS ? count : 1;
+export function unrollFactor(count: number, step: Step): number {
+  return fitsStretch(count, step) ? count : 1;
 }
 
 /** `body` for variable = 0 … count − 1, `factor` copies a turn; no loop at all where one turn is enough. */
