@@ -2,10 +2,11 @@
 import type { Rectify, Surrogate } from "../shared/rectify.ts";
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { read, vectorType, vectorWidth } from "./dispatch.ts";
-import { type Columns, type Rows, range, type Tile, wordColumns } from "./gemm.ts";
+import { type Columns, type Rows, type Tile, wordColumns } from "./gemm.ts";
 import { inputGradient, type Operands } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { signColumns } from "./operands.ts";
+import { range } from "./range.ts";
 import { weightGradient } from "./weight-gradient.ts";
 
 export { binaryConvForward } from "./binary-conv-forward.ts";

@@ -1,5 +1,6 @@
 // Float convolution (and, as a 1×1 window, every linear layer): forward, dx, dw and the bias gradient, as implicit matrix products.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
+import { channelColumns, gatheredColumns } from "./activation-columns.ts";
 import { columnReduce } from "./column-reduce.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import {
@@ -8,18 +9,16 @@ import {
   locateTile,
   multiplyAdd,
   pickTile,
-  range,
   storeTile,
-  type Tile,
   tileCount,
   tileStep,
   tileWorkgroup,
 } from "./gemm.ts";
 import { floatWeightOffsets, inputGradient } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
-import { acrossTile, columnsAlongSum, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { acrossTile, columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
 import { fitsStretch, unrolledLoop, unrollFactor } from "./unroll.ts";
-import { type ActivationColumns, weightGradient } from "./weight-gradient.ts";
+import { weightGradient } from "./weight-gradient.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
 /**
@@ -122,60 +121,6 @@ export function convInputGradient(o: { readonly shape: WindowShape; readonly acc
       },
     }),
   });
-}
-
-/** Inputs of one tap as columns. */
-function channelColumns(input: number): ActivationColumns {
-  const x: Floats = { name: "x", width: vectorWidth(input) };
-  return {
-    storage: read("x", vectorType(x.width)),
-    perTap: true,
-    tileColumns: ANY_TILE.columns,
-    setup: (tile) => elementOffsets({ prefix: "c", source: x, first: "column0", count: tile.columns, limit: input }),
-    columns: (tile) => ({
-      load: [
-        `let x_base = pixel * ${input / x.width}u;`,
-        acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: "x_base", stride: 0, depth: 1 }),
-      ].join("\n"),
-      at: (q) => `b_${q}_0`,
-    }),
-  };
-}
-
-/** (tap, input) pairs as columns: for images of 1 or 3 channels, where one tap would not fill a tile. */
-function gatheredColumns(s: WindowShape): ActivationColumns {
-  const columns = s.kernel * s.kernel * s.in;
-  const padded = s.padding > 0;
-  const value = (j: number) => {
-    const load = `x[pixel * IN + c_${j}]`;
-    return padded ? `select(0.0, ${load}, (y0 + ky_${j} < H) & (x0 + kx_${j} < W))` : load;
-  };
-  return {
-    storage: read("x"),
-    perTap: false,
-    tileColumns: ANY_TILE.columns,
-    setup: (tile: Tile) =>
-      range(tile.columns)
-        .map(
-          (j) => `
-let column_${j} = min(column0 + ${j}u, ${columns - 1}u);
-let ky_${j} = column_${j} / (KERNEL * IN);
-let kx_${j} = (column_${j} / IN) % KERNEL;
-let c_${j} = (ky_${j} * W + kx_${j}) * IN + column_${j} % IN;`,
-        )
-        .join(""),
-    columns: (tile) => ({
-      load: range(tile.columns / 4)
-        .map(
-          (q) =>
-            `let b_${q} = vec4<f32>(${range(4)
-              .map((l) => value(4 * q + l))
-              .join(", ")});`,
-        )
-        .join("\n"),
-      at: (q) => `b_${q}`,
-    }),
-  };
 }
 
 /** dw = ∂L/∂w. Bindings dy f32 [n][oh][ow][out], x f32 [n][h][w][in], dw f32 [out][kh][kw][in], (scratch). */

@@ -2,6 +2,7 @@
 // V. Volkov, "Better performance at lower occupancy" (GTC 2010). A workgroup-memory variant would replace `operands.ts`
 // alone: the tile, the loops and the store stay.
 
+import { range } from "./range.ts";
 import type { Step } from "./unroll.ts";
 
 /** What one invocation computes: `rows` × `columns` sums; columns is a multiple of 4 (accumulators are vec4 along columns). */
@@ -18,10 +19,6 @@ export interface Extent {
 }
 
 export const LANES = ["x", "y", "z", "w"] as const;
-
-export function range(length: number): readonly number[] {
-  return Array.from({ length }, (_, i) => i);
-}
 
 /** Invocations wanted before tiles may grow. Below it a product is bound by the length of its sum, whatever the tile. */
 const ENOUGH_INVOCATIONS = 48;

@@ -1,6 +1,7 @@
 // How the tiles of a product read their operands: contiguous along the sum or along the rows/columns, float or sign bits.
 import { vectorType } from "./dispatch.ts";
-import { type Columns, LANES, type Rows, range } from "./gemm.ts";
+import { type Columns, LANES, type Rows } from "./gemm.ts";
+import { range } from "./range.ts";
 
 /** A float tensor read through `name[…]`, with elements of `width` floats. */
 export interface Floats {

@@ -1,55 +1,11 @@
 // Max and average pooling of [n][h][w][c] and their gradients, which write every element once and so need no float atomics.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { range } from "./gemm.ts";
 import type { Kernel } from "./kernel.ts";
+import { describePool, eachPoolTap, firstMaximum, LOWEST, poolConstants, where } from "./pool-windows.ts";
+import { range } from "./range.ts";
 
 export type PoolKind = "max" | "avg";
-
-/** The most negative f32: pads a maximum. */
-const LOWEST = "-0x1.fffffep+127f";
-/** `first` before any tap has won. */
-const NO_TAP = "0xffffffffu";
-
-function constants(shape: WindowShape): Readonly<Record<string, number>> {
-  if (shape.in !== shape.out) throw new RangeError(`pool: in ${shape.in} and out ${shape.out} channels must be equal`);
-  return {
-    H: shape.h,
-    W: shape.w,
-    OH: outputHeight(shape),
-    OW: outputWidth(shape),
-    COLUMNS: shape.in / vectorWidth(shape.in),
-    KERNEL: shape.kernel,
-    STRIDE: shape.stride,
-    PADDING: shape.padding,
-  };
-}
-
-function describe(shape: WindowShape): string {
-  return `${shape.n}x${shape.h}x${shape.w}x${shape.in} k${shape.kernel} s${shape.stride}`;
-}
-
-/** Statements for every tap of window (oy, ox), written out: `row` and `column` of x, and whether they are `inside` it. */
-function eachTap(shape: WindowShape, statements: (tap: number, inside: string | undefined) => string): string {
-  const padded = shape.padding > 0;
-  return range(shape.kernel * shape.kernel)
-    .map((tap) => {
-      const ky = Math.floor(tap / shape.kernel);
-      const kx = tap % shape.kernel;
-      return `{
-let row = oy * STRIDE + ${ky}u - PADDING;
-let column = ox * STRIDE + ${kx}u - PADDING;
-${padded ? "let inside = (row < H) & (column < W);" : ""}
-${statements(tap, padded ? "inside" : undefined)}
-}`;
-    })
-    .join("\n");
-}
-
-/** `value` where `mask` holds, else `other`; no mask is true. */
-function where(mask: string | undefined, value: string, other: string): string {
-  return mask === undefined ? value : `select(${other}, ${value}, ${mask})`;
-}
 
 /**
  * x f32 [n][h][w][c] → y f32 [n][oh][ow][c]. max: padding never wins. avg: divides by kernel², padding included
@@ -61,8 +17,8 @@ export function poolForward(o: { readonly shape: WindowShape; readonly kind: Poo
   const items = (o.shape.n * outputHeight(o.shape) * outputWidth(o.shape) * o.shape.in) / width;
   const pad = `${type}(${o.kind === "max" ? LOWEST : "0.0"})`;
   return kernel({
-    label: `${o.kind}PoolForward ${describe(o.shape)}`,
-    constants: constants(o.shape),
+    label: `${o.kind}PoolForward ${describePool(o.shape)}`,
+    constants: poolConstants(o.shape),
     storage: [read("x", type), readWrite("y", type)],
     items,
     body: `
@@ -71,28 +27,12 @@ let ox = (index / COLUMNS) % OW;
 let oy = (index / (COLUMNS * OW)) % OH;
 let sample = index / (COLUMNS * OW * OH);
 var result = ${pad};
-${eachTap(o.shape, (_, inside) => {
+${eachPoolTap(o.shape, (_, inside) => {
   const value = where(inside, "x[((sample * H + row) * W + column) * COLUMNS + channel]", pad);
   return o.kind === "max" ? `result = max(result, ${value});` : `result += ${value};`;
 })}
 y[index] = result${o.kind === "max" ? "" : " / f32(KERNEL * KERNEL)"};`,
   });
-}
-
-/** Declares `first`, the tap of window (oy, ox) that holds its first maximum in scan order. */
-function firstMaximum(shape: WindowShape, width: 4 | 1): string {
-  const type = vectorType(width);
-  const tapType = width === 4 ? "vec4<u32>" : "u32";
-  return `
-var best = ${type}(${LOWEST});
-var first = ${tapType}(${NO_TAP});
-${eachTap(shape, (tap, inside) => {
-  const wins = `(v > best) | (first == ${tapType}(${NO_TAP}))`;
-  return `let v = x[((sample * H + ${where(inside, "row", "0u")}) * W + ${where(inside, "column", "0u")}) * COLUMNS + channel];
-let wins = ${inside === undefined ? wins : `(${wins}) & ${width === 4 ? "vec4<bool>(inside)" : "inside"}`};
-best = select(best, v, wins);
-first = select(first, ${tapType}(${tap}u), wins);`;
-})}`;
 }
 
 /** Windows that do not overlap: one invocation a window writes every element of the stride × stride cell that it owns. */
@@ -165,8 +105,8 @@ export function poolBackward(o: PoolBackward): Kernel {
   const cellsY = Math.ceil(shape.h / shape.stride);
   const places = apart ? cellsX * cellsY : shape.h * shape.w;
   return kernel({
-    label: `${o.kind}PoolBackward ${describe(shape)}`,
-    constants: { ...constants(shape), CELLS_X: cellsX, CELLS_Y: cellsY },
+    label: `${o.kind}PoolBackward ${describePool(shape)}`,
+    constants: { ...poolConstants(shape), CELLS_X: cellsX, CELLS_Y: cellsY },
     storage: [read("dy", type), ...(o.kind === "max" ? [read("x", type)] : []), readWrite("dx", type)],
     items: (shape.n * places * shape.in) / width,
     body: `let channel = index % COLUMNS;\n${apart ? eachCell(o, width, gradient) : eachElement(o, width, gradient)}`,

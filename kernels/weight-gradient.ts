@@ -1,16 +1,15 @@
 // dw of a convolution: a small result summed over every position, so the sum is cut into slices that are added in order.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
-import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
+import type { ActivationColumns } from "./activation-columns.ts";
+import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import {
   accumulators,
-  type Columns,
   type Extent,
   LANES,
   locateTile,
   multiplyAdd,
   pickTile,
   type Rows,
-  range,
   storeTile,
   type Tile,
   tileCount,
@@ -18,20 +17,8 @@ import {
 } from "./gemm.ts";
 import type { Kernel, KernelSequence } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
-import { unrolledLoop } from "./unroll.ts";
-import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
-
-/** The activation side of the product: how the columns (tap, input) are numbered and read. */
-export interface ActivationColumns {
-  readonly storage: Storage;
-  /** Columns of the result, and whether a tile keeps to one tap (then `columns` counts one tap's inputs). */
-  readonly perTap: boolean;
-  readonly tileColumns: readonly number[];
-  /** Statements before the position loop; `column0` and, per tap, `ky`, `kx` are known. */
-  readonly setup: (tile: Tile, shape: WindowShape) => string;
-  /** Values at the input pixel whose number is `pixel`; without perTap `y0`, `x0` are its coordinates, unpadded. */
-  readonly columns: (tile: Tile, shape: WindowShape) => Columns;
-}
+import { range } from "./range.ts";
+import { describeWindow, eachTurn, foldPositions, windowConstants } from "./window-loops.ts";
 
 /** Samples of one turn of the position loop, all at the same position: at most 8, with the least left over. */
 function samplesATurn(n: number, tile: Tile): number {
@@ -62,41 +49,6 @@ var total = ${type}();
 for (var i = 0u; i < SLICES; i++) { total += scratch[i * SIZE + index]; }
 dw[index] = total;`,
   });
-}
-
-/**
- * A loop over this slice's positions and blocks of samples. Per tap only the positions whose pixel lies in the image are
- * numbered, so nothing is masked there; `gather` numbers all. `dy_base` and `pixel` are those of one sample.
- */
-function eachTurn(s: WindowShape, samples: number, gather: boolean, statements: string): string {
-  const bounds = gather
-    ? "let oy_first = 0u;\nlet ox_first = 0u;\nlet height = OH;\nlet width = OW;"
-    : ["y", "x"]
-        .map((axis) => {
-          const [size, outputs, length] = axis === "y" ? ["H", "OH", "height"] : ["W", "OW", "width"];
-          return `
-let o${axis}_first = (max(PADDING, k${axis}) - k${axis} + STRIDE - 1u) / STRIDE;
-let o${axis}_end = min(${outputs}, (${size} + PADDING - min(k${axis}, ${size} + PADDING) + STRIDE - 1u) / STRIDE);
-let ${length} = max(o${axis}_end, o${axis}_first) - o${axis}_first;`;
-        })
-        .join("");
-  const whole = s.n % samples === 0;
-  const turn = `
-${whole ? "let sample = first + k;" : "let present = first + k < N;\nlet sample = min(first + k, N - 1u);"}
-let dy_base = ((sample * OH + oy) * OW + ox) * DY_STRIDE;
-let pixel = (sample * H + y0) * W + x0;
-${statements}`;
-  return `${bounds}
-let turn_end = min(height * width * BLOCKS, (slice + 1u) * LENGTH);
-for (var turn = slice * LENGTH; turn < turn_end; turn++) {
-  let first = (turn % BLOCKS) * ${samples}u;
-  let place = turn / BLOCKS;
-  let oy = oy_first + place / width;
-  let ox = ox_first + place % width;
-  let y0 = oy * STRIDE - PADDING${gather ? "" : " + ky"};
-  let x0 = ox * STRIDE - PADDING${gather ? "" : " + kx"};
-  ${unrolledLoop("k", samples, samples, turn)}
-}`;
 }
 
 /** Bindings dy f32 [n][oh][ow][out], the activations, dw f32 [out][kh][kw][in] (by scratch where the sum is sliced). */
@@ -150,7 +102,13 @@ let kx = group % KERNEL;
 ${elementOffsets({ prefix: "r", source: dy, first: "row0", count: tile.rows, limit: s.out })}
 ${x.setup(tile, s)}
 ${accumulators(tile)}
-${eachTurn(s, samples, !x.perTap, multiplyAdd(tile, 1, rows, x.columns(tile, s)))}
+${eachTurn({
+  shape: s,
+  samples,
+  gather: !x.perTap,
+  atPosition: x.atPosition?.(tile) ?? "",
+  statements: multiplyAdd(tile, 1, rows, x.columns(tile, s)),
+})}
 ${storeTile({
   tile,
   extent,

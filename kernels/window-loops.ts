@@ -71,8 +71,51 @@ for (var ky = max(y0 % STRIDE, y0 - min(y0, (OH - 1u) * STRIDE)); ky < min(KERNE
 }`;
 }
 
+/**
+ * A loop over positions, for a weight gradient: those of slice `slice`, and blocks of samples. Per tap only the positions whose pixel lies in the image are
+ * numbered, so nothing is masked there; `gather` numbers all. `dy_base` and `pixel` are those of one sample.
+ */
+export function eachTurn(o: {
+  readonly shape: WindowShape;
+  readonly samples: number;
+  readonly gather: boolean;
+  readonly atPosition: string;
+  readonly statements: string;
+}): string {
+  const { shape: s, samples, gather } = o;
+  const bounds = gather
+    ? "let oy_first = 0u;\nlet ox_first = 0u;\nlet height = OH;\nlet width = OW;"
+    : ["y", "x"]
+        .map((axis) => {
+          const [size, outputs, length] = axis === "y" ? ["H", "OH", "height"] : ["W", "OW", "width"];
+          return `
+let o${axis}_first = (max(PADDING, k${axis}) - k${axis} + STRIDE - 1u) / STRIDE;
+let o${axis}_end = min(${outputs}, (${size} + PADDING - min(k${axis}, ${size} + PADDING) + STRIDE - 1u) / STRIDE);
+let ${length} = max(o${axis}_end, o${axis}_first) - o${axis}_first;`;
+        })
+        .join("");
+  const whole = s.n % samples === 0;
+  const turn = `
+${whole ? "let sample = first + k;" : "let present = first + k < N;\nlet sample = min(first + k, N - 1u);"}
+let dy_base = ((sample * OH + oy) * OW + ox) * DY_STRIDE;
+let pixel = (sample * H + y0) * W + x0;
+${o.statements}`;
+  return `${bounds}
+let turn_end = min(height * width * BLOCKS, (slice + 1u) * LENGTH);
+for (var turn = slice * LENGTH; turn < turn_end; turn++) {
+  let first = (turn % BLOCKS) * ${samples}u;
+  let place = turn / BLOCKS;
+  let oy = oy_first + place / width;
+  let ox = ox_first + place % width;
+  let y0 = oy * STRIDE - PADDING${gather ? "" : " + ky"};
+  let x0 = ox * STRIDE - PADDING${gather ? "" : " + kx"};
+  ${o.atPosition}
+  ${unrolledLoop("k", samples, samples, turn)}
+}`;
+}
+
 /** A 1×1 window of stride 1 sees no neighbours: every position is a sample. */
-export function isPointwise(s: WindowShape): boolean {
+function isPointwise(s: WindowShape): boolean {
   return s.kernel === 1 && s.stride === 1 && s.padding === 0;
 }
 

@@ -1,0 +1,75 @@
+// The activation side of a weight gradient: how its columns, pairs of a tap and an input, are numbered and read.
+import type { WindowShape } from "../shared/window.ts";
+import { read, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
+import { ANY_TILE, type Columns, type Tile } from "./gemm.ts";
+import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
+import { range } from "./range.ts";
+
+export interface ActivationColumns {
+  readonly storage: Storage;
+  /** Whether a tile keeps to one tap: its columns are then that tap's inputs, else all (tap, input) pairs. */
+  readonly perTap: boolean;
+  readonly tileColumns: readonly number[];
+  /** Statements before the position loop; `column0` and, per tap, `ky`, `kx` are known. */
+  readonly setup: (tile: Tile, shape: WindowShape) => string;
+  /** Statements at each position; without perTap `y0`, `x0` are its corner of the window, less padding. */
+  readonly atPosition?: (tile: Tile) => string;
+  /** Values at the input pixel whose number is `pixel`. */
+  readonly columns: (tile: Tile, shape: WindowShape) => Columns;
+}
+
+/** Inputs of one tap as columns. */
+export function channelColumns(input: number): ActivationColumns {
+  const x: Floats = { name: "x", width: vectorWidth(input) };
+  return {
+    storage: read("x", vectorType(x.width)),
+    perTap: true,
+    tileColumns: ANY_TILE.columns,
+    setup: (tile) => elementOffsets({ prefix: "c", source: x, first: "column0", count: tile.columns, limit: input }),
+    columns: (tile) => ({
+      load: [
+        `let x_base = pixel * ${input / x.width}u;`,
+        acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: "x_base", stride: 0, depth: 1 }),
+      ].join("\n"),
+      at: (q) => `b_${q}_0`,
+    }),
+  };
+}
+
+/** (tap, input) pairs as columns: for images of 1 or 3 channels, where one tap would not fill a tile. */
+export function gatheredColumns(s: WindowShape): ActivationColumns {
+  const columns = s.kernel * s.kernel * s.in;
+  const padded = s.padding > 0;
+  const value = (j: number) => {
+    const load = `x[pixel * IN + c_${j}]`;
+    return padded ? `select(0.0, ${load}, inside_${j})` : load;
+  };
+  const inside = (j: number) => `let inside_${j} = (y0 + ky_${j} < H) & (x0 + kx_${j} < W);`;
+  return {
+    storage: read("x"),
+    perTap: false,
+    tileColumns: ANY_TILE.columns,
+    setup: (tile: Tile) =>
+      range(tile.columns)
+        .map(
+          (j) => `
+let column_${j} = min(column0 + ${j}u, ${columns - 1}u);
+let ky_${j} = column_${j} / (KERNEL * IN);
+let kx_${j} = (column_${j} / IN) % KERNEL;
+let c_${j} = (ky_${j} * W + kx_${j}) * IN + column_${j} % IN;`,
+        )
+        .join(""),
+    ...(padded ? { atPosition: (tile: Tile) => range(tile.columns).map(inside).join("\n") } : {}),
+    columns: (tile) => ({
+      load: range(tile.columns / 4)
+        .map(
+          (q) =>
+            `let b_${q} = vec4<f32>(${range(4)
+              .map((l) => value(4 * q + l))
+              .join(", ")});`,
+        )
+        .join("\n"),
+      at: (q) => `b_${q}`,
+    }),
+  };
+}
