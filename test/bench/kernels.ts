@@ -53,7 +53,7 @@ function words(length: number): Tensor {
 
 const idle = new Int32Array(new SharedArrayBuffer(4));
 
-/** Milliseconds of one run: repeated for at least 150 ms after a first run, the best of three. */
+/** Milliseconds of one run: the best of four measurements of at least 150 ms each. */
 async function milliseconds(
   device: GPUDevice,
   sequence: KernelSequence,
@@ -61,20 +61,24 @@ async function milliseconds(
 ): Promise<number> {
   return withErrorScopes(device, async () => {
     const prepared = await prepare(device, sequence, bindings);
-    let expected = 0;
+    let best = Number.POSITIVE_INFINITY;
     const time = async (times: number) => {
       const start = performance.now();
       prepared.submit(times);
       // Dawn in Node polls while it waits, and so takes a core from a software adapter: sleep for most of the time.
-      Atomics.wait(idle, 0, 0, 0.9 * expected * times);
+      if (best < Number.POSITIVE_INFINITY) Atomics.wait(idle, 0, 0, 0.8 * best * times);
       await device.queue.onSubmittedWorkDone();
-      expected = (performance.now() - start) / times;
-      return expected;
+      const total = performance.now() - start;
+      best = Math.min(best, total / times);
+      return total;
     };
     try {
       await time(1);
-      const times = Math.max(1, Math.min(200, Math.ceil(150 / (await time(2)))));
-      return Math.min(await time(times), await time(times), await time(times));
+      let times = 1;
+      while ((await time(times)) < 150 && times < 1024) times *= 2;
+      best = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < 4; i++) await time(times);
+      return best;
     } finally {
       prepared.destroy();
     }
