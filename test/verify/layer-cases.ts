@@ -193,7 +193,7 @@ export async function verifyPrelu(cache: PipelineCache, test: OracleCase): Promi
   return [
     compare("y", result.y, test.tensor("out.y"), SAFETY * EPSILON * maxAbs(x) * slope),
     compare("dx", result.dx, test.tensor("out.dx"), SAFETY * EPSILON * maxAbs(dy) * slope),
-    compare(
+    compareSum(
       "dweight",
       read(result.arena, "l.weight"),
       test.tensor("out.dweight"),

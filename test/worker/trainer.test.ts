@@ -118,7 +118,7 @@ test.each(["f32", "int8"] as const)(
     for (const used of ["exact", codec] as const) {
       const { body } = await compute(leaseOf("student", 0, 16, { codec: used }));
       const sum = new Float64Array(layout.size);
-      addContribution(used, body, layout.segments, exponents, sum);
+      addContribution(used, body, layout.segments, Int32Array.from(exponents), sum);
       sums.push(sum);
     }
     layout.tensors.forEach((tensor) => {
