@@ -35,7 +35,8 @@ export class JsonLineFile {
 /** The line that --json prints for an event; nothing for most. */
 export function jsonLineOf(event: RunEvent): string | undefined {
   if (event.type !== "step") return undefined;
-  const { step, epoch, loss, samples, workers, paramsHash } = event;
+  const { step, epoch, samples, workers, paramsHash } = event;
+  const { top1: _, ...loss } = event.loss;
   return JSON.stringify({ event: "step", step, epoch, loss, samples, workers, paramsHash });
 }
 

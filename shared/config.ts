@@ -8,6 +8,14 @@ const positive = z.number().positive();
 const count = z.number().int().positive();
 const nonNegative = z.number().min(0);
 
+/** A union whose objects without a `kind` are of the default kind, so that `--set model.widths=…` alone is enough. */
+function kindOr<T extends z.ZodType>(kind: string, union: T) {
+  return z.preprocess((value) => {
+    const plain = typeof value === "object" && value !== null && !Array.isArray(value);
+    return plain && !("kind" in value) ? { kind, ...value } : value;
+  }, union);
+}
+
 const leNetSchema = z.strictObject({
   kind: z.literal("lenet"),
   widths: z.tuple([count, count, count]).default([12, 24, 96]).describe("channels of conv1, conv2, conv3"),
@@ -35,7 +43,7 @@ const scheduleSchema = z.discriminatedUnion("kind", [
 export const runConfigSchema = z.strictObject({
   name: z.string().min(1).max(64).default("fashion-lenet").describe("shown to volunteers"),
   seed: z.number().int().min(0).max(0xffffffff).default(0).describe("of every random draw"),
-  model: z.discriminatedUnion("kind", [leNetSchema, resNetSchema]).prefault({ kind: "lenet" }),
+  model: kindOr("lenet", z.discriminatedUnion("kind", [leNetSchema, resNetSchema])).prefault({}),
   data: z
     .strictObject({
       kind: z
@@ -97,7 +105,7 @@ export const runConfigSchema = z.strictObject({
       momentum: z.number().min(0).lt(1).default(0.9),
       weightDecay: nonNegative.default(1e-4).describe("of full-precision parameters; never of C"),
       latentWeightDecay: nonNegative.default(0).describe("of W; L_Kernel is its decay"),
-      schedule: scheduleSchema.prefault({ kind: "cosine" }),
+      schedule: kindOr("cosine", scheduleSchema).prefault({}),
     })
     .prefault({}),
   labelSmoothing: z.number().min(0).lt(1).default(0),

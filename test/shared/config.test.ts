@@ -61,6 +61,12 @@ test("--set reaches any field and reads its value as YAML", () => {
   expect(parsed.model.kind).toBe("resnet");
 });
 
+test("a model or a schedule without a kind is of the default kind", () => {
+  const config = parseConfig({ model: { widths: [1, 2, 3] }, optimizer: { schedule: { warmupSteps: 7 } } });
+  expect(config.model).toEqual({ kind: "lenet", widths: [1, 2, 3] });
+  expect(config.optimizer.schedule).toEqual({ kind: "cosine", warmupSteps: 7 });
+});
+
 test("--set without a field or a sign of equality is refused", () => {
   for (const bad of ["epochs", "=3", ""]) expect(messageOf(() => setField({}, bad))).toContain("field=value");
 });

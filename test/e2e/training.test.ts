@@ -1,0 +1,164 @@
+// The whole way through the house with nothing replaced: the built programs, real WebGPU workers, Fashion-MNIST.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readCommitLog, standingCommits } from "../../coordinator/commit-log.ts";
+import { intervalSet } from "../../shared/intervals.ts";
+import { CoordinatorProcess, type Exit, runCoordinator } from "../fixtures/coordinator-process.ts";
+import { scratchFolder } from "../fixtures/test-run.ts";
+import { WorkerProcess } from "./worker-process.ts";
+
+const TIMEOUT_MS = 180_000;
+
+function flagsOf(fields: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(fields).flatMap(([field, value]) => ["--set", `${field}=${JSON.stringify(value)}`]);
+}
+
+/** 4 steps of the teacher, then twice 4 of the student and 1 of the BN phase. */
+const short = {
+  "model.widths": [4, 8, 16],
+  "data.trainSamples": 256,
+  "data.testSamples": 64,
+  batch: 64,
+  microbatch: 16,
+  "teacher.epochs": 1,
+  epochs: 2,
+  bnPhase: 0.25,
+  "adversarial.warmupEpochs": 0,
+  "checkpoint.everySteps": 4,
+};
+const steps = 4 + 2 * 5;
+
+function start(runDir: string, fields: Readonly<Record<string, unknown>>): CoordinatorProcess {
+  const command = ["start", "--json", "--workers", "0", "--port", "0", "--run-dir", runDir];
+  return new CoordinatorProcess([...command, ...flagsOf(fields)]);
+}
+
+interface Line {
+  readonly event: "step" | "done";
+  readonly step: number;
+  readonly samples: number;
+  readonly workers: number;
+  readonly paramsHash: string;
+  readonly loss: { readonly task: number; readonly total: number };
+  readonly testAccuracy: number;
+  readonly teacherAccuracy: number;
+  readonly checkpoint: string;
+}
+
+function linesOf(process: CoordinatorProcess): Line[] {
+  return process.lines() as unknown as Line[];
+}
+
+async function succeeded(process: CoordinatorProcess): Promise<Exit> {
+  const exit = await process.exited;
+  expect(exit, exit.stderr).toMatchObject({ code: 0 });
+  return exit;
+}
+
+async function reached(process: CoordinatorProcess, step: number): Promise<void> {
+  await process.printed(new RegExp(`"event":"step","step":${step},`));
+}
+
+/** The hash after each step. */
+function hashes(lines: readonly Line[]): Record<number, string> {
+  return Object.fromEntries(lines.filter((l) => l.event === "step").map((l) => [l.step, l.paramsHash]));
+}
+
+/** Checks from the commit log alone that each pass committed each of its samples once. */
+async function expectEverySampleOnce(runDir: string, passes: readonly number[]): Promise<void> {
+  const commits = standingCommits(await readCommitLog(runDir));
+  const committed = passes.map((_, pass) =>
+    commits.flatMap((c) => (c.type === "step" && c.pass === pass ? c.ranges : [])).map(([from, to]) => ({ from, to })),
+  );
+  // An interval set refuses a range that is in it already.
+  expect(committed.map((ranges) => intervalSet(ranges).toJSON())).toEqual(passes.map((samples) => [[0, samples]]));
+}
+const shortPasses = [256, 256, 64, 256, 64];
+
+test(
+  "one Chromium and one Deno worker train the teacher and the 1-bit student: loss falls, accuracy is far above chance",
+  async () => {
+    const runDir = join(await scratchFolder(), "run");
+    const run = start(runDir, { ...short, "data.trainSamples": 1536, "data.testSamples": 512, epochs: 3 });
+    const url = await run.url();
+    const workers = [new WorkerProcess(url, "browser"), new WorkerProcess(url, "deno")];
+    await succeeded(run);
+    const lines = linesOf(run);
+    const losses = lines.filter((l) => l.event === "step").map((l) => l.loss.task);
+    const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    // The student's passes begin after the teacher's 24 steps.
+    expect(mean(losses.slice(-8))).toBeLessThan(0.75 * mean(losses.slice(24, 28)));
+    expect(Math.max(...lines.map((l) => l.workers ?? 0))).toBe(2);
+    const done = lines[lines.length - 1];
+    expect(done.event).toBe("done");
+    expect(done.testAccuracy).toBeGreaterThan(0.4);
+    expect(done.teacherAccuracy).toBeGreaterThan(0.5);
+    expect(existsSync(join(done.checkpoint, "model.safetensors"))).toBe(true);
+    for (const worker of workers) expect(await worker.exited, worker.output).toBe(0);
+
+    const out = join(runDir, "model.safetensors");
+    expect(await runCoordinator("export", runDir, "--out", out)).toMatchObject({ code: 0 });
+    expect(existsSync(out)).toBe(true);
+  },
+  TIMEOUT_MS,
+);
+
+describe.each(["deno", "browser"] as const)("with %s workers", (runtime) => {
+  async function uninterrupted(workers: number): Promise<{ lines: Line[]; runDir: string }> {
+    const runDir = join(await scratchFolder(), "run");
+    const run = start(runDir, short);
+    new WorkerProcess(await run.url(), runtime, workers);
+    await succeeded(run);
+    return { lines: linesOf(run), runDir };
+  }
+
+  test(
+    "one worker and two give the same parameters after every step, bit for bit",
+    async () => {
+      const one = await uninterrupted(1);
+      const two = await uninterrupted(2);
+      expect(Object.keys(hashes(one.lines))).toHaveLength(steps);
+      expect(hashes(two.lines)).toEqual(hashes(one.lines));
+      expect(two.lines[two.lines.length - 1].testAccuracy).toBe(one.lines[one.lines.length - 1].testAccuracy);
+      await expectEverySampleOnce(two.runDir, shortPasses);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+test(
+  "kill -9 of a worker in the middle of its lease, and of the coordinator, cost no sample and change no bit",
+  async () => {
+    const folder = await scratchFolder();
+    const calm = start(join(folder, "calm"), short);
+    new WorkerProcess(await calm.url(), "deno");
+    await succeeded(calm);
+
+    const runDir = join(folder, "killed");
+    const first = start(runDir, short);
+    const url = await first.url();
+    const victim = new WorkerProcess(url, "deno");
+    await reached(first, 2);
+    for (const pid of victim.children()) process.kill(pid, "SIGKILL");
+    const helper = new WorkerProcess(url, "deno");
+    await reached(first, 6);
+    first.child.kill("SIGKILL");
+    await first.exited;
+    victim.child.kill("SIGTERM");
+    helper.child.kill("SIGTERM");
+
+    const resumed = new CoordinatorProcess(["resume", runDir, "--json", "--workers", "0", "--port", "0"]);
+    new WorkerProcess(await resumed.url(), "deno", 2);
+    await succeeded(resumed);
+    const expected = hashes(linesOf(calm));
+    const before = hashes(linesOf(first));
+    const after = hashes(linesOf(resumed));
+    expect(Object.values(before).length).toBeGreaterThanOrEqual(6);
+    expect({ ...before, ...after }).toEqual(expected);
+    expect(after).toEqual(Object.fromEntries(Object.entries(expected).filter(([step]) => step in after)));
+    await expectEverySampleOnce(runDir, shortPasses);
+  },
+  TIMEOUT_MS,
+);
