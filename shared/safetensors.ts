@@ -43,7 +43,11 @@ export const headerLimitBytes = 100_000_000;
 const lengthBytes = 8;
 const metadataKey = "__metadata__";
 
-const metadataSchema = z.record(z.string(), z.string());
+/** By hand, because a zod record drops a key named `__proto__`. */
+function isStringMap(value: unknown): value is Readonly<Record<string, string>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((text) => typeof text === "string");
+}
 const entrySchema = z.strictObject({
   dtype: z.string(),
   shape: z.array(z.int().nonnegative()),
@@ -94,9 +98,8 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
   const found: { name: string; dtype: Dtype; shape: readonly number[]; from: number; to: number }[] = [];
   for (const [name, value] of Object.entries(header)) {
     if (name === metadataKey) {
-      const parsed = metadataSchema.safeParse(value);
-      if (!parsed.success) throw invalid(`${metadataKey} is not a map of strings`, parsed.error);
-      metadata = parsed.data;
+      if (!isStringMap(value)) throw invalid(`${metadataKey} is not a map of strings`);
+      metadata = value;
       continue;
     }
     const parsed = entrySchema.safeParse(value);

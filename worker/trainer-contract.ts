@@ -32,7 +32,11 @@ export interface Trainer {
    * Computes positions [from, to) of a lease in microbatches aligned to the run's size.
    * @throws DEVICE_LOST, GRADIENT_NOT_FINITE, PLAN_TOO_LARGE
    */
-  compute(lease: LeaseMessage, input: (from: number, to: number) => MicrobatchInput, aborted: () => boolean): Promise<LeaseResult | "aborted">;
+  compute(
+    lease: LeaseMessage,
+    input: (from: number, to: number) => MicrobatchInput,
+    aborted: () => boolean,
+  ): Promise<LeaseResult | "aborted">;
   /** Resolves when the device is lost, with the reason. */
   readonly lost: Promise<string>;
   close(): void;

@@ -43,7 +43,10 @@ function planOf(name: Name, kind: RoundKind, network: NetworkName) {
 }
 
 /** Each binding of a launch with what the kernel does to it. */
-function bindingsOf({ kernel, refs }: Launch): { readonly name: string; readonly ref: Ref; readonly writes: boolean }[] {
+function bindingsOf({
+  kernel,
+  refs,
+}: Launch): { readonly name: string; readonly ref: Ref; readonly writes: boolean }[] {
   return kernel.bindings.map((binding, i) => ({
     name: `${kernel.label}.${binding.name}`,
     ref: refs[i],
