@@ -9,6 +9,7 @@ import { contributionLayout, METRICS, type RoundKind } from "../../shared/contri
 import { type NetworkName, roundManifest } from "../../shared/networks.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import { rng } from "../../shared/rng.ts";
+import { storageBuffer } from "../../worker/recording.ts";
 import { createTrainer } from "../../worker/trainer.ts";
 import type { LeaseResult, MicrobatchInput, Trainer } from "../../worker/trainer-contract.ts";
 import { freshDevice, testDevice } from "../fixtures/device.ts";
@@ -169,6 +170,14 @@ test("an aborted lease stops between microbatches", async () => {
   let asked = 0;
   const result = await trainer.compute(leaseOf("student", 0, SAMPLES), input, () => ++asked > 1);
   expect(result).toBe("aborted");
+});
+
+test("a buffer over the adapter's limit is refused with PLAN_TOO_LARGE, which says both sizes", async () => {
+  const device = await testDevice();
+  const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
+  expect(() => storageBuffer(device, "slot 3", limit + 4)).toThrow(
+    expect.objectContaining({ code: "PLAN_TOO_LARGE", message: expect.stringContaining(`${limit + 4} bytes`) }),
+  );
 });
 
 test("a device that goes away ends the lease with DEVICE_LOST", async () => {
