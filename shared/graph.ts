@@ -13,7 +13,8 @@ export interface Shape {
 
 export type ActivationKind = "prelu" | "relu" | "hardtanh" | "identity";
 
-interface ConvolutionFields {
+/** Name and geometry of one convolution. */
+export interface ConvolutionFields {
   /** Prefix of the parameters' names, e.g. `layer1.0.conv1`. */
   readonly name: string;
   readonly input: NodeId;

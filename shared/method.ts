@@ -1,17 +1,7 @@
 // The contract of a training method: what stands where a layer can be binary, and how an aggregated gradient becomes gradients of the latent parameters.
 
-import type { GraphBuilder, NodeId } from "./graph.ts";
+import type { ConvolutionFields, GraphBuilder, NodeId } from "./graph.ts";
 import type { Rectify, Surrogate } from "./rectify.ts";
-
-/** Geometry of one layer that a method may binarize. */
-export interface BodyLayer {
-  readonly name: string;
-  readonly input: NodeId;
-  readonly out: number;
-  readonly kernel: number;
-  readonly stride: number;
-  readonly padding: number;
-}
 
 /** How L_Kernel reaches W (METHOD: `direct` holds Ŵ constant; `literal` is equation 3.71 as printed; `both` adds them). */
 export type KernelGradient = "direct" | "both" | "literal";
@@ -50,7 +40,7 @@ export interface Method {
   /** True where the layer takes the sign of its input, so that the activation before it would be pointless. */
   readonly binarizesInput: boolean;
   /** Adds the layer to a graph. */
-  readonly body: (graph: GraphBuilder, layer: BodyLayer) => NodeId;
+  readonly body: (graph: GraphBuilder, layer: ConvolutionFields) => NodeId;
   /** Gradients of the latent parameters; absent where the wire's gradient is already the parameter's. */
   readonly latentGradients?: (layer: LatentLayer) => LatentGradients;
   /** Bound of latent weights after each update; the surrogate is zero outside. */
