@@ -2,8 +2,7 @@
 
 import { activationBackward, preluBackward } from "../kernels/activation.ts";
 import { batchNormBackward } from "../kernels/batch-norm.ts";
-import { binaryConvInputGradient, binaryConvWeightGradient } from "../kernels/binary-conv.ts";
-import { columnSum, convInputGradient, convWeightGradient } from "../kernels/conv.ts";
+import { columnSum } from "../kernels/conv.ts";
 import { globalAveragePoolBackward, poolBackward } from "../kernels/pool.ts";
 import type { Graph, GraphNode, NodeId } from "../shared/graph.ts";
 import { inputsOf } from "../shared/graph.ts";
@@ -75,13 +74,13 @@ export function recordBackward(
       case "linear": {
         const window = windowOf(graph, id, node, n);
         const dw = options.gradient(`${node.name}.weight`);
-        if (dw) list.run(convWeightGradient({ shape: window }), { dy, x, dw });
+        if (dw) list.convolve({ verb: "convWeightGradient", shape: window }, { dy, x, dw });
         const db = node.op === "linear" ? options.gradient(`${node.name}.bias`) : undefined;
         if (db) list.run(columnSum({ rows, channels }), { x: dy, sum: db });
         if (reach) {
           gradients.contribute(node.input, (dx, accumulate) => {
             const w = net.parameter(`${node.name}.weight`);
-            list.run(convInputGradient({ shape: window, accumulate }), { dy, w, dx });
+            list.convolve({ verb: "convInputGradient", shape: window, accumulate }, { dy, w, dx });
           });
         }
         return;
@@ -91,17 +90,20 @@ export function recordBackward(
         const a = trace.signs.get(id);
         if (!a) throw new RangeError(`${node.name}: forward kept no sign planes`);
         const dw = options.gradient(`${node.name}.weight`);
-        if (dw) list.run(binaryConvWeightGradient({ shape: window }), { dy, a, dw });
+        if (dw) list.convolve({ verb: "binaryConvWeightGradient", shape: window }, { dy, a, dw });
         if (reach) {
           gradients.contribute(node.input, (dx, accumulate) => {
             const { rectify, surrogate } = node;
-            list.run(binaryConvInputGradient({ shape: window, rectify, surrogate, accumulate }), {
-              dy,
-              w: net.parameter(`${node.name}.weight`),
-              c: net.parameter(`${node.name}.c`),
-              x,
-              dx,
-            });
+            list.convolve(
+              { verb: "binaryConvInputGradient", shape: window, rectify, surrogate, accumulate },
+              {
+                dy,
+                w: net.parameter(`${node.name}.weight`),
+                c: net.parameter(`${node.name}.c`),
+                x,
+                dx,
+              },
+            );
           });
         }
         return;

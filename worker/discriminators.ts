@@ -2,7 +2,7 @@
 
 import { activationBackward, activationForward } from "../kernels/activation.ts";
 import { adversarialLoss } from "../kernels/adversarial-loss.ts";
-import { columnSum, convForward, convInputGradient, convWeightGradient } from "../kernels/conv.ts";
+import { columnSum } from "../kernels/conv.ts";
 import { copy } from "../kernels/copy.ts";
 import { globalAveragePoolBackward, globalAveragePoolForward } from "../kernels/pool.ts";
 import type { Graph } from "../shared/graph.ts";
@@ -96,12 +96,15 @@ function recordLayer(
     const y = list.tensor(rows * out);
     const w = parameter(tensorName(layer, "weight"));
     const bias = parameter(tensorName(layer, "bias"));
-    list.run(convForward({ shape: linearShape(rows, widths[layer], out), bias: true }), {
-      x: inputs[layer],
-      w,
-      bias,
-      y,
-    });
+    list.convolve(
+      { verb: "convForward", shape: linearShape(rows, widths[layer], out), bias: true },
+      {
+        x: inputs[layer],
+        w,
+        bias,
+        y,
+      },
+    );
     sums.push(y);
     if (layer === last) return;
     const activated = list.tensor(rows * out);
@@ -124,11 +127,14 @@ function recordLayer(
     for (let layer = last; layer >= 0; layer--) {
       const window = linearShape(count, widths[layer], widths[layer + 1]);
       if (trained) {
-        list.run(convWeightGradient({ shape: window }), {
-          dy,
-          x: inputs[layer],
-          dw: gradient(tensorName(layer, "weight")),
-        });
+        list.convolve(
+          { verb: "convWeightGradient", shape: window },
+          {
+            dy,
+            x: inputs[layer],
+            dw: gradient(tensorName(layer, "weight")),
+          },
+        );
         list.run(columnSum({ rows: count, channels: widths[layer + 1] }), {
           x: dy,
           sum: gradient(tensorName(layer, "bias")),
@@ -137,7 +143,7 @@ function recordLayer(
       }
       const dx = list.tensor(count * widths[layer]);
       const w = parameter(tensorName(layer, "weight"));
-      list.run(convInputGradient({ shape: window, accumulate: false }), { dy, w, dx });
+      list.convolve({ verb: "convInputGradient", shape: window, accumulate: false }, { dy, w, dx });
       if (layer === 0) return dx;
       const size = count * widths[layer];
       const through = list.tensor(size);

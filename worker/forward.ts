@@ -2,8 +2,6 @@
 
 import { activationForward, preluForward } from "../kernels/activation.ts";
 import { batchNormEval, batchNormForward } from "../kernels/batch-norm.ts";
-import { binaryConvForward } from "../kernels/binary-conv.ts";
-import { convForward } from "../kernels/conv.ts";
 import { copy } from "../kernels/copy.ts";
 import { add } from "../kernels/elementwise.ts";
 import { packSigns } from "../kernels/pack-signs.ts";
@@ -69,19 +67,25 @@ export function recordForward(
     const rows = n * shape.h * shape.w;
     switch (node.op) {
       case "conv":
-        list.run(convForward({ shape: windowOf(graph, id, node, n), bias: false }), {
-          x,
-          w: net.parameter(`${node.name}.weight`),
-          y,
-        });
+        list.convolve(
+          { verb: "convForward", shape: windowOf(graph, id, node, n), bias: false },
+          {
+            x,
+            w: net.parameter(`${node.name}.weight`),
+            y,
+          },
+        );
         return y;
       case "linear":
-        list.run(convForward({ shape: windowOf(graph, id, node, n), bias: true }), {
-          x,
-          w: net.parameter(`${node.name}.weight`),
-          bias: net.parameter(`${node.name}.bias`),
-          y,
-        });
+        list.convolve(
+          { verb: "convForward", shape: windowOf(graph, id, node, n), bias: true },
+          {
+            x,
+            w: net.parameter(`${node.name}.weight`),
+            bias: net.parameter(`${node.name}.bias`),
+            y,
+          },
+        );
         return y;
       case "rbconv": {
         const window = windowOf(graph, id, node, n);
@@ -89,12 +93,15 @@ export function recordForward(
         const a = list.tensor(positions * signWords(window.in));
         list.run(packSigns({ rows: positions, channels: window.in }), { x, bits: a });
         signs.set(id, a);
-        list.run(binaryConvForward({ shape: window, rectify: node.rectify }), {
-          a,
-          w: net.parameter(`${node.name}.weight`),
-          c: net.parameter(`${node.name}.c`),
-          y,
-        });
+        list.convolve(
+          { verb: "binaryConvForward", shape: window, rectify: node.rectify },
+          {
+            a,
+            w: net.parameter(`${node.name}.weight`),
+            c: net.parameter(`${node.name}.c`),
+            y,
+          },
+        );
         return y;
       }
       case "batchnorm": {

@@ -1,6 +1,8 @@
 // Records what a training step launches, as data: kernels with buffer ranges, and tensors that live from their first to their last launch.
 
+import { type ConvolutionPass, convolutionPass, passKey } from "../kernels/convolution-pass.ts";
 import type { Kernel, KernelSequence } from "../kernels/kernel.ts";
+import type { Tiling } from "../kernels/tiling.ts";
 
 /** Buffers that outlive a microbatch; the executor owns them. */
 export type ExternalBuffer =
@@ -33,9 +35,25 @@ export interface Lifetime {
   last: number;
 }
 
+/** Which tiling a pass gets; undefined leaves the choice to the kernels. */
+export type ChooseTiling = (pass: ConvolutionPass) => Tiling | undefined;
+
 export class LaunchList {
   readonly launches: Launch[] = [];
   readonly lifetimes: Lifetime[] = [];
+  /** The distinct convolution passes launched, by passKey: what a tuner has to choose tilings for. */
+  readonly passes = new Map<string, ConvolutionPass>();
+  #choose: ChooseTiling;
+
+  constructor(choose: ChooseTiling = () => undefined) {
+    this.#choose = choose;
+  }
+
+  /** Appends a pass of a convolution; bindings are those of its verb in `kernels/`. */
+  convolve(pass: ConvolutionPass, refs: Readonly<Record<string, Ref>>): void {
+    this.passes.set(passKey(pass), pass);
+    this.run(convolutionPass(pass, this.#choose(pass)), refs);
+  }
 
   /** A new tensor of f32 or u32 elements. */
   tensor(elements: number): Ref {

@@ -1,0 +1,56 @@
+// The passes of a convolution as data: what a plan asks for, a tuner measures, and a table of choices is keyed by.
+import type { Rectify, Surrogate } from "../shared/rectify.ts";
+import type { WindowShape } from "../shared/window.ts";
+import { binaryConvForward, binaryConvInputGradient, binaryConvWeightGradient } from "./binary-conv.ts";
+import { convForward, convInputGradient, convWeightGradient } from "./conv.ts";
+import type { KernelSequence } from "./kernel.ts";
+import type { AdapterTraits, Tiling } from "./tiling.ts";
+
+export type ConvolutionPass =
+  | { readonly verb: "convForward"; readonly shape: WindowShape; readonly bias: boolean }
+  | { readonly verb: "convInputGradient"; readonly shape: WindowShape; readonly accumulate: boolean }
+  | { readonly verb: "convWeightGradient"; readonly shape: WindowShape }
+  | { readonly verb: "binaryConvForward"; readonly shape: WindowShape; readonly rectify: Rectify }
+  | {
+      readonly verb: "binaryConvInputGradient";
+      readonly shape: WindowShape;
+      readonly rectify: Rectify;
+      readonly surrogate: Surrogate;
+      readonly accumulate: boolean;
+    }
+  | { readonly verb: "binaryConvWeightGradient"; readonly shape: WindowShape };
+
+/** The pass as text: equal exactly where the kernels of every tiling are. */
+export function passKey(pass: ConvolutionPass): string {
+  const { n, h, w, in: input, out, kernel, stride, padding } = pass.shape;
+  const window = `${n}x${h}x${w}x${input}->${out} k${kernel} s${stride} p${padding}`;
+  const options = Object.entries(pass).flatMap(([name, value]) =>
+    name === "verb" || name === "shape" ? [] : [`${name}=${value}`],
+  );
+  return [pass.verb, window, ...options].join(" ");
+}
+
+/** The tilings worth measuring on an adapter, the most promising first; never empty. */
+export function tilings(_pass: ConvolutionPass, _traits: AdapterTraits): readonly Tiling[] {
+  return [];
+}
+
+/** The kernels of a pass, tiled as told; without a tiling, as `tilings` of the guaranteed traits would begin. */
+export function convolutionPass(pass: ConvolutionPass, _tiling?: Tiling): KernelSequence {
+  switch (pass.verb) {
+    case "convForward":
+      return convForward(pass);
+    case "convInputGradient":
+      return convInputGradient(pass);
+    case "convWeightGradient":
+      return convWeightGradient(pass);
+    case "binaryConvForward":
+      return binaryConvForward(pass);
+    case "binaryConvInputGradient":
+      return binaryConvInputGradient(pass);
+    case "binaryConvWeightGradient":
+      return binaryConvWeightGradient(pass);
+    default:
+      return pass satisfies never;
+  }
+}
