@@ -20,23 +20,46 @@ import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
 import { range } from "./range.ts";
 import { describeWindow, eachTurn, foldPositions, windowConstants } from "./window-loops.ts";
 
-/** Samples of one turn of the position loop, all at the same position: at most 8, with the least left over. */
-function samplesATurn(n: number, tile: Tile): number {
-  const most = tile.rows * tile.columns <= 96 ? 8 : 4;
-  const padded = (samples: number) => Math.ceil(n / samples) * samples;
-  const sizes = range(most + 1).filter((samples) => samples >= Math.min(n, most / 2));
-  return sizes.reduceRight((best, samples) => (padded(samples) < padded(best) ? samples : best), most);
+/**
+ * How the sum of a weight gradient is cut, by the shape alone, so that every tiling adds in the same order. A turn is a pair
+ * (place, block): `places` are output positions, row-major, and `samples` consecutive samples make a block. Turn t is place
+ * ⌊t / blocks⌋ and block t mod blocks, which begins with sample `samples`·(t mod blocks). Slice i sums turns
+ * [i·length, (i + 1)·length) in order, samples ascending in each; slices are added in ascending order. Per tap only the places
+ * that `declarePlaces` numbers exist, so the last slices of a tap at the border may be short or empty.
+ */
+export interface WeightGradientSlices {
+  /** Samples of a block; the last block of a place may lack some. */
+  readonly samples: number;
+  /** Blocks of a place: ⌈n / samples⌉. */
+  readonly blocks: number;
+  /** Turns of a slice. */
+  readonly length: number;
+  readonly slices: number;
 }
 
-/** Slices of the sum over `turns` that keep many cores at work, each long enough to repay its partial result. */
-function slicesOf(turns: number, tiles: number): { readonly slices: number; readonly length: number } {
-  const wanted = Math.max(1, Math.min(Math.ceil(1024 / tiles), Math.ceil(turns / 16)));
+/** At most 8, with the least left over. */
+function samplesABlock(n: number): number {
+  const padded = (samples: number) => Math.ceil(n / samples) * samples;
+  const sizes = range(9).filter((samples) => samples >= Math.min(n, 4));
+  return sizes.reduceRight((best, samples) => (padded(samples) < padded(best) ? samples : best), 8);
+}
+
+/** Enough slices to occupy a GPU with workgroups of 64 × 64 sums, each long enough to repay its partial result. */
+export function weightGradientSlices(shape: WindowShape, perTap: boolean): WeightGradientSlices {
+  const s = foldPositions(shape);
+  const taps = s.kernel * s.kernel;
+  const samples = samplesABlock(s.n);
+  const blocks = Math.ceil(s.n / samples);
+  const turns = outputHeight(s) * outputWidth(s) * blocks;
+  const columns = perTap ? s.in : taps * s.in;
+  const squares = Math.ceil(s.out / 64) * Math.ceil(columns / 64) * (perTap ? taps : 1);
+  const wanted = Math.max(1, Math.min(Math.ceil(128 / squares), Math.ceil(turns / 16)));
   const length = Math.ceil(turns / wanted);
-  return { slices: Math.ceil(turns / length), length };
+  return { samples, blocks, length, slices: Math.ceil(turns / length) };
 }
 
 /** scratch [slices][size] → dw [size], added in order. */
-function addSlices(label: string, size: number, slices: number): Kernel {
+export function addSlices(label: string, size: number, slices: number): Kernel {
   const width = vectorWidth(size);
   const type = vectorType(width);
   return kernel({
@@ -51,6 +74,11 @@ dw[index] = total;`,
   });
 }
 
+/** Samples of a block written out together: all of them, or half where the tile is large. */
+function turnSamples(samples: number, tile: Tile): number {
+  return tile.rows * tile.columns > 96 && samples % 2 === 0 ? samples / 2 : samples;
+}
+
 /** Bindings dy f32 [n][oh][ow][out], the activations, dw f32 [out][kh][kw][in] (by scratch where the sum is sliced). */
 export function weightGradient(label: string, shape: WindowShape, x: ActivationColumns): KernelSequence {
   const s = foldPositions(shape);
@@ -59,16 +87,8 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
   const dy: Floats = { name: "dy", width: vectorWidth(s.out) };
   const product = (outer: number): Extent => ({ rows: s.out, columns: x.perTap ? s.in : taps * s.in, outer });
   const groups = x.perTap ? taps : 1;
-  const positions = outputHeight(s) * outputWidth(s);
-  // Slices, not small tiles, make the parallel work: a tile is picked as if there were enough of them.
-  const tile = pickTile(product(groups * Math.ceil((s.n * positions) / 128)), {
-    rows: [4, 8, 12],
-    columns: x.tileColumns,
-  });
-  const samples = samplesATurn(s.n, tile);
-  const blocks = Math.ceil(s.n / samples);
-  const turns = positions * blocks;
-  const { slices, length } = slicesOf(turns, tileCount(tile, product(groups)));
+  const { samples, blocks, length, slices } = weightGradientSlices(s, x.perTap);
+  const tile = pickTile(product(groups * slices), { rows: [4, 8, 12], columns: x.tileColumns });
   const extent = product(groups * slices);
   const items = tileCount(tile, extent);
   const target = slices === 1 ? "dw" : "scratch";
@@ -105,6 +125,7 @@ ${accumulators(tile)}
 ${eachTurn({
   shape: s,
   samples,
+  together: turnSamples(samples, tile),
   gather: !x.perTap,
   atPosition: x.atPosition?.(tile) ?? "",
   statements: multiplyAdd(tile, 1, rows, x.columns(tile, s)),

@@ -72,35 +72,43 @@ for (var ky = max(y0 % STRIDE, y0 - min(y0, (OH - 1u) * STRIDE)); ky < min(KERNE
 }
 
 /**
- * A loop over positions, for a weight gradient: those of slice `slice`, and blocks of samples. Per tap only the positions whose pixel lies in the image are
- * numbered, so nothing is masked there; `gather` numbers all. `dy_base` and `pixel` are those of one sample.
+ * Declares the output positions that a weight gradient sums over: place p, of `height`·`width`, is (`oy_first` + p / width,
+ * `ox_first` + p % width). They are those whose pixel at tap (`ky`, `kx`) lies in the image, so nothing is masked; or all, for
+ * `gathered` columns, which hold many taps.
+ */
+export function declarePlaces(gathered: boolean): string {
+  if (gathered) return "let oy_first = 0u;\nlet ox_first = 0u;\nlet height = OH;\nlet width = OW;";
+  return ["y", "x"]
+    .map((axis) => {
+      const [size, outputs, length] = axis === "y" ? ["H", "OH", "height"] : ["W", "OW", "width"];
+      return `
+let o${axis}_first = (max(PADDING, k${axis}) - k${axis} + STRIDE - 1u) / STRIDE;
+let o${axis}_end = min(${outputs}, (${size} + PADDING - min(k${axis}, ${size} + PADDING) + STRIDE - 1u) / STRIDE);
+let ${length} = max(o${axis}_end, o${axis}_first) - o${axis}_first;`;
+    })
+    .join("");
+}
+
+/**
+ * The turns of slice `slice` of a weight gradient (weightGradientSlices): `dy_base` and `pixel` are those of one sample.
+ * `together` of a block's `samples` are written out, a divisor of them.
  */
 export function eachTurn(o: {
   readonly shape: WindowShape;
   readonly samples: number;
+  readonly together: number;
   readonly gather: boolean;
   readonly atPosition: string;
   readonly statements: string;
 }): string {
-  const { shape: s, samples, gather } = o;
-  const bounds = gather
-    ? "let oy_first = 0u;\nlet ox_first = 0u;\nlet height = OH;\nlet width = OW;"
-    : ["y", "x"]
-        .map((axis) => {
-          const [size, outputs, length] = axis === "y" ? ["H", "OH", "height"] : ["W", "OW", "width"];
-          return `
-let o${axis}_first = (max(PADDING, k${axis}) - k${axis} + STRIDE - 1u) / STRIDE;
-let o${axis}_end = min(${outputs}, (${size} + PADDING - min(k${axis}, ${size} + PADDING) + STRIDE - 1u) / STRIDE);
-let ${length} = max(o${axis}_end, o${axis}_first) - o${axis}_first;`;
-        })
-        .join("");
+  const { shape: s, samples, together, gather } = o;
   const whole = s.n % samples === 0;
   const turn = `
 ${whole ? "let sample = first + k;" : "let present = first + k < N;\nlet sample = min(first + k, N - 1u);"}
 let dy_base = ((sample * OH + oy) * OW + ox) * DY_STRIDE;
 let pixel = (sample * H + y0) * W + x0;
 ${o.statements}`;
-  return `${bounds}
+  return `${declarePlaces(gather)}
 let turn_end = min(height * width * BLOCKS, (slice + 1u) * LENGTH);
 for (var turn = slice * LENGTH; turn < turn_end; turn++) {
   let first = (turn % BLOCKS) * ${samples}u;
@@ -110,7 +118,7 @@ for (var turn = slice * LENGTH; turn < turn_end; turn++) {
   let y0 = oy * STRIDE - PADDING${gather ? "" : " + ky"};
   let x0 = ox * STRIDE - PADDING${gather ? "" : " + kx"};
   ${o.atPosition}
-  ${unrolledLoop("k", samples, samples, turn)}
+  ${unrolledLoop("k", samples, together, turn)}
 }`;
 }
 
