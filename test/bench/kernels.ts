@@ -33,6 +33,7 @@ const FLOAT: readonly Case[] = [
   window("cifar 64-64", 8, 32, [64, 64], [3, 1, 1]),
   window("cifar 64-128 stride 2", 8, 32, [64, 128], [3, 2, 1]),
   window("cifar 256-256", 8, 8, [256, 256], [3, 1, 1]),
+  window("peer 128-128", 8, 28, [128, 128], [3, 1, 1]),
 ];
 
 const BINARY: readonly Case[] = [
@@ -41,6 +42,7 @@ const BINARY: readonly Case[] = [
   window("cifar 64-64", 8, 32, [64, 64], [3, 1, 1]),
   window("cifar 64-128 stride 2", 8, 32, [64, 128], [3, 2, 1]),
   window("cifar 256-256", 8, 8, [256, 256], [3, 1, 1]),
+  window("peer 128-128", 8, 28, [128, 128], [3, 1, 1]),
 ];
 
 function floats(length: number): Tensor {
