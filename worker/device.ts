@@ -1,5 +1,6 @@
 // Finds the GPU and asks for everything the adapter can give; where there is none it says why and what a volunteer can do.
 
+import type { AdapterTraits } from "../kernels/tiling.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { type AdapterDescription, MAX_TEXT } from "../shared/protocol.ts";
 
@@ -29,6 +30,9 @@ const wantedLimits = [
   "maxComputeWorkgroupStorageSize",
   "maxComputeWorkgroupsPerDimension",
 ] as const;
+
+/** Features that some kernels use where they are there; none is ever needed. */
+const wantedFeatures = ["shader-f16", "subgroups"] as const;
 
 /** Names by which software rasterisers give themselves away; drivers without `isFallbackAdapter` still have them. */
 const softwareNames = /swiftshader|llvmpipe|lavapipe|softpipe|software|basic render/i;
@@ -86,8 +90,20 @@ export async function findAdapter(gpu: GPU): Promise<GPUAdapter> {
   );
 }
 
+/** What of an open device decides which kernels it can run. */
+export function adapterTraits({ device, adapter }: OpenDevice): AdapterTraits {
+  const { features, limits } = device;
+  return {
+    software: adapter.software,
+    workgroupMemory: limits.maxComputeWorkgroupStorageSize,
+    invocations: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
+    f16: features.has("shader-f16"),
+    subgroups: features.has("subgroups"),
+  };
+}
+
 /**
- * The fastest adapter's device, with the adapter's own limits.
+ * The fastest adapter's device, with the adapter's own limits and the optional features that kernels use.
  * @throws WEBGPU_MISSING where no adapter is given or it refuses a device
  */
 export async function requestDevice(gpu: GPU): Promise<OpenDevice> {
@@ -97,9 +113,10 @@ export async function requestDevice(gpu: GPU): Promise<OpenDevice> {
     const limit = adapter.limits[name];
     if (limit !== undefined) requiredLimits[name] = limit;
   }
+  const requiredFeatures = wantedFeatures.filter((name) => adapter.features.has(name));
   const description = describeAdapter(adapter);
   try {
-    return { device: await adapter.requestDevice({ requiredLimits }), adapter: description };
+    return { device: await adapter.requestDevice({ requiredFeatures, requiredLimits }), adapter: description };
   } catch (cause) {
     throw new BitswarmError(
       "WEBGPU_MISSING",

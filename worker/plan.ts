@@ -9,7 +9,7 @@ import { type BlobLayout, blobLayout } from "../shared/parameter-blob.ts";
 import { outputElements, recordBackward } from "./backward.ts";
 import { adversarialScale, METRIC_STRIDE, recordAdversarial } from "./discriminators.ts";
 import { recordForward, sampleSize } from "./forward.ts";
-import { type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
+import { type ChooseTiling, type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
 import { NodeGradients } from "./node-gradients.ts";
 
 /** Bound of one microbatch's value in units: 128 microbatches of a lease still fit an i32. */
@@ -28,6 +28,8 @@ export interface PlanOptions {
   readonly accumulate: "exact" | "float";
   /** Also computes ∂L/∂images; training never wants it. */
   readonly imageGradient?: boolean;
+  /** The tiling of each convolution pass; the kernels' own first choice unless given. */
+  readonly choose?: ChooseTiling;
 }
 
 export interface Plan {
@@ -75,7 +77,7 @@ function external(buffer: ExternalBuffer, bytes: number): Ref {
 export function compilePlan(options: PlanOptions): Plan {
   const { networks, kind, network, n } = options;
   const { graph } = networks[network];
-  const list = new LaunchList();
+  const list = new LaunchList(options.choose);
   const layout = contributionLayout(roundManifest(networks, kind, network), kind);
   const arena = arenaRefs(layout);
   const parameter = blobRefs("parameters", blobLayout(wireManifest(networks, network)));

@@ -5,6 +5,7 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { Command, Option } from "commander";
 import type { Comparison } from "./compare.ts";
+import type { ForcedTilings } from "./forced-tilings.ts";
 import { type Message, type Runtime, runIn } from "./runtimes.ts";
 
 const digits = (value: number) => value.toExponential(2).padStart(9);
@@ -17,7 +18,12 @@ function printComparison(c: Comparison): void {
   );
 }
 
-async function verify(folder: string, options: { readonly runtime: Runtime | "both" }): Promise<void> {
+interface Options {
+  readonly runtime: Runtime | "both";
+  readonly tilings: ForcedTilings;
+}
+
+async function verify(folder: string, options: Options): Promise<void> {
   const files = readdirSync(folder)
     .filter((name) => name.endsWith(".safetensors"))
     .sort()
@@ -38,15 +44,16 @@ async function verify(folder: string, options: { readonly runtime: Runtime | "bo
         if (good) passed++;
         else failed++;
         console.log(
-          `  ${good ? "ok  " : "FAIL"} ${message.file} (${message.op})${message.error ? `: ${message.error}` : ""}`,
+          `  ${good ? "ok  " : "FAIL"} ${message.file} (${message.op}), ${message.tilings}${message.error ? `: ${message.error}` : ""}`,
         );
         for (const comparison of message.comparisons) printComparison(comparison);
       }
     };
     try {
-      await runIn(runtime, files, show);
+      await runIn(runtime, files, options.tilings, show);
     } catch (error) {
-      console.log(`\n${runtime}: ${error instanceof Error ? error.message : error}`);
+      failed++;
+      console.log(`\nFAIL ${runtime}: ${error instanceof Error ? error.message : error}`);
     }
     // A case that was never reported has not passed.
     for (const name of pending) console.log(`  FAIL ${name}: not run in ${runtime}`);
@@ -61,6 +68,11 @@ await new Command("verify")
   .argument("<dir>", "folder with the cases")
   .addOption(
     new Option("--runtime <runtime>", "where to run them").choices(["deno", "browser", "both"]).default("both"),
+  )
+  .addOption(
+    new Option("--tilings <which>", "the kernels' first choice, or every tiling that a tuner can choose, each in turn")
+      .choices(["default", "all"])
+      .default("all"),
   )
   .action(verify)
   .parseAsync();

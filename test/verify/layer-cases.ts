@@ -7,11 +7,11 @@ import { rbcnGradients } from "../../shared/methods.ts";
 import { rectifyShape } from "../../shared/rectify.ts";
 import { RUNNING_STATISTIC_MOMENTUM, runningStatistic } from "../../shared/running-statistic.ts";
 import { LaunchList } from "../../worker/launch-list.ts";
-import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
 import { execute } from "./execute.ts";
 import { runOperator } from "./operator-program.ts";
 import type { OracleCase, OracleTensor } from "./oracle-case.ts";
+import type { Rig } from "./rig.ts";
 
 /** Factor over the size of a random walk of roundings. */
 const SAFETY = 8;
@@ -70,7 +70,7 @@ function read(arena: ReadonlyMap<string, Float32Array>, name: string): Float32Ar
   return found;
 }
 
-export async function verifyConv(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+export async function verifyConv(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = convAttributes.parse(test.attributes);
   const g = new GraphBuilder({ h: a.h, w: a.w, c: a.in });
   const node = g.add({
@@ -84,7 +84,7 @@ export async function verifyConv(cache: PipelineCache, test: OracleCase): Promis
   });
   const weight = test.weight("in.weight");
   const [x, dy] = [test.map("in.x"), test.map("grad.y")];
-  const result = await runOperator(cache, g.build(node), a.n, new Map([["l.weight", weight]]), x, dy);
+  const result = await runOperator(rig, g.build(node), a.n, new Map([["l.weight", weight]]), x, dy);
   const { shape } = test.tensor("out.y");
   const taps = a.k * a.k;
   return [
@@ -101,7 +101,7 @@ export async function verifyConv(cache: PipelineCache, test: OracleCase): Promis
   ];
 }
 
-export async function verifyRbconv(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+export async function verifyRbconv(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = rbconvAttributes.parse(test.attributes);
   const g = new GraphBuilder({ h: a.h, w: a.w, c: a.in });
   const { stride, padding, surrogate } = a;
@@ -113,7 +113,7 @@ export async function verifyRbconv(cache: PipelineCache, test: OracleCase): Prom
     ["l.weight", weight],
     ["l.c", rectifier],
   ]);
-  const result = await runOperator(cache, g.build(node), a.n, parameters, x, dy);
+  const result = await runOperator(rig, g.build(node), a.n, parameters, x, dy);
   const gradients = rbcnGradients(
     {
       shape: [a.out, a.k, a.k, a.in],
@@ -136,7 +136,7 @@ export async function verifyRbconv(cache: PipelineCache, test: OracleCase): Prom
   ];
 }
 
-export async function verifyBatchNorm(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+export async function verifyBatchNorm(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = channelAttributes.parse(test.attributes);
   const g = new GraphBuilder({ h: a.h, w: a.w, c: a.c });
   const node = g.add({ op: "batchnorm", name: "l", input: 0 });
@@ -150,7 +150,7 @@ export async function verifyBatchNorm(cache: PipelineCache, test: OracleCase): P
     ["l.running_mean", zeros],
     ["l.running_var", ones],
   ]);
-  const result = await runOperator(cache, g.build(node), a.n, parameters, x, dy);
+  const result = await runOperator(rig, g.build(node), a.n, parameters, x, dy);
   const rows = a.n * a.h * a.w;
   const mean = runningStatistic(zeros, read(result.arena, "l.running_mean"));
   const variance = runningStatistic(ones, read(result.arena, "l.running_var"));
@@ -182,13 +182,13 @@ export async function verifyBatchNorm(cache: PipelineCache, test: OracleCase): P
   ];
 }
 
-export async function verifyPrelu(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+export async function verifyPrelu(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = channelAttributes.parse(test.attributes);
   const g = new GraphBuilder({ h: a.h, w: a.w, c: a.c });
   const node = g.activation("prelu", "l", 0);
   const weight = test.weight("in.weight");
   const [x, dy] = [test.map("in.x"), test.map("grad.y")];
-  const result = await runOperator(cache, g.build(node), a.n, new Map([["l.weight", weight]]), x, dy);
+  const result = await runOperator(rig, g.build(node), a.n, new Map([["l.weight", weight]]), x, dy);
   const slope = 1 + maxAbs(weight);
   return [
     compare("y", result.y, test.tensor("out.y"), SAFETY * EPSILON * maxAbs(x) * slope),
@@ -204,7 +204,7 @@ export async function verifyPrelu(cache: PipelineCache, test: OracleCase): Promi
   ];
 }
 
-export async function verifyPool(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+export async function verifyPool(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = poolAttributes.parse(test.attributes);
   const shape: Shape = { h: a.h, w: a.w, c: a.c };
   const g = new GraphBuilder(shape);
@@ -214,7 +214,7 @@ export async function verifyPool(cache: PipelineCache, test: OracleCase): Promis
       ? g.add({ op: "globalpool", input: 0 })
       : g.add({ op: "pool", kind, input: 0, kernel: a.k, stride, padding });
   const [x, dy] = [test.map("in.x"), test.map("grad.y")];
-  const result = await runOperator(cache, g.build(node), a.n, new Map(), x, dy);
+  const result = await runOperator(rig, g.build(node), a.n, new Map(), x, dy);
   const terms = kind === "global" ? a.h * a.w : a.k * a.k;
   // Max-pooling moves values, so its outputs are equal; all else are sums.
   const bound = kind === "max" ? 0 : SAFETY * EPSILON * maxAbs(x);
@@ -225,10 +225,10 @@ export async function verifyPool(cache: PipelineCache, test: OracleCase): Promis
 }
 
 /** L_Kernel twice: the kernel, and the function by which the coordinator applies it. */
-export async function verifyKernelLoss(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+export async function verifyKernelLoss(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = kernelLossAttributes.parse(test.attributes);
   const [weight, rectifier] = [test.weight("in.weight"), test.weight("in.c")];
-  const list = new LaunchList();
+  const list = new LaunchList(rig.choose);
   const external = (buffer: "parameters" | "teacher", elements: number) =>
     ({ kind: "external", buffer, offset: 0, bytes: 4 * elements }) as const;
   const [loss, dweight, dc] = [list.tensor(1), list.tensor(weight.length), list.tensor(rectifier.length)];
@@ -240,7 +240,7 @@ export async function verifyKernelLoss(cache: PipelineCache, test: OracleCase): 
     dc,
   });
   for (const ref of [loss, dweight, dc]) list.keep(ref);
-  const executed = await execute(cache, list, { parameters: weight, teacher: rectifier });
+  const executed = await execute(rig.cache, list, { parameters: weight, teacher: rectifier });
   const host = rbcnGradients(
     {
       shape: [a.out, a.k, a.k, a.in],

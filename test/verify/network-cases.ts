@@ -12,11 +12,11 @@ import { runningStatistic } from "../../shared/running-statistic.ts";
 import { recordAdversarial } from "../../worker/discriminators.ts";
 import { LaunchList, type Ref, slice } from "../../worker/launch-list.ts";
 import { NodeGradients } from "../../worker/node-gradients.ts";
-import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import { arenaRefs, blobRefs, compilePlan, type Plan } from "../../worker/plan.ts";
 import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
 import { execute, type HostData, roundData } from "./execute.ts";
 import type { OracleCase, OracleTensor } from "./oracle-case.ts";
+import type { Rig } from "./rig.ts";
 
 /**
  * Bound of a tensor at the end of a network, relative to its largest value: a chain of some tens of layers, each of
@@ -67,10 +67,10 @@ interface PlanRun {
   readonly imageGradient: Float32Array | undefined;
 }
 
-async function runPlan(cache: PipelineCache, plan: Plan, manifest: Manifest, data: HostData): Promise<PlanRun> {
+async function runPlan(rig: Rig, plan: Plan, manifest: Manifest, data: HostData): Promise<PlanRun> {
   const kept = [plan.logits, plan.teacherLogits, plan.imageGradient].filter((ref) => ref !== undefined);
   for (const ref of kept) plan.list.keep(ref);
-  const executed = await execute(cache, plan.list, { ...roundData(manifest), ...data });
+  const executed = await execute(rig.cache, plan.list, { ...roundData(manifest), ...data });
   const ref = arenaRefs(plan.layout);
   const values = new Map<string, Float32Array>();
   for (const { name } of plan.layout.tensors) values.set(name, await executed.read(ref(name) as Ref));
@@ -85,7 +85,7 @@ async function runPlan(cache: PipelineCache, plan: Plan, manifest: Manifest, dat
   return run;
 }
 
-export async function verifyLinearCrossEntropy(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+export async function verifyLinearCrossEntropy(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = linearAttributes.parse(test.attributes);
   const g = new GraphBuilder({ h: 1, w: 1, c: a.in });
   const graph = g.build(g.add({ op: "linear", name: "fc", input: 0, out: a.classes }));
@@ -102,13 +102,14 @@ export async function verifyLinearCrossEntropy(cache: PipelineCache, test: Oracl
     labelSmoothing: a.label_smoothing,
     accumulate: "exact",
     imageGradient: true,
+    choose: rig.choose,
   });
   const [weight, bias] = [test.weight("in.weight"), test.weight("in.bias")];
   const parameters = new Map([
     ["fc.weight", weight],
     ["fc.bias", bias],
   ]);
-  const run = await runPlan(cache, plan, manifest, {
+  const run = await runPlan(rig, plan, manifest, {
     parameters: encodeBlob(manifest, blobLayout(manifest), parameters),
     images: test.map("in.x"),
     labels: test.labels("in.labels"),
@@ -129,7 +130,7 @@ function mapGraph(h: number, w: number, c: number): Graph {
   return g.build(g.input);
 }
 
-export async function verifyDiscriminator(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+export async function verifyDiscriminator(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = discriminatorAttributes.parse(test.attributes);
   const graph = mapGraph(a.h, a.w, a.c);
   const manifest = discriminatorManifest(graph);
@@ -138,7 +139,7 @@ export async function verifyDiscriminator(cache: PipelineCache, test: OracleCase
   const arena = arenaRefs(layout);
   const elements = a.n * a.h * a.w * a.c;
   const mapNode = graph.output;
-  const list = new LaunchList();
+  const list = new LaunchList(rig.choose);
   const external = (buffer: "images" | "seed"): Ref => ({ kind: "external", buffer, offset: 0, bytes: 4 * elements });
   const gradients = new NodeGradients(list, () => elements);
   const metrics = recordAdversarial(list, graph, [external("images")], [external("seed")], gradients, {
@@ -155,7 +156,7 @@ export async function verifyDiscriminator(cache: PipelineCache, test: OracleCase
   const parameters: Parameters = new Map(
     manifest.entries.map(({ name }) => [name, test.weight(`in.${oracleName(name)}`)]),
   );
-  const executed = await execute(cache, list, {
+  const executed = await execute(rig.cache, list, {
     ...roundData(manifest),
     parameters: encodeBlob(manifest, blob, parameters),
     images: test.map("in.real"),
@@ -177,7 +178,7 @@ export async function verifyDiscriminator(cache: PipelineCache, test: OracleCase
   return results;
 }
 
-export async function verifyRbcnStep(cache: PipelineCache, test: OracleCase): Promise<Comparison[]> {
+export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = stepAttributes.parse(test.attributes);
   const options = {
     rectify: a.c,
@@ -207,6 +208,7 @@ export async function verifyRbcnStep(cache: PipelineCache, test: OracleCase): Pr
     adversarialReduce: "mean",
     labelSmoothing: a.label_smoothing,
     accumulate: "exact",
+    choose: rig.choose,
   });
   const manifest = wireManifest(networks, "student");
   const oracleName = (name: string) => (name.startsWith("discriminator.") ? name : `student.${name}`);
@@ -214,7 +216,7 @@ export async function verifyRbcnStep(cache: PipelineCache, test: OracleCase): Pr
     new Map(m.entries.map(({ name }) => [name, test.weight(`in.${rename(name)}`)]));
   const parameters = load(manifest, oracleName);
   const teacher = load(networks.teacher.manifest, (name) => `teacher.${name}`);
-  const run = await runPlan(cache, plan, manifest, {
+  const run = await runPlan(rig, plan, manifest, {
     parameters: encodeBlob(manifest, blobLayout(manifest), parameters),
     teacher: encodeBlob(networks.teacher.manifest, blobLayout(networks.teacher.manifest), teacher),
     images: test.map("in.x"),

@@ -8,9 +8,9 @@ import { outputElements, recordBackward } from "../../worker/backward.ts";
 import { recordForward } from "../../worker/forward.ts";
 import { LaunchList, type Ref } from "../../worker/launch-list.ts";
 import { NodeGradients } from "../../worker/node-gradients.ts";
-import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import { arenaRefs, blobRefs } from "../../worker/plan.ts";
 import { execute, roundData } from "./execute.ts";
+import type { Rig } from "./rig.ts";
 
 export interface OperatorResult {
   readonly y: Float32Array;
@@ -21,7 +21,7 @@ export interface OperatorResult {
 
 /** @param x f32 NHWC @param dy gradient of the output, NHWC */
 export async function runOperator(
-  cache: PipelineCache,
+  rig: Rig,
   graph: Graph,
   n: number,
   parameters: Parameters,
@@ -32,7 +32,7 @@ export async function runOperator(
   const layout = contributionLayout(manifest, "student");
   const blob = blobLayout(manifest);
   const arena = arenaRefs(layout);
-  const list = new LaunchList();
+  const list = new LaunchList(rig.choose);
   const external = (buffer: "images" | "seed", elements: number): Ref => ({
     kind: "external",
     buffer,
@@ -49,7 +49,7 @@ export async function runOperator(
   list.keep(y);
   list.keep(dx);
 
-  const executed = await execute(cache, list, {
+  const executed = await execute(rig.cache, list, {
     ...roundData(manifest),
     parameters: encodeBlob(manifest, blob, parameters),
     images: x,

@@ -12,6 +12,7 @@ import { chromiumArguments, findChromium } from "../../worker/platform/node/chro
 import { findDeno } from "../../worker/platform/node/deno.ts";
 import { packageRoot } from "../../worker/platform/node/package-root.ts";
 import { hasHardwareGpu, softwareVulkanDriver } from "../../worker/platform/node/vulkan.ts";
+import type { ForcedTilings } from "./forced-tilings.ts";
 import type { CaseReport } from "./verify-case.ts";
 
 export type Runtime = "deno" | "browser";
@@ -21,6 +22,7 @@ const messageSchema = z.union([
   z.object({
     file: z.string(),
     op: z.string(),
+    tilings: z.string(),
     comparisons: z.array(z.custom<CaseReport["comparisons"][number]>()),
     error: z.string().optional(),
   }),
@@ -30,28 +32,42 @@ const messageSchema = z.union([
 export type Message = z.output<typeof messageSchema>;
 
 /** Longest run of one runtime over all files. */
-const TIMEOUT_MS = 15 * 60_000;
+const TIMEOUT_MS: Readonly<Record<ForcedTilings, number>> = { default: 15 * 60_000, all: 120 * 60_000 };
 const root = packageRoot(import.meta.url);
 
 export async function runIn(
   runtime: Runtime,
   files: readonly string[],
+  which: ForcedTilings,
   onMessage: (message: Message) => void,
 ): Promise<void> {
-  await (runtime === "deno" ? runInDeno(files, onMessage) : runInBrowser(files, onMessage));
+  await (runtime === "deno" ? runInDeno : runInBrowser)(files, which, onMessage);
 }
 
-async function runInDeno(files: readonly string[], onMessage: (message: Message) => void): Promise<void> {
+type Run = (files: readonly string[], which: ForcedTilings, onMessage: (message: Message) => void) => Promise<void>;
+
+const runInDeno: Run = async (files, which, onMessage) => {
   const driver = hasHardwareGpu() ? undefined : softwareVulkanDriver();
   const main = path.join(root, "dist/test/verify/deno.js");
   const child = spawn(
     findDeno(),
-    ["run", "--quiet", "--no-prompt", "--no-lock", "--cached-only", "--allow-read", "--ignore-env", main, ...files],
+    [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--no-lock",
+      "--cached-only",
+      "--allow-read",
+      "--ignore-env",
+      main,
+      which,
+      ...files,
+    ],
     {
       cwd: root,
       env: { ...process.env, ...(driver && { VK_ICD_FILENAMES: driver }) },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: TIMEOUT_MS,
+      timeout: TIMEOUT_MS[which],
     },
   );
   let errors = "";
@@ -65,7 +81,7 @@ async function runInDeno(files: readonly string[], onMessage: (message: Message)
   for await (const line of createInterface({ input: child.stdout })) onMessage(messageSchema.parse(JSON.parse(line)));
   const code = await closed;
   if (code !== 0) throw new Error(`Deno ended with code ${code}: ${errors.trim()}`);
-}
+};
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
@@ -75,7 +91,7 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 
 const contentTypes: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript" };
 
-async function runInBrowser(files: readonly string[], onMessage: (message: Message) => void): Promise<void> {
+const runInBrowser: Run = async (files, which, onMessage) => {
   const byName = new Map(files.map((file) => [path.basename(file), file]));
   const page = path.join(root, "dist/verify-page");
   let resolve = () => {};
@@ -114,14 +130,14 @@ async function runInBrowser(files: readonly string[], onMessage: (message: Messa
     pipe: true,
   });
   const timer = setTimeout(
-    () => reject(new Error(`the browser did not finish within ${TIMEOUT_MS / 1000} s`)),
-    TIMEOUT_MS,
+    () => reject(new Error(`the browser did not finish within ${TIMEOUT_MS[which] / 1000} s`)),
+    TIMEOUT_MS[which],
   );
   try {
     browser.once("disconnected", () => reject(new Error("the browser went away")));
     const tab = await browser.newPage();
     tab.on("pageerror", (error) => reject(error as Error));
-    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/?tilings=${which}`);
     await finished;
   } finally {
     clearTimeout(timer);
@@ -129,4 +145,4 @@ async function runInBrowser(files: readonly string[], onMessage: (message: Messa
     server.closeAllConnections();
     server.close();
   }
-}
+};

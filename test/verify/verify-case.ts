@@ -1,12 +1,15 @@
-// One oracle file on one device: the registry of operations and a report that is plain data, so it can cross a process boundary.
+// One oracle file on one device: the registry of operations and reports that are plain data, so they can cross a process boundary.
 
+import type { AdapterTraits } from "../../kernels/tiling.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { Comparison } from "./compare.ts";
+import { type ForcedTilings, TilingTurns } from "./forced-tilings.ts";
 import { verifyBatchNorm, verifyConv, verifyKernelLoss, verifyPool, verifyPrelu, verifyRbconv } from "./layer-cases.ts";
 import { verifyDiscriminator, verifyLinearCrossEntropy, verifyRbcnStep } from "./network-cases.ts";
 import { type OracleCase, readOracleCase } from "./oracle-case.ts";
+import type { Rig } from "./rig.ts";
 
-type Verify = (cache: PipelineCache, test: OracleCase) => Promise<Comparison[]>;
+type Verify = (rig: Rig, test: OracleCase) => Promise<Comparison[]>;
 
 const operations: Readonly<Record<string, Verify>> = {
   rbconv: verifyRbconv,
@@ -23,21 +26,35 @@ const operations: Readonly<Record<string, Verify>> = {
 export interface CaseReport {
   readonly file: string;
   readonly op: string;
+  /** Which tilings its convolutions had. */
+  readonly tilings: string;
   readonly comparisons: readonly Comparison[];
   /** Why the case could not be run at all. */
   readonly error?: string;
 }
 
-export async function verifyCase(cache: PipelineCache, file: string, bytes: Uint8Array): Promise<CaseReport> {
-  let op = "?";
-  try {
-    const test = readOracleCase(bytes);
-    op = test.op;
-    const verify = operations[op];
-    if (!verify)
-      throw new RangeError(`unknown op ${JSON.stringify(op)}; known are ${Object.keys(operations).join(", ")}`);
-    return { file, op, comparisons: await verify(cache, test) };
-  } catch (error) {
-    return { file, op, comparisons: [], error: error instanceof Error ? error.message : String(error) };
+/** A report for each turn of tilings; the default's comes first. */
+export async function* verifyCase(
+  cache: PipelineCache,
+  traits: AdapterTraits,
+  which: ForcedTilings,
+  file: string,
+  bytes: Uint8Array,
+): AsyncGenerator<CaseReport> {
+  const forced = new TilingTurns(traits);
+  for (const turn of forced.turns(which)) {
+    let op = "?";
+    try {
+      const test = readOracleCase(bytes);
+      op = test.op;
+      const verify = operations[op];
+      if (!verify)
+        throw new RangeError(`unknown op ${JSON.stringify(op)}; known are ${Object.keys(operations).join(", ")}`);
+      const comparisons = await verify({ cache, choose: (pass) => forced.choose(turn, pass) }, test);
+      yield { file, op, tilings: forced.describe(turn), comparisons };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      yield { file, op, tilings: forced.describe(turn), comparisons: [], error: message };
+    }
   }
 }

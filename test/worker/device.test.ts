@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { create, globals } from "webgpu";
-import { describeAdapter, findAdapter, findGpu, requestDevice } from "../../worker/device.ts";
+import { adapterTraits, describeAdapter, findAdapter, findGpu, requestDevice } from "../../worker/device.ts";
 import { vulkanDriver } from "../fixtures/device.ts";
 
 // Dawn's instance is collected, and crashes, unless something holds it.
@@ -28,6 +28,23 @@ test("a real adapter gives a device with the adapter's own limits and a descript
     expect(device.limits[name]).toBe(limits[name]);
   expect(adapter.description).not.toBe("");
   device.destroy();
+});
+
+test("optional features are asked for where the adapter has them, and nothing else is", async () => {
+  const gpu = realGpu();
+  const { features, limits } = await findAdapter(gpu);
+  const open = await requestDevice(gpu);
+  for (const name of ["shader-f16", "subgroups"] as const)
+    expect(open.device.features.has(name)).toBe(features.has(name));
+  expect(open.device.features.has("timestamp-query")).toBe(false);
+  expect(adapterTraits(open)).toEqual({
+    software: open.adapter.software,
+    workgroupMemory: limits.maxComputeWorkgroupStorageSize,
+    invocations: limits.maxComputeInvocationsPerWorkgroup,
+    f16: features.has("shader-f16"),
+    subgroups: features.has("subgroups"),
+  });
+  open.device.destroy();
 });
 
 /** An adapter that says this of itself. */
@@ -99,7 +116,7 @@ test.each([
 test("an adapter that refuses a device says so with its name", async () => {
   const adapter = saying(
     { description: "Tired GPU" },
-    { limits: {}, requestDevice: () => Promise.reject(new Error("out of memory")) },
+    { limits: {}, features: new Set(), requestDevice: () => Promise.reject(new Error("out of memory")) },
   );
   const gpu = { requestAdapter: async () => adapter } as unknown as GPU;
   await expect(requestDevice(gpu)).rejects.toMatchObject({
