@@ -1,8 +1,8 @@
 // The activation side of a weight gradient: how its columns, pairs of a tap and an input, are numbered and read.
-import type { WindowShape } from "../shared/window.ts";
+import { signWords, type WindowShape } from "../shared/window.ts";
 import { read, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
-import { ANY_TILE, type Columns, type Tile } from "./gemm.ts";
-import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
+import { ANY_TILE, type Columns, type Tile, wordColumns } from "./gemm.ts";
+import { acrossTile, elementOffsets, type Floats, signColumns } from "./operands.ts";
 import { range } from "./range.ts";
 
 export interface ActivationColumns {
@@ -18,8 +18,17 @@ export interface ActivationColumns {
   readonly columns: (tile: Tile, shape: WindowShape) => Columns;
 }
 
+/** Whether a float weight gradient takes (tap, input) pairs as columns: with fewer inputs one tap would not fill a tile. */
+export function isGathered(s: WindowShape): boolean {
+  return s.in < 4 && s.kernel > 1;
+}
+
+export function activationColumns(s: WindowShape): ActivationColumns {
+  return isGathered(s) ? gatheredColumns(s) : channelColumns(s.in);
+}
+
 /** Inputs of one tap as columns. */
-export function channelColumns(input: number): ActivationColumns {
+function channelColumns(input: number): ActivationColumns {
   const x: Floats = { name: "x", width: vectorWidth(input) };
   return {
     storage: read("x", vectorType(x.width)),
@@ -36,8 +45,22 @@ export function channelColumns(input: number): ActivationColumns {
   };
 }
 
+/** Inputs of one tap as columns, ±1 from a sign plane `a`. */
+export function signedColumns(input: number): ActivationColumns {
+  return {
+    storage: read("a", "u32"),
+    perTap: true,
+    tileColumns: wordColumns(input),
+    setup: () => "",
+    columns: (tile) => {
+      const signs = signColumns({ name: "a", columns: tile.columns, base: "a_base", stride: 0, depth: 1 });
+      return { load: `let a_base = pixel * ${signWords(input)}u;\n${signs.load}`, at: signs.at };
+    },
+  };
+}
+
 /** (tap, input) pairs as columns: for images of 1 or 3 channels, where one tap would not fill a tile. */
-export function gatheredColumns(s: WindowShape): ActivationColumns {
+function gatheredColumns(s: WindowShape): ActivationColumns {
   const columns = s.kernel * s.kernel * s.in;
   const padded = s.padding > 0;
   const value = (j: number) => {

@@ -1,9 +1,9 @@
 // The 1-bit forward convolution: Σ ±1·±1 over a word is 32 − 2·popcount(a ^ w) (XNOR-Net, Rastegari et al. 2016), scaled by C.
 import type { Rectify } from "../shared/rectify.ts";
-import { outputHeight, outputWidth, signWords, type WindowShape } from "../shared/window.ts";
+import { signWords, type WindowShape } from "../shared/window.ts";
 import { forwardPlan, wordStep } from "./binary-forward-plans.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { type Extent, locateTile, pickTile, storeTile, tileCount, tileWorkgroup } from "./gemm.ts";
+import { forwardTiles, locateTile, pickTile, storeTile, type Tile, tileCount, tileWorkgroup } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { lineOffsets } from "./operands.ts";
 import { fitsStretch } from "./unroll.ts";
@@ -13,12 +13,17 @@ import { describeWindow, eachOutputTap, foldPositions, windowConstants } from ".
  * y = conv(sign(F), Ŵ⊙C); taps outside the image contribute exactly 0. Bindings a u32 [n][h][w][signWords(in)],
  * w u32 [out][kh][kw][signWords(in)], c f32 of rectifyShape, y f32 [n][oh][ow][out].
  */
-export function binaryConvForward(o: { readonly shape: WindowShape; readonly rectify: Rectify }): KernelSequence {
+export function binaryConvForward(o: {
+  readonly shape: WindowShape;
+  readonly rectify: Rectify;
+  readonly tile?: Tile;
+}): KernelSequence {
   const s = foldPositions(o.shape);
   const words = signWords(s.in);
   const outputs = vectorWidth(s.out);
-  const extent: Extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) };
-  const tile = pickTile(extent);
+  const space = forwardTiles(s);
+  const { extent } = space;
+  const tile = pickTile(space, o.tile);
   const items = tileCount(tile, extent);
   const writeOut = o.rectify !== "filter" && fitsStretch(words * s.kernel, wordStep(tile));
   const plan = forwardPlan(o.rectify, tile, words, s.in, outputs);

@@ -1,9 +1,10 @@
 // The rectified 1-bit convolution's backward passes (METHOD §1): one operand is a sign plane, expanded to ±1 in registers.
 import type { Rectify, Surrogate } from "../shared/rectify.ts";
 import { signWords, type WindowShape } from "../shared/window.ts";
+import { signedColumns } from "./activation-columns.ts";
 import { read, vectorType, vectorWidth } from "./dispatch.ts";
 import { type Columns, type Rows, type Tile, wordColumns } from "./gemm.ts";
-import { inputGradient, type Operands } from "./input-gradient.ts";
+import { inputGradient, inputGradientTiles, type Operands } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { signColumns } from "./operands.ts";
 import { range } from "./range.ts";
@@ -11,7 +12,8 @@ import { weightGradient } from "./weight-gradient.ts";
 
 export { binaryConvForward } from "./binary-conv-forward.ts";
 
-function surrogateDerivative(surrogate: Surrogate, type: string): string {
+/** Surrogate derivative of the sign at `v`, as WGSL. */
+export function surrogateDerivative(surrogate: Surrogate, type: string): string {
   switch (surrogate) {
     case "bireal":
       return `max(${type}(), ${type}(2.0) - 2.0 * abs(v))`;
@@ -76,6 +78,7 @@ export function binaryConvInputGradient(o: {
   readonly rectify: Rectify;
   readonly surrogate: Surrogate;
   readonly accumulate: boolean;
+  readonly tile?: Tile;
 }): KernelSequence {
   const words = signWords(o.shape.in);
   const plane = o.shape.kernel * o.shape.kernel * words;
@@ -87,7 +90,8 @@ export function binaryConvInputGradient(o: {
     label: `binaryConvInputGradient ${o.rectify} ${o.surrogate}`,
     shape: o.shape,
     accumulate: o.accumulate,
-    tileColumns: wordColumns(o.shape.in),
+    tiles: inputGradientTiles(o.shape, wordColumns(o.shape.in)),
+    ...(o.tile ? { tile: o.tile } : {}),
     storage: [read("w", "u32"), read("c", o.rectify === "out" ? vectorType(depth) : "f32"), read("x", type)],
     declarations: `fn derivative(v: ${type}) -> ${type} { return ${surrogateDerivative(o.surrogate, type)}; }`,
     ...(o.rectify === "filter" ? { atTap: columnScales } : {}),
@@ -104,15 +108,6 @@ export function binaryConvInputGradient(o: {
  * dw = ∂L/∂(Ŵ⊙C), without C and surrogate. Bindings dy f32 [n][oh][ow][out], a u32 [n][h][w][signWords(in)],
  * dw f32 [out][kh][kw][in], (scratch).
  */
-export function binaryConvWeightGradient(o: { readonly shape: WindowShape }): KernelSequence {
-  return weightGradient("binaryConvWeightGradient", o.shape, {
-    storage: read("a", "u32"),
-    perTap: true,
-    tileColumns: wordColumns(o.shape.in),
-    setup: () => "",
-    columns: (tile) => {
-      const signs = signColumns({ name: "a", columns: tile.columns, base: "a_base", stride: 0, depth: 1 });
-      return { load: `let a_base = pixel * ${signWords(o.shape.in)}u;\n${signs.load}`, at: signs.at };
-    },
-  });
+export function binaryConvWeightGradient(o: { readonly shape: WindowShape; readonly tile?: Tile }): KernelSequence {
+  return weightGradient("binaryConvWeightGradient", o.shape, signedColumns(o.shape.in), o.tile);
 }

@@ -1,20 +1,22 @@
 // Float convolution (and, as a 1×1 window, every linear layer): forward, dx, dw and the bias gradient, as implicit matrix products.
-import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
-import { channelColumns, gatheredColumns } from "./activation-columns.ts";
+import type { WindowShape } from "../shared/window.ts";
+import { activationColumns } from "./activation-columns.ts";
 import { columnReduce } from "./column-reduce.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import {
   ANY_TILE,
   accumulators,
+  forwardTiles,
   locateTile,
   multiplyAdd,
   pickTile,
   storeTile,
+  type Tile,
   tileCount,
   tileStep,
   tileWorkgroup,
 } from "./gemm.ts";
-import { floatWeightOffsets, inputGradient } from "./input-gradient.ts";
+import { floatWeightOffsets, inputGradient, inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { acrossTile, columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
 import { fitsStretch, unrolledLoop, unrollFactor } from "./unroll.ts";
@@ -25,13 +27,18 @@ import { describeWindow, eachOutputTap, foldPositions, windowConstants } from ".
  * y = conv(x, w) (+ bias): x f32 [n][h][w][in], w f32 [out][kh][kw][in], bias f32 [out], y f32 [n][oh][ow][out]; zero padding.
  * Bindings x, w, (bias,) y.
  */
-export function convForward(o: { readonly shape: WindowShape; readonly bias: boolean }): KernelSequence {
+export function convForward(o: {
+  readonly shape: WindowShape;
+  readonly bias: boolean;
+  readonly tile?: Tile;
+}): KernelSequence {
   const s = foldPositions(o.shape);
   const width = vectorWidth(s.in);
   const plane = (s.kernel * s.kernel * s.in) / width;
   const outputs = vectorWidth(s.out);
-  const extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) };
-  const tile = pickTile(extent);
+  const space = forwardTiles(s);
+  const { extent } = space;
+  const tile = pickTile(space, o.tile);
   const items = tileCount(tile, extent);
   const x: Floats = { name: "x", width };
   const w: Floats = { name: "w", width };
@@ -91,7 +98,11 @@ ${storeTile({
 }
 
 /** dx (+)= the transposed convolution of dy with w. Bindings dy f32 [n][oh][ow][out], w, dx f32 [n][h][w][in]. */
-export function convInputGradient(o: { readonly shape: WindowShape; readonly accumulate: boolean }): KernelSequence {
+export function convInputGradient(o: {
+  readonly shape: WindowShape;
+  readonly accumulate: boolean;
+  readonly tile?: Tile;
+}): KernelSequence {
   const w: Floats = { name: "w", width: vectorWidth(o.shape.in) };
   const plane = (o.shape.kernel * o.shape.kernel * o.shape.in) / w.width;
   const depth = vectorWidth(o.shape.out);
@@ -99,7 +110,8 @@ export function convInputGradient(o: { readonly shape: WindowShape; readonly acc
     label: "convInputGradient",
     shape: o.shape,
     accumulate: o.accumulate,
-    tileColumns: ANY_TILE.columns,
+    tiles: inputGradientTiles(o.shape, ANY_TILE.columns),
+    ...(o.tile ? { tile: o.tile } : {}),
     storage: [read("w", vectorType(w.width))],
     setup: floatWeightOffsets,
     weights: (tile, rows) => ({
@@ -124,13 +136,8 @@ export function convInputGradient(o: { readonly shape: WindowShape; readonly acc
 }
 
 /** dw = ∂L/∂w. Bindings dy f32 [n][oh][ow][out], x f32 [n][h][w][in], dw f32 [out][kh][kw][in], (scratch). */
-export function convWeightGradient(o: { readonly shape: WindowShape }): KernelSequence {
-  const gathered = o.shape.in < 4 && o.shape.kernel > 1;
-  return weightGradient(
-    "convWeightGradient",
-    o.shape,
-    gathered ? gatheredColumns(o.shape) : channelColumns(o.shape.in),
-  );
+export function convWeightGradient(o: { readonly shape: WindowShape; readonly tile?: Tile }): KernelSequence {
+  return weightGradient("convWeightGradient", o.shape, activationColumns(o.shape), o.tile);
 }
 
 /** The bias gradient: x f32 [rows][channels] → sum f32 [channels]. */

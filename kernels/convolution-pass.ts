@@ -1,10 +1,16 @@
 // The passes of a convolution as data: what a plan asks for, a tuner measures, and a table of choices is keyed by.
 import type { Rectify, Surrogate } from "../shared/rectify.ts";
 import type { WindowShape } from "../shared/window.ts";
+import { activationColumns, signedColumns } from "./activation-columns.ts";
 import { binaryConvForward, binaryConvInputGradient, binaryConvWeightGradient } from "./binary-conv.ts";
 import { convForward, convInputGradient, convWeightGradient } from "./conv.ts";
+import { ANY_TILE, forwardTiles, rankTiles, type TileSpace, wordColumns } from "./gemm.ts";
+import { inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
-import type { AdapterTraits, Tiling } from "./tiling.ts";
+import { naivePass } from "./naive-pass.ts";
+import { type AdapterTraits, GUARANTEED_TRAITS, type RegisterTiling, type Tiling, tilingName } from "./tiling.ts";
+import { weightGradientTiles } from "./weight-gradient.ts";
+import { foldPositions } from "./window-loops.ts";
 
 export type ConvolutionPass =
   | { readonly verb: "convForward"; readonly shape: WindowShape; readonly bias: boolean }
@@ -30,26 +36,71 @@ export function passKey(pass: ConvolutionPass): string {
   return [pass.verb, window, ...options].join(" ");
 }
 
-/** The tilings worth measuring on an adapter, the most promising first; never empty. */
-export function tilings(_pass: ConvolutionPass, _traits: AdapterTraits): readonly Tiling[] {
-  return [];
-}
-
-/** The kernels of a pass, tiled as told; without a tiling, as `tilings` of the guaranteed traits would begin. */
-export function convolutionPass(pass: ConvolutionPass, _tiling?: Tiling): KernelSequence {
+/** How a pass may be cut into register tiles. */
+function tileSpace(pass: ConvolutionPass): TileSpace {
+  const { shape } = pass;
   switch (pass.verb) {
     case "convForward":
-      return convForward(pass);
-    case "convInputGradient":
-      return convInputGradient(pass);
-    case "convWeightGradient":
-      return convWeightGradient(pass);
     case "binaryConvForward":
-      return binaryConvForward(pass);
+      return forwardTiles(foldPositions(shape));
+    case "convInputGradient":
+      return inputGradientTiles(shape, ANY_TILE.columns);
     case "binaryConvInputGradient":
-      return binaryConvInputGradient(pass);
+      return inputGradientTiles(shape, wordColumns(shape.in));
+    case "convWeightGradient":
+      return weightGradientTiles(shape, activationColumns(shape));
     case "binaryConvWeightGradient":
-      return binaryConvWeightGradient(pass);
+      return weightGradientTiles(shape, signedColumns(shape.in));
+    default:
+      return pass satisfies never;
+  }
+}
+
+/** Sums of a register tile beyond which few GPUs keep it in registers. */
+const GPU_SUMS = 64;
+
+/** Register tiles, the best by the cost model first. */
+function registerTilings(pass: ConvolutionPass, traits: AdapterTraits, count: number): readonly RegisterTiling[] {
+  return rankTiles(tileSpace(pass))
+    .filter(({ rows, columns }) => traits.software || rows * columns <= GPU_SUMS)
+    .slice(0, count)
+    .map((tile) => ({ kind: "registers", ...tile }));
+}
+
+/** The tilings worth measuring on an adapter, the most promising first; never empty. */
+export function tilings(pass: ConvolutionPass, traits: AdapterTraits): readonly Tiling[] {
+  return registerTilings(pass, traits, traits.software ? 4 : 2);
+}
+
+/** The kernels of a pass, tiled as told; without a tiling, as `tilings` of the guaranteed traits begins. */
+export function convolutionPass(pass: ConvolutionPass, tiling?: Tiling): KernelSequence {
+  const chosen = tiling ?? tilings(pass, GUARANTEED_TRAITS)[0]!;
+  switch (chosen.kind) {
+    case "registers":
+      return registerPass(pass, chosen);
+    case "naive":
+      return naivePass(pass);
+    case "workgroup":
+      throw new RangeError(`${tilingName(chosen)}: no workgroup tiling of ${pass.verb}`);
+    default:
+      return chosen satisfies never;
+  }
+}
+
+function registerPass(pass: ConvolutionPass, tile: RegisterTiling): KernelSequence {
+  switch (pass.verb) {
+    case "convForward":
+      return convForward({ ...pass, tile });
+    case "convInputGradient":
+      return convInputGradient({ ...pass, tile });
+    case "convWeightGradient":
+      return convWeightGradient({ ...pass, tile });
+    case "binaryConvForward":
+      return binaryConvForward({ ...pass, tile });
+    case "binaryConvInputGradient":
+      return binaryConvInputGradient({ ...pass, tile });
+    case "binaryConvWeightGradient":
+      return binaryConvWeightGradient({ ...pass, tile });
     default:
       return pass satisfies never;
   }

@@ -2,6 +2,7 @@
 // V. Volkov, "Better performance at lower occupancy" (GTC 2010). A workgroup-memory variant would replace `operands.ts`
 // alone: the tile, the loops and the store stay.
 
+import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { range } from "./range.ts";
 import type { Step } from "./unroll.ts";
 
@@ -27,6 +28,14 @@ const ENOUGH_INVOCATIONS = 48;
 export interface TileSizes {
   readonly rows: readonly number[];
   readonly columns: readonly number[];
+  /** What rows are a multiple of, where they are loaded together; 1 unless told. */
+  readonly rowMultiple?: number;
+}
+
+/** What a pass leaves to choose: the result to cut, and how its operands let it be cut. */
+export interface TileSpace {
+  readonly extent: Extent;
+  readonly sizes: TileSizes;
 }
 
 export const ANY_TILE: TileSizes = { rows: [1, 2, 4, 8, 12], columns: [4, 8, 12, 16] };
@@ -34,13 +43,18 @@ export const ANY_TILE: TileSizes = { rows: [1, 2, 4, 8, 12], columns: [4, 8, 12,
 /** Sums of a tile: more spill from the registers of a GPU. */
 const MOST_SUMS = 144;
 
+/** How a forward pass may be tiled: rows are samples at one output position, columns outputs. `s` is folded. */
+export function forwardTiles(s: WindowShape): TileSpace {
+  return { extent: { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) }, sizes: ANY_TILE };
+}
+
 /** Columns read from a sign plane of `channels`: a tile lies within one word. */
 export function wordColumns(channels: number): readonly number[] {
   return channels <= 32 ? ANY_TILE.columns : [4, 8, 16];
 }
 
-/** The largest tile that wastes little at the borders and still leaves enough invocations. */
-export function pickTile(extent: Extent, sizes: TileSizes = ANY_TILE): Tile {
+/** Tiles that the sizes allow, best first: large ones that waste little at the borders and still leave enough invocations. */
+export function rankTiles({ extent, sizes }: TileSpace): readonly Tile[] {
   const waste = (length: number, tile: number) => (Math.ceil(length / tile) * tile) / length;
   const cost = (tile: Tile) => {
     // Loads a multiply-add: every step reads rows + columns values for rows·columns products.
@@ -51,7 +65,25 @@ export function pickTile(extent: Extent, sizes: TileSizes = ANY_TILE): Tile {
   const tiles = sizes.rows
     .flatMap((rows) => sizes.columns.map((columns) => ({ rows, columns })))
     .filter(({ rows, columns }) => rows * columns <= MOST_SUMS);
-  return tiles.reduce((best, tile) => (cost(tile) < cost(best) - 1e-9 ? tile : best));
+  return tiles
+    .map((tile) => ({ tile, cost: Math.round(cost(tile) * 1e9) }))
+    .sort((p, q) => p.cost - q.cost)
+    .map(({ tile }) => tile);
+}
+
+/** The best of `sizes`, or `wanted`; throws a RangeError where the layout has no room for that. */
+export function pickTile(space: TileSpace, wanted?: Tile): Tile {
+  if (!wanted) return rankTiles(space)[0]!;
+  const { rows, columns } = wanted;
+  const { sizes } = space;
+  const fits =
+    sizes.columns.includes(columns) && Number.isInteger(rows) && rows > 0 && rows % (sizes.rowMultiple ?? 1) === 0;
+  if (!fits) {
+    throw new RangeError(
+      `a tile of ${rows}x${columns} does not fit: rows come in multiples of ${sizes.rowMultiple ?? 1}, columns are ${sizes.columns.join(", ")}`,
+    );
+  }
+  return { rows, columns };
 }
 
 /** The work of `depth` steps of a tile's sum. */

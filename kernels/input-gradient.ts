@@ -11,6 +11,7 @@ import {
   type Rows,
   storeTile,
   type Tile,
+  type TileSpace,
   tileCount,
   tileStep,
   tileWorkgroup,
@@ -29,7 +30,9 @@ export interface InputGradient {
   readonly label: string;
   readonly shape: WindowShape;
   readonly accumulate: boolean;
-  readonly tileColumns: readonly number[];
+  readonly tiles: TileSpace;
+  /** The best of `tiles` unless told. */
+  readonly tile?: Tile;
   /** Bindings between dy and dx. */
   readonly storage: readonly Storage[];
   readonly declarations?: string;
@@ -43,14 +46,20 @@ export interface InputGradient {
   readonly epilogue?: (value: string, at: string) => string;
 }
 
+/** How dx may be tiled; `columns` are the sizes that the weights' layout allows. */
+export function inputGradientTiles(shape: WindowShape, columns: readonly number[]): TileSpace {
+  const s = foldPositions(shape);
+  return { extent: { rows: s.n, columns: s.in, outer: s.h * s.w }, sizes: { rows: ANY_TILE.rows, columns } };
+}
+
 /** Bindings dy f32 [n][oh][ow][out], …, dx f32 [n][h][w][in]. Rows are samples at one input position, columns inputs. */
 export function inputGradient(o: InputGradient): KernelSequence {
   const s = foldPositions(o.shape);
   const positions = outputHeight(s) * outputWidth(s);
   const dy: Floats = { name: "dy", width: vectorWidth(s.out) };
   const width = vectorWidth(s.in);
-  const extent = { rows: s.n, columns: s.in, outer: s.h * s.w };
-  const tile = pickTile(extent, { rows: ANY_TILE.rows, columns: o.tileColumns });
+  const { extent } = o.tiles;
+  const tile = pickTile(o.tiles, o.tile);
   const items = tileCount(tile, extent);
   const steps = s.out / dy.width;
   const rows = rowsAlongSum(dy, tile.rows, "r", "a_base + out0");

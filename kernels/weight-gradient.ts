@@ -4,7 +4,6 @@ import type { ActivationColumns } from "./activation-columns.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import {
   accumulators,
-  type Extent,
   LANES,
   locateTile,
   multiplyAdd,
@@ -12,6 +11,7 @@ import {
   type Rows,
   storeTile,
   type Tile,
+  type TileSpace,
   tileCount,
   tileWorkgroup,
 } from "./gemm.ts";
@@ -79,20 +79,33 @@ function turnSamples(samples: number, tile: Tile): number {
   return tile.rows * tile.columns > 96 && samples % 2 === 0 ? samples / 2 : samples;
 }
 
+/** How dw may be tiled: rows are outputs, read by fours; columns are inputs of one tap, or (tap, input) pairs. */
+export function weightGradientTiles(
+  shape: WindowShape,
+  x: Pick<ActivationColumns, "perTap" | "tileColumns">,
+): TileSpace {
+  const taps = shape.kernel * shape.kernel;
+  const { slices } = weightGradientSlices(shape, x.perTap);
+  const columns = x.perTap ? shape.in : taps * shape.in;
+  return {
+    extent: { rows: shape.out, columns, outer: (x.perTap ? taps : 1) * slices },
+    sizes: { rows: [4, 8, 12], columns: x.tileColumns, rowMultiple: 4 },
+  };
+}
+
 /** Bindings dy f32 [n][oh][ow][out], the activations, dw f32 [out][kh][kw][in] (by scratch where the sum is sliced). */
-export function weightGradient(label: string, shape: WindowShape, x: ActivationColumns): KernelSequence {
+export function weightGradient(label: string, shape: WindowShape, x: ActivationColumns, wanted?: Tile): KernelSequence {
   const s = foldPositions(shape);
   const taps = s.kernel * s.kernel;
   const size = s.out * taps * s.in;
   const dy: Floats = { name: "dy", width: vectorWidth(s.out) };
-  const product = (outer: number): Extent => ({ rows: s.out, columns: x.perTap ? s.in : taps * s.in, outer });
   const groups = x.perTap ? taps : 1;
   const { samples, blocks, length, slices } = weightGradientSlices(s, x.perTap);
-  const tile = pickTile(product(groups * slices), { rows: [4, 8, 12], columns: x.tileColumns });
-  const extent = product(groups * slices);
+  const tile = pickTile(weightGradientTiles(s, x), wanted);
+  const { extent } = weightGradientTiles(s, x);
   const items = tileCount(tile, extent);
   const target = slices === 1 ? "dw" : "scratch";
-  const width = vectorWidth(product(1).columns);
+  const width = vectorWidth(extent.columns);
   const dyQuads = acrossTile({
     source: dy,
     prefix: "g",

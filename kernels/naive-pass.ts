@@ -1,0 +1,26 @@
+// Every pass of a convolution once more, one sum an invocation and plain loops: the reference that the tilings are checked
+// against, and what is left to trust on an adapter that is suspected to be wrong. It adds in the canonical order (README.md).
+import type { ConvolutionPass } from "./convolution-pass.ts";
+import type { KernelSequence } from "./kernel.ts";
+import { naiveBinaryForward, naiveForward } from "./naive-forward.ts";
+import { naiveInputGradient, naiveWeightGradient } from "./naive-gradients.ts";
+import { foldPositions } from "./window-loops.ts";
+
+/** The kernel of a pass, naively; bindings and layouts are those of its verb. */
+export function naivePass(pass: ConvolutionPass): KernelSequence {
+  const s = foldPositions(pass.shape);
+  switch (pass.verb) {
+    case "convForward":
+      return naiveForward(pass, s, pass.bias);
+    case "binaryConvForward":
+      return naiveBinaryForward(pass, s, pass.rectify);
+    case "convInputGradient":
+    case "binaryConvInputGradient":
+      return naiveInputGradient(pass, s);
+    case "convWeightGradient":
+    case "binaryConvWeightGradient":
+      return naiveWeightGradient(pass, s);
+    default:
+      return pass satisfies never;
+  }
+}

@@ -1,0 +1,134 @@
+// The choice of a tiling changes the speed and never a bit: every candidate of every pass against the default's result.
+import { expect, test } from "vitest";
+import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../kernels/convolution-pass.ts";
+import { GUARANTEED_TRAITS, NAIVE, type Tiling, tilingName } from "../../kernels/tiling.ts";
+import { type Rectify, rectifyShape } from "../../shared/rectify.ts";
+import type { WindowShape } from "../../shared/window.ts";
+import { runKernels, type Tensor, testDevice } from "../fixtures/device.ts";
+import { uniform, uniformWithZeros } from "./data.ts";
+import { expectSums } from "./expect-close.ts";
+import {
+  convolution,
+  inputGradient,
+  inputSize,
+  outputSize,
+  rectified,
+  type Sums,
+  sign,
+  signPlanes,
+  weightGradient,
+  weightSize,
+} from "./reference.ts";
+
+const RECTIFY: readonly Rectify[] = ["kernel", "layer", "out", "filter"];
+
+/** [n, h, w, in, out, kernel, stride, padding] */
+const SHAPES: readonly (readonly [number, number, number, number, number, number, number, number])[] = [
+  [1, 5, 4, 1, 5, 5, 1, 2],
+  [3, 7, 5, 3, 6, 3, 2, 1],
+  [5, 5, 5, 31, 12, 3, 2, 1],
+  [9, 3, 3, 33, 7, 3, 1, 1],
+  [3, 5, 3, 64, 20, 1, 2, 0],
+  [5, 3, 3, 128, 8, 3, 1, 1],
+  [7, 1, 1, 12, 33, 1, 1, 0],
+];
+
+function passesOf(shape: WindowShape, turn: number): readonly ConvolutionPass[] {
+  const accumulate = turn % 2 === 1;
+  const surrogate = accumulate ? "bireal" : "ste";
+  return [
+    { verb: "convForward", shape, bias: accumulate },
+    { verb: "convInputGradient", shape, accumulate },
+    { verb: "convWeightGradient", shape },
+    ...RECTIFY.map((rectify): ConvolutionPass => ({ verb: "binaryConvForward", shape, rectify })),
+    { verb: "binaryConvInputGradient", shape, rectify: RECTIFY[turn % 4]!, surrogate, accumulate },
+    { verb: "binaryConvWeightGradient", shape },
+  ];
+}
+
+interface Data {
+  readonly bindings: Readonly<Record<string, Tensor>>;
+  readonly result: "y" | "dx" | "dw";
+  /** The result in float64, where `dx` and the surrogate leave it a plain sum. */
+  readonly expected?: Sums;
+}
+
+function dataOf(pass: ConvolutionPass): Data {
+  const { shape } = pass;
+  const x = uniformWithZeros(inputSize(shape), 1);
+  const w = uniformWithZeros(weightSize(shape), 2);
+  const dy = uniform(outputSize(shape), 3);
+  const y = new Float32Array(dy.length);
+  const dw = new Float32Array(w.length);
+  const dx = uniform(x.length, 4);
+  const a = signPlanes(x, x.length / shape.in, shape.in);
+  const planes = signPlanes(w, w.length / shape.in, shape.in);
+  const scales = (rectify: Rectify) => {
+    const [out, height, width, input] = rectifyShape(rectify, shape.out, shape.kernel, shape.in);
+    return uniform(out * height * width * input, 5);
+  };
+  switch (pass.verb) {
+    case "convForward": {
+      const bias = uniform(shape.out, 6);
+      const bindings = { x, w, y, ...(pass.bias ? { bias } : {}) };
+      return { bindings, result: "y", ...(pass.bias ? {} : { expected: convolution(shape, x, w) }) };
+    }
+    case "convInputGradient":
+      return {
+        bindings: { dy, w, dx },
+        result: "dx",
+        ...(pass.accumulate ? {} : { expected: inputGradient(shape, dy, w) }),
+      };
+    case "convWeightGradient":
+      return { bindings: { dy, x, dw }, result: "dw", expected: weightGradient(shape, dy, x) };
+    case "binaryConvForward": {
+      const c = scales(pass.rectify);
+      const expected = convolution(shape, x.map(sign), rectified(shape, pass.rectify, w, c));
+      return { bindings: { a, w: planes, c, y }, result: "y", expected };
+    }
+    case "binaryConvInputGradient":
+      return { bindings: { dy, w: planes, c: scales(pass.rectify), x, dx }, result: "dx" };
+    case "binaryConvWeightGradient":
+      return { bindings: { dy, a, dw }, result: "dw", expected: weightGradient(shape, dy, x.map(sign)) };
+    default:
+      return pass satisfies never;
+  }
+}
+
+/** What a tuner may choose, on a CPU and on a GPU, and the reference. */
+function candidates(pass: ConvolutionPass): readonly Tiling[] {
+  const all = [true, false].flatMap((software) => tilings(pass, { ...GUARANTEED_TRAITS, software }));
+  const distinct = new Map(all.map((tiling) => [tilingName(tiling), tiling]));
+  return [NAIVE, ...distinct.values()];
+}
+
+const PASSES = SHAPES.flatMap(([n, h, w, input, out, kernel, stride, padding], turn) =>
+  passesOf({ n, h, w, in: input, out, kernel, stride, padding }, turn),
+);
+
+test.each(PASSES.map((pass) => [passKey(pass), pass] as const))("%s", async (_, pass) => {
+  const device = await testDevice();
+  const { bindings, result, expected } = dataOf(pass);
+  const run = async (tiling?: Tiling) => {
+    const { [result]: values } = await runKernels(device, convolutionPass(pass, tiling), bindings);
+    return values!;
+  };
+  const standard = await run();
+  if (expected) expectSums(standard, expected, result);
+  const bits = (values: Tensor) => [...new Uint32Array(values.buffer)];
+  const results = await Promise.all(candidates(pass).map(async (tiling) => ({ tiling, values: await run(tiling) })));
+  for (const { tiling, values } of results) expect(bits(values), tilingName(tiling)).toEqual(bits(standard));
+});
+
+test("at most eight tilings are proposed, never the naive one, and the first is the default", () => {
+  for (const pass of PASSES) {
+    for (const software of [true, false]) {
+      const proposed = tilings(pass, { ...GUARANTEED_TRAITS, software });
+      expect(proposed.length).toBeGreaterThan(0);
+      expect(proposed.length).toBeLessThanOrEqual(8);
+      expect(new Set(proposed.map(tilingName)).size).toBe(proposed.length);
+      expect(proposed.map(({ kind }) => kind)).not.toContain("naive");
+      if (software) expect(convolutionPass(pass)).toEqual(convolutionPass(pass, proposed[0]));
+    }
+  }
+});
