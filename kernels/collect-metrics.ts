@@ -3,26 +3,22 @@ import { kernel, read, readWrite } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
 
 /**
- * task f32 [3] (loss, top-1, top-5) and adversarial f32 [layers][stride] with the discriminator's loss and the generator's
- * in front of each row → metrics f32 [5]: task's three, then scale·Σ over layers of both.
+ * task f32 [3] (loss, top-1, top-5) and adversarial f32 [layers][2], the discriminator's loss and the generator's of each
+ * layer → metrics f32 [5]: task's three, then scale·Σ over layers of both.
  */
-export function collectMetrics(o: {
-  readonly layers: number;
-  readonly stride: number;
-  readonly scale: number;
-}): Kernel {
+export function collectMetrics(o: { readonly layers: number; readonly scale: number }): Kernel {
   const storage = [read("task"), ...(o.layers > 0 ? [read("adversarial")] : []), readWrite("metrics")];
   const sums =
     o.layers > 0
       ? `
 for (var layer = 0u; layer < LAYERS; layer++) {
-  discriminator += adversarial[layer * STRIDE];
-  generator += adversarial[layer * STRIDE + 1u];
+  discriminator += adversarial[2u * layer];
+  generator += adversarial[2u * layer + 1u];
 }`
       : "";
   return kernel({
     label: `collectMetrics ${o.layers}`,
-    constants: { LAYERS: o.layers, STRIDE: o.stride },
+    constants: { LAYERS: o.layers },
     floats: { SCALE: o.scale },
     storage,
     items: 1,

@@ -1,32 +1,38 @@
 // Records L_Adv of one mini-batch: discriminators on teacher and student maps, their own gradients, and the gradient that reaches the student's maps.
 
-import { activationBackward, activationForward } from "../kernels/activation.ts";
 import { adversarialLoss } from "../kernels/adversarial-loss.ts";
-import { columnSum } from "../kernels/conv.ts";
 import { copy } from "../kernels/copy.ts";
-import { globalAveragePoolBackward, globalAveragePoolForward } from "../kernels/pool.ts";
+import { groupedLinearForward, memberStride } from "../kernels/grouped-linear.ts";
+import { groupedLinearInputGradient, groupedLinearParameterGradient } from "../kernels/grouped-linear-gradient.ts";
+import { range } from "../kernels/range.ts";
 import type { Graph } from "../shared/graph.ts";
 import { discriminatorName, discriminatorWidths } from "../shared/manifest.ts";
-import type { WindowShape } from "../shared/window.ts";
+import {
+  type DiscriminatorGroup,
+  type DiscriminatorTensors,
+  discriminatorGroups,
+  groupRange,
+} from "./discriminator-groups.ts";
 import { type LaunchList, type Ref, slice } from "./launch-list.ts";
-import type { NodeGradients } from "./node-gradients.ts";
 
-/** LeakyReLU's slope between the discriminator's layers (METHOD §3). */
-const LEAKY_SLOPE = 0.2;
-/** Elements between the metrics of two layers, so that each can be bound on its own. */
-export const METRIC_STRIDE = 64;
-
-export interface AdversarialOptions {
+export interface AdversarialOptions extends DiscriminatorTensors {
   readonly n: number;
   /** Weight of L_Adv in the student's loss; with 0 only the discriminators learn. */
   readonly lambda: number;
   readonly reduce: "mean" | "sum";
-  readonly parameter: (name: string) => Ref;
-  readonly gradient: (name: string) => Ref;
 }
 
-function linearShape(rows: number, input: number, out: number): WindowShape {
-  return { n: rows, h: 1, w: 1, in: input, out, kernel: 1, stride: 1, padding: 0 };
+/** The compared maps averaged over positions, f32 [n][c] each, in the graph's order. */
+export interface PooledMaps {
+  readonly real: readonly Ref[];
+  readonly fake: readonly Ref[];
+}
+
+export interface Adversarial {
+  /** f32 [maps][2]: discriminator's and generator's loss, not scaled. */
+  readonly metrics: Ref;
+  /** ∂(lambda·generator's loss)/∂(the student's pooled map), f32 [n][c] of each map; undefined where lambda is 0. */
+  readonly dPooled: readonly (Ref | undefined)[];
 }
 
 /** Factor of each layer's term. */
@@ -34,146 +40,178 @@ export function adversarialScale(layers: number, reduce: "mean" | "sum"): number
   return reduce === "mean" ? 1 / layers : 1;
 }
 
+/** Tensors for the pooled maps, laid out as the discriminators read them: what is written there need not be copied. */
+export function pooledMaps(list: LaunchList, graph: Graph, n: number, tensors: DiscriminatorTensors): PooledMaps {
+  const maps = discriminatorGroups(graph, tensors).flatMap(({ count, channels }) => {
+    const stride = memberStride(n, channels);
+    const both = list.tensor(2 * count * stride);
+    return range(count).map((i) => ({
+      real: slice(both, 2 * i * stride, n * channels),
+      fake: slice(both, (2 * i + 1) * stride, n * channels),
+    }));
+  });
+  return { real: maps.map((map) => map.real), fake: maps.map((map) => map.fake) };
+}
+
 /**
- * @param real the teacher's value at each compared map; `fake` the student's
- * @param gradients receives the generator's gradient at the student's map nodes
- * @returns metrics f32 [maps][METRIC_STRIDE]: discriminator's and generator's loss, not scaled
+ * @param real the teacher's pooled maps; `fake` the student's. Those of `pooledMaps` are read in place, others are copied
  */
 export function recordAdversarial(
   list: LaunchList,
   graph: Graph,
   real: readonly Ref[],
   fake: readonly Ref[],
-  gradients: NodeGradients,
   options: AdversarialOptions,
-): Ref {
-  const metrics = list.tensor(graph.maps.length * METRIC_STRIDE);
-  graph.maps.forEach((map, index) => {
-    const layerMetrics = slice(metrics, index * METRIC_STRIDE, METRIC_STRIDE);
-    recordLayer(
-      list,
-      graph,
-      map.name,
-      graph.shapes[map.node],
-      real[index],
-      fake[index],
-      layerMetrics,
-      options,
-      (dPooled) => {
-        const { h, w, c } = graph.shapes[map.node];
-        gradients.contribute(map.node, (dx, accumulate) => {
-          list.run(globalAveragePoolBackward({ n: options.n, positions: h * w, channels: c, accumulate }), {
-            dy: dPooled,
-            dx,
-          });
-        });
-      },
-    );
+): Adversarial {
+  const { n, lambda, reduce } = options;
+  const layers = graph.maps.length;
+  const scale = adversarialScale(layers, reduce);
+  const members = lambda > 0 ? 3 : 2;
+  const column = memberStride(n, 1);
+  const logits = list.tensor(layers * 2 * column);
+  const groups = discriminatorGroups(graph, options).map((group) => {
+    const of = <T>(values: readonly T[]) => values.slice(group.first, group.first + group.count);
+    const pooled = bringTogether(list, n, group, of(real), of(fake));
+    const out = slice(logits, group.first * 2 * column, group.count * 2 * column);
+    return { group, layers: recordLayers(list, graph, group, pooled, out, options) };
   });
-  return metrics;
+  const dlogits = list.tensor(layers * members * column);
+  const metrics = list.tensor(2 * layers);
+  list.run(adversarialLoss({ layers, n, members, discriminatorWeight: scale, generatorWeight: scale * lambda }), {
+    logits,
+    dlogits,
+    metrics,
+  });
+  const dPooled = groups.flatMap(({ group, layers: inputs }) => {
+    const seed = slice(dlogits, group.first * members * column, group.count * members * column);
+    return recordGradients(list, graph, group, inputs, seed, members, options);
+  });
+  return { metrics, dPooled };
 }
 
-function recordLayer(
+/** f32 [count][2][n][channels], the teacher's member first. */
+function bringTogether(
+  list: LaunchList,
+  n: number,
+  { count, channels }: DiscriminatorGroup,
+  real: readonly Ref[],
+  fake: readonly Ref[],
+): Ref {
+  const stride = memberStride(n, channels);
+  const refs = range(count).flatMap((i) => [real[i], fake[i]]);
+  const elements = 2 * count * stride;
+  const [first] = refs;
+  const inPlace = refs.every(
+    (ref, i) =>
+      sameTensor(ref, first) && ref.offset === first.offset + 4 * i * stride && ref.bytes === 4 * n * channels,
+  );
+  if (inPlace) return slice(first, 0, elements);
+  const both = list.tensor(elements);
+  refs.forEach((x, i) => {
+    list.run(copy({ size: n * channels, toOffset: i * stride }), { x, y: both });
+  });
+  return both;
+}
+
+function sameTensor(a: Ref, b: Ref): boolean {
+  return a.kind === "transient" && b.kind === "transient" && a.id === b.id;
+}
+
+/** The group's tensors of one kind, one for each discriminator. */
+function tensorsOf(
+  graph: Graph,
+  { first, count }: DiscriminatorGroup,
+  ref: (name: string) => Ref,
+  layer: number,
+  tensor: "weight" | "bias",
+): readonly Ref[] {
+  return graph.maps.slice(first, first + count).map((map) => ref(discriminatorName(map.name, layer, tensor)));
+}
+
+/** Forward through the layers into `logits`; returns each layer's input, f32 [count][2][n][width]. */
+function recordLayers(
   list: LaunchList,
   graph: Graph,
-  name: string,
-  shape: { readonly h: number; readonly w: number; readonly c: number },
-  real: Ref,
-  fake: Ref,
-  metrics: Ref,
-  options: AdversarialOptions,
-  takeGradient: (dPooled: Ref) => void,
-): void {
-  const { n, lambda, parameter, gradient } = options;
-  const rows = 2 * n;
-  const scale = adversarialScale(graph.maps.length, options.reduce);
-  const tensorName = (layer: number, tensor: "weight" | "bias") => discriminatorName(name, layer, tensor);
-  const inputs: Ref[] = [pooled(list, n, shape, real, fake)];
-  const sums: Ref[] = [];
-  const widths = [shape.c, ...discriminatorWidths];
+  group: DiscriminatorGroup,
+  pooled: Ref,
+  logits: Ref,
+  { n, parameter }: AdversarialOptions,
+): readonly Ref[] {
+  const { count: groups, channels, parameterStride } = group;
+  const inputs: Ref[] = [pooled];
   const last = discriminatorWidths.length - 1;
   discriminatorWidths.forEach((out, layer) => {
-    const y = list.tensor(rows * out);
-    const w = parameter(tensorName(layer, "weight"));
-    const bias = parameter(tensorName(layer, "bias"));
-    list.convolve(
-      { verb: "convForward", shape: linearShape(rows, widths[layer], out), bias: true },
+    const y = layer === last ? logits : list.tensor(groups * 2 * memberStride(n, out));
+    const stride = parameterStride / 4;
+    list.run(
+      groupedLinearForward({
+        groups,
+        members: 2,
+        n,
+        in: layer === 0 ? channels : discriminatorWidths[layer - 1],
+        out,
+        weightStride: stride,
+        biasStride: stride,
+        leaky: layer < last,
+      }),
       {
         x: inputs[layer],
-        w,
-        bias,
+        w: groupRange(tensorsOf(graph, group, parameter, layer, "weight")),
+        bias: groupRange(tensorsOf(graph, group, parameter, layer, "bias")),
         y,
       },
     );
-    sums.push(y);
-    if (layer === last) return;
-    const activated = list.tensor(rows * out);
-    list.run(activationForward({ kind: "leakyRelu", size: rows * out, slope: LEAKY_SLOPE }), { x: y, y: activated });
-    inputs.push(activated);
+    if (layer < last) inputs.push(y);
   });
-
-  const dlogitsD = list.tensor(rows);
-  const dlogitsG = list.tensor(n);
-  list.run(adversarialLoss({ n, discriminatorWeight: scale, generatorWeight: scale * lambda }), {
-    logits: sums[last],
-    dlogitsD,
-    dlogitsG,
-    metrics,
-  });
-
-  /** Back through the layers for `count` rows from `start`; `trained` writes the parameters' gradients. */
-  const descend = (seed: Ref, start: number, count: number, trained: boolean): Ref | undefined => {
-    let dy = seed;
-    for (let layer = last; layer >= 0; layer--) {
-      const window = linearShape(count, widths[layer], widths[layer + 1]);
-      if (trained) {
-        list.convolve(
-          { verb: "convWeightGradient", shape: window },
-          {
-            dy,
-            x: inputs[layer],
-            dw: gradient(tensorName(layer, "weight")),
-          },
-        );
-        list.run(columnSum({ rows: count, channels: widths[layer + 1] }), {
-          x: dy,
-          sum: gradient(tensorName(layer, "bias")),
-        });
-        if (layer === 0) return undefined;
-      }
-      const dx = list.tensor(count * widths[layer]);
-      const w = parameter(tensorName(layer, "weight"));
-      list.convolve({ verb: "convInputGradient", shape: window, accumulate: false }, { dy, w, dx });
-      if (layer === 0) return dx;
-      const size = count * widths[layer];
-      const through = list.tensor(size);
-      const x = slice(sums[layer - 1], start * widths[layer], size);
-      const leaky = { kind: "leakyRelu", size, slope: LEAKY_SLOPE, accumulate: false } as const;
-      list.run(activationBackward(leaky), { dy: dx, x, dx: through });
-      dy = through;
-    }
-    return undefined;
-  };
-  descend(dlogitsD, 0, rows, true);
-  if (lambda > 0) {
-    const dPooled = descend(dlogitsG, n, n, false);
-    if (dPooled) takeGradient(dPooled);
-  }
+  return inputs;
 }
 
-/** Teacher's and student's map averaged over positions: f32 [2n][c], the teacher's rows first. */
-function pooled(
+/**
+ * Back through the layers. The generator's member goes down beside the discriminators' two, which stop at the first layer's
+ * parameters as it does at the pooled map.
+ */
+function recordGradients(
   list: LaunchList,
-  n: number,
-  { h, w, c }: { readonly h: number; readonly w: number; readonly c: number },
-  real: Ref,
-  fake: Ref,
-): Ref {
-  const both = list.tensor(2 * n * c);
-  [real, fake].forEach((map, half) => {
-    const part = list.tensor(n * c);
-    list.run(globalAveragePoolForward({ n, positions: h * w, channels: c }), { x: map, y: part });
-    list.run(copy({ size: n * c, toOffset: half * n * c }), { x: part, y: both });
-  });
-  return both;
+  graph: Graph,
+  group: DiscriminatorGroup,
+  inputs: readonly Ref[],
+  seed: Ref,
+  members: 2 | 3,
+  { n, parameter, gradient }: AdversarialOptions,
+): readonly (Ref | undefined)[] {
+  const { count: groups, channels, parameterStride, gradientStride } = group;
+  let dy = seed;
+  for (let layer = discriminatorWidths.length - 1; layer >= 0; layer--) {
+    const shape = {
+      groups,
+      n,
+      in: layer === 0 ? channels : discriminatorWidths[layer - 1],
+      out: discriminatorWidths[layer],
+    };
+    const dWeight = tensorsOf(graph, group, gradient, layer, "weight");
+    const dBias = tensorsOf(graph, group, gradient, layer, "bias");
+    const arena = groupRange([...dWeight, ...dBias]);
+    list.run(
+      groupedLinearParameterGradient({
+        ...shape,
+        members,
+        stride: gradientStride / 4,
+        weight: (dWeight[0].offset - arena.offset) / 4,
+        bias: (dBias[0].offset - arena.offset) / 4,
+      }),
+      { dy, x: inputs[layer], gradient: arena },
+    );
+    const first = layer === 0 ? 2 : 0;
+    if (first === members) break;
+    const dx = list.tensor(groups * (members - first) * memberStride(n, shape.in));
+    const leaky = layer > 0;
+    list.run(groupedLinearInputGradient({ ...shape, members, first, weightStride: parameterStride / 4, leaky }), {
+      dy,
+      w: groupRange(tensorsOf(graph, group, parameter, layer, "weight")),
+      ...(leaky && { activated: inputs[layer] }),
+      dx,
+    });
+    dy = dx;
+  }
+  return range(groups).map((i) => (members === 3 ? slice(dy, i * memberStride(n, channels), n * channels) : undefined));
 }

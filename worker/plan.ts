@@ -2,12 +2,13 @@
 
 import { accumulateExact, accumulateFloat } from "../kernels/accumulate.ts";
 import { collectMetrics } from "../kernels/collect-metrics.ts";
+import { globalAveragePoolBackward, globalAveragePoolForward } from "../kernels/global-average-pool.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax-cross-entropy.ts";
 import { type ContributionLayout, contributionLayout, METRICS, type RoundKind } from "../shared/contribution.ts";
 import { type NetworkName, type Networks, roundManifest, wireManifest } from "../shared/networks.ts";
 import { type BlobLayout, blobLayout } from "../shared/parameter-blob.ts";
 import { outputElements, recordBackward } from "./backward.ts";
-import { adversarialScale, METRIC_STRIDE, recordAdversarial } from "./discriminators.ts";
+import { adversarialScale, pooledMaps, recordAdversarial } from "./discriminators.ts";
 import { recordForward, sampleSize } from "./forward.ts";
 import { type ChooseTiling, type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
 import { NodeGradients } from "./node-gradients.ts";
@@ -109,25 +110,33 @@ export function compilePlan(options: PlanOptions): Plan {
   const gathered: Record<string, Ref> = { task, metrics: present(arena)(METRICS) };
   let layers = 0;
   if (teacher) {
-    const teacherGraph = networks.teacher.graph;
     layers = graph.maps.length;
-    gathered.adversarial = recordAdversarial(
-      list,
-      graph,
-      teacherGraph.maps.map((map) => teacher.values[map.node]),
-      graph.maps.map((map) => trace.values[map.node]),
-      gradients,
-      {
-        n,
-        lambda: options.lambdaAdversarial,
-        reduce: options.adversarialReduce,
-        parameter,
-        gradient: present(arena),
-      },
-    );
+    const tensors = { parameter, gradient: present(arena) };
+    const pooled = pooledMaps(list, graph, n, tensors);
+    graph.maps.forEach(({ node }, index) => {
+      const { h, w, c } = graph.shapes[node];
+      const pool = globalAveragePoolForward({ n, positions: h * w, channels: c });
+      list.run(pool, { x: teacher.values[networks.teacher.graph.maps[index].node], y: pooled.real[index] });
+      list.run(pool, { x: trace.values[node], y: pooled.fake[index] });
+    });
+    const { metrics, dPooled } = recordAdversarial(list, graph, pooled.real, pooled.fake, {
+      n,
+      lambda: options.lambdaAdversarial,
+      reduce: options.adversarialReduce,
+      ...tensors,
+    });
+    gathered.adversarial = metrics;
+    graph.maps.forEach(({ node }, index) => {
+      const dy = dPooled[index];
+      if (!dy) return;
+      const { h, w, c } = graph.shapes[node];
+      gradients.contribute(node, (dx, accumulate) => {
+        list.run(globalAveragePoolBackward({ n, positions: h * w, channels: c, accumulate }), { dy, dx });
+      });
+    });
   }
   const scale = layers > 0 ? adversarialScale(layers, options.adversarialReduce) : 1;
-  list.run(collectMetrics({ layers, stride: METRIC_STRIDE, scale }), gathered);
+  list.run(collectMetrics({ layers, scale }), gathered);
   if (trains) {
     gradients.add(graph.output, dlogits);
     recordBackward(list, graph, n, buffers, trace, gradients, {

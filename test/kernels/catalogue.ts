@@ -6,6 +6,8 @@ import { batchNormBackward, batchNormEval, batchNormForward } from "../../kernel
 import { binaryConvForward, binaryConvInputGradient, binaryConvWeightGradient } from "../../kernels/binary-conv.ts";
 import { columnSum, convForward, convInputGradient, convWeightGradient } from "../../kernels/conv.ts";
 import { add, addTo, clear } from "../../kernels/elementwise.ts";
+import { groupedLinearForward } from "../../kernels/grouped-linear.ts";
+import { groupedLinearInputGradient, groupedLinearParameterGradient } from "../../kernels/grouped-linear-gradient.ts";
 import type { Kernel, KernelSequence } from "../../kernels/kernel.ts";
 import { kernelLoss } from "../../kernels/kernel-loss.ts";
 import { packSigns } from "../../kernels/pack-signs.ts";
@@ -26,6 +28,12 @@ const FLOAT_SHAPES: readonly WindowShape[] = [
   { n: 8, h: 28, w: 28, in: 1, out: 12, kernel: 5, stride: 1, padding: 0 },
   { n: 8, h: 23, w: 23, in: 3, out: 16, kernel: 7, stride: 2, padding: 3 },
   { n: 64, h: 1, w: 1, in: 128, out: 1, kernel: 1, stride: 1, padding: 0 },
+];
+
+const GROUPED = [
+  { groups: 3, n: 32, in: 64, out: 128 },
+  { groups: 1, n: 5, in: 33, out: 128 },
+  { groups: 2, n: 1, in: 128, out: 1 },
 ];
 
 function verbs(): readonly (Kernel | KernelSequence)[] {
@@ -63,7 +71,13 @@ function verbs(): readonly (Kernel | KernelSequence)[] {
     ]),
     ...[64, 7].flatMap((size) => [add({ size }), addTo({ size }), clear({ size })]),
     softmaxCrossEntropy({ n: 32, classes: 10, labelSmoothing: 0.1 }),
-    adversarialLoss({ n: 32, discriminatorWeight: 1, generatorWeight: 1e-7 }),
+    adversarialLoss({ layers: 3, n: 32, members: 3, discriminatorWeight: 1, generatorWeight: 1e-7 }),
+    ...GROUPED.flatMap((o) => [
+      groupedLinearForward({ ...o, members: 2, weightStride: 8448, biasStride: 8448, leaky: o.out > 1 }),
+      groupedLinearInputGradient({ ...o, members: 3, first: 0, weightStride: 8448, leaky: true }),
+      groupedLinearInputGradient({ ...o, members: 3, first: 2, weightStride: 8448, leaky: false }),
+      groupedLinearParameterGradient({ ...o, members: 3, stride: 8448, weight: 0, bias: 8320 }),
+    ]),
     ...RECTIFY.map((rectify) => kernelLoss({ out: 8, kernel: 3, in: 6, rectify, lambda: 1e-4 })),
     accumulateExact({ size: 128, weight: 32, clip: 1000 }),
     accumulateFloat({ size: 128, weight: 32 }),

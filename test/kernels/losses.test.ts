@@ -1,6 +1,7 @@
 // Task, adversarial and kernel losses with their gradients against the formulas in float64.
 import { describe, test } from "vitest";
 import { adversarialLoss } from "../../kernels/adversarial-loss.ts";
+import { memberStride } from "../../kernels/grouped-linear.ts";
 import { kernelLoss } from "../../kernels/kernel-loss.ts";
 import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
 import { type Rectify, rectifyShape } from "../../shared/rectify.ts";
@@ -65,33 +66,41 @@ describe("adversarialLoss", () => {
   const sigmoid = (z: number) => 1 / (1 + Math.exp(-z));
   const softplus = (z: number) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
 
-  test.each([1, 32, 100])("n %d, both weights, logits up to ±200", async (n) => {
-    const logits = uniform(2 * n, 1).map((v, i) => (i % 5 === 0 ? 200 : 6) * v);
-    const real = [...logits.subarray(0, n)];
-    const fake = [...logits.subarray(n)];
+  test.each([
+    [1, 1, 3],
+    [3, 32, 3],
+    [2, 100, 3],
+    [5, 7, 2],
+  ] as const)("%d layers, n %d, %d members, logits up to ±200", async (layers, n, members) => {
+    const stride = memberStride(n, 1);
+    const logits = uniform(2 * layers * stride, 1).map((v, i) => (i % 5 === 0 ? 200 : 6) * v);
     const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / n;
     const result = await runKernels(
       await testDevice(),
-      adversarialLoss({ n, discriminatorWeight: 0.5, generatorWeight: 0.25 }),
+      adversarialLoss({ layers, n, members, discriminatorWeight: 0.5, generatorWeight: 0.25 }),
       {
         logits,
-        dlogitsD: new Float32Array(2 * n).fill(Number.NaN),
-        dlogitsG: new Float32Array(n).fill(Number.NaN),
-        metrics: new Float32Array(2).fill(Number.NaN),
+        dlogits: new Float32Array(members * layers * stride).fill(Number.NaN),
+        metrics: new Float32Array(2 * layers).fill(Number.NaN),
       },
     );
-    const dLoss = mean(real.map((r) => softplus(-r))) + mean(fake.map(softplus));
-    const gLoss = mean(fake.map((t) => sigmoid(-t) ** 2));
-    const dReal = real.map((r) => (-0.5 * sigmoid(-r)) / n);
-    const dFake = fake.map((t) => (0.5 * sigmoid(t)) / n);
-    expectWithin(result.dlogitsD, [...dReal, ...dFake], 1e-6 / n, "dlogitsD");
-    expectWithin(
-      result.dlogitsG,
-      fake.map((t) => (-0.5 * sigmoid(t) * sigmoid(-t) ** 2) / n),
-      1e-6 / n,
-      "dlogitsG",
-    );
-    expectWithin(result.metrics, [dLoss, gLoss], 1e-5 * (1 + dLoss), "metrics");
+    for (let layer = 0; layer < layers; layer++) {
+      const rows = (values: Float32Array, member: number) => [...values.subarray(member * stride, member * stride + n)];
+      const real = rows(logits, 2 * layer);
+      const fake = rows(logits, 2 * layer + 1);
+      const dLoss = mean(real.map((r) => softplus(-r))) + mean(fake.map(softplus));
+      const gLoss = mean(fake.map((t) => sigmoid(-t) ** 2));
+      const gradients = [
+        real.map((r) => (-0.5 * sigmoid(-r)) / n),
+        fake.map((t) => (0.5 * sigmoid(t)) / n),
+        fake.map((t) => (-0.5 * sigmoid(t) * sigmoid(-t) ** 2) / n),
+      ];
+      for (let m = 0; m < members; m++) {
+        expectWithin(rows(result.dlogits, members * layer + m), gradients[m]!, 1e-6 / n, `dlogits of member ${m}`);
+      }
+      const metrics = result.metrics.subarray(2 * layer, 2 * layer + 2);
+      expectWithin(metrics, [dLoss, gLoss], 1e-5 * (1 + dLoss), "metrics");
+    }
   });
 });
 

@@ -1,6 +1,7 @@
 // Oracle cases of losses and of one whole RBCN mini-batch, run through the plan that training compiles.
 
 import { z } from "zod";
+import { globalAveragePoolBackward, globalAveragePoolForward } from "../../kernels/global-average-pool.ts";
 import { contributionLayout, METRICS, metricNames } from "../../shared/contribution.ts";
 import { type Graph, GraphBuilder } from "../../shared/graph.ts";
 import { discriminatorManifest, type Manifest, networkManifest } from "../../shared/manifest.ts";
@@ -11,7 +12,6 @@ import { blobLayout, encodeBlob, type Parameters, parameter } from "../../shared
 import { runningStatistic } from "../../shared/running-statistic.ts";
 import { recordAdversarial } from "../../worker/discriminators.ts";
 import { LaunchList, type Ref, slice } from "../../worker/launch-list.ts";
-import { NodeGradients } from "../../worker/node-gradients.ts";
 import { arenaRefs, blobRefs, compilePlan, type Plan } from "../../worker/plan.ts";
 import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
 import { execute, type HostData, roundData } from "./execute.ts";
@@ -138,18 +138,23 @@ export async function verifyDiscriminator(rig: Rig, test: OracleCase): Promise<C
   const blob = blobLayout(manifest);
   const arena = arenaRefs(layout);
   const elements = a.n * a.h * a.w * a.c;
-  const mapNode = graph.output;
   const list = new LaunchList(rig.choose);
   const external = (buffer: "images" | "seed"): Ref => ({ kind: "external", buffer, offset: 0, bytes: 4 * elements });
-  const gradients = new NodeGradients(list, () => elements);
-  const metrics = recordAdversarial(list, graph, [external("images")], [external("seed")], gradients, {
+  const pooling = { n: a.n, positions: a.h * a.w, channels: a.c };
+  const [real, fake] = (["images", "seed"] as const).map((map) => {
+    const y = list.tensor(a.n * a.c);
+    list.run(globalAveragePoolForward(pooling), { x: external(map), y });
+    return y;
+  });
+  const { metrics, dPooled } = recordAdversarial(list, graph, [real], [fake], {
     n: a.n,
     lambda: 1,
     reduce: "mean",
     parameter: blobRefs("parameters", blob),
     gradient: (name) => arena(name) as Ref,
   });
-  const dfake = gradients.get(mapNode) as Ref;
+  const dfake = list.tensor(elements);
+  list.run(globalAveragePoolBackward({ ...pooling, accumulate: false }), { dy: dPooled[0] as Ref, dx: dfake });
   list.keep(metrics);
   list.keep(dfake);
   const oracleName = (name: string) => name.replace("discriminator.d.", "d.");

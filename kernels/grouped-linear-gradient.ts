@@ -1,0 +1,156 @@
+// Gradients of the grouped linear layers: to the layer below, and to the parameters of every network, one dispatch each.
+import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { accumulators, LANES, locateTile, multiplyAdd, storeTile, tileCount, tileStep, tileWorkgroup } from "./gemm.ts";
+import { describeGrouped, type GroupedLinear, LEAKY, memberStride, pickGroupedTile } from "./grouped-linear.ts";
+import type { Kernel } from "./kernel.ts";
+import { acrossTile, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { range } from "./range.ts";
+import { unrolledLoop, unrollFactor } from "./unroll.ts";
+
+/**
+ * dx = dy·W for members `first` … `members` − 1 of dy, times LeakyReLU's derivative where `activated` is bound: what the layer
+ * below put out, for member m of dy its member min(m, 1). Bindings dy f32 [groups][members][n][out], w as in the forward,
+ * (activated f32 [groups][2][n][in],) dx f32 [groups][members − first][n][in].
+ */
+export function groupedLinearInputGradient(
+  o: GroupedLinear & {
+    readonly members: number;
+    readonly first: number;
+    readonly weightStride: number;
+    readonly leaky: boolean;
+  },
+): Kernel {
+  const width = vectorWidth(o.in);
+  const depth = vectorWidth(o.out);
+  const written = o.members - o.first;
+  const extent = { rows: o.n, columns: o.in, outer: o.groups * written };
+  const tile = pickGroupedTile(extent);
+  const items = tileCount(tile, extent);
+  const steps = o.out / depth;
+  const dy: Floats = { name: "dy", width: depth };
+  const w: Floats = { name: "w", width };
+  const across = { source: w, prefix: "b", offsets: "c", count: tile.columns, base: "(w_base + i * W_STEP)" };
+  const product = multiplyAdd(tile, depth, rowsAlongSum(dy, tile.rows, "r", "dy_base + i"), {
+    load: acrossTile({ ...across, stride: o.in / width, depth }),
+    at: (q, k) => `b_${q}_${k}`,
+  });
+  const type = vectorType(width);
+  const stride = memberStride(o.n, o.in);
+  return kernel({
+    label: `groupedLinearInputGradient ${describeGrouped(o, written)}`,
+    constants: { W_STEP: (depth * o.in) / width },
+    floats: LEAKY,
+    storage: [
+      read("dy", vectorType(depth)),
+      read("w", type),
+      ...(o.leaky ? [read("activated", type)] : []),
+      readWrite("dx", type),
+    ],
+    items,
+    workgroupSize: tileWorkgroup(items),
+    body: `
+${locateTile(tile, extent)}
+let group = outer / ${written}u;
+let member = ${o.first}u + outer % ${written}u;
+let dy_base = (group * ${o.members}u + member) * ${memberStride(o.n, o.out) / depth}u;
+let w_base = group * ${o.weightStride / width}u;
+${o.leaky ? `let activated_base = (group * 2u + min(member, 1u)) * ${stride / width}u;` : ""}
+let dx_base = outer * ${stride / width}u;
+${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: o.n, stride: steps })}
+${elementOffsets({ prefix: "c", source: w, first: "column0", count: tile.columns, limit: o.in })}
+${accumulators(tile)}
+${unrolledLoop("i", steps, unrollFactor(steps, tileStep(tile, depth)), product)}
+${storeTile({
+  tile,
+  extent,
+  width,
+  rowAddress: (row) => `${row} * ${o.in}u`,
+  value: (i, q, lane) => `sum_${i}_${q}${lane}`,
+  write: (at, value) =>
+    `{ let at = ${at}; let v = ${value}; dx[dx_base + at] = ${o.leaky ? `select(SLOPE * v, v, activated[activated_base + at] > ${type}())` : "v"}; }`,
+})}`,
+  });
+}
+
+/** At most 8 rows written out, a divisor of n. */
+function rowsATurn(n: number): number {
+  return [8, 7, 6, 5, 4, 3, 2].find((rows) => n % rows === 0) ?? 1;
+}
+
+/**
+ * dW = Σ dyᵀ·x and db = Σ dy over the rows of members 0 and 1, in order. Bindings dy f32 [groups][members][n][out],
+ * x f32 [groups][2][n][in], gradient: an f32 range that holds, every `stride` elements, a group's dW [out][in] at `weight` and
+ * its db [out] at `bias` (all multiples of 4).
+ */
+export function groupedLinearParameterGradient(
+  o: GroupedLinear & {
+    readonly members: number;
+    readonly stride: number;
+    readonly weight: number;
+    readonly bias: number;
+  },
+): Kernel {
+  const dy: Floats = { name: "dy", width: vectorWidth(o.out) };
+  const x: Floats = { name: "x", width: vectorWidth(o.in) };
+  const width = vectorWidth(o.in, o.out);
+  const extent = { rows: o.out, columns: o.in, outer: o.groups };
+  const tile = { rows: o.out >= 8 ? 8 : 4, columns: o.in >= 8 ? 8 : 4 };
+  const items = tileCount(tile, extent);
+  const quads = range(tile.rows / 4);
+  const across = { stride: 0, depth: 1 };
+  const product = multiplyAdd(
+    tile,
+    1,
+    {
+      load: acrossTile({ source: dy, prefix: "g", offsets: "r", count: tile.rows, base: "dy_base", ...across }),
+      at: (i) => `g_${i >> 2}_0.${LANES[i & 3]}`,
+    },
+    {
+      load: acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: "x_base", ...across }),
+      at: (q) => `b_${q}_0`,
+    },
+  );
+  const turn = `
+let dy_base = dy_member + row * ${o.out / dy.width}u;
+let x_base = x_member + row * ${o.in / x.width}u;
+${product}
+${quads.map((q) => `bias_${q} += g_${q}_0;`).join(" ")}`;
+  const lanes = width === 4 ? [""] : LANES.map((lane) => `.${lane}`);
+  const storeBias = quads.flatMap((q) =>
+    lanes.map((lane, l) => {
+      const row = `(row0 + ${4 * q + l}u)`;
+      return `if ((column0 == 0u) & (${row} < ${o.out}u)) { gradient[(base + ${o.bias}u + ${row}) / ${width}u] = bias_${q}${lane}; }`;
+    }),
+  );
+  return kernel({
+    label: `groupedLinearParameterGradient ${describeGrouped(o, 2)}`,
+    storage: [
+      read("dy", vectorType(dy.width)),
+      read("x", vectorType(x.width)),
+      readWrite("gradient", vectorType(width)),
+    ],
+    items,
+    workgroupSize: tileWorkgroup(items),
+    body: `
+${locateTile(tile, extent)}
+let base = outer * ${o.stride}u;
+${elementOffsets({ prefix: "r", source: dy, first: "row0", count: tile.rows, limit: o.out })}
+${elementOffsets({ prefix: "c", source: x, first: "column0", count: tile.columns, limit: o.in })}
+${accumulators(tile)}
+${quads.map((q) => `var bias_${q} = vec4<f32>();`).join("\n")}
+for (var member = 0u; member < 2u; member++) {
+  let dy_member = (outer * ${o.members}u + member) * ${memberStride(o.n, o.out) / dy.width}u;
+  let x_member = (outer * 2u + member) * ${memberStride(o.n, o.in) / x.width}u;
+  ${unrolledLoop("row", o.n, rowsATurn(o.n), turn)}
+}
+${storeTile({
+  tile,
+  extent,
+  width,
+  rowAddress: (row) => `base + ${o.weight}u + ${row} * ${o.in}u`,
+  value: (i, q, lane) => `sum_${i}_${q}${lane}`,
+  write: (at, value) => `gradient[${at}] = ${value};`,
+})}
+${storeBias.join("\n")}`,
+  });
+}

@@ -1,0 +1,101 @@
+// The same linear layer of several networks in one dispatch: small products that would each leave a GPU idle.
+import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import {
+  accumulators,
+  type Extent,
+  locateTile,
+  multiplyAdd,
+  storeTile,
+  type Tile,
+  tileCount,
+  tileStep,
+  tileWorkgroup,
+} from "./gemm.ts";
+import type { Kernel } from "./kernel.ts";
+import { columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { unrolledLoop, unrollFactor } from "./unroll.ts";
+
+/**
+ * Layer `in` → `out` of `groups` networks. Its tensors are f32 [groups][members][n][width], where a member is one batch of n
+ * rows that goes through the group's network; each member starts `memberStride` elements after the one before.
+ */
+export interface GroupedLinear {
+  readonly groups: number;
+  /** Rows of a member. */
+  readonly n: number;
+  readonly in: number;
+  readonly out: number;
+}
+
+/** Elements of [n][width] with padding, so that each member can be bound on its own (256 bytes). */
+export function memberStride(n: number, width: number): number {
+  return Math.ceil((n * width) / 64) * 64;
+}
+
+/** LeakyReLU's slope; v > 0 passes, as in PyTorch. It keeps the sign, so the derivative can be told from the result. */
+export const LEAKY = { SLOPE: 0.2 } as const;
+
+/** Sums share loads, yet a small layer must give work to every core. */
+export function pickGroupedTile(extent: Extent): Tile {
+  const rows = extent.rows >= 8 ? 8 : Math.min(extent.rows, 4);
+  return { rows, columns: extent.columns >= 8 ? 8 : 4 };
+}
+
+export function describeGrouped(o: GroupedLinear, members: number): string {
+  return `${o.groups}x${members}x${o.n}x${o.in}->${o.out}`;
+}
+
+/**
+ * y = x·Wᵀ + b for every member, then LeakyReLU(0.2) where `leaky`. Bindings x f32 [groups][members][n][in], w f32 [out][in]
+ * every `weightStride` elements, bias f32 [out] every `biasStride`, y f32 [groups][members][n][out].
+ */
+export function groupedLinearForward(
+  o: GroupedLinear & {
+    readonly members: number;
+    readonly weightStride: number;
+    readonly biasStride: number;
+    readonly leaky: boolean;
+  },
+): Kernel {
+  const width = vectorWidth(o.in);
+  const outputs = vectorWidth(o.out);
+  const extent = { rows: o.n, columns: o.out, outer: o.groups * o.members };
+  const tile = pickGroupedTile(extent);
+  const items = tileCount(tile, extent);
+  const steps = o.in / width;
+  const x: Floats = { name: "x", width };
+  const w: Floats = { name: "w", width };
+  const product = multiplyAdd(
+    tile,
+    width,
+    rowsAlongSum(x, tile.rows, "r", "x_base + i"),
+    columnsAlongSum(w, tile.columns, "c", "w_base + i"),
+  );
+  const type = vectorType(outputs);
+  return kernel({
+    label: `groupedLinearForward ${describeGrouped(o, o.members)}`,
+    floats: LEAKY,
+    storage: [read("x", vectorType(width)), read("w", vectorType(width)), read("bias", type), readWrite("y", type)],
+    items,
+    workgroupSize: tileWorkgroup(items),
+    body: `
+${locateTile(tile, extent)}
+let group = outer / ${o.members}u;
+let x_base = outer * ${memberStride(o.n, o.in) / width}u;
+let w_base = group * ${o.weightStride / width}u;
+let bias_base = group * ${o.biasStride / outputs}u;
+${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: o.n, stride: steps })}
+${lineOffsets({ prefix: "c", first: "column0", count: tile.columns, limit: o.out, stride: steps })}
+${accumulators(tile)}
+${unrolledLoop("i", steps, unrollFactor(steps, tileStep(tile, width)), product)}
+${storeTile({
+  tile,
+  extent,
+  width: outputs,
+  rowAddress: (row) => `outer * ${memberStride(o.n, o.out)}u + ${row} * ${o.out}u`,
+  value: (i, q, lane) => `sum_${i}_${q}${lane}`,
+  write: (at, value, column) =>
+    `{ let v = ${value} + bias[bias_base + ${column} / ${outputs}u]; y[${at}] = ${o.leaky ? `select(SLOPE * v, v, v > ${type}())` : "v"}; }`,
+})}`,
+  });
+}
