@@ -1,7 +1,18 @@
 // Gradients of the grouped linear layers: to the layer below, and to the parameters of every network, one dispatch each.
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { accumulators, LANES, locateTile, multiplyAdd, storeTile, tileCount, tileStep, tileWorkgroup } from "./gemm.ts";
-import { describeGrouped, type GroupedLinear, LEAKY, memberStride, pickGroupedTile } from "./grouped-linear.ts";
+import {
+  ANY_TILE,
+  accumulators,
+  LANES,
+  locateTile,
+  multiplyAdd,
+  pickTile,
+  storeTile,
+  tileCount,
+  tileStep,
+  tileWorkgroup,
+} from "./gemm.ts";
+import { describeGrouped, type GroupedLinear, LEAKY, memberStride } from "./grouped-linear.ts";
 import type { Kernel } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
 import { range } from "./range.ts";
@@ -24,7 +35,7 @@ export function groupedLinearInputGradient(
   const depth = vectorWidth(o.out);
   const written = o.members - o.first;
   const extent = { rows: o.n, columns: o.in, outer: o.groups * written };
-  const tile = pickGroupedTile(extent);
+  const tile = pickTile({ extent, sizes: ANY_TILE });
   const items = tileCount(tile, extent);
   const steps = o.out / depth;
   const dy: Floats = { name: "dy", width: depth };
@@ -72,9 +83,9 @@ ${storeTile({
   });
 }
 
-/** At most 8 rows written out, a divisor of n. */
+/** At most 4 rows written out, a divisor of n. */
 function rowsATurn(n: number): number {
-  return [8, 7, 6, 5, 4, 3, 2].find((rows) => n % rows === 0) ?? 1;
+  return [4, 3, 2].find((rows) => n % rows === 0) ?? 1;
 }
 
 /**
@@ -94,7 +105,7 @@ export function groupedLinearParameterGradient(
   const x: Floats = { name: "x", width: vectorWidth(o.in) };
   const width = vectorWidth(o.in, o.out);
   const extent = { rows: o.out, columns: o.in, outer: o.groups };
-  const tile = { rows: o.out >= 8 ? 8 : 4, columns: o.in >= 8 ? 8 : 4 };
+  const tile = pickTile({ extent, sizes: { rows: [4, 8, 12], columns: ANY_TILE.columns } });
   const items = tileCount(tile, extent);
   const quads = range(tile.rows / 4);
   const across = { stride: 0, depth: 1 };

@@ -1,12 +1,12 @@
 // The same linear layer of several networks in one dispatch: small products that would each leave a GPU idle.
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import {
+  ANY_TILE,
   accumulators,
-  type Extent,
   locateTile,
   multiplyAdd,
+  pickTile,
   storeTile,
-  type Tile,
   tileCount,
   tileStep,
   tileWorkgroup,
@@ -35,12 +35,6 @@ export function memberStride(n: number, width: number): number {
 /** LeakyReLU's slope; v > 0 passes, as in PyTorch. It keeps the sign, so the derivative can be told from the result. */
 export const LEAKY = { SLOPE: 0.2 } as const;
 
-/** Sums share loads, yet a small layer must give work to every core. */
-export function pickGroupedTile(extent: Extent): Tile {
-  const rows = extent.rows >= 8 ? 8 : Math.min(extent.rows, 4);
-  return { rows, columns: extent.columns >= 8 ? 8 : 4 };
-}
-
 export function describeGrouped(o: GroupedLinear, members: number): string {
   return `${o.groups}x${members}x${o.n}x${o.in}->${o.out}`;
 }
@@ -60,7 +54,7 @@ export function groupedLinearForward(
   const width = vectorWidth(o.in);
   const outputs = vectorWidth(o.out);
   const extent = { rows: o.n, columns: o.out, outer: o.groups * o.members };
-  const tile = pickGroupedTile(extent);
+  const tile = pickTile({ extent, sizes: ANY_TILE });
   const items = tileCount(tile, extent);
   const steps = o.in / width;
   const x: Floats = { name: "x", width };
