@@ -3,6 +3,29 @@ import { columnReduce } from "./column-reduce.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel, KernelSequence } from "./kernel.ts";
 
+export type ActivationKind = "relu" | "hardtanh";
+export type PointwiseKind = ActivationKind | "prelu";
+
+/** WGSL over a vector or scalar alias `V`: the activation of `v`, and what it passes of the gradient `g`. */
+export interface Pointwise {
+  readonly value: string;
+  readonly gradient: string;
+}
+
+/** @param slope WGSL of prelu's slope for v ≤ 0 */
+export function pointwise(kind: PointwiseKind, slope: string): Pointwise {
+  switch (kind) {
+    case "prelu":
+      return { value: `select(${slope} * v, v, v > V())`, gradient: `select(${slope} * g, g, v > V())` };
+    case "relu":
+      return { value: "max(v, V())", gradient: "select(V(), g, v > V())" };
+    case "hardtanh":
+      return { value: "clamp(v, V(-1.0), V(1.0))", gradient: "select(V(), g, abs(v) < V(1.0))" };
+    default:
+      return kind satisfies never;
+  }
+}
+
 /** y = x where x > 0, else weight·x. x, y f32 [rows][channels], weight f32 [channels]. */
 export function preluForward(o: { readonly rows: number; readonly channels: number }): Kernel {
   const width = vectorWidth(o.channels);
@@ -10,9 +33,10 @@ export function preluForward(o: { readonly rows: number; readonly channels: numb
   return kernel({
     label: `preluForward ${o.rows}x${o.channels}`,
     constants: { COLUMNS: o.channels / width },
+    declarations: `alias V = ${type};`,
     storage: [read("x", type), read("weight", type), readWrite("y", type)],
     items: (o.rows * o.channels) / width,
-    body: `let v = x[index];\ny[index] = select(weight[index % COLUMNS] * v, v, v > ${type}());`,
+    body: `let v = x[index];\ny[index] = ${pointwise("prelu", "weight[index % COLUMNS]").value};`,
   });
 }
 
@@ -30,46 +54,15 @@ export function preluBackward(o: {
     setup: "let slope = weight[channel];",
     each: `let g = dy[at];
   let v = x[at];
-  let positive = v > V();
-  dx[at] ${o.accumulate ? "+=" : "="} select(slope * g, g, positive);
-  dweightSum += select(v * g, V(), positive);`,
+  dx[at] ${o.accumulate ? "+=" : "="} ${pointwise("prelu", "slope").gradient};
+  dweightSum += select(v * g, V(), v > V());`,
     outputs: ["dweight"],
   });
 }
 
-export type ActivationKind = "relu" | "hardtanh" | "leakyRelu";
-
 interface Activation {
   readonly kind: ActivationKind;
   readonly size: number;
-  /** Slope of leakyRelu for x ≤ 0; 0.01 when not given, as in PyTorch. */
-  readonly slope?: number;
-}
-
-function forwardExpression(kind: ActivationKind): string {
-  switch (kind) {
-    case "relu":
-      return "max(v, V())";
-    case "hardtanh":
-      return "clamp(v, V(-1.0), V(1.0))";
-    case "leakyRelu":
-      return "select(SLOPE * v, v, v > V())";
-    default:
-      return kind satisfies never;
-  }
-}
-
-function backwardExpression(kind: ActivationKind): string {
-  switch (kind) {
-    case "relu":
-      return "select(V(), g, v > V())";
-    case "hardtanh":
-      return "select(V(), g, abs(v) < V(1.0))";
-    case "leakyRelu":
-      return "select(SLOPE * g, g, v > V())";
-    default:
-      return kind satisfies never;
-  }
 }
 
 /** y = activation(x); x, y f32 [size]. hardtanh clips to [−1, 1]. */
@@ -78,11 +71,10 @@ export function activationForward(o: Activation): Kernel {
   const type = vectorType(width);
   return kernel({
     label: `${o.kind}Forward ${o.size}`,
-    floats: { SLOPE: o.slope ?? 0.01 },
     declarations: `alias V = ${type};`,
     storage: [read("x", type), readWrite("y", type)],
     items: o.size / width,
-    body: `let v = x[index];\ny[index] = ${forwardExpression(o.kind)};`,
+    body: `let v = x[index];\ny[index] = ${pointwise(o.kind, "").value};`,
   });
 }
 
@@ -92,12 +84,11 @@ export function activationBackward(o: Activation & { readonly accumulate: boolea
   const type = vectorType(width);
   return kernel({
     label: `${o.kind}Backward ${o.size}`,
-    floats: { SLOPE: o.slope ?? 0.01 },
     declarations: `alias V = ${type};`,
     storage: [read("dy", type), read("x", type), readWrite("dx", type)],
     items: o.size / width,
     body: `let g = dy[index];
 let v = x[index];
-dx[index] ${o.accumulate ? "+=" : "="} ${backwardExpression(o.kind)};`,
+dx[index] ${o.accumulate ? "+=" : "="} ${pointwise(o.kind, "").gradient};`,
   });
 }

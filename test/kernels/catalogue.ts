@@ -10,6 +10,9 @@ import { groupedLinearForward } from "../../kernels/grouped-linear.ts";
 import { groupedLinearInputGradient, groupedLinearParameterGradient } from "../../kernels/grouped-linear-gradient.ts";
 import type { Kernel, KernelSequence } from "../../kernels/kernel.ts";
 import { kernelLoss } from "../../kernels/kernel-loss.ts";
+import { batchNorm, blockStatistics, pooledNorm, runningNorm } from "../../kernels/norm-statistics.ts";
+import { normalise } from "../../kernels/normalise.ts";
+import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/normalise-backward.ts";
 import { packSigns } from "../../kernels/pack-signs.ts";
 import { globalAveragePoolBackward, globalAveragePoolForward, poolBackward, poolForward } from "../../kernels/pool.ts";
 import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
@@ -36,6 +39,38 @@ const GROUPED = [
   { groups: 2, n: 1, in: 128, out: 1 },
 ];
 
+const MAPS = [
+  { n: 3, positions: 50, channels: 64 },
+  { n: 2, positions: 9, channels: 33 },
+  { n: 32, positions: 1, channels: 12 },
+];
+
+/** Normalisations with all that can stand behind them. */
+function normalisations(): readonly (Kernel | KernelSequence)[] {
+  const epilogues = (["none", "prelu", "relu", "hardtanh"] as const).flatMap((activation) =>
+    [false, true].map((shortcut) => ({ activation, shortcut })),
+  );
+  const stores = [
+    { store: true, pack: true },
+    { store: true, pack: false },
+    { store: false, pack: true },
+  ];
+  return MAPS.flatMap((map) => [
+    blockStatistics({ ...map, squares: true }),
+    blockStatistics({ ...map, squares: false }),
+    batchNorm({ ...map, eps: 1e-5 }),
+    runningNorm({ ...map, eps: 1e-5 }),
+    pooledNorm(map),
+    ...epilogues.flatMap((epilogue) => [
+      ...stores.map((store) => normalise({ ...map, ...epilogue, ...store })),
+      ...[false, true].map((pooled) => normaliseBackwardSums({ ...map, ...epilogue, pooled })),
+    ]),
+    ...(["in place", "fresh", "accumulate"] as const).flatMap((target) =>
+      [false, true].map((pooled) => normaliseBackwardInput({ ...map, target, pooled })),
+    ),
+  ]);
+}
+
 function verbs(): readonly (Kernel | KernelSequence)[] {
   const columns = [
     { rows: 1000, channels: 12 },
@@ -53,12 +88,10 @@ function verbs(): readonly (Kernel | KernelSequence)[] {
       preluForward(c),
       preluBackward({ ...c, accumulate }),
     ]),
-    ...(["relu", "hardtanh", "leakyRelu"] as const).flatMap((kind) =>
-      [64, 7].flatMap((size) => [
-        activationForward({ kind, size }),
-        activationBackward({ kind, size, slope: 0.2, accumulate }),
-      ]),
+    ...(["relu", "hardtanh"] as const).flatMap((kind) =>
+      [64, 7].flatMap((size) => [activationForward({ kind, size }), activationBackward({ kind, size, accumulate })]),
     ),
+    ...normalisations(),
     ...pools.flatMap((shape) =>
       (["max", "avg"] as const).flatMap((kind) => [
         poolForward({ shape, kind }),
