@@ -1,0 +1,212 @@
+// The 1-bit forward convolution over workgroup memory: tiles of sign words, counted a tap at a time and scaled by C.
+import type { Rectify } from "../shared/rectify.ts";
+import { signWords, type WindowShape } from "../shared/window.ts";
+import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { accumulators, eachQuad, LANES } from "./gemm.ts";
+import { range } from "./range.ts";
+import type { WorkgroupTiling } from "./tiling.ts";
+import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
+import { outputRows } from "./workgroup-forward.ts";
+import { type Fill, linePlace, oddStride, ownLine, tileLines } from "./workgroup-memory.ts";
+import type { WorkgroupPlan } from "./workgroup-product.ts";
+import { pixelAtTap, windowRow } from "./workgroup-taps.ts";
+
+/** How the words of the taps are cut into slabs: whole taps where they are short, parts of one where they are long. */
+interface Slabs {
+  /** Taps of a slab, and slabs of a tap: one of them is 1. */
+  readonly taps: number;
+  readonly parts: number;
+  /** Words of a tap in a slab. */
+  readonly words: number;
+  readonly slabs: number;
+  /** Words of one load: u32 or vec4<u32>. */
+  readonly width: 4 | 1;
+}
+
+function cutSlabs(s: WindowShape, depth: number): Slabs {
+  const all = s.kernel * s.kernel;
+  const perTap = signWords(s.in);
+  const words = Math.min(perTap, depth);
+  const parts = Math.ceil(perTap / words);
+  // As many slabs as the depth asks for, all of them equally full.
+  const groups = parts > 1 ? all : Math.ceil(all / Math.floor(depth / words));
+  const taps = Math.ceil(all / groups);
+  return { taps, parts, words, slabs: groups * parts, width: vectorWidth(perTap, words) };
+}
+
+/** Declares `tap` and `word` (in loads) of load `step` of a slab. */
+function wordAtStep(cut: Slabs, step: string): string {
+  const loads = cut.words / cut.width;
+  if (cut.parts === 1) return `let tap = slab * ${cut.taps}u + ${step} / ${loads}u;\nlet word = ${step} % ${loads}u;`;
+  return `let tap = slab / ${cut.parts}u;\nlet word = (slab % ${cut.parts}u) * ${loads}u + ${step};`;
+}
+
+const SPLIT_TAP = "let tap_y = tap / KERNEL;\nlet tap_x = tap % KERNEL;\n";
+
+/** The words of activations (a) or weights (b), line by line. */
+function wordFill(s: WindowShape, tiling: WorkgroupTiling, cut: Slabs, name: "a" | "b"): Fill {
+  const lines = tileLines(tiling, name);
+  const steps = (cut.taps * cut.words) / cut.width;
+  const perTap = signWords(s.in) / cut.width;
+  const stride = oddStride(steps);
+  const type = cut.width === 4 ? "vec4<u32>" : "u32";
+  const rows = outputRows(s);
+  const [locate, at] =
+    name === "a"
+      ? [(id: string) => SPLIT_TAP + pixelAtTap(rows, id, "KERNEL * KERNEL"), `pixel * ${perTap}u + word`]
+      : [
+          (id: string) => `let inside = (tap < KERNEL * KERNEL) & (line_${id} < OUT);`,
+          `(line * KERNEL * KERNEL + tap) * ${perTap}u + word`,
+        ];
+  return {
+    name,
+    type,
+    fetched: type,
+    bytes: 4 * cut.width,
+    elements: lines * steps,
+    length: lines * stride,
+    address: (e) => `(${linePlace(`${e} / ${steps}u`, lines)}) * ${stride}u + ${e} % ${steps}u`,
+    setup: (id, e) => `
+let line_${id} = ${name === "a" ? "row0" : "column0"} + ${e} / ${steps}u;
+let step_${id} = ${e} % ${steps}u;
+${name === "a" ? windowRow(rows, id) : ""}`,
+    fetch: (id) => `{
+${wordAtStep(cut, `step_${id}`)}
+let line = line_${id};
+${locate(id)}
+let held = inside & (word < ${perTap}u);
+let at_now = select(0u, ${at}, held);
+next_${id} = select(${type}(), ${name === "a" ? "a" : "w"}[at_now], held);
+}`,
+  };
+}
+
+/** What a tap's count weighs in a row: nothing where the tap lies outside the image, so that zero padding is exact. */
+function scaleFill(s: WindowShape, tiling: WorkgroupTiling, cut: Slabs, scale: string): Fill {
+  const lines = tileLines(tiling, "a");
+  const rows = outputRows(s);
+  return {
+    name: "scale",
+    type: "f32",
+    fetched: "f32",
+    bytes: 4,
+    elements: cut.taps * lines,
+    length: cut.taps * lines,
+    address: (e) => e,
+    setup: (id, e) => `let step_${id} = ${e} / ${lines}u;\n${windowRow(rows, id, `row0 + ${e} % ${lines}u`)}`,
+    fetch: (id) => `{
+let tap = ${cut.parts === 1 ? `slab * ${cut.taps}u + step_${id}` : `slab / ${cut.parts}u`};
+${SPLIT_TAP}${pixelAtTap(rows, id, "KERNEL * KERNEL")}
+next_${id} = select(0.0, ${scale}, inside);
+}`,
+  };
+}
+
+/** Counts the words of a tap, then adds the weighed count to the sums. */
+function countTaps(tiling: WorkgroupTiling, cut: Slabs, weighed: (count: string) => string): string {
+  const loads = cut.words / cut.width;
+  const stride = oddStride(cut.taps * loads);
+  const own = (name: "a" | "b", i: number) => `tile_${name}[${ownLine(tiling, name, i)} * ${stride}u + at]`;
+  const steps = range(cut.width).map((k) => {
+    const lane = cut.width === 4 ? `.${LANES[k]}` : "";
+    const quads = range(tiling.columns / 4).map(
+      (q) =>
+        `let b_${q} = vec4<u32>(${range(4)
+          .map((l) => `w_${4 * q + l}${lane}`)
+          .join(", ")});`,
+    );
+    const counts = eachQuad(tiling, (i, q) => `count_${i}_${q} += countOneBits(vec4<u32>(a_${i}${lane}) ^ b_${q});`);
+    return `{\n${quads.join("\n")}\n${counts}\n}`;
+  });
+  const scale = (i: number) => {
+    const row = `(lane_row + ${(i >> 2) * tiling.down}u) * 4u + ${i & 3}u`;
+    return `let scale_${i} = tile_scale[t * ${tileLines(tiling, "a")}u + ${row}];`;
+  };
+  const add = `
+${range(tiling.rows).map(scale).join("\n")}
+${eachQuad(tiling, (i, q) => `sum_${i}_${q} += scale_${i} * (${weighed(`vec4<f32>(count_${i}_${q})`)}); count_${i}_${q} = vec4<u32>();`)}`;
+  return `
+for (var t = 0u; t < ${cut.taps}u; t++) {
+for (var i = 0u; i < ${loads}u; i++) {
+let at = t * ${loads}u + i;
+${range(tiling.rows)
+  .map((i) => `let a_${i} = ${own("a", i)};`)
+  .join("\n")}
+${range(tiling.columns)
+  .map((j) => `let w_${j} = ${own("b", j)};`)
+  .join("\n")}
+${steps.join("\n")}
+}
+${cut.parts === 1 ? add : `if (slab % ${cut.parts}u == 0u) {\n${add}\n}`}
+}`;
+}
+
+interface Scaling {
+  /** Weight of a count at `tap`, WGSL. */
+  readonly scale: string;
+  readonly weighed: (count: string) => string;
+  readonly value: (sum: string, column: string) => string;
+}
+
+/** Σ ±1·±1 of a tap is IN − 2·count. With a scale a tap, −2 comes last; else all is exact until C. */
+function scaling(rectify: Exclude<Rectify, "filter">, outputs: 4 | 1): Scaling {
+  const half = "vec4<f32>(0.5 * f32(IN))";
+  const exact = { scale: "1.0", weighed: (count: string) => `${half} - ${count}` };
+  switch (rectify) {
+    case "kernel":
+      return {
+        scale: "c[select(0u, tap, inside)]",
+        weighed: (count) => `${count} - ${half}`,
+        value: (sum) => `-2.0 * ${sum}`,
+      };
+    case "layer":
+      return { ...exact, value: (sum) => `(2.0 * ${sum}) * c[0]` };
+    case "out":
+      return {
+        ...exact,
+        value: (sum, column) => `(2.0 * ${sum}) * c[${outputs === 4 ? `${column} / 4u` : column}]`,
+      };
+    default:
+      return rectify satisfies never;
+  }
+}
+
+/** As binaryConvForward, with an entry of C for a tap, a layer or an output. */
+export function workgroupPopcountForward(
+  o: { readonly shape: WindowShape; readonly rectify: Exclude<Rectify, "filter"> },
+  tiling: WorkgroupTiling,
+): WorkgroupPlan {
+  const s = foldPositions(o.shape);
+  const outputs = vectorWidth(s.out);
+  const cut = cutSlabs(s, tiling.depth);
+  const words = cut.width === 4 ? "vec4<u32>" : "u32";
+  const { scale, weighed, value } = scaling(o.rectify, outputs);
+  return {
+    product: {
+      label: `binaryConvForward ${o.rectify} ${describeWindow(s)}`,
+      tiling,
+      extent: { rows: outputRows(s).rows, columns: s.out, outer: 1 },
+      constants: windowConstants(s),
+      storage: [
+        read("a", words),
+        read("w", words),
+        read("c", o.rectify === "out" ? vectorType(outputs) : "f32"),
+        readWrite("y", vectorType(outputs)),
+      ],
+      fills: [wordFill(s, tiling, cut, "a"), wordFill(s, tiling, cut, "b"), scaleFill(s, tiling, cut, scale)],
+      setup: "",
+      slabs: `${cut.slabs}u`,
+      atSlab: "",
+      sums: `${accumulators(tiling)}\n${accumulators(tiling, "count", "vec4<u32>")}`,
+      multiply: countTaps(tiling, cut, weighed),
+      store: {
+        width: outputs,
+        locateRow: "let start = row * OUT;",
+        value: (i, q, lane, column) => value(`sum_${i}_${q}${lane}`, column),
+        write: (at, stored) => `y[${at}] = ${stored};`,
+      },
+    },
+    after: [],
+    scratchBytes: 0,
+  };
+}

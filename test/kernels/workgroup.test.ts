@@ -1,0 +1,42 @@
+// Tilings in workgroup memory: the bits of the register kernels, on shapes that fill no tile.
+import { expect, test } from "vitest";
+import { convolutionPass, passKey } from "../../kernels/convolution-pass.ts";
+import type { KernelSequence } from "../../kernels/kernel.ts";
+import { GUARANTEED_TRAITS, tilingName } from "../../kernels/tiling.ts";
+import { workgroupPass, workgroupPlan } from "../../kernels/workgroup-pass.ts";
+import { workgroupBytes } from "../../kernels/workgroup-product.ts";
+import { workgroupTilings } from "../../kernels/workgroup-tilings.ts";
+import { runKernels, testDevice } from "../fixtures/device.ts";
+
+import { AWKWARD_PASSES, passData } from "./workgroup-cases.ts";
+
+/** Compiling for a CPU takes long: the candidates take turns over the passes. Every one of them on fewer is tilings.test.ts. */
+const CASES = AWKWARD_PASSES.map((pass, turn) => {
+  const tilings = workgroupTilings(pass, GUARANTEED_TRAITS);
+  const tiling = tilings[turn % tilings.length]!;
+  return [`${passKey(pass)} ${tilingName(tiling)}`, pass, tiling] as const;
+});
+
+test.each(CASES)("%s", async (_, pass, tiling) => {
+  const device = await testDevice();
+  const { bindings, result } = passData(pass);
+  const run = async (kernels: KernelSequence) => {
+    const { [result]: values } = await runKernels(device, kernels, bindings);
+    return [...new Uint32Array(values!.buffer)];
+  };
+  expect(await run(workgroupPass(pass, tiling))).toEqual(await run(convolutionPass(pass)));
+});
+
+test("every verb is offered two tilings or more, all within the adapter's memory and invocations", () => {
+  const small = { ...GUARANTEED_TRAITS, workgroupMemory: 8192, invocations: 128 };
+  for (const pass of AWKWARD_PASSES) {
+    for (const traits of [GUARANTEED_TRAITS, small]) {
+      const tilings = workgroupTilings(pass, traits);
+      expect(tilings.length).toBeGreaterThan(1);
+      for (const tiling of tilings) {
+        expect(tiling.down * tiling.across).toBeLessThanOrEqual(traits.invocations);
+        expect(workgroupBytes(workgroupPlan(pass, tiling).product)).toBeLessThanOrEqual(traits.workgroupMemory);
+      }
+    }
+  }
+});
