@@ -1,6 +1,6 @@
 // Says in one line what a session event means, for a terminal or a console; most events need no line.
 
-import type { LeaseSummary, SessionEvent } from "./session-event.ts";
+import type { LeaseSummary, SessionEvent, TuningEvent } from "./session-event.ts";
 
 /** What a lease computes, in words. */
 export function describeLease({ kind, network }: Pick<LeaseSummary, "kind" | "network">): string {
@@ -44,6 +44,8 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
         accuracy = testAccuracy;
         return `test accuracy of the 1-bit network: ${(100 * testAccuracy).toFixed(2)} %`;
       }
+      case "tuning":
+        return tuningLine(event);
       case "trouble":
         return `trouble ${event.code}: ${event.message}`;
       case "state":
@@ -52,6 +54,31 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
         return event satisfies never;
     }
   };
+}
+
+const passesOf = (count: number) => (count === 1 ? "1 convolution pass" : `${count} convolution passes`);
+
+function tuningLine(event: TuningEvent): string {
+  switch (event.stage) {
+    case "measuring":
+      return `tuning kernels for this GPU: ${passesOf(event.passes)} not measured yet`;
+    case "measured": {
+      const left = event.left > 0 ? `; ${event.left} left for another time` : "";
+      return `tuned ${passesOf(event.passes)}${left}${leftOut(event.refused)}`;
+    }
+    case "checking":
+      return `checking the kernels of ${passesOf(event.passes)} against plain ones`;
+    case "checked":
+      return `checked ${passesOf(event.passes)}${leftOut(event.refused) || ": all are right"}`;
+    case "unkept":
+      return `tuning: ${event.message}`;
+    default:
+      return event satisfies never;
+  }
+}
+
+function leftOut(refused: readonly string[]): string {
+  return refused.length > 0 ? `; left out on this GPU: ${refused.join(", ")}` : "";
 }
 
 function stateLine(state: Extract<SessionEvent, { type: "state" }>["state"]): string | undefined {

@@ -84,6 +84,7 @@ class Session implements RunningSession {
       createTrainer: options.createTrainer,
       limits: this.#limits,
       now: this.#now,
+      onTuning: options.onEvent,
       onAdapter: ({ description, vendor, architecture, software }) =>
         options.onEvent({ type: "adapter", description: description || `${vendor} ${architecture}`.trim(), software }),
     });

@@ -6,6 +6,7 @@ import { BitswarmError } from "../shared/errors.ts";
 import type { AdapterDescription } from "../shared/protocol.ts";
 import { backoffMs, sleep } from "./backoff.ts";
 import type { OpenDevice } from "./device.ts";
+import type { TuningEvent } from "./session-event.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { Trainer } from "./trainer-contract.ts";
 
@@ -15,8 +16,19 @@ export interface TrainerRun {
   readonly dataset: Dataset;
 }
 
+/** What a trainer is told of its device and tells of its kernels. */
+export interface TrainerCircumstances {
+  /** The device came in the place of one that was lost. */
+  readonly suspect: boolean;
+  readonly onEvent: (event: TuningEvent) => void;
+}
+
 /** Compiles a run's kernels on a device. */
-export type CreateTrainer = (device: GPUDevice, run: TrainerRun) => Trainer | Promise<Trainer>;
+export type CreateTrainer = (
+  open: OpenDevice,
+  run: TrainerRun,
+  circumstances: TrainerCircumstances,
+) => Trainer | Promise<Trainer>;
 
 /** A trainer, and the signal that its device is lost; the signal's reason says why. */
 export interface LivingTrainer {
@@ -30,6 +42,8 @@ export interface TrainerOwnerOptions {
   readonly limits: Pick<SessionLimits, "deviceRecoveries" | "deviceWindowMs" | "deviceBackoff">;
   /** Called for each device that was opened. */
   readonly onAdapter: (adapter: AdapterDescription) => void;
+  /** Called for what trainers do about their kernels. */
+  readonly onTuning: (event: TuningEvent) => void;
   readonly now: () => number;
 }
 
@@ -92,10 +106,14 @@ export class TrainerOwner {
     for (;;) {
       const run = this.#run;
       if (!run) throw new RangeError("a trainer was asked for before its run is known");
-      const { device } = await this.#device();
+      const open = await this.#device();
+      const { device } = open;
       const stale = () => this.#open?.device !== device || this.#run !== run;
       try {
-        const trainer = await this.#options.createTrainer(device, run);
+        const trainer = await this.#options.createTrainer(open, run, {
+          suspect: this.#lossReason !== "",
+          onEvent: this.#options.onTuning,
+        });
         if (!stale()) {
           this.#living = { trainer, lost: this.#loss.signal };
           trainer.lost.then((reason) => this.#lose(device, reason));

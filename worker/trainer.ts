@@ -10,10 +10,12 @@ import { blobLayout } from "../shared/parameter-blob.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { sampleSize } from "./forward.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
-import { compilePlan } from "./plan.ts";
+import { compilePlan, type PlanOptions } from "./plan.ts";
 import { Recording, storageBuffer } from "./recording.ts";
 import { type LeaseSum, RoundBuffers } from "./round-buffers.ts";
 import type { LeaseResult, MicrobatchInput, Trainer } from "./trainer-contract.ts";
+import { Tuner } from "./tuner.ts";
+import { type TuningOptions, untuned } from "./tuning-options.ts";
 
 /** Bits of +∞: a peak at or above is not finite. */
 const INFINITY_BITS = 0x7f800000;
@@ -23,9 +25,17 @@ interface HeldBlob {
   readonly buffer: GPUBuffer;
 }
 
-export function createTrainer(device: GPUDevice, config: RunConfig, dataset: Dataset): Trainer {
-  return new GpuTrainer(device, config, dataset);
+export function createTrainer(
+  device: GPUDevice,
+  config: RunConfig,
+  dataset: Dataset,
+  tuning: TuningOptions = untuned(),
+): Trainer {
+  return new GpuTrainer(device, config, dataset, tuning);
 }
+
+/** What of a lease its launches depend on, beside the number of samples. */
+type PlannedRound = Pick<LeaseMessage, "kind" | "network" | "lambdaAdversarial" | "codec">;
 
 class GpuTrainer implements Trainer {
   readonly lost: Promise<string>;
@@ -33,6 +43,8 @@ class GpuTrainer implements Trainer {
   #config: RunConfig;
   #networks: ReturnType<typeof buildNetworks>;
   #cache: PipelineCache;
+  #tuner: Tuner;
+  #suspected = false;
   #images: GPUBuffer;
   #labels: GPUBuffer;
   #held = new Map<NetworkName | "frozen", HeldBlob>();
@@ -40,11 +52,12 @@ class GpuTrainer implements Trainer {
   #recordings = new Map<string, Promise<Recording>>();
   #lostReason: string | undefined;
 
-  constructor(device: GPUDevice, config: RunConfig, dataset: Dataset) {
+  constructor(device: GPUDevice, config: RunConfig, dataset: Dataset, tuning: TuningOptions) {
     this.#device = device;
     this.#config = config;
     this.#networks = buildNetworks(config, dataset);
     this.#cache = new PipelineCache(device);
+    this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
     const sample = sampleSize(this.#networks.student.graph.shapes[0]);
     this.#images = storageBuffer(device, "images", 4 * config.microbatch * sample);
     this.#labels = storageBuffer(device, "labels", 4 * config.microbatch);
@@ -52,6 +65,19 @@ class GpuTrainer implements Trainer {
       this.#lostReason = `${info.reason}: ${info.message}`;
       return this.#lostReason;
     });
+    // What cannot be compiled says so when a lease needs it.
+    if (!tuning.suspect) this.#warmUp().catch(() => undefined);
+  }
+
+  /** From the second visit on the student's tilings are known before a lease names it: it compiles while the worker waits. */
+  async #warmUp(): Promise<void> {
+    const { adversarial, codec, microbatch } = this.#config;
+    const round = { kind: "student", network: "student", lambdaAdversarial: adversarial.lambda, codec } as const;
+    const options = this.#planOptions(round, microbatch);
+    const { passes } = compilePlan(options).list;
+    if (!(await this.#tuner.remembers(passes.values()))) return;
+    const { list } = compilePlan({ ...options, choose: await this.#tuner.recall(passes.values()) });
+    await Promise.all(list.launches.map(({ kernel }) => this.#cache.get(kernel)));
   }
 
   holds(network: NetworkName, hash: string): boolean {
@@ -103,13 +129,8 @@ class GpuTrainer implements Trainer {
     return buffers;
   }
 
-  #recording(lease: LeaseMessage, n: number, round: RoundBuffers): Promise<Recording> {
-    const { kind, network, lambdaAdversarial } = lease;
-    const accumulate = lease.codec === "exact" ? "exact" : "float";
-    const key = [kind, network, n, lambdaAdversarial, accumulate].join("/");
-    const known = this.#recordings.get(key);
-    if (known) return known;
-    const plan = compilePlan({
+  #planOptions({ kind, network, lambdaAdversarial, codec }: PlannedRound, n: number): PlanOptions {
+    return {
       networks: this.#networks,
       kind,
       network,
@@ -117,11 +138,30 @@ class GpuTrainer implements Trainer {
       lambdaAdversarial,
       adversarialReduce: this.#config.adversarial.reduce,
       labelSmoothing: kind === "evaluate" ? 0 : this.#config.labelSmoothing,
-      accumulate,
-    });
+      accumulate: codec === "exact" ? "exact" : "float",
+    };
+  }
+
+  #recording(lease: LeaseMessage, n: number, round: RoundBuffers, aborted: () => boolean): Promise<Recording> {
+    const { kind, network, lambdaAdversarial } = lease;
+    const options = this.#planOptions(lease, n);
+    const key = [kind, network, n, lambdaAdversarial, options.accumulate].join("/");
+    const known = this.#recordings.get(key);
+    if (known) return known;
+    const recording = this.#record(options, round, aborted);
+    this.#recordings.set(key, recording);
+    return recording;
+  }
+
+  async #record(options: PlanOptions, round: RoundBuffers, aborted: () => boolean): Promise<Recording> {
+    const { kind, network, n } = options;
+    const passes = [...compilePlan(options).list.passes.values()];
+    // An epoch's last microbatch may be short; it comes too seldom to be measured.
+    if (n === this.#config.microbatch) await this.#tuner.measure(passes, aborted);
+    const plan = compilePlan({ ...options, choose: await this.#tuner.recall(passes) });
     const wire = blobLayout(wireManifest(this.#networks, network)).bytes;
     const teacher = kind === "student" ? blobLayout(this.#networks.teacher.manifest).bytes : 0;
-    const recording = Recording.create(this.#cache, plan.list, {
+    return Recording.create(this.#cache, plan.list, {
       parameters: this.#blobBuffer(network, wire),
       ...(teacher > 0 ? { teacher: this.#blobBuffer("frozen", teacher) } : {}),
       images: this.#images,
@@ -132,8 +172,24 @@ class GpuTrainer implements Trainer {
       sum: round.sum,
       peaks: round.peaks,
     });
-    this.#recordings.set(key, recording);
-    return recording;
+  }
+
+  /** A result that is not finite may be the device's doing: once, what computes is made anew with checked kernels. */
+  #suspect(): void {
+    if (this.#suspected) return;
+    this.#suspected = true;
+    this.#tuner.suspect();
+    this.#dropRecordings();
+  }
+
+  #dropRecordings(): void {
+    for (const recording of this.#recordings.values()) {
+      recording.then(
+        (r) => r.destroy(),
+        () => undefined,
+      );
+    }
+    this.#recordings.clear();
   }
 
   async compute(
@@ -170,7 +226,7 @@ class GpuTrainer implements Trainer {
     round.begin(lease.exponents);
     for (let from = lease.from; from < lease.to; ) {
       const to = Math.min((Math.floor(from / size) + 1) * size, lease.to);
-      const recording = await this.#recording(lease, to - from, round);
+      const recording = await this.#recording(lease, to - from, round, aborted);
       if (aborted()) return "aborted";
       const { images, labels } = input(from, to);
       queue.writeBuffer(this.#images, 0, images);
@@ -184,7 +240,11 @@ class GpuTrainer implements Trainer {
     // Some runtimes resolve a map that was pending when the device went away.
     if (this.#lostReason !== undefined) throw new BitswarmError("DEVICE_LOST", `the GPU was lost: ${this.#lostReason}`);
     if (aborted()) return "aborted";
-    checkFinite(round, result, lease);
+    const broken = notFinite(round, result, lease);
+    if (broken) {
+      this.#suspect();
+      throw broken;
+    }
     const body = lease.codec === "int8" ? encodeInt8(new Float32Array(result.sum.slice().buffer)) : result.sum;
     return { samples: lease.to - lease.from, peaks: result.peaks, body };
   }
@@ -194,18 +254,14 @@ class GpuTrainer implements Trainer {
     for (const { buffer } of this.#held.values()) buffer.destroy();
     this.#images.destroy();
     this.#labels.destroy();
-    for (const recording of this.#recordings.values())
-      recording.then(
-        (r) => r.destroy(),
-        () => undefined,
-      );
+    this.#dropRecordings();
   }
 }
 
-function checkFinite(round: RoundBuffers, { peaks }: LeaseSum, lease: LeaseMessage): void {
+function notFinite(round: RoundBuffers, { peaks }: LeaseSum, lease: LeaseMessage): BitswarmError | undefined {
   const bad = peaks.findIndex((bits) => bits >= INFINITY_BITS);
-  if (bad < 0) return;
-  throw new BitswarmError(
+  if (bad < 0) return undefined;
+  return new BitswarmError(
     "GRADIENT_NOT_FINITE",
     `${round.layout.tensors[bad].name} of positions ${lease.from} to ${lease.to} is not finite; nothing was sent`,
   );

@@ -10,8 +10,11 @@ import { type NetworkName, roundManifest } from "../../shared/networks.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import { rng } from "../../shared/rng.ts";
 import { storageBuffer } from "../../worker/recording.ts";
+import type { TuningEvent } from "../../worker/session-event.ts";
 import { createTrainer } from "../../worker/trainer.ts";
 import type { LeaseResult, MicrobatchInput, Trainer } from "../../worker/trainer-contract.ts";
+import { untuned } from "../../worker/tuning-options.ts";
+import { TuningMemory } from "../../worker/tuning-store.ts";
 import { freshDevice, testDevice } from "../fixtures/device.ts";
 import { tinyConfig, tinyDataset } from "../fixtures/tiny-run.ts";
 
@@ -74,8 +77,12 @@ function integers(result: LeaseResult): Int32Array {
 }
 
 let trainer: Trainer;
+const tuning: TuningEvent[] = [];
 beforeAll(async () => {
-  trainer = createTrainer(await testDevice(), config, dataset);
+  trainer = createTrainer(await testDevice(), config, dataset, {
+    ...untuned(),
+    onEvent: (event) => tuning.push(event),
+  });
   load(trainer);
 });
 afterAll(() => trainer?.close());
@@ -152,7 +159,27 @@ test("a pixel that is not a number is refused with GRADIENT_NOT_FINITE, and the 
     return good;
   };
   await expect(compute(leaseOf("student", 0, 8), poisoned)).rejects.toMatchObject({ code: "GRADIENT_NOT_FINITE" });
+  expect(tuning).toEqual([]);
   expect(await compute(leaseOf("student", 0, 8))).toEqual(before);
+  // The kernels might have been at fault: they were compared with the naive ones.
+  expect(tuning).toMatchObject([{ stage: "checking" }, { stage: "checked", refused: [] }]);
+});
+
+test("a trainer that tunes its kernels gives the same bits, and remembers what it measured", async () => {
+  const memory = new TuningMemory(undefined, () => undefined);
+  const stages: string[] = [];
+  const tuned = createTrainer(await testDevice(), config, dataset, {
+    ...untuned(),
+    memory,
+    budgetMs: 1000,
+    onEvent: ({ stage }) => stages.push(stage),
+  });
+  load(tuned);
+  const lease = leaseOf("student", 0, 16);
+  expect(await tuned.compute(lease, input, () => false)).toEqual(await compute(lease));
+  tuned.close();
+  expect(stages).toEqual(["measuring", "measured"]);
+  expect((await memory.load("")).passes.length).toBeGreaterThan(0);
 });
 
 test("a lease that names other parameters is refused with CONTRIBUTION_STALE", async () => {

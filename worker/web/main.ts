@@ -39,6 +39,7 @@ function start(): void {
   client = startSession({
     url: location.href,
     name: parameters.get("name") ?? "browser tab",
+    tune: parameters.get("tune") !== "0",
     onEvent: (event) => {
       const line = lineOf(event);
       if (line !== undefined) console.info(line);

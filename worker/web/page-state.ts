@@ -14,6 +14,8 @@ export interface PageState {
   readonly leases: number;
   readonly samplesPerSecond: number | undefined;
   readonly status: RunStatus | undefined;
+  /** Kernels are measured or checked for this GPU before the lease goes on. */
+  readonly tuning: boolean;
   /** What stands in the way, or the last thing that went wrong. */
   readonly notice: Notice | undefined;
 }
@@ -34,6 +36,7 @@ export const initialPage: PageState = {
   leases: 0,
   samplesPerSecond: undefined,
   status: undefined,
+  tuning: false,
   notice: undefined,
 };
 
@@ -45,7 +48,7 @@ export function blocked(page: PageState, code: ErrorCode, message: string): Page
 export function nextPage(page: PageState, event: SessionEvent): PageState {
   switch (event.type) {
     case "state":
-      return { ...page, session: event.state, notice: noticeOf(page, event.state) };
+      return { ...page, session: event.state, tuning: false, notice: noticeOf(page, event.state) };
     case "adapter":
       return { ...page, adapter: event };
     case "joined":
@@ -56,6 +59,8 @@ export function nextPage(page: PageState, event: SessionEvent): PageState {
       const { samples, leases, samplesPerSecond } = event;
       return { ...page, samples, leases, samplesPerSecond, notice: undefined };
     }
+    case "tuning":
+      return { ...page, tuning: event.stage === "measuring" || event.stage === "checking" };
     case "trouble":
       return {
         ...page,
@@ -118,7 +123,7 @@ function titleOf(code: ErrorCode): string {
 }
 
 /** Where the session stands, in one sentence. */
-export function stateText({ session, joined }: PageState): string {
+export function stateText({ session, joined, tuning }: PageState): string {
   switch (session.kind) {
     case "idle":
       return "Ready when you are";
@@ -129,7 +134,7 @@ export function stateText({ session, joined }: PageState): string {
     case "waiting":
       return `Joined as ${joined?.worker ?? "a worker"}, waiting for work`;
     case "computing":
-      return `Computing as ${joined?.worker ?? "a worker"}`;
+      return tuning ? "Tuning kernels for this GPU…" : `Computing as ${joined?.worker ?? "a worker"}`;
     case "paused":
       return "Paused: this GPU is free";
     case "reconnecting":

@@ -15,12 +15,14 @@ export interface SessionClientOptions {
   /** The link of the run. */
   readonly url: string;
   readonly name: string;
+  /** Measure kernels for this GPU. */
+  readonly tune: boolean;
   /** The last event is a state `ended` or `failed`. */
   readonly onEvent: (event: SessionEvent) => void;
 }
 
 /** Starts a session in a new Web Worker, which goes when the session is over. */
-export function startSession({ url, name, onEvent }: SessionClientOptions): SessionClient {
+export function startSession({ url, name, tune, onEvent }: SessionClientOptions): SessionClient {
   const worker = new Worker(new URL("./gpu-worker.ts", import.meta.url), { type: "module", name: "bitswarm" });
   const send = (command: Command) => worker.postMessage(command);
   const fail = (message: string) => {
@@ -38,7 +40,7 @@ export function startSession({ url, name, onEvent }: SessionClientOptions): Sess
     if (event.type === "state" && (event.state.kind === "ended" || event.state.kind === "failed")) worker.terminate();
     onEvent(event);
   };
-  send({ type: "start", url, name });
+  send({ type: "start", url, name, tune });
   return {
     pause: () => send({ type: "pause" }),
     resume: () => send({ type: "resume" }),

@@ -6,7 +6,10 @@ import { findGpu, requestDevice } from "../../device.ts";
 import { type RunningSession, runSession } from "../../session.ts";
 import type { SessionEvent } from "../../session-event.ts";
 import { createTrainer } from "../../trainer.ts";
+import { tuningOptions, untuned } from "../../tuning-options.ts";
+import { TuningMemory } from "../../tuning-store.ts";
 import { type Command, commandSchema } from "./messages.ts";
+import { indexedDbTuningStore } from "./tuning-store.ts";
 
 /** Shards outlive a reload here; a new layout of what is stored gets a new name. */
 const CACHE_NAME = "bitswarm-content-1";
@@ -28,17 +31,26 @@ async function openCache(): Promise<Cache | undefined> {
 
 async function obey(command: Command): Promise<void> {
   switch (command.type) {
-    case "start":
+    case "start": {
+      const memory = new TuningMemory(indexedDbTuningStore(), (message) =>
+        scope.postMessage({ type: "tuning", stage: "unkept", message }),
+      );
       session = runSession({
         url: command.url,
         name: command.name,
         runtime: "browser",
         openDevice: async () => requestDevice(findGpu(globalThis)),
-        createTrainer: (device, { config, dataset }) => createTrainer(device, config, dataset),
+        createTrainer: (open, { config, dataset }, circumstances) => {
+          const tuning = command.tune
+            ? tuningOptions(open, navigator.userAgent, { ...circumstances, memory })
+            : untuned(open, circumstances);
+          return createTrainer(open.device, config, dataset, tuning);
+        },
         onEvent: (event) => scope.postMessage(event),
         cache: await openCache(),
       });
       return;
+    }
     case "pause":
       return session?.pause();
     case "resume":

@@ -4,7 +4,7 @@ import { z } from "zod";
 
 /** From the page to the Web Worker; events travel the other way as session-event.ts has them. */
 export const commandSchema = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("start"), url: z.string(), name: z.string() }),
+  z.strictObject({ type: z.literal("start"), url: z.string(), name: z.string(), tune: z.boolean() }),
   z.strictObject({ type: z.literal("pause") }),
   z.strictObject({ type: z.literal("resume") }),
   z.strictObject({ type: z.literal("leave") }),

@@ -1,4 +1,4 @@
-// Reads the Deno worker's command line: the link of a run, and two options.
+// Reads the Deno worker's command line: the link of a run, and a few options.
 
 import { BitswarmError } from "../../../shared/errors.ts";
 
@@ -7,26 +7,34 @@ export interface DenoArguments {
   readonly name: string;
   /** End when standard input ends: whoever started this process is gone then. */
   readonly parentWatch: boolean;
+  /** Measure kernels for this adapter. */
+  readonly tune: boolean;
+  /** The folder that keeps what was measured. */
+  readonly tunings: string | undefined;
 }
 
-const usage = "usage: main.js URL [--name NAME] [--parent-watch]";
+const usage = "usage: main.js URL [--name NAME] [--no-tune] [--tunings FOLDER] [--parent-watch]";
 
 /** @throws CONFIG_INVALID */
 export function readDenoArguments(args: readonly string[]): DenoArguments {
   let url: string | undefined;
   let name = "deno";
   let parentWatch = false;
+  let tune = true;
+  let tunings: string | undefined;
   const rest = [...args];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === "--parent-watch") parentWatch = true;
-    else if (arg === "--name") {
+    else if (arg === "--no-tune") tune = false;
+    else if (arg === "--name" || arg === "--tunings") {
       const value = rest.shift();
-      if (!value) throw new BitswarmError("CONFIG_INVALID", `--name wants a name; ${usage}`);
-      name = value;
+      if (!value) throw new BitswarmError("CONFIG_INVALID", `${arg} wants a value; ${usage}`);
+      if (arg === "--name") name = value;
+      else tunings = value;
     } else if (arg.startsWith("--") || url !== undefined) {
       throw new BitswarmError("CONFIG_INVALID", `${JSON.stringify(arg)} is not understood; ${usage}`);
     } else url = arg;
   }
   if (url === undefined) throw new BitswarmError("CONFIG_INVALID", `the link of a run is missing; ${usage}`);
-  return { url, name, parentWatch };
+  return { url, name, parentWatch, tune, tunings };
 }

@@ -6,4 +6,9 @@ declare const Deno: {
   readonly build: { readonly os: string };
   addSignalListener(signal: "SIGINT" | "SIGTERM", handler: () => void): void;
   exit(code: number): never;
+  readTextFile(path: string): Promise<string>;
+  writeTextFile(path: string, text: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  stat(path: string): Promise<{ readonly size: number }>;
+  readonly pid: number;
 };

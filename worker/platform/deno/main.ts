@@ -9,7 +9,10 @@ import { eventLines } from "../../event-lines.ts";
 import { type RunningSession, runSession } from "../../session.ts";
 import type { SessionEvent } from "../../session-event.ts";
 import { createTrainer } from "../../trainer.ts";
+import { tuningOptions, untuned } from "../../tuning-options.ts";
+import { TuningMemory } from "../../tuning-store.ts";
 import { readDenoArguments } from "./arguments.ts";
+import { fileTuningStore } from "./tuning-store.ts";
 
 /** How long a session may take to say goodbye before the process ends without it. */
 const FAREWELL_MS = 2000;
@@ -42,19 +45,26 @@ async function leaveWithParent(session: RunningSession): Promise<void> {
 }
 
 async function main(): Promise<number> {
-  const { url, name, parentWatch } = readDenoArguments(Deno.args);
+  const { url, name, parentWatch, tune, tunings } = readDenoArguments(Deno.args);
   const lineOf = eventLines();
   const onEvent = (event: SessionEvent) => {
     const line = lineOf(event);
     if (line !== undefined) console.error(line);
     if (event.type === "joined") report({ event: "joined", worker: event.worker });
   };
+  const store = tunings === undefined ? undefined : fileTuningStore(tunings);
+  const memory = new TuningMemory(store, (message) => onEvent({ type: "tuning", stage: "unkept", message }));
   const session = runSession({
     url,
     name,
     runtime: "deno",
     openDevice: async () => requestDevice(findGpu(globalThis)),
-    createTrainer: (device, { config, dataset }) => createTrainer(device, config, dataset),
+    createTrainer: (open, { config, dataset }, circumstances) => {
+      const tuning = tune
+        ? tuningOptions(open, navigator.userAgent, { ...circumstances, memory })
+        : untuned(open, circumstances);
+      return createTrainer(open.device, config, dataset, tuning);
+    },
     onEvent,
   });
   leaveOnSignals(session);

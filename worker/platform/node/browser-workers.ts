@@ -25,7 +25,7 @@ export interface BrowserWorkersOptions extends WorkersOptions {
 const pollMs = 500;
 
 /**
- * Opens `count` pages of `url` with `&autostart=1` (and `&name=NAME`). A page reports through
+ * Opens `count` pages of `url` with `&autostart=1` (and `&tune=0`, `&name=NAME`). A page reports through
  * `document.documentElement.dataset`: see worker-report.ts.
  * @throws BitswarmError CONFIG_INVALID, TOKEN_INVALID, RUNTIME_MISSING
  */
@@ -61,6 +61,7 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
     const say = (text: string) => options.onLine?.(`[browser ${slot}] ${text}`);
     const address = new URL(url.href);
     address.searchParams.set("autostart", "1");
+    if (options.tune === false) address.searchParams.set("tune", "0");
     const name = workerName(options, slot);
     if (name !== undefined) address.searchParams.set("name", name);
 

@@ -12,6 +12,7 @@ interface JoinOptions {
   readonly count: number;
   readonly name?: string;
   readonly headful?: boolean;
+  readonly tune: boolean;
   readonly json?: boolean;
   readonly parentWatch?: boolean;
 }
@@ -33,9 +34,13 @@ Ends by itself, with exit code 0, when the run is over. Ctrl-C leaves the run at
 the work in hand to another worker. A worker that dies is started again, three times in a row. Without a GPU the work is
 done by a software driver, on the CPU.
 
+The first work of each kind begins with a few seconds in which kernels are measured on this machine, unless --no-tune is
+given; the fastest are remembered, by Deno in bitswarm/tunings of the user's cache folder, by a browser in its profile.
+
 Environment:
   CHROMIUM_PATH      the Chromium or Chrome to run, where it is not found on PATH
   DENO_PATH          the Deno to run, where npm has not installed one
+  XDG_CACHE_HOME     the user's cache folder, in place of ~/.cache
   VK_ICD_FILENAMES   the Vulkan driver for Deno, in place of the one that is chosen`;
 
 const program = new Command("worker")
@@ -53,6 +58,7 @@ program
   .option("--count <n>", `how many workers, 1 to ${mostWorkers}`, parseCount, 1)
   .option("--name <name>", "what the dashboard calls this machine")
   .option("--headful", "show the browser's window")
+  .option("--no-tune", "take the kernels as they come: measure none on this machine, remember none")
   .option("--json", "print a JSON line on standard output for every worker that joined or ended")
   .option("--parent-watch", "leave when standard input closes, for programs that start workers")
   .addHelpText("after", joinHelp)
@@ -70,6 +76,7 @@ async function join(url: string, options: JoinOptions): Promise<void> {
     url,
     count: options.count,
     name: options.name,
+    tune: options.tune,
     onLine: (line) => process.stderr.write(`${line}\n`),
     onEvent: (event) => {
       if (options.json) process.stdout.write(`${JSON.stringify(event)}\n`);

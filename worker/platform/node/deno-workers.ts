@@ -17,6 +17,7 @@ import {
   type WorkersOptions,
   workerName,
 } from "./supervise.ts";
+import { prepareTunings, tuningsFolder } from "./tunings-folder.ts";
 import { hasHardwareGpu, softwareVulkanDriver } from "./vulkan.ts";
 import { reportInLine } from "./worker-report.ts";
 
@@ -28,7 +29,7 @@ export interface DenoWorkersOptions extends WorkersOptions {
 const killAfterMs = 3000;
 
 /**
- * Starts `count` Deno workers. Each gets the arguments `URL --parent-watch [--name NAME]` and a standard input that is
+ * Starts `count` Deno workers. Each gets the arguments `URL --parent-watch [--no-tune] [--tunings FOLDER] [--name NAME]` and a standard input that is
  * never written to: its end tells the worker that this process is gone.
  * @throws BitswarmError CONFIG_INVALID, TOKEN_INVALID, RUNTIME_MISSING
  */
@@ -36,7 +37,11 @@ export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<La
   const url = parseRunUrl(options.url);
   const program = findDeno();
   const main = options.main ?? ownMain();
-  const flags = denoArguments({ host: url.host, packageRoot: packageRoot(import.meta.url) });
+  const tune = options.tune ?? true;
+  const tunings = tune ? prepareTunings(tuningsFolder(), (text) => options.onLine?.(`[deno] ${text}`)) : undefined;
+  const flags = denoArguments({ host: url.host, packageRoot: packageRoot(import.meta.url), tunings });
+  const tuning = tune ? [] : ["--no-tune"];
+  if (tunings !== undefined) tuning.push("--tunings", tunings);
   const pids = new Map<number, number>();
   let software = options.software ?? !hasHardwareGpu();
   denoEnvironment(software);
@@ -47,7 +52,7 @@ export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<La
     const name = workerName(options, slot);
     const nameArguments = name === undefined ? [] : ["--name", name];
     const onSoftware = software;
-    const child = spawn(program, [...flags, main, url.href, "--parent-watch", ...nameArguments], {
+    const child = spawn(program, [...flags, main, url.href, "--parent-watch", ...tuning, ...nameArguments], {
       stdio: ["pipe", "pipe", "pipe"],
       env: denoEnvironment(onSoftware),
       // A group of its own: Ctrl-C in a terminal reaches this process alone, which then stops its workers in order.

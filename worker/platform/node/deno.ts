@@ -37,6 +37,8 @@ export interface DenoOptions {
   readonly host: string;
   /** The only folder it may read: our own files and those of the packages. */
   readonly packageRoot: string;
+  /** The only folder it may write to: what it measured of this machine's adapters. */
+  readonly tunings?: string | undefined;
 }
 
 /**
@@ -44,6 +46,7 @@ export interface DenoOptions {
  * an empty environment instead of an error; `--no-config` is left out because npm packages are found through package.json.
  */
 export function denoArguments(options: DenoOptions): string[] {
+  const folders = options.tunings === undefined ? [] : [options.tunings];
   return [
     "run",
     "--quiet",
@@ -51,7 +54,8 @@ export function denoArguments(options: DenoOptions): string[] {
     "--no-lock",
     "--cached-only",
     `--allow-net=${options.host}`,
-    `--allow-read=${options.packageRoot}`,
+    `--allow-read=${[options.packageRoot, ...folders].join(",")}`,
+    ...folders.map((folder) => `--allow-write=${folder}`),
     "--ignore-env",
   ];
 }

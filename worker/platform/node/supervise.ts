@@ -18,6 +18,8 @@ export interface WorkersOptions {
   readonly name?: string | undefined;
   /** Work in software even if there is a GPU, or try a GPU even if none was seen. Default: whether one is seen. */
   readonly software?: boolean | undefined;
+  /** Measure kernels for this machine's adapter, and remember them. Default true. */
+  readonly tune?: boolean | undefined;
   /** How long to wait before the first restart of a worker that died; twice as long before the next. Default 1000. */
   readonly restartAfterMs?: number | undefined;
   /** Receives what the workers print, and what is done about them, line by line. */
