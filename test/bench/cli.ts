@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+// `npm run bench -- kernels|step|peers|robustness [words…]`: how fast the kernels, a step and other libraries are on this adapter.
+
+import { Command, InvalidArgumentError, Option } from "commander";
+import type { Emit } from "./line.ts";
+import { benchInNode } from "./node.ts";
+import { type BenchmarkRequest, benchmarks, type Runtime, requestSchema, runtimes } from "./request.ts";
+import { benchRobustness } from "./robustness.ts";
+import { benchInBrowser, benchInDeno } from "./runtimes.ts";
+import { lineText } from "./table.ts";
+
+interface Options {
+  readonly json?: boolean;
+  readonly runtime: Runtime;
+  readonly rounds: number;
+  readonly atLeast: number;
+  readonly imagenet?: boolean;
+}
+
+const summaries: Readonly<Record<(typeof benchmarks)[number], string>> = {
+  kernels: "every tiling of the convolutions against the adapter's roofs, and the kernels beside them",
+  step: "whole microbatches: milliseconds, GPU time by class, host time, memory, compilation",
+  peers: "one binary layer and two networks against tfjs-webgpu and jax-js, in one Chromium, in turns",
+};
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("it must be a whole number from 1 on.");
+  return value;
+}
+
+function printer(json: boolean | undefined): Emit {
+  return async (line) => console.log(json ? JSON.stringify(line) : lineText(line));
+}
+
+function runIn(runtime: Runtime): (request: BenchmarkRequest, emit: Emit) => Promise<void> {
+  switch (runtime) {
+    case "browser":
+      return benchInBrowser;
+    case "deno":
+      return benchInDeno;
+    case "node":
+      return benchInNode;
+    default:
+      return runtime satisfies never;
+  }
+}
+
+function request(benchmark: BenchmarkRequest["benchmark"], words: readonly string[], o: Options): BenchmarkRequest {
+  const { rounds, atLeast: atLeastMs, imagenet = false } = o;
+  return requestSchema.parse({ benchmark, filter: words, rounds, atLeastMs, imagenet });
+}
+
+function withOptions(command: Command): Command {
+  return command
+    .argument("[words...]", "only cases whose name has all of these words")
+    .option("--json", "one JSON object a line")
+    .addOption(new Option("--rounds <n>", "measurements of each case").argParser(count).default(4))
+    .addOption(new Option("--at-least <ms>", "shortest measurement, in milliseconds").argParser(count).default(100))
+    .option("--imagenet", "also ResNet-18 64-128-256-512 at 224×224 (slow on software adapters)");
+}
+
+const program = new Command("bench")
+  .description("Measures kernels, steps and peers on this machine's adapter. Everything timed is timed in the runtime.")
+  .addHelpText("after", "\nExample: npm run bench -- kernels --runtime node cifar binary forward");
+
+for (const benchmark of benchmarks) {
+  const command = withOptions(program.command(benchmark).description(summaries[benchmark]));
+  if (benchmark !== "peers") {
+    command.addOption(new Option("--runtime <runtime>", "where to run").choices(runtimes).default("browser"));
+  }
+  command.action(async (words: string[], options: Options) => {
+    await runIn(options.runtime ?? "browser")(request(benchmark, words, options), printer(options.json));
+  });
+}
+
+withOptions(
+  program
+    .command("robustness")
+    .description("kernels and steps in Chromium with and without Dawn's bounds checks, in turns of whole browsers"),
+).action(async (words: string[], options: Options) => {
+  await benchRobustness(request("kernels", words, options), printer(options.json));
+});
+
+await program.parseAsync();
+// Dawn in Node keeps the process alive.
+process.exit();

@@ -1,0 +1,40 @@
+// The tiling of a convolution pass that was fastest here: what a worker's tuner would choose.
+
+import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../kernels/convolution-pass.ts";
+import type { Tiling } from "../../kernels/tiling.ts";
+import type { ChooseTiling } from "../../worker/launch-list.ts";
+import type { BenchDevice } from "./bench-device.ts";
+import { PassBuffers } from "./pass-buffers.ts";
+import { submit } from "./replay.ts";
+import { type Stopwatch, timeInTurns } from "./stopwatch.ts";
+
+const ROUNDS = 2;
+const AT_LEAST_MS = 20;
+
+async function fastest(bench: BenchDevice, watch: Stopwatch, pass: ConvolutionPass): Promise<Tiling> {
+  const candidates = tilings(pass, bench.traits);
+  if (candidates.length === 1) return candidates[0];
+  const buffers = new PassBuffers(bench, pass);
+  try {
+    const bound = await Promise.all(candidates.map((tiling) => buffers.bind(convolutionPass(pass, tiling))));
+    const work = bound.map((launches) => ({ submit: (times: number) => submit(bench.device, launches, times) }));
+    const timings = await timeInTurns({ ...watch, rounds: ROUNDS, atLeastMs: AT_LEAST_MS }, work);
+    const order = candidates.map((_, i) => i).sort((a, b) => timings[a].best - timings[b].best);
+    return candidates[order[0]];
+  } finally {
+    buffers.destroy();
+  }
+}
+
+/** Measures each pass once in this process. */
+export async function fastestTilings(
+  bench: BenchDevice,
+  watch: Stopwatch,
+  passes: Iterable<ConvolutionPass>,
+): Promise<ChooseTiling> {
+  for (const pass of passes) {
+    const key = passKey(pass);
+    if (!bench.tilings.has(key)) bench.tilings.set(key, await fastest(bench, watch, pass));
+  }
+  return (pass) => bench.tilings.get(passKey(pass));
+}

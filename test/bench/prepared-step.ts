@@ -1,0 +1,129 @@
+// A microbatch of a round, compiled and bound on synthetic data: what a trainer replays, with each launch told apart by its class.
+
+import { convolutionPass } from "../../kernels/convolution-pass.ts";
+import { wireManifest } from "../../shared/networks.ts";
+import { blobLayout, encodeBlob, type Parameters } from "../../shared/parameter-blob.ts";
+import type { ChooseTiling } from "../../worker/launch-list.ts";
+import { compilePlan, type Plan, type PlanOptions } from "../../worker/plan.ts";
+import { type Externals, Recording, storageBuffer } from "../../worker/recording.ts";
+import { RoundBuffers } from "../../worker/round-buffers.ts";
+import { createSampleDecoder } from "../../worker/sample-decoder.ts";
+import type { MicrobatchInput } from "../../worker/trainer-contract.ts";
+import type { BenchDevice } from "./bench-device.ts";
+import { fastestTilings } from "./fastest-tiling.ts";
+import { type Bound, bind } from "./replay.ts";
+import type { StepCase } from "./step-cases.ts";
+import type { Stopwatch } from "./stopwatch.ts";
+import { freshParameters, syntheticShards } from "./synthetic.ts";
+
+export const launchClasses = ["forward", "input gradient", "weight gradient", "other"] as const;
+/** Which convolution pass a launch belongs to, or `other`. */
+export type LaunchClass = (typeof launchClasses)[number];
+
+export interface PreparedStep {
+  readonly plan: Plan;
+  readonly recording: Recording;
+  readonly round: RoundBuffers;
+  readonly parameters: Parameters;
+  readonly launches: readonly Bound[];
+  readonly classOf: (bound: Bound) => LaunchClass;
+  /** Milliseconds of Recording.create, and the texts that it compiled for the first time in this process. */
+  readonly compileMs: number;
+  readonly pipelines: number;
+  /** Decodes and augments the microbatch, as a lease does. */
+  readonly decode: () => MicrobatchInput;
+  /** Sends a decoded microbatch to the device. */
+  readonly write: (input: MicrobatchInput) => void;
+  /** Encodes and submits so many microbatches, each as a trainer does. */
+  readonly submit: (times: number) => void;
+  readonly destroy: () => void;
+}
+
+function classifier(plan: Plan, choose: ChooseTiling): (bound: Bound) => LaunchClass {
+  const classes = new Map<string, LaunchClass>();
+  for (const pass of plan.list.passes.values()) {
+    const found: LaunchClass = /Forward$/.test(pass.verb)
+      ? "forward"
+      : /InputGradient$/.test(pass.verb)
+        ? "input gradient"
+        : "weight gradient";
+    for (const { wgsl } of convolutionPass(pass, choose(pass)).kernels) classes.set(wgsl, found);
+  }
+  return ({ launch }) => classes.get(launch.kernel.wgsl) ?? "other";
+}
+
+/** Chooses the fastest tilings first, as a worker's tuner does. */
+export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: StepCase): Promise<PreparedStep> {
+  const { device, cache } = bench;
+  const { networks, kind, network, n, config, dataset } = step;
+  const options: PlanOptions = {
+    networks,
+    kind,
+    network,
+    n,
+    lambdaAdversarial: config.adversarial.lambda,
+    adversarialReduce: config.adversarial.reduce,
+    labelSmoothing: 0,
+    accumulate: "exact",
+  };
+  const choose = await fastestTilings(bench, watch, compilePlan(options).list.passes.values());
+  const plan = compilePlan({ ...options, choose });
+  const round = new RoundBuffers(device, plan.layout);
+  const manifest = wireManifest(networks, network);
+  const parameters = freshParameters(manifest);
+  const decoder = createSampleDecoder(config, dataset);
+  const shards = syntheticShards(dataset);
+  const samples = Array.from({ length: n }, (_, i) => i);
+  const split = kind === "evaluate" ? "test" : "train";
+  const decode = () => decoder.decode({ kind, epoch: 0, split }, samples, shards);
+  const input = decode();
+  const upload = (label: string, data: Uint8Array<ArrayBuffer>): GPUBuffer => {
+    const buffer = storageBuffer(device, label, data.byteLength);
+    device.queue.writeBuffer(buffer, 0, data);
+    return buffer;
+  };
+  const teacher = networks.teacher.manifest;
+  const own: Externals = {
+    parameters: upload("parameters", encodeBlob(manifest, blobLayout(manifest), parameters)),
+    teacher: upload("teacher", encodeBlob(teacher, blobLayout(teacher), freshParameters(teacher))),
+    images: storageBuffer(device, "images", input.images.byteLength),
+    labels: storageBuffer(device, "labels", input.labels.byteLength),
+  };
+  const write = ({ images, labels }: MicrobatchInput) => {
+    device.queue.writeBuffer(own.images!, 0, images);
+    device.queue.writeBuffer(own.labels!, 0, labels);
+  };
+  write(input);
+  const { gradient, segments, scales, sum, peaks } = round;
+  const texts = new Set(plan.list.launches.map(({ kernel }) => kernel.wgsl));
+  const fresh = [...texts].filter((text) => !bench.compiled.has(text));
+  const start = performance.now();
+  const recording = await Recording.create(cache, plan.list, { ...own, gradient, segments, scales, sum, peaks });
+  const compileMs = performance.now() - start;
+  for (const text of fresh) bench.compiled.add(text);
+  round.begin(plan.layout.tensors.map(() => -16));
+  return {
+    plan,
+    recording,
+    round,
+    parameters,
+    launches: await bind(cache, plan.list.launches, (ref) => recording.bufferOf(ref)),
+    classOf: classifier(plan, choose),
+    compileMs,
+    pipelines: fresh.length,
+    decode,
+    write,
+    submit: (times) => {
+      for (let i = 0; i < times; i++) {
+        const encoder = device.createCommandEncoder();
+        recording.encode(encoder);
+        device.queue.submit([encoder.finish()]);
+      }
+    },
+    destroy: () => {
+      recording.destroy();
+      round.destroy();
+      for (const buffer of Object.values(own)) buffer.destroy();
+    },
+  };
+}

@@ -1,0 +1,45 @@
+// Launches bound to the buffers of a recording, each one replayable alone: what share of a step belongs to which kernels.
+
+import type { Launch, Ref } from "../../worker/launch-list.ts";
+import type { PipelineCache } from "../../worker/pipeline-cache.ts";
+
+export interface Bound {
+  readonly launch: Launch;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+}
+
+export async function bind(
+  cache: PipelineCache,
+  launches: readonly Launch[],
+  bufferOf: (ref: Ref) => GPUBuffer,
+): Promise<readonly Bound[]> {
+  return Promise.all(
+    launches.map(async (launch) => {
+      const { pipeline, layout } = await cache.get(launch.kernel);
+      const bindGroup = cache.device.createBindGroup({
+        layout,
+        entries: launch.refs.map((ref, binding) => ({
+          binding,
+          resource: { buffer: bufferOf(ref), offset: ref.offset, size: ref.bytes },
+        })),
+      });
+      return { launch, pipeline, bindGroup };
+    }),
+  );
+}
+
+export function dispatch(pass: GPUComputePassEncoder, { launch, pipeline, bindGroup }: Bound): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, bindGroup);
+  pass.dispatchWorkgroups(...launch.kernel.grid);
+}
+
+/** Submits the launches so many times over as one compute pass. */
+export function submit(device: GPUDevice, bound: readonly Bound[], times: number): void {
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (let i = 0; i < times; i++) for (const each of bound) dispatch(pass, each);
+  pass.end();
+  device.queue.submit([encoder.finish()]);
+}

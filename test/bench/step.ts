@@ -1,0 +1,99 @@
+// `bench step`: whole microbatches as a trainer replays them, and where their time goes.
+
+import type { BenchDevice } from "./bench-device.ts";
+import type { Emit, StepLine } from "./line.ts";
+import { type LaunchClass, launchClasses, type PreparedStep, prepareStep } from "./prepared-step.ts";
+import { type Bound, submit } from "./replay.ts";
+import { type BenchmarkRequest, selects } from "./request.ts";
+import { best, median, rounded } from "./statistics.ts";
+import { type StepCase, stepCases } from "./step-cases.ts";
+import { type Stopwatch, timeInTurns } from "./stopwatch.ts";
+import { timestamps } from "./timestamps.ts";
+
+type Shares = Readonly<Record<LaunchClass, number>>;
+
+/** Percent of the sum. */
+function shares(ms: ReadonlyMap<LaunchClass, number>): Shares {
+  const sum = [...ms.values()].reduce((a, b) => a + b, 0);
+  const percent = launchClasses.map((name) => [name, rounded((100 * (ms.get(name) ?? 0)) / sum, 3)]);
+  return Object.fromEntries(percent) as Shares;
+}
+
+/** Launches in order, cut where the class changes: what one timestamp pair can tell apart. */
+function stretches({ launches, classOf }: PreparedStep): readonly (readonly Bound[])[] {
+  const cut: Bound[][] = [];
+  launches.forEach((bound, i) => {
+    if (i === 0 || classOf(bound) !== classOf(launches[i - 1])) cut.push([]);
+    cut[cut.length - 1].push(bound);
+  });
+  return cut;
+}
+
+async function timestampShares(device: GPUDevice, step: PreparedStep): Promise<Shares | undefined> {
+  const cut = stretches(step);
+  const ms = await timestamps(device, cut);
+  if (!ms) return undefined;
+  const sums = new Map<LaunchClass, number>();
+  cut.forEach((stretch, i) => {
+    const name = step.classOf(stretch[0]);
+    sums.set(name, (sums.get(name) ?? 0) + ms[i]);
+  });
+  return shares(sums);
+}
+
+/** Host milliseconds of a microbatch: decode, write, encode and submit, with nothing to wait for. */
+async function hostMs(watch: Stopwatch, step: PreparedStep): Promise<number> {
+  const found: number[] = [];
+  for (let i = 0; i < 4 * watch.rounds; i++) {
+    const start = performance.now();
+    step.write(step.decode());
+    step.submit(1);
+    found.push(performance.now() - start);
+    await watch.device.queue.onSubmittedWorkDone();
+  }
+  return median(found);
+}
+
+async function timeStep(bench: BenchDevice, watch: Stopwatch, test: StepCase): Promise<StepLine> {
+  const { device } = bench;
+  const step = await prepareStep(bench, watch, test);
+  try {
+    const present = launchClasses.filter((name) => step.launches.some((bound) => step.classOf(bound) === name));
+    const alone = present.map((name) => {
+      const some = step.launches.filter((bound) => step.classOf(bound) === name);
+      return { submit: (times: number) => submit(device, some, times) };
+    });
+    const [whole, ...classes] = await timeInTurns(watch, [step, ...alone]);
+    const replayed = new Map(present.map((name, i) => [name, best(classes[i].rounds)]));
+    const byTimestamps = await timestampShares(device, step);
+    const host = await hostMs(watch, step);
+    return {
+      record: "step",
+      name: test.name,
+      ms: rounded(whole.best),
+      medianMs: rounded(whole.median),
+      launches: step.launches.length,
+      replayedMs: rounded([...replayed.values()].reduce((a, b) => a + b, 0)),
+      share: shares(replayed),
+      ...(byTimestamps && { timestampShare: byTimestamps }),
+      hostMs: rounded(host, 3),
+      hostPercent: rounded((100 * host) / whole.best, 3),
+      planBytes: step.recording.bytes,
+      pipelines: step.pipelines,
+      compileMs: rounded(step.compileMs),
+    };
+  } finally {
+    step.destroy();
+  }
+}
+
+export async function benchStep(
+  bench: BenchDevice,
+  watch: Stopwatch,
+  request: BenchmarkRequest,
+  emit: Emit,
+): Promise<void> {
+  for (const test of stepCases(request)) {
+    if (selects(request, test.name)) await emit(await timeStep(bench, watch, test));
+  }
+}
