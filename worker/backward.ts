@@ -1,21 +1,26 @@
 // Records a network's backward pass: from gradients of some nodes' outputs to gradients of its trained parameters.
 
 import { activationBackward, preluBackward } from "../kernels/activation.ts";
-import { batchNormBackward } from "../kernels/batch-norm.ts";
 import { columnSum } from "../kernels/conv.ts";
 import { globalAveragePoolBackward, poolBackward } from "../kernels/pool.ts";
-import type { Graph, GraphNode, NodeId } from "../shared/graph.ts";
-import { inputsOf } from "../shared/graph.ts";
-import type { ForwardTrace, NetworkBuffers } from "./forward.ts";
-import { sampleSize, windowOf } from "./forward.ts";
+import { type Graph, type GraphNode, inputsOf, type NodeId } from "../shared/graph.ts";
+import type { ForwardTrace } from "./forward.ts";
+import { consumersOf, type NormGroup } from "./fusion.ts";
+import { KeptValues, type MemoryMode } from "./kept-values.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
+import { type NetworkBuffers, windowOf } from "./network-buffers.ts";
 import type { NodeGradients } from "./node-gradients.ts";
+import { mapShape, recordNormBackward } from "./norm-group.ts";
 
 export interface BackwardOptions {
   /** Arena range for a parameter's gradient, or undefined where the parameter is frozen. */
   readonly gradient: (name: string) => Ref | undefined;
   /** Wants ∂L/∂images too. */
   readonly inputGradient: boolean;
+  /** ∂L/∂(mean over positions) of compared maps, f32 [n][c]. */
+  readonly dPooled?: ReadonlyMap<NodeId, Ref>;
+  /** Everything that backward reads is kept unless given. */
+  readonly memory?: MemoryMode;
 }
 
 function parameterNames(node: GraphNode): readonly string[] {
@@ -59,12 +64,45 @@ export function recordBackward(
   options: BackwardOptions,
 ): void {
   const needed = nodesToReach(graph, options);
+  const consumers = consumersOf(graph);
+  const kept = new KeptValues(list, graph, n, net, trace, options.memory ?? "keep");
   /** A gradient that a kernel always writes, even where nobody trains the parameter. */
   const gradientOrScratch = (name: string, elements: number): Ref => options.gradient(name) ?? list.tensor(elements);
 
+  const recordGroup = (group: NormGroup): void => {
+    const { node, norm, shortcut, activation, last } = group;
+    // With an activation the first pass turns dy into the shortcut's gradient where it stands.
+    const dy = activation ? gradients.own(last) : gradients.get(last);
+    const dPooled = options.dPooled?.get(norm);
+    if (!dy) {
+      if (dPooled) throw new RangeError(`${node.name}: a compared map that the output does not depend on`);
+      return;
+    }
+    const added = shortcut !== undefined && activation ? kept.value(shortcut) : undefined;
+    const x = kept.value(node.input);
+    const secondPass = recordNormBackward(
+      list,
+      mapShape(graph, last, n),
+      group,
+      net,
+      { dy, x, norm: kept.norm(norm), ...(added && { shortcut: added }), ...(dPooled && { dPooled }) },
+      gradientOrScratch,
+    );
+    if (needed[node.input]) {
+      // Nobody reads x after its only consumer, so its gradient takes its place.
+      if (consumers[node.input].length === 1 && x.kind === "transient") {
+        secondPass();
+        gradients.add(node.input, x);
+      } else {
+        gradients.contribute(node.input, (dx, accumulate) => secondPass({ dx, accumulate }));
+      }
+    }
+    gradients.release(last);
+    if (shortcut !== undefined && needed[shortcut]) gradients.add(shortcut, dy);
+  };
+
   const record = (node: GraphNode, id: NodeId, dy: Ref): void => {
     if (node.op === "input") return;
-    const x = trace.values[node.input];
     const shape = graph.shapes[id];
     const channels = shape.c;
     const rows = n * shape.h * shape.w;
@@ -74,7 +112,7 @@ export function recordBackward(
       case "linear": {
         const window = windowOf(graph, id, node, n);
         const dw = options.gradient(`${node.name}.weight`);
-        if (dw) list.convolve({ verb: "convWeightGradient", shape: window }, { dy, x, dw });
+        if (dw) list.convolve({ verb: "convWeightGradient", shape: window }, { dy, x: kept.value(node.input), dw });
         const db = node.op === "linear" ? options.gradient(`${node.name}.bias`) : undefined;
         if (db) list.run(columnSum({ rows, channels }), { x: dy, sum: db });
         if (reach) {
@@ -87,11 +125,11 @@ export function recordBackward(
       }
       case "rbconv": {
         const window = windowOf(graph, id, node, n);
-        const a = trace.signs.get(id);
-        if (!a) throw new RangeError(`${node.name}: forward kept no sign planes`);
         const dw = options.gradient(`${node.name}.weight`);
+        const a = kept.signs(node.input);
         if (dw) list.convolve({ verb: "binaryConvWeightGradient", shape: window }, { dy, a, dw });
         if (reach) {
+          const x = kept.value(node.input);
           gradients.contribute(node.input, (dx, accumulate) => {
             const { rectify, surrogate } = node;
             list.convolve(
@@ -108,26 +146,10 @@ export function recordBackward(
         }
         return;
       }
-      case "batchnorm": {
-        const moments = trace.moments.get(id);
-        if (!moments) throw new RangeError(`${node.name}: backward wants the batch's own statistics`);
-        const weight = net.parameter(`${node.name}.weight`);
-        const dweight = gradientOrScratch(`${node.name}.weight`, channels);
-        const dbias = gradientOrScratch(`${node.name}.bias`, channels);
-        gradients.contribute(node.input, (dx, accumulate) => {
-          list.run(batchNormBackward({ rows, channels, accumulate }), {
-            dy,
-            x,
-            weight,
-            ...moments,
-            dx,
-            dweight,
-            dbias,
-          });
-        });
-        return;
-      }
-      case "activation":
+      case "batchnorm":
+        throw new RangeError(`${node.name}: a batch norm without a group`);
+      case "activation": {
+        const x = kept.value(node.input);
         if (node.kind === "prelu") {
           const dweight = gradientOrScratch(`${node.name}.weight`, channels);
           const weight = net.parameter(`${node.name}.weight`);
@@ -141,22 +163,21 @@ export function recordBackward(
           });
         }
         return;
+      }
       case "pool": {
         const window = windowOf(graph, id, node, n);
         const { kind } = node;
+        const x: Record<string, Ref> = kind === "max" ? { x: kept.value(node.input) } : {};
         gradients.contribute(node.input, (dx, accumulate) => {
-          const verb = poolBackward({ shape: window, kind, accumulate });
-          list.run(verb, kind === "max" ? { dy, x, dx } : { dy, dx });
+          list.run(poolBackward({ shape: window, kind, accumulate }), { dy, ...x, dx });
         });
         return;
       }
-      case "globalpool": {
-        const { h, w } = graph.shapes[node.input];
+      case "globalpool":
         gradients.contribute(node.input, (dx, accumulate) => {
-          list.run(globalAveragePoolBackward({ n, positions: h * w, channels, accumulate }), { dy, dx });
+          list.run(globalAveragePoolBackward({ ...mapShape(graph, node.input, n), accumulate }), { dy, dx });
         });
         return;
-      }
       case "add":
         if (reach) gradients.add(node.input, dy);
         if (needed[node.other]) gradients.add(node.other, dy);
@@ -166,14 +187,20 @@ export function recordBackward(
     }
   };
 
+  for (const [node, dy] of options.dPooled ?? []) {
+    if (graph.nodes[node].op === "batchnorm") continue;
+    gradients.contribute(node, (dx, accumulate) => {
+      list.run(globalAveragePoolBackward({ ...mapShape(graph, node, n), accumulate }), { dy, dx });
+    });
+  }
   for (let id = graph.nodes.length - 1; id > 0; id--) {
-    const dy = gradients.get(id);
-    if (dy && needed[id]) record(graph.nodes[id], id, dy);
+    const group = trace.fusion.groups.get(id);
+    if (group) {
+      if (needed[id]) recordGroup(group);
+    } else {
+      const dy = gradients.get(id);
+      if (dy && needed[id]) record(graph.nodes[id], id, dy);
+    }
     gradients.release(id);
   }
-}
-
-/** Elements of a node's output over a microbatch. */
-export function outputElements(graph: Graph, n: number): (node: NodeId) => number {
-  return (node) => n * sampleSize(graph.shapes[node]);
 }

@@ -1,164 +1,177 @@
 // Records a network's forward pass. Training uses the batch's own statistics, evaluation the running ones.
 
 import { activationForward, preluForward } from "../kernels/activation.ts";
-import { batchNormEval, batchNormForward } from "../kernels/batch-norm.ts";
-import { copy } from "../kernels/copy.ts";
 import { add } from "../kernels/elementwise.ts";
 import { packSigns } from "../kernels/pack-signs.ts";
 import { globalAveragePoolForward, poolForward } from "../kernels/pool.ts";
-import type { Graph, GraphNode, NodeId, Shape } from "../shared/graph.ts";
-import { signWords, type WindowShape } from "../shared/window.ts";
+import type { Graph, GraphNode, NodeId } from "../shared/graph.ts";
+import { signWords } from "../shared/window.ts";
+import { consumersOf, type Fusion, fuseNormalisations, type NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
-
-/** PyTorch's default epsilon of batch normalisation. */
-export const BATCH_NORM_EPS = 1e-5;
-
-/** Where a network's parameters and batch statistics are. */
-export interface NetworkBuffers {
-  readonly parameter: (name: string) => Ref;
-  /** Arena range for a batch statistic, or undefined in evaluation mode. */
-  readonly statistic?: (name: string) => Ref;
-}
+import { type NetworkBuffers, sampleSize, windowOf } from "./network-buffers.ts";
+import { mapShape, recordNorm, recordNormalise } from "./norm-group.ts";
 
 /** What backward needs of a forward pass. */
 export interface ForwardTrace {
-  /** Each node's output, f32 [n][h][w][c]. */
-  readonly values: readonly Ref[];
-  /** Sign planes of each rbconv's input, u32 [n][h][w][words]. */
+  readonly fusion: Fusion;
+  /** Output of each node that has one in memory, f32 [n][h][w][c]. */
+  readonly values: readonly (Ref | undefined)[];
+  /** Sign planes of each output that a binary layer reads, u32 [n][h][w][words]. */
   readonly signs: ReadonlyMap<NodeId, Ref>;
-  /** Batch mean and 1/√(variance + eps) of each batch norm. */
-  readonly moments: ReadonlyMap<NodeId, { readonly mean: Ref; readonly invstd: Ref }>;
+  /** Norm of each batch norm, f32 [4][channels]. */
+  readonly norms: ReadonlyMap<NodeId, Ref>;
 }
 
-export function sampleSize({ h, w, c }: Shape): number {
-  return h * w * c;
+/** The output of a node that has one. */
+export function outputOf(trace: Pick<ForwardTrace, "values">, id: NodeId): Ref {
+  const value = trace.values[id];
+  if (!value) throw new RangeError(`node ${id}: its output is not in memory`);
+  return value;
 }
 
-/** Window of a convolution or pooling node over a microbatch of n. */
-export function windowOf(
+/** What an output is wanted for. */
+interface Wanted {
+  /** By somebody who reads its values. */
+  readonly values: boolean;
+  /** By a binary layer, which reads its signs. */
+  readonly signs: boolean;
+}
+
+/** A binary layer alone wants values only for its surrogate, so in training. */
+function wantedOutputs(graph: Graph, trains: boolean, pooled: ReadonlyMap<NodeId, Ref>): readonly Wanted[] {
+  const consumers = consumersOf(graph);
+  return graph.nodes.map((node, id) => {
+    const binary = consumers[id].filter((consumer) => graph.nodes[consumer].op === "rbconv").length;
+    const read = consumers[id].length > binary || id === graph.output || (pooled.has(id) && node.op !== "batchnorm");
+    return { values: read || trains, signs: binary > 0 };
+  });
+}
+
+/** y = the binary convolution `id` of sign planes. */
+export function recordBinaryConvolution(
+  list: LaunchList,
   graph: Graph,
-  id: NodeId,
-  node: Extract<GraphNode, { op: "conv" | "rbconv" | "pool" | "linear" }>,
   n: number,
-): WindowShape {
-  const { h, w, c } = graph.shapes[node.input];
-  const out = graph.shapes[id].c;
-  if (node.op === "linear") return { n, h, w, in: c, out, kernel: 1, stride: 1, padding: 0 };
-  return { n, h, w, in: c, out, kernel: node.kernel, stride: node.stride, padding: node.padding };
+  id: NodeId,
+  net: NetworkBuffers,
+  a: Ref,
+  y: Ref,
+): void {
+  const node = graph.nodes[id];
+  if (node.op !== "rbconv") throw new RangeError(`node ${id} is no binary layer but ${node.op}`);
+  list.convolve(
+    { verb: "binaryConvForward", shape: windowOf(graph, id, node, n), rectify: node.rectify },
+    { a, w: net.parameter(`${node.name}.weight`), c: net.parameter(`${node.name}.c`), y },
+  );
 }
 
+/** @param pooled tensors f32 [n][c] that receive the mean over positions of these nodes' outputs */
 export function recordForward(
   list: LaunchList,
   graph: Graph,
   n: number,
   images: Ref,
   net: NetworkBuffers,
+  pooled: ReadonlyMap<NodeId, Ref> = new Map(),
 ): ForwardTrace {
-  const values: Ref[] = [];
+  const fusion = fuseNormalisations(graph);
+  const wanted = wantedOutputs(graph, net.statistic !== undefined, pooled);
+  const values: (Ref | undefined)[] = [];
   const signs = new Map<NodeId, Ref>();
-  const moments = new Map<NodeId, { mean: Ref; invstd: Ref }>();
+  const norms = new Map<NodeId, Ref>();
+  const value = (id: NodeId) => outputOf({ values }, id);
+  const signTensor = (id: NodeId): Ref => {
+    const { h, w, c } = graph.shapes[id];
+    const bits = list.tensor(n * h * w * signWords(c));
+    signs.set(id, bits);
+    return bits;
+  };
+  const signsOf = (id: NodeId): Ref => {
+    const known = signs.get(id);
+    if (known) return known;
+    const { h, w, c } = graph.shapes[id];
+    const bits = signTensor(id);
+    list.run(packSigns({ rows: n * h * w, channels: c, how: list.packing }), { x: value(id), bits });
+    return bits;
+  };
 
-  const record = (node: GraphNode, id: NodeId): Ref => {
+  const recordGroup = (group: NormGroup): Ref | undefined => {
+    const { node, last } = group;
+    const shape = mapShape(graph, last, n);
+    const x = value(node.input);
+    const norm = recordNorm(list, shape, group, net, x, pooled.get(group.norm));
+    norms.set(group.norm, norm);
+    const y = wanted[last].values ? list.tensor(n * sampleSize(graph.shapes[last])) : undefined;
+    const bits = wanted[last].signs ? signTensor(last) : undefined;
+    const shortcut = group.shortcut === undefined ? undefined : value(group.shortcut);
+    if (!y && !bits) return undefined;
+    recordNormalise(
+      list,
+      shape,
+      group,
+      net,
+      { x, norm, ...(shortcut && { shortcut }) },
+      { ...(y && { y }), ...(bits && { bits }) },
+    );
+    return y;
+  };
+
+  const record = (node: GraphNode, id: NodeId): Ref | undefined => {
     if (node.op === "input") return images;
-    const x = values[node.input];
+    const group = fusion.groups.get(id);
+    if (group) return recordGroup(group);
+    if (fusion.interior.has(id)) return undefined;
     const shape = graph.shapes[id];
     const y = list.tensor(n * sampleSize(shape));
     const channels = shape.c;
     const rows = n * shape.h * shape.w;
     switch (node.op) {
       case "conv":
+      case "linear": {
+        const bias = node.op === "linear";
         list.convolve(
-          { verb: "convForward", shape: windowOf(graph, id, node, n), bias: false },
+          { verb: "convForward", shape: windowOf(graph, id, node, n), bias },
           {
-            x,
+            x: value(node.input),
             w: net.parameter(`${node.name}.weight`),
-            y,
-          },
-        );
-        return y;
-      case "linear":
-        list.convolve(
-          { verb: "convForward", shape: windowOf(graph, id, node, n), bias: true },
-          {
-            x,
-            w: net.parameter(`${node.name}.weight`),
-            bias: net.parameter(`${node.name}.bias`),
-            y,
-          },
-        );
-        return y;
-      case "rbconv": {
-        const window = windowOf(graph, id, node, n);
-        const positions = n * window.h * window.w;
-        const a = list.tensor(positions * signWords(window.in));
-        list.run(packSigns({ rows: positions, channels: window.in }), { x, bits: a });
-        signs.set(id, a);
-        list.convolve(
-          { verb: "binaryConvForward", shape: window, rectify: node.rectify },
-          {
-            a,
-            w: net.parameter(`${node.name}.weight`),
-            c: net.parameter(`${node.name}.c`),
+            ...(bias && { bias: net.parameter(`${node.name}.bias`) }),
             y,
           },
         );
         return y;
       }
-      case "batchnorm": {
-        const weight = net.parameter(`${node.name}.weight`);
-        const bias = net.parameter(`${node.name}.bias`);
-        if (!net.statistic) {
-          list.run(batchNormEval({ rows, channels, eps: BATCH_NORM_EPS }), {
-            x,
-            weight,
-            bias,
-            runningMean: net.parameter(`${node.name}.running_mean`),
-            runningVar: net.parameter(`${node.name}.running_var`),
-            y,
-          });
-          return y;
-        }
-        const mean = list.tensor(channels);
-        const invstd = list.tensor(channels);
-        const variance = net.statistic(`${node.name}.running_var`);
-        list.run(batchNormForward({ rows, channels, eps: BATCH_NORM_EPS }), {
-          x,
-          weight,
-          bias,
-          y,
-          mean,
-          invstd,
-          variance,
-        });
-        // Backward reads the mean while it writes to the arena, and one buffer cannot be both in a dispatch: so a copy.
-        list.run(copy({ size: channels }), { x: mean, y: net.statistic(`${node.name}.running_mean`) });
-        moments.set(id, { mean, invstd });
+      case "rbconv":
+        recordBinaryConvolution(list, graph, n, id, net, signsOf(node.input), y);
         return y;
-      }
-      case "activation":
+      case "batchnorm":
+        throw new RangeError(`${node.name}: a batch norm without a group`);
+      case "activation": {
+        const x = value(node.input);
         if (node.kind === "prelu") {
           list.run(preluForward({ rows, channels }), { x, weight: net.parameter(`${node.name}.weight`), y });
         } else {
           list.run(activationForward({ kind: node.kind, size: rows * channels }), { x, y });
         }
         return y;
-      case "pool":
-        list.run(poolForward({ shape: windowOf(graph, id, node, n), kind: node.kind }), { x, y });
-        return y;
-      case "globalpool": {
-        const { h, w } = graph.shapes[node.input];
-        list.run(globalAveragePoolForward({ n, positions: h * w, channels }), { x, y });
-        return y;
       }
+      case "pool":
+        list.run(poolForward({ shape: windowOf(graph, id, node, n), kind: node.kind }), { x: value(node.input), y });
+        return y;
+      case "globalpool":
+        list.run(globalAveragePoolForward(mapShape(graph, node.input, n)), { x: value(node.input), y });
+        return y;
       case "add":
-        list.run(add({ size: rows * channels }), { a: x, b: values[node.other], y });
+        list.run(add({ size: rows * channels }), { a: value(node.input), b: value(node.other), y });
         return y;
       default:
         return node satisfies never;
     }
   };
   graph.nodes.forEach((node, id) => {
-    values.push(record(node, id));
+    const y = record(node, id);
+    values.push(y);
+    const mean = node.op === "batchnorm" ? undefined : pooled.get(id);
+    if (mean) list.run(globalAveragePoolForward(mapShape(graph, id, n)), { x: value(id), y: mean });
   });
-  return { values, signs, moments };
+  return { fusion, values, signs, norms };
 }

@@ -25,10 +25,6 @@ export class NodeGradients {
     this.#refs.delete(node);
   }
 
-  #isShared(node: NodeId, ref: Ref): boolean {
-    return [...this.#refs].some(([other, held]) => other !== node && sameTensor(held, ref));
-  }
-
   /** Lets a kernel that computes the gradient itself write it: `accumulate` says whether it must add. */
   contribute(node: NodeId, write: (target: Ref, accumulate: boolean) => void): void {
     const held = this.#refs.get(node);
@@ -52,17 +48,23 @@ export class NodeGradients {
     this.#list.run(addTo({ size: this.#elements(node) }), { x: gradient, y: this.#own(node, held) });
   }
 
-  /** The node's tensor, copied first when another node still needs it as it is. */
+  /** The node's gradient as a tensor that a kernel may overwrite; undefined where it has none. */
+  own(node: NodeId): Ref | undefined {
+    const held = this.#refs.get(node);
+    return held && this.#own(node, held);
+  }
+
+  /** Copied first when another node, or who brought it from outside, still needs it as it is. */
   #own(node: NodeId, held: Ref): Ref {
-    if (!this.#isShared(node, held)) return held;
+    if (held.kind === "transient" && !this.#isShared(node, held.id)) return held;
     const size = this.#elements(node);
     const owned = this.#list.tensor(size);
     this.#list.run(copy({ size }), { x: held, y: owned });
     this.#refs.set(node, owned);
     return owned;
   }
-}
 
-function sameTensor(a: Ref, b: Ref): boolean {
-  return a.kind === "transient" && b.kind === "transient" && a.id === b.id;
+  #isShared(node: NodeId, id: number): boolean {
+    return [...this.#refs].some(([other, held]) => other !== node && held.kind === "transient" && held.id === id);
+  }
 }

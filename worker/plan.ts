@@ -2,15 +2,17 @@
 
 import { accumulateExact, accumulateFloat } from "../kernels/accumulate.ts";
 import { collectMetrics } from "../kernels/collect-metrics.ts";
-import { globalAveragePoolBackward, globalAveragePoolForward } from "../kernels/global-average-pool.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax-cross-entropy.ts";
 import { type ContributionLayout, contributionLayout, METRICS, type RoundKind } from "../shared/contribution.ts";
+import type { Graph, NodeId } from "../shared/graph.ts";
 import { type NetworkName, type Networks, roundManifest, wireManifest } from "../shared/networks.ts";
 import { type BlobLayout, blobLayout } from "../shared/parameter-blob.ts";
-import { outputElements, recordBackward } from "./backward.ts";
+import { recordBackward } from "./backward.ts";
 import { adversarialScale, pooledMaps, recordAdversarial } from "./discriminators.ts";
-import { recordForward, sampleSize } from "./forward.ts";
+import { outputOf, recordForward } from "./forward.ts";
+import type { MemoryMode } from "./kept-values.ts";
 import { type ChooseTiling, type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
+import { outputElements, sampleSize } from "./network-buffers.ts";
 import { NodeGradients } from "./node-gradients.ts";
 
 /** Bound of one microbatch's value in units: 128 microbatches of a lease still fit an i32. */
@@ -31,6 +33,8 @@ export interface PlanOptions {
   readonly imageGradient?: boolean;
   /** The tiling of each convolution pass; the kernels' own first choice unless given. */
   readonly choose?: ChooseTiling;
+  /** What backward computes a second time instead of keeping it; nothing unless given. */
+  readonly memory?: MemoryMode;
 }
 
 export interface Plan {
@@ -75,6 +79,11 @@ function external(buffer: ExternalBuffer, bytes: number): Ref {
   return { kind: "external", buffer, offset: 0, bytes };
 }
 
+/** A tensor of each compared map, by the map's node. */
+function byMap(graph: Graph, refs: readonly (Ref | undefined)[]): ReadonlyMap<NodeId, Ref> {
+  return new Map(graph.maps.flatMap(({ node }, i) => (refs[i] ? [[node, refs[i]] as const] : [])));
+}
+
 export function compilePlan(options: PlanOptions): Plan {
   const { networks, kind, network, n } = options;
   const { graph } = networks[network];
@@ -86,15 +95,23 @@ export function compilePlan(options: PlanOptions): Plan {
   const trains = kind !== "evaluate";
   const adversarial = kind === "student" && networks.discriminators.entries.length > 0;
 
-  const teacher = adversarial
-    ? recordForward(list, networks.teacher.graph, n, images, {
-        parameter: blobRefs("teacher", blobLayout(networks.teacher.manifest)),
-      })
+  const tensors = { parameter, gradient: present(arena) };
+  const pooled = adversarial ? pooledMaps(list, graph, n, tensors) : undefined;
+  const teacherGraph = networks.teacher.graph;
+  const teacher = pooled
+    ? recordForward(
+        list,
+        teacherGraph,
+        n,
+        images,
+        { parameter: blobRefs("teacher", blobLayout(networks.teacher.manifest)) },
+        byMap(teacherGraph, pooled.real),
+      )
     : undefined;
   const buffers = trains ? { parameter, statistic: present(arena) } : { parameter };
-  const trace = recordForward(list, graph, n, images, buffers);
+  const trace = recordForward(list, graph, n, images, buffers, pooled && byMap(graph, pooled.fake));
 
-  const logits = trace.values[graph.output];
+  const logits = outputOf(trace, graph.output);
   const { c: classes } = graph.shapes[graph.output];
   const dlogits = list.tensor(n * classes);
   const task = list.tensor(3);
@@ -106,46 +123,29 @@ export function compilePlan(options: PlanOptions): Plan {
     metrics: task,
   });
 
-  const gradients = new NodeGradients(list, outputElements(graph, n));
-  const gathered: Record<string, Ref> = { task, metrics: present(arena)(METRICS) };
-  let layers = 0;
-  if (teacher) {
-    layers = graph.maps.length;
-    const tensors = { parameter, gradient: present(arena) };
-    const pooled = pooledMaps(list, graph, n, tensors);
-    graph.maps.forEach(({ node }, index) => {
-      const { h, w, c } = graph.shapes[node];
-      const pool = globalAveragePoolForward({ n, positions: h * w, channels: c });
-      list.run(pool, { x: teacher.values[networks.teacher.graph.maps[index].node], y: pooled.real[index] });
-      list.run(pool, { x: trace.values[node], y: pooled.fake[index] });
-    });
-    const { metrics, dPooled } = recordAdversarial(list, graph, pooled.real, pooled.fake, {
-      n,
-      lambda: options.lambdaAdversarial,
-      reduce: options.adversarialReduce,
-      ...tensors,
-    });
-    gathered.adversarial = metrics;
-    graph.maps.forEach(({ node }, index) => {
-      const dy = dPooled[index];
-      if (!dy) return;
-      const { h, w, c } = graph.shapes[node];
-      gradients.contribute(node, (dx, accumulate) => {
-        list.run(globalAveragePoolBackward({ n, positions: h * w, channels: c, accumulate }), { dy, dx });
-      });
-    });
+  const gathered: Record<string, Ref> = { task, metrics: tensors.gradient(METRICS) };
+  const layers = pooled ? graph.maps.length : 0;
+  const { lambdaAdversarial: lambda, adversarialReduce: reduce } = options;
+  let dPooled: ReadonlyMap<NodeId, Ref> = new Map();
+  if (pooled) {
+    const compared = recordAdversarial(list, graph, pooled.real, pooled.fake, { n, lambda, reduce, ...tensors });
+    gathered.adversarial = compared.metrics;
+    dPooled = byMap(graph, compared.dPooled);
   }
-  const scale = layers > 0 ? adversarialScale(layers, options.adversarialReduce) : 1;
+  const scale = layers > 0 ? adversarialScale(layers, reduce) : 1;
   list.run(collectMetrics({ layers, scale }), gathered);
+  const gradients = new NodeGradients(list, outputElements(graph, n));
   if (trains) {
     gradients.add(graph.output, dlogits);
     recordBackward(list, graph, n, buffers, trace, gradients, {
       gradient: arena,
       inputGradient: options.imageGradient ?? false,
+      dPooled,
+      memory: options.memory ?? "keep",
     });
   }
   recordAccumulation(list, layout, n, options.accumulate);
-  const teacherLogits = teacher?.values[networks.teacher.graph.output];
+  const teacherLogits = teacher && outputOf(teacher, teacherGraph.output);
   const imageGradient = options.imageGradient ? gradients.get(0) : undefined;
   return { list, layout, logits, ...(teacherLogits && { teacherLogits }), ...(imageGradient && { imageGradient }) };
 }

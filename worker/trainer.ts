@@ -8,7 +8,7 @@ import { BitswarmError } from "../shared/errors.ts";
 import { buildNetworks, type NetworkName, roundManifest, wireManifest } from "../shared/networks.ts";
 import { blobLayout } from "../shared/parameter-blob.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
-import { sampleSize } from "./forward.ts";
+import { sampleSize } from "./network-buffers.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
 import { compilePlan, type PlanOptions } from "./plan.ts";
 import { Recording, storageBuffer } from "./recording.ts";
