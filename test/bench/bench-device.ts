@@ -12,6 +12,8 @@ export interface BenchDevice {
   readonly line: AdapterLine;
   /** Texts that were compiled in this process. */
   readonly compiled: Set<string>;
+  /** Whether steps are run with the fastest tilings, or with the first candidates. */
+  readonly tune: boolean;
   /** The fastest tiling of each pass that was measured, by passKey. */
   readonly tilings: Map<string, Tiling>;
 }
@@ -34,7 +36,7 @@ function requiredLimits(adapter: GPUAdapter): Record<string, number> {
   return Object.fromEntries(names.map((name) => [name, adapter.limits[name as keyof GPUSupportedLimits] as number]));
 }
 
-export async function openBenchDevice(gpu: GPU, runtime: string): Promise<BenchDevice> {
+export async function openBenchDevice(gpu: GPU, runtime: string, tune: boolean): Promise<BenchDevice> {
   const adapter = await findAdapter(gpu);
   const requiredFeatures = wantedFeatures.filter((name) => adapter.features.has(name));
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits: requiredLimits(adapter) });
@@ -44,6 +46,7 @@ export async function openBenchDevice(gpu: GPU, runtime: string): Promise<BenchD
     cache: new PipelineCache(device),
     traits: adapterTraits({ device, adapter: description }),
     compiled: new Set(),
+    tune,
     tilings: new Map(),
     line: {
       record: "adapter",

@@ -1,6 +1,6 @@
 // Runs one benchmark in whatever runtime this is: opens the device, states the policy, emits lines.
 
-import { openBenchDevice } from "./bench-device.ts";
+import { type BenchDevice, openBenchDevice } from "./bench-device.ts";
 import { benchKernels } from "./kernels.ts";
 import type { Emit } from "./line.ts";
 import type { BenchmarkRequest } from "./request.ts";
@@ -13,16 +13,19 @@ export interface Surroundings {
   readonly runtime: string;
   readonly rest: Stopwatch["rest"];
   /** Comparisons with other libraries, where they can run. */
-  readonly peers?: (
-    bench: Awaited<ReturnType<typeof openBenchDevice>>,
-    watch: Stopwatch,
-    request: BenchmarkRequest,
-    emit: Emit,
-  ) => Promise<void>;
+  readonly peers?: (bench: BenchDevice, watch: Stopwatch, request: BenchmarkRequest, emit: Emit) => Promise<void>;
 }
 
 export async function runBenchmark(request: BenchmarkRequest, around: Surroundings, emit: Emit): Promise<void> {
-  const bench = await openBenchDevice(around.gpu, around.runtime);
+  const bench = await openBenchDevice(around.gpu, around.runtime, request.tune);
+  try {
+    await measure(request, around, bench, emit);
+  } finally {
+    bench.device.destroy();
+  }
+}
+
+async function measure(request: BenchmarkRequest, around: Surroundings, bench: BenchDevice, emit: Emit): Promise<void> {
   const { rounds, atLeastMs } = request;
   const watch: Stopwatch = { device: bench.device, rounds, atLeastMs, rest: around.rest };
   await emit(bench.line);

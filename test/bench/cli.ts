@@ -14,6 +14,7 @@ interface Options {
   readonly runtime: Runtime;
   readonly rounds: number;
   readonly atLeast: number;
+  readonly tune: boolean;
   readonly imagenet?: boolean;
 }
 
@@ -47,8 +48,8 @@ function runIn(runtime: Runtime): (request: BenchmarkRequest, emit: Emit) => Pro
 }
 
 function request(benchmark: BenchmarkRequest["benchmark"], words: readonly string[], o: Options): BenchmarkRequest {
-  const { rounds, atLeast: atLeastMs, imagenet = false } = o;
-  return requestSchema.parse({ benchmark, filter: words, rounds, atLeastMs, imagenet });
+  const { rounds, atLeast: atLeastMs, tune, imagenet = false } = o;
+  return requestSchema.parse({ benchmark, filter: words, rounds, atLeastMs, tune, imagenet });
 }
 
 function withOptions(command: Command): Command {
@@ -57,6 +58,7 @@ function withOptions(command: Command): Command {
     .option("--json", "one JSON object a line")
     .addOption(new Option("--rounds <n>", "measurements of each case").argParser(count).default(4))
     .addOption(new Option("--at-least <ms>", "shortest measurement, in milliseconds").argParser(count).default(100))
+    .option("--no-tune", "run steps with the first tilings instead of measuring them all for the fastest")
     .option("--imagenet", "also ResNet-18 64-128-256-512 at 224×224 (slow on software adapters)");
 }
 

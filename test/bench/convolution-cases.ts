@@ -39,7 +39,7 @@ const floatOnly: readonly Layer[] = [
   layer("discriminator 256-128", 64, 1, [256, 128], [1, 1, 0]),
   layer("discriminator 128-1", 64, 1, [128, 1], [1, 1, 0]),
   layer("cifar stem", 8, 32, [3, 64], [3, 1, 1]),
-  // A plain matrix product, the measure of the best tiles known for this kind of adapter.
+  // A plain matrix product: what the tiles make of the adapter where nothing but a product is to be done.
   layer("gemm 512x512x512", 512, 1, [512, 512], [1, 1, 0]),
 ];
 

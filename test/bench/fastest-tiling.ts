@@ -26,12 +26,13 @@ async function fastest(bench: BenchDevice, watch: Stopwatch, pass: ConvolutionPa
   }
 }
 
-/** Measures each pass once in this process. */
+/** Measures each pass once in this process; without tuning, takes the first candidate. */
 export async function fastestTilings(
   bench: BenchDevice,
   watch: Stopwatch,
   passes: Iterable<ConvolutionPass>,
 ): Promise<ChooseTiling> {
+  if (!bench.tune) return (pass) => tilings(pass, bench.traits)[0];
   for (const pass of passes) {
     const key = passKey(pass);
     if (!bench.tilings.has(key)) bench.tilings.set(key, await fastest(bench, watch, pass));

@@ -43,7 +43,13 @@ async function prepare(
 }
 
 /** Runs every candidate of one pass, in turns. */
-async function timePass(bench: BenchDevice, watch: Stopwatch, test: ConvolutionCase, roofs: Roofs, emit: Emit) {
+export async function timePass(
+  bench: BenchDevice,
+  watch: Stopwatch,
+  test: ConvolutionCase,
+  roofs: Roofs,
+  emit: Emit,
+): Promise<void> {
   const { device } = bench;
   const popcounts = test.pass.verb === "binaryConvForward";
   const unit = popcounts ? "Gop/s" : "GFLOP/s";

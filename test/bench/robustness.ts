@@ -28,8 +28,15 @@ async function launch(
   return found;
 }
 
+/** What is run where no words choose. */
+const DEFAULT_WORDS = { kernels: ["cifar 64-64"], step: ["student"] } as const;
+
+/** Words choose among the cases of `kernels` and `step` alike. */
 export async function benchRobustness(request: BenchmarkRequest, emit: Emit): Promise<void> {
-  const requests = (["kernels", "step"] as const).map((benchmark) => ({ ...request, benchmark }));
+  const requests = (["kernels", "step"] as const).map((benchmark) => {
+    const filter = request.filter.length > 0 ? request.filter : [...DEFAULT_WORDS[benchmark]];
+    return { ...request, benchmark, filter };
+  });
   const text = `${PAIRS} pairs of Chromium without and with ${FLAG}, in turns; the ratio is the median of the pairs`;
   await emit({ record: "policy", text });
   const checked: ReadonlyMap<string, number>[] = [];
