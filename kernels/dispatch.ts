@@ -46,6 +46,8 @@ export interface Dispatch {
   readonly workgroupSize?: number;
   /** The body synchronises the workgroup, so every invocation enters it. */
   readonly barriers?: boolean;
+  /** The body sees `lane`, its number in its subgroup, and `lanes`, the subgroup's size; needs the feature `subgroups`. */
+  readonly subgroups?: boolean;
   /** Statements of `main`; `index` is the invocation's number, `local` its number in the workgroup. */
   readonly body: string;
 }
@@ -54,13 +56,16 @@ export interface Dispatch {
 export function kernel(o: Dispatch): Kernel {
   const size = o.workgroupSize ?? 64;
   const { grid, index } = gridFor(o.items, size);
+  const builtins = ["@builtin(workgroup_id) workgroup: vec3<u32>", "@builtin(local_invocation_index) local: u32"];
+  if (o.subgroups) builtins.push("@builtin(subgroup_invocation_id) lane: u32", "@builtin(subgroup_size) lanes: u32");
   const lines = [
+    ...(o.subgroups ? ["enable subgroups;"] : []),
     ...Object.entries(o.constants ?? {}).map(([name, value]) => `const ${name}: u32 = ${value}u;`),
     ...Object.entries(o.floats ?? {}).map(([name, value]) => `const ${name}: f32 = ${value};`),
     ...(o.declarations ? [o.declarations] : []),
     ...o.storage.map((s, i) => `@group(0) @binding(${i}) var<storage, ${s.access}> ${s.name}: array<${s.type}>;`),
     `@compute @workgroup_size(${size})`,
-    "fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {",
+    `fn main(${builtins.join(", ")}) {`,
     `let index = ${index};`,
     ...(o.barriers ? [] : [`if (index >= ${o.items}u) { return; }`]),
     o.body,

@@ -1,10 +1,10 @@
 // Normalisation in one pass with what follows it in a network: shortcut, activation, and the signs that a binary layer reads.
-import { signWords } from "../shared/window.ts";
 import { type PointwiseKind, pointwise } from "./activation.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
 import { describeMap, type MapShape } from "./norm-statistics.ts";
-import { packSteps } from "./pack-signs.ts";
+import type { Packing } from "./pack-lanes.ts";
+import { packing } from "./pack-signs.ts";
 
 /** What stands behind a normalisation. */
 export interface Epilogue {
@@ -25,21 +25,24 @@ function preActivation(shortcut: boolean): string {
 
 /**
  * y = activation((x − mean)·scale + bias (+ shortcut)). x, shortcut, y f32 [n][positions][channels], norm as
- * norm-statistics.ts gives it, slope f32 [channels] for prelu; `pack` writes bits u32 [n][positions][signWords(channels)],
+ * norm-statistics.ts gives it, slope f32 [channels] for prelu; `pack` says who writes bits u32 [n][positions][signWords(channels)],
  * the signs of y, and without `store` nothing but them.
  */
-export function normalise(o: MapShape & Epilogue & { readonly store: boolean; readonly pack: boolean }): Kernel {
-  const width = vectorWidth(o.channels);
-  const type = vectorType(width);
+export function normalise(
+  o: MapShape & Epilogue & { readonly store: boolean; readonly pack: Packing | false },
+): Kernel {
+  const rows = o.n * o.positions;
   const prelu = o.activation === "prelu";
   const value = o.activation === "none" ? "v" : pointwise(o.activation, "slope[channel]").value;
   const statements = `${preActivation(o.shortcut)}\nlet result = ${value};${o.store ? "\ny[at] = result;" : ""}`;
-  const rows = o.n * o.positions;
-  const words = signWords(o.channels);
+  const { width, declarations, ...dispatch } = o.pack
+    ? packing({ how: o.pack, rows, channels: o.channels, statements, value: "result" })
+    : pointwiseDispatch(rows, o.channels, statements);
+  const type = vectorType(width);
   return kernel({
+    ...dispatch,
     label: `normalise ${describeEpilogue(o)}${o.pack ? " signs" : ""} ${describeMap(o)}`,
-    constants: { CHANNELS: o.channels, COLUMNS: o.channels / width, WORDS: words },
-    declarations: `alias V = ${type};`,
+    declarations: [`alias V = ${type};`, declarations ?? ""].join("\n"),
     storage: [
       read("x", type),
       read("norm", type),
@@ -48,9 +51,17 @@ export function normalise(o: MapShape & Epilogue & { readonly store: boolean; re
       ...(o.store ? [readWrite("y", type)] : []),
       ...(o.pack ? [readWrite("bits", "u32")] : []),
     ],
-    items: o.pack ? rows * words : (rows * o.channels) / width,
-    body: o.pack
-      ? packSteps(o.channels, statements, "result")
-      : `let at = index;\nlet channel = index % COLUMNS;\n${statements}`,
   });
+}
+
+/** One invocation an element, or a quad. */
+function pointwiseDispatch(rows: number, channels: number, statements: string) {
+  const width = vectorWidth(channels);
+  return {
+    width,
+    declarations: undefined,
+    constants: { COLUMNS: channels / width },
+    items: (rows * channels) / width,
+    body: `let at = index;\nlet channel = index % COLUMNS;\n${statements}`,
+  };
 }

@@ -1,14 +1,15 @@
 // Turns activations or latent weights into sign planes, the operand of every binary kernel.
 import { signWords } from "../shared/window.ts";
-import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { type Dispatch, kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
+import { type Packing, packLanes } from "./pack-lanes.ts";
 
 /**
  * WGSL of an invocation that makes word `index` of [rows][signWords(channels)]: for each of its elements (quads where
  * `channels % 4 == 0`), `statements` see its address `at` and its column `channel` and declare `value`, whose sign is
  * packed. Wants the constants CHANNELS, COLUMNS and WORDS, and a binding `bits`.
  */
-export function packSteps(channels: number, statements: string, value: string): string {
+function packSteps(channels: number, statements: string, value: string): string {
   const width = vectorWidth(channels);
   const type = vectorType(width);
   const quads = width === 4;
@@ -29,17 +30,34 @@ bits[index] = ${quads ? "word.x | word.y | word.z | word.w" : "word"};`;
 }
 
 /**
+ * A dispatch that packs a value of every element of [rows][channels], by whom `how` says: see packSteps and packLanes. The
+ * statements see quads where `width` is 4.
+ */
+export function packing(o: {
+  readonly how: Packing;
+  readonly rows: number;
+  readonly channels: number;
+  readonly statements: string;
+  readonly value: string;
+}): Omit<Dispatch, "label" | "storage"> & { readonly width: 4 | 1 } {
+  const { how, rows, channels, statements, value } = o;
+  const width = how === "words" ? vectorWidth(channels) : 1;
+  const words = signWords(channels);
+  const constants = { CHANNELS: channels, COLUMNS: channels / width, WORDS: words };
+
+  if (how === "words") return { constants, width, items: rows * words, body: packSteps(channels, statements, value) };
+  return { constants, width, ...packLanes({ how, rows, channels, statements, value }) };
+}
+
+/**
  * x f32 [rows][channels] → bits u32 [rows][signWords(channels)]: bit i of word j is 1 where channel 32j + i is negative.
  * ±0 give 0 (sign +1, METHOD §1); the tail bits of the last word are 0.
  */
-export function packSigns(o: { readonly rows: number; readonly channels: number }): Kernel {
-  const width = vectorWidth(o.channels);
-  const words = signWords(o.channels);
+export function packSigns(o: { readonly rows: number; readonly channels: number; readonly how?: Packing }): Kernel {
+  const { width, ...dispatch } = packing({ how: "words", ...o, statements: "", value: "x[at]" });
   return kernel({
+    ...dispatch,
     label: `packSigns ${o.rows}x${o.channels}`,
-    constants: { CHANNELS: o.channels, COLUMNS: o.channels / width, WORDS: words },
     storage: [read("x", vectorType(width)), readWrite("bits", "u32")],
-    items: o.rows * words,
-    body: packSteps(o.channels, "", "x[at]"),
   });
 }

@@ -2,6 +2,7 @@
 
 import { type ConvolutionPass, convolutionPass, passKey } from "../kernels/convolution-pass.ts";
 import type { Kernel, KernelSequence } from "../kernels/kernel.ts";
+import type { Packing } from "../kernels/pack-lanes.ts";
 import type { Tiling } from "../kernels/tiling.ts";
 
 /** Buffers that outlive a microbatch; the executor owns them. */
@@ -43,10 +44,13 @@ export class LaunchList {
   readonly lifetimes: Lifetime[] = [];
   /** The distinct convolution passes launched, by passKey: what a tuner has to choose tilings for. */
   readonly passes = new Map<string, ConvolutionPass>();
+  /** Who packs signs. */
+  readonly packing: Packing;
   #choose: ChooseTiling;
 
-  constructor(choose: ChooseTiling = () => undefined) {
+  constructor(choose: ChooseTiling = () => undefined, packing: Packing = "words") {
     this.#choose = choose;
+    this.packing = packing;
   }
 
   /** Appends a pass of a convolution; bindings are those of its verb in `kernels/`. */

@@ -56,8 +56,10 @@ describe("packSigns", () => {
     ] as const) {
       const x = uniformWithZeros(rows * channels, 1);
       const bits = new Uint32Array(rows * signWords(channels)).fill(0xffffffff);
-      const result = await runKernels(device, packSigns({ rows, channels }), { x, bits });
-      expect(result.bits, `${rows}x${channels}`).toEqual(signPlanes(x, rows, channels));
+      for (const how of ["words", "lanes", "ballot"] as const) {
+        const result = await runKernels(device, packSigns({ rows, channels, how }), { x, bits });
+        expect(result.bits, `${rows}x${channels} ${how}`).toEqual(signPlanes(x, rows, channels));
+      }
     }
   });
 

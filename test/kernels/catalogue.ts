@@ -16,6 +16,8 @@ import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/nor
 import { packSigns } from "../../kernels/pack-signs.ts";
 import { globalAveragePoolBackward, globalAveragePoolForward, poolBackward, poolForward } from "../../kernels/pool.ts";
 import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
+import type { WorkgroupTiling } from "../../kernels/tiling.ts";
+import { workgroupPass } from "../../kernels/workgroup-pass.ts";
 import type { Rectify, Surrogate } from "../../shared/rectify.ts";
 import type { WindowShape } from "../../shared/window.ts";
 
@@ -32,6 +34,16 @@ const FLOAT_SHAPES: readonly WindowShape[] = [
   { n: 8, h: 23, w: 23, in: 3, out: 16, kernel: 7, stride: 2, padding: 3 },
   { n: 64, h: 1, w: 1, in: 128, out: 1, kernel: 1, stride: 1, padding: 0 },
 ];
+
+const WORKGROUP: WorkgroupTiling = {
+  kind: "workgroup",
+  rows: 4,
+  columns: 4,
+  down: 8,
+  across: 8,
+  depth: 16,
+  half: false,
+};
 
 const GROUPED = [
   { groups: 3, n: 32, in: 64, out: 128 },
@@ -51,10 +63,10 @@ function normalisations(): readonly (Kernel | KernelSequence)[] {
     [false, true].map((shortcut) => ({ activation, shortcut })),
   );
   const stores = [
-    { store: true, pack: true },
+    { store: true, pack: "words" },
     { store: true, pack: false },
-    { store: false, pack: true },
-  ];
+    { store: false, pack: "lanes" },
+  ] as const;
   return MAPS.flatMap((map) => [
     blockStatistics({ ...map, squares: true }),
     blockStatistics({ ...map, squares: false }),
@@ -125,6 +137,18 @@ function verbs(): readonly (Kernel | KernelSequence)[] {
         binaryConvForward({ shape, rectify }),
         binaryConvInputGradient({ shape, rectify, surrogate: SURROGATES[i % 2]!, accumulate }),
       ]),
+    ]),
+    ...SHAPES.slice(1).flatMap((shape) => [
+      workgroupPass({ verb: "convForward", shape, bias: true }, WORKGROUP),
+      workgroupPass({ verb: "convInputGradient", shape, accumulate }, WORKGROUP),
+      workgroupPass({ verb: "convWeightGradient", shape }, WORKGROUP),
+      workgroupPass({ verb: "binaryConvForward", shape, rectify: "kernel" }, WORKGROUP),
+      workgroupPass({ verb: "binaryConvForward", shape, rectify: "filter" }, WORKGROUP),
+      workgroupPass(
+        { verb: "binaryConvInputGradient", shape, rectify: "out", surrogate: "bireal", accumulate },
+        WORKGROUP,
+      ),
+      workgroupPass({ verb: "binaryConvWeightGradient", shape }, WORKGROUP),
     ]),
   ];
 }
