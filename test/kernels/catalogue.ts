@@ -73,9 +73,9 @@ function normalisations(): readonly (Kernel | KernelSequence)[] {
     batchNorm({ ...map, eps: 1e-5 }),
     runningNorm({ ...map, eps: 1e-5 }),
     pooledNorm(map),
-    ...epilogues.flatMap((epilogue) => [
-      ...stores.map((store) => normalise({ ...map, ...epilogue, ...store })),
-      ...[false, true].map((pooled) => normaliseBackwardSums({ ...map, ...epilogue, pooled })),
+    ...epilogues.flatMap((epilogue, i) => [
+      normalise({ ...map, ...epilogue, ...stores[i % stores.length]! }),
+      normaliseBackwardSums({ ...map, ...epilogue, pooled: i % 2 === 0 }),
     ]),
     ...(["in place", "fresh", "accumulate"] as const).flatMap((target) =>
       [false, true].map((pooled) => normaliseBackwardInput({ ...map, target, pooled })),
