@@ -115,8 +115,7 @@ export function operandFill(o: Operand, tiling: WorkgroupTiling): Fill {
 /** Reads steps 4·`quad` … 4·`quad` + 3 of an invocation's rows. */
 export function rowsInMemory(o: Operand, tiling: WorkgroupTiling): Rows {
   if (o.layout === "steps") {
-    const stride = oddStride(tiling.depth / 4);
-    const loads = range(tiling.rows).map((i) => `let a_${i} = tile_a[${ownLine(tiling, "a", i)} * ${stride}u + quad];`);
+    const loads = range(tiling.rows).map((i) => `let a_${i} = ${stepsOfLine(o, tiling, i)};`);
     return { load: loads.join("\n"), at: (i, k) => `a_${i}.${LANES[k]}` };
   }
   return { load: quadsAcross(o, tiling, tiling.rows / 4), at: (i, k) => `a_${i >> 2}_${k}.${LANES[i & 3]}` };
@@ -127,10 +126,7 @@ export function columnsInMemory(o: Operand, tiling: WorkgroupTiling): Columns {
   if (o.layout === "lines") {
     return { load: quadsAcross(o, tiling, tiling.columns / 4), at: (q, k) => `b_${q}_${k}` };
   }
-  const stride = oddStride(tiling.depth / 4);
-  const loads = range(tiling.columns).map(
-    (j) => `let w_${j} = tile_b[${ownLine(tiling, "b", j)} * ${stride}u + quad];`,
-  );
+  const loads = range(tiling.columns).map((j) => `let w_${j} = ${stepsOfLine(o, tiling, j)};`);
   return {
     load: loads.join("\n"),
     at: (q, k) =>
@@ -140,6 +136,15 @@ export function columnsInMemory(o: Operand, tiling: WorkgroupTiling): Columns {
   };
 }
 
+function fromMemory(o: Operand, at: string): string {
+  return o.half ? `vec4<f32>(tile_${o.name}[${at}])` : `tile_${o.name}[${at}]`;
+}
+
+/** Steps 4·quad … 4·quad + 3 of the i-th line of an invocation. */
+function stepsOfLine(o: Operand, tiling: WorkgroupTiling, i: number): string {
+  return fromMemory(o, `${ownLine(tiling, o.name, i)} * ${oddStride(tiling.depth / 4)}u + quad`);
+}
+
 /** Declares `name_q_k`, quad q of an invocation's lines at step 4·quad + k. */
 function quadsAcross(o: Operand, tiling: WorkgroupTiling, count: number): string {
   const quads = tileLines(tiling, o.name) / 4;
@@ -147,8 +152,8 @@ function quadsAcross(o: Operand, tiling: WorkgroupTiling, count: number): string
   return range(4)
     .flatMap((k) =>
       range(count).map((q) => {
-        const value = `tile_${o.name}[(4u * quad + ${k}u) * ${quads}u + ${lane} + ${q * apart}u]`;
-        return `let ${o.name}_${q}_${k} = ${o.half ? `vec4<f32>(${value})` : value};`;
+        const at = `(4u * quad + ${k}u) * ${quads}u + ${lane} + ${q * apart}u`;
+        return `let ${o.name}_${q}_${k} = ${fromMemory(o, at)};`;
       }),
     )
     .join("\n");

@@ -3,7 +3,7 @@ import type { ConvolutionPass } from "./convolution-pass.ts";
 import type { Extent } from "./gemm.ts";
 import type { AdapterTraits, WorkgroupTiling } from "./tiling.ts";
 import { tileLines } from "./workgroup-memory.ts";
-import { workgroupPlan } from "./workgroup-pass.ts";
+import { workgroupPlan } from "./workgroup-plan.ts";
 import { fetchedAtOnce, workgroupBytes, workgroupCount, workgroupInvocations } from "./workgroup-product.ts";
 
 /** [rows, columns, down, across] of an invocation and of a workgroup: a tile is rows·down × columns·across sums. */

@@ -9,7 +9,25 @@ import { inputSize, outputSize, signPlanes, weightSize } from "./reference.ts";
 const RECTIFY: readonly Rectify[] = ["kernel", "layer", "out", "filter"];
 
 /** [n, h, w, in, out, kernel, stride, padding] */
-const SHAPES: readonly (readonly [number, number, number, number, number, number, number, number])[] = [
+type Sizes = readonly [number, number, number, number, number, number, number, number];
+
+/** Each verb, with two forms of C that change with `turn`. */
+function passesOf([n, h, w, input, out, kernel, stride, padding]: Sizes, turn: number): readonly ConvolutionPass[] {
+  const shape: WindowShape = { n, h, w, in: input, out, kernel, stride, padding };
+  const accumulate = turn % 2 === 1;
+  const surrogate = turn % 4 < 2 ? "bireal" : "ste";
+  const rectify = [RECTIFY[turn % 4]!, RECTIFY[(turn + 3) % 4]!];
+  return [
+    { verb: "convForward", shape, bias: accumulate },
+    { verb: "convInputGradient", shape, accumulate },
+    { verb: "convWeightGradient", shape },
+    ...rectify.map((c): ConvolutionPass => ({ verb: "binaryConvForward", shape, rectify: c })),
+    { verb: "binaryConvInputGradient", shape, rectify: RECTIFY[(turn + 2) % 4]!, surrogate, accumulate },
+    { verb: "binaryConvWeightGradient", shape },
+  ];
+}
+
+const SHAPES: readonly Sizes[] = [
   [1, 7, 6, 1, 5, 5, 1, 2],
   [3, 7, 5, 3, 12, 3, 2, 1],
   [3, 9, 7, 12, 20, 5, 1, 0],
@@ -21,23 +39,17 @@ const SHAPES: readonly (readonly [number, number, number, number, number, number
   [1, 3, 3, 544, 4, 3, 1, 1],
 ];
 
-/** Each verb on each shape, and each form of C on some. */
-export const AWKWARD_PASSES: readonly ConvolutionPass[] = SHAPES.flatMap(
-  ([n, h, w, input, out, kernel, stride, padding], turn) => {
-    const shape: WindowShape = { n, h, w, in: input, out, kernel, stride, padding };
-    const accumulate = turn % 2 === 1;
-    const surrogate = turn % 4 < 2 ? "bireal" : "ste";
-    const rectify = [RECTIFY[turn % 4]!, RECTIFY[(turn + 3) % 4]!];
-    return [
-      { verb: "convForward", shape, bias: accumulate },
-      { verb: "convInputGradient", shape, accumulate },
-      { verb: "convWeightGradient", shape },
-      ...rectify.map((c): ConvolutionPass => ({ verb: "binaryConvForward", shape, rectify: c })),
-      { verb: "binaryConvInputGradient", shape, rectify: RECTIFY[(turn + 2) % 4]!, surrogate, accumulate },
-      { verb: "binaryConvWeightGradient", shape },
-    ];
-  },
-);
+export const AWKWARD_PASSES: readonly ConvolutionPass[] = SHAPES.flatMap(passesOf);
+
+/** Off the largest tiles on one side, beyond them on the other. */
+const LARGE_SHAPES: readonly Sizes[] = [
+  [3, 8, 7, 68, 36, 3, 1, 1],
+  [5, 9, 9, 40, 132, 3, 2, 1],
+  [3, 6, 6, 128, 65, 3, 1, 1],
+  [9, 11, 11, 2, 17, 3, 3, 2],
+];
+
+export const LARGE_PASSES: readonly ConvolutionPass[] = LARGE_SHAPES.flatMap(passesOf);
 
 export interface PassData {
   readonly bindings: Readonly<Record<string, Tensor>>;

@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { convolutionPass, passKey } from "../../kernels/convolution-pass.ts";
 import type { KernelSequence } from "../../kernels/kernel.ts";
 import { GUARANTEED_TRAITS, tilingName } from "../../kernels/tiling.ts";
-import { workgroupPass, workgroupPlan } from "../../kernels/workgroup-pass.ts";
+import { workgroupPass, workgroupTilings } from "../../kernels/workgroup-pass.ts";
+import { workgroupPlan } from "../../kernels/workgroup-plan.ts";
 import { workgroupBytes } from "../../kernels/workgroup-product.ts";
-import { workgroupTilings } from "../../kernels/workgroup-tilings.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 
 import { AWKWARD_PASSES, passData } from "./workgroup-cases.ts";
