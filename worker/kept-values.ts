@@ -8,12 +8,12 @@ import { type NetworkBuffers, sampleSize } from "./network-buffers.ts";
 import { mapShape, recordNormalise } from "./norm-group.ts";
 
 /**
- * `keep`: nothing twice. `recompute`: outputs of binary layers, from their sign planes. `checkpoint`: outputs of
- * normalisations too, from those and from the norms.
+ * What is computed twice. `keep`: normalisations without a shortcut of float convolutions, one pass over what is kept
+ * anyway. `recompute`: outputs of binary layers too, from their sign planes. `checkpoint`: every normalisation.
  */
 export type MemoryMode = "keep" | "recompute" | "checkpoint";
 
-/** From the largest plan to the smallest. */
+/** By the work that they add; where one stage holds most of a network, `checkpoint` may take no less than `recompute`. */
 export const memoryModes: readonly MemoryMode[] = ["keep", "recompute", "checkpoint"];
 
 export class KeptValues {
@@ -38,13 +38,17 @@ export class KeptValues {
   value(id: NodeId): Ref {
     const { op } = this.#graph.nodes[id];
     if (op === "rbconv" && this.#mode !== "keep") return this.#convolveAgain(id);
-    const group = this.#mode === "checkpoint" ? this.#trace.fusion.groups.get(id) : undefined;
-    if (!group) return outputOf(this.#trace, id);
+    const group = this.#trace.fusion.groups.get(id);
+    if (!group || !this.#isMadeAgain(group)) return outputOf(this.#trace, id);
     const known = this.#again.get(id);
     if (known) return known;
     const y = this.#normaliseAgain(group);
     this.#again.set(id, y);
     return y;
+  }
+
+  #isMadeAgain({ node, shortcut }: NormGroup): boolean {
+    return this.#mode === "checkpoint" || (shortcut === undefined && this.#graph.nodes[node.input].op === "conv");
   }
 
   signs(id: NodeId): Ref {

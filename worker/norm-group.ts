@@ -94,13 +94,16 @@ export function recordNormalise(
 ): void {
   const { x, norm, shortcut } = inputs;
   const { y, bits } = outputs;
-  list.run(normalise({ ...shape, ...epilogueOf(group), store: y !== undefined, pack: bits !== undefined && list.packing }), {
-    x,
-    norm,
-    ...epilogueRefs(group, net.parameter, shortcut),
-    ...(y && { y }),
-    ...(bits && { bits }),
-  });
+  list.run(
+    normalise({ ...shape, ...epilogueOf(group), store: y !== undefined, pack: bits !== undefined && list.packing }),
+    {
+      x,
+      norm,
+      ...epilogueRefs(group, net.parameter, shortcut),
+      ...(y && { y }),
+      ...(bits && { bits }),
+    },
+  );
 }
 
 export interface GroupGradient {

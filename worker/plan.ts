@@ -14,6 +14,7 @@ import type { MemoryMode } from "./kept-values.ts";
 import { type ChooseTiling, type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
 import { outputElements, sampleSize } from "./network-buffers.ts";
 import { NodeGradients } from "./node-gradients.ts";
+import { type PlanMemory, planMemory } from "./plan-memory.ts";
 
 /** Bound of one microbatch's value in units: 128 microbatches of a lease still fit an i32. */
 export const EXACT_CLIP = 2 ** 23 - 1;
@@ -45,6 +46,7 @@ export interface Plan {
   /** The teacher's, in rounds that run it. */
   readonly teacherLogits?: Ref;
   readonly imageGradient?: Ref;
+  readonly memory: PlanMemory;
 }
 
 /** Ref of each tensor of a parameter blob. */
@@ -147,7 +149,15 @@ export function compilePlan(options: PlanOptions): Plan {
   recordAccumulation(list, layout, n, options.accumulate);
   const teacherLogits = teacher && outputOf(teacher, teacherGraph.output);
   const imageGradient = options.imageGradient ? gradients.get(0) : undefined;
-  return { list, layout, logits, ...(teacherLogits && { teacherLogits }), ...(imageGradient && { imageGradient }) };
+  const memory = planMemory(list, graph, n, trains);
+  return {
+    list,
+    layout,
+    logits,
+    memory,
+    ...(teacherLogits && { teacherLogits }),
+    ...(imageGradient && { imageGradient }),
+  };
 }
 
 function recordAccumulation(list: LaunchList, layout: ContributionLayout, n: number, how: "exact" | "float"): void {

@@ -55,7 +55,7 @@ export class Recording {
 
   static async create(cache: PipelineCache, list: LaunchList, externals: Externals): Promise<Recording> {
     const { device } = cache;
-    const assignment = assignSlots(list.lifetimes);
+    const assignment = assignSlots(list);
     const slots = assignment.slotBytes.map((bytes, index) => storageBuffer(device, `slot ${index}`, bytes));
     const recording = new Recording([], slots, assignment, externals);
     const steps = await Promise.all(
@@ -66,7 +66,7 @@ export class Recording {
           layout,
           entries: refs.map((ref, binding) => ({
             binding,
-            resource: { buffer: recording.bufferOf(ref), offset: ref.offset, size: ref.bytes },
+            resource: recording.rangeOf(ref),
           })),
         });
         return { pipeline, bindGroup, grid: kernel.grid };
@@ -81,10 +81,13 @@ export class Recording {
     return this.#slots.reduce((sum, slot) => sum + slot.size, 0);
   }
 
-  bufferOf(ref: Ref): GPUBuffer {
-    const buffer = ref.kind === "external" ? this.#externals[ref.buffer] : this.#slots[this.#assignment.slotOf[ref.id]];
+  /** Where a tensor is: a range of one of the buffers. */
+  rangeOf(ref: Ref): { readonly buffer: GPUBuffer; readonly offset: number; readonly size: number } {
+    const { slotOf, offsetOf } = this.#assignment;
+    const buffer = ref.kind === "external" ? this.#externals[ref.buffer] : this.#slots[slotOf[ref.id]];
     if (!buffer) throw new RangeError(`no buffer for ${JSON.stringify(ref)}`);
-    return buffer;
+    const start = ref.kind === "external" ? 0 : offsetOf[ref.id];
+    return { buffer, offset: start + ref.offset, size: ref.bytes };
   }
 
   /** Appends every launch as one compute pass. */

@@ -59,7 +59,7 @@ export class PassBuffers {
     return bind(this.#bench.cache, launches, (ref) => {
       const buffer = ref.kind === "transient" ? this.#buffers.get(names[ref.id]) : undefined;
       if (!buffer) throw new RangeError(`no buffer for ${JSON.stringify(ref)}`);
-      return buffer;
+      return { buffer };
     });
   }
 

@@ -107,7 +107,7 @@ export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: St
     recording,
     round,
     parameters,
-    launches: await bind(cache, plan.list.launches, (ref) => recording.bufferOf(ref)),
+    launches: await bind(cache, plan.list.launches, (ref) => recording.rangeOf(ref)),
     classOf: classifier(plan, choose),
     compileMs,
     pipelines: fresh.length,

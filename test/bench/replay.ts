@@ -12,7 +12,7 @@ export interface Bound {
 export async function bind(
   cache: PipelineCache,
   launches: readonly Launch[],
-  bufferOf: (ref: Ref) => GPUBuffer,
+  rangeOf: (ref: Ref) => GPUBufferBinding,
 ): Promise<readonly Bound[]> {
   return Promise.all(
     launches.map(async (launch) => {
@@ -21,7 +21,7 @@ export async function bind(
         layout,
         entries: launch.refs.map((ref, binding) => ({
           binding,
-          resource: { buffer: bufferOf(ref), offset: ref.offset, size: ref.bytes },
+          resource: rangeOf(ref),
         })),
       });
       return { launch, pipeline, bindGroup };

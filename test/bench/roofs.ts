@@ -105,9 +105,9 @@ async function measure(bench: BenchDevice, watch: Stopwatch, roof: RoofCase): Pr
       Float32Array.from({ length: 32 }, (_, i) => 0.5 + i / 64),
     );
     const refs = buffers.map((_, id) => ({ kind: "transient", id, offset: 0, bytes }) as const);
-    const bound = await bind(cache, [{ kernel: roof.kernel, refs }], (ref) =>
-      ref.kind === "transient" ? buffers[ref.id] : buffers[0],
-    );
+    const bound = await bind(cache, [{ kernel: roof.kernel, refs }], (ref) => ({
+      buffer: ref.kind === "transient" ? buffers[ref.id] : buffers[0],
+    }));
     const [timing] = await timeInTurns(watch, [{ submit: (times) => submit(device, bound, times) }]);
     return roof.figure(timing.best);
   } finally {

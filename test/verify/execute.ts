@@ -11,6 +11,8 @@ export type HostData = Readonly<Partial<Record<ExternalBuffer, Uint8Array | Floa
 export interface Executed {
   /** f32 values of a range. */
   readonly read: (ref: Ref) => Promise<Float32Array>;
+  /** Bytes allocated for tensors of the list's own. */
+  readonly bytes: number;
   readonly destroy: () => void;
 }
 
@@ -41,7 +43,8 @@ export async function execute(cache: PipelineCache, list: LaunchList, data: Host
     if (error) throw new Error(`the device refused the program: ${error.message}`);
   }
   return {
-    read: (ref) => readBack(device, recording.bufferOf(ref), ref),
+    bytes: recording.bytes,
+    read: (ref) => readBack(device, recording.rangeOf(ref)),
     destroy: () => {
       recording.destroy();
       for (const buffer of Object.values(buffers)) buffer.destroy();
@@ -49,11 +52,14 @@ export async function execute(cache: PipelineCache, list: LaunchList, data: Host
   };
 }
 
-async function readBack(device: GPUDevice, buffer: GPUBuffer, ref: Ref): Promise<Float32Array> {
+async function readBack(
+  device: GPUDevice,
+  { buffer, offset, size }: ReturnType<Recording["rangeOf"]>,
+): Promise<Float32Array> {
   // MAP_READ | COPY_DST
-  const host = device.createBuffer({ size: ref.bytes, usage: 1 | 8 });
+  const host = device.createBuffer({ size, usage: 1 | 8 });
   const encoder = device.createCommandEncoder();
-  encoder.copyBufferToBuffer(buffer, ref.offset, host, 0, ref.bytes);
+  encoder.copyBufferToBuffer(buffer, offset, host, 0, size);
   device.queue.submit([encoder.finish()]);
   await host.mapAsync(1);
   const values = new Float32Array(host.getMappedRange().slice(0));

@@ -86,7 +86,9 @@ export async function ourLayer(bench: BenchDevice, watch: Stopwatch, data: Layer
         }),
       }),
     );
-    return bind(cache, launches, (ref) => buffers.get(names[ref.kind === "transient" ? ref.id : 0])!);
+    return bind(cache, launches, (ref) => ({
+      buffer: buffers.get(names[ref.kind === "transient" ? ref.id : 0])!,
+    }));
   };
   const convolution = (pass: ConvolutionPass, rename?: Readonly<Record<string, string>>) =>
     bindSequence(convolutionPass(pass, choose(pass)), rename);
