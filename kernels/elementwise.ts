@@ -1,4 +1,4 @@
-// The element-by-element verbs of a plan: adding two tensors, adding into one, clearing one.
+// The element-by-element verbs of a plan: adding two tensors, adding into one.
 import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
 
@@ -6,15 +6,14 @@ function elementwise(
   label: string,
   size: number,
   storage: (type: string) => readonly Storage[],
-  statement: (type: string) => string,
+  statement: string,
 ): Kernel {
   const width = vectorWidth(size);
-  const type = vectorType(width);
   return kernel({
     label: `${label} ${size}`,
-    storage: storage(type),
+    storage: storage(vectorType(width)),
     items: size / width,
-    body: statement(type),
+    body: statement,
   });
 }
 
@@ -24,26 +23,11 @@ export function add(o: { readonly size: number }): Kernel {
     "add",
     o.size,
     (t) => [read("a", t), read("b", t), readWrite("y", t)],
-    () => "y[index] = a[index] + b[index];",
+    "y[index] = a[index] + b[index];",
   );
 }
 
 /** y += x, both f32 [size]. */
 export function addTo(o: { readonly size: number }): Kernel {
-  return elementwise(
-    "addTo",
-    o.size,
-    (t) => [read("x", t), readWrite("y", t)],
-    () => "y[index] += x[index];",
-  );
-}
-
-/** y = 0, f32 [size]. */
-export function clear(o: { readonly size: number }): Kernel {
-  return elementwise(
-    "clear",
-    o.size,
-    (t) => [readWrite("y", t)],
-    (t) => `y[index] = ${t}();`,
-  );
+  return elementwise("addTo", o.size, (t) => [read("x", t), readWrite("y", t)], "y[index] += x[index];");
 }

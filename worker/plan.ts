@@ -2,6 +2,7 @@
 
 import { accumulateExact, accumulateFloat } from "../kernels/accumulate.ts";
 import { collectMetrics } from "../kernels/collect-metrics.ts";
+import type { Packing } from "../kernels/pack-lanes.ts";
 import { softmaxCrossEntropy } from "../kernels/softmax-cross-entropy.ts";
 import { type ContributionLayout, contributionLayout, METRICS, type RoundKind } from "../shared/contribution.ts";
 import type { Graph, NodeId } from "../shared/graph.ts";
@@ -34,6 +35,8 @@ export interface PlanOptions {
   readonly imageGradient?: boolean;
   /** The tiling of each convolution pass; the kernels' own first choice unless given. */
   readonly choose?: ChooseTiling;
+  /** Who packs signs; an invocation a word unless given. */
+  readonly packing?: Packing;
   /** What backward computes a second time instead of keeping it; nothing unless given. */
   readonly memory?: MemoryMode;
 }
@@ -89,7 +92,7 @@ function byMap(graph: Graph, refs: readonly (Ref | undefined)[]): ReadonlyMap<No
 export function compilePlan(options: PlanOptions): Plan {
   const { networks, kind, network, n } = options;
   const { graph } = networks[network];
-  const list = new LaunchList(options.choose);
+  const list = new LaunchList(options.choose, options.packing);
   const layout = contributionLayout(roundManifest(networks, kind, network), kind);
   const arena = arenaRefs(layout);
   const parameter = blobRefs("parameters", blobLayout(wireManifest(networks, network)));
