@@ -49,6 +49,14 @@ test("chromiumArguments choose SwiftShader or the GPU's driver, and the sandbox 
   expect(mac.join(" ")).not.toMatch(/vulkan/i);
 });
 
+test("chromiumArguments leave Dawn's clamping out only where that is asked for, and never with a GPU", () => {
+  const flags = (software: boolean, unclamped?: boolean) =>
+    chromiumArguments({ software, headless: true, ...(unclamped === undefined ? {} : { unclamped }) }).join(" ");
+  expect(flags(true, true)).toContain("--enable-dawn-features=disable_robustness");
+  for (const others of [flags(true), flags(true, false), flags(false, true)])
+    expect(others).not.toContain("robustness");
+});
+
 test("a page on plain http from another host has an adapter only as the trusted origin", async () => {
   const server = await servePage();
   onTestFinished(() => server.close());

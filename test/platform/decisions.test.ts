@@ -1,7 +1,12 @@
 // Rules of what the launchers decide without starting anything: links, restarts, reports.
+import { homedir } from "node:os";
+import path from "node:path";
 import { describe, expect, test } from "vitest";
+import { readDenoArguments } from "../../worker/platform/deno/arguments.ts";
+import { denoArguments } from "../../worker/platform/node/deno.ts";
 import { decideRestart } from "../../worker/platform/node/restart.ts";
 import { parseRunUrl } from "../../worker/platform/node/run-url.ts";
+import { prepareTunings, tuningsFolder } from "../../worker/platform/node/tunings-folder.ts";
 import { reportInLine, reportInPage } from "../../worker/platform/node/worker-report.ts";
 
 describe("parseRunUrl", () => {
@@ -21,6 +26,43 @@ describe("parseRunUrl", () => {
 
   test("refuses a link that lost its token in the shell", () => {
     expect(() => parseRunUrl("http://host:1/")).toThrow(expect.objectContaining({ code: "TOKEN_INVALID" }));
+  });
+});
+
+describe("what a Deno worker measured", () => {
+  test.each([
+    ["XDG_CACHE_HOME", { XDG_CACHE_HOME: "/cache" }, "linux", "/cache"],
+    ["~/.cache where that is unset", {}, "darwin", path.join(homedir(), ".cache")],
+    ["~/.cache where that is relative", { XDG_CACHE_HOME: "cache" }, "linux", path.join(homedir(), ".cache")],
+    ["LOCALAPPDATA on Windows", { LOCALAPPDATA: "/Local", XDG_CACHE_HOME: "/cache" }, "win32", "/Local"],
+  ] as const)("is kept in %s", (_where, env, platform, folder) => {
+    expect(tuningsFolder(env, platform)).toBe(path.join(folder, "bitswarm", "tunings"));
+  });
+
+  test("may be written to that folder alone, and to none without one", () => {
+    const base = { host: "host:1", packageRoot: "/package" };
+    expect(denoArguments({ ...base, tunings: "/cache/tunings" })).toEqual(
+      expect.arrayContaining(["--allow-read=/package,/cache/tunings", "--allow-write=/cache/tunings"]),
+    );
+    expect(denoArguments(base).join(" ")).not.toContain("--allow-write");
+  });
+
+  test("is not kept where the folder cannot be made, which costs a line", () => {
+    const lines: string[] = [];
+    for (const folder of [path.join(import.meta.filename, "tunings"), "/tmp/a,b"])
+      expect(prepareTunings(folder, (text) => lines.push(text))).toBeUndefined();
+    expect(lines).toEqual([expect.stringMatching(/will not be kept \(E/), expect.stringMatching(/comma/)]);
+  });
+
+  test("is told to the worker by its arguments", () => {
+    expect(readDenoArguments(["http://host/?token=t", "--no-tune", "--tunings", "/f"])).toEqual({
+      url: "http://host/?token=t",
+      name: "deno",
+      parentWatch: false,
+      tune: false,
+      tunings: "/f",
+    });
+    expect(() => readDenoArguments(["http://host/?token=t", "--tunings"])).toThrow("--tunings wants a value");
   });
 });
 

@@ -1,17 +1,21 @@
 // Rules of the Deno launcher, each with real Deno processes.
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { launchDenoWorkers } from "../../worker/platform/node/deno-workers.ts";
-import type { WorkerEvent } from "../../worker/platform/node/supervise.ts";
+import type { WorkerEvent, WorkersOptions } from "../../worker/platform/node/supervise.ts";
 import { isRunning, survivors } from "./fixtures/processes.ts";
 
-async function launch(token: string, options: { count?: number; name?: string } = {}) {
+async function launch(token: string, options: Partial<WorkersOptions> = {}) {
   const lines: string[] = [];
   const events: WorkerEvent[] = [];
   const workers = await launchDenoWorkers({
     url: `http://127.0.0.1:9/?token=${token}`,
     count: 1,
     restartAfterMs: 50,
+    tune: false,
     main: fileURLToPath(new URL("fixtures/deno-worker.mjs", import.meta.url)),
     onLine: (line) => lines.push(line),
     onEvent: (event) => events.push(event),
@@ -28,7 +32,7 @@ test("two processes find an adapter, report themselves, and end the launcher wit
   const { workers, lines, events } = await launch("ends", { count: 2, name: "attic" });
   await workers.exited;
   expect(
-    lines.filter((line) => /^\[deno [12]\] adapter .+; flags --parent-watch --name attic-[12]$/.test(line)),
+    lines.filter((line) => /^\[deno [12]\] adapter .+; flags --parent-watch --no-tune --name attic-[12]$/.test(line)),
     lines.join("\n"),
   ).toHaveLength(2);
   expect(lines).toHaveLength(2);
@@ -36,6 +40,22 @@ test("two processes find an adapter, report themselves, and end the launcher wit
   expect(joined.sort()).toEqual(["attic-1", "attic-2"]);
   expect(events.filter((event) => event.event === "ended")).toHaveLength(2);
   expect(workers.pids).toEqual([]);
+});
+
+test("a worker that tunes is given a folder of the user's cache, made for it", async () => {
+  const cache = mkdtempSync(path.join(tmpdir(), "bitswarm-test-"));
+  const before = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = cache;
+  onTestFinished(() => {
+    if (before === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = before;
+    rmSync(cache, { recursive: true });
+  });
+  const { workers, lines } = await launch("ends", { tune: true });
+  await workers.exited;
+  const folder = path.join(cache, "bitswarm", "tunings");
+  expect(lines.join("\n")).toContain(`flags --parent-watch --tunings ${folder}`);
+  expect(existsSync(folder)).toBe(true);
 });
 
 test.concurrent("a worker that refuses for good ends the launcher with its reason and no restart", async () => {

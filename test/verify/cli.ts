@@ -21,6 +21,7 @@ function printComparison(c: Comparison): void {
 interface Options {
   readonly runtime: Runtime | "both";
   readonly tilings: ForcedTilings;
+  readonly unclamped?: boolean;
 }
 
 async function verify(folder: string, options: Options): Promise<void> {
@@ -50,7 +51,7 @@ async function verify(folder: string, options: Options): Promise<void> {
       }
     };
     try {
-      await runIn(runtime, files, options.tilings, show);
+      await runIn(runtime, files, options, show);
     } catch (error) {
       failed++;
       console.log(`\nFAIL ${runtime}: ${error instanceof Error ? error.message : error}`);
@@ -74,5 +75,6 @@ await new Command("verify")
       .choices(["default", "all"])
       .default("all"),
   )
+  .option("--unclamped", "without Dawn's clamping of indices, as in the headless browsers that `worker join` starts")
   .action(verify)
   .parseAsync();

@@ -15,7 +15,7 @@ describe.each(["deno", "browser"] as readonly Runtime[])("in %s", (runtime) => {
     await runIn(
       runtime,
       names.map((name) => path.join(folder, name)),
-      "default",
+      { tilings: "default" },
       (message) => {
         if ("file" in message) reports.set(message.file, message);
       },

@@ -35,18 +35,24 @@ export type Message = z.output<typeof messageSchema>;
 const TIMEOUT_MS: Readonly<Record<ForcedTilings, number>> = { default: 15 * 60_000, all: 120 * 60_000 };
 const root = packageRoot(import.meta.url);
 
+export interface RunOptions {
+  readonly tilings: ForcedTilings;
+  /** The browser does not clamp indices, as the headless one of the launcher. */
+  readonly unclamped?: boolean;
+}
+
+type OnMessage = (message: Message) => void;
+
 export async function runIn(
   runtime: Runtime,
   files: readonly string[],
-  which: ForcedTilings,
-  onMessage: (message: Message) => void,
+  options: RunOptions,
+  onMessage: OnMessage,
 ): Promise<void> {
-  await (runtime === "deno" ? runInDeno : runInBrowser)(files, which, onMessage);
+  await (runtime === "deno" ? runInDeno : runInBrowser)(files, options, onMessage);
 }
 
-type Run = (files: readonly string[], which: ForcedTilings, onMessage: (message: Message) => void) => Promise<void>;
-
-const runInDeno: Run = async (files, which, onMessage) => {
+async function runInDeno(files: readonly string[], { tilings }: RunOptions, onMessage: OnMessage): Promise<void> {
   const driver = hasHardwareGpu() ? undefined : softwareVulkanDriver();
   const main = path.join(root, "dist/test/verify/deno.js");
   const child = spawn(
@@ -60,14 +66,14 @@ const runInDeno: Run = async (files, which, onMessage) => {
       "--allow-read",
       "--ignore-env",
       main,
-      which,
+      tilings,
       ...files,
     ],
     {
       cwd: root,
       env: { ...process.env, ...(driver && { VK_ICD_FILENAMES: driver }) },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: TIMEOUT_MS[which],
+      timeout: TIMEOUT_MS[tilings],
     },
   );
   let errors = "";
@@ -81,7 +87,7 @@ const runInDeno: Run = async (files, which, onMessage) => {
   for await (const line of createInterface({ input: child.stdout })) onMessage(messageSchema.parse(JSON.parse(line)));
   const code = await closed;
   if (code !== 0) throw new Error(`Deno ended with code ${code}: ${errors.trim()}`);
-};
+}
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
@@ -91,7 +97,8 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 
 const contentTypes: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript" };
 
-const runInBrowser: Run = async (files, which, onMessage) => {
+async function runInBrowser(files: readonly string[], options: RunOptions, onMessage: OnMessage): Promise<void> {
+  const { tilings, unclamped = false } = options;
   const byName = new Map(files.map((file) => [path.basename(file), file]));
   const page = path.join(root, "dist/verify-page");
   let resolve = () => {};
@@ -126,18 +133,18 @@ const runInBrowser: Run = async (files, which, onMessage) => {
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const browser = await puppeteer.launch({
     executablePath: findChromium(),
-    args: chromiumArguments({ software: !hasHardwareGpu(), headless: true }),
+    args: chromiumArguments({ software: !hasHardwareGpu(), headless: true, unclamped }),
     pipe: true,
   });
   const timer = setTimeout(
-    () => reject(new Error(`the browser did not finish within ${TIMEOUT_MS[which] / 1000} s`)),
-    TIMEOUT_MS[which],
+    () => reject(new Error(`the browser did not finish within ${TIMEOUT_MS[tilings] / 1000} s`)),
+    TIMEOUT_MS[tilings],
   );
   try {
     browser.once("disconnected", () => reject(new Error("the browser went away")));
     const tab = await browser.newPage();
     tab.on("pageerror", (error) => reject(error as Error));
-    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/?tilings=${which}`);
+    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/?tilings=${tilings}`);
     await finished;
   } finally {
     clearTimeout(timer);
@@ -145,4 +152,4 @@ const runInBrowser: Run = async (files, which, onMessage) => {
     server.closeAllConnections();
     server.close();
   }
-};
+}

@@ -1,10 +1,14 @@
 // The Deno worker as its launcher runs it: a real process with few permissions, a real device, a real lease.
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { decodeFrame } from "../../shared/frame.ts";
 import { denoArguments, findDeno } from "../../worker/platform/node/deno.ts";
+import { tuningTableSchema } from "../../worker/tuning-table.ts";
 import { vulkanDriver } from "../fixtures/device.ts";
 import { sendRealLease } from "./real-lease.ts";
 import { ScriptedCoordinator } from "./scripted-coordinator.ts";
@@ -25,7 +29,8 @@ interface Running {
 }
 
 function spawnWorker(host: string, ...args: string[]): Running {
-  const child = spawn(findDeno(), [...denoArguments({ host, packageRoot }), main, ...args], {
+  const tunings = args.includes("--tunings") ? args[args.indexOf("--tunings") + 1] : undefined;
+  const child = spawn(findDeno(), [...denoArguments({ host, packageRoot, tunings }), main, ...args], {
     env: { ...process.env, NO_COLOR: "1", ...vulkanDriver() },
   });
   const output = { out: "", err: "" };
@@ -72,6 +77,32 @@ test("a worker joins, computes a lease on the device, and exits 0 when the run i
   expect(worker.output.err).toMatch(
     /joined scripted run as w1, computing on .+\n(.*\n)*.*lease 1 done.*\n(.*\n)*all steps are done/,
   );
+});
+
+test("a worker keeps what it measured in its folder, and a corrupt file costs a line and is replaced", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "bitswarm-tunings-"));
+  cleanups.push(() => rm(folder, { recursive: true }));
+  const work = async () => {
+    const scripted = await coordinator();
+    const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--tunings", folder);
+    const peer = await scripted.joined();
+    await peer.next("ready");
+    sendRealLease(scripted, peer, 1);
+    await peer.next("frame");
+    peer.send({ type: "ended", message: "all steps are done" });
+    expect(await worker.exited).toBe(0);
+    const [file] = await readdir(folder);
+    const table = tuningTableSchema.parse(JSON.parse(await readFile(join(folder, file), "utf8")));
+    return { said: worker.output.err, file, passes: table.passes.length };
+  };
+  const first = await work();
+  expect(first.said).toMatch(/tuning kernels for this GPU: \d+ convolution pass/);
+  expect(first.said).not.toContain("cannot be");
+  expect(first.passes).toBeGreaterThan(0);
+  await writeFile(join(folder, first.file), "{");
+  const second = await work();
+  expect(second.said).toMatch(/what earlier visits measured cannot be read/);
+  expect(second.passes).toBeGreaterThan(0);
 });
 
 test("SIGTERM gives the lease back, says goodbye, and exits 0", async () => {

@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { decodeFrame } from "../../shared/frame.ts";
 import { chromiumArguments, findChromium } from "../../worker/platform/node/chromium.ts";
 import { hasHardwareGpu } from "../../worker/platform/node/vulkan.ts";
+import { tuningTableSchema } from "../../worker/tuning-table.ts";
 import { sendRealLease } from "./real-lease.ts";
 import { ScriptedCoordinator, scriptedStatus } from "./scripted-coordinator.ts";
 
@@ -84,7 +85,7 @@ interface Visit {
   readonly lines: string[];
 }
 
-async function visit(query = "", { host = "127.0.0.1", on = browser } = {}): Promise<Visit> {
+async function visit(query = "", { host = "127.0.0.1", on = browser, tune = false } = {}): Promise<Visit> {
   const coordinator = await ScriptedCoordinator.start({
     page: (request, response) => void servePage(request, response),
   });
@@ -97,7 +98,8 @@ async function visit(query = "", { host = "127.0.0.1", on = browser } = {}): Pro
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => message.type() !== "info" && errors.push(`${message.type()}: ${message.text()}`));
   page.on("issue", (issue) => errors.push(JSON.stringify(issue)));
-  await page.goto(coordinator.url.replace("127.0.0.1", host) + query);
+  const tuning = tune ? "" : "&tune=0";
+  await page.goto(coordinator.url.replace("127.0.0.1", host) + query + tuning);
   const visit: Visit = {
     coordinator,
     page,
@@ -149,6 +151,32 @@ test("Start joins, computes real leases in the Web Worker, shows them, and ends 
   await state("ended");
   expect(await text("doing")).toBe("all 480 steps are done");
   expect(await enabled()).toEqual([]);
+  expect(errors).toEqual([]);
+});
+
+test("what is measured for this GPU stays in the browser for the next visit", async () => {
+  const { coordinator, page, lines, errors } = await visit("&autostart=1", { tune: true });
+  const tables = async () => {
+    const peer = await coordinator.joined();
+    await peer.next("ready");
+    sendRealLease(coordinator, peer, 1);
+    await peer.next("frame");
+    const stored = await page.evaluate(`new Promise((resolve, reject) => {
+      const opening = indexedDB.open("bitswarm");
+      opening.onerror = () => reject(opening.error);
+      opening.onsuccess = () => {
+        const reading = opening.result.transaction("tunings").objectStore("tunings").getAll();
+        reading.onsuccess = () => resolve(reading.result);
+      };
+    })`);
+    return (stored as unknown[]).map((table) => tuningTableSchema.parse(table).passes.map(({ pass }) => pass));
+  };
+  const [first] = await tables();
+  expect(lines.join("\n")).toMatch(/tuning kernels for this GPU.*\n.*tuned \d+ convolution pass/);
+  await page.reload();
+  const [second, ...others] = await tables();
+  expect(others).toEqual([]);
+  expect(second).toEqual(expect.arrayContaining(first));
   expect(errors).toEqual([]);
 });
 

@@ -85,6 +85,9 @@ export function scriptedStatus(overrides: Partial<RunStatus> = {}): RunStatus {
 type Incoming = WorkerMessage | { readonly type: "frame"; readonly bytes: Uint8Array };
 type IncomingOf<T extends Incoming["type"]> = Extract<Incoming, { type: T }>;
 
+/** For a message that must come: a worker may be compiling, measuring and computing on cores that others use as well. */
+const PATIENCE_MS = 20_000;
+
 /** One worker's connection. */
 export class Peer {
   readonly closed: Promise<{ code: number; reason: string }>;
@@ -119,9 +122,9 @@ export class Peer {
 
   /** The next message, which must be of one of these types. */
   async next<T extends Incoming["type"]>(...types: readonly T[]): Promise<IncomingOf<T>> {
-    const deadline = Date.now() + 5000;
+    const deadline = Date.now() + PATIENCE_MS;
     while (this.#inbox.length === 0) {
-      if (Date.now() > deadline) throw new Error(`no ${types} came within 5 s`);
+      if (Date.now() > deadline) throw new Error(`no ${types} came within ${PATIENCE_MS / 1000} s`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 200);
         this.#wake = () => {

@@ -78,7 +78,7 @@ export class SharedBrowser {
       const browser = await puppeteer.launch({
         executablePath: program,
         args: [
-          ...chromiumArguments({ software: this.#software, headless, ...trust }),
+          ...chromiumArguments({ software: this.#software, headless, unclamped: headless, ...trust }),
           `--user-data-dir=${profile}`,
           "about:blank",
         ],

@@ -58,6 +58,14 @@ export interface ChromiumOptions {
    * Cache storage from it unless they are told to trust it. Only for a page that the person at this machine chose.
    */
   readonly trustedOrigin?: string;
+  /**
+   * Leaves out the clamping of every index that Dawn adds to WGSL ("robustness"), which a software adapter pays for at each
+   * access; ignored with a GPU, where it costs little and the address space is the driver's. Safe for a browser that a
+   * launcher starts for our page alone: the only WGSL it runs is our own, in which every index is in bounds and every store
+   * is guarded (`npm run verify -- DIR --runtime browser --unclamped` runs all of it so), in a process of its own with an
+   * empty profile, which holds nobody's data. Never asked of volunteers, whose browser shows other pages too.
+   */
+  readonly unclamped?: boolean;
   /** Chromium's sandbox refuses to run as root. Default: whether this process is root. */
   readonly asRoot?: boolean;
   readonly platform?: NodeJS.Platform;
@@ -75,6 +83,7 @@ export function chromiumArguments(options: ChromiumOptions): string[] {
     ...(linux && sharedMemoryIsSmall() ? ["--disable-dev-shm-usage"] : []),
     "--enable-unsafe-webgpu",
     ...(options.software ? ["--use-webgpu-adapter=swiftshader"] : []),
+    ...(options.software && options.unclamped ? ["--enable-dawn-features=disable_robustness"] : []),
     ...(hardwareOnLinux ? ["--use-angle=vulkan", "--ignore-gpu-blocklist"] : []),
     ...(hardwareOnLinux && options.headless ? ["--disable-vulkan-surface"] : []),
     ...(features.length > 0 ? [`--enable-features=${features.join(",")}`] : []),
