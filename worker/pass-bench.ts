@@ -102,21 +102,25 @@ export class PassBench {
     const written = passOperands(this.pass).find(({ role }) => role === "result" || role === "sum");
     const source = written && this.#buffers.get(written.name);
     if (!source) throw new RangeError(`${this.pass.verb} writes nothing`);
-    const bytes = 4 * operandElements(written);
-    const host = device.createBuffer({ label: "result", size: bytes, usage: MAP_READ | COPY_DST });
-    try {
-      const encoder = device.createCommandEncoder();
-      encoder.copyBufferToBuffer(source, 0, host, 0, bytes);
-      device.queue.submit([encoder.finish()]);
-      await host.mapAsync(MAP_READ);
-      return new Float32Array(host.getMappedRange().slice(0));
-    } finally {
-      host.destroy();
-    }
+    return new Float32Array(await readBuffer(device, source, 4 * operandElements(written)));
   }
 
   destroy(): void {
     for (const buffer of [...this.#buffers.values(), ...this.#scratch]) buffer.destroy();
+  }
+}
+
+/** The first `bytes` of a buffer, once everything submitted is done. */
+export async function readBuffer(device: GPUDevice, source: GPUBuffer, bytes = source.size): Promise<ArrayBuffer> {
+  const host = device.createBuffer({ label: "result", size: bytes, usage: MAP_READ | COPY_DST });
+  try {
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(source, 0, host, 0, bytes);
+    device.queue.submit([encoder.finish()]);
+    await host.mapAsync(MAP_READ);
+    return host.getMappedRange().slice(0);
+  } finally {
+    host.destroy();
   }
 }
 

@@ -1,5 +1,6 @@
 // Computes leases on one device: keeps parameters, plans by kind and size, and sums a lease's microbatches before one readback.
 
+import type { Packing } from "../kernels/pack-lanes.ts";
 import { encodeInt8 } from "../shared/codec.ts";
 import type { RunConfig } from "../shared/config.ts";
 import { contributionLayout, type RoundKind } from "../shared/contribution.ts";
@@ -9,9 +10,11 @@ import { buildNetworks, type NetworkName, roundManifest, wireManifest } from "..
 import { blobLayout } from "../shared/parameter-blob.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { sampleSize } from "./network-buffers.ts";
+import { checkedPacking } from "./packing-check.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
 import { compilePlan, type PlanOptions } from "./plan.ts";
-import { Recording, storageBuffer } from "./recording.ts";
+import { recordWithin } from "./record-within.ts";
+import { type Recording, storageBuffer } from "./recording.ts";
 import { type LeaseSum, RoundBuffers } from "./round-buffers.ts";
 import type { LeaseResult, MicrobatchInput, Trainer } from "./trainer-contract.ts";
 import { Tuner } from "./tuner.ts";
@@ -44,6 +47,7 @@ class GpuTrainer implements Trainer {
   #networks: ReturnType<typeof buildNetworks>;
   #cache: PipelineCache;
   #tuner: Tuner;
+  #packing: Promise<Packing>;
   #suspected = false;
   #images: GPUBuffer;
   #labels: GPUBuffer;
@@ -58,6 +62,7 @@ class GpuTrainer implements Trainer {
     this.#networks = buildNetworks(config, dataset);
     this.#cache = new PipelineCache(device);
     this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
+    this.#packing = checkedPacking(this.#cache, tuning.traits);
     const sample = sampleSize(this.#networks.student.graph.shapes[0]);
     this.#images = storageBuffer(device, "images", 4 * config.microbatch * sample);
     this.#labels = storageBuffer(device, "labels", 4 * config.microbatch);
@@ -76,7 +81,8 @@ class GpuTrainer implements Trainer {
     const options = this.#planOptions(round, microbatch);
     const { passes } = compilePlan(options).list;
     if (!(await this.#tuner.remembers(passes.values()))) return;
-    const { list } = compilePlan({ ...options, choose: await this.#tuner.recall(passes.values()) });
+    const choose = await this.#tuner.recall(passes.values());
+    const { list } = compilePlan({ ...options, choose, packing: await this.#packing });
     await Promise.all(list.launches.map(({ kernel }) => this.#cache.get(kernel)));
   }
 
@@ -158,20 +164,24 @@ class GpuTrainer implements Trainer {
     const passes = [...compilePlan(options).list.passes.values()];
     // An epoch's last microbatch may be short; it comes too seldom to be measured.
     if (n === this.#config.microbatch) await this.#tuner.measure(passes, aborted);
-    const plan = compilePlan({ ...options, choose: await this.#tuner.recall(passes) });
+    const choose = await this.#tuner.recall(passes);
     const wire = blobLayout(wireManifest(this.#networks, network)).bytes;
     const teacher = kind === "student" ? blobLayout(this.#networks.teacher.manifest).bytes : 0;
-    return Recording.create(this.#cache, plan.list, {
-      parameters: this.#blobBuffer(network, wire),
-      ...(teacher > 0 ? { teacher: this.#blobBuffer("frozen", teacher) } : {}),
-      images: this.#images,
-      labels: this.#labels,
-      gradient: round.gradient,
-      segments: round.segments,
-      scales: round.scales,
-      sum: round.sum,
-      peaks: round.peaks,
-    });
+    return recordWithin(
+      this.#cache,
+      { ...options, choose, packing: await this.#packing },
+      {
+        parameters: this.#blobBuffer(network, wire),
+        ...(teacher > 0 ? { teacher: this.#blobBuffer("frozen", teacher) } : {}),
+        images: this.#images,
+        labels: this.#labels,
+        gradient: round.gradient,
+        segments: round.segments,
+        scales: round.scales,
+        sum: round.sum,
+        peaks: round.peaks,
+      },
+    );
   }
 
   /** A result that is not finite may be the device's doing: once, what computes is made anew with checked kernels. */

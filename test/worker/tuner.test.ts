@@ -9,6 +9,7 @@ import type { TuningEvent } from "../../worker/session-event.ts";
 import { Tuner } from "../../worker/tuner.ts";
 import { untuned } from "../../worker/tuning-options.ts";
 import { TuningMemory } from "../../worker/tuning-store.ts";
+import { badDriver } from "../fixtures/bad-driver.ts";
 import { freshDevice, testDevice, withErrorScopes } from "../fixtures/device.ts";
 
 const shape = { n: 4, h: 5, w: 5, in: 8, out: 12, kernel: 3, stride: 1, padding: 1 };
@@ -41,19 +42,6 @@ const emptyMemory = () => new TuningMemory(undefined, () => undefined);
 /** The text that a check of this tiling compiles. */
 function checkedText(pass: ConvolutionPass, tiling: Tiling): string {
   return convolutionPass(smallInstance(pass, 2 ** 22), tiling).kernels[0].wgsl;
-}
-
-/** A device whose driver makes something else of some kernels; everything else is the real one's. */
-function badDriver(device: GPUDevice, compile: (wgsl: string) => string, lost = device.lost): GPUDevice {
-  return new Proxy(device, {
-    get: (target, property) => {
-      if (property === "lost") return lost;
-      if (property === "createShaderModule")
-        return (text: GPUShaderModuleDescriptor) => target.createShaderModule({ ...text, code: compile(text.code) });
-      const value: unknown = Reflect.get(target, property, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
 }
 
 test("the largest passes are measured, specks are not, and a second tuner finds all of it remembered", async () => {
@@ -97,9 +85,11 @@ test("a budget that is spent leaves passes for later, and none at all measures n
 
 test("a tiling that computes something else, and one that does not compile, are left out and remembered", async () => {
   const [wrong, uncompiled, good] = tilings(large, traits);
-  const device = badDriver(await testDevice(), (wgsl) => {
-    if (wgsl === checkedText(large, wrong)) return wgsl.replace(/let index = .*;/, "$& if (index == 1u) { return; }");
-    return wgsl === checkedText(large, uncompiled) ? `${wgsl} nonsense` : wgsl;
+  const device = badDriver(await testDevice(), {
+    compile: (wgsl) => {
+      if (wgsl === checkedText(large, wrong)) return wgsl.replace(/let index = .*;/, "$& if (index == 1u) { return; }");
+      return wgsl === checkedText(large, uncompiled) ? `${wgsl} nonsense` : wgsl;
+    },
   });
   const memory = emptyMemory();
   const { tuner, events } = tunerOn(device, memory, 20);
@@ -116,9 +106,9 @@ test("a tiling that computes something else, and one that does not compile, are 
 
 test("on a suspected device what is in use is checked, and the naive kernel is what is left", async () => {
   const texts = new Set(tilings(large, traits).map((tiling) => checkedText(large, tiling)));
-  const device = badDriver(await testDevice(), (wgsl) =>
-    texts.has(wgsl) ? wgsl.replace(/let index = .*;/, "$& if (index == 0u) { return; }") : wgsl,
-  );
+  const device = badDriver(await testDevice(), {
+    compile: (wgsl) => (texts.has(wgsl) ? wgsl.replace(/let index = .*;/, "$& if (index == 0u) { return; }") : wgsl),
+  });
   const { tuner, events } = tunerOn(device, emptyMemory(), 0);
   expect((await tuner.recall([large]))(large)).toEqual(tilings(large, traits)[0]);
   tuner.suspect();
@@ -139,14 +129,13 @@ test("what runs when the device is lost is left out on the next one; a device th
     const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
       lose = resolve;
     });
-    const device = badDriver(
-      real,
-      (wgsl) => {
+    const device = badDriver(real, {
+      lost,
+      compile: (wgsl) => {
         if (wgsl === checkedText(large, suspects[0])) lose({ reason, message: "hung" } as GPUDeviceLostInfo);
         return wgsl;
       },
-      lost,
-    );
+    });
     const memory = emptyMemory();
     const { tuner } = tunerOn(device, memory, 20);
     await expect(tuner.measure([large], never)).rejects.toMatchObject({ code: "DEVICE_LOST" });
