@@ -6,6 +6,7 @@ import type { Emit } from "./line.ts";
 import { benchInNode } from "./node.ts";
 import { type BenchmarkRequest, benchmarks, type Runtime, requestSchema, runtimes } from "./request.ts";
 import { benchRobustness } from "./robustness.ts";
+import { benchRobustnessInNode } from "./robustness-in-process.ts";
 import { benchInBrowser, benchInDeno } from "./runtimes.ts";
 import { lineText } from "./table.ts";
 
@@ -77,12 +78,17 @@ for (const benchmark of benchmarks) {
 }
 
 withOptions(
-  program
-    .command("robustness")
-    .description("kernels and steps in Chromium with and without Dawn's bounds checks, in turns of whole browsers"),
-).action(async (words: string[], options: Options) => {
-  await benchRobustness(request("kernels", words, options), printer(options.json));
-});
+  program.command("robustness").description("kernels and steps in Chromium with and without Dawn's bounds checks"),
+)
+  .addOption(
+    new Option("--runtime <runtime>", "whole browsers in turns, or two devices of this process")
+      .choices(["browser", "node"])
+      .default("browser"),
+  )
+  .action(async (words: string[], options: Options) => {
+    const bench = options.runtime === "node" ? benchRobustnessInNode : benchRobustness;
+    await bench(request("kernels", words, options), printer(options.json));
+  });
 
 await program.parseAsync();
 // Dawn in Node keeps the process alive.

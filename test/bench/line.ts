@@ -74,7 +74,9 @@ export interface StepLine {
   /** Milliseconds of host work between two submits. */
   readonly hostMs: number;
   readonly hostPercent: number;
+  /** Bytes of the slots that were allocated, and of a plan that keeps everything in f32. */
   readonly planBytes: number;
+  readonly keptInF32: number;
   /** Pipelines that had not been compiled before, and the milliseconds that they took together. */
   readonly pipelines: number;
   readonly compileMs: number;

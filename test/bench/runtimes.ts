@@ -26,7 +26,8 @@ const TIMEOUT_MS = 60 * 60_000;
 const root = packageRoot(import.meta.url);
 
 export async function benchInDeno(request: BenchmarkRequest, emit: Emit): Promise<void> {
-  const driver = hasHardwareGpu() ? undefined : softwareVulkanDriver();
+  const named = process.env.VK_ICD_FILENAMES !== undefined;
+  const driver = named || hasHardwareGpu() ? undefined : softwareVulkanDriver();
   const main = path.join(root, "dist/test/bench/deno.js");
   const flags = ["run", "--quiet", "--no-prompt", "--no-lock", "--cached-only", "--allow-read", "--ignore-env"];
   const child = spawn(findDeno(), [...flags, main, JSON.stringify(request)], {

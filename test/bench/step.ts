@@ -79,6 +79,7 @@ async function timeStep(bench: BenchDevice, watch: Stopwatch, test: StepCase): P
       hostMs: rounded(host, 3),
       hostPercent: rounded((100 * host) / whole.best, 3),
       planBytes: step.recording.bytes,
+      keptInF32: step.plan.memory.keptInF32,
       pipelines: step.pipelines,
       compileMs: rounded(step.compileMs),
     };

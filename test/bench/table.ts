@@ -3,6 +3,7 @@
 import type { Line } from "./line.ts";
 
 const pad = (text: string | number, width: number) => String(text).padStart(width);
+const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 const shares = (of: Readonly<Record<string, number>>) =>
   Object.entries(of)
@@ -33,7 +34,7 @@ export function lineText(line: Line): string {
         `${line.name}: ${line.ms} ms (median ${line.medianMs}), ${line.launches} launches`,
         `  GPU time: ${shares(line.share)} (each class alone, ${line.replayedMs} ms together)`,
         ...(line.timestampShare ? [`  by timestamps: ${shares(line.timestampShare)}`] : []),
-        `  host ${line.hostMs} ms a microbatch (${line.hostPercent} %), plan ${(line.planBytes / 2 ** 20).toFixed(1)} MiB`,
+        `  host ${line.hostMs} ms a microbatch (${line.hostPercent} %), plan ${mebibytes(line.planBytes)} of ${mebibytes(line.keptInF32)} MiB in f32`,
         `  ${line.pipelines} pipelines compiled in ${line.compileMs} ms`,
       ].join("\n");
     case "peer":
