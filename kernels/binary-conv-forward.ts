@@ -1,12 +1,12 @@
 // The 1-bit forward convolution: Σ ±1·±1 over a word is 32 − 2·popcount(a ^ w) (XNOR-Net, Rastegari et al. 2016), scaled by C.
 import type { Rectify } from "../shared/rectify.ts";
 import { signWords, type WindowShape } from "../shared/window.ts";
-import { forwardPlan, wordStep } from "./binary-forward-plans.ts";
+import { forwardPlan, writesRow } from "./binary-forward-plans.ts";
+import type { Counter } from "./differing-bits.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import { forwardTiles, locateTile, pickTile, storeTile, type Tile, tileCount, tileWorkgroup } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { lineOffsets } from "./operands.ts";
-import { fitsStretch } from "./unroll.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
 /**
@@ -17,6 +17,7 @@ export function binaryConvForward(o: {
   readonly shape: WindowShape;
   readonly rectify: Rectify;
   readonly tile?: Tile;
+  readonly counter?: Counter;
 }): KernelSequence {
   const s = foldPositions(o.shape);
   const words = signWords(s.in);
@@ -25,8 +26,7 @@ export function binaryConvForward(o: {
   const { extent } = space;
   const tile = pickTile(space, o.tile);
   const items = tileCount(tile, extent);
-  const writeOut = o.rectify !== "filter" && fitsStretch(words * s.kernel, wordStep(tile));
-  const plan = forwardPlan(o.rectify, tile, words, s.in, outputs);
+  const plan = forwardPlan(o.rectify, tile, o.counter ?? "popcount", words, s.in, outputs);
   return {
     kernels: [
       kernel({
@@ -38,6 +38,7 @@ export function binaryConvForward(o: {
           read("c", o.rectify === "out" ? vectorType(outputs) : "f32"),
           readWrite("y", vectorType(outputs)),
         ],
+        ...(plan.declarations ? { declarations: plan.declarations } : {}),
         items,
         workgroupSize: tileWorkgroup(items),
         body: `
@@ -47,7 +48,7 @@ let ow = outer % OW;
 ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: s.h * s.w * words })}
 ${lineOffsets({ prefix: "c", first: "column0", count: tile.columns, limit: s.out, stride: s.kernel * s.kernel * words })}
 ${plan.setup}
-${eachOutputTap(s, writeOut, plan.atTap)}
+${eachOutputTap(s, writesRow(o.rectify, words, s.kernel), plan.atTap)}
 ${storeTile({
   tile,
   extent,

@@ -1,89 +1,123 @@
 // How a tap's words become sums, for each shape of C: popcounts with one scale, popcounts with a scale a tap, or floats.
 import type { Rectify } from "../shared/rectify.ts";
+import { type Counter, declareDiffering } from "./differing-bits.ts";
 import { accumulators, eachQuad, multiplyAdd, type Tile, tileStep } from "./gemm.ts";
 import { range } from "./range.ts";
-import { type Step, unrolledLoop, unrollFactor } from "./unroll.ts";
+import { unrolledLoop, unrollFactor } from "./unroll.ts";
 import type { TapMask } from "./window-loops.ts";
 
 export interface ForwardPlan {
+  /** WGSL functions. */
+  readonly declarations?: string;
   /** Before the taps, at each tap, and the value of an accumulator to store. */
   readonly setup: string;
   readonly atTap: (mask: TapMask) => string;
   readonly value: (row: number, quad: number, lane: string, column: string) => string;
 }
 
-/** A word of 32 popcounts weighs about two float products: xor, count, add. */
-export function wordStep(tile: Tile): Step {
-  return { products: 2 * tile.rows * tile.columns, loads: tile.rows + tile.columns };
+/** Words of a tap that are written out: beyond it they take turns. */
+const MOST_WORDS = 8;
+
+/** Whether a row of taps is worth writing out: a step then holds enough to outweigh the masking of registers at its end. */
+export function writesRow(rectify: Rectify, words: number, kernelSize: number): boolean {
+  return rectify !== "filter" && words * kernelSize <= MOST_WORDS;
 }
 
-/** `body` for every word i of a tap, with the tile's words a_row and w_column loaded. */
-function eachWord(tile: Tile, words: number, body: string): string {
-  const load = [
-    ...range(tile.rows).map((i) => `let a_${i} = a[a_base + i + r_${i}];`),
-    ...range(tile.columns).map((j) => `let w_${j} = w[w_base + i + c_${j}];`),
-  ];
-  return [
-    `let a_base = pixel * ${words}u;`,
-    `let w_base = tap * ${words}u;`,
-    unrolledLoop("i", words, unrollFactor(words, wordStep(tile)), `${load.join("\n")}\n${body}`),
-  ].join("\n");
+/** Loads the tile's words number `first` … of a tap, a_row_k and w_column_k. */
+function loadWords(tile: Tile, words: number, first: string): string {
+  return range(words)
+    .flatMap((k) => [
+      ...range(tile.rows).map((i) => `let a_${i}_${k} = a[a_base + ${first} + r_${i}${k > 0 ? ` + ${k}u` : ""}];`),
+      ...range(tile.columns).map((j) => `let w_${j}_${k} = w[w_base + ${first} + c_${j}${k > 0 ? ` + ${k}u` : ""}];`),
+    ])
+    .join("\n");
 }
 
-/** Popcounts of (a ^ w), only under `mask` where given, added to `${target}_row_quad`. */
-function popcounts(tile: Tile, words: number, target: string, mask?: string): string {
-  const quads = range(tile.columns / 4).map(
-    (q) =>
-      `let b_${q} = vec4<u32>(${range(4)
-        .map((l) => `w_${4 * q + l}`)
-        .join(", ")});`,
-  );
-  const counts = eachQuad(tile, (i, q) => {
-    const differing = `vec4<u32>(a_${i}) ^ b_${q}`;
-    return `${target}_${i}_${q} += countOneBits(${mask === undefined ? differing : `(${differing}) & ${mask}`});`;
+/** `statement` of each quad of sums, given the differing bits of `words` words as vec4<i32>. */
+function eachCount(tile: Tile, words: number, statement: (row: number, quad: number, count: string) => string): string {
+  return eachQuad(tile, (i, q) => {
+    const counts = range(4).map((l) => `differing_${words}(${differingArguments(words, i, 4 * q + l)})`);
+    return statement(i, q, `vec4<i32>(${counts.join(", ")})`);
   });
-  return eachWord(tile, words, [...quads, counts].join("\n"));
+}
+
+function differingArguments(words: number, row: number, column: number): string {
+  return [...range(words).map((k) => `a_${row}_${k}`), ...range(words).map((k) => `w_${column}_${k}`)].join(", ");
+}
+
+/** How the words of a tap are cut into pieces: `turns` of `words` each, then `rest`. */
+function pieces(words: number): { readonly turns: number; readonly words: number; readonly rest: number } {
+  const size = Math.min(words, MOST_WORDS);
+  return { turns: Math.floor(words / size), words: size, rest: words % size };
+}
+
+/** The functions that a tap of `words` calls. */
+function declareCounts(counter: Counter, words: number): string {
+  const { words: size, rest } = pieces(words);
+  return [size, ...(rest > 0 ? [rest] : [])].map((length) => declareDiffering(counter, length)).join("\n");
+}
+
+/** `target`_row_quad += the differing bits of a tap, `within` (a vec4<i32> mask) where given. */
+function addCounts(tile: Tile, words: number, target: string, within?: string): string {
+  const cut = pieces(words);
+  const piece = (length: number, first: string) =>
+    `${loadWords(tile, length, first)}
+${eachCount(tile, length, (i, q, count) => `${target}_${i}_${q} += ${count}${within ? ` & ${within}` : ""};`)}`;
+  const rest = cut.rest > 0 ? `{\n${piece(cut.rest, `${words - cut.rest}u`)}\n}` : "";
+  return `${unrolledLoop("piece", cut.turns, 1, piece(cut.words, `piece * ${cut.words}u`))}\n${rest}`;
+}
+
+function bases(words: number): string {
+  return `let a_base = pixel * ${words}u;\nlet w_base = tap * ${words}u;`;
 }
 
 /** One count over all taps and one scale: exact in integers until the end. */
-function planOneScale(tile: Tile, words: number, scale: (column: string) => string): ForwardPlan {
+function planOneScale(tile: Tile, counter: Counter, words: number, scale: (column: string) => string): ForwardPlan {
   return {
-    setup: `${accumulators(tile, "count", "vec4<u32>")}\nvar taps = 0u;`,
+    declarations: declareCounts(counter, words),
+    setup: `${accumulators(tile, "count", "vec4<i32>")}\nvar taps_seen = 0u;`,
     atTap: (mask) =>
       mask === "inside"
-        ? `taps += select(0u, 1u, inside);
-let within = vec4<u32>(select(0u, 0xffffffffu, inside));
-${popcounts(tile, words, "count", "within")}`
-        : `taps++;\n${popcounts(tile, words, "count")}`,
+        ? `taps_seen += select(0u, 1u, inside);
+let within = vec4<i32>(select(0, -1, inside));
+${bases(words)}\n${addCounts(tile, words, "count", "within")}`
+        : `taps_seen++;\n${bases(words)}\n${addCounts(tile, words, "count")}`,
     value: (i, q, lane, column) => {
       const [float, integer] = lane === "" ? ["vec4<f32>", "vec4<i32>"] : ["f32", "i32"];
-      return `${float}(${integer}(i32(taps * IN)) - 2 * ${integer}(count_${i}_${q}${lane})) * ${scale(column)}`;
+      return `${float}(${integer}(i32(taps_seen * IN)) - 2 * count_${i}_${q}${lane}) * ${scale(column)}`;
     },
   };
 }
 
 /** One count a tap, scaled by the tap's C: Σ C·(IN − 2·popcount), each term exact. */
-function planTapScales(tile: Tile, words: number): ForwardPlan {
+function planTapScales(tile: Tile, counter: Counter, words: number): ForwardPlan {
+  const add = (i: number, q: number, count: string) =>
+    `sum_${i}_${q} += scale * (vec4<f32>(${count}) - vec4<f32>(0.5 * f32(IN)));`;
+  const body =
+    words <= MOST_WORDS
+      ? `${loadWords(tile, words, "0u")}\n${eachCount(tile, words, add)}`
+      : `${accumulators(tile, "count", "vec4<i32>")}
+${addCounts(tile, words, "count")}
+${eachQuad(tile, (i, q) => add(i, q, `count_${i}_${q}`))}`;
   return {
+    declarations: declareCounts(counter, words),
     setup: accumulators(tile),
     atTap: (mask) => `let scale = ${mask === "inside" ? "select(0.0, c[tap], inside)" : "c[tap]"};
-${accumulators(tile, "count", "vec4<u32>")}
-${popcounts(tile, words, "count")}
-${eachQuad(tile, (i, q) => `sum_${i}_${q} += scale * (vec4<f32>(count_${i}_${q}) - vec4<f32>(0.5 * f32(IN)));`)}`,
+${bases(words)}\n${body}`,
     value: (i, q, lane) => `-2.0 * sum_${i}_${q}${lane}`,
   };
 }
 
 /** A scale an input channel: both operands are expanded to ±1 and multiplied as floats. */
 function planInputScales(tile: Tile, words: number, channels: number): ForwardPlan {
-  const sign = (word: string) => `bitcast<f32>(0x3f800000u | ((${word} << (31u - bit)) & 0x80000000u))`;
+  const sign = (word: string) => `select(1.0, -1.0, (${word} & selected) != 0u)`;
   const b = range(tile.columns / 4).map(
     (q) =>
       `let b_${q} = scale * vec4<f32>(${range(4)
-        .map((l) => sign(`w_${4 * q + l}`))
+        .map((l) => sign(`w_${4 * q + l}_0`))
         .join(", ")});`,
   );
-  const a = range(tile.rows).map((i) => `let s_${i} = ${sign(`a_${i}`)};`);
+  const a = range(tile.rows).map((i) => `let s_${i} = ${sign(`a_${i}_0`)};`);
   const product = multiplyAdd(
     tile,
     1,
@@ -97,8 +131,10 @@ function planInputScales(tile: Tile, words: number, channels: number): ForwardPl
     setup: accumulators(tile),
     atTap: (mask) => {
       const entry = scale("c[tap * IN + 32u * i + bit]");
-      const body = `let scale = ${mask === "inside" ? `select(0.0, ${entry}, inside)` : entry};\n${product}`;
-      return eachWord(tile, words, unrolledLoop("bit", bits, unrollFactor(bits, tileStep(tile, 1)), body));
+      const body = `let selected = 1u << bit;
+let scale = ${mask === "inside" ? `select(0.0, ${entry}, inside)` : entry};\n${product}`;
+      const signs = unrolledLoop("bit", bits, unrollFactor(bits, tileStep(tile, 1)), body);
+      return `${bases(words)}\n${unrolledLoop("i", words, 1, `${loadWords(tile, 1, "i")}\n${signs}`)}`;
     },
     value: (i, q, lane) => `sum_${i}_${q}${lane}`,
   };
@@ -107,17 +143,18 @@ function planInputScales(tile: Tile, words: number, channels: number): ForwardPl
 export function forwardPlan(
   rectify: Rectify,
   tile: Tile,
+  counter: Counter,
   words: number,
   channels: number,
   outputs: 4 | 1,
 ): ForwardPlan {
   switch (rectify) {
     case "kernel":
-      return planTapScales(tile, words);
+      return planTapScales(tile, counter, words);
     case "layer":
-      return planOneScale(tile, words, () => "c[0]");
+      return planOneScale(tile, counter, words, () => "c[0]");
     case "out":
-      return planOneScale(tile, words, (column) => (outputs === 4 ? `c[${column} / 4u]` : `c[${column}]`));
+      return planOneScale(tile, counter, words, (column) => (outputs === 4 ? `c[${column} / 4u]` : `c[${column}]`));
     case "filter":
       return planInputScales(tile, words, channels);
     default:

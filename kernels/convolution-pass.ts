@@ -1,6 +1,6 @@
 // The passes of a convolution as data: what a plan asks for, a tuner measures, and a table of choices is keyed by.
 import type { Rectify, Surrogate } from "../shared/rectify.ts";
-import type { WindowShape } from "../shared/window.ts";
+import { signWords, type WindowShape } from "../shared/window.ts";
 import { activationColumns, signedColumns } from "./activation-columns.ts";
 import { binaryConvForward, binaryConvInputGradient, binaryConvWeightGradient } from "./binary-conv.ts";
 import { convForward, convInputGradient, convWeightGradient } from "./conv.ts";
@@ -8,9 +8,10 @@ import { ANY_TILE, forwardTiles, rankTiles, type TileSpace, wordColumns } from "
 import { inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { naivePass } from "./naive-pass.ts";
-import { type AdapterTraits, GUARANTEED_TRAITS, type RegisterTiling, type Tiling, tilingName } from "./tiling.ts";
+import { type AdapterTraits, GUARANTEED_TRAITS, type RegisterTiling, type Tiling } from "./tiling.ts";
 import { weightGradientTiles } from "./weight-gradient.ts";
 import { foldPositions } from "./window-loops.ts";
+import { workgroupPass, workgroupTilings } from "./workgroup-pass.ts";
 
 export type ConvolutionPass =
   | { readonly verb: "convForward"; readonly shape: WindowShape; readonly bias: boolean }
@@ -59,17 +60,28 @@ function tileSpace(pass: ConvolutionPass): TileSpace {
 /** Sums of a register tile beyond which few GPUs keep it in registers. */
 const GPU_SUMS = 64;
 
-/** Register tiles, the best by the cost model first. */
-function registerTilings(pass: ConvolutionPass, traits: AdapterTraits, count: number): readonly RegisterTiling[] {
-  return rankTiles(tileSpace(pass))
-    .filter(({ rows, columns }) => traits.software || rows * columns <= GPU_SUMS)
-    .slice(0, count)
-    .map((tile) => ({ kind: "registers", ...tile }));
+/** Whether carry-save adders have a tap with words enough to add. */
+function mayCarry(pass: ConvolutionPass): boolean {
+  return pass.verb === "binaryConvForward" && pass.rectify !== "filter" && signWords(pass.shape.in) > 2;
 }
 
-/** The tilings worth measuring on an adapter, the most promising first; never empty. */
+/** Register tiles, the best by the cost model first; a CPU counts bits slowly, and so adds words up before. */
+function registerTilings(pass: ConvolutionPass, traits: AdapterTraits): readonly RegisterTiling[] {
+  const ranked = rankTiles(tileSpace(pass))
+    .filter(({ rows, columns }) => traits.software || rows * columns <= GPU_SUMS)
+    .map((tile): RegisterTiling => ({ kind: "registers", ...tile }));
+  const [best] = ranked;
+  if (!traits.software) return ranked.slice(0, 2);
+  if (!mayCarry(pass)) return ranked.slice(0, 4);
+  const carrying = ranked.map((tiling): RegisterTiling => ({ ...tiling, counter: "carrySave" }));
+  return [...carrying.slice(0, 3), best!];
+}
+
+/** At most eight tilings worth measuring on an adapter, the most promising first; never empty, never the naive one. */
 export function tilings(pass: ConvolutionPass, traits: AdapterTraits): readonly Tiling[] {
-  return registerTilings(pass, traits, traits.software ? 4 : 2);
+  const registers = registerTilings(pass, traits);
+  const shared = workgroupTilings(pass, traits);
+  return traits.software ? [...registers, ...shared.slice(0, 1)] : [...shared.slice(0, 6), ...registers];
 }
 
 /** The kernels of a pass, tiled as told; without a tiling, as `tilings` of the guaranteed traits begins. */
@@ -81,7 +93,7 @@ export function convolutionPass(pass: ConvolutionPass, tiling?: Tiling): KernelS
     case "naive":
       return naivePass(pass);
     case "workgroup":
-      throw new RangeError(`${tilingName(chosen)}: no workgroup tiling of ${pass.verb}`);
+      return workgroupPass(pass, chosen);
     default:
       return chosen satisfies never;
   }
@@ -96,7 +108,7 @@ function registerPass(pass: ConvolutionPass, tile: RegisterTiling): KernelSequen
     case "convWeightGradient":
       return convWeightGradient({ ...pass, tile });
     case "binaryConvForward":
-      return binaryConvForward({ ...pass, tile });
+      return binaryConvForward({ ...pass, tile, ...(tile.counter ? { counter: tile.counter } : {}) });
     case "binaryConvInputGradient":
       return binaryConvInputGradient({ ...pass, tile });
     case "binaryConvWeightGradient":

@@ -112,10 +112,10 @@ export function acrossTile(o: {
     .join("\n");
 }
 
-/** ±1 of bits `4·quad … 4·quad + 3` of a u32 expression: the sign bit of 1.0 is the plane's bit. */
+/** ±1 of bits `4·quad … 4·quad + 3` of a u32 expression. A software adapter shifts vectors lane by lane, and so nothing is shifted. */
 export function signQuad(word: string, quad: number): string {
-  const shifts = range(4).map((l) => `${31 - 4 * quad - l}u`);
-  return `bitcast<vec4<f32>>(((vec4<u32>(${word}) << vec4<u32>(${shifts.join(", ")})) & vec4<u32>(0x80000000u)) | vec4<u32>(0x3f800000u))`;
+  const bits = range(4).map((l) => `${(2 ** (4 * quad + l)).toString()}u`);
+  return `select(vec4<f32>(1.0), vec4<f32>(-1.0), (vec4<u32>(${word}) & vec4<u32>(${bits.join(", ")})) != vec4<u32>())`;
 }
 
 /** ±1 columns of a sign plane: one word a step, at word `base` + k·`stride` + column0/32. The tile lies within one word. */

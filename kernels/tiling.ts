@@ -1,11 +1,15 @@
 // How a convolution pass is cut into work. Whatever the tiling, every sum is added in the same order (README.md), so a tuner's
 // choice changes the speed and never a bit of the result.
 
+import type { Counter } from "./differing-bits.ts";
+
 /** `rows` × `columns` sums an invocation in registers, no shared memory: the fastest way on software adapters. */
 export interface RegisterTiling {
   readonly kind: "registers";
   readonly rows: number;
   readonly columns: number;
+  /** How the 1-bit forward counts; `popcount` unless told. Other passes count nothing. */
+  readonly counter?: Counter;
 }
 
 /** A workgroup shares operand tiles of `depth` steps in workgroup memory: the fastest way on GPUs. */
@@ -53,13 +57,13 @@ export const GUARANTEED_TRAITS: AdapterTraits = {
 
 export const NAIVE: NaiveTiling = { kind: "naive" };
 
-/** `naive`, `r8x16`, or `w64x64.8x4.16` (the workgroup's tile, the invocation's, the depth) with `h` for f16 signs. */
+/** `naive`, `r8x16` (with `c` for carry-save adders), or `w64x64.8x4.16` (the workgroup's tile, the invocation's, the depth) with `h` for f16 signs. */
 export function tilingName(tiling: Tiling): string {
   switch (tiling.kind) {
     case "naive":
       return "naive";
     case "registers":
-      return `r${tiling.rows}x${tiling.columns}`;
+      return `r${tiling.rows}x${tiling.columns}${tiling.counter === "carrySave" ? "c" : ""}`;
     case "workgroup": {
       const { rows, columns, down, across, depth, half } = tiling;
       return `w${rows * down}x${columns * across}.${rows}x${columns}.${depth}${half ? "h" : ""}`;

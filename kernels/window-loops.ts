@@ -1,5 +1,6 @@
 // The loops over a window's taps: which taps of an output (or an input) element lie inside the image, as WGSL.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
+import { range } from "./range.ts";
 import { unrolledLoop } from "./unroll.ts";
 
 /** Constants that the loops use. */
@@ -22,52 +23,54 @@ export function describeWindow(s: WindowShape): string {
   return `${s.n}x${s.h}x${s.w}x${s.in}->${s.out} k${s.kernel} s${s.stride} p${s.padding}`;
 }
 
-/** How a tap's statements learn that it lies outside the image. */
-export type TapMask = "skipped" | "inside";
+/** How a tap's statements learn that it is one too many. */
+export type TapMask = "none" | "inside";
 
 /**
- * The taps of the output at (`oh`, `ow`): `tap` is the number, `pixel` = ih·W + iw. Exact zero padding: taps outside the
- * image are skipped, or, where a row of taps is written out, `inside` is false (and `pixel` some pixel of the image).
- * All rows of a tile share the position, so no lane is masked.
+ * The taps of the output at (`oh`, `ow`) that lie inside the image, row-major: `tap` is the number, `pixel` = ih·W + iw. Exact
+ * zero padding: taps outside are skipped. One loop runs over rows and columns of taps, because a software adapter masks the
+ * registers at each. Where a row of taps is written `together`, a turn may end beyond the last tap: then `inside` is false and
+ * the tap is the last once more. All rows of a tile share the position, so no lane is masked.
  */
-export function eachOutputTap(s: WindowShape, writeOut: boolean, statements: (mask: TapMask) => string): string {
-  const rows = `
+export function eachOutputTap(s: WindowShape, together: boolean, statements: (mask: TapMask) => string): string {
+  const mask = together && s.padding > 0 ? "inside" : "none";
+  const first = (axis: string) => `max(PADDING, ${axis}0) - ${axis}0`;
+  const end = (axis: string, size: string) => `min(KERNEL, ${size} + PADDING - min(${axis}0, ${size} + PADDING))`;
+  const turn = (k: number) => `{
+let place = ${mask === "inside" ? `min(turn + ${k}u, taps - 1u)` : `turn + ${k}u`};
+${mask === "inside" ? `let inside = turn + ${k}u < taps;` : ""}
+let ky = ky_first + place / across;
+let kx = kx_first + place % across;
+let tap = ky * KERNEL + kx;
+let pixel = (y0 + ky - PADDING) * W + x0 + kx - PADDING;
+${statements(mask)}
+}`;
+  const copies = together ? s.kernel : 1;
+  return `
 let y0 = oh * STRIDE;
 let x0 = ow * STRIDE;
-let ky_end = min(KERNEL, H + PADDING - min(y0, H + PADDING));
-for (var ky = max(PADDING, y0) - y0; ky < ky_end; ky++) {
-  let line = (y0 + ky - PADDING) * W;`;
-  if (!writeOut) {
-    return `${rows}
-  let kx_end = min(KERNEL, W + PADDING - min(x0, W + PADDING));
-  for (var kx = max(PADDING, x0) - x0; kx < kx_end; kx++) {
-    let tap = ky * KERNEL + kx;
-    let pixel = line + x0 + kx - PADDING;
-    ${statements("skipped")}
-  }
+let ky_first = ${first("y")};
+let kx_first = ${first("x")};
+let across = max(${end("x", "W")}, kx_first) - kx_first;
+let taps = (max(${end("y", "H")}, ky_first) - ky_first) * across;
+for (var turn = 0u; turn < taps; turn += ${copies}u) {
+${range(copies).map(turn).join("\n")}
 }`;
-  }
-  const padded = s.padding > 0;
-  const column = `
-let tap = ky * KERNEL + kx;
-let column = x0 + kx - PADDING;
-${padded ? "let inside = column < W;" : ""}
-let pixel = line + ${padded ? "min(column, W - 1u)" : "column"};
-${statements(padded ? "inside" : "skipped")}`;
-  return `${rows}\n${unrolledLoop("kx", s.kernel, s.kernel, column)}\n}`;
 }
 
-/** The taps by which the input at (`ih`, `iw`) reaches an output: `tap`, and `pixel` = oh·OW + ow of that output. */
+/** The taps by which the input at (`ih`, `iw`) reaches an output, row-major: `tap`, and `pixel` = oh·OW + ow of that output. */
 export function eachInputTap(statements: string): string {
-  return `
-let y0 = ih + PADDING;
-let x0 = iw + PADDING;
-for (var ky = max(y0 % STRIDE, y0 - min(y0, (OH - 1u) * STRIDE)); ky < min(KERNEL, y0 + 1u); ky += STRIDE) {
-  for (var kx = max(x0 % STRIDE, x0 - min(x0, (OW - 1u) * STRIDE)); kx < min(KERNEL, x0 + 1u); kx += STRIDE) {
-    let tap = ky * KERNEL + kx;
-    let pixel = ((y0 - ky) / STRIDE) * OW + (x0 - kx) / STRIDE;
-    ${statements}
-  }
+  const axis = (name: string, at: string, outputs: string, count: string) => `
+let ${name}0 = ${at} + PADDING;
+let k${name}_first = max(${name}0 % STRIDE, ${name}0 - min(${name}0, (${outputs} - 1u) * STRIDE));
+let ${count} = (max(min(KERNEL, ${name}0 + 1u), k${name}_first) - k${name}_first + STRIDE - 1u) / STRIDE;`;
+  return `${axis("y", "ih", "OH", "down")}${axis("x", "iw", "OW", "across")}
+for (var turn = 0u; turn < down * across; turn++) {
+  let ky = ky_first + (turn / across) * STRIDE;
+  let kx = kx_first + (turn % across) * STRIDE;
+  let tap = ky * KERNEL + kx;
+  let pixel = ((y0 - ky) / STRIDE) * OW + (x0 - kx) / STRIDE;
+  ${statements}
 }`;
 }
 
