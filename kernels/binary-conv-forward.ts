@@ -1,7 +1,7 @@
 // The 1-bit forward convolution: Σ ±1·±1 over a word is 32 − 2·popcount(a ^ w) (XNOR-Net, Rastegari et al. 2016), scaled by C.
 import type { Rectify } from "../shared/rectify.ts";
 import { signWords, type WindowShape } from "../shared/window.ts";
-import { forwardPlan, writesRow } from "./binary-forward-plans.ts";
+import { forwardPlan } from "./binary-forward-plans.ts";
 import type { Counter } from "./differing-bits.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import { forwardTiles, locateTile, pickTile, storeTile, type Tile, tileCount, tileWorkgroup } from "./gemm.ts";
@@ -48,7 +48,7 @@ let ow = outer % OW;
 ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: s.h * s.w * words })}
 ${lineOffsets({ prefix: "c", first: "column0", count: tile.columns, limit: s.out, stride: s.kernel * s.kernel * words })}
 ${plan.setup}
-${eachOutputTap(s, writesRow(o.rectify, words, s.kernel), plan.atTap)}
+${eachOutputTap(s, false, () => plan.atTap)}
 ${storeTile({
   tile,
   extent,

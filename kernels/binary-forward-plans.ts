@@ -4,24 +4,18 @@ import { type Counter, declareDiffering } from "./differing-bits.ts";
 import { accumulators, eachQuad, multiplyAdd, type Tile, tileStep } from "./gemm.ts";
 import { range } from "./range.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
-import type { TapMask } from "./window-loops.ts";
 
 export interface ForwardPlan {
   /** WGSL functions. */
   readonly declarations?: string;
-  /** Before the taps, at each tap, and the value of an accumulator to store. */
+  /** Before the taps, at each tap (`tap` of the `taps` inside the image), and the value of an accumulator to store. */
   readonly setup: string;
-  readonly atTap: (mask: TapMask) => string;
+  readonly atTap: string;
   readonly value: (row: number, quad: number, lane: string, column: string) => string;
 }
 
 /** Words of a tap that are written out: beyond it they take turns. */
 const MOST_WORDS = 8;
-
-/** Whether a row of taps is worth writing out: a step then holds enough to outweigh the masking of registers at its end. */
-export function writesRow(rectify: Rectify, words: number, kernelSize: number): boolean {
-  return rectify !== "filter" && words * kernelSize <= MOST_WORDS;
-}
 
 /** Loads the tile's words number `first` … of a tap, a_row_k and w_column_k. */
 function loadWords(tile: Tile, words: number, first: string): string {
@@ -57,12 +51,12 @@ function declareCounts(counter: Counter, words: number): string {
   return [size, ...(rest > 0 ? [rest] : [])].map((length) => declareDiffering(counter, length)).join("\n");
 }
 
-/** `target`_row_quad += the differing bits of a tap, `within` (a vec4<i32> mask) where given. */
-function addCounts(tile: Tile, words: number, target: string, within?: string): string {
+/** count_row_quad += the differing bits of a tap. */
+function addCounts(tile: Tile, words: number): string {
   const cut = pieces(words);
   const piece = (length: number, first: string) =>
     `${loadWords(tile, length, first)}
-${eachCount(tile, length, (i, q, count) => `${target}_${i}_${q} += ${count}${within ? ` & ${within}` : ""};`)}`;
+${eachCount(tile, length, (i, q, count) => `count_${i}_${q} += ${count};`)}`;
   const rest = cut.rest > 0 ? `{\n${piece(cut.rest, `${words - cut.rest}u`)}\n}` : "";
   return `${unrolledLoop("piece", cut.turns, 1, piece(cut.words, `piece * ${cut.words}u`))}\n${rest}`;
 }
@@ -75,16 +69,11 @@ function bases(words: number): string {
 function planOneScale(tile: Tile, counter: Counter, words: number, scale: (column: string) => string): ForwardPlan {
   return {
     declarations: declareCounts(counter, words),
-    setup: `${accumulators(tile, "count", "vec4<i32>")}\nvar taps_seen = 0u;`,
-    atTap: (mask) =>
-      mask === "inside"
-        ? `taps_seen += select(0u, 1u, inside);
-let within = vec4<i32>(select(0, -1, inside));
-${bases(words)}\n${addCounts(tile, words, "count", "within")}`
-        : `taps_seen++;\n${bases(words)}\n${addCounts(tile, words, "count")}`,
+    setup: accumulators(tile, "count", "vec4<i32>"),
+    atTap: `${bases(words)}\n${addCounts(tile, words)}`,
     value: (i, q, lane, column) => {
       const [float, integer] = lane === "" ? ["vec4<f32>", "vec4<i32>"] : ["f32", "i32"];
-      return `${float}(${integer}(i32(taps_seen * IN)) - 2 * count_${i}_${q}${lane}) * ${scale(column)}`;
+      return `${float}(${integer}(i32(taps * IN)) - 2 * count_${i}_${q}${lane}) * ${scale(column)}`;
     },
   };
 }
@@ -97,13 +86,12 @@ function planTapScales(tile: Tile, counter: Counter, words: number): ForwardPlan
     words <= MOST_WORDS
       ? `${loadWords(tile, words, "0u")}\n${eachCount(tile, words, add)}`
       : `${accumulators(tile, "count", "vec4<i32>")}
-${addCounts(tile, words, "count")}
+${addCounts(tile, words)}
 ${eachQuad(tile, (i, q) => add(i, q, `count_${i}_${q}`))}`;
   return {
     declarations: declareCounts(counter, words),
     setup: accumulators(tile),
-    atTap: (mask) => `let scale = ${mask === "inside" ? "select(0.0, c[tap], inside)" : "c[tap]"};
-${bases(words)}\n${body}`,
+    atTap: `let scale = c[tap];\n${bases(words)}\n${body}`,
     value: (i, q, lane) => `-2.0 * sum_${i}_${q}${lane}`,
   };
 }
@@ -126,16 +114,13 @@ function planInputScales(tile: Tile, words: number, channels: number): ForwardPl
   );
   // Beyond the last channel the scale is 0: every word runs the same number of bits.
   const bits = Math.min(32, channels);
-  const scale = (entry: string) => (channels % bits === 0 ? entry : `select(0.0, ${entry}, 32u * i + bit < IN)`);
+  const entry = "c[tap * IN + 32u * i + bit]";
+  const scale = channels % bits === 0 ? entry : `select(0.0, ${entry}, 32u * i + bit < IN)`;
+  const body = `let selected = 1u << bit;\nlet scale = ${scale};\n${product}`;
+  const signs = unrolledLoop("bit", bits, unrollFactor(bits, tileStep(tile, 1)), body);
   return {
     setup: accumulators(tile),
-    atTap: (mask) => {
-      const entry = scale("c[tap * IN + 32u * i + bit]");
-      const body = `let selected = 1u << bit;
-let scale = ${mask === "inside" ? `select(0.0, ${entry}, inside)` : entry};\n${product}`;
-      const signs = unrolledLoop("bit", bits, unrollFactor(bits, tileStep(tile, 1)), body);
-      return `${bases(words)}\n${unrolledLoop("i", words, 1, `${loadWords(tile, 1, "i")}\n${signs}`)}`;
-    },
+    atTap: `${bases(words)}\n${unrolledLoop("i", words, 1, `${loadWords(tile, 1, "i")}\n${signs}`)}`,
     value: (i, q, lane) => `sum_${i}_${q}${lane}`,
   };
 }
