@@ -1,6 +1,5 @@
 // The one register-tiled matrix product behind every convolution: each invocation keeps a tile of sums in registers, as
-// V. Volkov, "Better performance at lower occupancy" (GTC 2010). A workgroup-memory variant would replace `operands.ts`
-// alone: the tile, the loops and the store stay.
+// V. Volkov, "Better performance at lower occupancy" (GTC 2010).
 
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { range } from "./range.ts";

@@ -74,11 +74,6 @@ dw[index] = total;`,
   });
 }
 
-/** Samples of a block written out together: all of them, or half where the tile is large. */
-function turnSamples(samples: number, tile: Tile): number {
-  return tile.rows * tile.columns > 96 && samples % 2 === 0 ? samples / 2 : samples;
-}
-
 /** How dw may be tiled: rows are outputs, read by fours; columns are inputs of one tap, or (tap, input) pairs. */
 export function weightGradientTiles(
   shape: WindowShape,
@@ -103,6 +98,7 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
   const { samples, blocks, length, slices } = weightGradientSlices(s, x.perTap);
   const tile = pickTile(weightGradientTiles(s, x), wanted);
   const { extent } = weightGradientTiles(s, x);
+  const whole = s.n % samples === 0;
   const items = tileCount(tile, extent);
   const target = slices === 1 ? "dw" : "scratch";
   const width = vectorWidth(extent.columns);
@@ -116,13 +112,17 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
     depth: 1,
   });
   const present = range(tile.rows / 4).map((q) => `let p_${q} = select(vec4<f32>(), g_${q}_0, present);`);
-  const rows: Rows =
-    s.n % samples === 0
-      ? { load: dyQuads, at: (i) => `g_${i >> 2}_0.${LANES[i & 3]}` }
-      : { load: [dyQuads, ...present].join("\n"), at: (i) => `p_${i >> 2}.${LANES[i & 3]}` };
+  const rows: Rows = whole
+    ? { load: dyQuads, at: (i) => `g_${i >> 2}_0.${LANES[i & 3]}` }
+    : { load: [dyQuads, ...present].join("\n"), at: (i) => `p_${i >> 2}.${LANES[i & 3]}` };
   const main = kernel({
     label: `${label} ${describeWindow(s)}`,
-    constants: { ...windowConstants(s), BLOCKS: blocks, LENGTH: length, DY_STRIDE: s.out / dy.width },
+    constants: {
+      ...windowConstants(s),
+      BLOCKS: blocks,
+      LENGTH: length,
+      DY_STRIDE: s.out / dy.width,
+    },
     storage: [read("dy", vectorType(dy.width)), x.storage, readWrite(target, vectorType(width))],
     items,
     workgroupSize: tileWorkgroup(items),
@@ -136,9 +136,8 @@ ${elementOffsets({ prefix: "r", source: dy, first: "row0", count: tile.rows, lim
 ${x.setup(tile, s)}
 ${accumulators(tile)}
 ${eachTurn({
-  shape: s,
   samples,
-  together: turnSamples(samples, tile),
+  whole,
   gather: !x.perTap,
   atPosition: x.atPosition?.(tile) ?? "",
   statements: multiplyAdd(tile, 1, rows, x.columns(tile, s)),

@@ -93,35 +93,42 @@ let ${length} = max(o${axis}_end, o${axis}_first) - o${axis}_first;`;
 }
 
 /**
- * The turns of slice `slice` of a weight gradient (weightGradientSlices): `dy_base` and `pixel` are those of one sample.
- * `together` of a block's `samples` are written out, a divisor of them.
+ * The turns of slice `slice` of a weight gradient (weightGradientSlices), `samples` a turn, BLOCKS turns a place and LENGTH a
+ * slice: `dy_base` and `pixel` are those of one sample; `present` says whether there is one, where `whole` is false. Places
+ * are counted, not divided: a software adapter divides lane by lane.
  */
 export function eachTurn(o: {
-  readonly shape: WindowShape;
   readonly samples: number;
-  readonly together: number;
+  readonly whole: boolean;
   readonly gather: boolean;
   readonly atPosition: string;
   readonly statements: string;
 }): string {
-  const { shape: s, samples, together, gather } = o;
-  const whole = s.n % samples === 0;
+  const { samples, whole, gather } = o;
   const turn = `
 ${whole ? "let sample = first + k;" : "let present = first + k < N;\nlet sample = min(first + k, N - 1u);"}
 let dy_base = ((sample * OH + oy) * OW + ox) * DY_STRIDE;
 let pixel = (sample * H + y0) * W + x0;
 ${o.statements}`;
   return `${declarePlaces(gather)}
-let turn_end = min(height * width * BLOCKS, (slice + 1u) * LENGTH);
-for (var turn = slice * LENGTH; turn < turn_end; turn++) {
-  let first = (turn % BLOCKS) * ${samples}u;
-  let place = turn / BLOCKS;
-  let oy = oy_first + place / width;
-  let ox = ox_first + place % width;
+let turn_first = slice * LENGTH;
+let turn_end = min(height * width * BLOCKS, turn_first + LENGTH);
+var block = turn_first % BLOCKS;
+var row = (turn_first / BLOCKS) / width;
+var column = (turn_first / BLOCKS) % width;
+for (var turn = turn_first; turn < turn_end; turn++) {
+  let first = block * ${samples}u;
+  let oy = oy_first + row;
+  let ox = ox_first + column;
   let y0 = oy * STRIDE - PADDING${gather ? "" : " + ky"};
   let x0 = ox * STRIDE - PADDING${gather ? "" : " + kx"};
   ${o.atPosition}
-  ${unrolledLoop("k", samples, together, turn)}
+  ${unrolledLoop("k", samples, samples, turn)}
+  let place_ends = block + 1u == BLOCKS;
+  let row_ends = place_ends & (column + 1u == width);
+  block = select(block + 1u, 0u, place_ends);
+  column = select(column + select(0u, 1u, place_ends), 0u, row_ends);
+  row += select(0u, 1u, row_ends);
 }`;
 }
 
