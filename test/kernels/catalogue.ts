@@ -9,6 +9,7 @@ import { groupedLinearForward } from "../../kernels/grouped-linear.ts";
 import { groupedLinearInputGradient, groupedLinearParameterGradient } from "../../kernels/grouped-linear-gradient.ts";
 import type { Kernel, KernelSequence } from "../../kernels/kernel.ts";
 import { kernelLoss } from "../../kernels/kernel-loss.ts";
+import { naivePass } from "../../kernels/naive-pass.ts";
 import { batchNorm, blockStatistics, pooledNorm, runningNorm } from "../../kernels/norm-statistics.ts";
 import { normalise } from "../../kernels/normalise.ts";
 import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/normalise-backward.ts";
@@ -33,6 +34,9 @@ const FLOAT_SHAPES: readonly WindowShape[] = [
   { n: 8, h: 23, w: 23, in: 3, out: 16, kernel: 7, stride: 2, padding: 3 },
   { n: 64, h: 1, w: 1, in: 128, out: 1, kernel: 1, stride: 1, padding: 0 },
 ];
+
+/** More words a tap than are written out. */
+const WIDE: WindowShape = { n: 3, h: 5, w: 4, in: 300, out: 8, kernel: 3, stride: 1, padding: 1 };
 
 const WORKGROUP: WorkgroupTiling = {
   kind: "workgroup",
@@ -127,6 +131,19 @@ function verbs(): readonly (Kernel | KernelSequence)[] {
       ...RECTIFY.flatMap((rectify, i) => [
         binaryConvForward({ shape, rectify }),
         binaryConvInputGradient({ shape, rectify, surrogate: SURROGATES[i % 2]!, accumulate }),
+      ]),
+    ]),
+    ...(["popcount", "carrySave"] as const).flatMap((counter) =>
+      (["kernel", "layer"] as const).map((rectify) => binaryConvForward({ shape: WIDE, rectify, counter })),
+    ),
+    ...SHAPES.slice(1).flatMap((shape) => [
+      naivePass({ verb: "convForward", shape, bias: true }),
+      naivePass({ verb: "convInputGradient", shape, accumulate }),
+      naivePass({ verb: "convWeightGradient", shape }),
+      naivePass({ verb: "binaryConvWeightGradient", shape }),
+      ...RECTIFY.flatMap((rectify) => [
+        naivePass({ verb: "binaryConvForward", shape, rectify }),
+        naivePass({ verb: "binaryConvInputGradient", shape, rectify, surrogate: "ste", accumulate }),
       ]),
     ]),
     ...SHAPES.slice(1).flatMap((shape) => [
