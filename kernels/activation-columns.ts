@@ -64,8 +64,9 @@ function gatheredColumns(s: WindowShape): ActivationColumns {
   const columns = s.kernel * s.kernel * s.in;
   const padded = s.padding > 0;
   const value = (j: number) => {
-    const load = `x[pixel * IN + c_${j}]`;
-    return padded ? `select(0.0, ${load}, inside_${j})` : load;
+    const at = `pixel * IN + c_${j}`;
+    // Outside the image the number of a pixel wraps around.
+    return padded ? `select(0.0, x[select(0u, ${at}, inside_${j})], inside_${j})` : `x[${at}]`;
   };
   const inside = (j: number) => `let inside_${j} = (y0 + ky_${j} < H) & (x0 + kx_${j} < W);`;
   return {

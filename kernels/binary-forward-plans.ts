@@ -114,8 +114,10 @@ function planInputScales(tile: Tile, words: number, channels: number): ForwardPl
   );
   // Beyond the last channel the scale is 0: every word runs the same number of bits.
   const bits = Math.min(32, channels);
-  const entry = "c[tap * IN + 32u * i + bit]";
-  const scale = channels % bits === 0 ? entry : `select(0.0, ${entry}, 32u * i + bit < IN)`;
+  const scale =
+    channels % bits === 0
+      ? "c[tap * IN + 32u * i + bit]"
+      : "select(0.0, c[tap * IN + min(32u * i + bit, IN - 1u)], 32u * i + bit < IN)";
   const body = `let selected = 1u << bit;\nlet scale = ${scale};\n${product}`;
   const signs = unrolledLoop("bit", bits, unrollFactor(bits, tileStep(tile, 1)), body);
   return {

@@ -28,7 +28,8 @@ let oy = (index / (COLUMNS * OW)) % OH;
 let sample = index / (COLUMNS * OW * OH);
 var result = ${pad};
 ${eachPoolTap(o.shape, (_, inside) => {
-  const value = where(inside, "x[((sample * H + row) * W + column) * COLUMNS + channel]", pad);
+  const at = `((sample * H + ${where(inside, "row", "0u")}) * W + ${where(inside, "column", "0u")}) * COLUMNS + channel`;
+  const value = where(inside, `x[${at}]`, pad);
   return o.kind === "max" ? `result = max(result, ${value});` : `result += ${value};`;
 })}
 y[index] = result${o.kind === "max" ? "" : " / f32(KERNEL * KERNEL)"};`,
@@ -43,7 +44,9 @@ function eachCell(o: PoolBackward, width: 4 | 1, gradient: (tap: string) => stri
   const exists =
     outputHeight(shape) * stride === shape.h && outputWidth(shape) * stride === shape.w
       ? undefined
-      : "(oy < OH) & (ox < OW)";
+      : "(cell_y < OH) & (cell_x < OW)";
+  // A cell without a window reads the last one, and takes nothing of it.
+  const window = (cell: string, count: string) => (exists === undefined ? cell : `min(${cell}, ${count} - 1u)`);
   const cells = range(stride * stride).map((cell) => {
     const y = Math.floor(cell / stride);
     const x = cell % stride;
@@ -53,11 +56,13 @@ function eachCell(o: PoolBackward, width: 4 | 1, gradient: (tap: string) => stri
     return exists === undefined ? store : `if (top + ${y}u < H && left + ${x}u < W) { ${store} }`;
   });
   return `
-let ox = (index / COLUMNS) % CELLS_X;
-let oy = (index / (COLUMNS * CELLS_X)) % CELLS_Y;
+let cell_x = (index / COLUMNS) % CELLS_X;
+let cell_y = (index / (COLUMNS * CELLS_X)) % CELLS_Y;
 let sample = index / (COLUMNS * CELLS_X * CELLS_Y);
-let top = oy * STRIDE;
-let left = ox * STRIDE;
+let top = cell_y * STRIDE;
+let left = cell_x * STRIDE;
+let ox = ${window("cell_x", "OW")};
+let oy = ${window("cell_y", "OH")};
 let g = ${where(exists, "dy[((sample * OH + oy) * OW + ox) * COLUMNS + channel]", `${type}()`)};
 ${o.kind === "max" ? firstMaximum(shape, width) : ""}
 ${cells.join("\n")}`;

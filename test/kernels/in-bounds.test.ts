@@ -1,0 +1,118 @@
+// No kernel reads or writes beyond its buffers: browsers that we launch ourselves on a software adapter do not clamp indices.
+
+import { expect, test } from "vitest";
+import { type ConvolutionPass, convolutionPass, passKey } from "../../kernels/convolution-pass.ts";
+import type { Kernel } from "../../kernels/kernel.ts";
+import { poolBackward, poolForward } from "../../kernels/pool.ts";
+import { GUARANTEED_TRAITS, NAIVE, tilingName } from "../../kernels/tiling.ts";
+import { buildNetworks } from "../../shared/networks.ts";
+import { outputHeight, outputWidth } from "../../shared/window.ts";
+import { operandElements, passOperands } from "../../worker/pass-operands.ts";
+import { compilePlan, type PlanOptions } from "../../worker/plan.ts";
+import { testDevice, withErrorScopes } from "../fixtures/device.ts";
+import { guardedText, indexOutside } from "../fixtures/guarded-kernel.ts";
+import { tinyConfig, tinyDataset } from "../fixtures/tiny-run.ts";
+import { everyTiling } from "../verify/forced-tilings.ts";
+
+test("guardedText compares nested indices, and nothing but indices of storage buffers", () => {
+  const wgsl = `@group(0) @binding(0) var<storage, read> x: array<f32>;
+let a = x[i + x[j]]; let b = other[x_0]; v.x[1u] = 2;`;
+  expect(guardedText({ label: "", wgsl, bindings: [{ name: "x", access: "read" }], grid: [1, 1, 1] })).toContain(
+    "let a = x[guard(i + x[guard(j, arrayLength(&x))], arrayLength(&x))]; let b = other[x_0]; v.x[1u] = 2;",
+  );
+});
+
+test("indexOutside finds an index beyond the end", async () => {
+  const wgsl = `@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(1)
+fn main() { y[7u] = y[2u]; }`;
+  const kernel: Kernel = { label: "", wgsl, bindings: [{ name: "y", access: "read_write" }], grid: [1, 1, 1] };
+  expect(await indexOutside(await testDevice(), kernel, [32])).toBe(0);
+  expect(await indexOutside(await testDevice(), kernel, [28])).toBe(7);
+});
+
+const SHAPES = [
+  { n: 1, h: 9, w: 7, in: 33, out: 33, kernel: 3, stride: 2, padding: 1 },
+  { n: 3, h: 6, w: 5, in: 12, out: 20, kernel: 3, stride: 1, padding: 1 },
+  { n: 2, h: 9, w: 9, in: 3, out: 16, kernel: 7, stride: 2, padding: 3 },
+];
+
+function passesOf(shape: (typeof SHAPES)[number]): readonly ConvolutionPass[] {
+  const dx = { surrogate: "bireal", accumulate: true } as const;
+  return [
+    { verb: "convForward", shape, bias: true },
+    { verb: "convInputGradient", shape, accumulate: false },
+    { verb: "convWeightGradient", shape },
+    { verb: "binaryConvForward", shape, rectify: "kernel" },
+    { verb: "binaryConvForward", shape, rectify: "out" },
+    { verb: "binaryConvForward", shape, rectify: "filter" },
+    { verb: "binaryConvInputGradient", shape, rectify: "kernel", ...dx },
+    { verb: "binaryConvInputGradient", shape, rectify: "filter", ...dx },
+    { verb: "binaryConvWeightGradient", shape },
+  ];
+}
+
+test.each(SHAPES.flatMap(passesOf).map((pass) => [passKey(pass), pass] as const))(
+  "%s stays inside, whatever its tiling",
+  { timeout: 180_000 },
+  async (_key, pass) => {
+    const device = await testDevice();
+    const sizes = new Map(passOperands(pass).map((operand) => [operand.name, 4 * operandElements(operand)]));
+    for (const tiling of [NAIVE, ...everyTiling(pass, GUARANTEED_TRAITS)]) {
+      const { kernels, scratchBytes } = convolutionPass(pass, tiling);
+      for (const kernel of kernels) {
+        const bytes = kernel.bindings.map(({ name }) => (name === "scratch" ? scratchBytes : sizes.get(name)!));
+        const outside = await withErrorScopes(device, () => indexOutside(device, kernel, bytes));
+        expect(outside, `${kernel.label} ${tilingName(tiling)}`).toBe(0);
+      }
+    }
+  },
+);
+
+test.each([
+  { n: 2, h: 9, w: 8, in: 6, out: 6, kernel: 3, stride: 2, padding: 1 },
+  { n: 2, h: 7, w: 9, in: 8, out: 8, kernel: 2, stride: 2, padding: 0 },
+  { n: 2, h: 8, w: 7, in: 5, out: 5, kernel: 2, stride: 3, padding: 0 },
+])("pools of $h x $w by $kernel stay inside", async (shape) => {
+  const device = await testDevice();
+  const x = 4 * shape.n * shape.h * shape.w * shape.in;
+  const y = 4 * shape.n * outputHeight(shape) * outputWidth(shape) * shape.in;
+  for (const kind of ["max", "avg"] as const) {
+    for (const kernel of [poolForward({ shape, kind }), poolBackward({ shape, kind, accumulate: true })]) {
+      const bytes = kernel.bindings.map(({ name }) => (name === "x" || name === "dx" ? x : y));
+      expect(await withErrorScopes(device, () => indexOutside(device, kernel, bytes)), kernel.label).toBe(0);
+    }
+  }
+});
+
+test.each([
+  ["LeNet", { kind: "lenet", widths: [4, 6, 33] }, ["student", "teacher", "evaluate"]],
+  ["ResNet", { kind: "resnet", widths: [4, 33], blocks: [1, 1] }, ["student"]],
+  ["ResNet for large images", { kind: "resnet", widths: [6], blocks: [1], stem: "imagenet" }, ["student"]],
+] as const)("every kernel of a %s step stays inside", { timeout: 300_000 }, async (_name, model, kinds) => {
+  const device = await testDevice();
+  const config = tinyConfig({ model, batch: 3, microbatch: 3 });
+  const networks = buildNetworks(config, tinyDataset(config));
+  const seen = new Set<string>();
+  for (const kind of kinds) {
+    const network = kind === "teacher" ? "teacher" : "student";
+    const base: PlanOptions = {
+      networks,
+      kind,
+      network,
+      n: 3,
+      lambdaAdversarial: 1,
+      adversarialReduce: "mean",
+      labelSmoothing: 0.1,
+      accumulate: "exact",
+    };
+    for (const packing of ["words", "lanes"] as const) {
+      for (const { kernel, refs } of compilePlan({ ...base, packing, memory: "recompute" }).list.launches) {
+        if (seen.has(kernel.wgsl)) continue;
+        seen.add(kernel.wgsl);
+        const bytes = refs.map((ref) => ref.bytes);
+        expect(await withErrorScopes(device, () => indexOutside(device, kernel, bytes)), kernel.label).toBe(0);
+      }
+    }
+  }
+});
