@@ -133,7 +133,7 @@ function vulkanDriver(probe) {
   const beside = chromiumFolders
     .map((folder) => `${folder}/vk_swiftshader_icd.json`)
     .find((path) => probe.exists(path));
-  const software = beside ?? installed.find((path) => softwareDriver.test(fileName(path)));
+  const software = installed.find((path) => softwareDriver.test(fileName(path))) ?? beside;
   return software
     ? item(true, `software, ${software}`)
     : item(false, "no driver for a GPU here, and no software driver");

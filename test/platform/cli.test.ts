@@ -63,7 +63,7 @@ test.concurrent.each([
     flags: ["--parent-watch"],
   },
 ])("worker join leaves on $how with exit code 0 and takes the browser along", async ({ leave, flags }) => {
-  const { child, exit, said } = start(["join", server.link("stays"), ...flags]);
+  const { child, exit, said } = start(["join", server.link("stays"), "--runtime", "browser", ...flags]);
   await said("joined as w1");
   const pids = descendants(child.pid!);
   leave(child);

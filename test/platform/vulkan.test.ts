@@ -50,15 +50,15 @@ test("hasHardwareGpu takes the system's driver for granted on macOS and Windows"
   expect(hasHardwareGpu({ platform: "win32" })).toBe(true);
 });
 
-test("softwareVulkanDriver prefers SwiftShader to lavapipe, and is undefined where there is neither", () => {
-  const lavapipe = drivers(mesa);
-  const both = machine({ ...lavapipe, "usr/lib/chromium/vk_swiftshader_icd.json": "{}" });
-  const one = machine(lavapipe);
+test("softwareVulkanDriver prefers lavapipe to SwiftShader, and is undefined where there is neither", () => {
+  const swiftshader = { "usr/lib/chromium/vk_swiftshader_icd.json": "{}" };
+  const both = machine({ ...drivers(mesa), ...swiftshader });
+  const one = machine(swiftshader);
   expect(softwareVulkanDriver({ root: both, platform: "linux" })).toBe(
-    `${both}/usr/lib/chromium/vk_swiftshader_icd.json`,
+    `${both}/usr/share/vulkan/icd.d/lvp_icd.x86_64.json`,
   );
   expect(softwareVulkanDriver({ root: one, platform: "linux" })).toBe(
-    `${one}/usr/share/vulkan/icd.d/lvp_icd.x86_64.json`,
+    `${one}/usr/lib/chromium/vk_swiftshader_icd.json`,
   );
   expect(softwareVulkanDriver({ root: machine({}), platform: "linux" })).toBe(undefined);
 });

@@ -53,7 +53,8 @@ export async function runIn(
 }
 
 async function runInDeno(files: readonly string[], { tilings }: RunOptions, onMessage: OnMessage): Promise<void> {
-  const driver = hasHardwareGpu() ? undefined : softwareVulkanDriver();
+  const named = process.env.VK_ICD_FILENAMES !== undefined;
+  const driver = named || hasHardwareGpu() ? undefined : softwareVulkanDriver();
   const main = path.join(root, "dist/test/verify/deno.js");
   const child = spawn(
     findDeno(),

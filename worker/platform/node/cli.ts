@@ -3,9 +3,9 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { BitswarmError } from "../../../shared/errors.ts";
 import { launchBrowserWorkers } from "./browser-workers.ts";
-import { findChromium } from "./chromium.ts";
 import { launchDenoWorkers } from "./deno-workers.ts";
 import type { LaunchedWorkers, Runtime, WorkersOptions } from "./supervise.ts";
+import { hasHardwareGpu } from "./vulkan.ts";
 
 interface JoinOptions {
   readonly runtime: Runtime | "auto";
@@ -108,20 +108,24 @@ async function join(url: string, options: JoinOptions): Promise<void> {
 
 async function launch(options: JoinOptions, workersOptions: WorkersOptions): Promise<LaunchedWorkers> {
   const inBrowser = () => launchBrowserWorkers({ ...workersOptions, headful: options.headful === true });
+  const inDeno = () => launchDenoWorkers(workersOptions);
   switch (options.runtime) {
     case "browser":
       return inBrowser();
     case "deno":
-      return launchDenoWorkers(workersOptions);
-    case "auto":
+      return inDeno();
+    case "auto": {
+      // A GPU is best lent as volunteers lend it; software drivers are faster outside the browser.
+      const browserFirst = options.headful === true || hasHardwareGpu();
+      const [first, second] = browserFirst ? [inBrowser, inDeno] : [inDeno, inBrowser];
       try {
-        findChromium();
-        return await inBrowser();
+        return await first();
       } catch (error) {
         if (!(error instanceof BitswarmError) || error.code !== "RUNTIME_MISSING") throw error;
-        process.stderr.write(`${error.message.split(". ")[0]}: trying Deno\n`);
-        return launchDenoWorkers(workersOptions);
+        process.stderr.write(`${error.message.split(". ")[0]}: trying ${first === inDeno ? "a browser" : "Deno"}\n`);
+        return second();
       }
+    }
     default:
       return options.runtime satisfies never;
   }
