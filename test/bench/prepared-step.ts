@@ -16,8 +16,8 @@ import type { StepCase } from "./step-cases.ts";
 import type { Stopwatch } from "./stopwatch.ts";
 import { freshParameters, syntheticShards } from "./synthetic.ts";
 
-export const launchClasses = ["forward", "input gradient", "weight gradient", "other"] as const;
-/** Which convolution pass a launch belongs to, or `other`. */
+export const launchClasses = ["forward", "input gradient", "weight gradient", "discriminators", "other"] as const;
+/** Which pass of a convolution a launch belongs to, whether it is a discriminator's matrix product, or `other`. */
 export type LaunchClass = (typeof launchClasses)[number];
 
 export interface PreparedStep {
@@ -49,7 +49,8 @@ function classifier(plan: Plan, choose: ChooseTiling): (bound: Bound) => LaunchC
         : "weight gradient";
     for (const { wgsl } of convolutionPass(pass, choose(pass)).kernels) classes.set(wgsl, found);
   }
-  return ({ launch }) => classes.get(launch.kernel.wgsl) ?? "other";
+  return ({ launch: { kernel } }) =>
+    classes.get(kernel.wgsl) ?? (kernel.label.startsWith("groupedLinear") ? "discriminators" : "other");
 }
 
 /** Chooses the fastest tilings first, as a worker's tuner does. */
