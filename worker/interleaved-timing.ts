@@ -12,21 +12,19 @@ export interface TimingOptions {
   readonly expired: () => boolean;
 }
 
-const ROUNDS = 3;
-/** A round is repeated until it takes some overheads, or a polling runtime's waits would be all there is to see. */
-const OVERHEADS = 3;
+/** A round for each: only contenders within this factor of the best so far run in it. One slow spell must not end a race. */
+const WITHIN = [Number.POSITIVE_INFINITY, 3, 1.5] as const;
+/** What is timed takes at least some overheads, or a polling runtime's waits would be all there is to see. */
+const OVERHEADS = 4;
 const LEAST_MS = 8;
-const MOST_MS = 50;
-const MOST_REPEATS = 256;
-/** Slower than the best by this factor: out of the race. */
-const HOPELESS = 1.5;
-/** Nothing is quicker, whatever the clock's resolution says. */
-const QUICKEST_MS = 1e-3;
+const MOST_MS = 60;
+const MOST_REPEATS = 512;
+/** Most that a count of repeats grows at once: what it grows by may be a clock's error. */
+const GROWTH = 16;
 
-/** How many runs are timed together. */
-export function repeatsOf(ms: number, overheadMs: number): number {
-  const target = Math.min(MOST_MS, Math.max(LEAST_MS, OVERHEADS * overheadMs));
-  return Math.min(MOST_REPEATS, Math.max(1, Math.ceil(target / ms)));
+/** Milliseconds that a round of one contender is to take, waiting not counted. */
+export function roundMs(overheadMs: number): number {
+  return Math.min(MOST_MS, Math.max(LEAST_MS, OVERHEADS * overheadMs));
 }
 
 /** Milliseconds of one run of each contender: the best of its rounds. */
@@ -34,23 +32,35 @@ export async function interleavedTiming(
   contenders: readonly Contender[],
   { now, overheadMs, expired }: TimingOptions,
 ): Promise<number[]> {
+  const wanted = roundMs(overheadMs);
   const timed = async (contender: Contender, times: number) => {
     const since = now();
     await contender(times);
-    return Math.max(QUICKEST_MS, (now() - since - overheadMs) / times);
+    return Math.max(0, now() - since - overheadMs);
   };
-  // The first run warms caches up; of a short one it only says how often to repeat it.
-  const best: number[] = [];
-  for (const contender of contenders) best.push(await timed(contender, 1));
-  const isLong = best.map((ms) => repeatsOf(ms, overheadMs) === 1);
-  const counts = best.map((ms, i) => (isLong[i] ? ms : Number.POSITIVE_INFINITY));
-  for (let round = 0; round < ROUNDS && (round === 0 || !expired()); round++) {
+  /** How many runs together take long enough to be timed. */
+  const repeatsOf = async (contender: Contender) => {
+    // A software adapter translates a kernel in its first run.
+    await contender(1);
+    let times = 1;
+    for (let ms = await timed(contender, times); ms < wanted / 2 && times < MOST_REPEATS; ) {
+      const growth = Math.min(GROWTH, Math.max(2, wanted / Math.max(ms, 1e-3)));
+      times = Math.min(MOST_REPEATS, Math.ceil(times * growth));
+      ms = await timed(contender, times);
+    }
+    return times;
+  };
+  const repeats: number[] = [];
+  for (const contender of contenders) repeats.push(await repeatsOf(contender));
+  const best = contenders.map(() => Number.POSITIVE_INFINITY);
+  for (const [round, within] of WITHIN.entries()) {
+    if (round > 0 && expired()) break;
+    const bound = within * Math.min(...best);
     for (const [i, contender] of contenders.entries()) {
-      if (counts[i] > HOPELESS * Math.min(...counts) && counts[i] < Number.POSITIVE_INFINITY) continue;
-      const ms = await timed(contender, repeatsOf(best[i], overheadMs));
-      best[i] = ms;
-      counts[i] = Math.min(counts[i], ms);
+      if (best[i] > bound) continue;
+      const ms = (await timed(contender, repeats[i])) / repeats[i];
+      best[i] = Math.min(best[i], Math.max(ms, 1e-6));
     }
   }
-  return counts;
+  return best;
 }

@@ -47,6 +47,7 @@ export function defaultBudgetMs({ software }: AdapterTraits): number {
   return software ? SOFTWARE_BUDGET_MS : HARDWARE_BUDGET_MS;
 }
 
-const HARDWARE_BUDGET_MS = 3000;
+/** A GPU takes a tenth of a second a pass, some tenths in a runtime that polls. */
+const HARDWARE_BUDGET_MS = 4000;
 /** A software adapter compiles the candidates of a pass for a second: one or two passes a visit, the rest another time. */
 const SOFTWARE_BUDGET_MS = 500;
