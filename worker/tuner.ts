@@ -33,8 +33,8 @@ const CHECK_LIMIT = { software: 2 ** 22, hardware: 2 ** 26 } as const;
 const WORTHWHILE = 1 / 200;
 /** A tiling that the check predicts to take this much longer than another is not timed. */
 const HOPELESS = 8;
-/** The prediction says nothing about passes that take less. */
-const PREDICTABLE_MS = 20;
+/** What is predicted to take less is timed all the same: the prediction comes from one short run. */
+const PREDICTABLE_MS = 200;
 /** For the news of a loss to arrive after what it broke. */
 const LOSS_NEWS_MS = 50;
 
