@@ -36,13 +36,16 @@ function addPlanes(names: readonly string[], level = 0): Adders {
   return { statements: [...statements, ...above.statements], planes: [...planes, ...above.planes] };
 }
 
-/** WGSL of Σ 2^level·countOneBits(plane), by doublings. */
-function weigh(planes: readonly Plane[]): string {
+/** Statements that declare `count_0` = Σ 2^level·countOneBits(plane), by doublings: an addition is cheaper than a product. */
+function weigh(planes: readonly Plane[]): readonly string[] {
   const top = Math.max(...planes.map(({ level }) => level));
-  const counts = (level: number) => planes.filter((p) => p.level === level).map((p) => `countOneBits(${p.name})`);
-  return range(top)
-    .map((k) => top - 1 - k)
-    .reduce((sum, level) => [`2u * (${sum})`, ...counts(level)].join(" + "), counts(top).join(" + "));
+  return range(top + 1)
+    .map((k) => top - k)
+    .map((level) => {
+      const above = level < top ? [`count_${level + 1}`, `count_${level + 1}`] : [];
+      const counts = planes.filter((p) => p.level === level).map((p) => `countOneBits(${p.name})`);
+      return `let count_${level} = ${[...above, ...counts].join(" + ")};`;
+    });
 }
 
 /** Declares differing_`words`(a_0 …, b_0 …): i32, the number of bits in which a and b differ. */
@@ -53,7 +56,7 @@ export function declareDiffering(counter: Counter, words: number): string {
   const { statements, planes } =
     counter === "carrySave" ? addPlanes(names) : { statements: [], planes: names.map((name) => ({ name, level: 0 })) };
   return `fn differing_${words}(${parameters.join(", ")}) -> i32 {
-${[...differing, ...statements].join("\n")}
-return i32(${weigh(planes)});
+${[...differing, ...statements, ...weigh(planes)].join("\n")}
+return i32(count_0);
 }`;
 }
