@@ -35,6 +35,8 @@ export interface TileSizes {
 export interface TileSpace {
   readonly extent: Extent;
   readonly sizes: TileSizes;
+  /** Sums that a tile may hold where that is fewer than registers allow. */
+  readonly mostSums?: number;
 }
 
 export const ANY_TILE: TileSizes = { rows: [1, 2, 4, 8, 12], columns: [4, 8, 12, 16] };
@@ -53,7 +55,7 @@ export function wordColumns(channels: number): readonly number[] {
 }
 
 /** Tiles that the sizes allow, best first: large ones that waste little at the borders and still leave enough invocations. */
-export function rankTiles({ extent, sizes }: TileSpace): readonly Tile[] {
+export function rankTiles({ extent, sizes, mostSums = MOST_SUMS }: TileSpace): readonly Tile[] {
   const waste = (length: number, tile: number) => (Math.ceil(length / tile) * tile) / length;
   const cost = (tile: Tile) => {
     // Loads a multiply-add: every step reads rows + columns values for rows·columns products.
@@ -63,7 +65,7 @@ export function rankTiles({ extent, sizes }: TileSpace): readonly Tile[] {
   };
   const tiles = sizes.rows
     .flatMap((rows) => sizes.columns.map((columns) => ({ rows, columns })))
-    .filter(({ rows, columns }) => rows * columns <= MOST_SUMS);
+    .filter(({ rows, columns }) => rows * columns <= mostSums);
   return tiles
     .map((tile) => ({ tile, cost: Math.round(cost(tile) * 1e9) }))
     .sort((p, q) => p.cost - q.cost)

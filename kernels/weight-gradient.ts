@@ -74,6 +74,9 @@ dw[index] = total;`,
   });
 }
 
+/** Of eight samples written out: beyond, the code of a turn outgrows the instruction cache of a software adapter. */
+const MOST_SUMS = 96;
+
 /** How dw may be tiled: rows are outputs, read by fours; columns are inputs of one tap, or (tap, input) pairs. */
 export function weightGradientTiles(
   shape: WindowShape,
@@ -85,6 +88,7 @@ export function weightGradientTiles(
   return {
     extent: { rows: shape.out, columns, outer: (x.perTap ? taps : 1) * slices },
     sizes: { rows: [4, 8, 12], columns: x.tileColumns, rowMultiple: 4 },
+    mostSums: MOST_SUMS,
   };
 }
 
