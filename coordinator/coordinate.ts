@@ -3,6 +3,7 @@
 import { basename, join } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { systemClock } from "./clock.ts";
 import { LocalEngine, type RunSummary } from "./engine.ts";
 import { modelSizes } from "./export.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
@@ -52,7 +53,8 @@ function publicConfig({ data: { root: _, ...data }, teacher: { file, ...teacher 
 export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
   const { directory, state, ledger, log, data, resumedFrom } = run;
   const { host, port, maxSteps, terminal, printJson, limits = sessionLimits } = options;
-  const now = () => performance.now();
+  const clock = systemClock;
+  const { now } = clock;
   const startedAt = now();
   const progress = new Progress(terminal, now);
   const events = new JsonLineFile(directory.eventsPath);
@@ -74,6 +76,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       dataset: data.dataset,
     },
     limits,
+    clock,
     onEvent,
   });
   const engine = new LocalEngine({
@@ -84,7 +87,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     ledger,
     log,
     outbox: sessions,
-    now,
+    clock,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),
     ...(maxSteps === undefined ? {} : { maxSteps }),

@@ -4,6 +4,7 @@ import type { NetworkName } from "../shared/networks.ts";
 import { type Pass, placeOf, type StepPlace } from "../shared/program.ts";
 import type { RunStatus } from "../shared/protocol.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
+import type { Clock } from "./clock.ts";
 import type { CommitLog } from "./commit-log.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Pace, paced, remainingSeconds, samplesPerSecond } from "./pace.ts";
@@ -27,8 +28,7 @@ export interface EngineOptions {
   readonly resumedFrom?: string;
   /** The run ends when so many steps are committed; by default at the end of its program. */
   readonly maxSteps?: number;
-  /** Milliseconds on a monotonic clock. */
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly onEvent: OnRunEvent;
 }
 
@@ -68,7 +68,7 @@ export class LocalEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { state, now, outbox, onEvent, resumedFrom } = options;
+    const { state, clock, outbox, onEvent, resumedFrom } = options;
     const { microbatch, lease } = state.config;
     this.#target = Math.min(options.maxSteps ?? Infinity, state.program.steps);
     if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step: state.step };
@@ -78,7 +78,7 @@ export class LocalEngine {
       maxMicrobatches: lease.maxMicrobatches,
       timeoutMs: lease.timeoutMs,
       contributionLimit: contributionLimit(state),
-      now,
+      clock,
       onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
     });
   }

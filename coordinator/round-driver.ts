@@ -6,6 +6,7 @@ import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
 import type { ReturnReason } from "../shared/protocol.ts";
 import { RoundSum } from "./aggregate.ts";
+import type { Clock } from "./clock.ts";
 import { type Contribution, readContribution } from "./contribution-check.ts";
 import type { Speeds } from "./lease-sizing.ts";
 import { type Decision, decide, openRound } from "./round.ts";
@@ -39,8 +40,7 @@ export interface RoundDriverOptions {
   readonly timeoutMs: number;
   /** Bytes of the largest contribution frame of the run. */
   readonly contributionLimit: number;
-  /** Milliseconds on a monotonic clock. */
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly onRequeue: (lease: Lease, cause: RequeueCause) => void;
 }
 
@@ -150,20 +150,20 @@ export class RoundDriver {
    */
   async collect(plan: RoundPlan): Promise<Collected | "dropped"> {
     const { terms, layout, range } = plan;
-    const { microbatch, maxMicrobatches, timeoutMs, now } = this.#options;
+    const { microbatch, maxMicrobatches, timeoutMs, clock } = this.#options;
     const sum = new RoundSum(layout, terms.exponents, terms.codec);
-    const timer = setInterval(() => this.#dispatch({ type: "tick" }), TICK_MS);
+    const stopTicking = clock.every(TICK_MS, () => this.#dispatch({ type: "tick" }));
     try {
       return await new Promise((resolve, reject) => {
-        this.#collection = { plan, sum, since: now(), resolve, reject };
+        this.#collection = { plan, sum, since: clock.now(), resolve, reject };
         this.#idleSince = undefined;
         const speeds = this.#speeds.get(terms.kind) ?? new Map();
         const options = { microbatch, maxMicrobatches, timeoutMs };
-        this.#carryOut(openRound(now(), { round: terms.round, range, options, speeds }, this.#state));
+        this.#carryOut(openRound(clock.now(), { round: terms.round, range, options, speeds }, this.#state));
         this.#drain();
       });
     } finally {
-      clearInterval(timer);
+      stopTicking();
       this.#speeds.set(terms.kind, this.#state.speeds);
     }
   }
@@ -197,7 +197,7 @@ export class RoundDriver {
   #drain(): void {
     if (this.#busy) return;
     for (let event = this.#queue.shift(); event; event = this.#queue.shift()) {
-      this.#carryOut(decide(this.#options.now(), this.#state, event));
+      this.#carryOut(decide(this.#options.clock.now(), this.#state, event));
     }
     if (this.#stopping && this.#collection && this.#stuck()) this.#drop("dropped");
   }
@@ -214,7 +214,7 @@ export class RoundDriver {
   }
 
   #perform(effect: RoundEffect): void {
-    const { outbox, now, onRequeue } = this.#options;
+    const { outbox, clock, onRequeue } = this.#options;
     switch (effect.type) {
       case "grant":
         outbox.lease(effect.worker, effect, this.#collecting().plan);
@@ -232,7 +232,7 @@ export class RoundDriver {
       case "seal": {
         const { sum, since, resolve } = this.#collecting();
         this.#collection = undefined;
-        resolve({ sum, ranges: effect.ranges, elapsedMs: now() - since });
+        resolve({ sum, ranges: effect.ranges, elapsedMs: clock.now() - since });
         break;
       }
       case "diverged": {
@@ -261,8 +261,9 @@ export class RoundDriver {
       return false;
     }
     if (![...workers.values()].some((activity) => activity === "expected")) return true;
-    this.#idleSince ??= this.#options.now();
-    return this.#options.now() - this.#idleSince >= STOP_PATIENCE_MS;
+    const now = this.#options.clock.now();
+    this.#idleSince ??= now;
+    return now - this.#idleSince >= STOP_PATIENCE_MS;
   }
 
   #drop(outcome: "dropped" | BitswarmError): void {

@@ -13,12 +13,14 @@ import {
   PROTOCOL_VERSION,
   type WorkerMessage,
 } from "../shared/protocol.ts";
+import type { Clock } from "./clock.ts";
 import type { ParametersFrame } from "./round-plan.ts";
 import type { Refusal } from "./round-state.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { Activity, Joined, LeaveCode, SessionHouse, SessionState } from "./session-state.ts";
 
 export interface SessionOptions {
+  readonly clock: Clock;
   readonly limits: SessionLimits;
   readonly heartbeatMs: number;
   /** Bytes that the socket has received so far: a long frame on its way is a sign of life. */
@@ -35,8 +37,8 @@ export class Session {
   readonly #socket: WebSocket;
   readonly #house: SessionHouse;
   readonly #options: SessionOptions;
-  readonly #hello: NodeJS.Timeout;
-  #heartbeat: NodeJS.Timeout | undefined;
+  readonly #stopHello: () => void;
+  #stopHeartbeat = () => {};
   #state: SessionState = { kind: "awaiting-hello" };
   /** Hash of the parameters that were sent last, of each network. */
   readonly #sent = new Map<NetworkName, string>();
@@ -47,9 +49,9 @@ export class Session {
     this.#house = house;
     this.#options = options;
     const { helloMs } = options.limits;
-    this.#hello = setTimeout(() => {
+    this.#stopHello = options.clock.after(helloMs, () => {
       this.fail(new BitswarmError("HELLO_EXPECTED", `no hello came within ${helloMs} ms of the connection`));
-    }, helloMs);
+    });
     socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
     socket.on("error", (error) => this.#broken(error));
     socket.on("close", (code) => this.#end("GONE", `the socket closed with code ${code}`));
@@ -162,7 +164,7 @@ export class Session {
     let short = Buffer.from(reason).subarray(0, MAX_CLOSE_REASON).toString();
     while (Buffer.byteLength(short) > MAX_CLOSE_REASON) short = short.slice(0, -1);
     this.#socket.close(code, short);
-    setTimeout(() => this.#socket.terminate(), this.#options.limits.closeMs).unref();
+    this.#options.clock.after(this.#options.limits.closeMs, () => this.#socket.terminate());
   }
 
   /** The ws package closes a connection that breaks RFC 6455 or its size limit by itself; this gives it our name. */
@@ -176,8 +178,8 @@ export class Session {
     const before = this.#state;
     if (before.kind === "closed") return;
     this.#state = { kind: "closed", code, message };
-    clearTimeout(this.#hello);
-    clearInterval(this.#heartbeat);
+    this.#stopHello();
+    this.#stopHeartbeat();
     this.#house.left(before.kind === "joined" ? before.worker : null, code, message);
   }
 
@@ -218,7 +220,7 @@ export class Session {
       throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
     const welcome = this.#house.admit(hello);
     const worker = welcome.worker as WorkerId;
-    clearTimeout(this.#hello);
+    this.#stopHello();
     this.#state = { kind: "joined", worker, activity: { kind: "idle" }, failures: 0 };
     this.#startHeartbeat();
     this.send(welcome);
@@ -226,11 +228,11 @@ export class Session {
   }
 
   #startHeartbeat(): void {
-    const { heartbeatMs, limits, received } = this.#options;
+    const { clock, heartbeatMs, limits, received } = this.#options;
     let before = received();
     let missed = 0;
     let nonce = 0;
-    this.#heartbeat = setInterval(() => {
+    this.#stopHeartbeat = clock.every(heartbeatMs, () => {
       const now = received();
       missed = now === before && nonce > 0 ? missed + 1 : 0;
       before = now;
@@ -238,7 +240,7 @@ export class Session {
         const what = `not a byte came in answer to ${missed} pings, one every ${heartbeatMs} ms`;
         this.fail(new BitswarmError("HEARTBEAT_LOST", what));
       } else this.send({ type: "ping", nonce: nonce++ });
-    }, heartbeatMs);
+    });
   }
 
   #obey({ worker, activity }: Joined, message: WorkerMessage): void {

@@ -10,6 +10,7 @@ import {
   type RunStatus,
   type WelcomeMessage,
 } from "../shared/protocol.ts";
+import type { Clock } from "./clock.ts";
 import type { Outbox, RoundDriver } from "./round-driver.ts";
 import { leaseMessage, type RoundPlan } from "./round-plan.ts";
 import type { Lease, Refusal } from "./round-state.ts";
@@ -24,6 +25,7 @@ export interface SessionsOptions {
   /** What every worker is told when it joins. */
   readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
   readonly limits: SessionLimits;
+  readonly clock: Clock;
   readonly onEvent: OnRunEvent;
 }
 
@@ -60,7 +62,7 @@ export class Sessions implements Outbox {
    * @param received bytes that its socket has received so far
    */
   accept(socket: WebSocket, received: () => number): void {
-    const { limits, welcome } = this.#options;
+    const { clock, limits, welcome } = this.#options;
     const rounds = this.#inbox();
     const session: Session = new Session(
       socket,
@@ -76,7 +78,7 @@ export class Sessions implements Outbox {
         contribution: (worker, bytes) => rounds.contribute(worker, bytes),
         left: (worker, code, message) => this.#leave(session, worker, code, message),
       },
-      { limits, heartbeatMs: welcome.config.heartbeatMs, received },
+      { clock, limits, heartbeatMs: welcome.config.heartbeatMs, received },
     );
     this.#all.add(session);
   }
