@@ -1,0 +1,34 @@
+// What a virtual volunteer finds around itself.
+
+import type { ContributionLayout } from "../../shared/contribution.ts";
+import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { Account } from "./account.ts";
+import type { Referee } from "./referee.ts";
+import type { Scenario } from "./scenario.ts";
+import type { Timeline } from "./timeline.ts";
+import type { VirtualLink, VolunteerEnd } from "./virtual-link.ts";
+import type { Volunteer } from "./volunteer.ts";
+
+export interface Caller extends VolunteerEnd {
+  opened(link: VirtualLink): void;
+  /** Nobody listens, or there is no room. */
+  refused(): void;
+}
+
+export interface Surroundings {
+  readonly timeline: Timeline;
+  readonly scenario: Scenario;
+  readonly account: Account;
+  readonly referee: Referee;
+  readonly token: string;
+  readonly microbatch: number;
+  /** Messages get lost or damaged. */
+  readonly evil: boolean;
+  /** Opens a connection to the coordinator. */
+  connect(volunteer: Volunteer, caller: Caller): void;
+  /** Hash in a parameters frame, whose bytes are verified. @throws FRAME_CORRUPT, FRAME_TRUNCATED, … */
+  parametersHash(frame: Uint8Array): string;
+  /** Decodes bytes that many receive only once. */
+  decoded<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => T): T;
+  layout(lease: LeaseMessage): ContributionLayout;
+}

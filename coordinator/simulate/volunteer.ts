@@ -1,0 +1,336 @@
+// A virtual worker: speaks the real protocol over a virtual link, and computes by letting virtual time pass.
+
+import { BitswarmError } from "../../shared/errors.ts";
+import { encodeFrame, isFrame } from "../../shared/frame.ts";
+import {
+  type CoordinatorMessage,
+  decodeCoordinatorMessage,
+  encodeMessage,
+  type LeaseMessage,
+  PROTOCOL_VERSION,
+  type WelcomeMessage,
+  type WorkerMessage,
+} from "../../shared/protocol.ts";
+import { type KnownSum, knownBody, knownSum } from "./known-gradient.ts";
+import { altered } from "./misdeed.ts";
+import type { Profile } from "./profile.ts";
+import type { StallSchedule } from "./stall-schedule.ts";
+import type { Surroundings } from "./surroundings.ts";
+import type { VirtualLink } from "./virtual-link.ts";
+
+/** Waits before another attempt: as a worker's (worker/session-limits.ts). */
+const RECONNECT_MS = [500, 30_000] as const;
+const HANDSHAKE_MS = 15_000;
+/** Heartbeats without a word after which a worker gives its connection up. */
+const SILENT_HEARTBEATS = 3;
+/** A person reloads a page that has waited so long for work; needed only where messages get lost. */
+const RELOAD_MS = 120_000;
+
+interface Computation {
+  readonly lease: LeaseMessage;
+  readonly since: number;
+  readonly stop: () => void;
+}
+
+export class Volunteer {
+  readonly profile: Profile;
+  readonly #world: Surroundings;
+  readonly #stalls: StallSchedule;
+  #link: VirtualLink | undefined;
+  #welcome: WelcomeMessage | undefined;
+  /** Hashes of the parameters that it was sent over this connection, the newest last. */
+  #parameters: string[] = [];
+  #computing: Computation | undefined;
+  #sent = new Set<number>();
+  #asked = false;
+  #heardAt = 0;
+  #attempts = 0;
+  #gone = false;
+  #before: KnownSum | undefined;
+  /** Counts connections: what was meant for one does not reach the next. */
+  #connection = 0;
+  #idleSince = 0;
+
+  constructor(profile: Profile, world: Surroundings, stalls: StallSchedule) {
+    this.profile = profile;
+    this.#world = world;
+    this.#stalls = stalls;
+  }
+
+  get joined(): boolean {
+    return this.#welcome !== undefined;
+  }
+
+  connect(): void {
+    if (this.#gone) return;
+    const connection = this.#connection;
+    const ifSame = (call: () => void) => {
+      if (this.#connection === connection) call();
+    };
+    this.#world.connect(this, {
+      opened: (link) => ifSame(() => this.#opened(link)),
+      refused: () => ifSame(() => this.#reconnect()),
+      message: (bytes) => ifSame(() => this.#receive(bytes)),
+      closed: () => ifSame(() => this.#lost()),
+    });
+  }
+
+  /** Its connection breaks; it comes back after `awayMs`. */
+  drop(awayMs: number): void {
+    const link = this.#link;
+    if (!link) return;
+    this.#abandon("dropped");
+    this.#forget();
+    link.cut();
+    this.#connectAfter(awayMs);
+  }
+
+  /** Says goodbye and is gone for good. */
+  leave(): void {
+    this.#abandon("left");
+    this.#gone = true;
+    this.#send({ type: "leave" });
+    this.#forget();
+    this.#world.account.gone(this.profile);
+  }
+
+  /** Is gone for good without a word. */
+  die(): void {
+    this.#abandon("died");
+    this.#gone = true;
+    this.#link?.vanish();
+    this.#forget();
+    this.#world.account.gone(this.profile);
+  }
+
+  #opened(link: VirtualLink): void {
+    const { timeline, token } = this.#world;
+    this.#link = link;
+    this.#heardAt = timeline.now;
+    if (this.profile.misdeed !== "loris" || this.profile.draws.uniform() < 0.5) {
+      this.#send({
+        type: "hello",
+        protocol: PROTOCOL_VERSION,
+        token,
+        name: `volunteer ${this.profile.index}`,
+        runtime: "node",
+        adapter: { vendor: "simulated", architecture: "", description: "", software: false },
+      });
+    }
+    this.#later(HANDSHAKE_MS, () => {
+      if (!this.#welcome) this.#giveUp();
+    });
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.#heardAt = this.#world.timeline.now;
+    try {
+      if (isFrame(bytes)) this.#hold(this.#world.parametersHash(bytes));
+      else this.#obey(this.#world.decoded(bytes, decodeCoordinatorMessage));
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      if (!this.#world.evil)
+        this.#world.referee.violation(`the coordinator sent what cannot be read: ${error.message}`);
+      this.#giveUp();
+    }
+  }
+
+  #hold(hash: string): void {
+    // A worker keeps the parameters of two networks.
+    this.#parameters = [...this.#parameters.filter((held) => held !== hash), hash].slice(-2);
+  }
+
+  #obey(message: CoordinatorMessage): void {
+    switch (message.type) {
+      case "welcome":
+        this.#welcome = message;
+        this.#watch(message.heartbeatMs);
+        this.#ask();
+        return;
+      case "lease":
+        this.#asked = false;
+        this.#start(message);
+        return;
+      case "accepted":
+        this.#attempts = 0;
+        this.#settled(message.lease);
+        return;
+      case "rejected":
+        this.#world.referee.rejected(this.profile, message.code, message.message);
+        this.#settled(message.lease);
+        return;
+      case "ping":
+        this.#send({ type: "pong", nonce: message.nonce });
+        return;
+      case "ended":
+        this.#gone = true;
+        return;
+      case "error":
+        if (!message.retry) this.#turnedAway(message.code);
+        return;
+      case "pong":
+      case "status":
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #turnedAway(code: string): void {
+    this.#gone = true;
+    this.#world.account.gone(this.profile);
+    if (this.profile.misdeed === undefined && !this.#world.evil && code !== "RUN_ENDED") {
+      this.#world.referee.violation(`an honest volunteer was turned away for good: ${code}`);
+    }
+  }
+
+  /** Looks at each heartbeat whether the coordinator still says anything. */
+  #watch(heartbeatMs: number): void {
+    const { timeline, evil } = this.#world;
+    const waitingSince = timeline.now;
+    const look = () => {
+      if (timeline.now - this.#heardAt > SILENT_HEARTBEATS * heartbeatMs) return this.#giveUp();
+      const idle = !this.#computing && timeline.now - Math.max(waitingSince, this.#idleSince) > RELOAD_MS;
+      if (evil && idle) return this.#giveUp();
+      this.#later(heartbeatMs, look);
+    };
+    this.#later(heartbeatMs, look);
+  }
+
+  #ask(): void {
+    this.#idleSince = this.#world.timeline.now;
+    if (this.#asked || this.#computing || this.#sent.size > 0) return;
+    this.#asked = true;
+    this.#send({ type: "ready" });
+  }
+
+  #settled(lease: number): void {
+    this.#sent.delete(lease);
+    this.#ask();
+  }
+
+  #start(lease: LeaseMessage): void {
+    const { timeline, account, referee, evil } = this.#world;
+    if (!this.#parameters.includes(lease.parametersHash)) {
+      if (!evil) referee.violation(`lease ${lease.lease} names parameters that its worker was not sent`);
+      this.#giveUp();
+      return;
+    }
+    if (this.#computing) {
+      this.#send({ type: "return", lease: lease.lease, reason: "error", detail: "not asked for a lease now" });
+      return;
+    }
+    const { misdeed, samplesPerSecond, draws } = this.profile;
+    const { jitter } = this.#world.scenario.speed;
+    const samples = lease.to - lease.from;
+    const workMs = ((1000 * samples) / samplesPerSecond) * Math.exp(jitter * draws.normal());
+    const since = timeline.now;
+    if (misdeed === "hoard") {
+      const stop = this.#later(2 * lease.timeoutMs, () => {
+        this.#computing = undefined;
+        this.#ask();
+      });
+      this.#computing = { lease, since, stop };
+      return;
+    }
+    const { at, stalls } = this.#stalls.finish(since, workMs);
+    for (const { from, to } of stalls) {
+      account.stalled(this.profile, to - from);
+      this.#later(from - since, () => {
+        if (this.#computing?.lease === lease) referee.taken(lease.lease, "stalled");
+      });
+    }
+    const stop = timeline.at(at, "world", () => this.#handIn(lease, workMs));
+    this.#computing = { lease, since, stop };
+  }
+
+  #handIn(lease: LeaseMessage, workMs: number): void {
+    const { account, referee, microbatch } = this.#world;
+    const { misdeed } = this.profile;
+    this.#computing = undefined;
+    account.computed(this.profile, workMs);
+    const layout = this.#world.layout(lease);
+    const honest = knownSum(lease, layout, [lease], microbatch);
+    let sum = honest;
+    if (misdeed !== undefined) {
+      sum = altered({ misdeed, lease, layout, microbatch, honest, before: this.#before });
+      if (misdeed === "replay" && this.#before === undefined) this.#before = honest;
+      if (sum !== honest) referee.lie(lease.lease, sum);
+    }
+    const body = knownBody(lease, layout, sum.units);
+    const sent = misdeed === "shape" ? body.subarray(0, body.length - 64) : body;
+    const header = {
+      kind: "contribution",
+      codec: lease.codec,
+      round: lease.round,
+      lease: lease.lease,
+      samples: lease.to - lease.from,
+      tensors: sum.peaks.length,
+      run: this.#welcome?.runTag ?? "",
+      parametersHash: lease.parametersHash,
+    } as const;
+    this.#link?.volunteerSend(encodeFrame(header, new Uint8Array(sum.peaks.buffer), sent));
+    this.#sent.add(lease.lease);
+    this.#later(lease.timeoutMs, () => {
+      if (this.#sent.has(lease.lease)) this.#giveUp();
+    });
+  }
+
+  /** Its work in hand comes to nothing. */
+  #abandon(cause: "dropped" | "left" | "died" | "lost"): void {
+    const computing = this.#computing;
+    if (computing) {
+      this.#world.account.computed(this.profile, this.#world.timeline.now - computing.since);
+      this.#world.referee.taken(computing.lease.lease, cause);
+    }
+    for (const lease of this.#sent) this.#world.referee.taken(lease, cause);
+  }
+
+  #forget(): void {
+    this.#computing?.stop();
+    this.#connection++;
+    this.#link = undefined;
+    this.#welcome = undefined;
+    this.#parameters = [];
+    this.#computing = undefined;
+    this.#sent = new Set();
+    this.#asked = false;
+  }
+
+  /** Closes this connection and tries another. */
+  #giveUp(): void {
+    const link = this.#link;
+    if (!link) return;
+    link.volunteerClose(4011);
+    this.#lost();
+  }
+
+  #lost(): void {
+    this.#abandon("lost");
+    this.#forget();
+    if (!this.#gone) this.#reconnect();
+  }
+
+  #reconnect(): void {
+    const [base, cap] = RECONNECT_MS;
+    const ceiling = Math.min(cap, base * 2 ** Math.min(++this.#attempts, 10));
+    this.#connectAfter(base + this.profile.draws.uniform() * (ceiling - base));
+  }
+
+  #connectAfter(ms: number): void {
+    this.#world.account.away(this.profile, ms);
+    this.#later(ms, () => this.connect());
+  }
+
+  #send(message: WorkerMessage): void {
+    this.#link?.volunteerSend(encodeMessage(message));
+  }
+
+  #later(ms: number, call: () => void): () => void {
+    const { timeline } = this.#world;
+    const connection = this.#connection;
+    return timeline.at(timeline.now + ms, "world", () => {
+      if (this.#connection === connection) call();
+    });
+  }
+}
