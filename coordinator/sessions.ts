@@ -1,7 +1,6 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
 import { randomBytes } from "node:crypto";
-import type { WebSocket } from "ws";
 import { BitswarmError } from "../shared/errors.ts";
 import { accountOf } from "../shared/identity.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
@@ -14,6 +13,7 @@ import {
   type WelcomeMessage,
 } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
+import type { PeerSocket } from "./peer-socket.ts";
 import type { Outbox, RoundDriver } from "./round-driver.ts";
 import { leaseMessage, type RoundPlan } from "./round-plan.ts";
 import type { Lease, Refusal } from "./round-state.ts";
@@ -80,7 +80,7 @@ export class Sessions implements Outbox {
    * @param address of the other end
    * @param received bytes that its socket has received so far
    */
-  accept(socket: WebSocket, address: string, received: () => number): void {
+  accept(socket: PeerSocket, address: string, received: () => number): void {
     const { clock, limits, welcome } = this.#options;
     const rounds = this.#inbox();
     const session: Session = new Session(
