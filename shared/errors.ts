@@ -36,6 +36,7 @@ export const errorCodes = {
   COMMIT_LOG_CORRUPT: 4114,
   RUN_UNREACHABLE: 4115,
   COMPUTE_FAILED: 4116,
+  STORAGE_FAILED: 4117,
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;
