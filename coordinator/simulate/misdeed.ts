@@ -26,7 +26,7 @@ export function altered({ misdeed, lease, layout, microbatch, honest, before }: 
   switch (misdeed) {
     case "nan":
       return {
-        units: lease.codec === "exact" ? units : units.map(() => Number.NaN),
+        units: lease.codec === "f32" ? units.map(() => Number.NaN) : units,
         peaks: peaks.map(() => Number.NaN),
       };
     case "scale":

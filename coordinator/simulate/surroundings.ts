@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly referee: Referee;
   readonly token: string;
   readonly microbatch: number;
+  /** 32 bytes that a volunteer's key pair is made of. */
+  secret(index: number): Uint8Array;
   /** Messages get lost or damaged. */
   readonly evil: boolean;
   /** Opens a connection to the coordinator. */

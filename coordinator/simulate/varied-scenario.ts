@@ -9,7 +9,7 @@ const codecs = ["exact", "exact", "exact", "f32", "int8"] as const;
 export function variedScenario(seed: number): Scenario {
   const draws = rng(seed, "simulate", "varied");
   const oneOf = <T>(values: readonly T[]): T => values[draws.below(values.length)];
-  const sometimes = <T>(chance: number, value: () => T, otherwise: T): T =>
+  const sometimes = <T, U>(chance: number, value: () => T, otherwise: U): T | U =>
     draws.uniform() < chance ? value() : otherwise;
   const upTo = (most: number) => most * draws.uniform();
   const volunteers = 3 + draws.below(10);

@@ -3,6 +3,7 @@
 
 import type { RunConfig } from "../../shared/config.ts";
 import type { Dataset } from "../../shared/dataset.ts";
+import type { Rng } from "../../shared/rng.ts";
 import type { Clock } from "../clock.ts";
 import type { CommitRecord } from "../commit-log.ts";
 import { STATUS_EVERY_MS } from "../coordinate.ts";
@@ -27,6 +28,8 @@ export interface VirtualCoordinatorOptions {
   readonly dataset: Dataset;
   readonly token: string;
   readonly clock: Clock;
+  /** In place of what nobody can foresee. */
+  readonly draws: Rng;
   readonly referee: Referee;
   readonly tamper: Tamper;
   readonly committed: () => void;
@@ -60,7 +63,7 @@ export class VirtualCoordinator {
 
   /** Starts afresh or, where there is a checkpoint, from it. */
   start(): void {
-    const { config, dataset, token, referee, committed, over, tamper } = this.#options;
+    const { config, dataset, token, draws, referee, committed, over, tamper } = this.#options;
     const checkpoint = this.#checkpoint;
     let state: TrainingState;
     let ledger = new Ledger();
@@ -76,6 +79,7 @@ export class VirtualCoordinator {
       token,
       welcome: { run: "simulated", runTag: RUN_TAG, config, dataset },
       limits: sessionLimits,
+      nonce: () => Array.from({ length: 8 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),
       clock,
       onEvent: () => undefined,
     });
@@ -117,13 +121,16 @@ export class VirtualCoordinator {
     this.#links.clear();
   }
 
-  /** Takes a connection; false where nobody listens or there is no room. */
-  accept(link: VirtualLink): boolean {
+  /** Takes a connection from an address; false where nobody listens or there is no room. */
+  accept(link: VirtualLink, address: string): boolean {
     const life = this.#life;
-    if (!life?.sessions.room) return false;
-    life.sessions.accept(link, () => link.received());
+    if (life?.sessions.open(address).kind !== "opened") return false;
+    life.sessions.accept(link, address, () => link.received());
     this.#links.add(link);
-    link.on("close", () => this.#links.delete(link));
+    link.on("close", () => {
+      this.#links.delete(link);
+      life.sessions.closed(address);
+    });
     return true;
   }
 

@@ -11,6 +11,7 @@ import {
   type WelcomeMessage,
   type WorkerMessage,
 } from "../../shared/protocol.ts";
+import { keyPairOf, type SigningPair, signProof } from "../trust/key-pair.ts";
 import { type KnownSum, knownBody, knownSum } from "./known-gradient.ts";
 import { altered } from "./misdeed.ts";
 import type { Profile } from "./profile.ts";
@@ -36,6 +37,7 @@ export class Volunteer {
   readonly profile: Profile;
   readonly #world: Surroundings;
   readonly #stalls: StallSchedule;
+  readonly #identity: SigningPair;
   #link: VirtualLink | undefined;
   #welcome: WelcomeMessage | undefined;
   /** Hashes of the parameters that it was sent over this connection, the newest last. */
@@ -55,6 +57,7 @@ export class Volunteer {
     this.profile = profile;
     this.#world = world;
     this.#stalls = stalls;
+    this.#identity = keyPairOf(world.secret(profile.index));
   }
 
   get joined(): boolean {
@@ -115,6 +118,7 @@ export class Volunteer {
         name: `volunteer ${this.profile.index}`,
         runtime: "node",
         adapter: { vendor: "simulated", architecture: "", description: "", software: false },
+        publicKey: this.#identity.publicKey,
       });
     }
     this.#later(HANDSHAKE_MS, () => {
@@ -142,6 +146,12 @@ export class Volunteer {
 
   #obey(message: CoordinatorMessage): void {
     switch (message.type) {
+      case "challenge": {
+        const { nonce, run, protocol } = message;
+        const signature = signProof(this.#identity, { nonce, run, protocol, token: this.#world.token });
+        this.#send({ type: "proof", signature });
+        return;
+      }
       case "welcome":
         this.#welcome = message;
         this.#watch(message.heartbeatMs);
@@ -166,7 +176,7 @@ export class Volunteer {
         this.#gone = true;
         return;
       case "error":
-        if (!message.retry) this.#turnedAway(message.code);
+        if (!message.retry && !this.#world.evil) this.#turnedAway(message.code);
         return;
       case "pong":
       case "status":
@@ -179,7 +189,7 @@ export class Volunteer {
   #turnedAway(code: string): void {
     this.#gone = true;
     this.#world.account.gone(this.profile);
-    if (this.profile.misdeed === undefined && !this.#world.evil && code !== "RUN_ENDED") {
+    if (this.profile.misdeed === undefined && code !== "RUN_ENDED") {
       this.#world.referee.violation(`an honest volunteer was turned away for good: ${code}`);
     }
   }

@@ -118,6 +118,7 @@ export class World implements Surroundings {
       dataset,
       token: TOKEN,
       clock: this.timeline.clock(),
+      draws: rng(seed, "simulate", "coordinator"),
       referee: this.referee,
       tamper,
       committed: () => this.#committed(),
@@ -176,7 +177,7 @@ export class World implements Surroundings {
           this.#bytes[way] += bytes;
         },
       });
-      if (!this.#coordinator.accept(link)) {
+      if (!this.#coordinator.accept(link, `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`)) {
         refuse(quality.latencyMs);
         return;
       }
@@ -184,6 +185,11 @@ export class World implements Surroundings {
         if (link.readyState === 1) caller.opened(link);
       });
     });
+  }
+
+  secret(index: number): Uint8Array {
+    const draws = rng(this.#seed, "simulate", "secret", index);
+    return Uint8Array.from({ length: 32 }, () => draws.below(256));
   }
 
   parametersHash(frame: Uint8Array): string {
