@@ -125,6 +125,10 @@ export const runConfigSchema = z.strictObject({
     .strictObject({
       socketsPerAddress: count.default(256).describe("connections of one network address (IPv6: of one /64)"),
       joinsPerMinute: count.default(240).describe("hellos of one network address in a minute"),
+      calibration: z
+        .enum(["off", "auto", "always"])
+        .default("auto")
+        .describe("a sum with a known answer before a newcomer's first lease; `auto`: not for this machine's workers"),
       limitLoopback: z
         .boolean()
         .default(false)

@@ -15,6 +15,7 @@ export const MAX_TEXT = 512;
 const text = z.string().max(MAX_TEXT);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const counting = z.number().int().min(0);
+const word = z.number().int().min(0).max(0xffffffff);
 
 const adapterSchema = z.strictObject({
   vendor: text,
@@ -62,6 +63,8 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
   }),
   /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
   z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
+  /** The hash of the sums that the canary of this seed asks for. */
+  z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
   /** Wants a lease. */
   z.strictObject({ type: z.literal("ready") }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
@@ -108,6 +111,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
   }),
+  /** Asks for the sums of shared/canary.ts before anything that counts. */
+  z.strictObject({ type: z.literal("canary"), seed: word }),
   z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
