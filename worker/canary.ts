@@ -40,7 +40,8 @@ async function layerSums(
     w,
     c: new Float32Array(scales).fill(1),
     y: new Float32Array(outputs).fill(Number.NaN),
-    scratch: new Float32Array(scratchBytes / 4),
+    // Deno ends where nothing is written to a buffer.
+    ...(scratchBytes > 0 ? { scratch: new Float32Array(scratchBytes / 4) } : {}),
   };
   const buffers = new Map<string, GPUBuffer>();
   try {
