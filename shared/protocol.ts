@@ -1,4 +1,4 @@
-// The messages between coordinator and worker, version 1. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
+// The messages between coordinator and worker, version 2. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
 
 import { Packr } from "msgpackr";
 import { z } from "zod";
@@ -7,7 +7,7 @@ import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
 import { gradientCodecs } from "./wire-layout.ts";
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
 export const MAX_MESSAGE_BYTES = 1 << 20;
 /** Longest free text a peer may send (names, details), in characters. */
@@ -16,6 +16,7 @@ export const MAX_TEXT = 512;
 const text = z.string().max(MAX_TEXT);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const counting = z.number().int().min(0);
+const word = z.number().int().min(0).max(0xffffffff);
 
 const adapterSchema = z.strictObject({
   vendor: text,
@@ -60,7 +61,13 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
+    /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
+    publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
   }),
+  /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
+  z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
+  /** The hash of the sums that the canary of this seed asks for. */
+  z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
   /** Wants a lease. */
   z.strictObject({ type: z.literal("ready") }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
@@ -94,6 +101,8 @@ export const runStatusSchema = z.strictObject({
 });
 
 export const coordinatorMessageSchema = z.discriminatedUnion("type", [
+  /** Asks for a proof that the hello's key is the worker's own. */
+  z.strictObject({ type: z.literal("challenge"), nonce: hash, run: text, protocol: z.number().int() }),
   z.strictObject({
     type: z.literal("welcome"),
     protocol: z.number().int(),
@@ -105,6 +114,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
   }),
+  /** Asks for the sums of shared/canary.ts before anything that counts. */
+  z.strictObject({ type: z.literal("canary"), seed: word }),
   z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
@@ -122,6 +133,7 @@ function codes(): [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]] {
 export type WorkerMessage = z.output<typeof workerMessageSchema>;
 export type CoordinatorMessage = z.output<typeof coordinatorMessageSchema>;
 export type LeaseMessage = Extract<CoordinatorMessage, { type: "lease" }>;
+export type ChallengeMessage = Extract<CoordinatorMessage, { type: "challenge" }>;
 export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
