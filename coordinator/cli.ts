@@ -201,6 +201,7 @@ program
   .option("--volunteers <n>", "how many there are", wholeNumber(1, 100_000))
   .option("--steps <n>", "how many are committed", wholeNumber(1, 1_000_000))
   .option("--set <field=value>", "any field of the scenario; may be repeated", collect)
+  .option("--varied", "a small world drawn from each seed, instead of a file")
   .option("--json", "print one line of JSON a seed")
   .addHelpText("after", simulateHelp)
   .showHelpAfterError("(see coordinator simulate --help)")

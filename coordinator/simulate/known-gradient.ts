@@ -1,10 +1,13 @@
 // Contributions whose right sum is known: the first element of each tensor is a hash of (run's parameters, pass, microbatch),
 // all else is zero. So a sum tells of each microbatch in it whether it was added once, and to the right parameters.
 
-import { encodedBytes, encodeInt8, type GradientCodec } from "../../shared/codec.ts";
+import { encodeF16 } from "../../shared/codec-f16.ts";
+import { encodeInt8 } from "../../shared/codec-int8.ts";
+import { encodeSigns } from "../../shared/codec-sign.ts";
 import type { ContributionLayout, ContributionTensor } from "../../shared/contribution.ts";
 import type { Range } from "../../shared/intervals.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
+import { blockSize, gatherArena, type WireLayout, wideBytes, wireLayout } from "../../shared/wire-layout.ts";
 import { unitOf } from "../exponents.ts";
 
 /** What of a round decides its contributions. */
@@ -72,32 +75,59 @@ export function knownSum(
   return { units, peaks };
 }
 
-/** The whole arena of a sum in the round's codec. */
-export function knownBody({ codec, exponents }: KnownTerms, layout: ContributionLayout, units: Float64Array) {
-  const body = new Uint8Array(encodedBytes(codec, layout.size));
+/** The body of a contribution of `samples` in the round's codec; `sign` without error feedback. */
+export function knownBody(
+  { codec, exponents }: KnownTerms,
+  layout: ContributionLayout,
+  units: Float64Array,
+  samples: number,
+): Uint8Array<ArrayBuffer> {
   if (codec === "exact") {
-    const words = new Int32Array(body.buffer);
+    const words = new Int32Array(layout.size);
     layout.tensors.forEach(({ offset }, tensor) => {
       words[offset] = Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), units[tensor]));
     });
-    return body;
+    return new Uint8Array(words.buffer);
   }
-  const values = new Float32Array(layout.size);
+  const arena = new Float32Array(layout.size);
   layout.tensors.forEach(({ offset }, tensor) => {
-    values[offset] = units[tensor] * unitOf(exponents[tensor]);
+    arena[offset] = units[tensor] * unitOf(exponents[tensor]);
   });
-  return encodedValues(codec, values);
+  if (codec === "f32") return new Uint8Array(arena.buffer);
+  const wire = wireLayout(layout, codec);
+  const body = new Uint8Array(wire.bytes);
+  body.set(new Uint8Array(gatherArena(arena, wire, 0, wire.plain).buffer));
+  body.set(
+    codedPart(wire, gatherArena(arena, wire, wire.plain, wire.plain + wire.wide), exponents, samples),
+    4 * wire.plain,
+  );
+  return body;
 }
 
-function encodedValues(
-  codec: Exclude<GradientCodec, "exact">,
+function codedPart(
+  { codec, plain, wide, segments, tensors }: WireLayout,
   values: Float32Array<ArrayBuffer>,
-): Uint8Array<ArrayBuffer> {
+  exponents: readonly number[],
+  samples: number,
+): Uint8Array {
   switch (codec) {
-    case "f32":
-      return new Uint8Array(values.buffer);
+    case "f16":
+      return encodeF16(values, segments.subarray(plain / blockSize), exponents);
     case "int8":
       return encodeInt8(values);
+    case "sign": {
+      const bits = new Uint8Array(wideBytes("sign", wide));
+      for (const { index, at, size } of tensors) {
+        if (at < plain) continue;
+        const [from, to] = [at - plain, at - plain + size];
+        const part = bits.subarray(from / 8, Math.ceil(to / 8));
+        encodeSigns(values.subarray(from, to), new Float32Array(size), samples, exponents[index], part);
+      }
+      return bits;
+    }
+    case "exact":
+    case "f32":
+      throw new RangeError(`${codec} codes nothing`);
     default:
       return codec satisfies never;
   }

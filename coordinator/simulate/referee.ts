@@ -76,6 +76,11 @@ export class Referee {
     };
   }
 
+  /** Of the last committed step. */
+  get paramsHash(): string {
+    return this.#records.at(-1)?.paramsHash ?? "";
+  }
+
   /** Refused contributions, by code; those of liars and of the honest. */
   get refusals(): Readonly<Record<string, number>> {
     return Object.fromEntries([...this.#refusals].sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -192,6 +197,9 @@ export class Referee {
       this.#records.pop();
       for (const [from, to] of last.ranges) this.#count(last.pass, from, to, -1);
     }
+    // A new life numbers its leases from the beginning again.
+    this.#granted.clear();
+    this.#lies.clear();
     this.#accepted = new Map();
     this.recoveries.forget();
   }

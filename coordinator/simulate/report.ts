@@ -40,6 +40,8 @@ export interface SimulationReport {
   /** The coordinator's own CPU time, measured: the only figure that a seed does not fix. */
   readonly coordinatorCpuMsPerStep: number;
   readonly events: number;
+  /** Of the parameters after the last committed step. */
+  readonly paramsHash: string;
   /** SHA-256 over every grant, answer, seal and commit with its time. */
   readonly trace: string;
 }
@@ -89,6 +91,7 @@ export function reportOf(findings: Findings): SimulationReport {
     refusals: referee.refusals,
     coordinatorCpuMsPerStep: steps > 0 ? cpuMs / steps : 0,
     events,
+    paramsHash: referee.paramsHash,
     trace: referee.trace(),
   };
 }

@@ -2,6 +2,7 @@
 
 import { failureText, reportText } from "./report.ts";
 import { readScenario } from "./scenario.ts";
+import { variedScenario } from "./varied-scenario.ts";
 import { simulate } from "./world.ts";
 
 export interface SimulateOptions {
@@ -10,6 +11,8 @@ export interface SimulateOptions {
   readonly volunteers?: number;
   readonly steps?: number;
   readonly set?: readonly string[];
+  /** A small world drawn from each seed, instead of a file. */
+  readonly varied?: boolean;
   readonly json?: boolean;
 }
 
@@ -27,8 +30,9 @@ Examples:
       the shipped scenario
   $ npx coordinator simulate --volunteers 1000
       the same with a thousand
-  $ npx coordinator simulate scenario.yaml --seeds 100
-      seeds 0 to 99; one that fails is printed, and the command exits with 1
+  $ npx coordinator simulate --varied --seeds 100
+      a hundred small worlds, each drawn from its seed: faults, partitions, restarts, liars; one that fails is printed, and
+      the command exits with 1
   $ npx coordinator simulate scenario.yaml --seed 17
       that history again, to the bit
   $ npx coordinator simulate --set liars.scale=0.1 --set run.codec=f32 --json
@@ -46,13 +50,14 @@ export async function simulateCommand(
   for (const field of ["volunteers", "steps"] as const) {
     if (options[field] !== undefined) assignments.push(`${field}=${options[field]}`);
   }
-  const scenario = await readScenario(file, assignments);
-  const first = options.seed ?? scenario.seed;
-  const words = ["npx coordinator simulate", ...(file === undefined ? [] : [file])];
-  const command = [...words, ...assignments.map((assignment) => `--set ${assignment}`)].join(" ");
+  const read = options.varied === true ? undefined : await readScenario(file, assignments);
+  const first = options.seed ?? read?.seed ?? 0;
+  const world = read ? (file === undefined ? [] : [file]) : ["--varied"];
+  const changes = read ? assignments.map((assignment) => `--set ${assignment}`) : [];
+  const command = ["npx coordinator simulate", ...world, ...changes].join(" ");
   let ok = true;
   for (let seed = first; seed < first + seeds; seed++) {
-    const report = await simulate(scenario, seed);
+    const report = await simulate(read ?? variedScenario(seed), seed);
     print(json ? JSON.stringify(report) : reportText(report));
     if (report.ok) continue;
     ok = false;

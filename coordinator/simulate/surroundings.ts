@@ -32,5 +32,7 @@ export interface Surroundings {
   parametersHash(frame: Uint8Array): string;
   /** Decodes bytes that many receive only once. */
   decoded<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => T): T;
+  /** The right answer to a canary. */
+  canary(seed: number): number;
   layout(lease: LeaseMessage): ContributionLayout;
 }

@@ -3,7 +3,7 @@
 import { rng } from "../../shared/rng.ts";
 import { misdeeds, parseScenario, type Scenario } from "./scenario.ts";
 
-const codecs = ["exact", "exact", "exact", "f32", "int8"] as const;
+const codecs = ["exact", "exact", "exact", "f32", "f16", "int8", "sign"] as const;
 
 /** The world of a seed. At least one volunteer in it is honest. */
 export function variedScenario(seed: number): Scenario {
@@ -32,8 +32,8 @@ export function variedScenario(seed: number): Scenario {
       stalls: { share: sometimes(0.4, () => upTo(0.3), 0), seconds: [stepSeconds, 4 * stepSeconds] },
       drops: { share: sometimes(0.4, () => upTo(0.5), 0), awaySeconds: [0, stepSeconds] },
       churn: {
-        leaves: sometimes(0.3, () => upTo(0.3), 0),
-        deaths: sometimes(0.3, () => upTo(0.3), 0),
+        leaves: sometimes(0.3, () => upTo(0.1), 0),
+        deaths: sometimes(0.3, () => upTo(0.1), 0),
         replacedAfterSeconds: [0, 3 * stepSeconds],
       },
       link: {
@@ -52,6 +52,15 @@ export function variedScenario(seed: number): Scenario {
       liars: sometimes(0.4, () => ({ ...liar(), ...liar() }), {}),
       run: {
         codec: oneOf(codecs),
+        // Of the larger, some tensors are wide enough to be coded.
+        model: {
+          kind: "lenet",
+          widths: oneOf([
+            [1, 1, 1],
+            [1, 1, 1],
+            [2, 8, 8],
+          ]),
+        },
         heartbeatMs: 5000,
         lease: { timeoutMs, maxMicrobatches: oneOf([4, 64]) },
         checkpoint: { everySteps: oneOf([1, 2, 4]) },

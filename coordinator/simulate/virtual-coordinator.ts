@@ -56,6 +56,7 @@ export class VirtualCoordinator {
   readonly #links = new Set<VirtualLink>();
   #checkpoint: MemoryCheckpoint | undefined;
   #life: Life | undefined;
+  #lives = 0;
 
   constructor(options: VirtualCoordinatorOptions) {
     this.#options = options;
@@ -80,12 +81,14 @@ export class VirtualCoordinator {
       welcome: { run: "simulated", runTag: RUN_TAG, config, dataset },
       limits: sessionLimits,
       nonce: () => Array.from({ length: 8 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),
+      canarySeed: () => draws.uint32(),
       clock,
       onEvent: () => undefined,
     });
     const engine = new LocalEngine({
       run: "simulated",
       runTag: RUN_TAG,
+      incarnation: ++this.#lives,
       state,
       ledger,
       log: {

@@ -152,6 +152,9 @@ export class Volunteer {
         this.#send({ type: "proof", signature });
         return;
       }
+      case "canary":
+        this.#send({ type: "canary-answer", seed: message.seed, hash: this.#world.canary(message.seed) });
+        return;
       case "welcome":
         this.#welcome = message;
         this.#watch(message.heartbeatMs);
@@ -267,7 +270,7 @@ export class Volunteer {
       if (misdeed === "replay" && this.#before === undefined) this.#before = honest;
       if (sum !== honest) referee.lie(lease.lease, sum);
     }
-    const body = knownBody(lease, layout, sum.units);
+    const body = knownBody(lease, layout, sum.units, lease.to - lease.from);
     const sent = misdeed === "shape" ? body.subarray(0, body.length - 64) : body;
     const header = {
       kind: "contribution",

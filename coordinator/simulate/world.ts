@@ -1,5 +1,6 @@
 // A whole run in virtual time: volunteers come, stall, lie and go as the scenario says, and the coordinator's own code copes.
 
+import { type CanaryLayer, canaryAnswer, canaryLayers } from "../../shared/canary.ts";
 import { parseConfig, type RunConfig } from "../../shared/config.ts";
 import { type ContributionLayout, contributionLayout } from "../../shared/contribution.ts";
 import { type Dataset, shardBytes } from "../../shared/dataset.ts";
@@ -84,6 +85,7 @@ export class World implements Surroundings {
   readonly #seated: (Volunteer | undefined)[] = [];
   readonly #blockedUntil: Float64Array;
   readonly #networks: ReturnType<typeof buildNetworks>;
+  readonly #canary: readonly CanaryLayer[];
   readonly #layouts = new Map<string, ContributionLayout>();
   readonly #frames = new WeakMap<Uint8Array, string>();
   readonly #messages = new WeakMap<Uint8Array, unknown>();
@@ -104,6 +106,7 @@ export class World implements Surroundings {
     this.#config = runConfig(scenario, seed);
     const dataset = simulatedDataset(this.#config);
     this.#networks = buildNetworks(this.#config, dataset);
+    this.#canary = canaryLayers(this.#networks.student.graph);
     this.#draws = rng(seed, "simulate", "world");
     this.#seats = shuffledSeats(seed, scenario.volunteers);
     this.#blockedUntil = new Float64Array(scenario.volunteers);
@@ -206,6 +209,10 @@ export class World implements Surroundings {
     const message = decode(bytes);
     this.#messages.set(bytes, message);
     return message;
+  }
+
+  canary(seed: number): number {
+    return canaryAnswer(this.#canary, seed);
   }
 
   layout({ kind, network }: Parameters<Surroundings["layout"]>[0]): ContributionLayout {
