@@ -8,7 +8,8 @@ import type { HelloMessage, WelcomeMessage, WorkerMessage } from "../shared/prot
 export type Activity =
   | { readonly kind: "idle" }
   | { readonly kind: "waiting" }
-  | { readonly kind: "leased"; readonly lease: LeaseId }
+  /** One or two; `waiting`: it has asked for one more. */
+  | { readonly kind: "leased"; readonly leases: readonly LeaseId[]; readonly waiting: boolean }
   | { readonly kind: "paused" };
 
 /** Why a session is over: an error of ours, the volunteer's word, or the socket's end. */
@@ -32,7 +33,7 @@ export interface SessionHouse {
   /** @throws TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
   admit(hello: HelloMessage): WelcomeMessage;
   joined(worker: WorkerId, hello: HelloMessage): void;
-  ready(worker: WorkerId): void;
+  ready(worker: WorkerId, message: Extract<WorkerMessage, { type: "ready" }>): void;
   paused(worker: WorkerId): void;
   returned(worker: WorkerId, message: Extract<WorkerMessage, { type: "return" }>): void;
   /** @throws BitswarmError for bytes that no lease can answer for */

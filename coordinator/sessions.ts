@@ -3,6 +3,7 @@
 import { BitswarmError } from "../shared/errors.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
 import {
+  type CancelReason,
   encodeMessage,
   type HelloMessage,
   PROTOCOL_VERSION,
@@ -69,7 +70,7 @@ export class Sessions implements Outbox {
       {
         admit: (hello) => this.#admit(hello),
         joined: (worker, hello) => this.#enter(session, worker, hello),
-        ready: (worker) => rounds.ready(worker),
+        ready: (worker, { ahead, maxMicrobatches }) => rounds.ready(worker, { ahead, maxMicrobatches }),
         paused: (worker) => rounds.pause(worker),
         returned: (worker, { lease, reason, detail }) => {
           this.#options.onEvent({ type: "returned", worker, reason, detail });
@@ -97,8 +98,8 @@ export class Sessions implements Outbox {
     this.#joined.get(worker)?.rejected(lease, refusal);
   }
 
-  expired(worker: WorkerId): void {
-    this.#joined.get(worker)?.expired();
+  cancelled(worker: WorkerId, lease: LeaseId, reason: CancelReason): void {
+    this.#joined.get(worker)?.cancelled(lease, reason);
   }
 
   broadcast(status: RunStatus): void {
@@ -142,10 +143,11 @@ export class Sessions implements Outbox {
     return { type: "welcome", protocol: PROTOCOL_VERSION, worker, heartbeatMs, ...welcome };
   }
 
-  #enter(session: Session, worker: WorkerId, { name, runtime, adapter }: HelloMessage): void {
+  #enter(session: Session, worker: WorkerId, hello: HelloMessage): void {
+    const { name, runtime, adapter, maxMicrobatches } = hello;
     this.#joined.set(worker, session);
     this.#options.onEvent({ type: "joined", worker, name, runtime, adapter });
-    this.#inbox().join(worker);
+    this.#inbox().join(worker, { maxMicrobatches });
   }
 
   #leave(session: Session, worker: WorkerId | null, code: LeaveCode, message: string): void {

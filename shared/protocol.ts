@@ -1,4 +1,4 @@
-// The messages between coordinator and worker, version 1. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
+// The messages between coordinator and worker, version 2. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
 
 import { Packr } from "msgpackr";
 import { z } from "zod";
@@ -6,7 +6,7 @@ import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
 export const MAX_MESSAGE_BYTES = 1 << 20;
 /** Longest free text a peer may send (names, details), in characters. */
@@ -46,8 +46,16 @@ const leaseFields = {
   timeoutMs: z.number().int().positive(),
 };
 
+/** Most microbatches of one lease that a worker can be asked for; the configuration's limit is below. */
+export const MAX_MICROBATCHES = 1024;
+
+/** Why a lease is taken away: somebody else answered, its time is over, its round ended without it, or the run stops. */
+export const cancelReasons = ["answered", "expired", "sealed", "stopped"] as const;
+
 /** Why a worker gives a lease back. */
 export const returnReasons = ["pause", "leave", "device-lost", "not-finite", "error"] as const;
+
+const microbatches = z.number().int().min(1).max(MAX_MICROBATCHES);
 
 export const workerMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({
@@ -57,9 +65,11 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
+    /** The most microbatches of one lease that it can hold in memory, where it knows. */
+    maxMicrobatches: microbatches.optional(),
   }),
-  /** Wants a lease. */
-  z.strictObject({ type: z.literal("ready") }),
+  /** Wants a lease; `ahead` while it holds one that it will have answered. */
+  z.strictObject({ type: z.literal("ready"), ahead: z.boolean().optional(), maxMicrobatches: microbatches.optional() }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
   z.strictObject({ type: z.literal("paused") }),
   z.strictObject({ type: z.literal("leave") }),
@@ -103,6 +113,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     heartbeatMs: z.number().int().positive(),
   }),
   z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
+  /** The lease is over: nothing is due for it any more, and the worker may ask for the next. */
+  z.strictObject({ type: z.literal("cancel"), lease: counting, reason: z.enum(cancelReasons) }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
   z.strictObject({ type: z.literal("status"), status: runStatusSchema }),
@@ -123,6 +135,7 @@ export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
 export type RunStatus = z.output<typeof runStatusSchema>;
+export type CancelReason = (typeof cancelReasons)[number];
 export type ReturnReason = (typeof returnReasons)[number];
 
 // Plain msgpack maps: no record extension, so that any msgpack implementation can be a peer.
