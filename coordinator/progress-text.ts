@@ -66,6 +66,7 @@ export function eventLine(event: RunEvent): string | undefined {
   switch (event.type) {
     case "step":
     case "turned-away":
+    case "calibrated":
     // With many volunteers there are some in every step; events.ndjson has them.
     case "backed-up":
     case "carried":

@@ -15,6 +15,7 @@ export const MAX_TEXT = 512;
 const text = z.string().max(MAX_TEXT);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const counting = z.number().int().min(0);
+const word = z.number().int().min(0).max(0xffffffff);
 
 const adapterSchema = z.strictObject({
   vendor: text,
@@ -65,9 +66,15 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
+    /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
+    publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
     /** The most microbatches of one lease that it can hold in memory, where it knows. */
     maxMicrobatches: microbatches.optional(),
   }),
+  /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
+  z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
+  /** The hash of the sums that the canary of this seed asks for. */
+  z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
   /** Wants a lease; `ahead` while it holds one that it will have answered. */
   z.strictObject({ type: z.literal("ready"), ahead: z.boolean().optional(), maxMicrobatches: microbatches.optional() }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
@@ -101,6 +108,8 @@ export const runStatusSchema = z.strictObject({
 });
 
 export const coordinatorMessageSchema = z.discriminatedUnion("type", [
+  /** Asks for a proof that the hello's key is the worker's own. */
+  z.strictObject({ type: z.literal("challenge"), nonce: hash, run: text, protocol: z.number().int() }),
   z.strictObject({
     type: z.literal("welcome"),
     protocol: z.number().int(),
@@ -112,6 +121,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
   }),
+  /** Asks for the sums of shared/canary.ts before anything that counts. */
+  z.strictObject({ type: z.literal("canary"), seed: word }),
   z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
   /** The lease is over: nothing is due for it any more, and the worker may ask for the next. */
   z.strictObject({ type: z.literal("cancel"), lease: counting, reason: z.enum(cancelReasons) }),
@@ -131,6 +142,7 @@ function codes(): [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]] {
 export type WorkerMessage = z.output<typeof workerMessageSchema>;
 export type CoordinatorMessage = z.output<typeof coordinatorMessageSchema>;
 export type LeaseMessage = Extract<CoordinatorMessage, { type: "lease" }>;
+export type ChallengeMessage = Extract<CoordinatorMessage, { type: "challenge" }>;
 export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
