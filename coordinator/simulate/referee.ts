@@ -26,6 +26,8 @@ export interface RefereeOptions {
 }
 
 interface Granted extends Range {
+  /** Others are compared and not added. */
+  readonly counts: boolean;
   readonly pass: number;
   readonly kind: string;
   readonly round: number;
@@ -100,12 +102,14 @@ export class Referee {
     this.#violations.push(`after ${(this.#options.timeline.now / 1000).toFixed(3)} s: ${what}`);
   }
 
-  granted(worker: string, { lease, from, to }: Lease, { terms, range }: RoundPlan): void {
-    this.note("grant", worker, lease, from, to);
-    if (from < 0 || to <= from) this.violation(`lease ${lease} is of the empty range [${from}, ${to})`);
-    if (to > range.to)
-      this.violation(`lease ${lease} of [${from}, ${to}) ends beyond its round [${range.from}, ${range.to})`);
-    this.#granted.set(lease, { from, to, pass: terms.pass, kind: terms.kind, round: terms.round });
+  granted(worker: string, { lease, from, to, purpose }: Lease, { terms, ranges }: RoundPlan): void {
+    this.note("grant", worker, lease, from, to, purpose);
+    if (!ranges.some((range) => range.from <= from && from < to && to <= range.to)) {
+      const round = ranges.map((range) => `[${range.from}, ${range.to})`).join(" ");
+      this.violation(`lease ${lease} of [${from}, ${to}) is empty or outside of its round ${round}`);
+    }
+    const counts = purpose === "work" || purpose === "backup";
+    this.#granted.set(lease, { from, to, counts, pass: terms.pass, kind: terms.kind, round: terms.round });
   }
 
   accepted(worker: string, lease: number): void {
@@ -115,6 +119,7 @@ export class Referee {
       this.violation(`lease ${lease} was accepted and had not been granted`);
       return;
     }
+    if (!granted.counts) return;
     const lie = this.#lies.get(lease);
     if (lie) this.#accepted.set(lease, lie);
     this.recoveries.done(granted);
@@ -135,7 +140,7 @@ export class Referee {
   /** Whoever held the lease does not go on with it for now. */
   taken(lease: number, cause: Loss["cause"]): void {
     const granted = this.#granted.get(lease);
-    if (granted && granted.kind !== "evaluate") this.recoveries.lost(granted, cause);
+    if (granted?.counts && granted.kind !== "evaluate") this.recoveries.lost(granted, cause);
   }
 
   /** Checks a round's sum, element by element, before it is applied. */

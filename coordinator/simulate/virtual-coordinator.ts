@@ -7,6 +7,7 @@ import type { Rng } from "../../shared/rng.ts";
 import type { Clock } from "../clock.ts";
 import type { CommitRecord } from "../commit-log.ts";
 import { STATUS_EVERY_MS } from "../coordinate.ts";
+import { sealMode } from "../deadline.ts";
 import { LocalEngine } from "../engine.ts";
 import { Ledger } from "../ledger.ts";
 import type { Outbox } from "../round-driver.ts";
@@ -71,7 +72,7 @@ export class VirtualCoordinator {
     if (checkpoint) {
       state = assembleState(config, dataset, structuredClone(checkpoint.parts));
       ledger = Ledger.fromJSON(checkpoint.ledger);
-      ledger.check(state.program, state.step, config.batch);
+      ledger.check(state.program, state.step, config.batch, sealMode(config));
       referee.resumed(state.step);
     } else state = createTrainingState(config, dataset);
     const life = { alive: true } as { alive: boolean } & Partial<Life>;
@@ -178,9 +179,9 @@ function watchedOutbox(sessions: Sessions, referee: Referee): Outbox {
       sessions.accepted(worker, lease, samples);
     },
     rejected: (worker, lease, refusal) => sessions.rejected(worker, lease, refusal),
-    expired: (worker, lease) => {
-      referee.note("expire", worker, lease);
-      sessions.expired(worker);
+    cancelled: (worker, lease, reason) => {
+      referee.note("cancel", worker, lease, reason);
+      sessions.cancelled(worker, lease, reason);
     },
   };
 }

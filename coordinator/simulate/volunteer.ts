@@ -43,6 +43,9 @@ export class Volunteer {
   /** Hashes of the parameters that it was sent over this connection, the newest last. */
   #parameters: string[] = [];
   #computing: Computation | undefined;
+  /** The lease that it goes on with. */
+  #next: LeaseMessage | undefined;
+  /** Leases that were answered and have no verdict yet. */
   #sent = new Set<number>();
   #asked = false;
   #heardAt = 0;
@@ -71,7 +74,7 @@ export class Volunteer {
       if (this.#connection === connection) call();
     };
     this.#world.connect(this, {
-      opened: (link) => ifSame(() => this.#opened(link)),
+      opened: (link) => ifSame(() => this.#greet(link)),
       refused: () => ifSame(() => this.#reconnect()),
       message: (bytes) => ifSame(() => this.#receive(bytes)),
       closed: () => ifSame(() => this.#lost()),
@@ -106,7 +109,7 @@ export class Volunteer {
     this.#world.account.gone(this.profile);
   }
 
-  #opened(link: VirtualLink): void {
+  #greet(link: VirtualLink): void {
     const { timeline, token } = this.#world;
     this.#link = link;
     this.#heardAt = timeline.now;
@@ -162,7 +165,10 @@ export class Volunteer {
         return;
       case "lease":
         this.#asked = false;
-        this.#start(message);
+        this.#offered(message);
+        return;
+      case "cancel":
+        this.#cancelled(message.lease);
         return;
       case "accepted":
         this.#attempts = 0;
@@ -210,11 +216,14 @@ export class Volunteer {
     this.#later(heartbeatMs, look);
   }
 
+  /** Asks for the lease after those in hand: at most two are held, and one that is asked for ahead is computed without a pause. */
   #ask(): void {
-    this.#idleSince = this.#world.timeline.now;
-    if (this.#asked || this.#computing || this.#sent.size > 0) return;
+    if (!this.#welcome || this.#asked) return;
+    const held = this.#sent.size + (this.#computing ? 1 : 0) + (this.#next ? 1 : 0);
+    if (held === 0) this.#idleSince = this.#world.timeline.now;
+    if (held > (this.#welcome.config.lease.ahead ? 1 : 0)) return;
     this.#asked = true;
-    this.#send({ type: "ready" });
+    this.#send(held === 0 ? { type: "ready" } : { type: "ready", ahead: true });
   }
 
   #settled(lease: number): void {
@@ -222,28 +231,50 @@ export class Volunteer {
     this.#ask();
   }
 
-  #start(lease: LeaseMessage): void {
-    const { timeline, account, referee, evil } = this.#world;
+  #cancelled(lease: number): void {
+    const { timeline, account } = this.#world;
+    const computing = this.#computing;
+    if (this.#next?.lease === lease) this.#next = undefined;
+    if (computing?.lease.lease === lease) {
+      computing.stop();
+      account.computed(this.profile, timeline.now - computing.since);
+      this.#computing = undefined;
+      this.#goOn();
+    }
+    this.#settled(lease);
+  }
+
+  #offered(lease: LeaseMessage): void {
+    const { referee, evil } = this.#world;
     if (!this.#parameters.includes(lease.parametersHash)) {
       if (!evil) referee.violation(`lease ${lease.lease} names parameters that its worker was not sent`);
       this.#giveUp();
       return;
     }
-    if (this.#computing) {
+    if (this.#computing && this.#next) {
       this.#send({ type: "return", lease: lease.lease, reason: "error", detail: "not asked for a lease now" });
       return;
     }
+    if (this.#computing) this.#next = lease;
+    else this.#start(lease);
+    this.#ask();
+  }
+
+  #goOn(): void {
+    const next = this.#next;
+    this.#next = undefined;
+    if (next) this.#start(next);
+  }
+
+  #start(lease: LeaseMessage): void {
+    const { timeline, account, referee } = this.#world;
     const { misdeed, samplesPerSecond, draws } = this.profile;
     const { jitter } = this.#world.scenario.speed;
     const samples = lease.to - lease.from;
     const workMs = ((1000 * samples) / samplesPerSecond) * Math.exp(jitter * draws.normal());
     const since = timeline.now;
     if (misdeed === "hoard") {
-      const stop = this.#later(2 * lease.timeoutMs, () => {
-        this.#computing = undefined;
-        this.#ask();
-      });
-      this.#computing = { lease, since, stop };
+      this.#computing = { lease, since, stop: () => undefined };
       return;
     }
     const { at, stalls } = this.#stalls.finish(since, workMs);
@@ -287,6 +318,8 @@ export class Volunteer {
     this.#later(lease.timeoutMs, () => {
       if (this.#sent.has(lease.lease)) this.#giveUp();
     });
+    this.#goOn();
+    this.#ask();
   }
 
   /** Its work in hand comes to nothing. */
@@ -297,6 +330,7 @@ export class Volunteer {
       this.#world.referee.taken(computing.lease.lease, cause);
     }
     for (const lease of this.#sent) this.#world.referee.taken(lease, cause);
+    if (this.#next) this.#world.referee.taken(this.#next.lease, cause);
   }
 
   #forget(): void {
@@ -306,6 +340,7 @@ export class Volunteer {
     this.#welcome = undefined;
     this.#parameters = [];
     this.#computing = undefined;
+    this.#next = undefined;
     this.#sent = new Set();
     this.#asked = false;
   }

@@ -137,8 +137,8 @@ test("varied scenarios have every fault and every liar among them", () => {
 /** The calls of a driver, bound to it. */
 function inboxOf(rounds: Parameters<NonNullable<Tamper["inbox"]>>[0]): typeof rounds {
   return {
-    join: (worker) => rounds.join(worker),
-    ready: (worker) => rounds.ready(worker),
+    join: (worker, facts) => rounds.join(worker, facts),
+    ready: (worker, wish) => rounds.ready(worker, wish),
     pause: (worker) => rounds.pause(worker),
     leave: (worker) => rounds.leave(worker),
     giveBack: (worker, lease, reason) => rounds.giveBack(worker, lease, reason),
