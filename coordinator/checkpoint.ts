@@ -18,7 +18,7 @@ import { type CheckpointFile, decodeTensors, encodeTensors } from "./checkpoint-
 import { contentHash } from "./content-hash.ts";
 import { diskFiles, type FileOperations } from "./durable-file.ts";
 import { Ledger } from "./ledger.ts";
-import { assembleState, parametersHash, type TrainingState } from "./training-state.ts";
+import { assembleState, beginReplica, parametersHash, type TrainingState } from "./training-state.ts";
 
 export const CHECKPOINTS = "checkpoints";
 
@@ -262,6 +262,7 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
       );
     }
   }
+  beginReplica(state);
   ledger.check(state.program, step, config.batch);
   return state;
 }

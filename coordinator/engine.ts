@@ -6,12 +6,13 @@ import type { RunStatus } from "../shared/protocol.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import type { Clock } from "./clock.ts";
 import type { CommitLog } from "./commit-log.ts";
+import { Downlink } from "./downlink.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Pace, paced, remainingSeconds, samplesPerSecond } from "./pace.ts";
 import { type Collected, type Outbox, RoundDriver } from "./round-driver.ts";
 import { contributionLimit, type PlanContext, planEvaluation, planStep, type RoundPlan } from "./round-plan.ts";
 import type { OnRunEvent } from "./run-event.ts";
-import { parametersHash, recordEvaluation, type TrainingState, wireBlob } from "./training-state.ts";
+import { frozenTeacher, parametersHash, recordEvaluation, type TrainingState } from "./training-state.ts";
 import { applyRound, evaluationResult, type StepLoss } from "./update.ts";
 
 export interface EngineOptions {
@@ -58,6 +59,7 @@ export class LocalEngine {
   readonly rounds: RoundDriver;
   readonly #options: EngineOptions;
   readonly #target: number;
+  readonly #downlink: Downlink;
   #round = 0;
   #evaluating: NetworkName | undefined;
   #stopping = false;
@@ -70,6 +72,7 @@ export class LocalEngine {
     this.#options = options;
     const { state, clock, outbox, onEvent, resumedFrom } = options;
     const { microbatch, lease } = state.config;
+    this.#downlink = new Downlink({ runTag: options.runTag, config: state.config, networks: state.networks });
     this.#target = Math.min(options.maxSteps ?? Infinity, state.program.steps);
     if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step: state.step };
     this.rounds = new RoundDriver({
@@ -159,11 +162,12 @@ export class LocalEngine {
     };
   }
 
-  /** Bytes by their SHA-256: the blobs of this moment, the frozen teacher's above all. */
+  /** Bytes by their SHA-256: those of the teacher. */
   blob(sha256: string): Uint8Array<ArrayBuffer> | undefined {
     const { state } = this.#options;
-    const networks: readonly NetworkName[] = state.teacher.size > 0 ? ["teacher", "student"] : ["student"];
-    return networks.map((network) => wireBlob(state, network)).find(({ hash }) => hash === sha256)?.bytes;
+    if (state.teacher.size === 0) return undefined;
+    const { bytes, hash } = frozenTeacher(state);
+    return hash === sha256 ? bytes : undefined;
   }
 
   #stateName(): RunStatus["state"] {
@@ -181,7 +185,7 @@ export class LocalEngine {
 
   #context(): PlanContext {
     const { state, runTag } = this.#options;
-    return { state, runTag, round: ++this.#round };
+    return { state, runTag, downlink: this.#downlink, round: ++this.#round };
   }
 
   async #collect(plan: RoundPlan): Promise<Collected | "dropped"> {

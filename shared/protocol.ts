@@ -1,12 +1,13 @@
-// The messages between coordinator and worker, version 1. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
+// The messages between coordinator and worker, version 2. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
 
 import { Packr } from "msgpackr";
 import { z } from "zod";
 import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
+import { parameterSets } from "./parameter-set.ts";
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
 export const MAX_MESSAGE_BYTES = 1 << 20;
 /** Longest free text a peer may send (names, details), in characters. */
@@ -38,7 +39,10 @@ const leaseFields = {
   /** Positions [from, to): of the pass's permutation, or of the test split itself. */
   from: counting,
   to: counting,
+  /** Of the expanded blob of the network's own parameters. */
   parametersHash: hash,
+  /** Of the discriminators'; null where the round has no use for them. */
+  discriminatorsHash: hash.nullable(),
   lambdaAdversarial: z.number().min(0),
   codec: z.enum(["exact", "f32", "int8"]),
   /** Unit 2^e of each tensor of the contribution layout. */
@@ -57,9 +61,13 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
+    /** Hashes of the parameters that it still holds of the run, so that a change is enough after a reconnect. */
+    holds: z.partialRecord(z.enum(parameterSets), hash).optional(),
   }),
   /** Wants a lease. */
   z.strictObject({ type: z.literal("ready") }),
+  /** Was sent a change of parameters that it does not hold, and wants them whole. */
+  z.strictObject({ type: z.literal("need"), set: z.enum(parameterSets) }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
   z.strictObject({ type: z.literal("paused") }),
   z.strictObject({ type: z.literal("leave") }),
@@ -102,7 +110,12 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
   }),
-  z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
+  z.strictObject({
+    type: z.literal("lease"),
+    ...leaseFields,
+    /** Of the frozen teacher's bytes at /blobs; null where the round has no use for it. */
+    teacherHash: hash.nullable(),
+  }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
   z.strictObject({ type: z.literal("status"), status: runStatusSchema }),
