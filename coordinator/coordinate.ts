@@ -3,6 +3,7 @@
 import { basename, join } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { writeCheckpoint } from "./checkpoint.ts";
 import { systemClock } from "./clock.ts";
 import { LocalEngine, type RunSummary } from "./engine.ts";
 import { modelSizes } from "./export.ts";
@@ -80,12 +81,13 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     onEvent,
   });
   const engine = new LocalEngine({
-    runDir: directory.path,
     run: directory.run,
     runTag: directory.runTag,
     state,
     ledger,
     log,
+    writeCheckpoint: (state, ledger) =>
+      writeCheckpoint(directory.path, state, ledger, { run: directory.run, time: new Date().toISOString() }),
     outbox: sessions,
     clock,
     onEvent,

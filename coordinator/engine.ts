@@ -3,7 +3,6 @@
 import type { NetworkName } from "../shared/networks.ts";
 import { type Pass, placeOf, type StepPlace } from "../shared/program.ts";
 import type { RunStatus } from "../shared/protocol.ts";
-import { writeCheckpoint } from "./checkpoint.ts";
 import type { Clock } from "./clock.ts";
 import type { CommitLog } from "./commit-log.ts";
 import { Downlink } from "./downlink.ts";
@@ -16,14 +15,15 @@ import { frozenTeacher, parametersHash, recordEvaluation, type TrainingState } f
 import { applyRound, evaluationResult, type StepLoss } from "./update.ts";
 
 export interface EngineOptions {
-  readonly runDir: string;
   /** The run's id. */
   readonly run: string;
   /** 16 bytes in hex: names the run in frames. */
   readonly runTag: string;
   readonly state: TrainingState;
   readonly ledger: Ledger;
-  readonly log: CommitLog;
+  readonly log: Pick<CommitLog, "append">;
+  /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
+  readonly writeCheckpoint: (state: TrainingState, ledger: Ledger) => Promise<string>;
   readonly outbox: Outbox;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
@@ -271,9 +271,9 @@ export class LocalEngine {
   }
 
   async #writeCheckpoint(): Promise<void> {
-    const { runDir, state, ledger, run, onEvent } = this.#options;
+    const { state, ledger, writeCheckpoint, onEvent } = this.#options;
     const { step } = state;
-    const path = await writeCheckpoint(runDir, state, ledger, { run, time: new Date().toISOString() });
+    const path = await writeCheckpoint(state, ledger);
     // Written again with an evaluation, it is no news.
     if (this.#checkpoint?.step !== step) onEvent({ type: "checkpoint", step, path });
     this.#checkpoint = { path, step };

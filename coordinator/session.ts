@@ -1,6 +1,6 @@
 // One worker's connection: a state for each thing it may do next, everything else closes it with a code (SPEC.md, S).
 
-import { type RawData, WebSocket } from "ws";
+import type { RawData } from "ws";
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
@@ -14,6 +14,7 @@ import {
   type WorkerMessage,
 } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
+import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
 import type { ParametersFrame } from "./round-plan.ts";
 import type { Refusal } from "./round-state.ts";
 import type { SessionLimits } from "./session-limits.ts";
@@ -34,7 +35,7 @@ const MAX_CLOSE_REASON = 123;
 const GOING_AWAY = 1001;
 
 export class Session {
-  readonly #socket: WebSocket;
+  readonly #socket: PeerSocket;
   readonly #house: SessionHouse;
   readonly #options: SessionOptions;
   readonly #stopHello: () => void;
@@ -44,7 +45,7 @@ export class Session {
   readonly #sent = new Map<NetworkName, string>();
   #largestSent = 0;
 
-  constructor(socket: WebSocket, house: SessionHouse, options: SessionOptions) {
+  constructor(socket: PeerSocket, house: SessionHouse, options: SessionOptions) {
     this.#socket = socket;
     this.#house = house;
     this.#options = options;
@@ -157,7 +158,7 @@ export class Session {
   }
 
   #put(bytes: Uint8Array): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(bytes, { binary: true });
+    if (this.#socket.readyState === SOCKET_OPEN) this.#socket.send(bytes, { binary: true });
   }
 
   #close(code: number, reason: string): void {

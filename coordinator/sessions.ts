@@ -1,6 +1,5 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
-import type { WebSocket } from "ws";
 import { BitswarmError } from "../shared/errors.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
 import {
@@ -11,6 +10,7 @@ import {
   type WelcomeMessage,
 } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
+import type { PeerSocket } from "./peer-socket.ts";
 import type { Outbox, RoundDriver } from "./round-driver.ts";
 import { leaseMessage, type RoundPlan } from "./round-plan.ts";
 import type { Lease, Refusal } from "./round-state.ts";
@@ -61,7 +61,7 @@ export class Sessions implements Outbox {
    * Takes over a fresh connection.
    * @param received bytes that its socket has received so far
    */
-  accept(socket: WebSocket, received: () => number): void {
+  accept(socket: PeerSocket, received: () => number): void {
     const { clock, limits, welcome } = this.#options;
     const rounds = this.#inbox();
     const session: Session = new Session(
