@@ -20,6 +20,7 @@ import { summaryLines, welcomeLines } from "./run-text.ts";
 import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
+import { Traffic } from "./traffic.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -68,6 +69,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
+  const traffic = new Traffic();
   const sessions = new Sessions({
     token: directory.token,
     welcome: {
@@ -79,6 +81,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     limits,
     clock,
     onEvent,
+    traffic,
   });
   const engine = new LocalEngine({
     run: directory.run,
@@ -89,6 +92,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     writeCheckpoint: (state, ledger) =>
       writeCheckpoint(directory.path, state, ledger, { run: directory.run, time: new Date().toISOString() }),
     outbox: sessions,
+    traffic,
     clock,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),

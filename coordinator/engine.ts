@@ -11,6 +11,7 @@ import { type Pace, paced, remainingSeconds, samplesPerSecond } from "./pace.ts"
 import { type Collected, type Outbox, RoundDriver } from "./round-driver.ts";
 import { contributionLimit, type PlanContext, planEvaluation, planStep, type RoundPlan } from "./round-plan.ts";
 import type { OnRunEvent } from "./run-event.ts";
+import type { Traffic } from "./traffic.ts";
 import { frozenTeacher, parametersHash, recordEvaluation, type TrainingState } from "./training-state.ts";
 import { applyRound, evaluationResult, type StepLoss } from "./update.ts";
 
@@ -25,6 +26,8 @@ export interface EngineOptions {
   /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
   readonly writeCheckpoint: (state: TrainingState, ledger: Ledger) => Promise<string>;
   readonly outbox: Outbox;
+  /** What the outbox's sockets carry. */
+  readonly traffic: Traffic;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
   /** The run ends when so many steps are committed; by default at the end of its program. */
@@ -198,7 +201,7 @@ export class LocalEngine {
 
   /** One step from its round to the disk; nothing where it was dropped. */
   async #trainStep(): Promise<StepPlace | undefined> {
-    const { state, ledger, log, onEvent } = this.#options;
+    const { state, ledger, log, traffic, onEvent } = this.#options;
     const { plan, place } = planStep(this.#context());
     const collected = await this.#collect(plan);
     if (collected === "dropped") return undefined;
@@ -223,7 +226,9 @@ export class LocalEngine {
     });
     this.rounds.committed();
     this.#loss = loss;
-    onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers: this.rounds.workers, paramsHash });
+    const { workers } = this.rounds;
+    const bytes = traffic.take(workers);
+    onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers, paramsHash, bytes });
     return place;
   }
 

@@ -19,6 +19,7 @@ import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode } from "./session-state.ts";
 import { isToken } from "./token.ts";
+import type { Traffic } from "./traffic.ts";
 
 export interface SessionsOptions {
   readonly token: string;
@@ -27,6 +28,8 @@ export interface SessionsOptions {
   readonly limits: SessionLimits;
   readonly clock: Clock;
   readonly onEvent: OnRunEvent;
+  /** Counts what all sockets carry. */
+  readonly traffic: Traffic;
 }
 
 /** What the sessions pass on of the workers' doings. */
@@ -62,7 +65,7 @@ export class Sessions implements Outbox {
    * @param received bytes that its socket has received so far
    */
   accept(socket: PeerSocket, received: () => number): void {
-    const { clock, limits, welcome } = this.#options;
+    const { clock, limits, traffic, welcome } = this.#options;
     const rounds = this.#inbox();
     const session: Session = new Session(
       socket,
@@ -78,7 +81,7 @@ export class Sessions implements Outbox {
         contribution: (worker, bytes) => rounds.contribute(worker, bytes),
         left: (worker, code, message) => this.#leave(session, worker, code, message),
       },
-      { clock, limits, heartbeatMs: welcome.config.heartbeatMs, received },
+      { clock, limits, heartbeatMs: welcome.config.heartbeatMs, received, traffic },
     );
     this.#all.add(session);
   }

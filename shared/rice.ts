@@ -12,8 +12,8 @@ const parameterBits = 5;
 const zeros = 31;
 const largestParameter = 30;
 /** Zeros that announce a value in full, so that no value takes more than 52 bits. */
-const escape = 20;
-const escapeMask = 2 ** escape - 1;
+const longestRun = 20;
+const runMask = 2 ** longestRun - 1;
 
 export class RiceWriter {
   #words = new Uint32Array(1024);
@@ -49,7 +49,7 @@ export class RiceWriter {
 
   /** Writes `count` values (u32), at most RICE_BLOCK, as one block. */
   block(values: Uint32Array, count: number): void {
-    const most = Math.ceil((parameterBits + count * (escape + 32)) / 32) + 2;
+    const most = Math.ceil((parameterBits + count * (longestRun + 32)) / 32) + 2;
     if (this.#length + most > this.#words.length) this.#grow(most);
     const k = parameterOf(values, count);
     this.#put(k, parameterBits);
@@ -57,11 +57,11 @@ export class RiceWriter {
     for (let i = 0; i < count; i++) {
       const value = values[i]!;
       const quotient = value >>> k;
-      if (quotient < escape) {
+      if (quotient < longestRun) {
         this.#put(1 << quotient, quotient + 1);
         if (k > 0) this.#put(value & ((1 << k) - 1), k);
       } else {
-        this.#put(0, escape);
+        this.#put(0, longestRun);
         this.#put(value, 32);
       }
     }
@@ -90,7 +90,7 @@ function bitsAt(k: number, values: Uint32Array, count: number): number {
   let bits = 0;
   for (let i = 0; i < count; i++) {
     const quotient = values[i]! >>> k;
-    bits += quotient < escape ? quotient + 1 + k : escape + 32;
+    bits += quotient < longestRun ? quotient + 1 + k : longestRun + 32;
   }
   return bits;
 }
@@ -137,8 +137,8 @@ export class RiceReader {
     }
     for (let i = 0; i < count; i++) {
       const ahead = this.#peek();
-      if ((ahead & escapeMask) === 0) {
-        this.take(escape);
+      if ((ahead & runMask) === 0) {
+        this.take(longestRun);
         values[i] = this.take(32);
         continue;
       }

@@ -6,7 +6,10 @@ import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 import { parseConfig, type RunConfig } from "../../shared/config.ts";
 import type { Dataset } from "../../shared/dataset.ts";
-import { encodeFrame } from "../../shared/frame.ts";
+import { buildNetworks } from "../../shared/networks.ts";
+import { encodeParameters } from "../../shared/parameter-frame.ts";
+import { frozenForm, type ParameterSet, type WireForm, wireForm } from "../../shared/parameter-set.ts";
+import { decodeWhole, encodeChange, encodeWhole, wholeBytes } from "../../shared/parameter-update.ts";
 import {
   type CoordinatorMessage,
   decodeWorkerMessage,
@@ -82,6 +85,29 @@ export function scriptedStatus(overrides: Partial<RunStatus> = {}): RunStatus {
   };
 }
 
+/** How the scripted run's student travels. */
+export const studentForm = scriptedForm("student");
+
+export function scriptedForm(set: ParameterSet, config = scriptedConfig, { dataset } = scriptedData()): WireForm {
+  return wireForm(buildNetworks(config, dataset), config, set);
+}
+
+/** An expanded blob of the scripted run's student that is not like another of another name. */
+export function scriptedBlob(name: string, form = studentForm): Uint8Array<ArrayBuffer> {
+  const draws = rng("scripted parameters", name);
+  return decodeWhole(
+    form,
+    Uint8Array.from({ length: wholeBytes(form) }, () => draws.uint32() & 0x3f),
+  );
+}
+
+/** The trained teacher's bytes as they are fetched, and expanded. */
+export function scriptedTeacher(): { packed: Uint8Array<ArrayBuffer>; blob: Uint8Array<ArrayBuffer> } {
+  const form = frozenForm(buildNetworks(scriptedConfig, scriptedData().dataset), scriptedConfig);
+  const packed = Uint8Array.from({ length: wholeBytes(form) }, (_, i) => (i % 16) * (i & 1));
+  return { packed, blob: decodeWhole(form, packed) };
+}
+
 type Incoming = WorkerMessage | { readonly type: "frame"; readonly bytes: Uint8Array };
 type IncomingOf<T extends Incoming["type"]> = Extract<Incoming, { type: T }>;
 
@@ -153,10 +179,17 @@ export class Peer {
     this.#socket.send(bytes);
   }
 
-  /** Parameters in a frame; returns their hash. */
-  sendParameters(blob: Uint8Array, announced = sha256(blob)): string {
-    const header = { kind: "parameters", codec: "none", round: 0, lease: 0, samples: 0, tensors: 0 } as const;
-    this.sendBytes(encodeFrame({ ...header, run: RUN_TAG, parametersHash: announced }, blob));
+  /** The student's parameters whole, in a frame; returns their hash. */
+  sendParameters(blob: Uint8Array<ArrayBuffer>, announced = sha256(blob), form = studentForm): string {
+    const body = encodeWhole(form, blob);
+    this.sendBytes(encodeParameters(RUN_TAG, 0, { set: "student", hash: announced, base: null, body }));
+    return announced;
+  }
+
+  /** What changes one blob of the student into another; returns the other's hash. */
+  sendChange(from: Uint8Array<ArrayBuffer>, to: Uint8Array<ArrayBuffer>, announced = sha256(to)): string {
+    const body = encodeChange(studentForm, from, to);
+    this.sendBytes(encodeParameters(RUN_TAG, 0, { set: "student", hash: announced, base: sha256(from), body }));
     return announced;
   }
 
@@ -255,7 +288,12 @@ export class ScriptedCoordinator {
   async joined(): Promise<Peer> {
     const peer = await this.peer();
     await peer.next("hello");
-    peer.send({
+    peer.send(this.welcome());
+    return peer;
+  }
+
+  welcome(): CoordinatorMessage {
+    return {
       type: "welcome",
       protocol: PROTOCOL_VERSION,
       worker: "w1",
@@ -264,8 +302,7 @@ export class ScriptedCoordinator {
       config: this.config,
       dataset: this.dataset,
       heartbeatMs: this.#options.heartbeatMs ?? 60_000,
-    });
-    return peer;
+    };
   }
 
   async close(): Promise<void> {
@@ -290,6 +327,7 @@ export function leaseOf(lease: number, parametersHash: string, overrides: Partia
     from: 0,
     to: 8,
     parametersHash,
+    discriminatorsHash: null,
     lambdaAdversarial: 0,
     codec: "f32",
     exponents: [],
