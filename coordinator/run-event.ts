@@ -29,10 +29,14 @@ export type RunEvent =
   | {
       readonly type: "joined";
       readonly worker: WorkerId;
+      /** SHA-256 of its public key. */
+      readonly account: string;
       readonly name: string;
       readonly runtime: HelloMessage["runtime"];
       readonly adapter: AdapterDescription;
     }
+  /** A newcomer's canary was right. */
+  | { readonly type: "calibrated"; readonly worker: WorkerId; readonly elapsedMs: number }
   | { readonly type: "left"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
   /** A connection that was closed before it joined. */
   | { readonly type: "turned-away"; readonly code: LeaveCode; readonly message: string }

@@ -20,6 +20,7 @@ import { SentParameters } from "./sent-parameters.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { Activity, Joined, LeaveCode, SessionHouse, SessionState } from "./session-state.ts";
 import type { Traffic, TrafficClass } from "./traffic.ts";
+import { fullBucket, type TokenBucket, takeToken } from "./trust/token-bucket.ts";
 
 export interface SessionOptions {
   readonly clock: Clock;
@@ -31,7 +32,14 @@ export interface SessionOptions {
 }
 
 /** Codes after which the same worker would be turned away again. */
-const finalCodes: readonly ErrorCode[] = ["TOKEN_INVALID", "PROTOCOL_MISMATCH", "RUN_ENDED", "MESSAGE_INVALID"];
+const finalCodes: readonly ErrorCode[] = [
+  "TOKEN_INVALID",
+  "PROTOCOL_MISMATCH",
+  "RUN_ENDED",
+  "MESSAGE_INVALID",
+  "IDENTITY_INVALID",
+  "CALIBRATION_FAILED",
+];
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
 const MAX_CLOSE_REASON = 123;
 const GOING_AWAY = 1001;
@@ -43,6 +51,7 @@ export class Session {
   readonly #stopHello: () => void;
   #stopHeartbeat = () => {};
   #state: SessionState = { kind: "awaiting-hello" };
+  #allowance: TokenBucket;
   readonly #sent = new SentParameters();
   #largestSent = 0;
 
@@ -50,9 +59,11 @@ export class Session {
     this.#socket = socket;
     this.#house = house;
     this.#options = options;
-    const { helloMs } = options.limits;
+    const { helloMs, messageRate } = options.limits;
+    this.#allowance = fullBucket(options.clock.now(), messageRate);
     this.#stopHello = options.clock.after(helloMs, () => {
-      this.fail(new BitswarmError("HELLO_EXPECTED", `no hello came within ${helloMs} ms of the connection`));
+      const what = this.#state.kind === "awaiting-proof" ? "proof of the key" : "hello";
+      this.fail(new BitswarmError("HELLO_EXPECTED", `no ${what} came within ${helloMs} ms of the connection`));
     });
     socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
     socket.on("error", (error) => this.#broken(error));
@@ -204,16 +215,41 @@ export class Session {
         return;
       }
       traffic.count("up", "control", bytes.length);
+      this.#spend();
       if (bytes.length > messageBytes) {
         const what = `a control message has ${bytes.length} bytes; the limit is ${messageBytes}`;
         throw new BitswarmError("FRAME_TOO_LARGE", what);
       }
-      if (this.#state.kind === "joined") this.#obey(this.#state, decodeWorkerMessage(bytes));
-      else this.#greet(bytes);
+      switch (this.#state.kind) {
+        case "awaiting-hello":
+          this.#greet(bytes);
+          break;
+        case "awaiting-proof":
+          this.#welcome(this.#state, decodeWorkerMessage(bytes));
+          break;
+        case "joined":
+          this.#obey(this.#state, decodeWorkerMessage(bytes));
+          break;
+        default:
+          this.#state satisfies never;
+      }
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
       this.fail(error);
     }
+  }
+
+  /** Counts a control message. @throws RATE_LIMITED */
+  #spend(): void {
+    const { clock, limits } = this.#options;
+    const taken = takeToken(this.#allowance, clock.now(), limits.messageRate);
+    this.#allowance = taken.bucket;
+    if (taken.kind === "taken") return;
+    const { perSecond, burst } = limits.messageRate;
+    throw new BitswarmError(
+      "RATE_LIMITED",
+      `more than ${perSecond} control messages a second came, after ${burst} at once; come back in ${taken.retryMs} ms or later, and send fewer`,
+    );
   }
 
   #greet(bytes: Uint8Array): void {
@@ -228,7 +264,16 @@ export class Session {
     const hello = decodeWorkerMessage(bytes);
     if (hello.type !== "hello")
       throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
-    const welcome = this.#house.admit(hello);
+    const challenge = this.#house.challenge(hello);
+    this.#state = { kind: "awaiting-proof", hello, challenge };
+    this.#put(encodeMessage(challenge));
+  }
+
+  #welcome({ hello, challenge }: Extract<SessionState, { kind: "awaiting-proof" }>, message: WorkerMessage): void {
+    if (message.type !== "proof") {
+      throw new BitswarmError("HELLO_EXPECTED", `the second message must be a proof of the key; got ${message.type}`);
+    }
+    const welcome = this.#house.admit(hello, challenge, message.signature);
     const worker = welcome.worker as WorkerId;
     this.#stopHello();
     this.#sent.claim(hello.holds ?? {});
@@ -257,7 +302,11 @@ export class Session {
   #obey({ worker, activity }: Joined, message: WorkerMessage): void {
     switch (message.type) {
       case "hello":
-        throw new BitswarmError("MESSAGE_INVALID", "a second hello came; one a connection is due");
+      case "proof":
+        throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
+      case "canary-answer":
+        this.#house.canaryAnswered(worker, message);
+        break;
       case "ready":
         if (activity.kind === "leased") {
           throw new BitswarmError(

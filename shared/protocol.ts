@@ -16,6 +16,7 @@ export const MAX_TEXT = 512;
 const text = z.string().max(MAX_TEXT);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const counting = z.number().int().min(0);
+const word = z.number().int().min(0).max(0xffffffff);
 
 const adapterSchema = z.strictObject({
   vendor: text,
@@ -63,7 +64,13 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     adapter: adapterSchema,
     /** Hashes of the parameters that it still holds of the run, so that a change is enough after a reconnect. */
     holds: z.partialRecord(z.enum(parameterSets), hash).optional(),
+    /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
+    publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
   }),
+  /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
+  z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
+  /** The hash of the sums that the canary of this seed asks for. */
+  z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
   /** Wants a lease. */
   z.strictObject({ type: z.literal("ready") }),
   /** Was sent a change of parameters that it does not hold, and wants them whole. */
@@ -99,6 +106,8 @@ export const runStatusSchema = z.strictObject({
 });
 
 export const coordinatorMessageSchema = z.discriminatedUnion("type", [
+  /** Asks for a proof that the hello's key is the worker's own. */
+  z.strictObject({ type: z.literal("challenge"), nonce: hash, run: text, protocol: z.number().int() }),
   z.strictObject({
     type: z.literal("welcome"),
     protocol: z.number().int(),
@@ -116,6 +125,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     /** Of the frozen teacher's bytes at /blobs; null where the round has no use for it. */
     teacherHash: hash.nullable(),
   }),
+  /** Asks for the sums of shared/canary.ts before anything that counts. */
+  z.strictObject({ type: z.literal("canary"), seed: word }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
   z.strictObject({ type: z.literal("status"), status: runStatusSchema }),
@@ -132,6 +143,7 @@ function codes(): [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]] {
 export type WorkerMessage = z.output<typeof workerMessageSchema>;
 export type CoordinatorMessage = z.output<typeof coordinatorMessageSchema>;
 export type LeaseMessage = Extract<CoordinatorMessage, { type: "lease" }>;
+export type ChallengeMessage = Extract<CoordinatorMessage, { type: "challenge" }>;
 export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;

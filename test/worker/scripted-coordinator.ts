@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
+import { requireProof } from "../../coordinator/trust/proof.ts";
 import { parseConfig, type RunConfig } from "../../shared/config.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import { buildNetworks } from "../../shared/networks.ts";
@@ -14,6 +15,7 @@ import {
   type CoordinatorMessage,
   decodeWorkerMessage,
   encodeMessage,
+  type HelloMessage,
   type LeaseMessage,
   PROTOCOL_VERSION,
   type RunStatus,
@@ -120,6 +122,8 @@ export class Peer {
   /** Answer pings; a dead coordinator does not. */
   answers = true;
   readonly pings: number[] = [];
+  /** The worker's key, once it is proved. */
+  publicKey = "";
   readonly #socket: WebSocket;
   readonly #inbox: Incoming[] = [];
   #wake: () => void = () => undefined;
@@ -287,9 +291,21 @@ export class ScriptedCoordinator {
   /** The next connection, welcomed. */
   async joined(): Promise<Peer> {
     const peer = await this.peer();
-    await peer.next("hello");
+    await this.greeted(peer);
     peer.send(this.welcome());
     return peer;
+  }
+
+  /** Takes a hello and the proof of its key; returns the hello. */
+  async greeted(peer: Peer): Promise<HelloMessage> {
+    const hello = await peer.next("hello");
+    const { publicKey } = hello;
+    const challenge = { nonce: "5a".repeat(32), run: "run-1", protocol: PROTOCOL_VERSION };
+    peer.send({ type: "challenge", ...challenge });
+    const { signature } = await peer.next("proof");
+    requireProof(publicKey, signature, { ...challenge, token: TOKEN });
+    peer.publicKey = publicKey;
+    return hello;
   }
 
   welcome(): CoordinatorMessage {

@@ -164,7 +164,7 @@ test("D9 what a worker held before its connection was lost is told at the next h
   await peer.next("frame");
   peer.terminate();
   const back = await play.coordinator.peer();
-  const { holds } = await back.next("hello");
+  const { holds } = await play.coordinator.greeted(back);
   expect(holds).toEqual({ student: sha256(blob) });
   back.send(play.coordinator.welcome());
   await back.next("ready");
