@@ -16,6 +16,7 @@ import {
 } from "./checkpoint-manifest.ts";
 import { type CheckpointFile, decodeTensors, encodeTensors } from "./checkpoint-tensors.ts";
 import { contentHash } from "./content-hash.ts";
+import { sealMode } from "./deadline.ts";
 import { diskFiles, type FileOperations } from "./durable-file.ts";
 import { Ledger } from "./ledger.ts";
 import { storageError } from "./storage-error.ts";
@@ -271,6 +272,6 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
     }
   }
   beginReplica(state);
-  ledger.check(state.program, step, config.batch);
+  ledger.check(state.program, step, config.batch, sealMode(config));
   return state;
 }

@@ -173,7 +173,7 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   const discriminators = entries.some((entry) => entry.role === "discriminator");
   if (discriminators) state.adamStep += 1;
   for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
-  recordPeaks(state, kind, sum.layout, sum.peaks);
+  recordPeaks(state, kind, sum);
   parametersChanged(state, network);
   if (discriminators) discriminatorsChanged(state);
   state.step += 1;

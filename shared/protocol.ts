@@ -6,6 +6,7 @@ import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
 import { parameterSets } from "./parameter-set.ts";
+import { gradientCodecs } from "./wire-layout.ts";
 
 export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
@@ -45,14 +46,24 @@ const leaseFields = {
   /** Of the discriminators'; null where the round has no use for them. */
   discriminatorsHash: hash.nullable(),
   lambdaAdversarial: z.number().min(0),
-  codec: z.enum(["exact", "f32", "int8"]),
+  codec: z.enum(gradientCodecs),
+  /** Error feedback of another era is void: a new one begins with each checkpoint that the run may be resumed from. */
+  era: counting,
   /** Unit 2^e of each tensor of the contribution layout. */
   exponents: z.array(z.number().int().min(-126).max(126)),
   timeoutMs: z.number().int().positive(),
 };
 
+/** Most microbatches of one lease that a worker can be asked for; the configuration's limit is below. */
+export const MAX_MICROBATCHES = 1024;
+
+/** Why a lease is taken away: somebody else answered, its time is over, its round ended without it, or the run stops. */
+export const cancelReasons = ["answered", "expired", "sealed", "stopped"] as const;
+
 /** Why a worker gives a lease back. */
 export const returnReasons = ["pause", "leave", "device-lost", "not-finite", "error"] as const;
+
+const microbatches = z.number().int().min(1).max(MAX_MICROBATCHES);
 
 export const workerMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({
@@ -66,13 +77,15 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     holds: z.partialRecord(z.enum(parameterSets), hash).optional(),
     /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
     publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
+    /** The most microbatches of one lease that it can hold in memory, where it knows. */
+    maxMicrobatches: microbatches.optional(),
   }),
   /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
   z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
   /** The hash of the sums that the canary of this seed asks for. */
   z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
-  /** Wants a lease. */
-  z.strictObject({ type: z.literal("ready") }),
+  /** Wants a lease; `ahead` while it holds one that it will have answered. */
+  z.strictObject({ type: z.literal("ready"), ahead: z.boolean().optional(), maxMicrobatches: microbatches.optional() }),
   /** Was sent a change of parameters that it does not hold, and wants them whole. */
   z.strictObject({ type: z.literal("need"), set: z.enum(parameterSets) }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
@@ -127,6 +140,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
   }),
   /** Asks for the sums of shared/canary.ts before anything that counts. */
   z.strictObject({ type: z.literal("canary"), seed: word }),
+  /** The lease is over: nothing is due for it any more, and the worker may ask for the next. */
+  z.strictObject({ type: z.literal("cancel"), lease: counting, reason: z.enum(cancelReasons) }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
   z.strictObject({ type: z.literal("status"), status: runStatusSchema }),
@@ -148,6 +163,7 @@ export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
 export type RunStatus = z.output<typeof runStatusSchema>;
+export type CancelReason = (typeof cancelReasons)[number];
 export type ReturnReason = (typeof returnReasons)[number];
 
 // Plain msgpack maps: no record extension, so that any msgpack implementation can be a peer.

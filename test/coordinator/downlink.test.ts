@@ -15,6 +15,9 @@ import { nextSum, tinyConfig, tinyState } from "../fixtures/tiny-run.ts";
 
 const runTag = "0123456789abcdef".repeat(2);
 
+/** A ledger of steps that left nothing to the next. */
+const whole = { carried: () => [] };
+
 function advance(state: TrainingState): void {
   applyRound(state, placeOf(state.program, state.step, state.config.batch), nextSum(state));
 }
@@ -53,9 +56,9 @@ test("D3 a worker that holds the version before gets a change, the same bytes as
   expect({ base, hash }).toEqual({ base: before.hash, hash: after.hash });
   const changed = decodeChange(form, before.bytes, body);
   expect(sha256Hex(changed)).toBe(after.hash);
-  const [whole] = second.framesFor("ff".repeat(32));
-  expect(second.framesFor(undefined)[0]).toBe(whole);
-  expect(decodeWhole(form, read(whole).body)).toEqual(changed);
+  const [newcomers] = second.framesFor("ff".repeat(32));
+  expect(second.framesFor(undefined)[0]).toBe(newcomers);
+  expect(decodeWhole(form, read(newcomers).body)).toEqual(changed);
 });
 
 test("D3 a worker that is some versions behind gets the changes one after another, one further behind the whole", () => {
@@ -92,7 +95,7 @@ test("D3 a change that is no smaller than the whole is not sent", () => {
 
 test("D5 only the student's mini-batches name discriminators; a BN phase, an evaluation and the teacher do not", () => {
   const state = studentState();
-  const context = { state, runTag, downlink: downlinkOf(state), round: 1 };
+  const context = { state, runTag, downlink: downlinkOf(state), round: 1, era: 0 };
   const seen = new Map<string, readonly ParameterSet[]>();
   for (const network of ["teacher", "student"] as const) {
     const { terms, parameters } = planEvaluation(context, network);
@@ -100,7 +103,7 @@ test("D5 only the student's mini-batches name discriminators; a BN phase, an eva
     expect(parameters.map(({ set }) => set)).toEqual([network]);
   }
   while (seen.size < 2) {
-    const { terms, parameters } = planStep(context).plan;
+    const { terms, parameters } = planStep(context, whole).plan;
     seen.set(
       terms.kind,
       parameters.map(({ set }) => set),
@@ -120,7 +123,7 @@ test.each(["f32", "f16", "int8"] as const)(
     const store = new ParameterStore((set) => wireForm(state.networks, state.config, set));
     const bases: (boolean | undefined)[] = [];
     for (let round = 1; bases.length < 6; round++) {
-      const { terms, parameters } = planStep({ state, runTag, downlink, round }).plan;
+      const { terms, parameters } = planStep({ state, runTag, downlink, round, era: 0 }, whole).plan;
       for (const update of parameters) {
         for (const frame of update.framesFor(store.holds[update.set])) {
           if (update.set === "discriminators") bases.push(read(frame).base !== null);
