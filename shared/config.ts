@@ -130,6 +130,21 @@ export const runConfigSchema = z.strictObject({
       ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
     })
     .prefault({}),
+  downlink: z
+    .strictObject({
+      tail: z
+        .enum(["f32", "f16"])
+        .default("f32")
+        .describe("parameters that are no signs, as workers compute with them"),
+      discriminators: z
+        .enum(["f32", "f16", "int8"])
+        .default("f16")
+        .describe(
+          "the discriminators; `int8` is nearer to the true values than `f16`, larger, and needs a replica in checkpoints",
+        ),
+      teacher: z.enum(["f32", "f16"]).default("f16").describe("the trained teacher, fetched once"),
+    })
+    .prefault({}),
   heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),
   maxWorkers: count.max(100_000).default(1000),
   trust: z
