@@ -40,7 +40,7 @@ export interface Outbox {
 export interface RoundDriverOptions {
   readonly outbox: Outbox;
   readonly microbatch: number;
-  readonly lease: Pick<RunConfig["lease"], "maxMicrobatches" | "timeoutMs" | "minDeadlineMs" | "ahead">;
+  readonly lease: Omit<RunConfig["lease"], "seal">;
   /** Share of a round's samples that one account may hold; 1 unless given. */
   readonly shareLimit?: number;
   /** Bytes of the largest contribution frame of the run. */
@@ -197,7 +197,7 @@ export class RoundDriver {
         this.#collection = { plan, sum, since: clock.now(), resolve, reject };
         this.#idleSince = undefined;
         this.#offsets = [];
-        const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs } = lease;
+        const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, pieces, first } = lease;
         const options: RoundOptions = {
           microbatch,
           maxMicrobatches,
@@ -206,6 +206,8 @@ export class RoundDriver {
           seal: plan.mayLeave ? "deadline" : "complete",
           ahead,
           shareLimit,
+          pieces,
+          first,
         };
         this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
         this.#drain();

@@ -13,6 +13,13 @@ export const LIMITED_FROM = 10;
 /** A worker that was too slow for so many rounds is tried again: it may have been a spell. */
 export const LEFT_OUT_ROUNDS = 8;
 
+/** A lease is overdue when it has taken so much longer than its holder's speed says. */
+const OVERDUE = 0.5;
+/** A lease is lent early to a worker that will need less than the rest of its holder's time, divided by this. */
+const WORTH = 1.2;
+/** Of a grant and its answer, in both estimates. */
+const ROUND_TRIP_MS = 250;
+
 interface Granting {
   state: RoundState;
   readonly effects: RoundEffect[];
@@ -81,6 +88,11 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
   }, 0);
   return {
     speed: speedOf(member, roster.kind),
+    leases: member.speeds[roster.kind]?.leases ?? 0,
+    unleased: Math.ceil(state.unleased.reduce((sum, { from, to }) => sum + to - from, 0) / microbatch),
+    wanted: Math.ceil(wanted / microbatch),
+    pieces: options.pieces,
+    first: options.first,
     ...totalSpeed(roster),
     remaining: Math.ceil((wanted - collected.size) / microbatch),
     held,
@@ -112,28 +124,63 @@ function grantWork(now: number, granting: Granting): void {
 
 /** Whether another may compute the lease's range too: not yet two of them, and late or in the hands of one who is gone. */
 function mayBackUp(state: RoundState, lease: Lease, ending: boolean): boolean {
-  if (!("twin" in lease) || lease.twin !== null || lease.receivedAt !== null) return false;
+  if (!("twin" in lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null) return false;
   return ending || state.roster.members.get(lease.worker)?.suspended === true;
 }
 
+/**
+ * When the holder of a lease will probably be done; infinite where it is overdue, and nobody knows. Of a lease that is not
+ * started, after the one before it. `mean` stands for an unknown speed.
+ */
+function expectedEnd(now: number, state: RoundState, lease: Lease, mean: number): number {
+  const member = state.roster.members.get(lease.worker);
+  const speed = (member && speedOf(member, state.roster.kind)) ?? mean;
+  const workMs = (1000 * (lease.to - lease.from)) / speed;
+  if (lease.startedAt !== null) {
+    const end = lease.startedAt + workMs;
+    return now > end + OVERDUE * workMs + ROUND_TRIP_MS ? Number.POSITIVE_INFINITY : end;
+  }
+  const before = member && state.leases.get(member.leases[0]);
+  return workMs + (before && before.lease !== lease.lease ? expectedEnd(now, state, before, mean) : now);
+}
+
+/**
+ * Lends what others have not answered to those who are idle: from 85 % of the deadline on the oldest lease first; before, the
+ * lease that will end last, where the idle worker would end it sooner ("longest approximate time to end": Zaharia et al.,
+ * OSDI 2008).
+ */
 function grantBackups(now: number, granting: Granting): void {
   const { state } = granting;
   const { since, options, roster } = state;
+  const idle = takers(state).filter(([, { leases, probation }]) => leases.length === 0 && !probation);
+  if (idle.length === 0) return;
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
-  const open = [...state.leases.values()].filter((lease) => mayBackUp(state, lease, ending));
+  const early = options.pieces > 1;
+  const open = [...state.leases.values()].filter((lease) => mayBackUp(state, lease, ending || early));
   if (open.length === 0) return;
+  const { mean } = totalSpeed(roster);
   const speed = (worker: WorkerId) => {
     const member = roster.members.get(worker);
     return member ? (speedOf(member, roster.kind) ?? 0) : 0;
   };
-  // The oldest first; of those granted at once, the slowest worker's.
-  open.sort((a, b) => a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease);
-  const idle = takers(state).filter(([, { leases, probation }]) => leases.length === 0 && !probation);
+  const gone = (lease: Lease) => roster.members.get(lease.worker)?.suspended === true;
+  const ends = new Map(open.map((lease) => [lease.lease, expectedEnd(now, state, lease, mean)]));
+  const endOf = ({ lease }: Lease) => ends.get(lease) ?? 0;
+  const age = (a: Lease, b: Lease) =>
+    a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease;
+  // The oldest first; of those granted at once, the slowest worker's. Before the end: what will take longest.
+  if (ending) open.sort(age);
+  else open.sort((a, b) => Number(endOf(b) > endOf(a)) - Number(endOf(b) < endOf(a)) || age(a, b));
   idle.sort(([a], [b]) => speed(b) - speed(a));
   const late = isLate(now, state);
   for (const [worker, member] of idle) {
     const most = Math.min(member.maxMicrobatches * options.microbatch, allowance(granting.state, member.account, late));
-    const index = open.findIndex((lease) => lease.account !== member.account && lease.to - lease.from <= most);
+    const own = speedOf(member, roster.kind) ?? mean;
+    const index = open.findIndex((lease) => {
+      const samples = lease.to - lease.from;
+      if (lease.account === member.account || samples > most) return false;
+      return ending || gone(lease) || now + ROUND_TRIP_MS + (1000 * WORTH * samples) / own < endOf(lease);
+    });
     if (index < 0) continue;
     const [{ lease, from, to }] = open.splice(index, 1);
     give(now, granting, { worker, from, to, purpose: { kind: "backup", of: lease } });

@@ -1,6 +1,7 @@
 // What a virtual volunteer finds around itself.
 
 import type { ContributionLayout } from "../../shared/contribution.ts";
+import type { ParametersFrame } from "../../shared/parameter-frame.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import type { Account } from "./account.ts";
 import type { Referee } from "./referee.ts";
@@ -15,6 +16,8 @@ export interface Caller extends VolunteerEnd {
   refused(): void;
 }
 
+export type HeldParameters = Pick<ParametersFrame, "set" | "hash" | "base">;
+
 export interface Surroundings {
   readonly timeline: Timeline;
   readonly scenario: Scenario;
@@ -28,8 +31,8 @@ export interface Surroundings {
   readonly evil: boolean;
   /** Opens a connection to the coordinator. */
   connect(volunteer: Volunteer, caller: Caller): void;
-  /** Hash in a parameters frame, whose bytes are verified. @throws FRAME_CORRUPT, FRAME_TRUNCATED, … */
-  parametersHash(frame: Uint8Array): string;
+  /** What a parameters frame brings; its bytes are verified. @throws FRAME_CORRUPT, FRAME_TRUNCATED, … */
+  parameters(frame: Uint8Array): HeldParameters;
   /** Decodes bytes that many receive only once. */
   decoded<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => T): T;
   /** The right answer to a canary. */

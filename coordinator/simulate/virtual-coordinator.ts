@@ -14,6 +14,7 @@ import type { Outbox } from "../round-driver.ts";
 import type { RoundPlan } from "../round-plan.ts";
 import { sessionLimits } from "../session-limits.ts";
 import { type RoundInbox, Sessions } from "../sessions.ts";
+import { Traffic } from "../traffic.ts";
 import { assembleState, createTrainingState, type StateParts, type TrainingState } from "../training-state.ts";
 import type { Referee } from "./referee.ts";
 import type { VirtualLink } from "./virtual-link.ts";
@@ -38,7 +39,8 @@ export interface VirtualCoordinatorOptions {
   readonly over: (failure: unknown) => void;
 }
 
-const RUN_TAG = "51".repeat(16);
+/** Of every simulated run. */
+export const RUN_TAG = "51".repeat(16);
 
 interface MemoryCheckpoint {
   readonly parts: StateParts;
@@ -77,8 +79,10 @@ export class VirtualCoordinator {
     } else state = createTrainingState(config, dataset);
     const life = { alive: true } as { alive: boolean } & Partial<Life>;
     const clock = livingClock(this.#options.clock, life);
+    const traffic = new Traffic();
     const sessions = new Sessions({
       token,
+      traffic,
       welcome: { run: "simulated", runTag: RUN_TAG, config, dataset },
       limits: sessionLimits,
       nonce: () => Array.from({ length: 8 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),
@@ -89,6 +93,7 @@ export class VirtualCoordinator {
     const engine = new LocalEngine({
       run: "simulated",
       runTag: RUN_TAG,
+      traffic,
       incarnation: ++this.#lives,
       state,
       ledger,

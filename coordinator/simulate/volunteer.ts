@@ -2,6 +2,7 @@
 
 import { BitswarmError } from "../../shared/errors.ts";
 import { encodeFrame, isFrame } from "../../shared/frame.ts";
+import type { ParameterSet } from "../../shared/parameter-set.ts";
 import {
   type CoordinatorMessage,
   decodeCoordinatorMessage,
@@ -16,7 +17,7 @@ import { type KnownSum, knownBody, knownSum } from "./known-gradient.ts";
 import { altered } from "./misdeed.ts";
 import type { Profile } from "./profile.ts";
 import type { StallSchedule } from "./stall-schedule.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { HeldParameters, Surroundings } from "./surroundings.ts";
 import type { VirtualLink } from "./virtual-link.ts";
 
 /** Waits before another attempt: as a worker's (worker/session-limits.ts). */
@@ -40,8 +41,8 @@ export class Volunteer {
   readonly #identity: SigningPair;
   #link: VirtualLink | undefined;
   #welcome: WelcomeMessage | undefined;
-  /** Hashes of the parameters that it was sent over this connection, the newest last. */
-  #parameters: string[] = [];
+  /** Hashes of the parameters that it was sent over this connection. */
+  #parameters = new Map<ParameterSet, string>();
   #computing: Computation | undefined;
   /** The lease that it goes on with. */
   #next: LeaseMessage | undefined;
@@ -132,7 +133,7 @@ export class Volunteer {
   #receive(bytes: Uint8Array): void {
     this.#heardAt = this.#world.timeline.now;
     try {
-      if (isFrame(bytes)) this.#hold(this.#world.parametersHash(bytes));
+      if (isFrame(bytes)) this.#hold(this.#world.parameters(bytes));
       else this.#obey(this.#world.decoded(bytes, decodeCoordinatorMessage));
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
@@ -142,9 +143,14 @@ export class Volunteer {
     }
   }
 
-  #hold(hash: string): void {
-    // A worker keeps the parameters of two networks.
-    this.#parameters = [...this.#parameters.filter((held) => held !== hash), hash].slice(-2);
+  #hold({ set, hash, base }: HeldParameters): void {
+    if (base !== null && this.#parameters.get(set) !== base) {
+      if (!this.#world.evil)
+        this.#world.referee.violation(`a change of ${set} came to a worker that does not hold its base`);
+      this.#send({ type: "need", set });
+      return;
+    }
+    this.#parameters.set(set, hash);
   }
 
   #obey(message: CoordinatorMessage): void {
@@ -246,7 +252,7 @@ export class Volunteer {
 
   #offered(lease: LeaseMessage): void {
     const { referee, evil } = this.#world;
-    if (!this.#parameters.includes(lease.parametersHash)) {
+    if (this.#parameters.get(lease.network) !== lease.parametersHash) {
       if (!evil) referee.violation(`lease ${lease.lease} names parameters that its worker was not sent`);
       this.#giveUp();
       return;
@@ -338,7 +344,7 @@ export class Volunteer {
     this.#connection++;
     this.#link = undefined;
     this.#welcome = undefined;
-    this.#parameters = [];
+    this.#parameters = new Map();
     this.#computing = undefined;
     this.#next = undefined;
     this.#sent = new Set();

@@ -6,6 +6,7 @@ import { type ContributionLayout, contributionLayout } from "../../shared/contri
 import { type Dataset, shardBytes } from "../../shared/dataset.ts";
 import { decodeFrame } from "../../shared/frame.ts";
 import { buildNetworks, roundManifest } from "../../shared/networks.ts";
+import { readParameters } from "../../shared/parameter-frame.ts";
 import { type Rng, rng } from "../../shared/rng.ts";
 import { Account, type CapacityShares } from "./account.ts";
 import { between, drawProfile, meanSpeed, type Profile, shuffledSeats } from "./profile.ts";
@@ -13,9 +14,9 @@ import { Referee } from "./referee.ts";
 import { reportOf, type SimulationReport } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
 import { StallSchedule } from "./stall-schedule.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { HeldParameters, Surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
-import { type Tamper, VirtualCoordinator } from "./virtual-coordinator.ts";
+import { RUN_TAG, type Tamper, VirtualCoordinator } from "./virtual-coordinator.ts";
 import { VirtualLink } from "./virtual-link.ts";
 import { Volunteer } from "./volunteer.ts";
 
@@ -87,7 +88,7 @@ export class World implements Surroundings {
   readonly #networks: ReturnType<typeof buildNetworks>;
   readonly #canary: readonly CanaryLayer[];
   readonly #layouts = new Map<string, ContributionLayout>();
-  readonly #frames = new WeakMap<Uint8Array, string>();
+  readonly #frames = new WeakMap<Uint8Array, HeldParameters>();
   readonly #messages = new WeakMap<Uint8Array, unknown>();
   readonly #bytes = { up: 0, down: 0 };
   #volunteers = 0;
@@ -199,12 +200,12 @@ export class World implements Surroundings {
     return Uint8Array.from({ length: 32 }, () => draws.below(256));
   }
 
-  parametersHash(frame: Uint8Array): string {
+  parameters(frame: Uint8Array): HeldParameters {
     const known = this.#frames.get(frame);
-    if (known !== undefined) return known;
-    const { parametersHash } = decodeFrame(frame, frame.length).header;
-    this.#frames.set(frame, parametersHash);
-    return parametersHash;
+    if (known) return known;
+    const { set, hash, base } = readParameters(RUN_TAG, decodeFrame(frame, frame.length));
+    this.#frames.set(frame, { set, hash, base });
+    return { set, hash, base };
   }
 
   decoded<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => T): T {
