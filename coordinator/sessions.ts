@@ -196,7 +196,7 @@ export class Sessions implements Outbox {
   }
 
   #enter(session: Session, worker: WorkerId, hello: HelloMessage, address: string): void {
-    const { name, runtime, adapter, maxMicrobatches, publicKey } = hello;
+    const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
     const account = accountOf(publicKey);
     this.#joined.set(worker, session);
     this.#options.onEvent({ type: "joined", worker, account, name, runtime, adapter });

@@ -3,6 +3,7 @@
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { BitswarmError } from "./errors.ts";
+import { gradientCodecs } from "./wire-layout.ts";
 
 const positive = z.number().positive();
 const count = z.number().int().positive();
@@ -110,9 +111,11 @@ export const runConfigSchema = z.strictObject({
     .prefault({}),
   labelSmoothing: z.number().min(0).lt(1).default(0),
   codec: z
-    .enum(["exact", "f32", "int8"])
+    .enum(gradientCodecs)
     .default("exact")
-    .describe("of gradients on the wire; `exact` gives the same bits for any number of workers"),
+    .describe(
+      "of large gradients on the wire: 4, 4, 2, 1 or 1/8 byte an element; `exact` gives the same bits for any number of workers",
+    ),
   lease: z
     .strictObject({
       timeoutMs: count.default(120_000).describe("a lease that is not answered by then goes to another worker"),

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
+import { gradientCodecs } from "./wire-layout.ts";
 
 export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
@@ -41,7 +42,9 @@ const leaseFields = {
   to: counting,
   parametersHash: hash,
   lambdaAdversarial: z.number().min(0),
-  codec: z.enum(["exact", "f32", "int8"]),
+  codec: z.enum(gradientCodecs),
+  /** Error feedback of another era is void: a new one begins with each checkpoint that the run may be resumed from. */
+  era: counting,
   /** Unit 2^e of each tensor of the contribution layout. */
   exponents: z.array(z.number().int().min(-126).max(126)),
   timeoutMs: z.number().int().positive(),
@@ -66,10 +69,10 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
-    /** The most microbatches of one lease that it can hold in memory, where it knows. */
-    maxMicrobatches: microbatches.optional(),
     /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
     publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
+    /** The most microbatches of one lease that it can hold in memory, where it knows. */
+    maxMicrobatches: microbatches.optional(),
   }),
   /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
   z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),

@@ -5,6 +5,7 @@ import type { LeaseMessage } from "../../shared/protocol.ts";
 import {
   frameOf,
   honestContribution,
+  newIdentity,
   type ScriptedContribution,
   type ScriptedWorker,
 } from "../fixtures/scripted-worker.ts";
@@ -86,7 +87,7 @@ test("C3 a NaN in the gradient is refused as GRADIENT_NOT_FINITE, and the run go
   worker.sendContribution({ header, peaks, body: new Uint8Array(poisoned.buffer) });
   const { code, message } = await worker.next("rejected");
   expect(code).toBe("GRADIENT_NOT_FINITE");
-  expect(message).toMatch(/element 6 of tensor 1 is NaN/);
+  expect(message).toMatch(/element 6 of .+ is NaN/);
   await worker.answer(await worker.lease());
   expect((await worker.lease()).step).toBe(1);
 });
@@ -177,7 +178,7 @@ test("L10 a copy of a late lease wins over a socket; the other holder is told to
     config: { lease: { timeoutMs: 20_000, minDeadlineMs: 200 } },
     maxSteps: 2,
   });
-  const [slow, quick] = [await connect().join(), await connect().join()];
+  const [slow, quick] = [await connect().join(), await connect({ identity: newIdentity() }).join()];
   const first = await slow.lease();
   quick.send({ type: "ready" });
   // From the first round the run knows how long one takes.
