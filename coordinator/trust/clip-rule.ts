@@ -2,7 +2,7 @@
 // before, fixed when a round opens, so that the order in which contributions arrive decides nothing.
 // (Norm clipping at the running median: Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization", 2021.)
 
-import type { GradientCodec } from "../../shared/codec.ts";
+import type { GradientCodec } from "../../shared/wire-layout.ts";
 import type { GroupNorms, NormGroup } from "./gradient-norms.ts";
 import type { UsualNorm, UsualNorms } from "./norm-history.ts";
 
