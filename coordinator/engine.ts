@@ -12,6 +12,7 @@ import { type Collected, type Outbox, RoundDriver } from "./round-driver.ts";
 import { contributionLimit, type PlanContext, planEvaluation, planStep, type RoundPlan } from "./round-plan.ts";
 import type { OnRunEvent } from "./run-event.ts";
 import { parametersHash, recordEvaluation, type TrainingState, wireBlob } from "./training-state.ts";
+import type { RoundTrust } from "./trust/round-trust.ts";
 import { applyRound, evaluationResult, type StepLoss } from "./update.ts";
 
 export interface EngineOptions {
@@ -25,6 +26,8 @@ export interface EngineOptions {
   /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
   readonly writeCheckpoint: (state: TrainingState, ledger: Ledger) => Promise<string>;
   readonly outbox: Outbox;
+  /** Judges contributions and audits them; without it all that is well formed is believed. */
+  readonly trust?: RoundTrust;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
   /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
@@ -71,7 +74,7 @@ export class LocalEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { state, clock, outbox, onEvent, resumedFrom } = options;
+    const { state, clock, outbox, onEvent, resumedFrom, trust } = options;
     const { microbatch, lease } = state.config;
     this.#target = Math.min(options.maxSteps ?? Infinity, state.program.steps);
     if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step: state.step };
@@ -80,6 +83,8 @@ export class LocalEngine {
       microbatch,
       lease,
       contributionLimit: contributionLimit(state),
+      shareLimit: state.config.trust.accountWeight,
+      ...(trust === undefined ? {} : { trust }),
       clock,
       onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
       onBackup: ({ worker, from, to }, of) => onEvent({ type: "backed-up", worker, from, to, of }),

@@ -48,7 +48,7 @@ function takers({ roster, options }: RoundState): readonly (readonly [WorkerId, 
 }
 
 function mayCompare(copy: CopyWanted, worker: WorkerId, { account, probation }: Member): boolean {
-  return copy.purpose === "calibration" ? copy.worker === worker : copy.not !== account && !probation;
+  return copy.purpose === "calibration" ? copy.worker === worker : !copy.not.includes(account) && !probation;
 }
 
 function grantCopies(now: number, granting: Granting): void {

@@ -7,7 +7,7 @@ import type { GroupNorms, NormGroup } from "./gradient-norms.ts";
 import type { UsualNorm, UsualNorms } from "./norm-history.ts";
 
 /** `auto`: `norm`, and no scaling with the codec `exact`, whose bits must not depend on who else takes part. */
-export type ClipMode = "auto" | "none" | "norm" | "centered" | "trimmed";
+export type ClipMode = "auto" | "none" | "norm";
 
 /** A contribution so many times as large as usual is no gradient of this run: it is refused with any codec. */
 export const OUTLIER_FACTOR = 10;

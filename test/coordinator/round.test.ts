@@ -279,7 +279,7 @@ test("L14 a worker for which a microbatch takes longer than all the rest is left
 test("L15 an audit is the same range for another account, counts nothing, and is dropped when the round is late", () => {
   const table = new RoundTable({ from: 0, to: 64 }, [w1, w2]);
   const [mine] = table.grants();
-  const copy = { purpose: "audit", from: mine.from, to: mine.to, not: mine.account } as const;
+  const copy = { purpose: "audit", from: mine.from, to: mine.to, not: [mine.account] } as const;
   table.event({ type: "copy-wanted", copy });
   table.answer(mine);
   expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
