@@ -234,7 +234,7 @@ export class RoundDriver {
           codec: terms.codec,
           spans: sum.spans,
           unitsOf: ({ samples, peaks, body }) => sum.read(samples, peaks, body),
-          accounts: this.#state.roster.accounts.size,
+          accounts: () => this.#state.roster.accounts.size,
         });
         this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
         this.#drain();

@@ -34,8 +34,8 @@ export interface RoundReader {
   readonly spans: readonly TensorSpan[];
   /** Integers of a contribution, each a multiple of its tensor's unit. */
   readonly unitsOf: (work: HeldWork) => Float64Array;
-  /** Accounts that take part as the round opens. */
-  readonly accounts: number;
+  /** Accounts that take part now. */
+  readonly accounts: () => number;
 }
 
 export interface RoundTrustOptions {
@@ -111,7 +111,7 @@ export class RoundTrust {
     const { clip, clipFactor } = this.#options;
     this.#round = round;
     const usual = usualNorms(this.#histories.get(round.kind) ?? []);
-    this.#rule = clipRule({ mode: clip, codec: round.codec, factor: clipFactor, accounts: round.accounts, usual });
+    this.#rule = clipRule({ mode: clip, codec: round.codec, factor: clipFactor, accounts: round.accounts(), usual });
     this.#observed = [];
     this.#unusual.clear();
     this.#forget();
@@ -121,7 +121,7 @@ export class RoundTrust {
   granted(lease: Lease): readonly CopyWanted[] {
     const { audits, draw, standings } = this.#options;
     const round = this.#round;
-    if (lease.purpose !== "work" || audits === "off" || !round || round.accounts < LEAST_ACCOUNTS) return [];
+    if (lease.purpose !== "work" || audits === "off" || !round || round.accounts() < LEAST_ACCOUNTS) return [];
     // Error feedback is a worker's own: two honest answers in signs differ.
     if (round.codec === "sign" && round.kind !== "evaluate") return [];
     if (this.#heldBytes >= HELD_BYTES) return [];
@@ -152,7 +152,7 @@ export class RoundTrust {
   /** Whether so many accounts agree that the training itself made a jump. */
   #jumps(account: string): boolean {
     this.#unusual.add(account);
-    return this.#unusual.size > UNUSUAL_ACCOUNTS && 2 * this.#unusual.size > (this.#round?.accounts ?? 0);
+    return this.#unusual.size > UNUSUAL_ACCOUNTS && 2 * this.#unusual.size > (this.#round?.accounts() ?? 0);
   }
 
   /** Whether a contribution that counts is to be held back: its range is audited, or its account is. */
@@ -204,9 +204,10 @@ export class RoundTrust {
     const now = clock.now();
     for (const account of right) standings.set(account, confirmed(standings.get(account) ?? newcomer));
     for (const account of wrong) {
-      const fallen = contradicted(now, standings.get(account) ?? newcomer);
+      const before = standings.get(account) ?? newcomer;
+      const fallen = contradicted(now, before);
       standings.set(account, fallen);
-      onRest(account, restMs(now, fallen));
+      if (fallen.strikes > before.strikes) onRest(account, restMs(now, fallen));
     }
     onVerdict({ from, to, right, wrong });
     const lost = this.#held.filter(

@@ -29,8 +29,9 @@ export function confirmed(standing: Standing): Standing {
   return { ...standing, consecutiveValid: standing.consecutiveValid + 1 };
 }
 
-/** After an audit that others decided against it. */
+/** After an audit that others decided against it. What it had sent before its rest began makes the rest no longer. */
 export function contradicted(now: number, standing: Standing): Standing {
+  if (restMs(now, standing) > 0) return { ...standing, consecutiveValid: 0 };
   const strikes = standing.strikes + 1;
   const rest = Math.min(LONGEST_REST_MS, REST_MS * 2 ** strikes);
   return { consecutiveValid: 0, strikes, restsUntil: now + rest };

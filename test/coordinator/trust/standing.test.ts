@@ -31,12 +31,19 @@ test("one difference starts the count again, and the account rests", () => {
   expect(restMs(1000 + 2 * REST_MS, fallen)).toBe(0);
 });
 
+test("several differences at once are one strike: it could not have known before", () => {
+  const once = contradicted(0, after(3));
+  expect(contradicted(1000, once)).toEqual(once);
+  expect(contradicted(1000, confirmed(once))).toEqual(once);
+});
+
 test("each rest is twice as long as the one before, good work between them notwithstanding, up to an hour", () => {
   let standing = newcomer;
   const rests: number[] = [];
   for (let i = 0; i < 12; i++) {
-    standing = contradicted(0, confirmed(standing));
-    rests.push(restMs(0, standing));
+    const now = i * 2 * LONGEST_REST_MS;
+    standing = contradicted(now, confirmed(standing));
+    rests.push(restMs(now, standing));
   }
   expect(rests.slice(0, 4)).toEqual([30_000, 60_000, 120_000, 240_000]);
   expect(Math.max(...rests)).toBe(LONGEST_REST_MS);
