@@ -21,6 +21,7 @@ import { summaryLines, welcomeLines } from "./run-text.ts";
 import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
+import { Traffic } from "./traffic.ts";
 import { TrustDesk } from "./trust/trust-desk.ts";
 
 export interface CoordinateOptions {
@@ -79,6 +80,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     draw: options.drawAudit ?? Math.random,
     onEvent,
   });
+  const traffic = new Traffic();
   const sessions = new Sessions({
     trust,
     token: directory.token,
@@ -91,6 +93,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     limits,
     clock,
     onEvent,
+    traffic,
   });
   const engine = new LocalEngine({
     run: directory.run,
@@ -103,6 +106,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       writeCheckpoint(directory.path, state, ledger, { run: directory.run, time: new Date().toISOString() }),
     outbox: sessions,
     trust: trust.rounds,
+    traffic,
     clock,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),

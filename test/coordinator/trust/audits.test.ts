@@ -78,7 +78,7 @@ test.each([
   ["zeros", times(0)],
   ["flips every sign", times(-1)],
   ["doubles", times(2)],
-])("Z11, Z12 an account that %s is found out by audits, rests, and changes no bit of the run", async (_, lie) => {
+])("Z12 an account that %s is found out by audits, rests, and changes no bit of the run", async (_, lie) => {
   const clean = await runWith(honest, exact);
   expect(clean.told).toEqual([]);
   const attacked = await runWith(lie, exact);
