@@ -1,8 +1,11 @@
 // A run from its opening to its summary: puts engine, sessions, server, local workers and terminal together, and takes them apart again.
 
+import { randomInt } from "node:crypto";
 import { basename, join } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { writeCheckpoint } from "./checkpoint.ts";
+import { systemClock } from "./clock.ts";
 import { LocalEngine, type RunSummary } from "./engine.ts";
 import { modelSizes } from "./export.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
@@ -18,6 +21,8 @@ import { summaryLines, welcomeLines } from "./run-text.ts";
 import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
+import { Traffic } from "./traffic.ts";
+import { TrustDesk } from "./trust/trust-desk.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -31,6 +36,8 @@ export interface CoordinateOptions {
   /** Takes one line of JSON a step, and one at the end. */
   readonly printJson?: (line: string) => void;
   readonly limits?: SessionLimits;
+  /** In [0, 1), for each lease whether it is audited; Math.random unless given. */
+  readonly drawAudit?: () => number;
 }
 
 export interface Coordination {
@@ -52,7 +59,8 @@ function publicConfig({ data: { root: _, ...data }, teacher: { file, ...teacher 
 export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
   const { directory, state, ledger, log, data, resumedFrom } = run;
   const { host, port, maxSteps, terminal, printJson, limits = sessionLimits } = options;
-  const now = () => performance.now();
+  const clock = systemClock;
+  const { now } = clock;
   const startedAt = now();
   const progress = new Progress(terminal, now);
   const events = new JsonLineFile(directory.eventsPath);
@@ -65,7 +73,16 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
+  const trust = await TrustDesk.open({
+    runDir: directory.path,
+    config: state.config.trust,
+    clock,
+    draw: options.drawAudit ?? Math.random,
+    onEvent,
+  });
+  const traffic = new Traffic();
   const sessions = new Sessions({
+    trust,
     token: directory.token,
     welcome: {
       run: directory.run,
@@ -74,17 +91,23 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       dataset: data.dataset,
     },
     limits,
+    clock,
     onEvent,
+    traffic,
   });
   const engine = new LocalEngine({
-    runDir: directory.path,
     run: directory.run,
     runTag: directory.runTag,
+    incarnation: randomInt(2 ** 20),
     state,
     ledger,
     log,
+    writeCheckpoint: (state, ledger) =>
+      writeCheckpoint(directory.path, state, ledger, { run: directory.run, time: new Date().toISOString() }),
     outbox: sessions,
-    now,
+    trust: trust.rounds,
+    traffic,
+    clock,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),
     ...(maxSteps === undefined ? {} : { maxSteps }),
@@ -98,6 +121,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     await workers?.stop();
     await server?.close();
     await log.close();
+    await trust.saved();
     await removeAddress(directory);
     const failure = await events.close();
     if (failure) progress.line(`events.ndjson is not complete: ${failure.message}`);
@@ -119,7 +143,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
     for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
-    for (const message of run.notices) onEvent({ type: "notice", message });
+    for (const message of trust.notice === null ? run.notices : [...run.notices, trust.notice])
+      onEvent({ type: "notice", message });
     if (options.workers > 0) {
       workers = startLocalWorkers({
         url: server.localUrl,

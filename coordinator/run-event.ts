@@ -6,6 +6,7 @@ import type { NetworkName } from "../shared/networks.ts";
 import type { AdapterDescription, HelloMessage } from "../shared/protocol.ts";
 import type { RequeueCause } from "./round-state.ts";
 import type { LeaveCode } from "./session-state.ts";
+import type { StepBytes } from "./traffic.ts";
 import type { StepLoss } from "./update.ts";
 
 export type RunEvent =
@@ -20,6 +21,7 @@ export type RunEvent =
       readonly samples: number;
       readonly workers: number;
       readonly paramsHash: string;
+      readonly bytes: StepBytes;
     }
   | { readonly type: "evaluation"; readonly step: number; readonly network: NetworkName; readonly accuracy: number }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
@@ -27,10 +29,14 @@ export type RunEvent =
   | {
       readonly type: "joined";
       readonly worker: WorkerId;
+      /** SHA-256 of its public key. */
+      readonly account: string;
       readonly name: string;
       readonly runtime: HelloMessage["runtime"];
       readonly adapter: AdapterDescription;
     }
+  /** A newcomer's canary was right. */
+  | { readonly type: "calibrated"; readonly worker: WorkerId; readonly elapsedMs: number }
   | { readonly type: "left"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
   /** A connection that was closed before it joined. */
   | { readonly type: "turned-away"; readonly code: LeaveCode; readonly message: string }
@@ -43,6 +49,26 @@ export type RunEvent =
       readonly to: number;
       readonly cause: RequeueCause;
     }
+  /** A range that worker `of` has not answered is computed by another one too. */
+  | {
+      readonly type: "backed-up";
+      readonly worker: WorkerId;
+      readonly from: number;
+      readonly to: number;
+      readonly of: WorkerId;
+    }
+  /** Samples of the step that were late and go to the next one. */
+  | { readonly type: "carried"; readonly step: number; readonly samples: number }
+  /** Accounts that computed the same range: those that agree, and those that do not. */
+  | {
+      readonly type: "audited";
+      readonly from: number;
+      readonly to: number;
+      readonly right: readonly string[];
+      readonly wrong: readonly string[];
+    }
+  /** An account whose work others contradicted gets no lease for so long. */
+  | { readonly type: "rests"; readonly account: string; readonly ms: number }
   /** Something that a person should know and that no other event says. */
   | { readonly type: "notice"; readonly message: string };
 

@@ -1,12 +1,14 @@
-// The messages between coordinator and worker, version 1. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
+// The messages between coordinator and worker, version 2. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
 
 import { Packr } from "msgpackr";
 import { z } from "zod";
 import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
+import { parameterSets } from "./parameter-set.ts";
+import { gradientCodecs } from "./wire-layout.ts";
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
 export const MAX_MESSAGE_BYTES = 1 << 20;
 /** Longest free text a peer may send (names, details), in characters. */
@@ -15,6 +17,7 @@ export const MAX_TEXT = 512;
 const text = z.string().max(MAX_TEXT);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const counting = z.number().int().min(0);
+const word = z.number().int().min(0).max(0xffffffff);
 
 const adapterSchema = z.strictObject({
   vendor: text,
@@ -38,16 +41,29 @@ const leaseFields = {
   /** Positions [from, to): of the pass's permutation, or of the test split itself. */
   from: counting,
   to: counting,
+  /** Of the expanded blob of the network's own parameters. */
   parametersHash: hash,
+  /** Of the discriminators'; null where the round has no use for them. */
+  discriminatorsHash: hash.nullable(),
   lambdaAdversarial: z.number().min(0),
-  codec: z.enum(["exact", "f32", "int8"]),
+  codec: z.enum(gradientCodecs),
+  /** Error feedback of another era is void: a new one begins with each checkpoint that the run may be resumed from. */
+  era: counting,
   /** Unit 2^e of each tensor of the contribution layout. */
   exponents: z.array(z.number().int().min(-126).max(126)),
   timeoutMs: z.number().int().positive(),
 };
 
+/** Most microbatches of one lease that a worker can be asked for; the configuration's limit is below. */
+export const MAX_MICROBATCHES = 1024;
+
+/** Why a lease is taken away: somebody else answered, its time is over, its round ended without it, or the run stops. */
+export const cancelReasons = ["answered", "expired", "sealed", "stopped"] as const;
+
 /** Why a worker gives a lease back. */
 export const returnReasons = ["pause", "leave", "device-lost", "not-finite", "error"] as const;
+
+const microbatches = z.number().int().min(1).max(MAX_MICROBATCHES);
 
 export const workerMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({
@@ -57,9 +73,21 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
+    /** Hashes of the parameters that it still holds of the run, so that a change is enough after a reconnect. */
+    holds: z.partialRecord(z.enum(parameterSets), hash).optional(),
+    /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
+    publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
+    /** The most microbatches of one lease that it can hold in memory, where it knows. */
+    maxMicrobatches: microbatches.optional(),
   }),
-  /** Wants a lease. */
-  z.strictObject({ type: z.literal("ready") }),
+  /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
+  z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
+  /** The hash of the sums that the canary of this seed asks for. */
+  z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
+  /** Wants a lease; `ahead` while it holds one that it will have answered. */
+  z.strictObject({ type: z.literal("ready"), ahead: z.boolean().optional(), maxMicrobatches: microbatches.optional() }),
+  /** Was sent a change of parameters that it does not hold, and wants them whole. */
+  z.strictObject({ type: z.literal("need"), set: z.enum(parameterSets) }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
   z.strictObject({ type: z.literal("paused") }),
   z.strictObject({ type: z.literal("leave") }),
@@ -91,6 +119,8 @@ export const runStatusSchema = z.strictObject({
 });
 
 export const coordinatorMessageSchema = z.discriminatedUnion("type", [
+  /** Asks for a proof that the hello's key is the worker's own. */
+  z.strictObject({ type: z.literal("challenge"), nonce: hash, run: text, protocol: z.number().int() }),
   z.strictObject({
     type: z.literal("welcome"),
     protocol: z.number().int(),
@@ -102,7 +132,18 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
   }),
-  z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
+  z.strictObject({
+    type: z.literal("lease"),
+    ...leaseFields,
+    /** Of the frozen teacher's bytes at /blobs; null where the round has no use for it. */
+    teacherHash: hash.nullable(),
+  }),
+  /** Asks for the sums of shared/canary.ts before anything that counts. */
+  z.strictObject({ type: z.literal("canary"), seed: word }),
+  /** The lease is over: nothing is due for it any more, and the worker may ask for the next. */
+  z.strictObject({ type: z.literal("cancel"), lease: counting, reason: z.enum(cancelReasons) }),
+  /** No lease for so long, and why, in words for the volunteer. */
+  z.strictObject({ type: z.literal("rest"), ms: counting, message: text }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
   z.strictObject({ type: z.literal("status"), status: runStatusSchema }),
@@ -119,10 +160,12 @@ function codes(): [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]] {
 export type WorkerMessage = z.output<typeof workerMessageSchema>;
 export type CoordinatorMessage = z.output<typeof coordinatorMessageSchema>;
 export type LeaseMessage = Extract<CoordinatorMessage, { type: "lease" }>;
+export type ChallengeMessage = Extract<CoordinatorMessage, { type: "challenge" }>;
 export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
 export type RunStatus = z.output<typeof runStatusSchema>;
+export type CancelReason = (typeof cancelReasons)[number];
 export type ReturnReason = (typeof returnReasons)[number];
 
 // Plain msgpack maps: no record extension, so that any msgpack implementation can be a peer.

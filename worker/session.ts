@@ -2,7 +2,10 @@
 //
 // One flow of control (#live) walks through the states; sockets, timers and people only set fields and notify it.
 
+import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { proofBytes } from "../shared/identity.ts";
+import { buildNetworks } from "../shared/networks.ts";
 import {
   type AdapterDescription,
   type HelloMessage,
@@ -10,12 +13,14 @@ import {
   PROTOCOL_VERSION,
   type WelcomeMessage,
 } from "../shared/protocol.ts";
+import { answerCanary } from "./canary.ts";
 import { Condition } from "./condition.ts";
 import { Connection, type SessionMessage, type SocketConstructor } from "./connection.ts";
 import type { ContentCache } from "./content-fetch.ts";
 import type { OpenDevice } from "./device.ts";
+import { type Identity, openIdentity } from "./identity.ts";
 import { type JoinLink, readJoinLink } from "./join-link.ts";
-import { type JoinedRun, openRun, receiveParameters, runIdentity } from "./joined-run.ts";
+import { type JoinedRun, openRun, runIdentity } from "./joined-run.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "./session-event.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
@@ -29,6 +34,8 @@ export interface SessionOptions {
   readonly name: string;
   readonly runtime: HelloMessage["runtime"];
   readonly openDevice: () => Promise<OpenDevice>;
+  /** The worker's key pair; by default one for this session alone. Asked once. */
+  readonly openIdentity?: () => Promise<Identity>;
   readonly createTrainer: CreateTrainer;
   readonly onEvent: (event: SessionEvent) => void;
   /** The runtime's own unless given: Node 20 has none. */
@@ -69,6 +76,7 @@ class Session implements RunningSession {
   readonly #tally = new Tally();
   #wish: Wish = "work";
   #connection: Connection | undefined;
+  #identity: Identity | undefined;
   #welcome: WelcomeMessage | undefined;
   #run: JoinedRun | undefined;
   #shift: WorkShift | undefined;
@@ -138,10 +146,11 @@ class Session implements RunningSession {
       this.#state({ kind: "connecting", attempt: history.attempts + 1 });
       const adapter = await this.#changed.unless(() => this.#leaving(), this.#owner.adapter());
       if (!adapter) return left;
+      this.#identity ??= await (this.#options.openIdentity ?? (() => openIdentity(undefined, () => undefined)))();
       const since = this.#now();
       const leases = this.#tally.given.leases;
       const connection = this.#connect(link);
-      await this.#serve(connection, link, adapter);
+      await this.#serve(connection, link, adapter, this.#identity);
       if (this.#over !== undefined) return { kind: "ended", reason: "run-over", message: this.#over };
       if (this.#leaving()) return left;
       const { closing, heard } = connection;
@@ -162,7 +171,10 @@ class Session implements RunningSession {
     this.#welcome = undefined;
     this.#connection = new Connection(this.#options.WebSocket ?? WebSocket, link.socketUrl, {
       opened: () => this.#changed.notify(),
-      closed: () => this.#changed.notify(),
+      closed: () => {
+        this.#run?.parameters.disconnected();
+        this.#changed.notify();
+      },
       message: (message) => this.#receive(message, link),
       frame: (bytes) => this.#receiveFrame(bytes),
     });
@@ -170,7 +182,12 @@ class Session implements RunningSession {
   }
 
   /** One connection from hello to its end. */
-  async #serve(connection: Connection, link: JoinLink, adapter: AdapterDescription): Promise<void> {
+  async #serve(
+    connection: Connection,
+    link: JoinLink,
+    adapter: AdapterDescription,
+    { publicKey }: Identity,
+  ): Promise<void> {
     const stopped = () => connection.closing !== undefined || this.#over !== undefined || this.#leaving();
     await this.#changed.until(() => connection.opened || stopped(), this.#limits.handshakeMs);
     if (stopped()) return;
@@ -183,6 +200,8 @@ class Session implements RunningSession {
       name: name.slice(0, MAX_TEXT),
       runtime,
       adapter,
+      holds: this.#run?.parameters.holds ?? {},
+      publicKey,
     });
     this.#state({ kind: "joining" });
     await this.#changed.until(() => this.#welcome !== undefined || stopped(), this.#limits.handshakeMs);
@@ -229,6 +248,15 @@ class Session implements RunningSession {
 
   #receive(message: SessionMessage, link: JoinLink): void {
     switch (message.type) {
+      case "challenge":
+        this.#prove(message, link);
+        return;
+      case "rest":
+        this.#options.onEvent({ type: "trouble", code: "CONTRIBUTION_DISPUTED", message: message.message });
+        return;
+      case "canary":
+        this.#calibrate(message.seed);
+        return;
       case "welcome":
         this.#enter(message, link);
         break;
@@ -239,6 +267,7 @@ class Session implements RunningSession {
         this.#options.onEvent({ type: "status", status: message.status });
         return;
       case "lease":
+      case "cancel":
       case "accepted":
       case "rejected":
         if (!this.#shift) throw new BitswarmError("MESSAGE_INVALID", `${message.type} came before this worker joined`);
@@ -250,9 +279,41 @@ class Session implements RunningSession {
     this.#changed.notify();
   }
 
+  /** Shows that this worker holds its key. */
+  async #prove({ nonce, run, protocol }: Extract<SessionMessage, { type: "challenge" }>, { token }: JoinLink) {
+    const [connection, identity] = [this.#connection, this.#identity];
+    if (!connection || !identity) throw new RangeError("a challenge came before the hello");
+    try {
+      const signature = await identity.sign(proofBytes({ nonce, run, protocol, token }));
+      connection.send({ type: "proof", signature });
+    } catch (cause) {
+      const message = `this worker's key cannot sign: ${String(cause)}; clear this site's data and reload`;
+      connection.fail(new BitswarmError("IDENTITY_INVALID", message, { cause }), false);
+    }
+  }
+
+  /** Shows that this GPU's 1-bit sums are right. One that fails at it is given the time to be found anew, as for a lease. */
+  async #calibrate(seed: number) {
+    const [connection, run] = [this.#connection, this.#run];
+    if (!connection || !run) throw new BitswarmError("MESSAGE_INVALID", "a canary came before the welcome");
+    try {
+      const layers = canaryLayers(buildNetworks(run.config, run.dataset).student.graph);
+      const hash = await answerCanary(await this.#owner.device(), layers, seed);
+      connection.send({ type: "canary-answer", seed, hash });
+    } catch (cause) {
+      const message = `the calibration could not be computed: ${String(cause).slice(0, 300)}`;
+      connection.fail(new BitswarmError("COMPUTE_FAILED", message, { cause }));
+    }
+  }
+
   #receiveFrame(bytes: Uint8Array): void {
     if (!this.#run || !this.#welcome) throw new BitswarmError("MESSAGE_INVALID", "a frame came before the welcome");
-    receiveParameters(this.#run, this.#welcome.runTag, bytes);
+    const connection = this.#connection;
+    this.#run.parameters.receive(this.#welcome.runTag, bytes).then(
+      (set) => set !== undefined && connection?.send({ type: "need", set }),
+      // A bug ends the connection too: without parameters it is of no use.
+      (error) => connection?.fail(faultOf(error)),
+    );
   }
 }
 
@@ -260,6 +321,11 @@ const left: SessionEnd = { kind: "ended", reason: "left", message: "You left the
 
 function silence(what: string, { handshakeMs }: SessionLimits): BitswarmError {
   return new BitswarmError("RUN_UNREACHABLE", `${what} within ${handshakeMs} ms`);
+}
+
+function faultOf(error: unknown): BitswarmError {
+  if (error instanceof BitswarmError) return error;
+  return new BitswarmError("COMPUTE_FAILED", `parameters could not be taken: ${String(error)}`, { cause: error });
 }
 
 function failureOf(error: unknown): SessionEnd {

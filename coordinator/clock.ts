@@ -1,0 +1,22 @@
+// Time as an argument: rounds and sessions ask this for it, so that the simulation can drive the very same code (FoundationDB's way of testing).
+
+export interface Clock {
+  /** Milliseconds, monotonic. */
+  now(): number;
+  /** Calls once after `ms`; the result cancels. Does not keep the process alive. */
+  after(ms: number, call: () => void): () => void;
+  /** Calls every `ms` until the result is called. */
+  every(ms: number, call: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  after: (ms, call) => {
+    const timer = setTimeout(call, ms).unref();
+    return () => clearTimeout(timer);
+  },
+  every: (ms, call) => {
+    const timer = setInterval(call, ms);
+    return () => clearInterval(timer);
+  },
+};
