@@ -194,6 +194,7 @@ export class Volunteer {
         if (!message.retry && !this.#world.evil) this.#turnedAway(message.code);
         return;
       case "pong":
+      case "rest":
       case "status":
         return;
       default:
