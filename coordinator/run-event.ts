@@ -47,6 +47,16 @@ export type RunEvent =
       readonly to: number;
       readonly cause: RequeueCause;
     }
+  /** A range that worker `of` has not answered is computed by another one too. */
+  | {
+      readonly type: "backed-up";
+      readonly worker: WorkerId;
+      readonly from: number;
+      readonly to: number;
+      readonly of: WorkerId;
+    }
+  /** Samples of the step that were late and go to the next one. */
+  | { readonly type: "carried"; readonly step: number; readonly samples: number }
   /** Something that a person should know and that no other event says. */
   | { readonly type: "notice"; readonly message: string };
 

@@ -6,6 +6,7 @@ import { isFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
 import type { NetworkName } from "../shared/networks.ts";
 import {
+  type CancelReason,
   type CoordinatorMessage,
   decodeWorkerMessage,
   encodeMessage,
@@ -41,6 +42,8 @@ const finalCodes: readonly ErrorCode[] = [
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
 const MAX_CLOSE_REASON = 123;
 const GOING_AWAY = 1001;
+/** Leases of one worker: the one that it computes, and the one that it goes on with. */
+const LEASES_HELD = 2;
 
 export class Session {
   readonly #socket: PeerSocket;
@@ -90,28 +93,27 @@ export class Session {
       this.#largestSent = Math.max(this.#largestSent, parameters.bytes.length);
       this.#sendBytes(parameters.bytes);
     }
-    this.#become({ kind: "leased", lease: leaseId(message.lease) });
+    this.#become({ kind: "leased", leases: [...this.#leases(), leaseId(message.lease)], waiting: false });
     this.send(message);
   }
 
   accepted(lease: LeaseId, samples: number): void {
-    this.#become({ kind: "idle" }, 0);
+    this.#release(lease, 0);
     this.send({ type: "accepted", lease, samples });
   }
 
   rejected(lease: LeaseId, { code, message }: Refusal): void {
-    // A late answer to another lease leaves the one in hand alone.
-    const state = this.#state;
-    if (state.kind === "joined" && state.activity.kind === "leased" && state.activity.lease === lease) {
-      this.#become({ kind: "idle" });
-    }
+    // A late answer to another lease leaves those in hand alone.
+    this.#release(lease);
     this.send({ type: "rejected", lease, code, message });
     // Being late is no fault: the lease was sized by somebody else.
     if (code !== "CONTRIBUTION_STALE") this.#failed(code, message);
   }
 
-  expired(): void {
-    this.#become({ kind: "idle" });
+  /** Takes a lease away. */
+  cancelled(lease: LeaseId, reason: CancelReason): void {
+    this.#release(lease);
+    this.send({ type: "cancel", lease, reason });
   }
 
   /** Says that the run is over and closes. */
@@ -138,6 +140,22 @@ export class Session {
   #become(activity: Activity, failures?: number): void {
     if (this.#state.kind !== "joined") return;
     this.#state = { ...this.#state, activity, failures: failures ?? this.#state.failures };
+  }
+
+  /** Leases in hand, the oldest first. */
+  #leases(): readonly LeaseId[] {
+    const state = this.#state;
+    return state.kind === "joined" && state.activity.kind === "leased" ? state.activity.leases : [];
+  }
+
+  /** The lease is over; one that is not in hand changes nothing. */
+  #release(lease: LeaseId, failures?: number): void {
+    const state = this.#state;
+    if (state.kind !== "joined" || state.activity.kind !== "leased") return;
+    const { waiting } = state.activity;
+    const leases = state.activity.leases.filter((held) => held !== lease);
+    if (leases.length > 0) this.#become({ kind: "leased", leases, waiting }, failures);
+    else this.#become({ kind: waiting ? "waiting" : "idle" }, failures);
   }
 
   #failed(code: ErrorCode, message: string): void {
@@ -273,6 +291,22 @@ export class Session {
     this.#house.joined(worker, hello);
   }
 
+  /** @throws MESSAGE_INVALID for more than one lease at a time, or one ahead */
+  #wait(activity: Activity, ahead: boolean): void {
+    const leases = this.#leases();
+    if (activity.kind !== "leased") {
+      this.#become({ kind: "waiting" });
+      return;
+    }
+    if (!ahead || leases.length >= LEASES_HELD) {
+      throw new BitswarmError(
+        "MESSAGE_INVALID",
+        `ready${ahead ? " ahead" : ""} came while ${leases.length === 1 ? "lease" : "leases"} ${leases.join(" and ")} ${leases.length === 1 ? "is" : "are"} held; answer or return one first`,
+      );
+    }
+    this.#become({ kind: "leased", leases, waiting: true });
+  }
+
   #startHeartbeat(): void {
     const { clock, heartbeatMs, limits, received } = this.#options;
     let before = received();
@@ -298,19 +332,13 @@ export class Session {
         this.#house.canaryAnswered(worker, message);
         break;
       case "ready":
-        if (activity.kind === "leased") {
-          throw new BitswarmError(
-            "MESSAGE_INVALID",
-            `ready came while lease ${activity.lease} is held; answer or return it first`,
-          );
-        }
-        this.#become({ kind: "waiting" });
-        this.#house.ready(worker);
+        this.#wait(activity, message.ahead ?? false);
+        this.#house.ready(worker, message);
         break;
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
-        if (activity.kind !== "leased" || activity.lease !== message.lease) break;
-        this.#become({ kind: "idle" });
+        if (!this.#leases().some((held) => held === message.lease)) break;
+        this.#release(leaseId(message.lease));
         this.#house.returned(worker, message);
         if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
         if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);

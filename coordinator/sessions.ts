@@ -7,6 +7,7 @@ import { accountOf } from "../shared/identity.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
 import { buildNetworks } from "../shared/networks.ts";
 import {
+  type CancelReason,
   type ChallengeMessage,
   encodeMessage,
   type HelloMessage,
@@ -107,7 +108,8 @@ export class Sessions implements Outbox {
           const elapsedMs = this.#newcomers.answer(worker, answer);
           this.#options.onEvent({ type: "calibrated", worker, elapsedMs });
         },
-        ready: (worker) => this.#newcomers.whenCleared(worker, () => rounds.ready(worker)),
+        ready: (worker, { ahead, maxMicrobatches }) =>
+          this.#newcomers.whenCleared(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
         paused: (worker) => this.#newcomers.whenCleared(worker, () => rounds.pause(worker)),
         returned: (worker, { lease, reason, detail }) => {
           this.#options.onEvent({ type: "returned", worker, reason, detail });
@@ -135,8 +137,8 @@ export class Sessions implements Outbox {
     this.#joined.get(worker)?.rejected(lease, refusal);
   }
 
-  expired(worker: WorkerId): void {
-    this.#joined.get(worker)?.expired();
+  cancelled(worker: WorkerId, lease: LeaseId, reason: CancelReason): void {
+    this.#joined.get(worker)?.cancelled(lease, reason);
   }
 
   broadcast(status: RunStatus): void {
@@ -193,15 +195,12 @@ export class Sessions implements Outbox {
     return { type: "welcome", protocol: PROTOCOL_VERSION, worker, heartbeatMs, ...welcome };
   }
 
-  #enter(
-    session: Session,
-    worker: WorkerId,
-    { name, runtime, adapter, publicKey }: HelloMessage,
-    address: string,
-  ): void {
+  #enter(session: Session, worker: WorkerId, hello: HelloMessage, address: string): void {
+    const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
+    const account = accountOf(publicKey);
     this.#joined.set(worker, session);
-    this.#options.onEvent({ type: "joined", worker, account: accountOf(publicKey), name, runtime, adapter });
-    this.#inbox().join(worker);
+    this.#options.onEvent({ type: "joined", worker, account, name, runtime, adapter });
+    this.#inbox().join(worker, { account, maxMicrobatches });
     if (!this.#newcomers.asks(address)) return;
     const seed = this.#newcomers.ask(worker, (error) => session.fail(error));
     session.send({ type: "canary", seed });

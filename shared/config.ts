@@ -120,6 +120,14 @@ export const runConfigSchema = z.strictObject({
     .strictObject({
       timeoutMs: count.default(120_000).describe("a lease that is not answered by then goes to another worker"),
       maxMicrobatches: count.max(128).default(64).describe("of one lease"),
+      minDeadlineMs: count.default(2000).describe("a round is not late before; later, by how the last ten arrived"),
+      seal: z
+        .enum(["auto", "complete", "deadline"])
+        .default("auto")
+        .describe(
+          "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
+        ),
+      ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
     })
     .prefault({}),
   heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),

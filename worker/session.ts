@@ -260,6 +260,7 @@ class Session implements RunningSession {
         this.#options.onEvent({ type: "status", status: message.status });
         return;
       case "lease":
+      case "cancel":
       case "accepted":
       case "rejected":
         if (!this.#shift) throw new BitswarmError("MESSAGE_INVALID", `${message.type} came before this worker joined`);

@@ -75,7 +75,7 @@ export function scriptedStatus(overrides: Partial<RunStatus> = {}): RunStatus {
     samples: 16_768,
     samplesPerSecond: 412.5,
     etaSeconds: 215,
-    reason: "3/4 microbatches, 96/128 samples, waiting for w2 (1 s)",
+    reason: "2/2 workers, 96/128 samples, waiting for w2 (1 s)",
     loss: { total: 1.2345, task: 1.1 },
     testAccuracy: 0.7654,
     teacherAccuracy: 0.861,
