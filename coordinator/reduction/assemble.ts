@@ -103,7 +103,8 @@ function encode(expression: Expression, scope: Scope): number[] {
       return [...operands(1), 0x0d, ...labelDepth(scope, word(rest[0]))];
     case "if": {
       const [condition, then] = rest;
-      if (typeof then === "string" || then?.[0] !== "then") throw new RangeError("WebAssembly: (if condition (then …))");
+      if (typeof then === "string" || then?.[0] !== "then")
+        throw new RangeError("WebAssembly: (if condition (then …))");
       return [...encode(condition, scope), 0x04, noResult, ...within("", then.slice(1)), end];
     }
     default:

@@ -25,7 +25,9 @@ const xor = (terms: readonly string[]): string => terms.reduce((a, b) => `(i32.x
 
 /** The CRC `state` after 16 more bytes at `at`. */
 const step = (state: string, at: string) => {
-  const terms = [0, 1, 2, 3].flatMap((i) => [0, 8, 16, 24].map((shift) => lookup(`(local.get $w${i})`, shift, 15 - 4 * i - shift / 8)));
+  const terms = [0, 1, 2, 3].flatMap((i) =>
+    [0, 8, 16, 24].map((shift) => lookup(`(local.get $w${i})`, shift, 15 - 4 * i - shift / 8)),
+  );
   return `
       (local.set $w0 (i32.xor (i32.load ${at}) (local.get ${state})))
       ${[1, 2, 3].map((i) => `(local.set $w${i} (i32.load offset=${4 * i} ${at}))`).join(" ")}

@@ -3,9 +3,12 @@
 // An element becomes clamp(x · inverse, ±2^30) · factor, rounded to even: with inverse = 1/unit and factor ≤ 1 of a norm
 // clip. float32 does it exactly where factor is 1: the unit is a power of two, and what underflows rounds to 0 anyway.
 
-/** A vector in units from `$x`, clamped: what is beyond float32 becomes ±2^30 as well. */
+/**
+ * A vector in units, clamped; what is beyond float32 becomes ±2^30 as well. pmin and pmax are one instruction each: they
+ * differ from min and max in zeros' signs and in NaN, which is refused.
+ */
 export const clamped = (x: string) =>
-  `(f32x4.max (f32x4.min ${x} (f32x4.splat (f32.const 1073741824))) (f32x4.splat (f32.const -1073741824)))`;
+  `(f32x4.pmax (f32x4.pmin ${x} (f32x4.splat (f32.const 1073741824))) (f32x4.splat (f32.const -1073741824)))`;
 
 /** Per element, of 64: `step` sees the source's 16 bytes in $x. */
 const blocks = (step: string, after = "") => `
@@ -36,10 +39,11 @@ const report = `
   (local.get $sum)`;
 
 const inspected = `
-        (local.set $largest (f32x4.max (local.get $largest) (f32x4.abs (local.get $x))))
+        (local.set $largest (f32x4.pmax (local.get $largest) (f32x4.abs (local.get $x))))
         (local.set $squares (f32x4.add (local.get $squares) (f32x4.mul (local.get $x) (local.get $x))))`;
 
-const inspectLocals = "(local $end i32) (local $x v128) (local $largest v128) (local $bits v128) (local $squares v128) (local $sum f64)";
+const inspectLocals =
+  "(local $end i32) (local $x v128) (local $largest v128) (local $bits v128) (local $squares v128) (local $sum f64)";
 
 const accumulate = (offset: number, units: string) => `
         (v128.store offset=${offset} (local.get $low) (i32x4.add (v128.load offset=${offset} (local.get $low)) ${units}))`;
@@ -102,7 +106,7 @@ const float16 = `
     bothHalves(
       () => `
         (local.set $bits (i32x4.max_s (local.get $bits) (local.get $m)))
-        (local.set $largest (f32x4.max (local.get $largest) (f32x4.abs (local.get $u))))
+        (local.set $largest (f32x4.pmax (local.get $largest) (f32x4.abs (local.get $u))))
         (local.set $squares (f32x4.add (local.get $squares) (f32x4.mul (local.get $u) (local.get $u))))`,
     ),
     addSquares,

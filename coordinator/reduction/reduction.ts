@@ -9,7 +9,13 @@ import { crc32c } from "../../shared/crc32c.ts";
 import { BitswarmError } from "../../shared/errors.ts";
 import { frameHeaderBytes } from "../../shared/frame.ts";
 import { powerOfTwo } from "../../shared/powers-of-two.ts";
-import { blockSize, type GradientCodec, type WireLayout, type WireTensor, wireLayout } from "../../shared/wire-layout.ts";
+import {
+  blockSize,
+  type GradientCodec,
+  type WireLayout,
+  type WireTensor,
+  wireLayout,
+} from "../../shared/wire-layout.ts";
 import { PeakRecord } from "../peak-record.ts";
 import { shiftCrc } from "./crc-combine.ts";
 import { crcTableBytes, crcTables } from "./kernel-crc32c.ts";
@@ -92,7 +98,9 @@ export class Reduction {
   /** Begins a round; that before it is forgotten, its sum with it. */
   begin({ layout, exponents, codec }: ReductionTerms): void {
     if (exponents.length !== layout.tensors.length) {
-      throw new RangeError(`reduction: ${layout.tensors.length} tensors take as many exponents, got ${exponents.length}`);
+      throw new RangeError(
+        `reduction: ${layout.tensors.length} tensors take as many exponents, got ${exponents.length}`,
+      );
     }
     const wire = wireLayout(layout, codec);
     const signs = codec === "sign" ? wire.wide : 0;
@@ -208,9 +216,14 @@ export class Reduction {
 
   #notFinite({ wire }: OpenRound, { name, at, size }: WireTensor, body: number): BitswarmError {
     const half = at >= wire.plain;
-    const view = new DataView(this.#memory.buffer, half ? body + 4 * wire.plain + 2 * (at - wire.plain) : body + 4 * at);
+    const view = new DataView(
+      this.#memory.buffer,
+      half ? body + 4 * wire.plain + 2 * (at - wire.plain) : body + 4 * at,
+    );
     const finite = (i: number) =>
-      half ? (view.getUint16(2 * i, true) & halfInfinity) !== halfInfinity : Number.isFinite(view.getFloat32(4 * i, true));
+      half
+        ? (view.getUint16(2 * i, true) & halfInfinity) !== halfInfinity
+        : Number.isFinite(view.getFloat32(4 * i, true));
     let element = 0;
     while (element < size && finite(element)) element++;
     const value = half ? "not a finite half" : view.getFloat32(4 * element, true);
@@ -236,7 +249,8 @@ export class Reduction {
     const share = Math.min(clipUnits, Math.ceil(pending.largest) + 1);
     if (round.lowBound + share > lowLimit) this.#foldLow(round);
     round.lowBound += share;
-    for (const tensor of round.wire.tensors) if (tensor.at < round.lowElements) this.#addTensor(round, tensor, pending, scale);
+    for (const tensor of round.wire.tensors)
+      if (tensor.at < round.lowElements) this.#addTensor(round, tensor, pending, scale);
     if (round.groups > 0) this.#addSigns(round, pending, Math.round(pending.samples * scale));
     round.peaks.add(pending.peaks);
     round.samples += pending.samples;
@@ -304,7 +318,8 @@ export class Reduction {
 
   #slotAt(slot: number): number {
     const { slots, slotBytes } = this.#open();
-    if (!(slot >= 0 && slot < slotCount)) throw new RangeError(`reduction: slots are 0 to ${slotCount - 1}, got ${slot}`);
+    if (!(slot >= 0 && slot < slotCount))
+      throw new RangeError(`reduction: slots are 0 to ${slotCount - 1}, got ${slot}`);
     return slots + slot * slotBytes;
   }
 

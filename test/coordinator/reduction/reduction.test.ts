@@ -6,7 +6,16 @@ import { addContribution } from "../../../shared/codec.ts";
 import { crc32c } from "../../../shared/crc32c.ts";
 import { frameHeaderBytes } from "../../../shared/frame.ts";
 import { wireLayout } from "../../../shared/wire-layout.ts";
-import { anyArena, anyCodec, anySamples, type CodedCase, coded, exponents, layout, layoutOf } from "../../fixtures/codec-cases.ts";
+import {
+  anyArena,
+  anyCodec,
+  anySamples,
+  type CodedCase,
+  coded,
+  exponents,
+  layout,
+  layoutOf,
+} from "../../fixtures/codec-cases.ts";
 
 const reduction = new Reduction();
 const tensors = layout.tensors.length;
@@ -97,7 +106,9 @@ test("sums beyond the i32 of their fast part, and counts beyond the sign counter
   for (const codec of ["exact", "f32", "f16", "int8", "sign"] as const) {
     const contributions = [40_000, 40_000, 70_000, 200_000].map((samples) => coded(codec, loud, samples));
     const total = fast([...contributions, ...contributions]);
-    expect(values(total, contributions[0]!)).toEqual(values(naive([...contributions, ...contributions]), contributions[0]!));
+    expect(values(total, contributions[0]!)).toEqual(
+      values(naive([...contributions, ...contributions]), contributions[0]!),
+    );
     expect(total.reduce((max, x) => Math.max(max, Math.abs(x)), 0)).toBeGreaterThan(2 ** 18);
   }
 });
@@ -136,7 +147,9 @@ test("a round may be finished, added to and finished again", () => {
 
 test("the norm is the gradient's length a sample, statistics and padding not counted", () => {
   const mixed = layoutOf({ n0: 10, w0: 70, n1: 64 });
-  const tensors = mixed.tensors.map((tensor) => (tensor.name === "n1" ? { ...tensor, kind: "statistic" as const } : tensor));
+  const tensors = mixed.tensors.map((tensor) =>
+    tensor.name === "n1" ? { ...tensor, kind: "statistic" as const } : tensor,
+  );
   const arena = new Float32Array(mixed.size);
   tensors.forEach(({ offset, size }) => arena.fill(12, offset, offset + size));
   for (const codec of ["f32", "f16", "int8", "sign"] as const) {
@@ -151,7 +164,9 @@ test("the norm is the gradient's length a sample, statistics and padding not cou
 
 test("a scale shrinks gradients and rounds to even; statistics, metrics and samples count in full", () => {
   const mixed = layoutOf({ n0: 64, w0: 64 });
-  const tensors = mixed.tensors.map((tensor) => (tensor.name === "n0" ? { ...tensor, kind: "statistic" as const } : tensor));
+  const tensors = mixed.tensors.map((tensor) =>
+    tensor.name === "n0" ? { ...tensor, kind: "statistic" as const } : tensor,
+  );
   const arena = new Float32Array(mixed.size).fill(10);
   for (const codec of ["f32", "f16", "int8", "sign"] as const) {
     reduction.begin({ layout: { ...mixed, tensors }, exponents: [0, 0], codec });
@@ -184,7 +199,8 @@ test("frames of another size, samples that are no count and slots that are not t
   const bytes = frame(contribution);
   reduction.load(0, bytes);
   const mismatch = expect.objectContaining({ code: "CONTRIBUTION_MISMATCH" });
-  for (const samples of [0, -1, 1.5, NaN]) expect(() => reduction.inspect(0, samples, bytes.length - 80)).toThrow(mismatch);
+  for (const samples of [0, -1, 1.5, NaN])
+    expect(() => reduction.inspect(0, samples, bytes.length - 80)).toThrow(mismatch);
   expect(() => reduction.inspect(0, 1, bytes.length - 81)).toThrow(mismatch);
   expect(() => reduction.load(0, new Uint8Array(1e6))).toThrow(mismatch);
   expect(() => reduction.load(2, bytes)).toThrow(RangeError);
