@@ -4,7 +4,6 @@ import type { RawData } from "ws";
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
-import type { NetworkName } from "../shared/networks.ts";
 import {
   type CancelReason,
   type CoordinatorMessage,
@@ -15,11 +14,13 @@ import {
   type WorkerMessage,
 } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
+import type { ParametersUpdate } from "./downlink.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
-import type { ParametersFrame } from "./round-plan.ts";
 import type { Refusal } from "./round-state.ts";
+import { SentParameters } from "./sent-parameters.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { Activity, Joined, LeaveCode, SessionHouse, SessionState } from "./session-state.ts";
+import type { Traffic, TrafficClass } from "./traffic.ts";
 import { fullBucket, type TokenBucket, takeToken } from "./trust/token-bucket.ts";
 
 export interface SessionOptions {
@@ -28,6 +29,7 @@ export interface SessionOptions {
   readonly heartbeatMs: number;
   /** Bytes that the socket has received so far: a long frame on its way is a sign of life. */
   readonly received: () => number;
+  readonly traffic: Traffic;
 }
 
 /** Codes after which the same worker would be turned away again. */
@@ -53,8 +55,7 @@ export class Session {
   #stopHeartbeat = () => {};
   #state: SessionState = { kind: "awaiting-hello" };
   #allowance: TokenBucket;
-  /** Hash of the parameters that were sent last, of each network. */
-  readonly #sent = new Map<NetworkName, string>();
+  readonly #sent = new SentParameters();
   #largestSent = 0;
 
   constructor(socket: PeerSocket, house: SessionHouse, options: SessionOptions) {
@@ -86,18 +87,21 @@ export class Session {
     if (this.#state.kind === "joined" && this.#socket.bufferedAmount === 0) this.#sendBytes(bytes);
   }
 
-  /** Sends the parameters, once per network and hash, then the lease. */
-  lease(message: Extract<CoordinatorMessage, { type: "lease" }>, parameters: ParametersFrame): void {
-    if (this.#sent.get(parameters.network) !== parameters.hash) {
-      this.#sent.set(parameters.network, parameters.hash);
-      this.#largestSent = Math.max(this.#largestSent, parameters.bytes.length);
-      this.#sendBytes(parameters.bytes);
-    }
+  /** Sends the parameters, once per set and hash, then the lease. */
+  lease(message: Extract<CoordinatorMessage, { type: "lease" }>, parameters: readonly ParametersUpdate[]): void {
+    this.#sendParameters(parameters.flatMap((update) => this.#sent.framesFor(update)));
     this.#become({ kind: "leased", leases: [...this.#leases(), leaseId(message.lease)], waiting: false });
     this.send(message);
   }
 
+  #sendParameters(frames: readonly Uint8Array[]): void {
+    const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
+    this.#largestSent = Math.max(this.#largestSent, bytes);
+    for (const frame of frames) this.#sendBytes(frame, "parameters");
+  }
+
   accepted(lease: LeaseId, samples: number): void {
+    this.#sent.useful();
     this.#release(lease, 0);
     this.send({ type: "accepted", lease, samples });
   }
@@ -173,12 +177,12 @@ export class Session {
     );
   }
 
-  #sendBytes(bytes: Uint8Array): void {
+  #sendBytes(bytes: Uint8Array, of: TrafficClass = "control"): void {
     if (this.#state.kind !== "joined") return;
     const limit = this.#options.limits.backlogBytes + 2 * this.#largestSent;
     const waiting = this.#socket.bufferedAmount;
     if (waiting <= limit) {
-      this.#put(bytes);
+      this.#put(bytes, of);
       return;
     }
     // Nothing that is said now would arrive.
@@ -186,8 +190,10 @@ export class Session {
     this.#socket.terminate();
   }
 
-  #put(bytes: Uint8Array): void {
-    if (this.#socket.readyState === SOCKET_OPEN) this.#socket.send(bytes, { binary: true });
+  #put(bytes: Uint8Array, of: TrafficClass = "control"): void {
+    if (this.#socket.readyState !== SOCKET_OPEN) return;
+    this.#options.traffic.count("down", of, bytes.length);
+    this.#socket.send(bytes, { binary: true });
   }
 
   #close(code: number, reason: string): void {
@@ -220,10 +226,13 @@ export class Session {
       // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
       const bytes = data as Buffer;
       const { messageBytes } = this.#options.limits;
+      const { traffic } = this.#options;
       if (this.#state.kind === "joined" && isFrame(bytes)) {
+        traffic.count("up", "contributions", bytes.length);
         this.#house.contribution(this.#state.worker, bytes);
         return;
       }
+      traffic.count("up", "control", bytes.length);
       this.#spend();
       if (bytes.length > messageBytes) {
         const what = `a control message has ${bytes.length} bytes; the limit is ${messageBytes}`;
@@ -285,6 +294,7 @@ export class Session {
     const welcome = this.#house.admit(hello, challenge, message.signature);
     const worker = welcome.worker as WorkerId;
     this.#stopHello();
+    this.#sent.claim(hello.holds ?? {});
     this.#state = { kind: "joined", worker, activity: { kind: "idle" }, failures: 0 };
     this.#startHeartbeat();
     this.send(welcome);
@@ -334,6 +344,9 @@ export class Session {
       case "ready":
         this.#wait(activity, message.ahead ?? false);
         this.#house.ready(worker, message);
+        break;
+      case "need":
+        this.#sendParameters(this.#sent.whole(message.set));
         break;
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.

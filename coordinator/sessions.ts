@@ -25,6 +25,7 @@ import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode } from "./session-state.ts";
 import { isToken } from "./token.ts";
+import type { Traffic } from "./traffic.ts";
 import { AddressBook } from "./trust/address-limits.ts";
 import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
@@ -40,6 +41,8 @@ export interface SessionsOptions {
   /** A u32 that nobody can foresee: of each newcomer's canary. */
   readonly canarySeed?: () => number;
   readonly onEvent: OnRunEvent;
+  /** Counts what all sockets carry. */
+  readonly traffic: Traffic;
 }
 
 /** What the sessions pass on of the workers' doings. */
@@ -96,7 +99,7 @@ export class Sessions implements Outbox {
    * @param received bytes that its socket has received so far
    */
   accept(socket: PeerSocket, address: string, received: () => number): void {
-    const { clock, limits, welcome } = this.#options;
+    const { clock, limits, traffic, welcome } = this.#options;
     const rounds = this.#inbox();
     const session: Session = new Session(
       socket,
@@ -118,7 +121,7 @@ export class Sessions implements Outbox {
         contribution: (worker, bytes) => rounds.contribute(worker, bytes),
         left: (worker, code, message) => this.#leave(session, worker, code, message),
       },
-      { clock, limits, heartbeatMs: welcome.config.heartbeatMs, received },
+      { clock, limits, heartbeatMs: welcome.config.heartbeatMs, received, traffic },
     );
     this.#all.add(session);
   }

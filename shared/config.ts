@@ -130,6 +130,19 @@ export const runConfigSchema = z.strictObject({
       ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
     })
     .prefault({}),
+  downlink: z
+    .strictObject({
+      tail: z
+        .enum(["f32", "f16"])
+        .default("f32")
+        .describe("parameters that are no signs, as workers compute with them"),
+      discriminators: z
+        .enum(["f32", "f16", "int8"])
+        .default("int8")
+        .describe("the discriminators; `int8`: a replica that each step moves by int8 multiples of a power of two"),
+      teacher: z.enum(["f32", "f16"]).default("f16").describe("the trained teacher, fetched once"),
+    })
+    .prefault({}),
   heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),
   maxWorkers: count.max(100_000).default(1000),
   trust: z
