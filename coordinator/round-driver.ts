@@ -10,6 +10,7 @@ import { RoundSum } from "./aggregate.ts";
 import type { Clock } from "./clock.ts";
 import { type Contribution, readContribution } from "./contribution-check.ts";
 import { type Arrivals, deadlineMs, withArrivals } from "./deadline.ts";
+import { Reduction } from "./reduction/reduction.ts";
 import type { MemberFacts } from "./roster.ts";
 import { type Decision, decide, openRound } from "./round.ts";
 import type { RoundPlan } from "./round-plan.ts";
@@ -81,6 +82,8 @@ export class RoundDriver {
   /** How the contributions of the last rounds of each kind arrived, and those of this round. */
   readonly #arrivals = new Map<RoundPlan["terms"]["kind"], Arrivals>();
   #offsets: number[] = [];
+  /** Sums one round after another in the same memory. */
+  readonly #reduction = new Reduction();
   /** Events that came while effects of another were carried out. */
   readonly #queue: RoundEvent[] = [];
   #busy = false;
@@ -190,7 +193,7 @@ export class RoundDriver {
     const { kind, round } = terms;
     const { microbatch, lease, shareLimit = 1, clock } = this.#options;
     const arrivals = this.#arrivals.get(kind) ?? [];
-    const sum = new RoundSum(layout, terms.exponents, terms.codec);
+    const sum = new RoundSum(layout, terms.exponents, terms.codec, this.#reduction);
     const stopTicking = clock.every(TICK_MS, () => this.#dispatch({ type: "tick" }));
     try {
       return await new Promise((resolve, reject) => {

@@ -20,22 +20,14 @@ import { PeakRecord } from "../peak-record.ts";
 import { shiftCrc } from "./crc-combine.ts";
 import { crcTableBytes, crcTables } from "./kernel-crc32c.ts";
 import { KernelMemory } from "./kernels.ts";
-import { groupBytes, planes } from "./kernels-sign.ts";
+import { planes } from "./kernels-sign.ts";
+import { halfInfinity, notFinite } from "./not-finite.ts";
+import { dataAt, type RoundMemory, roundMemory, slotCount, tableAt } from "./round-memory.ts";
 
-/** Frames that may be under inspection, or wait for the word to be added, at a time. */
-export const slotCount = 2;
-/** Elements of a group of the sign counters. */
-const groupSize = 128;
 /** One contribution's bound in units, and that of the i32 sums. */
 const clipUnits = 2 ** 30;
 const lowLimit = 2 ** 31 - 1;
 const infinityBits = 0x7f800000;
-/** Of a half float that is infinite or no number. */
-const halfInfinity = 0x7c00;
-
-const tableAt = 64;
-const dataAt = tableAt + crcTableBytes;
-const aligned = (bytes: number) => Math.ceil(bytes / 64) * 64;
 
 /** What a round sums. */
 export interface ReductionTerms {
@@ -68,15 +60,8 @@ interface Pending {
   readonly largest: number;
 }
 
-interface OpenRound extends ReductionTerms {
+interface OpenRound extends ReductionTerms, RoundMemory {
   readonly wire: WireLayout;
-  readonly low: number;
-  readonly lowElements: number;
-  readonly counters: number;
-  readonly groups: number;
-  readonly high: number;
-  readonly slots: number;
-  readonly slotBytes: number;
   readonly peaks: PeakRecord;
   readonly pending: Map<number, Pending>;
   samples: number;
@@ -103,19 +88,10 @@ export class Reduction {
       );
     }
     const wire = wireLayout(layout, codec);
-    const signs = codec === "sign" ? wire.wide : 0;
-    const lowElements = wire.plain + wire.wide - signs;
-    const groups = Math.ceil(signs / groupSize);
-    const low = aligned(dataAt);
-    const counters = aligned(low + 4 * lowElements);
-    const high = aligned(counters + groups * groupBytes);
-    const slots = aligned(high + 8 * (lowElements + groups * groupSize));
-    // What the kernels read beyond a body, up to a group of signs, is still the slot's.
-    const slotBytes = aligned(frameHeaderBytes + 4 * layout.tensors.length + wire.bytes + 16) + 64;
-    this.#memory.reserve(slots + slotCount * slotBytes);
-    new Uint8Array(this.#memory.buffer, low, slots - low).fill(0);
+    const places = roundMemory(wire);
+    this.#memory.reserve(places.end);
+    new Uint8Array(this.#memory.buffer, places.low, places.slots - places.low).fill(0);
     const counts = { samples: 0, lowBound: 0, weight: 0 };
-    const places = { low, lowElements, counters, groups, high, slots, slotBytes };
     const peaks = new PeakRecord(wire, layout);
     this.#round = { layout, exponents, codec, wire, ...places, peaks, pending: new Map(), ...counts };
   }
@@ -129,15 +105,18 @@ export class Reduction {
   /** Copies a frame into a slot and returns the bytes there, to be changed as the caller likes. */
   load(slot: number, frame: Uint8Array): Uint8Array {
     const { slotBytes } = this.#open();
-    if (frame.length > slotBytes) {
-      throw new BitswarmError(
-        "CONTRIBUTION_MISMATCH",
-        `contribution: a frame of this round has ${frameHeaderBytes + this.payloadBytes} bytes, got ${frame.length}`,
-      );
-    }
+    if (frame.length > slotBytes) throw this.#mismatch(frame.length - frameHeaderBytes);
     const bytes = new Uint8Array(this.#memory.buffer, this.#slotAt(slot), frame.length);
     bytes.set(frame);
     return bytes;
+  }
+
+  /** As load(), of a payload's two parts behind a header of zeros. */
+  loadPayload(slot: number, peaks: Uint8Array, body: Uint8Array): void {
+    if (peaks.length + body.length > this.payloadBytes) throw this.#mismatch(peaks.length + body.length);
+    const bytes = new Uint8Array(this.#memory.buffer, this.#slotAt(slot) + frameHeaderBytes, this.payloadBytes);
+    bytes.set(peaks);
+    bytes.set(body, peaks.length);
   }
 
   /** CRC-32C of bytes that load() returned, or of a part of them, as crc32c() has it. */
@@ -160,12 +139,7 @@ export class Reduction {
     if (!Number.isSafeInteger(samples) || samples < 1) {
       throw new BitswarmError("CONTRIBUTION_MISMATCH", `contribution: samples is an integer from 1, got ${samples}`);
     }
-    if (payloadBytes !== this.payloadBytes) {
-      throw new BitswarmError(
-        "CONTRIBUTION_MISMATCH",
-        `contribution: ${layout.tensors.length} peaks and ${layout.size} elements as ${wire.codec} take ${this.payloadBytes} bytes; got ${payloadBytes}`,
-      );
-    }
+    if (payloadBytes !== this.payloadBytes) throw this.#mismatch(payloadBytes);
     const at = this.#slotAt(slot) + frameHeaderBytes;
     const peaks = new Uint32Array(new Uint32Array(this.#memory.buffer, at, layout.tensors.length));
     round.peaks.check(peaks);
@@ -192,7 +166,7 @@ export class Reduction {
     const report = new Uint32Array(buffer, 0, 8).fill(0);
     const element = at - wire.plain;
     const inspected = (squares: number, limit = infinityBits) => {
-      if (Math.max(...report.subarray(4)) >= limit) throw this.#notFinite(round, tensor, body);
+      if (Math.max(...report.subarray(4)) >= limit) throw notFinite(buffer, wire, tensor, body);
       return { squares, largest: Math.max(...new Float32Array(buffer, 0, 4)) };
     };
     if (at < wire.plain && wire.codec === "exact") return inspected(kernels.inspectI32(body + 4 * at, blocks, 0));
@@ -214,22 +188,11 @@ export class Reduction {
     }
   }
 
-  #notFinite({ wire }: OpenRound, { name, at, size }: WireTensor, body: number): BitswarmError {
-    const half = at >= wire.plain;
-    const view = new DataView(
-      this.#memory.buffer,
-      half ? body + 4 * wire.plain + 2 * (at - wire.plain) : body + 4 * at,
-    );
-    const finite = (i: number) =>
-      half
-        ? (view.getUint16(2 * i, true) & halfInfinity) !== halfInfinity
-        : Number.isFinite(view.getFloat32(4 * i, true));
-    let element = 0;
-    while (element < size && finite(element)) element++;
-    const value = half ? "not a finite half" : view.getFloat32(4 * element, true);
+  #mismatch(bytes: number): BitswarmError {
+    const { layout, codec } = this.#open();
     return new BitswarmError(
-      "GRADIENT_NOT_FINITE",
-      `contribution: element ${element} of ${name} is ${value}; only finite gradients count`,
+      "CONTRIBUTION_MISMATCH",
+      `contribution: ${layout.tensors.length} peaks and ${layout.size} elements as ${codec} take ${this.payloadBytes} bytes; got ${bytes}`,
     );
   }
 

@@ -70,7 +70,17 @@ test("P5 with --json standard output has a line a step and one at the end, and n
   expect((await run.exited).code).toBe(0);
   const [first, ...rest] = run.lines();
   const done = rest.pop()!;
-  expect(Object.keys(first)).toEqual(["event", "step", "epoch", "loss", "samples", "workers", "paramsHash", "bytes"]);
+  expect(Object.keys(first)).toEqual([
+    "event",
+    "step",
+    "epoch",
+    "loss",
+    "samples",
+    "workers",
+    "paramsHash",
+    "bytes",
+    "loopDelayMs",
+  ]);
   expect([first, ...rest].map(({ event, step, samples }) => [event, step, samples])).toEqual(
     Array.from({ length: 9 }, (_, i) => ["step", i + 1, 64 * (i + 1)]),
   );

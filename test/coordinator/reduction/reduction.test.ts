@@ -151,7 +151,7 @@ test("the norm is the gradient's length a sample, statistics and padding not cou
     tensor.name === "n1" ? { ...tensor, kind: "statistic" as const } : tensor,
   );
   const arena = new Float32Array(mixed.size);
-  tensors.forEach(({ offset, size }) => arena.fill(12, offset, offset + size));
+  for (const { offset, size } of tensors) arena.fill(12, offset, offset + size);
   for (const codec of ["f32", "f16", "int8", "sign"] as const) {
     const units = codec === "sign" ? [-20, 2, -20] : [-20, -20, -20];
     reduction.begin({ layout: { ...mixed, tensors }, exponents: units, codec });
