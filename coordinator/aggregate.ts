@@ -5,6 +5,17 @@ import { BitswarmError } from "../shared/errors.ts";
 import { type GradientCodec, type WireLayout, type WireTensor, wireLayout } from "../shared/wire-layout.ts";
 import { unitOf } from "./exponents.ts";
 import { type ReducedRound, Reduction } from "./reduction/reduction.ts";
+import { type GroupNorms, groupNormsOf, groupOf, type TensorSpan } from "./trust/gradient-norms.ts";
+
+/** A contribution that is checked and not added yet; the next one takes its place. */
+export interface CheckedContribution {
+  readonly norms: GroupNorms;
+  /**
+   * Adds it, once.
+   * @param scale above 0, at most 1: of the gradients, not of statistics and metrics; 1 with the codec exact
+   */
+  commit(scale?: number): void;
+}
 
 export class RoundSum {
   readonly layout: ContributionLayout;
@@ -56,13 +67,36 @@ export class RoundSum {
   }
 
   /**
-   * Adds one lease's contribution; `peaks` are the bits of one f32 a tensor, `body` the tensors in the round's codec.
-   * On an error the sum is as it was.
-   * @param scale above 0, at most 1: of the gradients, not of statistics and metrics; 1 with the codec exact
-   * @returns the gradient's L2 norm a sample, before the scale
+   * Checks one lease's contribution; `peaks` are the bits of one f32 a tensor, `body` the tensors in the round's codec. The
+   * sum does not change.
    * @throws GRADIENT_NOT_FINITE naming the tensor, CONTRIBUTION_MISMATCH with the expected and the actual size
    */
-  add(samples: number, peaks: Uint32Array, body: Uint8Array, scale = 1): number {
+  check(samples: number, peaks: Uint32Array, body: Uint8Array): CheckedContribution {
+    const squares = this.#load(this.#reduction, samples, peaks, body);
+    const norms = groupNormsOf(this.#wire.tensors, squares, samples);
+    const commit = (scale = 1) => {
+      this.#reduction.commit(0, scale);
+      this.#reduced = undefined;
+    };
+    return { norms, commit };
+  }
+
+  /** Checks a contribution and adds it; on an error the sum is as it was. @throws as check() */
+  add(samples: number, peaks: Uint32Array, body: Uint8Array, scale = 1): void {
+    this.check(samples, peaks, body).commit(scale);
+  }
+
+  /** Checks a contribution and returns its integers in the wire's order; the sum does not change. @throws as check() */
+  read(samples: number, peaks: Uint32Array, body: Uint8Array): Float64Array<ArrayBuffer> {
+    const { reader } = this.#reduction;
+    reader.begin(this);
+    this.#load(reader, samples, peaks, body);
+    reader.commit(0);
+    return new Float64Array(reader.finish().sum);
+  }
+
+  /** Into the first slot; returns Σ value² of each tensor in the wire's order. */
+  #load(reduction: Reduction, samples: number, peaks: Uint32Array, body: Uint8Array): Float64Array {
     const { tensors } = this.layout;
     if (peaks.length !== tensors.length) {
       throw new BitswarmError(
@@ -71,11 +105,18 @@ export class RoundSum {
       );
     }
     const head = new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength);
-    this.#reduction.loadPayload(0, head, body);
-    const { norm } = this.#reduction.inspect(0, samples, head.length + body.length);
-    this.#reduction.commit(0, scale);
-    this.#reduced = undefined;
-    return norm;
+    reduction.loadPayload(0, head, body);
+    return reduction.inspect(0, samples, head.length + body.length).squares;
+  }
+
+  /** The tensors of what read() returns. */
+  get spans(): readonly TensorSpan[] {
+    return this.#wire.tensors.map(({ kind, name, at, size, index }) => ({
+      group: groupOf({ kind, name }),
+      offset: at,
+      size,
+      unit: unitOf(this.exponents[index]),
+    }));
   }
 
   has(tensor: string): boolean {

@@ -39,8 +39,8 @@ export interface ReductionTerms {
 
 /** What a look at a contribution says. */
 export interface Inspection {
-  /** L2 norm of the gradient a sample, over the coded and the plain gradients. */
-  readonly norm: number;
+  /** Σ value² of each tensor in the wire's order: the sums over the lease's samples, in float64. */
+  readonly squares: Float64Array;
 }
 
 /** The numbers of a sealed round, for a RoundSum. */
@@ -74,6 +74,7 @@ interface OpenRound extends ReductionTerms, RoundMemory {
 export class Reduction {
   readonly #memory = new KernelMemory();
   #round: OpenRound | undefined;
+  #reader: Reduction | undefined;
 
   constructor() {
     this.#memory.reserve(dataAt);
@@ -94,6 +95,12 @@ export class Reduction {
     const counts = { samples: 0, lowBound: 0, weight: 0 };
     const peaks = new PeakRecord(wire, layout);
     this.#round = { layout, exponents, codec, wire, ...places, peaks, pending: new Map(), ...counts };
+  }
+
+  /** Another one, to read single contributions with while this sums. */
+  get reader(): Reduction {
+    this.#reader ??= new Reduction();
+    return this.#reader;
   }
 
   /** Bytes of a contribution's payload. */
@@ -145,14 +152,13 @@ export class Reduction {
     round.peaks.check(peaks);
     const body = at + 4 * layout.tensors.length;
     let largest = 0;
-    let squares = 0;
-    for (const tensor of wire.tensors) {
+    const squares = Float64Array.from(wire.tensors, (tensor) => {
       const found = this.#inspectTensor(round, tensor, body, samples);
       largest = Math.max(largest, found.largest);
-      if (tensor.kind === "gradient") squares += found.squares * powerOfTwo(2 * round.exponents[tensor.index]);
-    }
+      return found.squares * powerOfTwo(2 * round.exponents[tensor.index]);
+    });
     round.pending.set(slot, { samples, peaks, body, largest });
-    return { norm: Math.sqrt(squares) / samples };
+    return { squares };
   }
 
   /** Squares and magnitudes in units. */

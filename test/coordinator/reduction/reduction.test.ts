@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Reduction } from "../../../coordinator/reduction/reduction.ts";
+import { groupNormsOf } from "../../../coordinator/trust/gradient-norms.ts";
 import { addContribution } from "../../../shared/codec.ts";
 import { crc32c } from "../../../shared/crc32c.ts";
 import { frameHeaderBytes } from "../../../shared/frame.ts";
@@ -145,7 +146,7 @@ test("a round may be finished, added to and finished again", () => {
   expect(values(reduction.finish().sum, contributions[0]!)).toEqual(values(naive(contributions), contributions[0]!));
 });
 
-test("the norm is the gradient's length a sample, statistics and padding not counted", () => {
+test("the norms are the lengths of gradients and statistics a sample, padding not counted", () => {
   const mixed = layoutOf({ n0: 10, w0: 70, n1: 64 });
   const tensors = mixed.tensors.map((tensor) =>
     tensor.name === "n1" ? { ...tensor, kind: "statistic" as const } : tensor,
@@ -155,10 +156,13 @@ test("the norm is the gradient's length a sample, statistics and padding not cou
   for (const codec of ["f32", "f16", "int8", "sign"] as const) {
     const units = codec === "sign" ? [-20, 2, -20] : [-20, -20, -20];
     reduction.begin({ layout: { ...mixed, tensors }, exponents: units, codec });
-    const contribution = coded(codec, arena, 4, mixed, units);
+    const contribution = coded(codec, arena, 4, { ...mixed, tensors }, units);
     // Signs stand for 4 a sample, everything else for 12 / 4.
-    const expected = Math.sqrt(10 * 3 ** 2 + 70 * (codec === "sign" ? 4 : 3) ** 2);
-    expect(inspect(contribution).norm).toBeCloseTo(expected, 4);
+    const wide = codec === "sign" ? 4 : 3;
+    const expected = { gradient: Math.sqrt(10 * 3 ** 2 + 70 * wide ** 2), statistic: 3 * 8 };
+    const norms = groupNormsOf(contribution.wire.tensors, inspect(contribution).squares, 4);
+    expect(norms.gradient).toBeCloseTo(expected.gradient, 4);
+    expect(norms.statistic).toBeCloseTo(expected.statistic, 4);
   }
 });
 
