@@ -11,8 +11,6 @@ export interface LoopDelay {
 /** Between samples; a delay shorter than this is not seen. */
 const resolutionMs = 5;
 
-const milliseconds = (nanoseconds: number) => Math.round(nanoseconds / 1e4) / 100;
-
 export class LoopDelayMeter {
   readonly #histogram = monitorEventLoopDelay({ resolution: resolutionMs });
 
@@ -24,7 +22,7 @@ export class LoopDelayMeter {
   take(): LoopDelay {
     const { max } = this.#histogram;
     // An empty histogram has the largest number as its minimum, and 0 as everything else.
-    const late = (nanoseconds: number) => Math.max(0, milliseconds(nanoseconds) - resolutionMs);
+    const late = (nanoseconds: number) => Math.max(0, Math.round(nanoseconds / 1e4 - resolutionMs * 100) / 100);
     const delay = { max: late(max), p99: late(this.#histogram.percentile(99)) };
     this.#histogram.reset();
     return delay;
