@@ -3,6 +3,7 @@
 import { basename, join } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { MAX_CHUNK_MESSAGE_BYTES } from "../shared/transfer/chunk.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { systemClock } from "./clock.ts";
 import { LocalEngine, type RunSummary } from "./engine.ts";
@@ -20,6 +21,7 @@ import { summaryLines, welcomeLines } from "./run-text.ts";
 import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
+import { createToken } from "./token.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -77,7 +79,9 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       dataset: data.dataset,
     },
     limits,
+    contributionLimit: contributionLimit(state),
     clock,
+    createToken,
     onEvent,
   });
   const engine = new LocalEngine({
@@ -112,7 +116,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       host,
       port,
       sessions,
-      messageLimit: Math.max(contributionLimit(state), limits.messageBytes),
+      messageLimit: Math.max(MAX_CHUNK_MESSAGE_BYTES, limits.messageBytes),
       source: {
         token: directory.token,
         page: await readPageFiles(join(packageRoot(), "dist", "web")),

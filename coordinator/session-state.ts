@@ -1,8 +1,8 @@
-// The states of one worker's connection, and what a connection asks of the house behind it.
+// What a joined worker does, why a session ends, and what a session asks of the house behind it.
 
 import type { ErrorCode } from "../shared/errors.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
-import type { HelloMessage, WelcomeMessage, WorkerMessage } from "../shared/protocol.ts";
+import type { WorkerMessage } from "../shared/protocol.ts";
 
 /** What a joined worker does. */
 export type Activity =
@@ -14,29 +14,19 @@ export type Activity =
 /** Why a session is over: an error of ours, the volunteer's word, or the socket's end. */
 export type LeaveCode = ErrorCode | "LEFT" | "GONE";
 
-export interface Joined {
-  readonly kind: "joined";
-  readonly worker: WorkerId;
-  readonly activity: Activity;
-  /** Leases in a row that came to nothing by its fault. */
-  readonly failures: number;
-}
+/** Losses of a connection after which the session waits for its worker to come back. */
+export const resumableCodes: readonly LeaveCode[] = ["GONE", "HEARTBEAT_LOST", "TRANSFER_STALLED"];
 
-export type SessionState =
-  | { readonly kind: "awaiting-hello" }
-  | Joined
-  | { readonly kind: "closed"; readonly code: LeaveCode; readonly message: string };
-
-/** What a session asks of the house. Each call is about a worker that is joined. */
+/** What a session asks of the house. */
 export interface SessionHouse {
-  /** @throws TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
-  admit(hello: HelloMessage): WelcomeMessage;
-  joined(worker: WorkerId, hello: HelloMessage): void;
   ready(worker: WorkerId): void;
   paused(worker: WorkerId): void;
   returned(worker: WorkerId, message: Extract<WorkerMessage, { type: "return" }>): void;
   /** @throws BitswarmError for bytes that no lease can answer for */
   contribution(worker: WorkerId, bytes: Uint8Array): void;
-  /** Called once for every session; `worker` is null for one that never joined. */
-  left(worker: WorkerId | null, code: LeaveCode, message: string): void;
+  /** Its connection was lost; it may come back. */
+  suspended(worker: WorkerId, activity: Activity, code: LeaveCode, message: string): void;
+  resumed(worker: WorkerId): void;
+  /** Called once for every session. */
+  left(worker: WorkerId, code: LeaveCode, message: string): void;
 }

@@ -1,106 +1,129 @@
-// One worker's connection: a state for each thing it may do next, everything else closes it with a code (SPEC.md, S).
+// A worker's membership of a run: what it may do next, what it holds and what is on its way to and from it. It outlives connections:
+// a worker that comes back with the session's token goes on where it was (SPEC.md, S and T).
 
-import type { RawData } from "ws";
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
-import type { NetworkName } from "../shared/networks.ts";
 import {
   type CoordinatorMessage,
   decodeWorkerMessage,
-  encodeMessage,
-  helloProtocol,
-  PROTOCOL_VERSION,
+  type HelloMessage,
+  type LeaseMessage,
+  type OfferMessage,
   type WorkerMessage,
 } from "../shared/protocol.ts";
-import type { Clock } from "./clock.ts";
-import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
+import { isChunk } from "../shared/transfer/chunk.ts";
+import { type Connection, type ConnectionOwner, requireShort } from "./connection.ts";
 import type { ParametersFrame } from "./round-plan.ts";
 import type { Refusal } from "./round-state.ts";
-import type { SessionLimits } from "./session-limits.ts";
-import type { Activity, Joined, LeaveCode, SessionHouse, SessionState } from "./session-state.ts";
+import { type Activity, type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
+import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
 
-export interface SessionOptions {
-  readonly clock: Clock;
-  readonly limits: SessionLimits;
-  readonly heartbeatMs: number;
-  /** Bytes that the socket has received so far: a long frame on its way is a sign of life. */
-  readonly received: () => number;
-}
+type Verdict = Extract<CoordinatorMessage, { type: "accepted" | "rejected" }>;
+type Resume = NonNullable<HelloMessage["resume"]>;
 
-/** Codes after which the same worker would be turned away again. */
-const finalCodes: readonly ErrorCode[] = ["TOKEN_INVALID", "PROTOCOL_MISMATCH", "RUN_ENDED", "MESSAGE_INVALID"];
-/** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
-const MAX_CLOSE_REASON = 123;
+/** Verdicts that are repeated to a worker that was away when they fell. */
+const KEPT_VERDICTS = 4;
 const GOING_AWAY = 1001;
+/** What a chunk is called that the way has spoilt. */
+const damage: readonly ErrorCode[] = ["FRAME_CORRUPT", "FRAME_TRUNCATED"];
 
-export class Session {
-  readonly #socket: PeerSocket;
+export class Session implements ConnectionOwner {
+  readonly worker: WorkerId;
   readonly #house: SessionHouse;
-  readonly #options: SessionOptions;
-  readonly #stopHello: () => void;
-  #stopHeartbeat = () => {};
-  #state: SessionState = { kind: "awaiting-hello" };
-  /** Hash of the parameters that were sent last, of each network. */
-  readonly #sent = new Map<NetworkName, string>();
-  #largestSent = 0;
+  readonly #options: TransferOptions;
+  readonly #transfers: SessionTransfers;
+  #connection: Connection | undefined;
+  #over = false;
+  #activity: Activity = { kind: "idle" };
+  /** Leases in a row that came to nothing by the worker's fault, and chunks that came damaged. */
+  #failures = 0;
+  readonly #verdicts = new Map<number, Verdict>();
+  /** The connection's end is no reason to end the session, whatever its code. */
+  #forgiven = false;
+  #stopGrace = () => {};
 
-  constructor(socket: PeerSocket, house: SessionHouse, options: SessionOptions) {
-    this.#socket = socket;
+  constructor(worker: WorkerId, house: SessionHouse, options: TransferOptions) {
+    this.worker = worker;
     this.#house = house;
     this.#options = options;
-    const { helloMs } = options.limits;
-    this.#stopHello = options.clock.after(helloMs, () => {
-      this.fail(new BitswarmError("HELLO_EXPECTED", `no hello came within ${helloMs} ms of the connection`));
-    });
-    socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
-    socket.on("error", (error) => this.#broken(error));
-    socket.on("close", (code) => this.#end("GONE", `the socket closed with code ${code}`));
+    this.#transfers = new SessionTransfers(options);
   }
 
-  get state(): SessionState {
-    return this.#state;
+  /** What is measured of it. */
+  get vitals(): {
+    readonly connected: boolean;
+    readonly rttMs: number | undefined;
+    readonly waitingBytes: number;
+    readonly uploadBytes: number;
+  } {
+    const { rttMs, waitingBytes = 0 } = this.#connection ?? {};
+    return { connected: this.#connection !== undefined, rttMs, waitingBytes, uploadBytes: this.#transfers.uploadBytes };
   }
 
-  /** Sends unless the session is over. A worker that does not read what it asked for is let go. */
+  /** Speaks over a fresh connection from now on, first these words. */
+  attach(connection: Connection, welcome: CoordinatorMessage): void {
+    this.#connection = connection;
+    this.#stopGrace();
+    connection.send(welcome);
+    this.#transfers.attach(connection);
+  }
+
+  /** Goes on with a worker that came back; an older connection that still stands gives way. */
+  resume(connection: Connection, { leases, holds }: Resume): void {
+    const older = this.#connection;
+    const held = this.#activity.kind === "leased" ? this.#activity.lease : undefined;
+    // One that is still on its way to the worker is its lease too.
+    const mine = held !== undefined && (leases.includes(held) || this.#transfers.undelivered(held));
+    this.#transfers.detach();
+    this.#transfers.reconcile(holds);
+    this.attach(connection, { type: "resumed", worker: this.worker, leases: mine ? [held] : [] });
+    older?.fail(new BitswarmError("SESSION_REPLACED", "the worker came back over another connection"));
+    this.#house.resumed(this.worker);
+    for (const lease of leases) if (lease !== held) this.#repeatVerdict(lease);
+    if (held !== undefined && !mine) this.#lost(held);
+    else if (held === undefined) this.#activity = { kind: "idle" };
+  }
+
   send(message: CoordinatorMessage): void {
-    this.#sendBytes(encodeMessage(message));
+    this.#connection?.send(message);
   }
 
   /** Sends a status, which is worth nothing to a worker that is behind already. */
-  sendStatus(bytes: Uint8Array): void {
-    if (this.#state.kind === "joined" && this.#socket.bufferedAmount === 0) this.#sendBytes(bytes);
+  sendStatus(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#connection?.waitingBytes === 0) this.#connection.put(bytes);
   }
 
   /** Sends the parameters, once per network and hash, then the lease. */
-  lease(message: Extract<CoordinatorMessage, { type: "lease" }>, parameters: ParametersFrame): void {
-    if (this.#sent.get(parameters.network) !== parameters.hash) {
-      this.#sent.set(parameters.network, parameters.hash);
-      this.#largestSent = Math.max(this.#largestSent, parameters.bytes.length);
-      this.#sendBytes(parameters.bytes);
-    }
-    this.#become({ kind: "leased", lease: leaseId(message.lease) });
-    this.send(message);
+  lease(message: LeaseMessage, parameters: ParametersFrame): void {
+    this.#activity = { kind: "leased", lease: leaseId(message.lease) };
+    this.#transfers.deliver(message, parameters);
   }
 
   accepted(lease: LeaseId, samples: number): void {
-    this.#become({ kind: "idle" }, 0);
-    this.send({ type: "accepted", lease, samples });
+    this.#failures = 0;
+    this.#activity = { kind: "idle" };
+    this.#give({ type: "accepted", lease, samples });
   }
 
   rejected(lease: LeaseId, { code, message }: Refusal): void {
     // A late answer to another lease leaves the one in hand alone.
-    const state = this.#state;
-    if (state.kind === "joined" && state.activity.kind === "leased" && state.activity.lease === lease) {
-      this.#become({ kind: "idle" });
-    }
-    this.send({ type: "rejected", lease, code, message });
+    if (this.#activity.kind === "leased" && this.#activity.lease === lease) this.#activity = { kind: "idle" };
+    this.#give({ type: "rejected", lease, code, message });
     // Being late is no fault: the lease was sized by somebody else.
     if (code !== "CONTRIBUTION_STALE") this.#failed(code, message);
   }
 
-  expired(): void {
-    this.#become({ kind: "idle" });
+  /** The worker no longer holds its lease. */
+  expired(lease: LeaseId): void {
+    if (this.#activity.kind !== "leased" || this.#activity.lease !== lease) return;
+    this.#activity = { kind: "idle" };
+    if (this.#transfers.dropUpload(lease)) this.#give(staleVerdict(lease));
+    // It never came to the worker, which still waits for one.
+    if (this.#transfers.withdraw(lease) && this.#connection) {
+      this.#activity = { kind: "waiting" };
+      this.#house.ready(this.worker);
+    }
   }
 
   /** Says that the run is over and closes. */
@@ -111,140 +134,107 @@ export class Session {
 
   /** Closes because the coordinator goes, perhaps to come back. */
   goAway(): void {
-    this.#close(GOING_AWAY, "the coordinator stops");
-    this.#end("GONE", "the coordinator stops");
+    const message = "the coordinator stops";
+    const connection = this.#connection;
+    this.#end("GONE", message);
+    connection?.close(GOING_AWAY, message, "GONE");
   }
 
-  /** Says what is wrong and closes with the code's close code. */
+  /** Says what is wrong, closes the connection with the code's close code, and ends. */
   fail(error: BitswarmError): void {
-    const { code, message, closeCode } = error;
-    if (this.#state.kind === "closed") return;
-    this.#put(encodeMessage({ type: "error", code, message, retry: !finalCodes.includes(code) }));
-    this.#close(closeCode, message);
-    this.#end(code, message);
+    this.#connection?.fail(error);
+    this.#end(error.code, error.message);
   }
 
-  #become(activity: Activity, failures?: number): void {
-    if (this.#state.kind !== "joined") return;
-    this.#state = { ...this.#state, activity, failures: failures ?? this.#state.failures };
-  }
-
-  #failed(code: ErrorCode, message: string): void {
-    const state = this.#state;
-    if (state.kind !== "joined") return;
-    const failures = state.failures + 1;
-    this.#state = { ...state, failures };
-    const limit = this.#options.limits.failures;
-    if (failures < limit) return;
-    this.fail(
-      new BitswarmError(
-        code,
-        `${failures} leases in a row came to nothing, the limit is ${limit}; the last: ${message}`,
-      ),
-    );
-  }
-
-  #sendBytes(bytes: Uint8Array): void {
-    if (this.#state.kind !== "joined") return;
-    const limit = this.#options.limits.backlogBytes + 2 * this.#largestSent;
-    const waiting = this.#socket.bufferedAmount;
-    if (waiting <= limit) {
-      this.#put(bytes);
-      return;
+  receive(connection: Connection, bytes: Uint8Array): void {
+    if (connection !== this.#connection) return;
+    if (isChunk(bytes)) this.#receiveChunk(bytes);
+    else if (isFrame(bytes)) this.#house.contribution(this.worker, bytes);
+    else {
+      requireShort(bytes, this.#options.limits.messageBytes);
+      this.#obey(decodeWorkerMessage(bytes));
     }
-    // Nothing that is said now would arrive.
-    this.#end("HEARTBEAT_LOST", `the worker does not read: ${waiting} bytes wait, the limit is ${limit}`);
-    this.#socket.terminate();
   }
 
-  #put(bytes: Uint8Array): void {
-    if (this.#socket.readyState === SOCKET_OPEN) this.#socket.send(bytes, { binary: true });
+  beat(): void {
+    this.#transfers.checkProgress();
   }
 
-  #close(code: number, reason: string): void {
-    let short = Buffer.from(reason).subarray(0, MAX_CLOSE_REASON).toString();
-    while (Buffer.byteLength(short) > MAX_CLOSE_REASON) short = short.slice(0, -1);
-    this.#socket.close(code, short);
-    this.#options.clock.after(this.#options.limits.closeMs, () => this.#socket.terminate());
-  }
-
-  /** The ws package closes a connection that breaks RFC 6455 or its size limit by itself; this gives it our name. */
-  #broken(error: Error & { readonly code?: string }): void {
-    if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") {
-      this.#end("FRAME_TOO_LARGE", `a message is larger than any contribution of this run (${error.message})`);
-    } else this.#end(error.code?.startsWith("WS_ERR_") ? "MESSAGE_INVALID" : "GONE", error.message);
+  lost(connection: Connection, code: LeaveCode, message: string): void {
+    if (connection !== this.#connection) return;
+    this.#connection = undefined;
+    if (this.#over) return;
+    this.#transfers.detach();
+    const resumable = this.#forgiven || resumableCodes.includes(code);
+    this.#forgiven = false;
+    const { clock, limits } = this.#options;
+    if (!resumable || limits.graceMs === 0) return this.#end(code, message);
+    this.#stopGrace = clock.after(limits.graceMs, () => this.#end(code, message));
+    if (this.#activity.kind === "waiting") this.#activity = { kind: "idle" };
+    this.#house.suspended(this.worker, this.#activity, code, message);
   }
 
   #end(code: LeaveCode, message: string): void {
-    const before = this.#state;
-    if (before.kind === "closed") return;
-    this.#state = { kind: "closed", code, message };
-    this.#stopHello();
-    this.#stopHeartbeat();
-    this.#house.left(before.kind === "joined" ? before.worker : null, code, message);
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopGrace();
+    this.#connection = undefined;
+    this.#transfers.close();
+    this.#house.left(this.worker, code, message);
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
-    if (this.#state.kind === "closed") return;
+  #give(verdict: Verdict): void {
+    this.#verdicts.set(verdict.lease, verdict);
+    for (const oldest of this.#verdicts.keys()) {
+      if (this.#verdicts.size <= KEPT_VERDICTS) break;
+      this.#verdicts.delete(oldest);
+    }
+    this.send(verdict);
+  }
+
+  #repeatVerdict(lease: number): void {
+    this.send(this.#verdicts.get(lease) ?? staleVerdict(lease));
+  }
+
+  #failed(code: ErrorCode, message: string): void {
+    this.#failures++;
+    const limit = this.#options.limits.failures;
+    if (this.#failures < limit) return;
+    const what = `${this.#failures} leases in a row came to nothing, the limit is ${limit}; the last: ${message}`;
+    this.fail(new BitswarmError(code, what));
+  }
+
+  /** A lease that the worker never came to know, or forgot. */
+  #lost(lease: LeaseId): void {
+    this.#activity = { kind: "idle" };
+    this.#transfers.dropUpload(lease);
+    const detail = "the worker came back without it";
+    this.#house.returned(this.worker, { type: "return", lease, reason: "leave", detail });
+  }
+
+  #receiveChunk(bytes: Uint8Array): void {
+    let contribution: Uint8Array | undefined;
     try {
-      if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
-      // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
-      const bytes = data as Buffer;
-      const { messageBytes } = this.#options.limits;
-      if (this.#state.kind === "joined" && isFrame(bytes)) {
-        this.#house.contribution(this.#state.worker, bytes);
-        return;
-      }
-      if (bytes.length > messageBytes) {
-        const what = `a control message has ${bytes.length} bytes; the limit is ${messageBytes}`;
-        throw new BitswarmError("FRAME_TOO_LARGE", what);
-      }
-      if (this.#state.kind === "joined") this.#obey(this.#state, decodeWorkerMessage(bytes));
-      else this.#greet(bytes);
+      contribution = this.#transfers.takeChunk(bytes);
     } catch (error) {
-      if (!(error instanceof BitswarmError)) throw error;
-      this.fail(error);
+      // Damage on the way: the connection is worth nothing, what arrived before is.
+      if (error instanceof BitswarmError && damage.includes(error.code)) {
+        this.#forgiven = ++this.#failures < this.#options.limits.failures;
+      }
+      throw error;
     }
+    if (contribution) this.#house.contribution(this.worker, contribution);
   }
 
-  #greet(bytes: Uint8Array): void {
-    const protocol = helloProtocol(bytes);
-    if (protocol === undefined) throw new BitswarmError("HELLO_EXPECTED", "the first message must be a hello");
-    if (protocol !== PROTOCOL_VERSION) {
-      throw new BitswarmError(
-        "PROTOCOL_MISMATCH",
-        `the worker speaks protocol ${protocol}, this coordinator ${PROTOCOL_VERSION}; reload the page or update the older side`,
-      );
-    }
-    const hello = decodeWorkerMessage(bytes);
-    if (hello.type !== "hello")
-      throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
-    const welcome = this.#house.admit(hello);
-    const worker = welcome.worker as WorkerId;
-    this.#stopHello();
-    this.#state = { kind: "joined", worker, activity: { kind: "idle" }, failures: 0 };
-    this.#startHeartbeat();
-    this.send(welcome);
-    this.#house.joined(worker, hello);
+  #takeOffer({ transfer, bytes, lease }: OfferMessage): void {
+    if (lease === null) throw new BitswarmError("TRANSFER_INVALID", `transfer ${transfer} answers no lease`);
+    if (this.#activity.kind === "leased" && this.#activity.lease === lease) {
+      this.#transfers.offered({ transfer, bytes, lease });
+    } else this.#repeatVerdict(lease);
   }
 
-  #startHeartbeat(): void {
-    const { clock, heartbeatMs, limits, received } = this.#options;
-    let before = received();
-    let missed = 0;
-    let nonce = 0;
-    this.#stopHeartbeat = clock.every(heartbeatMs, () => {
-      const now = received();
-      missed = now === before && nonce > 0 ? missed + 1 : 0;
-      before = now;
-      if (missed >= limits.missedPings) {
-        const what = `not a byte came in answer to ${missed} pings, one every ${heartbeatMs} ms`;
-        this.fail(new BitswarmError("HEARTBEAT_LOST", what));
-      } else this.send({ type: "ping", nonce: nonce++ });
-    });
-  }
-
-  #obey({ worker, activity }: Joined, message: WorkerMessage): void {
+  #obey(message: WorkerMessage): void {
+    const activity = this.#activity;
     switch (message.type) {
       case "hello":
         throw new BitswarmError("MESSAGE_INVALID", "a second hello came; one a connection is due");
@@ -255,32 +245,47 @@ export class Session {
             `ready came while lease ${activity.lease} is held; answer or return it first`,
           );
         }
-        this.#become({ kind: "waiting" });
-        this.#house.ready(worker);
+        this.#activity = { kind: "waiting" };
+        this.#house.ready(this.worker);
         break;
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
         if (activity.kind !== "leased" || activity.lease !== message.lease) break;
-        this.#become({ kind: "idle" });
-        this.#house.returned(worker, message);
+        this.#activity = { kind: "idle" };
+        this.#transfers.dropUpload(message.lease);
+        this.#house.returned(this.worker, message);
         if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
         if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);
         break;
       case "paused":
-        this.#become({ kind: "paused" });
-        this.#house.paused(worker);
+        if (activity.kind === "leased") this.#transfers.withdraw(activity.lease);
+        this.#activity = { kind: "paused" };
+        this.#transfers.dropUpload();
+        this.#house.paused(this.worker);
         break;
       case "leave":
-        this.#close(1000, "goodbye");
+        this.#connection?.close(1000, "goodbye");
         this.#end("LEFT", "the volunteer left");
         break;
       case "ping":
         this.send({ type: "pong", nonce: message.nonce });
         break;
       case "pong":
+        this.#connection?.answered(message.nonce);
+        break;
+      case "offer":
+        this.#takeOffer(message);
+        break;
+      case "have":
+        this.#transfers.told(message);
         break;
       default:
         message satisfies never;
     }
   }
+}
+
+function staleVerdict(lease: number): Verdict {
+  const message = `lease ${lease} is over: it expired or was answered; ask for another`;
+  return { type: "rejected", lease, code: "CONTRIBUTION_STALE", message };
 }

@@ -1,5 +1,6 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
+import { createHash } from "node:crypto";
 import { BitswarmError } from "../shared/errors.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
 import {
@@ -9,23 +10,30 @@ import {
   type RunStatus,
   type WelcomeMessage,
 } from "../shared/protocol.ts";
+import { ChunkedFrame } from "../shared/transfer/chunk-sender.ts";
 import type { Clock } from "./clock.ts";
+import { Connection, type ConnectionHouse, type ConnectionOwner } from "./connection.ts";
 import type { PeerSocket } from "./peer-socket.ts";
 import type { Outbox, RoundDriver } from "./round-driver.ts";
-import { leaseMessage, type RoundPlan } from "./round-plan.ts";
+import { leaseMessage, type ParametersFrame, type RoundPlan } from "./round-plan.ts";
 import type { Lease, Refusal } from "./round-state.ts";
 import type { OnRunEvent } from "./run-event.ts";
 import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
-import type { LeaveCode } from "./session-state.ts";
+import type { LeaveCode, SessionHouse } from "./session-state.ts";
 import { isToken } from "./token.ts";
+import { UploadMemory } from "./upload-memory.ts";
 
 export interface SessionsOptions {
   readonly token: string;
   /** What every worker is told when it joins. */
   readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
   readonly limits: SessionLimits;
+  /** Bytes of the largest contribution frame of the run. */
+  readonly contributionLimit: number;
   readonly clock: Clock;
+  /** Makes a secret that nobody can guess. */
+  readonly createToken: () => string;
   readonly onEvent: OnRunEvent;
 }
 
@@ -34,17 +42,29 @@ export type RoundInbox = Pick<RoundDriver, "join" | "ready" | "pause" | "leave" 
 
 /** Connections beyond `maxWorkers`, for those who have not said hello yet. */
 const STRANGERS = 256;
+const GOING_AWAY = 1001;
+
+/** What is measured of one session. */
+export type SessionVitals = Session["vitals"] & { readonly worker: WorkerId };
 
 export class Sessions implements Outbox {
   readonly #options: SessionsOptions;
-  readonly #all = new Set<Session>();
-  readonly #joined = new Map<WorkerId, Session>();
+  readonly #connections = new Set<Connection>();
+  readonly #sessions = new Map<WorkerId, Session>();
+  /** By the hash of their token: how far a guess is right must not show in the time that a look-up takes. */
+  readonly #byToken = new Map<string, Session>();
+  readonly #tokens = new Map<WorkerId, string>();
+  readonly #memory: UploadMemory;
+  /** The chunked form of parameters, for as long as somebody holds them. */
+  readonly #chunked = new WeakMap<ParametersFrame, ChunkedFrame>();
+  #nextTransfer = 1;
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
   #over: string | undefined;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#memory = new UploadMemory(options.limits.uploadBytes);
   }
 
   /** Names the rounds that the workers of these sessions compute; must come before the first connection. */
@@ -54,7 +74,17 @@ export class Sessions implements Outbox {
 
   /** Whether another connection fits. */
   get room(): boolean {
-    return this.#all.size < this.#options.welcome.config.maxWorkers + STRANGERS;
+    return this.#connections.size < this.#options.welcome.config.maxWorkers + STRANGERS;
+  }
+
+  /** Every session, those that wait for their worker included. */
+  get vitals(): readonly SessionVitals[] {
+    return [...this.#sessions.values()].map((session) => ({ worker: session.worker, ...session.vitals }));
+  }
+
+  /** Bytes of half-received contributions, of all workers together. */
+  get uploadBytes(): number {
+    return this.#memory.usedBytes;
   }
 
   /**
@@ -62,59 +92,52 @@ export class Sessions implements Outbox {
    * @param received bytes that its socket has received so far
    */
   accept(socket: PeerSocket, received: () => number): void {
-    const { clock, limits, welcome } = this.#options;
-    const rounds = this.#inbox();
-    const session: Session = new Session(
-      socket,
-      {
-        admit: (hello) => this.#admit(hello),
-        joined: (worker, hello) => this.#enter(session, worker, hello),
-        ready: (worker) => rounds.ready(worker),
-        paused: (worker) => rounds.pause(worker),
-        returned: (worker, { lease, reason, detail }) => {
-          this.#options.onEvent({ type: "returned", worker, reason, detail });
-          rounds.giveBack(worker, lease as LeaseId, reason);
-        },
-        contribution: (worker, bytes) => rounds.contribute(worker, bytes),
-        left: (worker, code, message) => this.#leave(session, worker, code, message),
+    const { clock, limits, welcome, onEvent } = this.#options;
+    const house: ConnectionHouse = {
+      admit: (hello, connection) => this.#admit(hello, connection),
+      closed: (connection, joined, code, message) => {
+        this.#connections.delete(connection);
+        if (!joined) onEvent({ type: "turned-away", code, message });
       },
-      { clock, limits, heartbeatMs: welcome.config.heartbeatMs, received },
-    );
-    this.#all.add(session);
+    };
+    const { heartbeatMs } = welcome.config;
+    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received }));
   }
 
   lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void {
-    this.#joined.get(worker)?.lease(leaseMessage(plan, lease), plan.parameters);
+    this.#sessions.get(worker)?.lease(leaseMessage(plan, lease), plan.parameters);
   }
 
   accepted(worker: WorkerId, lease: LeaseId, samples: number): void {
-    this.#joined.get(worker)?.accepted(lease, samples);
+    this.#sessions.get(worker)?.accepted(lease, samples);
   }
 
   rejected(worker: WorkerId, lease: LeaseId, refusal: Refusal): void {
     const { code, message } = refusal;
     this.#options.onEvent({ type: "refused", worker, code, message });
-    this.#joined.get(worker)?.rejected(lease, refusal);
+    this.#sessions.get(worker)?.rejected(lease, refusal);
   }
 
-  expired(worker: WorkerId): void {
-    this.#joined.get(worker)?.expired();
+  expired(worker: WorkerId, lease: LeaseId): void {
+    this.#sessions.get(worker)?.expired(lease);
   }
 
   broadcast(status: RunStatus): void {
     const bytes = encodeMessage({ type: "status", status });
-    for (const session of this.#joined.values()) session.sendStatus(bytes);
+    for (const session of this.#sessions.values()) session.sendStatus(bytes);
   }
 
   /** Tells everybody that the run is over; who comes later is told too. */
   end(message: string): void {
     this.#over = message;
-    for (const session of [...this.#all]) session.ended(message);
+    for (const session of [...this.#sessions.values()]) session.ended(message);
+    for (const connection of [...this.#connections]) connection.fail(new BitswarmError("RUN_ENDED", message));
   }
 
   /** Lets everybody go without a word about the run: a resumed coordinator may take them back. */
   goAway(): void {
-    for (const session of [...this.#all]) session.goAway();
+    for (const session of [...this.#sessions.values()]) session.goAway();
+    for (const connection of [...this.#connections]) connection.close(GOING_AWAY, "the coordinator stops", "GONE");
   }
 
   #inbox(): RoundInbox {
@@ -122,40 +145,83 @@ export class Sessions implements Outbox {
     return this.#rounds;
   }
 
-  #admit({ token }: HelloMessage): WelcomeMessage {
-    const { welcome } = this.#options;
-    const { maxWorkers, heartbeatMs } = welcome.config;
-    if (!isToken(this.#options.token, token)) {
+  #admit(hello: HelloMessage, connection: Connection): ConnectionOwner {
+    if (!isToken(this.#options.token, hello.token)) {
       throw new BitswarmError(
         "TOKEN_INVALID",
         "the token is not that of this run: copy the whole link that the coordinator printed",
       );
     }
     if (this.#over !== undefined) throw new BitswarmError("RUN_ENDED", this.#over);
-    if (this.#joined.size >= maxWorkers) {
+    const known = hello.resume && this.#byToken.get(sha256(hello.resume.session));
+    if (!known || !hello.resume) return this.#enter(hello, connection);
+    known.resume(connection, hello.resume);
+    return known;
+  }
+
+  #enter({ name, runtime, adapter }: HelloMessage, connection: Connection): Session {
+    const { welcome, limits, clock, contributionLimit, createToken, onEvent } = this.#options;
+    const { maxWorkers, heartbeatMs } = welcome.config;
+    const { graceMs } = limits;
+    if (this.#sessions.size >= maxWorkers) {
       throw new BitswarmError(
         "TOO_MANY_WORKERS",
-        `the run has ${this.#joined.size} workers, its limit is ${maxWorkers}; try again later`,
+        `the run has ${this.#sessions.size} workers, its limit is ${maxWorkers}; try again later`,
       );
     }
     const worker = workerId(`w${this.#nextWorker++}`);
-    return { type: "welcome", protocol: PROTOCOL_VERSION, worker, heartbeatMs, ...welcome };
-  }
-
-  #enter(session: Session, worker: WorkerId, { name, runtime, adapter }: HelloMessage): void {
-    this.#joined.set(worker, session);
-    this.#options.onEvent({ type: "joined", worker, name, runtime, adapter });
+    const token = createToken();
+    const memory = this.#memory;
+    const chunked = (parameters: ParametersFrame) => this.#chunkedFrame(parameters);
+    const session = new Session(worker, this.#house(), { clock, limits, contributionLimit, memory, chunked });
+    this.#sessions.set(worker, session);
+    this.#byToken.set(sha256(token), session);
+    this.#tokens.set(worker, sha256(token));
+    const fields = { protocol: PROTOCOL_VERSION, worker, heartbeatMs, session: token, graceMs };
+    session.attach(connection, { type: "welcome", ...fields, ...welcome });
+    onEvent({ type: "joined", worker, name, runtime, adapter });
     this.#inbox().join(worker);
+    return session;
   }
 
-  #leave(session: Session, worker: WorkerId | null, code: LeaveCode, message: string): void {
-    this.#all.delete(session);
-    if (worker === null) {
-      this.#options.onEvent({ type: "turned-away", code, message });
-      return;
-    }
-    this.#joined.delete(worker);
+  #house(): SessionHouse {
+    const { onEvent } = this.#options;
+    const rounds = this.#inbox();
+    return {
+      ready: (worker) => rounds.ready(worker),
+      paused: (worker) => rounds.pause(worker),
+      returned: (worker, { lease, reason, detail }) => {
+        onEvent({ type: "returned", worker, reason, detail });
+        rounds.giveBack(worker, lease as LeaseId, reason);
+      },
+      contribution: (worker, bytes) => rounds.contribute(worker, bytes),
+      suspended: (worker, activity, code, message) => {
+        onEvent({ type: "worker-suspended", worker, code, message });
+        // One that holds a lease keeps it; one that waits for a lease could not be told of it.
+        if (activity.kind !== "leased") rounds.pause(worker);
+      },
+      resumed: (worker) => onEvent({ type: "worker-resumed", worker }),
+      left: (worker, code, message) => this.#leave(worker, code, message),
+    };
+  }
+
+  #leave(worker: WorkerId, code: LeaveCode, message: string): void {
+    this.#sessions.delete(worker);
+    this.#byToken.delete(this.#tokens.get(worker) ?? "");
+    this.#tokens.delete(worker);
     this.#options.onEvent({ type: "left", worker, code, message });
     this.#inbox().leave(worker);
   }
+
+  #chunkedFrame(parameters: ParametersFrame): ChunkedFrame {
+    const known = this.#chunked.get(parameters);
+    if (known) return known;
+    const frame = new ChunkedFrame(this.#nextTransfer++, parameters.bytes, true);
+    this.#chunked.set(parameters, frame);
+    return frame;
+  }
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

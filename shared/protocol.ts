@@ -1,12 +1,13 @@
-// The messages between coordinator and worker, version 1. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
+// The messages between coordinator and worker, version 2. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
 
 import { Packr } from "msgpackr";
 import { z } from "zod";
 import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
+import { MAX_BITMAP_BYTES } from "./transfer/chunk-set.ts";
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
 export const MAX_MESSAGE_BYTES = 1 << 20;
 /** Longest free text a peer may send (names, details), in characters. */
@@ -46,6 +47,32 @@ const leaseFields = {
   timeoutMs: z.number().int().positive(),
 };
 
+/** Leases that a worker may hold when its connection is lost, and parameters that it may then know. */
+const MAX_RESUMED = 16;
+
+const u32 = counting.max(0xffff_ffff);
+
+/** Of either side: how frames that are too long for one message travel (transfer/, SPEC.md, T). */
+const offerSchema = z.strictObject({
+  type: z.literal("offer"),
+  transfer: u32,
+  /** Of the whole frame. */
+  bytes: u32,
+  /** The lease that a contribution answers; null for parameters. */
+  lease: counting.nullable(),
+});
+const haveSchema = z.strictObject({
+  type: z.literal("have"),
+  transfer: u32,
+  /** Bitmap of the chunks that arrived: bit i & 7 of byte i >> 3. */
+  chunks: z.custom<Uint8Array>(
+    (bitmap) => bitmap instanceof Uint8Array && bitmap.length <= MAX_BITMAP_BYTES,
+    `a bitmap of at most ${MAX_BITMAP_BYTES} bytes is due`,
+  ),
+  /** Chunks beyond those that may be on their way. */
+  credit: counting,
+});
+
 /** Why a worker gives a lease back. */
 export const returnReasons = ["pause", "leave", "device-lost", "not-finite", "error"] as const;
 
@@ -57,6 +84,17 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
+    /** Goes on with the session of a connection that was lost. */
+    resume: z
+      .strictObject({
+        /** The welcome's session token. */
+        session: text,
+        /** Leases that are computed, or whose verdict is awaited. */
+        leases: z.array(counting).max(MAX_RESUMED),
+        /** Hashes of the parameters that this worker holds. */
+        holds: z.array(hash).max(MAX_RESUMED),
+      })
+      .optional(),
   }),
   /** Wants a lease. */
   z.strictObject({ type: z.literal("ready") }),
@@ -65,6 +103,8 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("leave") }),
   z.strictObject({ type: z.literal("ping"), nonce: counting }),
   z.strictObject({ type: z.literal("pong"), nonce: counting }),
+  offerSchema,
+  haveSchema,
 ]);
 
 /** What the terminal, the page and `status` show of a run. */
@@ -101,6 +141,17 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     config: runConfigSchema,
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
+    /** Names the session in the hello after a lost connection; nobody else may know it. */
+    session: text,
+    /** How long a session waits for its worker to come back. */
+    graceMs: counting,
+  }),
+  /** The session goes on; verdicts that were missed follow. */
+  z.strictObject({
+    type: z.literal("resumed"),
+    worker: text,
+    /** Those of the hello's leases that are still this worker's to answer. */
+    leases: z.array(counting),
   }),
   z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
@@ -110,6 +161,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("error"), code: z.enum(codes()), message: z.string(), retry: z.boolean() }),
   z.strictObject({ type: z.literal("ping"), nonce: counting }),
   z.strictObject({ type: z.literal("pong"), nonce: counting }),
+  offerSchema,
+  haveSchema,
 ]);
 
 function codes(): [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]] {
@@ -122,6 +175,8 @@ export type LeaseMessage = Extract<CoordinatorMessage, { type: "lease" }>;
 export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
+export type OfferMessage = z.output<typeof offerSchema>;
+export type HaveMessage = z.output<typeof haveSchema>;
 export type RunStatus = z.output<typeof runStatusSchema>;
 export type ReturnReason = (typeof returnReasons)[number];
 

@@ -1,0 +1,238 @@
+// One WebSocket of a worker from opening to closing: says hello, keeps the heartbeat, and remembers why it ended. What is said over it
+// is the session's business, which outlives it.
+
+import type { RawData } from "ws";
+import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
+import {
+  type CoordinatorMessage,
+  encodeMessage,
+  decodeWorkerMessage,
+  type HelloMessage,
+  helloProtocol,
+  PROTOCOL_VERSION,
+} from "../shared/protocol.ts";
+import type { Clock } from "./clock.ts";
+import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
+import type { SessionLimits } from "./session-limits.ts";
+import type { LeaveCode } from "./session-state.ts";
+
+export interface ConnectionOptions {
+  readonly clock: Clock;
+  readonly limits: SessionLimits;
+  readonly heartbeatMs: number;
+  /** Bytes that the socket has received so far: a long message on its way is a sign of life. */
+  readonly received: () => number;
+}
+
+/** Who a connection speaks for, once it has said hello. */
+export interface ConnectionOwner {
+  /** @throws BitswarmError, which closes the connection with its code */
+  receive(connection: Connection, bytes: Uint8Array): void;
+  /** Called at each heartbeat. @throws BitswarmError, which closes the connection with its code */
+  beat(): void;
+  /** Called once, when the connection is over. */
+  lost(connection: Connection, code: LeaveCode, message: string): void;
+}
+
+export interface ConnectionHouse {
+  /** Finds or makes the session of a hello, which then owns the connection. @throws TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
+  admit(hello: HelloMessage, connection: Connection): ConnectionOwner;
+  /** Called once for every connection, with whether it had joined. */
+  closed(connection: Connection, joined: boolean, code: LeaveCode, message: string): void;
+}
+
+type State =
+  | { readonly kind: "awaiting-hello" }
+  | { readonly kind: "joined"; readonly owner: ConnectionOwner }
+  | { readonly kind: "closed" };
+
+/** Codes after which the same worker would be turned away again. */
+const finalCodes: readonly ErrorCode[] = [
+  "TOKEN_INVALID",
+  "PROTOCOL_MISMATCH",
+  "RUN_ENDED",
+  "MESSAGE_INVALID",
+  "SESSION_REPLACED",
+];
+/** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
+const MAX_CLOSE_REASON = 123;
+/** Close codes with which a worker says goodbye: its own, and a browser's for a tab that is closed. */
+const goodbyes: readonly number[] = [1000, 1001];
+/** Weight of the newest measurement in the moving average of the round trip. */
+const RTT_WEIGHT = 0.25;
+
+export class Connection {
+  readonly #socket: PeerSocket;
+  readonly #house: ConnectionHouse;
+  readonly #options: ConnectionOptions;
+  readonly #stopHello: () => void;
+  #stopHeartbeat = () => {};
+  #state: State = { kind: "awaiting-hello" };
+  /** When the pings that are not answered were sent, by nonce. */
+  readonly #pings = new Map<number, number>();
+  #rttMs: number | undefined;
+
+  constructor(socket: PeerSocket, house: ConnectionHouse, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#house = house;
+    this.#options = options;
+    const { helloMs } = options.limits;
+    this.#stopHello = options.clock.after(helloMs, () => {
+      this.fail(new BitswarmError("HELLO_EXPECTED", `no hello came within ${helloMs} ms of the connection`));
+    });
+    socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
+    socket.on("error", (error) => this.#broken(error));
+    socket.on("close", (code) => {
+      const text = `the socket closed with code ${code}`;
+      this.#end(goodbyes.includes(code) ? "LEFT" : "GONE", text);
+    });
+  }
+
+  /** Moving average of the time from a ping to its pong, in ms; undefined before the first. */
+  get rttMs(): number | undefined {
+    return this.#rttMs;
+  }
+
+  /** Bytes that were sent and have not left this machine. */
+  get waitingBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  send(message: CoordinatorMessage): void {
+    this.put(encodeMessage(message));
+  }
+
+  /** Sends unless the connection is over. A worker that does not read what it asked for is let go. */
+  put(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#state.kind === "closed") return;
+    const limit = this.#options.limits.backlogBytes;
+    const waiting = this.#socket.bufferedAmount;
+    if (waiting <= limit) {
+      if (this.#socket.readyState === SOCKET_OPEN) this.#socket.send(bytes, { binary: true });
+      return;
+    }
+    // Nothing that is said now would arrive.
+    this.#socket.terminate();
+    this.#end("HEARTBEAT_LOST", `the worker does not read: ${waiting} bytes wait, the limit is ${limit}`);
+  }
+
+  /** Says what is wrong and closes with the code's close code. */
+  fail(error: BitswarmError): void {
+    const { code, message, closeCode } = error;
+    if (this.#state.kind === "closed") return;
+    this.send({ type: "error", code, message, retry: !finalCodes.includes(code) });
+    this.close(closeCode, message, code);
+  }
+
+  /** Closes without a word. */
+  close(closeCode: number, reason: string, code: LeaveCode = "LEFT"): void {
+    if (this.#state.kind === "closed") return;
+    let short = Buffer.from(reason).subarray(0, MAX_CLOSE_REASON).toString();
+    while (Buffer.byteLength(short) > MAX_CLOSE_REASON) short = short.slice(0, -1);
+    this.#socket.close(closeCode, short);
+    this.#options.clock.after(this.#options.limits.closeMs, () => this.#socket.terminate());
+    this.#end(code, reason);
+  }
+
+  /** Takes a pong. One that answers no ping of ours says nothing. */
+  answered(nonce: number): void {
+    const sentAt = this.#pings.get(nonce);
+    if (sentAt === undefined) return;
+    this.#pings.delete(nonce);
+    const rttMs = this.#options.clock.now() - sentAt;
+    this.#rttMs = this.#rttMs === undefined ? rttMs : this.#rttMs + RTT_WEIGHT * (rttMs - this.#rttMs);
+  }
+
+  /** The ws package closes a connection that breaks RFC 6455 or its size limit by itself; this gives it our name. */
+  #broken(error: Error & { readonly code?: string }): void {
+    if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") {
+      this.#end("FRAME_TOO_LARGE", `a message is larger than a chunk (${error.message})`);
+    } else this.#end(error.code?.startsWith("WS_ERR_") ? "MESSAGE_INVALID" : "GONE", error.message);
+  }
+
+  #end(code: LeaveCode, message: string): void {
+    const before = this.#state;
+    if (before.kind === "closed") return;
+    this.#state = { kind: "closed" };
+    this.#stopHello();
+    this.#stopHeartbeat();
+    this.#house.closed(this, before.kind === "joined", code, message);
+    if (before.kind === "joined") before.owner.lost(this, code, message);
+  }
+
+  /** What a peer caused closes the connection with its code; anything else is a bug. */
+  #guarded(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      this.fail(error);
+    }
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (this.#state.kind === "closed") return;
+    this.#guarded(() => {
+      if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
+      // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
+      const bytes = data as Buffer;
+      if (this.#state.kind === "joined") this.#state.owner.receive(this, bytes);
+      else this.#greet(bytes);
+    });
+  }
+
+  #greet(bytes: Uint8Array): void {
+    requireShort(bytes, this.#options.limits.messageBytes);
+    const protocol = helloProtocol(bytes);
+    if (protocol === undefined) throw new BitswarmError("HELLO_EXPECTED", "the first message must be a hello");
+    if (protocol !== PROTOCOL_VERSION) {
+      throw new BitswarmError(
+        "PROTOCOL_MISMATCH",
+        `the worker speaks protocol ${protocol}, this coordinator ${PROTOCOL_VERSION}; reload the page or update the older side`,
+      );
+    }
+    const hello = decodeWorkerMessage(bytes);
+    if (hello.type !== "hello")
+      throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
+    this.#join(hello);
+  }
+
+  #join(hello: HelloMessage): void {
+    const owner = this.#house.admit(hello, this);
+    this.#stopHello();
+    // Sending the welcome may already have shown that nobody reads it.
+    if (this.#state.kind === "closed") return owner.lost(this, "GONE", "the connection was lost at its welcome");
+    this.#state = { kind: "joined", owner };
+    this.#startHeartbeat(owner);
+  }
+
+  #startHeartbeat(owner: ConnectionOwner): void {
+    const { clock, heartbeatMs, limits, received } = this.#options;
+    let before = received();
+    let missed = 0;
+    let nonce = 0;
+    this.#stopHeartbeat = clock.every(heartbeatMs, () => {
+      const now = received();
+      missed = now === before && nonce > 0 ? missed + 1 : 0;
+      before = now;
+      this.#guarded(() => {
+        if (missed >= limits.missedPings) {
+          const what = `not a byte came in answer to ${missed} pings, one every ${heartbeatMs} ms`;
+          throw new BitswarmError("HEARTBEAT_LOST", what);
+        }
+        owner.beat();
+        // Pings that were not answered by now are not waited for.
+        if (this.#pings.size >= limits.missedPings) this.#pings.clear();
+        this.#pings.set(nonce, clock.now());
+        this.send({ type: "ping", nonce: nonce++ });
+      });
+    });
+  }
+}
+
+/** @throws FRAME_TOO_LARGE for a control message over the limit */
+export function requireShort(bytes: Uint8Array, limitBytes: number): void {
+  if (bytes.length <= limitBytes) return;
+  const what = `a control message has ${bytes.length} bytes; the limit is ${limitBytes}`;
+  throw new BitswarmError("FRAME_TOO_LARGE", what);
+}
