@@ -3,18 +3,23 @@
 
 import type { RawData } from "ws";
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
+import { isFrame } from "../shared/frame.ts";
 import {
+  type ChallengeMessage,
   type CoordinatorMessage,
-  encodeMessage,
   decodeWorkerMessage,
+  encodeMessage,
   type HelloMessage,
   helloProtocol,
   PROTOCOL_VERSION,
+  type WorkerMessage,
 } from "../shared/protocol.ts";
+import { isChunk } from "../shared/transfer/chunk.ts";
 import type { Clock } from "./clock.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode } from "./session-state.ts";
+import { fullBucket, type TokenBucket, takeToken } from "./trust/token-bucket.ts";
 
 export interface ConnectionOptions {
   readonly clock: Clock;
@@ -35,14 +40,18 @@ export interface ConnectionOwner {
 }
 
 export interface ConnectionHouse {
-  /** Finds or makes the session of a hello, which then owns the connection. @throws TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
-  admit(hello: HelloMessage, connection: Connection): ConnectionOwner;
+  /** What a hello is to sign. @throws RATE_LIMITED, TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
+  challenge(hello: HelloMessage): ChallengeMessage;
+  /** Finds or makes the session of whoever holds the hello's key; it then owns the connection. @throws IDENTITY_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
+  admit(hello: HelloMessage, challenge: ChallengeMessage, signature: string, connection: Connection): ConnectionOwner;
   /** Called once for every connection, with whether it had joined. */
   closed(connection: Connection, joined: boolean, code: LeaveCode, message: string): void;
 }
 
 type State =
   | { readonly kind: "awaiting-hello" }
+  /** Has named its key and not shown yet that it holds it. */
+  | { readonly kind: "awaiting-proof"; readonly hello: HelloMessage; readonly challenge: ChallengeMessage }
   | { readonly kind: "joined"; readonly owner: ConnectionOwner }
   | { readonly kind: "closed" };
 
@@ -52,6 +61,7 @@ const finalCodes: readonly ErrorCode[] = [
   "PROTOCOL_MISMATCH",
   "RUN_ENDED",
   "MESSAGE_INVALID",
+  "IDENTITY_INVALID",
   "SESSION_REPLACED",
 ];
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
@@ -68,6 +78,7 @@ export class Connection {
   readonly #stopHello: () => void;
   #stopHeartbeat = () => {};
   #state: State = { kind: "awaiting-hello" };
+  #allowance: TokenBucket;
   /** When the pings that are not answered were sent, by nonce. */
   readonly #pings = new Map<number, number>();
   #rttMs: number | undefined;
@@ -76,9 +87,11 @@ export class Connection {
     this.#socket = socket;
     this.#house = house;
     this.#options = options;
-    const { helloMs } = options.limits;
+    const { helloMs, messageRate } = options.limits;
+    this.#allowance = fullBucket(options.clock.now(), messageRate);
     this.#stopHello = options.clock.after(helloMs, () => {
-      this.fail(new BitswarmError("HELLO_EXPECTED", `no hello came within ${helloMs} ms of the connection`));
+      const what = this.#state.kind === "awaiting-proof" ? "proof of the key" : "hello";
+      this.fail(new BitswarmError("HELLO_EXPECTED", `no ${what} came within ${helloMs} ms of the connection`));
     });
     socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
     socket.on("error", (error) => this.#broken(error));
@@ -176,13 +189,44 @@ export class Connection {
       if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
       // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
       const bytes = data as Buffer;
-      if (this.#state.kind === "joined") this.#state.owner.receive(this, bytes);
-      else this.#greet(bytes);
+      const bulk = this.#state.kind === "joined" && (isFrame(bytes) || isChunk(bytes));
+      if (!bulk) this.#spend(bytes);
+      switch (this.#state.kind) {
+        case "awaiting-hello":
+          this.#greet(bytes);
+          break;
+        case "awaiting-proof":
+          this.#join(this.#state, decodeWorkerMessage(bytes));
+          break;
+        case "joined":
+          this.#state.owner.receive(this, bytes);
+          break;
+        case "closed":
+          break;
+        default:
+          this.#state satisfies never;
+      }
     });
   }
 
+  /** Counts a control message. @throws FRAME_TOO_LARGE, RATE_LIMITED */
+  #spend({ length }: Uint8Array): void {
+    const { clock, limits } = this.#options;
+    if (length > limits.messageBytes) {
+      const what = `a control message has ${length} bytes; the limit is ${limits.messageBytes}`;
+      throw new BitswarmError("FRAME_TOO_LARGE", what);
+    }
+    const taken = takeToken(this.#allowance, clock.now(), limits.messageRate);
+    this.#allowance = taken.bucket;
+    if (taken.kind === "taken") return;
+    const { perSecond, burst } = limits.messageRate;
+    throw new BitswarmError(
+      "RATE_LIMITED",
+      `more than ${perSecond} control messages a second came, after ${burst} at once; come back in ${taken.retryMs} ms or later, and send fewer`,
+    );
+  }
+
   #greet(bytes: Uint8Array): void {
-    requireShort(bytes, this.#options.limits.messageBytes);
     const protocol = helloProtocol(bytes);
     if (protocol === undefined) throw new BitswarmError("HELLO_EXPECTED", "the first message must be a hello");
     if (protocol !== PROTOCOL_VERSION) {
@@ -194,11 +238,16 @@ export class Connection {
     const hello = decodeWorkerMessage(bytes);
     if (hello.type !== "hello")
       throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
-    this.#join(hello);
+    const challenge = this.#house.challenge(hello);
+    this.#state = { kind: "awaiting-proof", hello, challenge };
+    this.send(challenge);
   }
 
-  #join(hello: HelloMessage): void {
-    const owner = this.#house.admit(hello, this);
+  #join({ hello, challenge }: Extract<State, { kind: "awaiting-proof" }>, message: WorkerMessage): void {
+    if (message.type !== "proof") {
+      throw new BitswarmError("HELLO_EXPECTED", `the second message must be a proof of the key; got ${message.type}`);
+    }
+    const owner = this.#house.admit(hello, challenge, message.signature, this);
     this.#stopHello();
     // Sending the welcome may already have shown that nobody reads it.
     if (this.#state.kind === "closed") return owner.lost(this, "GONE", "the connection was lost at its welcome");
@@ -228,11 +277,4 @@ export class Connection {
       });
     });
   }
-}
-
-/** @throws FRAME_TOO_LARGE for a control message over the limit */
-export function requireShort(bytes: Uint8Array, limitBytes: number): void {
-  if (bytes.length <= limitBytes) return;
-  const what = `a control message has ${bytes.length} bytes; the limit is ${limitBytes}`;
-  throw new BitswarmError("FRAME_TOO_LARGE", what);
 }

@@ -21,7 +21,6 @@ import { summaryLines, welcomeLines } from "./run-text.ts";
 import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
-import { createToken } from "./token.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -81,7 +80,6 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     limits,
     contributionLimit: contributionLimit(state),
     clock,
-    createToken,
     onEvent,
   });
   const engine = new LocalEngine({

@@ -8,7 +8,7 @@ import type { WorkerMessage } from "../shared/protocol.ts";
 export type Activity =
   | { readonly kind: "idle" }
   | { readonly kind: "waiting" }
-  | { readonly kind: "leased"; readonly lease: LeaseId }
+  | { readonly kind: "leased"; readonly leases: readonly LeaseId[] }
   | { readonly kind: "paused" };
 
 /** Why a session is over: an error of ours, the volunteer's word, or the socket's end. */

@@ -13,7 +13,7 @@ import {
   type WorkerMessage,
 } from "../shared/protocol.ts";
 import { isChunk } from "../shared/transfer/chunk.ts";
-import { type Connection, type ConnectionOwner, requireShort } from "./connection.ts";
+import { type Connection, type ConnectionOwner } from "./connection.ts";
 import type { ParametersFrame } from "./round-plan.ts";
 import type { Refusal } from "./round-state.ts";
 import { type Activity, type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
@@ -72,17 +72,16 @@ export class Session implements ConnectionOwner {
   /** Goes on with a worker that came back; an older connection that still stands gives way. */
   resume(connection: Connection, { leases, holds }: Resume): void {
     const older = this.#connection;
-    const held = this.#activity.kind === "leased" ? this.#activity.lease : undefined;
-    // One that is still on its way to the worker is its lease too.
-    const mine = held !== undefined && (leases.includes(held) || this.#transfers.undelivered(held));
+    const held = this.#leases();
+    // Those that are still on their way to the worker are its leases too.
+    const kept = held.filter((lease) => leases.includes(lease) || this.#transfers.undelivered(lease));
     this.#transfers.detach();
     this.#transfers.reconcile(holds);
-    this.attach(connection, { type: "resumed", worker: this.worker, leases: mine ? [held] : [] });
+    this.attach(connection, { type: "resumed", worker: this.worker, leases: kept });
     older?.fail(new BitswarmError("SESSION_REPLACED", "the worker came back over another connection"));
     this.#house.resumed(this.worker);
-    for (const lease of leases) if (lease !== held) this.#repeatVerdict(lease);
-    if (held !== undefined && !mine) this.#lost(held);
-    else if (held === undefined) this.#activity = { kind: "idle" };
+    for (const lease of leases) if (!this.#holds(lease)) this.#repeatVerdict(lease);
+    for (const lease of held) if (!kept.includes(lease)) this.#lost(lease);
   }
 
   send(message: CoordinatorMessage): void {
@@ -96,19 +95,19 @@ export class Session implements ConnectionOwner {
 
   /** Sends the parameters, once per network and hash, then the lease. */
   lease(message: LeaseMessage, parameters: ParametersFrame): void {
-    this.#activity = { kind: "leased", lease: leaseId(message.lease) };
+    this.#activity = { kind: "leased", leases: [...this.#leases(), leaseId(message.lease)] };
     this.#transfers.deliver(message, parameters);
   }
 
   accepted(lease: LeaseId, samples: number): void {
     this.#failures = 0;
-    this.#activity = { kind: "idle" };
+    this.#release(lease);
     this.#give({ type: "accepted", lease, samples });
   }
 
   rejected(lease: LeaseId, { code, message }: Refusal): void {
-    // A late answer to another lease leaves the one in hand alone.
-    if (this.#activity.kind === "leased" && this.#activity.lease === lease) this.#activity = { kind: "idle" };
+    // A late answer to another lease leaves those in hand alone.
+    this.#release(lease);
     this.#give({ type: "rejected", lease, code, message });
     // Being late is no fault: the lease was sized by somebody else.
     if (code !== "CONTRIBUTION_STALE") this.#failed(code, message);
@@ -116,8 +115,8 @@ export class Session implements ConnectionOwner {
 
   /** The worker no longer holds its lease. */
   expired(lease: LeaseId): void {
-    if (this.#activity.kind !== "leased" || this.#activity.lease !== lease) return;
-    this.#activity = { kind: "idle" };
+    if (!this.#holds(lease)) return;
+    this.#release(lease);
     if (this.#transfers.dropUpload(lease)) this.#give(staleVerdict(lease));
     // It never came to the worker, which still waits for one.
     if (this.#transfers.withdraw(lease) && this.#connection) {
@@ -150,10 +149,7 @@ export class Session implements ConnectionOwner {
     if (connection !== this.#connection) return;
     if (isChunk(bytes)) this.#receiveChunk(bytes);
     else if (isFrame(bytes)) this.#house.contribution(this.worker, bytes);
-    else {
-      requireShort(bytes, this.#options.limits.messageBytes);
-      this.#obey(decodeWorkerMessage(bytes));
-    }
+    else this.#obey(decodeWorkerMessage(bytes));
   }
 
   beat(): void {
@@ -183,6 +179,22 @@ export class Session implements ConnectionOwner {
     this.#house.left(this.worker, code, message);
   }
 
+  /** Leases in hand, the oldest first. */
+  #leases(): readonly LeaseId[] {
+    return this.#activity.kind === "leased" ? this.#activity.leases : [];
+  }
+
+  #holds(lease: number): boolean {
+    return this.#leases().some((held) => held === lease);
+  }
+
+  /** The lease is over; one that is not in hand changes nothing. */
+  #release(lease: LeaseId): void {
+    if (this.#activity.kind !== "leased") return;
+    const leases = this.#activity.leases.filter((held) => held !== lease);
+    this.#activity = leases.length > 0 ? { kind: "leased", leases } : { kind: "idle" };
+  }
+
   #give(verdict: Verdict): void {
     this.#verdicts.set(verdict.lease, verdict);
     for (const oldest of this.#verdicts.keys()) {
@@ -206,7 +218,7 @@ export class Session implements ConnectionOwner {
 
   /** A lease that the worker never came to know, or forgot. */
   #lost(lease: LeaseId): void {
-    this.#activity = { kind: "idle" };
+    this.#release(lease);
     this.#transfers.dropUpload(lease);
     const detail = "the worker came back without it";
     this.#house.returned(this.worker, { type: "return", lease, reason: "leave", detail });
@@ -228,21 +240,21 @@ export class Session implements ConnectionOwner {
 
   #takeOffer({ transfer, bytes, lease }: OfferMessage): void {
     if (lease === null) throw new BitswarmError("TRANSFER_INVALID", `transfer ${transfer} answers no lease`);
-    if (this.#activity.kind === "leased" && this.#activity.lease === lease) {
-      this.#transfers.offered({ transfer, bytes, lease });
-    } else this.#repeatVerdict(lease);
+    if (this.#holds(lease)) this.#transfers.offered({ transfer, bytes, lease });
+    else this.#repeatVerdict(lease);
   }
 
   #obey(message: WorkerMessage): void {
     const activity = this.#activity;
     switch (message.type) {
       case "hello":
-        throw new BitswarmError("MESSAGE_INVALID", "a second hello came; one a connection is due");
+      case "proof":
+        throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
       case "ready":
         if (activity.kind === "leased") {
           throw new BitswarmError(
             "MESSAGE_INVALID",
-            `ready came while lease ${activity.lease} is held; answer or return it first`,
+            `ready came while lease ${activity.leases.join(" and ")} is held; answer or return it first`,
           );
         }
         this.#activity = { kind: "waiting" };
@@ -250,15 +262,15 @@ export class Session implements ConnectionOwner {
         break;
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
-        if (activity.kind !== "leased" || activity.lease !== message.lease) break;
-        this.#activity = { kind: "idle" };
+        if (!this.#holds(message.lease)) break;
+        this.#release(leaseId(message.lease));
         this.#transfers.dropUpload(message.lease);
         this.#house.returned(this.worker, message);
         if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
         if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);
         break;
       case "paused":
-        if (activity.kind === "leased") this.#transfers.withdraw(activity.lease);
+        for (const lease of this.#leases()) this.#transfers.withdraw(lease);
         this.#activity = { kind: "paused" };
         this.#transfers.dropUpload();
         this.#house.paused(this.worker);

@@ -1,9 +1,11 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { BitswarmError } from "../shared/errors.ts";
+import { accountOf } from "../shared/identity.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
 import {
+  type ChallengeMessage,
   encodeMessage,
   type HelloMessage,
   PROTOCOL_VERSION,
@@ -12,7 +14,7 @@ import {
 } from "../shared/protocol.ts";
 import { ChunkedFrame } from "../shared/transfer/chunk-sender.ts";
 import type { Clock } from "./clock.ts";
-import { Connection, type ConnectionHouse, type ConnectionOwner } from "./connection.ts";
+import { Connection, type ConnectionHouse } from "./connection.ts";
 import type { PeerSocket } from "./peer-socket.ts";
 import type { Outbox, RoundDriver } from "./round-driver.ts";
 import { leaseMessage, type ParametersFrame, type RoundPlan } from "./round-plan.ts";
@@ -21,7 +23,9 @@ import type { OnRunEvent } from "./run-event.ts";
 import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode, SessionHouse } from "./session-state.ts";
-import { isToken } from "./token.ts";
+import { createToken, isToken } from "./token.ts";
+import { AddressBook } from "./trust/address-limits.ts";
+import { requireProof } from "./trust/proof.ts";
 import { UploadMemory } from "./upload-memory.ts";
 
 export interface SessionsOptions {
@@ -32,8 +36,10 @@ export interface SessionsOptions {
   /** Bytes of the largest contribution frame of the run. */
   readonly contributionLimit: number;
   readonly clock: Clock;
-  /** Makes a secret that nobody can guess. */
-  readonly createToken: () => string;
+  /** 32 bytes in hex that nobody can foresee: of each challenge. */
+  readonly nonce?: () => string;
+  /** 128 bits that nobody can guess: of each session. */
+  readonly sessionToken?: () => string;
   readonly onEvent: OnRunEvent;
 }
 
@@ -42,6 +48,7 @@ export type RoundInbox = Pick<RoundDriver, "join" | "ready" | "pause" | "leave" 
 
 /** Connections beyond `maxWorkers`, for those who have not said hello yet. */
 const STRANGERS = 256;
+const NONCE_BYTES = 32;
 const GOING_AWAY = 1001;
 
 /** What is measured of one session. */
@@ -53,7 +60,8 @@ export class Sessions implements Outbox {
   readonly #sessions = new Map<WorkerId, Session>();
   /** By the hash of their token: how far a guess is right must not show in the time that a look-up takes. */
   readonly #byToken = new Map<string, Session>();
-  readonly #tokens = new Map<WorkerId, string>();
+  readonly #secrets = new Map<WorkerId, { readonly tokenHash: string; readonly publicKey: string }>();
+  readonly #addresses: AddressBook;
   readonly #memory: UploadMemory;
   /** The chunked form of parameters, for as long as somebody holds them. */
   readonly #chunked = new WeakMap<ParametersFrame, ChunkedFrame>();
@@ -65,6 +73,8 @@ export class Sessions implements Outbox {
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.#memory = new UploadMemory(options.limits.uploadBytes);
+    const { socketsPerAddress, joinsPerMinute, limitLoopback } = options.welcome.config.trust;
+    this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
   }
 
   /** Names the rounds that the workers of these sessions compute; must come before the first connection. */
@@ -72,9 +82,16 @@ export class Sessions implements Outbox {
     this.#rounds = rounds;
   }
 
-  /** Whether another connection fits. */
-  get room(): boolean {
-    return this.#connections.size < this.#options.welcome.config.maxWorkers + STRANGERS;
+  /** Counts a connection that opens; says why where it does not fit. Whoever calls it calls `closed` when the socket is gone. */
+  open(address: string): { readonly kind: "opened" } | { readonly kind: "full"; readonly message: string } {
+    if (this.#connections.size >= this.#options.welcome.config.maxWorkers + STRANGERS) {
+      return { kind: "full", message: "too many connections; try again later" };
+    }
+    return this.#addresses.open(this.#options.clock.now(), address);
+  }
+
+  closed(address: string): void {
+    this.#addresses.close(this.#options.clock.now(), address);
   }
 
   /** Every session, those that wait for their worker included. */
@@ -89,12 +106,14 @@ export class Sessions implements Outbox {
 
   /**
    * Takes over a fresh connection.
+   * @param address of the other end
    * @param received bytes that its socket has received so far
    */
-  accept(socket: PeerSocket, received: () => number): void {
+  accept(socket: PeerSocket, address: string, received: () => number): void {
     const { clock, limits, welcome, onEvent } = this.#options;
     const house: ConnectionHouse = {
-      admit: (hello, connection) => this.#admit(hello, connection),
+      challenge: (hello) => this.#challenge(hello, address),
+      admit: (hello, challenge, signature, connection) => this.#admit(hello, challenge, signature, connection),
       closed: (connection, joined, code, message) => {
         this.#connections.delete(connection);
         if (!joined) onEvent({ type: "turned-away", code, message });
@@ -145,41 +164,62 @@ export class Sessions implements Outbox {
     return this.#rounds;
   }
 
-  #admit(hello: HelloMessage, connection: Connection): ConnectionOwner {
+  /** @throws RUN_ENDED, TOO_MANY_WORKERS */
+  #requireRoom(): void {
+    if (this.#over !== undefined) throw new BitswarmError("RUN_ENDED", this.#over);
+    const { maxWorkers } = this.#options.welcome.config;
+    if (this.#sessions.size < maxWorkers) return;
+    throw new BitswarmError(
+      "TOO_MANY_WORKERS",
+      `the run has ${this.#sessions.size} workers, its limit is ${maxWorkers}; try again later`,
+    );
+  }
+
+  /** The session that a hello goes on with: its token and its key must both be the session's. */
+  #resumable({ resume, publicKey }: HelloMessage): Session | undefined {
+    const session = resume && this.#byToken.get(sha256(resume.session));
+    return session && this.#secrets.get(session.worker)?.publicKey === publicKey ? session : undefined;
+  }
+
+  #challenge(hello: HelloMessage, address: string): ChallengeMessage {
+    const { clock, nonce = () => randomBytes(NONCE_BYTES).toString("hex"), welcome } = this.#options;
+    const known = this.#resumable(hello);
+    if (!known) this.#addresses.join(clock.now(), address);
     if (!isToken(this.#options.token, hello.token)) {
       throw new BitswarmError(
         "TOKEN_INVALID",
         "the token is not that of this run: copy the whole link that the coordinator printed",
       );
     }
-    if (this.#over !== undefined) throw new BitswarmError("RUN_ENDED", this.#over);
-    const known = hello.resume && this.#byToken.get(sha256(hello.resume.session));
+    if (!known) this.#requireRoom();
+    return { type: "challenge", nonce: nonce(), run: welcome.run, protocol: PROTOCOL_VERSION };
+  }
+
+  #admit(hello: HelloMessage, challenge: ChallengeMessage, signature: string, connection: Connection): Session {
+    requireProof(hello.publicKey, signature, { ...challenge, token: this.#options.token });
+    const known = this.#resumable(hello);
     if (!known || !hello.resume) return this.#enter(hello, connection);
     known.resume(connection, hello.resume);
     return known;
   }
 
-  #enter({ name, runtime, adapter }: HelloMessage, connection: Connection): Session {
-    const { welcome, limits, clock, contributionLimit, createToken, onEvent } = this.#options;
-    const { maxWorkers, heartbeatMs } = welcome.config;
+  #enter({ name, runtime, adapter, publicKey }: HelloMessage, connection: Connection): Session {
+    this.#requireRoom();
+    const { welcome, limits, clock, contributionLimit, sessionToken = createToken, onEvent } = this.#options;
+    const { heartbeatMs } = welcome.config;
     const { graceMs } = limits;
-    if (this.#sessions.size >= maxWorkers) {
-      throw new BitswarmError(
-        "TOO_MANY_WORKERS",
-        `the run has ${this.#sessions.size} workers, its limit is ${maxWorkers}; try again later`,
-      );
-    }
     const worker = workerId(`w${this.#nextWorker++}`);
-    const token = createToken();
+    const token = sessionToken();
+    const tokenHash = sha256(token);
     const memory = this.#memory;
     const chunked = (parameters: ParametersFrame) => this.#chunkedFrame(parameters);
     const session = new Session(worker, this.#house(), { clock, limits, contributionLimit, memory, chunked });
     this.#sessions.set(worker, session);
-    this.#byToken.set(sha256(token), session);
-    this.#tokens.set(worker, sha256(token));
+    this.#byToken.set(tokenHash, session);
+    this.#secrets.set(worker, { tokenHash, publicKey });
     const fields = { protocol: PROTOCOL_VERSION, worker, heartbeatMs, session: token, graceMs };
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
-    onEvent({ type: "joined", worker, name, runtime, adapter });
+    onEvent({ type: "joined", worker, account: accountOf(publicKey), name, runtime, adapter });
     this.#inbox().join(worker);
     return session;
   }
@@ -207,8 +247,8 @@ export class Sessions implements Outbox {
 
   #leave(worker: WorkerId, code: LeaveCode, message: string): void {
     this.#sessions.delete(worker);
-    this.#byToken.delete(this.#tokens.get(worker) ?? "");
-    this.#tokens.delete(worker);
+    this.#byToken.delete(this.#secrets.get(worker)?.tokenHash ?? "");
+    this.#secrets.delete(worker);
     this.#options.onEvent({ type: "left", worker, code, message });
     this.#inbox().leave(worker);
   }

@@ -17,6 +17,8 @@ export const errorCodes = {
   TOO_MANY_WORKERS: 4012,
   RUN_ENDED: 4013,
   HELLO_EXPECTED: 4014,
+  IDENTITY_INVALID: 4015,
+  RATE_LIMITED: 4016,
   TRANSFER_INVALID: 4017,
   TRANSFER_STALLED: 4018,
   SESSION_REPLACED: 4019,
@@ -37,6 +39,7 @@ export const errorCodes = {
   COMMIT_LOG_CORRUPT: 4114,
   RUN_UNREACHABLE: 4115,
   COMPUTE_FAILED: 4116,
+  STORAGE_FAILED: 4117,
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

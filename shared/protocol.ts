@@ -84,6 +84,8 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
+    /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
+    publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
     /** Goes on with the session of a connection that was lost. */
     resume: z
       .strictObject({
@@ -96,6 +98,8 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
       })
       .optional(),
   }),
+  /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
+  z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
   /** Wants a lease. */
   z.strictObject({ type: z.literal("ready") }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
@@ -131,6 +135,8 @@ export const runStatusSchema = z.strictObject({
 });
 
 export const coordinatorMessageSchema = z.discriminatedUnion("type", [
+  /** Asks for a proof that the hello's key is the worker's own. */
+  z.strictObject({ type: z.literal("challenge"), nonce: hash, run: text, protocol: z.number().int() }),
   z.strictObject({
     type: z.literal("welcome"),
     protocol: z.number().int(),
@@ -172,6 +178,7 @@ function codes(): [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]] {
 export type WorkerMessage = z.output<typeof workerMessageSchema>;
 export type CoordinatorMessage = z.output<typeof coordinatorMessageSchema>;
 export type LeaseMessage = Extract<CoordinatorMessage, { type: "lease" }>;
+export type ChallengeMessage = Extract<CoordinatorMessage, { type: "challenge" }>;
 export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
