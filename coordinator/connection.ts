@@ -250,7 +250,10 @@ export class Connection {
     const owner = this.#house.admit(hello, challenge, message.signature, this);
     this.#stopHello();
     // Sending the welcome may already have shown that nobody reads it.
-    if (this.#state.kind === "closed") return owner.lost(this, "GONE", "the connection was lost at its welcome");
+    if (this.#state.kind === "closed") {
+      owner.lost(this, "GONE", "the connection was lost at its welcome");
+      return;
+    }
     this.#state = { kind: "joined", owner };
     this.#startHeartbeat(owner);
   }

@@ -13,7 +13,7 @@ import {
   type WorkerMessage,
 } from "../shared/protocol.ts";
 import { isChunk } from "../shared/transfer/chunk.ts";
-import { type Connection, type ConnectionOwner } from "./connection.ts";
+import type { Connection, ConnectionOwner } from "./connection.ts";
 import type { ParametersFrame } from "./round-plan.ts";
 import type { Refusal } from "./round-state.ts";
 import { type Activity, type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
@@ -164,7 +164,10 @@ export class Session implements ConnectionOwner {
     const resumable = this.#forgiven || resumableCodes.includes(code);
     this.#forgiven = false;
     const { clock, limits } = this.#options;
-    if (!resumable || limits.graceMs === 0) return this.#end(code, message);
+    if (!resumable || limits.graceMs === 0) {
+      this.#end(code, message);
+      return;
+    }
     this.#stopGrace = clock.after(limits.graceMs, () => this.#end(code, message));
     if (this.#activity.kind === "waiting") this.#activity = { kind: "idle" };
     this.#house.suspended(this.worker, this.#activity, code, message);

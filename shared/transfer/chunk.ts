@@ -13,7 +13,15 @@ const chunkVersion = 1;
 const magic = [0x42, 0x53, 0x57, 0x43] as const; // "BSWC"
 
 /** Offsets in the header, in bytes. 5 to 7 and 28 to 31 are 0 in this version. */
-const offsets = { version: 4, reserved: 5, transfer: 8, totalBytes: 12, index: 16, chunkBytes: 20, crc32c: 24 } as const;
+const offsets = {
+  version: 4,
+  reserved: 5,
+  transfer: 8,
+  totalBytes: 12,
+  index: 16,
+  chunkBytes: 20,
+  crc32c: 24,
+} as const;
 
 export interface Chunk {
   /** u32: the sender's number of the transfer. */

@@ -2,9 +2,9 @@
 // It outlives connections: an offer that comes again is answered by what arrived before.
 
 import { BitswarmError } from "../errors.ts";
-import { type Chunk, chunkCount, chunkLength, CHUNK_BYTES } from "./chunk.ts";
-import { ChunkSet, fullBitmap } from "./chunk-set.ts";
+import { CHUNK_BYTES, type Chunk, chunkCount, chunkLength } from "./chunk.ts";
 import type { Have } from "./chunk-sender.ts";
+import { ChunkSet, fullBitmap } from "./chunk-set.ts";
 import { isLong, type Offer } from "./outgoing.ts";
 
 /** Chunks that may be on their way to a receiver: 2 MiB, what a cut connection costs at most. */
@@ -16,7 +16,12 @@ export const REMEMBERED_TRANSFERS = 16;
 type State =
   | { readonly kind: "none" }
   | { readonly kind: "waiting"; readonly offer: Offer }
-  | { readonly kind: "receiving"; readonly offer: Offer; readonly buffer: Uint8Array<ArrayBuffer>; readonly arrived: ChunkSet };
+  | {
+      readonly kind: "receiving";
+      readonly offer: Offer;
+      readonly buffer: Uint8Array<ArrayBuffer>;
+      readonly arrived: ChunkSet;
+    };
 
 export interface IncomingOptions {
   /** Largest frame that can be due, in bytes. */
@@ -75,10 +80,16 @@ export class Incoming {
     const over = this.#over.get(transfer);
     const known = over?.bytes ?? (this.offer?.transfer === transfer ? this.offer.bytes : bytes);
     if (known !== bytes) {
-      throw new BitswarmError("TRANSFER_INVALID", `transfer ${transfer} was offered with ${known} bytes, now with ${bytes}`);
+      throw new BitswarmError(
+        "TRANSFER_INVALID",
+        `transfer ${transfer} was offered with ${known} bytes, now with ${bytes}`,
+      );
     }
     if (bytes > this.#limitBytes) {
-      throw new BitswarmError("FRAME_TOO_LARGE", `transfer ${transfer} offers ${bytes} bytes: the limit is ${this.#limitBytes}`);
+      throw new BitswarmError(
+        "FRAME_TOO_LARGE",
+        `transfer ${transfer} offers ${bytes} bytes: the limit is ${this.#limitBytes}`,
+      );
     }
     if (!isLong(bytes)) {
       throw new BitswarmError(
@@ -117,7 +128,10 @@ export class Incoming {
     }
     const { bytes } = state.offer;
     if (totalBytes !== bytes) {
-      throw new BitswarmError("TRANSFER_INVALID", `transfer ${transfer} has ${bytes} bytes; its chunk says ${totalBytes}`);
+      throw new BitswarmError(
+        "TRANSFER_INVALID",
+        `transfer ${transfer} has ${bytes} bytes; its chunk says ${totalBytes}`,
+      );
     }
     const { count } = state.arrived;
     if (index >= count || payload.length !== chunkLength(bytes, index)) {
