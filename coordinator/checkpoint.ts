@@ -16,6 +16,7 @@ import {
 } from "./checkpoint-manifest.ts";
 import { type CheckpointFile, decodeTensors, encodeTensors } from "./checkpoint-tensors.ts";
 import { contentHash } from "./content-hash.ts";
+import { sealMode } from "./deadline.ts";
 import { diskFiles, type FileOperations } from "./durable-file.ts";
 import { Ledger } from "./ledger.ts";
 import { storageError } from "./storage-error.ts";
@@ -270,6 +271,6 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
       );
     }
   }
-  ledger.check(state.program, step, config.batch);
+  ledger.check(state.program, step, config.batch, sealMode(config));
   return state;
 }

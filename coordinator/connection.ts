@@ -62,6 +62,7 @@ const finalCodes: readonly ErrorCode[] = [
   "RUN_ENDED",
   "MESSAGE_INVALID",
   "IDENTITY_INVALID",
+  "CALIBRATION_FAILED",
   "SESSION_REPLACED",
 ];
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */

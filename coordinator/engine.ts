@@ -5,6 +5,7 @@ import { type Pass, placeOf, type StepPlace } from "../shared/program.ts";
 import type { RunStatus } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
 import type { CommitLog } from "./commit-log.ts";
+import { sealMode } from "./deadline.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Pace, paced, remainingSeconds, samplesPerSecond } from "./pace.ts";
 import { type Collected, type Outbox, RoundDriver } from "./round-driver.ts";
@@ -26,6 +27,8 @@ export interface EngineOptions {
   readonly outbox: Outbox;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
+  /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
+  readonly incarnation?: number;
   /** The run ends when so many steps are committed; by default at the end of its program. */
   readonly maxSteps?: number;
   readonly clock: Clock;
@@ -75,11 +78,11 @@ export class LocalEngine {
     this.rounds = new RoundDriver({
       outbox,
       microbatch,
-      maxMicrobatches: lease.maxMicrobatches,
-      timeoutMs: lease.timeoutMs,
+      lease,
       contributionLimit: contributionLimit(state),
       clock,
       onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
+      onBackup: ({ worker, from, to }, of) => onEvent({ type: "backed-up", worker, from, to, of }),
     });
   }
 
@@ -179,29 +182,33 @@ export class LocalEngine {
     return placeOf(program, Math.max(0, step - 1), config.batch);
   }
 
+  /** What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. */
+  #era(): number {
+    return (this.#options.incarnation ?? 0) * 2 ** 32 + (this.#checkpoint?.step ?? 0);
+  }
+
   #context(): PlanContext {
     const { state, runTag } = this.#options;
-    return { state, runTag, round: ++this.#round };
+    return { state, runTag, round: ++this.#round, era: this.#era() };
   }
 
   async #collect(plan: RoundPlan): Promise<Collected | "dropped"> {
     const collected = await this.rounds.collect(plan);
     if (collected === "dropped") return collected;
-    const { from, to } = plan.range;
-    this.#pace = paced(this.#pace, plan.terms.kind, to - from, collected.elapsedMs);
+    this.#pace = paced(this.#pace, plan.terms.kind, collected.sum.samples, collected.elapsedMs);
     return collected;
   }
 
   /** One step from its round to the disk; nothing where it was dropped. */
   async #trainStep(): Promise<StepPlace | undefined> {
     const { state, ledger, log, onEvent } = this.#options;
-    const { plan, place } = planStep(this.#context());
+    const { plan, place } = planStep(this.#context(), ledger);
     const collected = await this.#collect(plan);
     if (collected === "dropped") return undefined;
     const { pass } = place;
     const ranges = collected.ranges.map(({ from, to }): [number, number] => [from, to]);
-    ledger.commit(pass, ranges);
-    if (place.last) ledger.finishPass(pass);
+    const { batch } = state.config;
+    ledger.commitStep(place, ranges, batch, sealMode(state.config));
     const loss = applyRound(state, place, collected.sum);
     this.rounds.applied();
     const { step } = state;
@@ -219,6 +226,8 @@ export class LocalEngine {
     });
     this.rounds.committed();
     this.#loss = loss;
+    const carried = ledger.carried({ pass, from: place.to }).reduce((sum, { from, to }) => sum + to - from, 0);
+    if (carried > 0) onEvent({ type: "carried", step, samples: carried });
     onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers: this.rounds.workers, paramsHash });
     return place;
   }

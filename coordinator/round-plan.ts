@@ -1,6 +1,5 @@
 // What a round computes, fixed before anybody joins it: kind, positions, parameters, layout, units. Leases only cut it up.
 
-import { encodedBytes } from "../shared/codec.ts";
 import { type ContributionLayout, contributionLayout, type RoundKind } from "../shared/contribution.ts";
 import type { Split } from "../shared/dataset.ts";
 import { encodeFrame, frameHeaderBytes } from "../shared/frame.ts";
@@ -8,7 +7,10 @@ import type { Range } from "../shared/intervals.ts";
 import { type NetworkName, roundManifest, usesGan } from "../shared/networks.ts";
 import { placeOf, type StepPlace } from "../shared/program.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
+import { wireLayout } from "../shared/wire-layout.ts";
+import { sealMode } from "./deadline.ts";
 import { exponentsFor } from "./exponents.ts";
+import type { Ledger } from "./ledger.ts";
 import type { Lease } from "./round-state.ts";
 import { type TrainingState, wireBlob } from "./training-state.ts";
 
@@ -24,7 +26,10 @@ export interface ParametersFrame {
 type LeaseTerms = Omit<LeaseMessage, "type" | "lease" | "from" | "to">;
 
 export interface RoundPlan {
-  readonly range: Range;
+  /** Positions to compute, in the order in which they are leased: what was carried over first. */
+  readonly ranges: readonly Range[];
+  /** Whether what is late may be left to a later round. */
+  readonly mayLeave: boolean;
   readonly terms: LeaseTerms;
   readonly layout: ContributionLayout;
   readonly parameters: ParametersFrame;
@@ -38,6 +43,8 @@ export interface PlanContext {
   readonly runTag: string;
   /** Number of the round, from 1. */
   readonly round: number;
+  /** Names what workers' error feedback belongs to (protocol.ts). */
+  readonly era: number;
 }
 
 interface RoundSubject {
@@ -46,13 +53,14 @@ interface RoundSubject {
   readonly pass: number;
   readonly epoch: number;
   readonly split: Split;
-  readonly range: Range;
+  readonly ranges: readonly Range[];
+  readonly mayLeave: boolean;
   readonly lambdaAdversarial: number;
 }
 
-function planOf({ state, runTag, round }: PlanContext, subject: RoundSubject): RoundPlan {
+function planOf({ state, runTag, round, era }: PlanContext, subject: RoundSubject): RoundPlan {
   const { config, networks, step } = state;
-  const { kind, network, pass, epoch, split, range, lambdaAdversarial } = subject;
+  const { kind, network, pass, epoch, split, ranges, mayLeave, lambdaAdversarial } = subject;
   const layout = contributionLayout(roundManifest(networks, kind, network), kind);
   const blob = wireBlob(state, network);
   const frame = encodeFrame(
@@ -69,7 +77,8 @@ function planOf({ state, runTag, round }: PlanContext, subject: RoundSubject): R
     blob.bytes,
   );
   return {
-    range,
+    ranges,
+    mayLeave,
     layout,
     runTag,
     parameters: { network, hash: blob.hash, bytes: frame },
@@ -84,6 +93,7 @@ function planOf({ state, runTag, round }: PlanContext, subject: RoundSubject): R
       parametersHash: blob.hash,
       lambdaAdversarial,
       codec: config.codec,
+      era,
       exponents: exponentsFor(state, kind, layout),
       timeoutMs: config.lease.timeoutMs,
       teacherHash: kind === "student" && usesGan(config) ? wireBlob(state, "teacher").hash : null,
@@ -91,17 +101,20 @@ function planOf({ state, runTag, round }: PlanContext, subject: RoundSubject): R
   };
 }
 
-/** The round of the state's next step, and the step's place in the program. */
-export function planStep(context: PlanContext): { readonly plan: RoundPlan; readonly place: StepPlace } {
+/** The round of the state's next step, and the step's place in the program. `ledger` knows what is carried over to it. */
+export function planStep(
+  context: PlanContext,
+  ledger: Pick<Ledger, "carried">,
+): { readonly plan: RoundPlan; readonly place: StepPlace } {
   const { program, step, config } = context.state;
   const place = placeOf(program, step, config.batch);
   const { from, to, pass } = place;
   const { kind, network, epoch, lambdaAdversarial, index } = pass;
-  const range = { from, to };
-  return {
-    place,
-    plan: planOf(context, { kind, network, pass: index, epoch, split: "train", range, lambdaAdversarial }),
-  };
+  const ranges = [...ledger.carried(place), { from, to }];
+  // The last step of a pass has nobody to leave anything to.
+  const mayLeave = !place.last && sealMode(config) === "deadline";
+  const subject = { kind, network, pass: index, epoch, ranges, mayLeave, lambdaAdversarial } as const;
+  return { place, plan: planOf(context, { ...subject, split: "train" }) };
 }
 
 /** The round that evaluates a network on the whole test split after the state's last step. */
@@ -114,7 +127,8 @@ export function planEvaluation(context: PlanContext, network: NetworkName): Roun
     pass: pass.index,
     epoch: pass.epoch,
     split: "test",
-    range: { from: 0, to: dataset.test.samples },
+    ranges: [{ from: 0, to: dataset.test.samples }],
+    mayLeave: false,
     lambdaAdversarial: 0,
   });
 }
@@ -125,7 +139,7 @@ export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease): 
 
 /** Bytes of a whole contribution frame in this layout. */
 function frameBytes(layout: ContributionLayout, codec: LeaseMessage["codec"]): number {
-  return frameHeaderBytes + 4 * layout.tensors.length + encodedBytes(codec, layout.size);
+  return frameHeaderBytes + 4 * layout.tensors.length + wireLayout(layout, codec).bytes;
 }
 
 /** Bytes of the largest contribution frame that any round of this run can bring: what is larger is refused unread. */

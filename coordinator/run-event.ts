@@ -33,6 +33,8 @@ export type RunEvent =
       readonly runtime: HelloMessage["runtime"];
       readonly adapter: AdapterDescription;
     }
+  /** A newcomer's canary was right. */
+  | { readonly type: "calibrated"; readonly worker: WorkerId; readonly elapsedMs: number }
   | { readonly type: "left"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
   /** A worker's connection was lost; it may come back to its session. */
   | { readonly type: "worker-suspended"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
@@ -48,6 +50,16 @@ export type RunEvent =
       readonly to: number;
       readonly cause: RequeueCause;
     }
+  /** A range that worker `of` has not answered is computed by another one too. */
+  | {
+      readonly type: "backed-up";
+      readonly worker: WorkerId;
+      readonly from: number;
+      readonly to: number;
+      readonly of: WorkerId;
+    }
+  /** Samples of the step that were late and go to the next one. */
+  | { readonly type: "carried"; readonly step: number; readonly samples: number }
   /** Something that a person should know and that no other event says. */
   | { readonly type: "notice"; readonly message: string };
 

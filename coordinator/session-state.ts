@@ -8,7 +8,8 @@ import type { WorkerMessage } from "../shared/protocol.ts";
 export type Activity =
   | { readonly kind: "idle" }
   | { readonly kind: "waiting" }
-  | { readonly kind: "leased"; readonly leases: readonly LeaseId[] }
+  /** One or two; `waiting`: it has asked for one more. */
+  | { readonly kind: "leased"; readonly leases: readonly LeaseId[]; readonly waiting: boolean }
   | { readonly kind: "paused" };
 
 /** Why a session is over: an error of ours, the volunteer's word, or the socket's end. */
@@ -19,13 +20,15 @@ export const resumableCodes: readonly LeaveCode[] = ["GONE", "HEARTBEAT_LOST", "
 
 /** What a session asks of the house. */
 export interface SessionHouse {
-  ready(worker: WorkerId): void;
+  /** @throws CALIBRATION_FAILED, MESSAGE_INVALID */
+  canaryAnswered(worker: WorkerId, answer: Extract<WorkerMessage, { type: "canary-answer" }>): void;
+  ready(worker: WorkerId, message: Pick<Extract<WorkerMessage, { type: "ready" }>, "ahead" | "maxMicrobatches">): void;
   paused(worker: WorkerId): void;
   returned(worker: WorkerId, message: Extract<WorkerMessage, { type: "return" }>): void;
   /** @throws BitswarmError for bytes that no lease can answer for */
   contribution(worker: WorkerId, bytes: Uint8Array): void;
   /** Its connection was lost; it may come back. */
-  suspended(worker: WorkerId, activity: Activity, code: LeaveCode, message: string): void;
+  suspended(worker: WorkerId, code: LeaveCode, message: string): void;
   resumed(worker: WorkerId): void;
   /** Called once for every session. */
   left(worker: WorkerId, code: LeaveCode, message: string): void;

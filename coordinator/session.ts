@@ -5,6 +5,7 @@ import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
 import {
+  type CancelReason,
   type CoordinatorMessage,
   decodeWorkerMessage,
   type HelloMessage,
@@ -18,13 +19,13 @@ import type { ParametersFrame } from "./round-plan.ts";
 import type { Refusal } from "./round-state.ts";
 import { type Activity, type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
 import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
+import { type Verdict, Verdicts } from "./verdicts.ts";
 
-type Verdict = Extract<CoordinatorMessage, { type: "accepted" | "rejected" }>;
 type Resume = NonNullable<HelloMessage["resume"]>;
 
-/** Verdicts that are repeated to a worker that was away when they fell. */
-const KEPT_VERDICTS = 4;
 const GOING_AWAY = 1001;
+/** Leases of one worker: the one that it computes, and the one that it goes on with. */
+const LEASES_HELD = 2;
 /** What a chunk is called that the way has spoilt. */
 const damage: readonly ErrorCode[] = ["FRAME_CORRUPT", "FRAME_TRUNCATED"];
 
@@ -38,7 +39,7 @@ export class Session implements ConnectionOwner {
   #activity: Activity = { kind: "idle" };
   /** Leases in a row that came to nothing by the worker's fault, and chunks that came damaged. */
   #failures = 0;
-  readonly #verdicts = new Map<number, Verdict>();
+  readonly #verdicts = new Verdicts();
   /** The connection's end is no reason to end the session, whatever its code. */
   #forgiven = false;
   #stopGrace = () => {};
@@ -77,11 +78,15 @@ export class Session implements ConnectionOwner {
     const kept = held.filter((lease) => leases.includes(lease) || this.#transfers.undelivered(lease));
     this.#transfers.detach();
     this.#transfers.reconcile(holds);
-    this.attach(connection, { type: "resumed", worker: this.worker, leases: kept });
+    const waiting = this.#activity.kind === "waiting" || (this.#activity.kind === "leased" && this.#activity.waiting);
+    this.attach(connection, { type: "resumed", worker: this.worker, leases: kept, waiting });
     older?.fail(new BitswarmError("SESSION_REPLACED", "the worker came back over another connection"));
     this.#house.resumed(this.worker);
-    for (const lease of leases) if (!this.#holds(lease)) this.#repeatVerdict(lease);
-    for (const lease of held) if (!kept.includes(lease)) this.#lost(lease);
+    for (const lease of leases) if (!this.#holds(lease)) this.send(this.#verdicts.of(lease));
+    const detail = "the worker came back without it";
+    for (const lease of held) {
+      if (!kept.includes(lease)) this.#return({ type: "return", lease, reason: "leave", detail });
+    }
   }
 
   send(message: CoordinatorMessage): void {
@@ -95,7 +100,7 @@ export class Session implements ConnectionOwner {
 
   /** Sends the parameters, once per network and hash, then the lease. */
   lease(message: LeaseMessage, parameters: ParametersFrame): void {
-    this.#activity = { kind: "leased", leases: [...this.#leases(), leaseId(message.lease)] };
+    this.#activity = { kind: "leased", leases: [...this.#leases(), leaseId(message.lease)], waiting: false };
     this.#transfers.deliver(message, parameters);
   }
 
@@ -113,16 +118,18 @@ export class Session implements ConnectionOwner {
     if (code !== "CONTRIBUTION_STALE") this.#failed(code, message);
   }
 
-  /** The worker no longer holds its lease. */
-  expired(lease: LeaseId): void {
-    if (!this.#holds(lease)) return;
+  /** Takes a lease away. */
+  cancelled(lease: LeaseId, reason: CancelReason): void {
     this.#release(lease);
-    if (this.#transfers.dropUpload(lease)) this.#give(staleVerdict(lease));
-    // It never came to the worker, which still waits for one.
-    if (this.#transfers.withdraw(lease) && this.#connection) {
-      this.#activity = { kind: "waiting" };
-      this.#house.ready(this.worker);
+    this.#transfers.dropUpload(lease);
+    if (!this.#transfers.withdraw(lease)) {
+      this.#give({ type: "cancel", lease, reason });
+      return;
     }
+    // It never came to the worker, which still waits for one.
+    const ahead = this.#leases().length > 0;
+    this.#wait(ahead);
+    this.#house.ready(this.worker, { ahead });
   }
 
   /** Says that the run is over and closes. */
@@ -169,8 +176,7 @@ export class Session implements ConnectionOwner {
       return;
     }
     this.#stopGrace = clock.after(limits.graceMs, () => this.#end(code, message));
-    if (this.#activity.kind === "waiting") this.#activity = { kind: "idle" };
-    this.#house.suspended(this.worker, this.#activity, code, message);
+    this.#house.suspended(this.worker, code, message);
   }
 
   #end(code: LeaveCode, message: string): void {
@@ -195,20 +201,13 @@ export class Session implements ConnectionOwner {
   #release(lease: LeaseId): void {
     if (this.#activity.kind !== "leased") return;
     const leases = this.#activity.leases.filter((held) => held !== lease);
-    this.#activity = leases.length > 0 ? { kind: "leased", leases } : { kind: "idle" };
+    const { waiting } = this.#activity;
+    if (leases.length > 0) this.#activity = { kind: "leased", leases, waiting };
+    else this.#activity = { kind: waiting ? "waiting" : "idle" };
   }
 
   #give(verdict: Verdict): void {
-    this.#verdicts.set(verdict.lease, verdict);
-    for (const oldest of this.#verdicts.keys()) {
-      if (this.#verdicts.size <= KEPT_VERDICTS) break;
-      this.#verdicts.delete(oldest);
-    }
-    this.send(verdict);
-  }
-
-  #repeatVerdict(lease: number): void {
-    this.send(this.#verdicts.get(lease) ?? staleVerdict(lease));
+    this.send(this.#verdicts.keep(verdict));
   }
 
   #failed(code: ErrorCode, message: string): void {
@@ -217,14 +216,6 @@ export class Session implements ConnectionOwner {
     if (this.#failures < limit) return;
     const what = `${this.#failures} leases in a row came to nothing, the limit is ${limit}; the last: ${message}`;
     this.fail(new BitswarmError(code, what));
-  }
-
-  /** A lease that the worker never came to know, or forgot. */
-  #lost(lease: LeaseId): void {
-    this.#release(lease);
-    this.#transfers.dropUpload(lease);
-    const detail = "the worker came back without it";
-    this.#house.returned(this.worker, { type: "return", lease, reason: "leave", detail });
   }
 
   #receiveChunk(bytes: Uint8Array): void {
@@ -244,31 +235,46 @@ export class Session implements ConnectionOwner {
   #takeOffer({ transfer, bytes, lease }: OfferMessage): void {
     if (lease === null) throw new BitswarmError("TRANSFER_INVALID", `transfer ${transfer} answers no lease`);
     if (this.#holds(lease)) this.#transfers.offered({ transfer, bytes, lease });
-    else this.#repeatVerdict(lease);
+    else this.send(this.#verdicts.of(lease));
+  }
+
+  #return(message: Extract<WorkerMessage, { type: "return" }>): void {
+    this.#release(leaseId(message.lease));
+    this.#transfers.dropUpload(message.lease);
+    this.#house.returned(this.worker, message);
+  }
+
+  /** @throws MESSAGE_INVALID for more than one lease at a time, or one ahead */
+  #wait(ahead: boolean): void {
+    const leases = this.#leases();
+    if (leases.length === 0) {
+      this.#activity = { kind: "waiting" };
+      return;
+    }
+    if (!ahead || leases.length >= LEASES_HELD) {
+      const held = leases.length === 1 ? `lease ${leases[0]} is` : `leases ${leases.join(" and ")} are`;
+      const what = `ready${ahead ? " ahead" : ""} came while ${held} held; answer or return one first`;
+      throw new BitswarmError("MESSAGE_INVALID", what);
+    }
+    this.#activity = { kind: "leased", leases, waiting: true };
   }
 
   #obey(message: WorkerMessage): void {
-    const activity = this.#activity;
     switch (message.type) {
       case "hello":
       case "proof":
         throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
       case "ready":
-        if (activity.kind === "leased") {
-          throw new BitswarmError(
-            "MESSAGE_INVALID",
-            `ready came while lease ${activity.leases.join(" and ")} is held; answer or return it first`,
-          );
-        }
-        this.#activity = { kind: "waiting" };
-        this.#house.ready(this.worker);
+        this.#wait(message.ahead ?? false);
+        this.#house.ready(this.worker, message);
+        break;
+      case "canary-answer":
+        this.#house.canaryAnswered(this.worker, message);
         break;
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
         if (!this.#holds(message.lease)) break;
-        this.#release(leaseId(message.lease));
-        this.#transfers.dropUpload(message.lease);
-        this.#house.returned(this.worker, message);
+        this.#return(message);
         if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
         if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);
         break;
@@ -298,9 +304,4 @@ export class Session implements ConnectionOwner {
         message satisfies never;
     }
   }
-}
-
-function staleVerdict(lease: number): Verdict {
-  const message = `lease ${lease} is over: it expired or was answered; ask for another`;
-  return { type: "rejected", lease, code: "CONTRIBUTION_STALE", message };
 }

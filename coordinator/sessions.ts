@@ -1,10 +1,13 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, randomInt } from "node:crypto";
+import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { accountOf } from "../shared/identity.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
+import { buildNetworks } from "../shared/networks.ts";
 import {
+  type CancelReason,
   type ChallengeMessage,
   encodeMessage,
   type HelloMessage,
@@ -12,7 +15,7 @@ import {
   type RunStatus,
   type WelcomeMessage,
 } from "../shared/protocol.ts";
-import { ChunkedFrame } from "../shared/transfer/chunk-sender.ts";
+import { ChunkedParameters } from "./chunked-parameters.ts";
 import type { Clock } from "./clock.ts";
 import { Connection, type ConnectionHouse } from "./connection.ts";
 import type { PeerSocket } from "./peer-socket.ts";
@@ -25,6 +28,7 @@ import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode, SessionHouse } from "./session-state.ts";
 import { createToken, isToken } from "./token.ts";
 import { AddressBook } from "./trust/address-limits.ts";
+import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
 import { UploadMemory } from "./upload-memory.ts";
 
@@ -40,11 +44,16 @@ export interface SessionsOptions {
   readonly nonce?: () => string;
   /** 128 bits that nobody can guess: of each session. */
   readonly sessionToken?: () => string;
+  /** A u32 that nobody can foresee: of each newcomer's canary. */
+  readonly canarySeed?: () => number;
   readonly onEvent: OnRunEvent;
 }
 
 /** What the sessions pass on of the workers' doings. */
-export type RoundInbox = Pick<RoundDriver, "join" | "ready" | "pause" | "leave" | "giveBack" | "contribute">;
+export type RoundInbox = Pick<
+  RoundDriver,
+  "join" | "ready" | "pause" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
+>;
 
 /** Connections beyond `maxWorkers`, for those who have not said hello yet. */
 const STRANGERS = 256;
@@ -62,10 +71,9 @@ export class Sessions implements Outbox {
   readonly #byToken = new Map<string, Session>();
   readonly #secrets = new Map<WorkerId, { readonly tokenHash: string; readonly publicKey: string }>();
   readonly #addresses: AddressBook;
+  readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
-  /** The chunked form of parameters, for as long as somebody holds them. */
-  readonly #chunked = new WeakMap<ParametersFrame, ChunkedFrame>();
-  #nextTransfer = 1;
+  readonly #chunked = new ChunkedParameters();
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
   #over: string | undefined;
@@ -73,8 +81,16 @@ export class Sessions implements Outbox {
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.#memory = new UploadMemory(options.limits.uploadBytes);
-    const { socketsPerAddress, joinsPerMinute, limitLoopback } = options.welcome.config.trust;
+    const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
     this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
+    const { clock, limits, welcome, canarySeed = () => randomInt(2 ** 32) } = options;
+    this.#newcomers = new Newcomers({
+      mode: calibration,
+      layers: () => canaryLayers(buildNetworks(welcome.config, welcome.dataset).student.graph),
+      clock,
+      seed: canarySeed,
+      timeoutMs: limits.calibrationMs,
+    });
   }
 
   /** Names the rounds that the workers of these sessions compute; must come before the first connection. */
@@ -113,7 +129,10 @@ export class Sessions implements Outbox {
     const { clock, limits, welcome, onEvent } = this.#options;
     const house: ConnectionHouse = {
       challenge: (hello) => this.#challenge(hello, address),
-      admit: (hello, challenge, signature, connection) => this.#admit(hello, challenge, signature, connection),
+      admit: (hello, challenge, signature, connection) => {
+        requireProof(hello.publicKey, signature, { ...challenge, token: this.#options.token });
+        return this.#admit(hello, address, connection);
+      },
       closed: (connection, joined, code, message) => {
         this.#connections.delete(connection);
         if (!joined) onEvent({ type: "turned-away", code, message });
@@ -137,8 +156,8 @@ export class Sessions implements Outbox {
     this.#sessions.get(worker)?.rejected(lease, refusal);
   }
 
-  expired(worker: WorkerId, lease: LeaseId): void {
-    this.#sessions.get(worker)?.expired(lease);
+  cancelled(worker: WorkerId, lease: LeaseId, reason: CancelReason): void {
+    this.#sessions.get(worker)?.cancelled(lease, reason);
   }
 
   broadcast(status: RunStatus): void {
@@ -195,16 +214,19 @@ export class Sessions implements Outbox {
     return { type: "challenge", nonce: nonce(), run: welcome.run, protocol: PROTOCOL_VERSION };
   }
 
-  #admit(hello: HelloMessage, challenge: ChallengeMessage, signature: string, connection: Connection): Session {
-    requireProof(hello.publicKey, signature, { ...challenge, token: this.#options.token });
+  #admit(hello: HelloMessage, address: string, connection: Connection): Session {
     const known = this.#resumable(hello);
-    if (!known || !hello.resume) return this.#enter(hello, connection);
+    if (!known || !hello.resume) return this.#enter(hello, address, connection);
     known.resume(connection, hello.resume);
+    const seed = this.#newcomers.pending(known.worker);
+    if (seed !== undefined) known.send({ type: "canary", seed });
     return known;
   }
 
-  #enter({ name, runtime, adapter, publicKey }: HelloMessage, connection: Connection): Session {
+  #enter(hello: HelloMessage, address: string, connection: Connection): Session {
     this.#requireRoom();
+    const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
+    const account = accountOf(publicKey);
     const { welcome, limits, clock, contributionLimit, sessionToken = createToken, onEvent } = this.#options;
     const { heartbeatMs } = welcome.config;
     const { graceMs } = limits;
@@ -212,15 +234,19 @@ export class Sessions implements Outbox {
     const token = sessionToken();
     const tokenHash = sha256(token);
     const memory = this.#memory;
-    const chunked = (parameters: ParametersFrame) => this.#chunkedFrame(parameters);
+    const chunked = (parameters: ParametersFrame) => this.#chunked.of(parameters);
     const session = new Session(worker, this.#house(), { clock, limits, contributionLimit, memory, chunked });
     this.#sessions.set(worker, session);
     this.#byToken.set(tokenHash, session);
     this.#secrets.set(worker, { tokenHash, publicKey });
     const fields = { protocol: PROTOCOL_VERSION, worker, heartbeatMs, session: token, graceMs };
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
-    onEvent({ type: "joined", worker, account: accountOf(publicKey), name, runtime, adapter });
-    this.#inbox().join(worker);
+    onEvent({ type: "joined", worker, account, name, runtime, adapter });
+    this.#inbox().join(worker, { account, maxMicrobatches });
+    if (this.#newcomers.asks(address)) {
+      const seed = this.#newcomers.ask(worker, (error) => session.fail(error));
+      session.send({ type: "canary", seed });
+    }
     return session;
   }
 
@@ -228,19 +254,26 @@ export class Sessions implements Outbox {
     const { onEvent } = this.#options;
     const rounds = this.#inbox();
     return {
-      ready: (worker) => rounds.ready(worker),
-      paused: (worker) => rounds.pause(worker),
+      canaryAnswered: (worker, answer) => {
+        const elapsedMs = this.#newcomers.answer(worker, answer);
+        onEvent({ type: "calibrated", worker, elapsedMs });
+      },
+      ready: (worker, { ahead, maxMicrobatches }) =>
+        this.#newcomers.whenCleared(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
+      paused: (worker) => this.#newcomers.whenCleared(worker, () => rounds.pause(worker)),
       returned: (worker, { lease, reason, detail }) => {
         onEvent({ type: "returned", worker, reason, detail });
         rounds.giveBack(worker, lease as LeaseId, reason);
       },
       contribution: (worker, bytes) => rounds.contribute(worker, bytes),
-      suspended: (worker, activity, code, message) => {
+      suspended: (worker, code, message) => {
         onEvent({ type: "worker-suspended", worker, code, message });
-        // One that holds a lease keeps it; one that waits for a lease could not be told of it.
-        if (activity.kind !== "leased") rounds.pause(worker);
+        rounds.suspend(worker);
       },
-      resumed: (worker) => onEvent({ type: "worker-resumed", worker }),
+      resumed: (worker) => {
+        onEvent({ type: "worker-resumed", worker });
+        rounds.resume(worker);
+      },
       left: (worker, code, message) => this.#leave(worker, code, message),
     };
   }
@@ -249,16 +282,9 @@ export class Sessions implements Outbox {
     this.#sessions.delete(worker);
     this.#byToken.delete(this.#secrets.get(worker)?.tokenHash ?? "");
     this.#secrets.delete(worker);
+    this.#newcomers.forget(worker);
     this.#options.onEvent({ type: "left", worker, code, message });
     this.#inbox().leave(worker);
-  }
-
-  #chunkedFrame(parameters: ParametersFrame): ChunkedFrame {
-    const known = this.#chunked.get(parameters);
-    if (known) return known;
-    const frame = new ChunkedFrame(this.#nextTransfer++, parameters.bytes, true);
-    this.#chunked.set(parameters, frame);
-    return frame;
   }
 }
 

@@ -172,7 +172,7 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
   if (entries.some((entry) => entry.role === "discriminator")) state.adamStep += 1;
   for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
-  recordPeaks(state, kind, sum.layout, sum.peaks);
+  recordPeaks(state, kind, sum);
   state.blobs.delete(network);
   state.step += 1;
   return loss;

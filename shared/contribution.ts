@@ -14,12 +14,17 @@ export const metricNames = ["task", "top1", "top5", "discriminator", "adversaria
 export type MetricName = (typeof metricNames)[number];
 export const METRICS = "metrics";
 
+/** A gradient with at least so many elements is wide: below it a code would save nothing worth its error. */
+export const WIDE_ELEMENTS = 1024;
+
 export interface ContributionTensor {
   readonly name: string;
   readonly kind: "gradient" | "statistic" | "metric";
   /** Elements from the arena's start, a multiple of 64. */
   readonly offset: number;
   readonly size: number;
+  /** Coded by f16, int8 and sign; everything else always travels as float32 (wire-layout.ts). */
+  readonly wide: boolean;
 }
 
 export interface ContributionLayout {
@@ -28,6 +33,11 @@ export interface ContributionLayout {
   readonly size: number;
   /** Tensor index of each block of 64 elements. */
   readonly segments: Uint32Array<ArrayBuffer>;
+}
+
+/** Weights of convolutions and linear layers, where they are large; never a vector (batch norms, biases, PReLU). */
+function isWide({ role, shape }: ParameterEntry): boolean {
+  return role !== "statistic" && shape.length >= 2 && elementCount(shape) >= WIDE_ELEMENTS;
 }
 
 function takesPart(entry: ParameterEntry, kind: RoundKind): boolean {
@@ -50,15 +60,15 @@ function takesPart(entry: ParameterEntry, kind: RoundKind): boolean {
 export function contributionLayout(manifest: Manifest, kind: RoundKind): ContributionLayout {
   const tensors: ContributionTensor[] = [];
   let offset = 0;
-  const push = (name: string, tensorKind: ContributionTensor["kind"], size: number) => {
-    tensors.push({ name, kind: tensorKind, offset, size });
+  const push = (name: string, tensorKind: ContributionTensor["kind"], size: number, wide: boolean) => {
+    tensors.push({ name, kind: tensorKind, offset, size, wide });
     offset += Math.ceil(size / BLOCK) * BLOCK;
   };
   for (const entry of manifest.entries) {
     if (!takesPart(entry, kind)) continue;
-    push(entry.name, entry.role === "statistic" ? "statistic" : "gradient", elementCount(entry.shape));
+    push(entry.name, entry.role === "statistic" ? "statistic" : "gradient", elementCount(entry.shape), isWide(entry));
   }
-  push(METRICS, "metric", metricNames.length);
+  push(METRICS, "metric", metricNames.length, false);
   const segments = new Uint32Array(offset / BLOCK);
   tensors.forEach((tensor, index) => {
     segments.fill(index, tensor.offset / BLOCK, (tensor.offset + Math.ceil(tensor.size / BLOCK) * BLOCK) / BLOCK);

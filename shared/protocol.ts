@@ -6,6 +6,7 @@ import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
 import { MAX_BITMAP_BYTES } from "./transfer/chunk-set.ts";
+import { gradientCodecs } from "./wire-layout.ts";
 
 export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
@@ -16,6 +17,7 @@ export const MAX_TEXT = 512;
 const text = z.string().max(MAX_TEXT);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const counting = z.number().int().min(0);
+const word = z.number().int().min(0).max(0xffffffff);
 
 const adapterSchema = z.strictObject({
   vendor: text,
@@ -41,7 +43,9 @@ const leaseFields = {
   to: counting,
   parametersHash: hash,
   lambdaAdversarial: z.number().min(0),
-  codec: z.enum(["exact", "f32", "int8"]),
+  codec: z.enum(gradientCodecs),
+  /** Error feedback of another era is void: a new one begins with each checkpoint that the run may be resumed from. */
+  era: counting,
   /** Unit 2^e of each tensor of the contribution layout. */
   exponents: z.array(z.number().int().min(-126).max(126)),
   timeoutMs: z.number().int().positive(),
@@ -72,9 +76,16 @@ const haveSchema = z.strictObject({
   /** Chunks beyond those that may be on their way. */
   credit: counting,
 });
+/** Most microbatches of one lease that a worker can be asked for; the configuration's limit is below. */
+export const MAX_MICROBATCHES = 1024;
+
+/** Why a lease is taken away: somebody else answered, its time is over, its round ended without it, or the run stops. */
+export const cancelReasons = ["answered", "expired", "sealed", "stopped"] as const;
 
 /** Why a worker gives a lease back. */
 export const returnReasons = ["pause", "leave", "device-lost", "not-finite", "error"] as const;
+
+const microbatches = z.number().int().min(1).max(MAX_MICROBATCHES);
 
 export const workerMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({
@@ -97,11 +108,15 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
         holds: z.array(hash).max(MAX_RESUMED),
       })
       .optional(),
+    /** The most microbatches of one lease that it can hold in memory, where it knows. */
+    maxMicrobatches: microbatches.optional(),
   }),
   /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
   z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
-  /** Wants a lease. */
-  z.strictObject({ type: z.literal("ready") }),
+  /** The hash of the sums that the canary of this seed asks for. */
+  z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
+  /** Wants a lease; `ahead` while it holds one that it will have answered. */
+  z.strictObject({ type: z.literal("ready"), ahead: z.boolean().optional(), maxMicrobatches: microbatches.optional() }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
   z.strictObject({ type: z.literal("paused") }),
   z.strictObject({ type: z.literal("leave") }),
@@ -158,8 +173,14 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     worker: text,
     /** Those of the hello's leases that are still this worker's to answer. */
     leases: z.array(counting),
+    /** Its last ready still stands. */
+    waiting: z.boolean(),
   }),
+  /** Asks for the sums of shared/canary.ts before anything that counts. */
+  z.strictObject({ type: z.literal("canary"), seed: word }),
   z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
+  /** The lease is over: nothing is due for it any more, and the worker may ask for the next. */
+  z.strictObject({ type: z.literal("cancel"), lease: counting, reason: z.enum(cancelReasons) }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
   z.strictObject({ type: z.literal("status"), status: runStatusSchema }),
@@ -185,6 +206,7 @@ export type AdapterDescription = z.output<typeof adapterSchema>;
 export type OfferMessage = z.output<typeof offerSchema>;
 export type HaveMessage = z.output<typeof haveSchema>;
 export type RunStatus = z.output<typeof runStatusSchema>;
+export type CancelReason = (typeof cancelReasons)[number];
 export type ReturnReason = (typeof returnReasons)[number];
 
 // Plain msgpack maps: no record extension, so that any msgpack implementation can be a peer.

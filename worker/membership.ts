@@ -1,8 +1,11 @@
 // What a worker is to a run, from one welcome to the next: the run's resources, the line to the coordinator and the work over it.
 // A lost connection leaves all of it in place; the hello after it names what it holds.
 
+import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { buildNetworks } from "../shared/networks.ts";
 import type { HelloMessage, WelcomeMessage } from "../shared/protocol.ts";
+import { answerCanary } from "./canary.ts";
 import type { Connection, SessionMessage } from "./connection.ts";
 import type { ContentOrigin } from "./content-fetch.ts";
 import { type JoinedRun, openRun, receiveParameters, runIdentity } from "./joined-run.ts";
@@ -59,12 +62,12 @@ export class Membership {
   }
 
   /** Takes up the work where the lost connection left it. @throws MESSAGE_INVALID */
-  resume({ leases }: Extract<SessionMessage, { type: "resumed" }>, connection: Connection): void {
+  resume({ leases, waiting }: Extract<SessionMessage, { type: "resumed" }>, connection: Connection): void {
     if (!this.#line || !this.#shift) {
       throw new BitswarmError("MESSAGE_INVALID", "resumed came, and no session of this worker could be meant");
     }
     this.#line.attach(connection, leases);
-    this.#shift.resumed(leases);
+    this.#shift.resumed(leases, waiting);
   }
 
   /** Starts to work in the session that a welcome opened, once the work of the one before has ended; nothing where it works already. */
@@ -79,6 +82,20 @@ export class Membership {
     this.#shift = new WorkShift({ ...options, line, run, runTag: welcome.runTag });
     this.#working = this.#shift.work();
     this.#working.catch(() => undefined);
+  }
+
+  /** Shows that this GPU's 1-bit sums are right. One that fails at it is given the time to be found anew, as for a lease. */
+  async calibrate(seed: number, connection: Connection): Promise<void> {
+    const run = this.#run;
+    if (!run) return connection.fail(new BitswarmError("MESSAGE_INVALID", "a canary came before the welcome"));
+    try {
+      const layers = canaryLayers(buildNetworks(run.config, run.dataset).student.graph);
+      const hash = await answerCanary(await this.#options.owner.device(), layers, seed);
+      connection.send({ type: "canary-answer", seed, hash });
+    } catch (cause) {
+      const message = `the calibration could not be computed: ${String(cause).slice(0, 300)}`;
+      connection.fail(new BitswarmError("COMPUTE_FAILED", message, { cause }));
+    }
   }
 
   /** Gives the lease back, unless there is none or its contribution is on the way. */

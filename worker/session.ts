@@ -242,6 +242,9 @@ class Session implements RunningSession {
       case "challenge":
         this.#prove(message, link);
         return;
+      case "canary":
+        if (this.#connection) this.#membership?.calibrate(message.seed, this.#connection);
+        return;
       case "welcome":
       case "resumed":
         this.#enter(message);
@@ -253,6 +256,7 @@ class Session implements RunningSession {
         this.#options.onEvent({ type: "status", status: message.status });
         return;
       case "lease":
+      case "cancel":
       case "accepted":
       case "rejected":
       case "offer":

@@ -16,7 +16,7 @@ import type { TrainerOwner } from "./trainer-owner.ts";
 /** What the volunteer wants. */
 export type Wish = "work" | "pause" | "leave";
 
-export type ShiftMessage = Extract<CoordinatorMessage, { type: "lease" | "accepted" | "rejected" }>;
+export type ShiftMessage = Extract<CoordinatorMessage, { type: "lease" | "cancel" | "accepted" | "rejected" }>;
 
 export interface WorkShiftOptions {
   readonly line: SessionLine;
@@ -38,7 +38,7 @@ export interface WorkShiftOptions {
 interface HeldLease {
   readonly lease: LeaseMessage;
   phase: "computing" | "sent" | "returned";
-  verdict?: Extract<ShiftMessage, { type: "accepted" | "rejected" }>;
+  verdict?: Extract<ShiftMessage, { type: "cancel" | "accepted" | "rejected" }>;
 }
 
 /** What was sent does not fit together; only on a fresh connection does the coordinator hear which parameters this worker holds. */
@@ -62,13 +62,13 @@ export class WorkShift {
     return [...held, ...(this.#offered ? [this.#offered] : [])].map(({ lease }) => lease);
   }
 
-  /** The session goes on over a fresh connection: says again what the lost one may not have carried. @param leases those that are this worker's */
-  resumed(leases: readonly number[]): void {
+  /** The session goes on over a fresh connection: says again what the lost one may not have carried. @param leases those that are this worker's @param waiting its last ready still stands */
+  resumed(leases: readonly number[], waiting: boolean): void {
     const { line, onEvent, wish } = this.#options;
     // A lease that this worker does not know of is on its way.
     const coming = leases.some((lease) => !this.leases.includes(lease));
     if (wish() === "pause") line.send({ type: "paused" });
-    else if (this.#expecting && !this.#offered && !coming) line.send({ type: "ready" });
+    else if (this.#expecting && !this.#offered && !coming && !waiting) line.send({ type: "ready" });
     onEvent({ type: "state", state: this.#state });
   }
 
@@ -84,6 +84,9 @@ export class WorkShift {
       }
     } else if (this.#held?.phase === "sent" && this.#held.lease.lease === message.lease) {
       this.#held.verdict = message;
+    } else if (message.type === "cancel") {
+      if (this.#offered?.lease === message.lease) this.#offered = undefined;
+      if (this.#held?.lease.lease === message.lease) this.#held.phase = "returned";
     } else if (message.type === "rejected") {
       // Over while this worker was away, or while it was being computed.
       if (this.#offered?.lease === message.lease) this.#offered = undefined;
@@ -205,8 +208,11 @@ export class WorkShift {
         onEvent({ type: "contributed", lease: summaryOf(held.lease), ...tally.add(held.verdict.samples, seconds) });
         return;
       case "rejected":
+        result.discard?.();
         onEvent({ type: "trouble", code: held.verdict.code, message: held.verdict.message });
         return;
+      // Somebody else was first, or the round is over.
+      case "cancel":
       case undefined:
         return;
       default:

@@ -106,6 +106,27 @@ test("S9 ready while a lease is held is answered by MESSAGE_INVALID, and the lea
   expect(await other.lease()).toMatchObject({ from, to });
 });
 
+test("S9 a worker may ask for one lease ahead, and not for a third", async () => {
+  const { connect } = await startTestRun({ config: { lease: { maxMicrobatches: 1 } } });
+  const worker = await connect().join();
+  const [first, second] = [await worker.lease(), await worker.ahead()];
+  expect(second).toMatchObject({ step: 0, from: first.to });
+  await worker.answer(first);
+  const third = await worker.ahead();
+  worker.send({ type: "ready", ahead: true });
+  const { code, message } = await refusal(worker);
+  expect([code, message]).toEqual(["MESSAGE_INVALID", expect.stringContaining(`${second.lease} and ${third.lease}`)]);
+});
+
+test("S9 who asked ahead and got nothing is leased the next step's without asking again", async () => {
+  const { connect } = await startTestRun();
+  const worker = await connect().join();
+  const lease = await worker.lease();
+  worker.send({ type: "ready", ahead: true });
+  await worker.answer(lease);
+  expect(await worker.next("lease")).toMatchObject({ step: 1 });
+});
+
 test("S10 a worker that answers no ping is closed with HEARTBEAT_LOST, and its lease goes to another", async () => {
   const { connect } = await startTestRun({ config: { heartbeatMs: 30 } });
   const [silent, other] = [await connect().join(), await connect().join()];
