@@ -41,6 +41,8 @@ export interface Coordination {
   /** Finishes the step, writes a checkpoint, and lets `done` resolve. */
   stop(): void;
   readonly server: RunServer;
+  /** What is measured of the workers' connections. */
+  readonly sessions: Pick<Sessions, "vitals" | "uploadBytes">;
   readonly done: Promise<RunSummary>;
 }
 
@@ -172,6 +174,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const started = server;
   return {
     server: started,
+    sessions,
     done: drive(),
     stop: () => {
       progress.line("stopping: the step in hand is finished and a checkpoint written; Ctrl-C again ends at once");
