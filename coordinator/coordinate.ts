@@ -197,6 +197,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     stop: () => {
       progress.line("stopping: the step in hand is finished and a checkpoint written; Ctrl-C again ends at once");
       engine.stop();
+      sessions.hurry();
     },
   };
 }
