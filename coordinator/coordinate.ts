@@ -4,6 +4,7 @@ import { randomInt } from "node:crypto";
 import { basename, join } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { MAX_CHUNK_MESSAGE_BYTES } from "../shared/transfer/chunk.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { systemClock } from "./clock.ts";
 import { LocalEngine, type RunSummary } from "./engine.ts";
@@ -45,6 +46,8 @@ export interface Coordination {
   /** Finishes the step, writes a checkpoint, and lets `done` resolve. */
   stop(): void;
   readonly server: RunServer;
+  /** What is measured of the workers' connections. */
+  readonly sessions: Pick<Sessions, "vitals" | "uploadBytes">;
   readonly done: Promise<RunSummary>;
 }
 
@@ -93,6 +96,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       dataset: data.dataset,
     },
     limits,
+    contributionLimit: contributionLimit(state),
     clock,
     onEvent,
     traffic,
@@ -134,7 +138,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       host,
       port,
       sessions,
-      messageLimit: Math.max(contributionLimit(state), limits.messageBytes),
+      messageLimit: Math.max(MAX_CHUNK_MESSAGE_BYTES, limits.messageBytes),
       source: {
         token: directory.token,
         page: await readPageFiles(join(packageRoot(), "dist", "web")),
@@ -191,10 +195,12 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const started = server;
   return {
     server: started,
+    sessions,
     done: drive(),
     stop: () => {
       progress.line("stopping: the step in hand is finished and a checkpoint written; Ctrl-C again ends at once");
       engine.stop();
+      sessions.hurry();
     },
   };
 }
