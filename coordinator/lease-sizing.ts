@@ -17,6 +17,11 @@ export const unknownSpeed: Speed = { leases: 0, samplesPerSecond: undefined, bou
 export const UNMEASURED_LEASES = 2;
 /** Weight of the newest measurement in the moving average. */
 export const SPEED_WEIGHT = 0.3;
+/**
+ * A measurement counts as at most so many times the average: a worker that was away hands in several leases at once, and
+ * one of them would seem to have taken no time; the whole round would be its share.
+ */
+export const MOST_GROWTH = 2;
 /** A lease is sized to take at most this share of its time limit, where the speed is known. */
 export const TIMEOUT_SHARE = 0.5;
 /** A worker is left out of a round where one microbatch would take it this many times what the rest of the round takes. */
@@ -28,8 +33,8 @@ const rate = (samples: number, elapsedMs: number) => (samples * 1000) / Math.max
 export function measured(before: Speed, samples: number, elapsedMs: number): Speed {
   const leases = before.leases + 1;
   if (leases <= UNMEASURED_LEASES) return { ...before, leases };
-  const now = rate(samples, elapsedMs);
   const average = before.bound ? undefined : before.samplesPerSecond;
+  const now = Math.min(rate(samples, elapsedMs), MOST_GROWTH * (average ?? Number.POSITIVE_INFINITY));
   const samplesPerSecond = average === undefined ? now : average + SPEED_WEIGHT * (now - average);
   return { leases, samplesPerSecond, bound: false };
 }

@@ -14,9 +14,11 @@ export const LIMITED_FROM = 10;
 export const LEFT_OUT_ROUNDS = 8;
 
 /** A lease is overdue when it has taken so much longer than its holder's speed says. */
-const OVERDUE = 0.5;
+const OVERDUE = 0.25;
 /** A lease is lent early to a worker that will need less than the rest of its holder's time, divided by this. */
 const WORTH = 1.2;
+/** Nobody who is so many times slower than the mean helps early. */
+const SLOW_HELPER = 1.5;
 /** Of a grant and its answer, in both estimates. */
 const ROUND_TRIP_MS = 250;
 
@@ -146,6 +148,33 @@ function expectedEnd(now: number, state: RoundState, lease: Lease, mean: number)
 }
 
 /**
+ * Lends leases that are overdue while there is still work for all, so that at the end nobody has to wait for a large one:
+ * to workers that are no slower than the mean, as the lease that they go on with where they hold one.
+ */
+export function grantOverdue(now: number, state: RoundState): { state: RoundState; effects: readonly RoundEffect[] } {
+  const granting: Granting = { state, effects: [] };
+  if (!isLive(state) || state.options.pieces === 1 || state.roster.waiting.size === 0) return granting;
+  const { mean } = totalSpeed(state.roster);
+  const open = [...state.leases.values()].filter((lease) => {
+    return mayBackUp(state, lease, true) && expectedEnd(now, state, lease, mean) === Number.POSITIVE_INFINITY;
+  });
+  if (open.length === 0) return granting;
+  for (const [worker, member] of takers(state)) {
+    const speed = speedOf(member, state.roster.kind);
+    if (speed === undefined || speed < mean || member.probation) continue;
+    const most = Math.min(
+      member.maxMicrobatches * state.options.microbatch,
+      allowance(granting.state, member.account, isLate(now, state)),
+    );
+    const index = open.findIndex((lease) => lease.account !== member.account && lease.to - lease.from <= most);
+    if (index < 0) continue;
+    const [{ lease, from, to }] = open.splice(index, 1);
+    give(now, granting, { worker, from, to, purpose: { kind: "backup", of: lease } });
+  }
+  return granting;
+}
+
+/**
  * Lends what others have not answered to those who are idle: from 85 % of the deadline on the oldest lease first; before, the
  * lease that will end last, where the idle worker would end it sooner ("longest approximate time to end": Zaharia et al.,
  * OSDI 2008).
@@ -180,7 +209,9 @@ function grantBackups(now: number, granting: Granting): void {
     const index = open.findIndex((lease) => {
       const samples = lease.to - lease.from;
       if (lease.account === member.account || samples > most) return false;
-      return ending || gone(lease) || now + ROUND_TRIP_MS + (1000 * WORTH * samples) / own < endOf(lease);
+      if (ending || gone(lease)) return true;
+      // A slow worker would be the next to wait for, and faster ones are about to be idle.
+      return own * SLOW_HELPER >= mean && now + ROUND_TRIP_MS + (1000 * WORTH * samples) / own < endOf(lease);
     });
     if (index < 0) continue;
     const [{ lease, from, to }] = open.splice(index, 1);

@@ -128,7 +128,7 @@ export const runConfigSchema = z.strictObject({
           "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
         ),
       pieces: count
-        .default(2)
+        .default(4)
         .describe("a lease is so small a part of a worker's share of what nobody holds; 1 is all of it"),
       first: count
         .default(1)

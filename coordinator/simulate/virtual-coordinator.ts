@@ -12,6 +12,7 @@ import { LocalEngine } from "../engine.ts";
 import { Ledger } from "../ledger.ts";
 import type { Outbox } from "../round-driver.ts";
 import type { RoundPlan } from "../round-plan.ts";
+import { contributionLimit } from "../round-plan.ts";
 import { sessionLimits } from "../session-limits.ts";
 import { type RoundInbox, Sessions } from "../sessions.ts";
 import { Traffic } from "../traffic.ts";
@@ -83,9 +84,11 @@ export class VirtualCoordinator {
     const sessions = new Sessions({
       token,
       traffic,
+      contributionLimit: contributionLimit(state),
       welcome: { run: "simulated", runTag: RUN_TAG, config, dataset },
       limits: sessionLimits,
       nonce: () => Array.from({ length: 8 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),
+      sessionToken: () => Array.from({ length: 4 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),
       canarySeed: () => draws.uint32(),
       clock,
       onEvent: () => undefined,

@@ -7,6 +7,7 @@ import {
   type CoordinatorMessage,
   decodeCoordinatorMessage,
   encodeMessage,
+  type HelloMessage,
   type LeaseMessage,
   PROTOCOL_VERSION,
   type WelcomeMessage,
@@ -40,14 +41,17 @@ export class Volunteer {
   readonly #stalls: StallSchedule;
   readonly #identity: SigningPair;
   #link: VirtualLink | undefined;
+  /** Of the session that it works in, over whatever connections. */
   #welcome: WelcomeMessage | undefined;
+  /** The session goes on over this connection. */
+  #attached = false;
   /** Hashes of the parameters that it was sent over this connection. */
   #parameters = new Map<ParameterSet, string>();
   #computing: Computation | undefined;
   /** The lease that it goes on with. */
   #next: LeaseMessage | undefined;
-  /** Leases that were answered and have no verdict yet. */
-  #sent = new Set<number>();
+  /** Contributions that have no verdict yet, by lease: sent again after a lost connection. */
+  #sent = new Map<number, Uint8Array>();
   #asked = false;
   #heardAt = 0;
   #attempts = 0;
@@ -62,10 +66,6 @@ export class Volunteer {
     this.#world = world;
     this.#stalls = stalls;
     this.#identity = keyPairOf(world.secret(profile.index));
-  }
-
-  get joined(): boolean {
-    return this.#welcome !== undefined;
   }
 
   connect(): void {
@@ -86,26 +86,28 @@ export class Volunteer {
   drop(awayMs: number): void {
     const link = this.#link;
     if (!link) return;
-    this.#abandon("dropped");
-    this.#forget();
+    this.#missed("dropped");
+    this.#disconnect();
     link.cut();
     this.#connectAfter(awayMs);
   }
 
   /** Says goodbye and is gone for good. */
   leave(): void {
-    this.#abandon("left");
+    this.#missed("left");
     this.#gone = true;
     this.#send({ type: "leave" });
+    this.#disconnect();
     this.#forget();
     this.#world.account.gone(this.profile);
   }
 
   /** Is gone for good without a word. */
   die(): void {
-    this.#abandon("died");
+    this.#missed("died");
     this.#gone = true;
     this.#link?.vanish();
+    this.#disconnect();
     this.#forget();
     this.#world.account.gone(this.profile);
   }
@@ -123,10 +125,11 @@ export class Volunteer {
         runtime: "node",
         adapter: { vendor: "simulated", architecture: "", description: "", software: false },
         publicKey: this.#identity.publicKey,
+        ...this.#resumption(),
       });
     }
     this.#later(HANDSHAKE_MS, () => {
-      if (!this.#welcome) this.#giveUp();
+      if (!this.#attached) this.#giveUp();
     });
   }
 
@@ -165,9 +168,15 @@ export class Volunteer {
         this.#send({ type: "canary-answer", seed: message.seed, hash: this.#world.canary(message.seed) });
         return;
       case "welcome":
+        // Also where the session before was meant: it is over, and its leases are others'.
+        this.#forget();
         this.#welcome = message;
+        this.#attached = true;
         this.#watch(message.heartbeatMs);
         this.#ask();
+        return;
+      case "resumed":
+        this.#resumed(message.leases, message.waiting);
         return;
       case "lease":
         this.#asked = false;
@@ -195,6 +204,9 @@ export class Volunteer {
         return;
       case "pong":
       case "rest":
+      // Frames of the simulated model fit into one message.
+      case "offer":
+      case "have":
       case "status":
         return;
       default:
@@ -225,12 +237,42 @@ export class Volunteer {
 
   /** Asks for the lease after those in hand: at most two are held, and one that is asked for ahead is computed without a pause. */
   #ask(): void {
-    if (!this.#welcome || this.#asked) return;
+    if (!this.#welcome || !this.#attached || this.#asked) return;
     const held = this.#sent.size + (this.#computing ? 1 : 0) + (this.#next ? 1 : 0);
     if (held === 0) this.#idleSince = this.#world.timeline.now;
     if (held > (this.#welcome.config.lease.ahead ? 1 : 0)) return;
     this.#asked = true;
     this.#send(held === 0 ? { type: "ready" } : { type: "ready", ahead: true });
+  }
+
+  #resumption(): Pick<HelloMessage, "resume" | "holds"> {
+    if (!this.#welcome) return {};
+    const leases = this.#leases();
+    return { resume: { session: this.#welcome.session, leases }, holds: Object.fromEntries(this.#parameters) };
+  }
+
+  #leases(): number[] {
+    const working = [this.#computing?.lease, this.#next].flatMap((lease) => lease?.lease ?? []);
+    return [...this.#sent.keys(), ...working];
+  }
+
+  /** Verdicts that were missed follow; what was sent and may not have arrived is sent again. */
+  #resumed(leases: readonly number[], waiting: boolean): void {
+    const known = this.#leases();
+    this.#attached = true;
+    this.#watch(this.#welcome?.heartbeatMs ?? Number.POSITIVE_INFINITY);
+    for (const [lease, frame] of this.#sent) if (leases.includes(lease)) this.#upload(lease, frame);
+    // A lease that this worker does not know of is on its way.
+    this.#asked = waiting || leases.some((lease) => !known.includes(lease));
+    this.#ask();
+  }
+
+  #upload(lease: number, frame: Uint8Array): void {
+    if (!this.#attached) return;
+    this.#link?.volunteerSend(frame);
+    this.#later(this.#welcome?.config.lease.timeoutMs ?? 0, () => {
+      if (this.#sent.has(lease)) this.#giveUp();
+    });
   }
 
   #settled(lease: number): void {
@@ -287,7 +329,7 @@ export class Volunteer {
     const { at, stalls } = this.#stalls.finish(since, workMs);
     for (const { from, to } of stalls) {
       account.stalled(this.profile, to - from);
-      this.#later(from - since, () => {
+      timeline.at(from, "world", () => {
         if (this.#computing?.lease === lease) referee.taken(lease.lease, "stalled");
       });
     }
@@ -320,49 +362,51 @@ export class Volunteer {
       run: this.#welcome?.runTag ?? "",
       parametersHash: lease.parametersHash,
     } as const;
-    this.#link?.volunteerSend(encodeFrame(header, new Uint8Array(sum.peaks.buffer), sent));
-    this.#sent.add(lease.lease);
-    this.#later(lease.timeoutMs, () => {
-      if (this.#sent.has(lease.lease)) this.#giveUp();
-    });
+    const frame = encodeFrame(header, new Uint8Array(sum.peaks.buffer), sent);
+    this.#sent.set(lease.lease, frame);
+    this.#upload(lease.lease, frame);
     this.#goOn();
     this.#ask();
   }
 
-  /** Its work in hand comes to nothing. */
-  #abandon(cause: "dropped" | "left" | "died" | "lost"): void {
-    const computing = this.#computing;
-    if (computing) {
-      this.#world.account.computed(this.profile, this.#world.timeline.now - computing.since);
-      this.#world.referee.taken(computing.lease.lease, cause);
-    }
-    for (const lease of this.#sent) this.#world.referee.taken(lease, cause);
-    if (this.#next) this.#world.referee.taken(this.#next.lease, cause);
+  /** Its leases are not answered for now. */
+  #missed(cause: "dropped" | "left" | "died" | "lost"): void {
+    for (const lease of this.#leases()) this.#world.referee.taken(lease, cause);
   }
 
-  #forget(): void {
-    this.#computing?.stop();
+  #disconnect(): void {
     this.#connection++;
     this.#link = undefined;
+    this.#attached = false;
+  }
+
+  /** The session is over, and the work in hand comes to nothing. */
+  #forget(): void {
+    const { account, timeline } = this.#world;
+    if (this.#computing) account.computed(this.profile, timeline.now - this.#computing.since);
+    this.#computing?.stop();
     this.#welcome = undefined;
-    this.#parameters = new Map();
     this.#computing = undefined;
     this.#next = undefined;
-    this.#sent = new Set();
+    this.#sent = new Map();
     this.#asked = false;
   }
 
-  /** Closes this connection and tries another. */
+  /** Closes this connection and tries another; where messages get lost, as a page that is loaded anew. */
   #giveUp(): void {
     const link = this.#link;
     if (!link) return;
     link.volunteerClose(4011);
+    if (this.#world.evil) {
+      this.#forget();
+      this.#parameters = new Map();
+    }
     this.#lost();
   }
 
   #lost(): void {
-    this.#abandon("lost");
-    this.#forget();
+    this.#missed("lost");
+    this.#disconnect();
     if (!this.#gone) this.#reconnect();
   }
 
@@ -373,7 +417,7 @@ export class Volunteer {
   }
 
   #connectAfter(ms: number): void {
-    this.#world.account.away(this.profile, ms);
+    if (!this.#computing) this.#world.account.away(this.profile, ms);
     this.#later(ms, () => this.connect());
   }
 
