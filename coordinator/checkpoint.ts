@@ -20,7 +20,7 @@ import { sealMode } from "./deadline.ts";
 import { diskFiles, type FileOperations } from "./durable-file.ts";
 import { Ledger } from "./ledger.ts";
 import { storageError } from "./storage-error.ts";
-import { assembleState, parametersHash, type TrainingState } from "./training-state.ts";
+import { assembleState, beginReplica, parametersHash, type TrainingState } from "./training-state.ts";
 
 export const CHECKPOINTS = "checkpoints";
 
@@ -271,6 +271,7 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
       );
     }
   }
+  beginReplica(state);
   ledger.check(state.program, step, config.batch, sealMode(config));
   return state;
 }

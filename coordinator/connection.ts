@@ -19,6 +19,7 @@ import type { Clock } from "./clock.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode } from "./session-state.ts";
+import type { Traffic, TrafficClass } from "./traffic.ts";
 import { fullBucket, type TokenBucket, takeToken } from "./trust/token-bucket.ts";
 
 export interface ConnectionOptions {
@@ -27,6 +28,7 @@ export interface ConnectionOptions {
   readonly heartbeatMs: number;
   /** Bytes that the socket has received so far: a long message on its way is a sign of life. */
   readonly received: () => number;
+  readonly traffic: Traffic;
 }
 
 /** Who a connection speaks for, once it has said hello. */
@@ -117,12 +119,14 @@ export class Connection {
   }
 
   /** Sends unless the connection is over. A worker that does not read what it asked for is let go. */
-  put(bytes: Uint8Array<ArrayBuffer>): void {
+  put(bytes: Uint8Array<ArrayBuffer>, of: TrafficClass = "control"): void {
     if (this.#state.kind === "closed") return;
     const limit = this.#options.limits.backlogBytes;
     const waiting = this.#socket.bufferedAmount;
     if (waiting <= limit) {
-      if (this.#socket.readyState === SOCKET_OPEN) this.#socket.send(bytes, { binary: true });
+      if (this.#socket.readyState !== SOCKET_OPEN) return;
+      this.#options.traffic.count("down", of, bytes.length);
+      this.#socket.send(bytes, { binary: true });
       return;
     }
     // Nothing that is said now would arrive.
@@ -191,6 +195,7 @@ export class Connection {
       // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
       const bytes = data as Buffer;
       const bulk = this.#state.kind === "joined" && (isFrame(bytes) || isChunk(bytes));
+      this.#options.traffic.count("up", bulk ? "contributions" : "control", bytes.length);
       if (!bulk) this.#spend(bytes);
       switch (this.#state.kind) {
         case "awaiting-hello":

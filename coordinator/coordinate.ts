@@ -22,6 +22,8 @@ import { summaryLines, welcomeLines } from "./run-text.ts";
 import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
+import { Traffic } from "./traffic.ts";
+import { TrustDesk } from "./trust/trust-desk.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -35,12 +37,16 @@ export interface CoordinateOptions {
   /** Takes one line of JSON a step, and one at the end. */
   readonly printJson?: (line: string) => void;
   readonly limits?: SessionLimits;
+  /** In [0, 1), for each lease whether it is audited; Math.random unless given. */
+  readonly drawAudit?: () => number;
 }
 
 export interface Coordination {
   /** Finishes the step, writes a checkpoint, and lets `done` resolve. */
   stop(): void;
   readonly server: RunServer;
+  /** What is measured of the workers' connections. */
+  readonly sessions: Pick<Sessions, "vitals" | "uploadBytes">;
   readonly done: Promise<RunSummary>;
 }
 
@@ -70,7 +76,16 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
+  const trust = await TrustDesk.open({
+    runDir: directory.path,
+    config: state.config.trust,
+    clock,
+    draw: options.drawAudit ?? Math.random,
+    onEvent,
+  });
+  const traffic = new Traffic();
   const sessions = new Sessions({
+    trust,
     token: directory.token,
     welcome: {
       run: directory.run,
@@ -82,6 +97,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     contributionLimit: contributionLimit(state),
     clock,
     onEvent,
+    traffic,
   });
   const engine = new LocalEngine({
     run: directory.run,
@@ -93,6 +109,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     writeCheckpoint: (state, ledger) =>
       writeCheckpoint(directory.path, state, ledger, { run: directory.run, time: new Date().toISOString() }),
     outbox: sessions,
+    trust: trust.rounds,
+    traffic,
     clock,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),
@@ -107,6 +125,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     await workers?.stop();
     await server?.close();
     await log.close();
+    await trust.saved();
     await removeAddress(directory);
     const failure = await events.close();
     if (failure) progress.line(`events.ndjson is not complete: ${failure.message}`);
@@ -128,7 +147,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
     for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
-    for (const message of run.notices) onEvent({ type: "notice", message });
+    for (const message of trust.notice === null ? run.notices : [...run.notices, trust.notice])
+      onEvent({ type: "notice", message });
     if (options.workers > 0) {
       workers = startLocalWorkers({
         url: server.localUrl,
@@ -172,6 +192,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const started = server;
   return {
     server: started,
+    sessions,
     done: drive(),
     stop: () => {
       progress.line("stopping: the step in hand is finished and a checkpoint written; Ctrl-C again ends at once");

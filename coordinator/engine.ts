@@ -6,12 +6,15 @@ import type { RunStatus } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
 import type { CommitLog } from "./commit-log.ts";
 import { sealMode } from "./deadline.ts";
+import { Downlink } from "./downlink.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Pace, paced, remainingSeconds, samplesPerSecond } from "./pace.ts";
 import { type Collected, type Outbox, RoundDriver } from "./round-driver.ts";
 import { contributionLimit, type PlanContext, planEvaluation, planStep, type RoundPlan } from "./round-plan.ts";
 import type { OnRunEvent } from "./run-event.ts";
-import { parametersHash, recordEvaluation, type TrainingState, wireBlob } from "./training-state.ts";
+import type { Traffic } from "./traffic.ts";
+import { frozenTeacher, parametersHash, recordEvaluation, type TrainingState } from "./training-state.ts";
+import type { RoundTrust } from "./trust/round-trust.ts";
 import { applyRound, evaluationResult, type StepLoss } from "./update.ts";
 
 export interface EngineOptions {
@@ -25,6 +28,10 @@ export interface EngineOptions {
   /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
   readonly writeCheckpoint: (state: TrainingState, ledger: Ledger) => Promise<string>;
   readonly outbox: Outbox;
+  /** Judges contributions and audits them; without it all that is well formed is believed. */
+  readonly trust?: RoundTrust;
+  /** What the outbox's sockets carry. */
+  readonly traffic: Traffic;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
   /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
@@ -61,6 +68,7 @@ export class LocalEngine {
   readonly rounds: RoundDriver;
   readonly #options: EngineOptions;
   readonly #target: number;
+  readonly #downlink: Downlink;
   #round = 0;
   #evaluating: NetworkName | undefined;
   #stopping = false;
@@ -71,8 +79,9 @@ export class LocalEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { state, clock, outbox, onEvent, resumedFrom } = options;
+    const { state, clock, outbox, onEvent, resumedFrom, trust } = options;
     const { microbatch, lease } = state.config;
+    this.#downlink = new Downlink({ runTag: options.runTag, config: state.config, networks: state.networks });
     this.#target = Math.min(options.maxSteps ?? Infinity, state.program.steps);
     if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step: state.step };
     this.rounds = new RoundDriver({
@@ -80,6 +89,8 @@ export class LocalEngine {
       microbatch,
       lease,
       contributionLimit: contributionLimit(state),
+      shareLimit: state.config.trust.accountWeight,
+      ...(trust === undefined ? {} : { trust }),
       clock,
       onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
       onBackup: ({ worker, from, to }, of) => onEvent({ type: "backed-up", worker, from, to, of }),
@@ -162,11 +173,12 @@ export class LocalEngine {
     };
   }
 
-  /** Bytes by their SHA-256: the blobs of this moment, the frozen teacher's above all. */
+  /** Bytes by their SHA-256: those of the teacher. */
   blob(sha256: string): Uint8Array<ArrayBuffer> | undefined {
     const { state } = this.#options;
-    const networks: readonly NetworkName[] = state.teacher.size > 0 ? ["teacher", "student"] : ["student"];
-    return networks.map((network) => wireBlob(state, network)).find(({ hash }) => hash === sha256)?.bytes;
+    if (state.teacher.size === 0) return undefined;
+    const { bytes, hash } = frozenTeacher(state);
+    return hash === sha256 ? bytes : undefined;
   }
 
   #stateName(): RunStatus["state"] {
@@ -189,7 +201,7 @@ export class LocalEngine {
 
   #context(): PlanContext {
     const { state, runTag } = this.#options;
-    return { state, runTag, round: ++this.#round, era: this.#era() };
+    return { state, runTag, downlink: this.#downlink, round: ++this.#round, era: this.#era() };
   }
 
   async #collect(plan: RoundPlan): Promise<Collected | "dropped"> {
@@ -201,7 +213,7 @@ export class LocalEngine {
 
   /** One step from its round to the disk; nothing where it was dropped. */
   async #trainStep(): Promise<StepPlace | undefined> {
-    const { state, ledger, log, onEvent } = this.#options;
+    const { state, ledger, log, traffic, onEvent } = this.#options;
     const { plan, place } = planStep(this.#context(), ledger);
     const collected = await this.#collect(plan);
     if (collected === "dropped") return undefined;
@@ -228,7 +240,9 @@ export class LocalEngine {
     this.#loss = loss;
     const carried = ledger.carried({ pass, from: place.to }).reduce((sum, { from, to }) => sum + to - from, 0);
     if (carried > 0) onEvent({ type: "carried", step, samples: carried });
-    onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers: this.rounds.workers, paramsHash });
+    const { workers } = this.rounds;
+    const bytes = traffic.take(workers);
+    onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers, paramsHash, bytes });
     return place;
   }
 

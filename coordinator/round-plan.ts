@@ -2,25 +2,18 @@
 
 import { type ContributionLayout, contributionLayout, type RoundKind } from "../shared/contribution.ts";
 import type { Split } from "../shared/dataset.ts";
-import { encodeFrame, frameHeaderBytes } from "../shared/frame.ts";
+import { frameHeaderBytes } from "../shared/frame.ts";
 import type { Range } from "../shared/intervals.ts";
 import { type NetworkName, roundManifest, usesGan } from "../shared/networks.ts";
 import { placeOf, type StepPlace } from "../shared/program.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { wireLayout } from "../shared/wire-layout.ts";
 import { sealMode } from "./deadline.ts";
+import type { Downlink, ParametersUpdate } from "./downlink.ts";
 import { exponentsFor } from "./exponents.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Lease } from "./round-state.ts";
-import { type TrainingState, wireBlob } from "./training-state.ts";
-
-/** Parameters of one network, ready to be sent: the same bytes to every session. */
-export interface ParametersFrame {
-  readonly network: NetworkName;
-  /** SHA-256 of the blob, as hex. */
-  readonly hash: string;
-  readonly bytes: Uint8Array<ArrayBuffer>;
-}
+import { frozenTeacher, type TrainingState, wireBlob } from "./training-state.ts";
 
 /** The part of a lease message that all leases of a round share. */
 type LeaseTerms = Omit<LeaseMessage, "type" | "lease" | "from" | "to">;
@@ -32,7 +25,8 @@ export interface RoundPlan {
   readonly mayLeave: boolean;
   readonly terms: LeaseTerms;
   readonly layout: ContributionLayout;
-  readonly parameters: ParametersFrame;
+  /** Everything that a lease of this round names and that comes in frames. */
+  readonly parameters: readonly ParametersUpdate[];
   /** 16 bytes in hex: names the run in frames. */
   readonly runTag: string;
 }
@@ -41,6 +35,7 @@ export interface RoundPlan {
 export interface PlanContext {
   readonly state: TrainingState;
   readonly runTag: string;
+  readonly downlink: Downlink;
   /** Number of the round, from 1. */
   readonly round: number;
   /** Names what workers' error feedback belongs to (protocol.ts). */
@@ -58,30 +53,24 @@ interface RoundSubject {
   readonly lambdaAdversarial: number;
 }
 
-function planOf({ state, runTag, round, era }: PlanContext, subject: RoundSubject): RoundPlan {
+function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: RoundSubject): RoundPlan {
   const { config, networks, step } = state;
   const { kind, network, pass, epoch, split, ranges, mayLeave, lambdaAdversarial } = subject;
   const layout = contributionLayout(roundManifest(networks, kind, network), kind);
   const blob = wireBlob(state, network);
-  const frame = encodeFrame(
-    {
-      kind: "parameters",
-      codec: "none",
-      round,
-      lease: 0,
-      samples: 0,
-      tensors: 0,
-      run: runTag,
-      parametersHash: blob.hash,
-    },
-    blob.bytes,
-  );
+  // A BN phase and an evaluation do not look at discriminators.
+  const adversarial = kind === "student" && usesGan(config);
+  const discriminators = adversarial ? wireBlob(state, "discriminators") : undefined;
+  const parameters = [downlink.update(network, blob, round)];
+  if (discriminators) {
+    parameters.push(downlink.update("discriminators", discriminators, round, state.replicaChange));
+  }
   return {
     ranges,
     mayLeave,
     layout,
     runTag,
-    parameters: { network, hash: blob.hash, bytes: frame },
+    parameters,
     terms: {
       kind,
       network,
@@ -91,12 +80,13 @@ function planOf({ state, runTag, round, era }: PlanContext, subject: RoundSubjec
       epoch,
       split,
       parametersHash: blob.hash,
+      discriminatorsHash: discriminators?.hash ?? null,
       lambdaAdversarial,
       codec: config.codec,
       era,
       exponents: exponentsFor(state, kind, layout),
       timeoutMs: config.lease.timeoutMs,
-      teacherHash: kind === "student" && usesGan(config) ? wireBlob(state, "teacher").hash : null,
+      teacherHash: adversarial ? frozenTeacher(state).hash : null,
     },
   };
 }

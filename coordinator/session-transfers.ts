@@ -2,14 +2,17 @@
 // contributions in chunks, both within bounds of memory and time.
 
 import { BitswarmError } from "../shared/errors.ts";
+import type { ParameterSet } from "../shared/parameter-set.ts";
 import { type CoordinatorMessage, encodeMessage, type LeaseMessage } from "../shared/protocol.ts";
 import { decodeChunk } from "../shared/transfer/chunk.ts";
-import type { ChunkedFrame, Have } from "../shared/transfer/chunk-sender.ts";
+import type { Have } from "../shared/transfer/chunk-sender.ts";
 import { Incoming } from "../shared/transfer/incoming.ts";
 import { isLong, type Offer, Outgoing } from "../shared/transfer/outgoing.ts";
+import type { ChunkedParameters } from "./chunked-parameters.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
-import type { ParametersFrame } from "./round-plan.ts";
+import type { ParametersUpdate } from "./downlink.ts";
+import { SentParameters } from "./sent-parameters.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { UploadMemory } from "./upload-memory.ts";
 
@@ -19,20 +22,27 @@ export interface TransferOptions {
   /** Bytes of the largest contribution frame of the run. */
   readonly contributionLimit: number;
   readonly memory: UploadMemory;
-  /** The one chunked form of parameters, shared by all sessions. */
-  readonly chunked: (parameters: ParametersFrame) => ChunkedFrame;
+  /** Shared by all sessions. */
+  readonly chunked: ChunkedParameters;
 }
 
 const labelOfLease = (lease: number) => `lease ${lease}`;
-const labelOfParameters = (hash: string) => `parameters ${hash}`;
+const PARAMETERS = "parameters";
+
+/** A lease, and what is needed to compute it. */
+interface Delivery {
+  readonly lease: LeaseMessage;
+  readonly parameters: readonly ParametersUpdate[];
+}
 
 export class SessionTransfers {
   readonly #options: TransferOptions;
   readonly #outgoing = new Outgoing();
   readonly #incoming: Incoming;
   #connection: Connection | undefined;
-  /** Hash of the parameters that were sent last, of each network. */
-  readonly #sent = new Map<string, string>();
+  readonly #sent = new SentParameters();
+  /** What may not have been sent yet, by lease. */
+  readonly #deliveries = new Map<number, Delivery>();
   #releaseUpload = () => {};
   /** When a transfer last got further. */
   #progressAt = 0;
@@ -65,21 +75,33 @@ export class SessionTransfers {
     this.dropUpload();
   }
 
-  /** Sends the parameters, once per network and hash, then the lease. */
-  deliver(lease: LeaseMessage, parameters: ParametersFrame): void {
-    const { network, hash, bytes } = parameters;
-    const before = this.#sent.get(network);
-    if (before !== hash) {
-      // Each frame is whole in itself: what is half-sent of an older one serves nobody.
-      if (before !== undefined) this.#outgoing.withdraw(labelOfParameters(before));
-      this.#sent.set(network, hash);
-      const label = labelOfParameters(hash);
-      if (isLong(bytes.length)) {
-        this.#outgoing.push({ kind: "frame", frame: this.#options.chunked(parameters), lease: null, label });
-      } else this.#outgoing.push({ kind: "message", bytes, label });
-    }
+  /** Sends the parameters, once per set and hash, then the lease. */
+  deliver(delivery: Delivery): void {
+    const { lease, parameters } = delivery;
+    for (const id of this.#deliveries.keys()) if (!this.undelivered(id)) this.#deliveries.delete(id);
+    this.#deliveries.set(lease.lease, delivery);
+    this.#push(parameters.flatMap((update) => this.#sent.framesFor(update)));
     this.#outgoing.push({ kind: "message", bytes: encodeMessage(lease), label: labelOfLease(lease.lease) });
     this.pump();
+  }
+
+  /** Sends a set whole to a worker that does not hold what was changed. @throws MESSAGE_INVALID */
+  needed(set: ParameterSet): void {
+    this.#push(this.#sent.whole(set));
+    this.pump();
+  }
+
+  /** A contribution shows that the worker holds what it was sent. */
+  useful(): void {
+    this.#sent.useful();
+  }
+
+  #push(frames: readonly Uint8Array<ArrayBuffer>[]): void {
+    for (const bytes of frames) {
+      const frame = isLong(bytes.length) ? this.#options.chunked.of(bytes) : undefined;
+      if (frame) this.#outgoing.push({ kind: "frame", frame, lease: null, label: PARAMETERS });
+      else this.#outgoing.push({ kind: "message", bytes, label: PARAMETERS });
+    }
   }
 
   /** Whether the lease has not been sent yet. */
@@ -87,17 +109,23 @@ export class SessionTransfers {
     return this.#outgoing.holds(labelOfLease(lease));
   }
 
-  /** Takes a lease back that was not sent yet; whether it was so. */
+  /** Takes a lease back that was not sent yet; whether it was so. Nor are its parameters sent: by the next lease they may be old. */
   withdraw(lease: number): boolean {
-    return this.#outgoing.withdraw(labelOfLease(lease));
+    if (!this.#outgoing.withdraw(labelOfLease(lease))) return false;
+    const others = [...this.#deliveries.keys()].some((id) => this.undelivered(id));
+    // Changes build on one another: without one of them the worker's state is unknown.
+    if (!others && this.#outgoing.withdraw(PARAMETERS)) this.#sent.claim({});
+    return true;
   }
 
-  /** What a worker that came back holds: the rest is sent again when a lease names it. */
-  reconcile(holds: readonly string[]): void {
-    for (const [network, hash] of this.#sent) {
-      const label = labelOfParameters(hash);
-      if (holds.includes(hash)) this.#outgoing.withdraw(label);
-      else if (!this.#outgoing.holds(label)) this.#sent.delete(network);
+  /** What a worker holds: leases that are still to be sent are sent with what it lacks. */
+  reconcile(holds: Parameters<SentParameters["claim"]>[0]): void {
+    const waiting = [...this.#deliveries.values()].filter(({ lease }) => this.undelivered(lease.lease));
+    this.#outgoing.withdraw(PARAMETERS);
+    this.#sent.claim(holds);
+    for (const delivery of waiting) {
+      this.#outgoing.withdraw(labelOfLease(delivery.lease.lease));
+      this.deliver(delivery);
     }
   }
 
@@ -111,7 +139,7 @@ export class SessionTransfers {
       if (sending.kind === "offer") {
         this.#progressAt = this.#options.clock.now();
         connection.send({ type: "offer", ...sending.offer });
-      } else connection.put(sending.bytes);
+      } else connection.put(sending.bytes, sending.label === PARAMETERS ? "parameters" : "control");
     }
   }
 

@@ -15,7 +15,7 @@ import {
 } from "../shared/protocol.ts";
 import { isChunk } from "../shared/transfer/chunk.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
-import type { ParametersFrame } from "./round-plan.ts";
+import type { ParametersUpdate } from "./downlink.ts";
 import type { Refusal } from "./round-state.ts";
 import { type Activity, type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
 import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
@@ -71,7 +71,7 @@ export class Session implements ConnectionOwner {
   }
 
   /** Goes on with a worker that came back; an older connection that still stands gives way. */
-  resume(connection: Connection, { leases, holds }: Resume): void {
+  resume(connection: Connection, { leases }: Resume, holds: HelloMessage["holds"] = {}): void {
     const older = this.#connection;
     const held = this.#leases();
     // Those that are still on their way to the worker are its leases too.
@@ -98,14 +98,20 @@ export class Session implements ConnectionOwner {
     if (this.#connection?.waitingBytes === 0) this.#connection.put(bytes);
   }
 
-  /** Sends the parameters, once per network and hash, then the lease. */
-  lease(message: LeaseMessage, parameters: ParametersFrame): void {
-    this.#activity = { kind: "leased", leases: [...this.#leases(), leaseId(message.lease)], waiting: false };
-    this.#transfers.deliver(message, parameters);
+  /** Takes the worker's word for the parameters that it holds from a session before. */
+  claim(holds: HelloMessage["holds"] = {}): void {
+    this.#transfers.reconcile(holds);
+  }
+
+  /** Sends the parameters, once per set and hash, then the lease. */
+  lease(lease: LeaseMessage, parameters: readonly ParametersUpdate[]): void {
+    this.#activity = { kind: "leased", leases: [...this.#leases(), leaseId(lease.lease)], waiting: false };
+    this.#transfers.deliver({ lease, parameters });
   }
 
   accepted(lease: LeaseId, samples: number): void {
     this.#failures = 0;
+    this.#transfers.useful();
     this.#release(lease);
     this.#give({ type: "accepted", lease, samples });
   }
@@ -270,6 +276,9 @@ export class Session implements ConnectionOwner {
         break;
       case "canary-answer":
         this.#house.canaryAnswered(this.worker, message);
+        break;
+      case "need":
+        this.#transfers.needed(message.set);
         break;
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.

@@ -20,16 +20,19 @@ import type { Clock } from "./clock.ts";
 import { Connection, type ConnectionHouse } from "./connection.ts";
 import type { PeerSocket } from "./peer-socket.ts";
 import type { Outbox, RoundDriver } from "./round-driver.ts";
-import { leaseMessage, type ParametersFrame, type RoundPlan } from "./round-plan.ts";
+import { leaseMessage, type RoundPlan } from "./round-plan.ts";
 import type { Lease, Refusal } from "./round-state.ts";
 import type { OnRunEvent } from "./run-event.ts";
 import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode, SessionHouse } from "./session-state.ts";
 import { createToken, isToken } from "./token.ts";
+import type { Traffic } from "./traffic.ts";
 import { AddressBook } from "./trust/address-limits.ts";
 import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
+import { restMessage } from "./trust/rests.ts";
+import type { TrustDesk } from "./trust/trust-desk.ts";
 import { UploadMemory } from "./upload-memory.ts";
 
 export interface SessionsOptions {
@@ -40,6 +43,8 @@ export interface SessionsOptions {
   /** Bytes of the largest contribution frame of the run. */
   readonly contributionLimit: number;
   readonly clock: Clock;
+  /** Who rests, and what devices there are; without it nobody is kept from asking. */
+  readonly trust?: TrustDesk;
   /** 32 bytes in hex that nobody can foresee: of each challenge. */
   readonly nonce?: () => string;
   /** 128 bits that nobody can guess: of each session. */
@@ -47,6 +52,8 @@ export interface SessionsOptions {
   /** A u32 that nobody can foresee: of each newcomer's canary. */
   readonly canarySeed?: () => number;
   readonly onEvent: OnRunEvent;
+  /** Counts what all sockets carry. */
+  readonly traffic: Traffic;
 }
 
 /** What the sessions pass on of the workers' doings. */
@@ -69,7 +76,7 @@ export class Sessions implements Outbox {
   readonly #sessions = new Map<WorkerId, Session>();
   /** By the hash of their token: how far a guess is right must not show in the time that a look-up takes. */
   readonly #byToken = new Map<string, Session>();
-  readonly #secrets = new Map<WorkerId, { readonly tokenHash: string; readonly publicKey: string }>();
+  readonly #secrets = new Map<WorkerId, { readonly tokenHash: string; readonly account: string }>();
   readonly #addresses: AddressBook;
   readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
@@ -84,6 +91,7 @@ export class Sessions implements Outbox {
     const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
     this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
     const { clock, limits, welcome, canarySeed = () => randomInt(2 ** 32) } = options;
+    if (options.trust) options.trust.onRest = (account, ms) => this.#rest(account, ms);
     this.#newcomers = new Newcomers({
       mode: calibration,
       layers: () => canaryLayers(buildNetworks(welcome.config, welcome.dataset).student.graph),
@@ -126,7 +134,7 @@ export class Sessions implements Outbox {
    * @param received bytes that its socket has received so far
    */
   accept(socket: PeerSocket, address: string, received: () => number): void {
-    const { clock, limits, welcome, onEvent } = this.#options;
+    const { clock, limits, traffic, welcome, onEvent } = this.#options;
     const house: ConnectionHouse = {
       challenge: (hello) => this.#challenge(hello, address),
       admit: (hello, challenge, signature, connection) => {
@@ -139,7 +147,7 @@ export class Sessions implements Outbox {
       },
     };
     const { heartbeatMs } = welcome.config;
-    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received }));
+    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received, traffic }));
   }
 
   lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void {
@@ -178,6 +186,24 @@ export class Sessions implements Outbox {
     for (const connection of [...this.#connections]) connection.close(GOING_AWAY, "the coordinator stops", "GONE");
   }
 
+  /** Does what a worker wishes once its canary is right and its account has rested. */
+  #whenFree(worker: WorkerId, call: () => void): void {
+    const { trust } = this.#options;
+    const account = this.#secrets.get(worker)?.account;
+    this.#newcomers.whenCleared(worker, () => {
+      if (trust && account !== undefined) trust.rests.whenRested(worker, account, call);
+      else call();
+    });
+  }
+
+  /** Tells the workers of an account that they rest. */
+  #rest(account: string, ms: number): void {
+    for (const [worker, its] of this.#secrets) {
+      if (its.account === account)
+        this.#sessions.get(worker)?.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
+    }
+  }
+
   #inbox(): RoundInbox {
     if (!this.#rounds) throw new RangeError("a connection came before the rounds were named");
     return this.#rounds;
@@ -197,7 +223,7 @@ export class Sessions implements Outbox {
   /** The session that a hello goes on with: its token and its key must both be the session's. */
   #resumable({ resume, publicKey }: HelloMessage): Session | undefined {
     const session = resume && this.#byToken.get(sha256(resume.session));
-    return session && this.#secrets.get(session.worker)?.publicKey === publicKey ? session : undefined;
+    return session && this.#secrets.get(session.worker)?.account === accountOf(publicKey) ? session : undefined;
   }
 
   #challenge(hello: HelloMessage, address: string): ChallengeMessage {
@@ -217,7 +243,7 @@ export class Sessions implements Outbox {
   #admit(hello: HelloMessage, address: string, connection: Connection): Session {
     const known = this.#resumable(hello);
     if (!known || !hello.resume) return this.#enter(hello, address, connection);
-    known.resume(connection, hello.resume);
+    known.resume(connection, hello.resume, hello.holds);
     const seed = this.#newcomers.pending(known.worker);
     if (seed !== undefined) known.send({ type: "canary", seed });
     return known;
@@ -227,22 +253,26 @@ export class Sessions implements Outbox {
     this.#requireRoom();
     const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
     const account = accountOf(publicKey);
-    const { welcome, limits, clock, contributionLimit, sessionToken = createToken, onEvent } = this.#options;
+    const { welcome, limits, clock, contributionLimit, sessionToken = createToken, onEvent, trust } = this.#options;
     const { heartbeatMs } = welcome.config;
     const { graceMs } = limits;
     const worker = workerId(`w${this.#nextWorker++}`);
     const token = sessionToken();
     const tokenHash = sha256(token);
     const memory = this.#memory;
-    const chunked = (parameters: ParametersFrame) => this.#chunked.of(parameters);
+    const chunked = this.#chunked;
     const session = new Session(worker, this.#house(), { clock, limits, contributionLimit, memory, chunked });
     this.#sessions.set(worker, session);
     this.#byToken.set(tokenHash, session);
-    this.#secrets.set(worker, { tokenHash, publicKey });
+    this.#secrets.set(worker, { tokenHash, account });
+    session.claim(hello.holds);
     const fields = { protocol: PROTOCOL_VERSION, worker, heartbeatMs, session: token, graceMs };
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
     onEvent({ type: "joined", worker, account, name, runtime, adapter });
+    trust?.joined(worker, hello);
     this.#inbox().join(worker, { account, maxMicrobatches });
+    const ms = trust?.rests.restMs(account) ?? 0;
+    if (ms > 0) session.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
     if (this.#newcomers.asks(address)) {
       const seed = this.#newcomers.ask(worker, (error) => session.fail(error));
       session.send({ type: "canary", seed });
@@ -259,8 +289,8 @@ export class Sessions implements Outbox {
         onEvent({ type: "calibrated", worker, elapsedMs });
       },
       ready: (worker, { ahead, maxMicrobatches }) =>
-        this.#newcomers.whenCleared(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
-      paused: (worker) => this.#newcomers.whenCleared(worker, () => rounds.pause(worker)),
+        this.#whenFree(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
+      paused: (worker) => this.#whenFree(worker, () => rounds.pause(worker)),
       returned: (worker, { lease, reason, detail }) => {
         onEvent({ type: "returned", worker, reason, detail });
         rounds.giveBack(worker, lease as LeaseId, reason);
@@ -283,6 +313,7 @@ export class Sessions implements Outbox {
     this.#byToken.delete(this.#secrets.get(worker)?.tokenHash ?? "");
     this.#secrets.delete(worker);
     this.#newcomers.forget(worker);
+    this.#options.trust?.left(worker);
     this.#options.onEvent({ type: "left", worker, code, message });
     this.#inbox().leave(worker);
   }

@@ -12,7 +12,7 @@ import { learningRateFactor, type Schedule } from "../shared/schedule.ts";
 import type { RoundSum } from "./aggregate.ts";
 import { fourAxes } from "./axis-order.ts";
 import { recordPeaks } from "./exponents.ts";
-import type { ParameterMap, TrainingState } from "./training-state.ts";
+import { discriminatorsChanged, type ParameterMap, parametersChanged, type TrainingState } from "./training-state.ts";
 
 /**
  * Parts of the objective, means over the step's samples, before the update. `kernel`, `adversarial` and `discriminator`
@@ -170,10 +170,12 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   const loss = stepLoss(state, place, sum, latent.kernelLoss);
   const rate = learningRateAt(state.config, state.program, network, state.step);
   const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
-  if (entries.some((entry) => entry.role === "discriminator")) state.adamStep += 1;
+  const discriminators = entries.some((entry) => entry.role === "discriminator");
+  if (discriminators) state.adamStep += 1;
   for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
   recordPeaks(state, kind, sum);
-  state.blobs.delete(network);
+  parametersChanged(state, network);
+  if (discriminators) discriminatorsChanged(state);
   state.step += 1;
   return loss;
 }

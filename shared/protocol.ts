@@ -5,6 +5,7 @@ import { z } from "zod";
 import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
+import { parameterSets } from "./parameter-set.ts";
 import { MAX_BITMAP_BYTES } from "./transfer/chunk-set.ts";
 import { gradientCodecs } from "./wire-layout.ts";
 
@@ -41,7 +42,10 @@ const leaseFields = {
   /** Positions [from, to): of the pass's permutation, or of the test split itself. */
   from: counting,
   to: counting,
+  /** Of the expanded blob of the network's own parameters. */
   parametersHash: hash,
+  /** Of the discriminators'; null where the round has no use for them. */
+  discriminatorsHash: hash.nullable(),
   lambdaAdversarial: z.number().min(0),
   codec: z.enum(gradientCodecs),
   /** Error feedback of another era is void: a new one begins with each checkpoint that the run may be resumed from. */
@@ -51,7 +55,7 @@ const leaseFields = {
   timeoutMs: z.number().int().positive(),
 };
 
-/** Leases that a worker may hold when its connection is lost, and parameters that it may then know. */
+/** Leases that a worker may hold when its connection is lost. */
 const MAX_RESUMED = 16;
 
 const u32 = counting.max(0xffff_ffff);
@@ -95,6 +99,8 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
+    /** Hashes of the parameters that it still holds of the run, so that a change is enough after a reconnect. */
+    holds: z.partialRecord(z.enum(parameterSets), hash).optional(),
     /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
     publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
     /** Goes on with the session of a connection that was lost. */
@@ -104,8 +110,6 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
         session: text,
         /** Leases that are computed, or whose verdict is awaited. */
         leases: z.array(counting).max(MAX_RESUMED),
-        /** Hashes of the parameters that this worker holds. */
-        holds: z.array(hash).max(MAX_RESUMED),
       })
       .optional(),
     /** The most microbatches of one lease that it can hold in memory, where it knows. */
@@ -117,6 +121,8 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
   /** Wants a lease; `ahead` while it holds one that it will have answered. */
   z.strictObject({ type: z.literal("ready"), ahead: z.boolean().optional(), maxMicrobatches: microbatches.optional() }),
+  /** Was sent a change of parameters that it does not hold, and wants them whole. */
+  z.strictObject({ type: z.literal("need"), set: z.enum(parameterSets) }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
   z.strictObject({ type: z.literal("paused") }),
   z.strictObject({ type: z.literal("leave") }),
@@ -176,11 +182,18 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     /** Its last ready still stands. */
     waiting: z.boolean(),
   }),
+  z.strictObject({
+    type: z.literal("lease"),
+    ...leaseFields,
+    /** Of the frozen teacher's bytes at /blobs; null where the round has no use for it. */
+    teacherHash: hash.nullable(),
+  }),
   /** Asks for the sums of shared/canary.ts before anything that counts. */
   z.strictObject({ type: z.literal("canary"), seed: word }),
-  z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
   /** The lease is over: nothing is due for it any more, and the worker may ask for the next. */
   z.strictObject({ type: z.literal("cancel"), lease: counting, reason: z.enum(cancelReasons) }),
+  /** No lease for so long, and why, in words for the volunteer. */
+  z.strictObject({ type: z.literal("rest"), ms: counting, message: text }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
   z.strictObject({ type: z.literal("status"), status: runStatusSchema }),

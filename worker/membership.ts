@@ -8,7 +8,7 @@ import type { HelloMessage, WelcomeMessage } from "../shared/protocol.ts";
 import { answerCanary } from "./canary.ts";
 import type { Connection, SessionMessage } from "./connection.ts";
 import type { ContentOrigin } from "./content-fetch.ts";
-import { type JoinedRun, openRun, receiveParameters, runIdentity } from "./joined-run.ts";
+import { type JoinedRun, openRun, runIdentity } from "./joined-run.ts";
 import { SessionLine } from "./session-line.ts";
 import { type ShiftMessage, WorkShift, type WorkShiftOptions } from "./work-shift.ts";
 
@@ -39,10 +39,10 @@ export class Membership {
   }
 
   /** What the hello says of the session that a lost connection left behind. */
-  get resumption(): Pick<HelloMessage, "resume"> {
-    if (!this.#line || !this.#shift || !this.#run) return {};
-    const { session } = this.#line;
-    return { resume: { session, leases: [...this.#shift.leases], holds: [...this.#run.parameters.keys()] } };
+  get resumption(): Pick<HelloMessage, "resume" | "holds"> {
+    const holds = this.#run?.parameters.holds ?? {};
+    if (!this.#line || !this.#shift) return { holds };
+    return { holds, resume: { session: this.#line.session, leases: [...this.#shift.leases] } };
   }
 
   /**
@@ -57,7 +57,7 @@ export class Membership {
       this.#run = openRun(welcome, this.#options.origin);
       this.#options.owner.use({ config: welcome.config, dataset: welcome.dataset });
     }
-    this.#line = new SessionLine({ session: welcome.session, frameLimit: this.#run.frameLimit });
+    this.#line = new SessionLine({ session: welcome.session, frameLimit: this.#run.parameters.frameLimit });
     this.#line.attach(connection, []);
   }
 
@@ -119,15 +119,24 @@ export class Membership {
   }
 
   /** @throws TRANSFER_INVALID, and what a damaged chunk or frame is called */
-  receiveChunk(bytes: Uint8Array): void {
+  receiveChunk(bytes: Uint8Array, connection: Connection): void {
     const frame = this.#joinedLine().takeChunk(bytes);
-    if (frame) this.receiveFrame(frame);
+    if (frame) this.receiveFrame(frame, connection);
   }
 
-  /** @throws what a damaged frame is called */
-  receiveFrame(bytes: Uint8Array): void {
+  /** Nothing more will come over the connection. */
+  disconnected(): void {
+    this.#run?.parameters.disconnected();
+  }
+
+  /** Takes parameters; one that cannot be read ends the connection. @throws MESSAGE_INVALID */
+  receiveFrame(bytes: Uint8Array, connection: Connection): void {
     if (!this.#run || !this.#welcome) throw new BitswarmError("MESSAGE_INVALID", "a frame came before the welcome");
-    receiveParameters(this.#run, this.#welcome.runTag, bytes);
+    this.#run.parameters.receive(this.#welcome.runTag, bytes).then(
+      (set) => set !== undefined && connection.send({ type: "need", set }),
+      // A bug ends the connection too: without parameters it is of no use.
+      (error) => connection.fail(faultOf(error)),
+    );
   }
 
   /** Ends the work; resolves when nothing is computed any more. */
@@ -150,4 +159,9 @@ export class Membership {
     if (this.#line) return this.#line;
     throw new BitswarmError("MESSAGE_INVALID", "a transfer came before the welcome");
   }
+}
+
+function faultOf(error: unknown): BitswarmError {
+  if (error instanceof BitswarmError) return error;
+  return new BitswarmError("COMPUTE_FAILED", `parameters could not be taken: ${String(error)}`, { cause: error });
 }

@@ -174,14 +174,18 @@ class Session implements RunningSession {
 
   #connect(link: JoinLink): Connection {
     this.#admitted = false;
-    this.#connection = new Connection(this.#options.WebSocket ?? WebSocket, link.socketUrl, {
+    const connection: Connection = new Connection(this.#options.WebSocket ?? WebSocket, link.socketUrl, {
       opened: () => this.#changed.notify(),
-      closed: () => this.#changed.notify(),
+      closed: () => {
+        this.#membership?.disconnected();
+        this.#changed.notify();
+      },
       message: (message) => this.#receive(message, link),
-      frame: (bytes) => this.#membership?.receiveFrame(bytes),
-      chunk: (bytes) => this.#membership?.receiveChunk(bytes),
+      frame: (bytes) => this.#membership?.receiveFrame(bytes, connection),
+      chunk: (bytes) => this.#membership?.receiveChunk(bytes, connection),
     });
-    return this.#connection;
+    this.#connection = connection;
+    return connection;
   }
 
   /** One connection from hello to its end. */
@@ -241,6 +245,9 @@ class Session implements RunningSession {
     switch (message.type) {
       case "challenge":
         this.#prove(message, link);
+        return;
+      case "rest":
+        this.#options.onEvent({ type: "trouble", code: "CONTRIBUTION_DISPUTED", message: message.message });
         return;
       case "canary":
         if (this.#connection) this.#membership?.calibrate(message.seed, this.#connection);

@@ -7,6 +7,7 @@ import type { Dataset } from "../shared/dataset.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { buildNetworks, type NetworkName, roundManifest, wireManifest } from "../shared/networks.ts";
 import { blobLayout } from "../shared/parameter-blob.ts";
+import { type ParameterSet, setManifest } from "../shared/parameter-set.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { wireLayout } from "../shared/wire-layout.ts";
 import { encodeContribution } from "./encode-contribution.ts";
@@ -25,10 +26,8 @@ import { type TuningOptions, untuned } from "./tuning-options.ts";
 /** Bits of +∞: a peak at or above is not finite. */
 const INFINITY_BITS = 0x7f800000;
 
-interface HeldBlob {
-  readonly hash: string;
-  readonly buffer: GPUBuffer;
-}
+/** What the device holds parameters of, under one hash each; the discriminators lie behind the student's own, in its buffer. */
+type Slot = ParameterSet | "frozen";
 
 export function createTrainer(
   device: GPUDevice,
@@ -53,7 +52,8 @@ class GpuTrainer implements Trainer {
   #suspected = false;
   #images: GPUBuffer;
   #labels: GPUBuffer;
-  #held = new Map<NetworkName | "frozen", HeldBlob>();
+  #held = new Map<Slot, string>();
+  #buffers = new Map<NetworkName | "frozen", GPUBuffer>();
   #rounds = new Map<string, RoundBuffers>();
   #residuals = new Residuals();
   #recordings = new Map<string, Promise<Recording>>();
@@ -89,40 +89,45 @@ class GpuTrainer implements Trainer {
     await Promise.all(list.launches.map(({ kernel }) => this.#cache.get(kernel)));
   }
 
-  holds(network: NetworkName, hash: string): boolean {
-    return this.#held.get(network)?.hash === hash;
+  holds(set: ParameterSet, hash: string): boolean {
+    return this.#held.get(set) === hash;
   }
 
   holdsTeacher(hash: string): boolean {
-    return this.#held.get("frozen")?.hash === hash;
+    return this.#held.get("frozen") === hash;
   }
 
-  loadParameters(network: NetworkName, hash: string, blob: Uint8Array): void {
-    this.#load(network, hash, blob, blobLayout(wireManifest(this.#networks, network)).bytes);
+  loadParameters(set: ParameterSet, hash: string, blob: Uint8Array): void {
+    this.#load(set, hash, blob);
   }
 
   loadTeacher(hash: string, blob: Uint8Array): void {
-    this.#load("frozen", hash, blob, blobLayout(this.#networks.teacher.manifest).bytes);
+    this.#load("frozen", hash, blob);
   }
 
-  #load(slot: NetworkName | "frozen", hash: string, blob: Uint8Array, expected: number): void {
+  #load(slot: Slot, hash: string, blob: Uint8Array): void {
+    const bytesOf = (set: ParameterSet) => blobLayout(setManifest(this.#networks, set)).bytes;
+    const expected = bytesOf(slot === "frozen" ? "teacher" : slot);
     if (blob.length !== expected) {
       throw new BitswarmError(
         "FRAME_CORRUPT",
         `the ${slot} parameters have ${blob.length} bytes; this network wants ${expected}`,
       );
     }
-    const buffer = this.#blobBuffer(slot, expected);
-    this.#device.queue.writeBuffer(buffer, 0, Uint8Array.from(blob));
-    this.#held.set(slot, { hash, buffer });
+    // A blob's tensors begin at multiples of the binding's alignment, so one blob behind another is the blob of both.
+    const [owner, offset] =
+      slot === "discriminators" ? (["student", bytesOf("student")] as const) : ([slot, 0] as const);
+    this.#device.queue.writeBuffer(this.#blobBuffer(owner), offset, Uint8Array.from(blob));
+    this.#held.set(slot, hash);
   }
 
-  /** The buffer of a parameter blob; recordings bind it, so it is made once. */
-  #blobBuffer(slot: NetworkName | "frozen", bytes: number): GPUBuffer {
-    const held = this.#held.get(slot)?.buffer;
-    if (held) return held;
-    const buffer = storageBuffer(this.#device, `${slot} parameters`, bytes);
-    this.#held.set(slot, { hash: "", buffer });
+  /** The buffer of a network's parameters; recordings bind it, so it is made once. */
+  #blobBuffer(owner: NetworkName | "frozen"): GPUBuffer {
+    const known = this.#buffers.get(owner);
+    if (known) return known;
+    const { bytes } = blobLayout(wireManifest(this.#networks, owner === "frozen" ? "teacher" : owner));
+    const buffer = storageBuffer(this.#device, `${owner} parameters`, bytes);
+    this.#buffers.set(owner, buffer);
     return buffer;
   }
 
@@ -168,14 +173,12 @@ class GpuTrainer implements Trainer {
     // An epoch's last microbatch may be short; it comes too seldom to be measured.
     if (n === this.#config.microbatch) await this.#tuner.measure(passes, aborted);
     const choose = await this.#tuner.recall(passes);
-    const wire = blobLayout(wireManifest(this.#networks, network)).bytes;
-    const teacher = kind === "student" ? blobLayout(this.#networks.teacher.manifest).bytes : 0;
     return recordWithin(
       this.#cache,
       { ...options, choose, packing: await this.#packing },
       {
-        parameters: this.#blobBuffer(network, wire),
-        ...(teacher > 0 ? { teacher: this.#blobBuffer("frozen", teacher) } : {}),
+        parameters: this.#blobBuffer(network),
+        ...(kind === "student" ? { teacher: this.#blobBuffer("frozen") } : {}),
         images: this.#images,
         labels: this.#labels,
         gradient: round.gradient,
@@ -210,10 +213,14 @@ class GpuTrainer implements Trainer {
     input: (from: number, to: number) => MicrobatchInput,
     aborted: () => boolean,
   ): Promise<LeaseResult | "aborted"> {
-    if (!this.holds(lease.network, lease.parametersHash)) {
+    const { network, parametersHash, discriminatorsHash } = lease;
+    const missing = [[network, parametersHash] as const, ["discriminators", discriminatorsHash] as const].find(
+      ([set, hash]) => hash !== null && !this.holds(set, hash),
+    );
+    if (missing) {
       throw new BitswarmError(
         "CONTRIBUTION_STALE",
-        `lease ${lease.lease} names parameters ${lease.parametersHash.slice(0, 12)}…, which this worker does not hold`,
+        `lease ${lease.lease} names ${missing[0]} parameters ${missing[1]?.slice(0, 12)}…, which this worker does not hold`,
       );
     }
     try {
@@ -268,7 +275,7 @@ class GpuTrainer implements Trainer {
 
   close(): void {
     for (const round of this.#rounds.values()) round.destroy();
-    for (const { buffer } of this.#held.values()) buffer.destroy();
+    for (const buffer of this.#buffers.values()) buffer.destroy();
     this.#images.destroy();
     this.#labels.destroy();
     this.#dropRecordings();

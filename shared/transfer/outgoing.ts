@@ -24,7 +24,7 @@ export function isLong(bytes: number): boolean {
 }
 
 export type Sending =
-  | { readonly kind: "bytes"; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array<ArrayBuffer>; readonly label: string | undefined }
   | { readonly kind: "offer"; readonly offer: Offer };
 
 interface Active {
@@ -65,12 +65,12 @@ export class Outgoing {
       return { kind: "offer", offer: { transfer: frame.transfer, bytes: frame.bytes.length, lease } };
     }
     const chunk = active?.sender.take();
-    if (chunk) return { kind: "bytes", bytes: chunk };
+    if (chunk) return { kind: "bytes", bytes: chunk, label: active?.item.label };
     if (active && !active.sender.written) return undefined;
     const [head] = this.#waiting;
     if (head?.kind === "message") {
       this.#waiting.shift();
-      return { kind: "bytes", bytes: head.bytes };
+      return { kind: "bytes", bytes: head.bytes, label: head.label };
     }
     // The peer takes one transfer at a time.
     if (!head || active) return undefined;
