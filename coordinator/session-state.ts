@@ -27,6 +27,8 @@ export interface SessionHouse {
   returned(worker: WorkerId, message: Extract<WorkerMessage, { type: "return" }>): void;
   /** @throws BitswarmError for bytes that no lease can answer for */
   contribution(worker: WorkerId, bytes: Uint8Array): void;
+  /** Whether those who lost their connection are waited for. */
+  patient(): boolean;
   /** Its connection was lost; it may come back. */
   suspended(worker: WorkerId, code: LeaveCode, message: string): void;
   resumed(worker: WorkerId): void;

@@ -144,6 +144,11 @@ export class Session implements ConnectionOwner {
     this.fail(new BitswarmError("RUN_ENDED", message));
   }
 
+  /** Waits no longer for a worker that has lost its connection. */
+  hurry(): void {
+    if (!this.#connection) this.#end("GONE", "its connection was lost, and the run stops");
+  }
+
   /** Closes because the coordinator goes, perhaps to come back. */
   goAway(): void {
     const message = "the coordinator stops";
@@ -177,7 +182,7 @@ export class Session implements ConnectionOwner {
     const resumable = this.#forgiven || resumableCodes.includes(code);
     this.#forgiven = false;
     const { clock, limits } = this.#options;
-    if (!resumable || limits.graceMs === 0) {
+    if (!resumable || limits.graceMs === 0 || !this.#house.patient()) {
       this.#end(code, message);
       return;
     }

@@ -84,6 +84,7 @@ export class Sessions implements Outbox {
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
   #over: string | undefined;
+  #stopping = false;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -171,6 +172,12 @@ export class Sessions implements Outbox {
   broadcast(status: RunStatus): void {
     const bytes = encodeMessage({ type: "status", status });
     for (const session of this.#sessions.values()) session.sendStatus(bytes);
+  }
+
+  /** The run stops: who has lost the connection, or loses it now, is not waited for. */
+  hurry(): void {
+    this.#stopping = true;
+    for (const session of [...this.#sessions.values()]) session.hurry();
   }
 
   /** Tells everybody that the run is over; who comes later is told too. */
@@ -296,6 +303,7 @@ export class Sessions implements Outbox {
         rounds.giveBack(worker, lease as LeaseId, reason);
       },
       contribution: (worker, bytes) => rounds.contribute(worker, bytes),
+      patient: () => !this.#stopping,
       suspended: (worker, code, message) => {
         onEvent({ type: "worker-suspended", worker, code, message });
         rounds.suspend(worker);

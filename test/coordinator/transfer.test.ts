@@ -170,15 +170,19 @@ test("T11 a worker that does not read makes no more than a window wait for it, a
 });
 
 test("T12 half-received contributions take no more memory than there is: further ones wait for credit", async () => {
-  const { connect, coordination } = await wideRun({ uploadBytes: 3 << 20 });
+  const { connect, coordination } = await wideRun({ uploadBytes: 2 << 20 });
   const workers = await Promise.all([0, 1].map(() => connect().join()));
   const leases = [await workers[0].lease(), await workers[1].lease()];
   const frames = workers.map((worker, i) => contributionOf(worker, leases[i]));
-  expect(frames[0].length * 2).toBeGreaterThan(3 << 20);
-  workers.forEach((worker, i) => {
-    worker.send({ type: "offer", transfer: 99, bytes: frames[i].length, lease: leases[i].lease });
-  });
+  expect(frames[0].length * 2).toBeGreaterThan(2 << 20);
+  const offer = (i: number) =>
+    workers[i].send({ type: "offer", transfer: 99, bytes: frames[i].length, lease: leases[i].lease });
+  offer(0);
   await expect.poll(() => coordination.sessions.uploadBytes).toBe(frames[0].length);
+  offer(1);
+  workers[1].send({ type: "ping", nonce: 1 });
+  await workers[1].next("pong");
+  expect(coordination.sessions.vitals.map(({ uploadBytes }) => uploadBytes)).toEqual([frames[0].length, 0]);
   for (let index = 0; index < chunkCount(frames[0].length); index++) {
     workers[0].socket.send(encodeChunk(99, frames[0], index));
   }
