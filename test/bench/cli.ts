@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// `npm run bench -- kernels|step|peers|robustness|downlink [words…]`: how fast the kernels, a step and other libraries are on this adapter.
+// `npm run bench -- kernels|step|peers|robustness|downlink|sockets [words…]`: how fast the kernels, a step and other libraries are on this adapter.
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type AttackersOptions, attackersText, attackNames, benchAttackers } from "./attackers.ts";
@@ -10,6 +10,7 @@ import { type BenchmarkRequest, benchmarks, type Runtime, requestSchema, runtime
 import { benchRobustness } from "./robustness.ts";
 import { benchRobustnessInNode } from "./robustness-in-process.ts";
 import { benchInBrowser, benchInDeno } from "./runtimes.ts";
+import { benchSockets, socketsText } from "./sockets.ts";
 import { lineText } from "./table.ts";
 
 interface Options {
@@ -113,6 +114,17 @@ program
       console.log(o.json ? JSON.stringify(line) : attackersText(line)),
     ),
   );
+
+program
+  .command("sockets")
+  .description("the coordinator with many scripted workers on real sockets: steps a second, memory, event loop")
+  .option("--json", "one JSON object a line")
+  .addOption(new Option("--sockets <n>", "workers").argParser(count).default(1000))
+  .addOption(new Option("--seconds <n>", "measured, once all have joined; at most 30").argParser(count).default(15))
+  .action(async (o: { json?: boolean; sockets: number; seconds: number }) => {
+    const line = await benchSockets({ sockets: o.sockets, seconds: Math.min(30, o.seconds) });
+    console.log(o.json ? JSON.stringify(line) : socketsText(line));
+  });
 
 await program.parseAsync();
 // Dawn in Node keeps the process alive.
