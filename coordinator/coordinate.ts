@@ -11,6 +11,7 @@ import { LocalEngine, type RunSummary } from "./engine.ts";
 import { modelSizes } from "./export.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
+import { LoopDelayMeter } from "./loop-delay.ts";
 import type { OpenRun } from "./open-run.ts";
 import { packageRoot } from "./package-root.ts";
 import { readPageFiles } from "./page-files.ts";
@@ -67,9 +68,10 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const startedAt = now();
   const progress = new Progress(terminal, now);
   const events = new JsonLineFile(directory.eventsPath);
+  const loopDelay = new LoopDelayMeter();
   let over = false;
   const onEvent = (event: RunEvent) => {
-    const line = jsonLineOf(event);
+    const line = jsonLineOf(event, () => loopDelay.take());
     if (line !== undefined) printJson?.(line);
     // Steps are in the commit log.
     if (event.type !== "step") events.append({ time: new Date().toISOString(), ...event });
@@ -122,6 +124,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   let workers: LocalWorkers | undefined;
   const release = async () => {
     progress.close();
+    loopDelay.close();
     await workers?.stop();
     await server?.close();
     await log.close();

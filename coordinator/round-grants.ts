@@ -121,7 +121,11 @@ function grantBackups(now: number, granting: Granting): void {
   const { state } = granting;
   const { since, options, roster } = state;
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
-  const open = [...state.leases.values()].filter((lease) => mayBackUp(state, lease, ending));
+  // Most rounds are at neither, and asked at every event.
+  if (!ending && roster.suspended === 0) return;
+  const idle = takers(state).filter(([, { leases, probation }]) => leases.length === 0 && !probation);
+  if (idle.length === 0) return;
+  const open = state.leases.values().filter((lease) => mayBackUp(state, lease, ending));
   if (open.length === 0) return;
   const speed = (worker: WorkerId) => {
     const member = roster.members.get(worker);
@@ -129,7 +133,6 @@ function grantBackups(now: number, granting: Granting): void {
   };
   // The oldest first; of those granted at once, the slowest worker's.
   open.sort((a, b) => a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease);
-  const idle = takers(state).filter(([, { leases, probation }]) => leases.length === 0 && !probation);
   idle.sort(([a], [b]) => speed(b) - speed(a));
   const late = isLate(now, state);
   for (const [worker, member] of idle) {

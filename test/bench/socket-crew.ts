@@ -1,6 +1,6 @@
 // A child of `bench sockets`: many scripted workers in one process, so that what they cost is not the coordinator's.
 
-import { ScriptedWorker } from "../fixtures/scripted-worker.ts";
+import { newIdentity, ScriptedWorker } from "../fixtures/scripted-worker.ts";
 
 /** Sockets that open at once: a listener's backlog is short. */
 const AT_ONCE = 50;
@@ -12,7 +12,9 @@ process.on("disconnect", () => process.exit(0));
 
 const working: Promise<unknown>[] = [];
 while (crew.length > 0) {
-  const joined = await Promise.all(crew.splice(0, AT_ONCE).map((link) => new ScriptedWorker(link).join()));
+  const joined = await Promise.all(
+    crew.splice(0, AT_ONCE).map((link) => new ScriptedWorker(link, { identity: newIdentity() }).join()),
+  );
   working.push(...joined.map((worker) => worker.work()));
   process.send?.({ joined: working.length });
 }
