@@ -114,7 +114,7 @@ export const runConfigSchema = z.strictObject({
     .enum(gradientCodecs)
     .default("exact")
     .describe(
-      "of large gradients on the wire: 4, 4, 2, 1 or 1/8 byte an element; `exact` gives the same bits for any number of workers",
+      "of large gradients on the wire, with 4, 4, 2, 1 or 1/8 byte an element: `exact` gives the same bits for any number of workers, `sign` is for slow uplinks",
     ),
   lease: z
     .strictObject({
