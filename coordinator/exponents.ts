@@ -37,6 +37,9 @@ export function initialExponent(kind: ContributionTensor["kind"]): number {
   switch (kind) {
     case "gradient":
       return -18;
+    // Of up to thousands of samples times what they moved a parameter.
+    case "difference":
+      return -10;
     case "statistic":
       return -8;
     case "metric":

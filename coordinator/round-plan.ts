@@ -9,6 +9,7 @@ import { type NetworkName, roundManifest, usesGan } from "../shared/networks.ts"
 import { placeOf, type StepPlace } from "../shared/program.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { exponentsFor } from "./exponents.ts";
+import { learningRateAt } from "./learning-rate.ts";
 import type { Lease } from "./round-state.ts";
 import { type TrainingState, wireBlob } from "./training-state.ts";
 
@@ -53,7 +54,7 @@ interface RoundSubject {
 function planOf({ state, runTag, round }: PlanContext, subject: RoundSubject): RoundPlan {
   const { config, networks, step } = state;
   const { kind, network, pass, epoch, split, range, lambdaAdversarial } = subject;
-  const layout = contributionLayout(roundManifest(networks, kind, network), kind);
+  const layout = contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
   const blob = wireBlob(state, network);
   const frame = encodeFrame(
     {
@@ -83,6 +84,9 @@ function planOf({ state, runTag, round }: PlanContext, subject: RoundSubject): R
       split,
       parametersHash: blob.hash,
       lambdaAdversarial,
+      ...(config.sync.kind === "local" && kind !== "evaluate"
+        ? { innerLearningRate: learningRateAt(config, state.program, network, step) }
+        : {}),
       codec: config.codec,
       exponents: exponentsFor(state, kind, layout),
       timeoutMs: config.lease.timeoutMs,
@@ -135,7 +139,7 @@ export function contributionLimit({ config, networks, program }: TrainingState):
     { kind: "evaluate" as const, network },
   ]);
   const sizes = rounds.map(({ kind, network }) => {
-    return frameBytes(contributionLayout(roundManifest(networks, kind, network), kind), config.codec);
+    return frameBytes(contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind), config.codec);
   });
   return Math.max(...sizes);
 }

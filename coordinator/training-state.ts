@@ -7,13 +7,13 @@ import { kaimingNormal, uniform } from "../shared/initialise.ts";
 import { elementCount, type Manifest, type ParameterEntry } from "../shared/manifest.ts";
 import { bestRectifier } from "../shared/methods.ts";
 import { buildNetworks, type NetworkName, type Networks, usesGan, wireManifest } from "../shared/networks.ts";
-import { blobLayout, encodeBlob, type Parameters, parameter } from "../shared/parameter-blob.ts";
+import { blobLayout, encodeBlob, latentEncoding, type Parameters, parameter } from "../shared/parameter-blob.ts";
 import { type Program, phaseProgram } from "../shared/program.ts";
 import { rng } from "../shared/rng.ts";
 import { fourAxes } from "./axis-order.ts";
 import { contentHash } from "./content-hash.ts";
 
-/** What workers are sent of a network: sign planes and floats, named by the SHA-256 of the bytes. */
+/** What workers are sent of a network: sign planes (latent weights themselves in `sync: local`) and floats, named by the SHA-256 of the bytes. */
 export interface WireBlob {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** 64 lower-case hex digits: the `parametersHash` of frames and leases. */
@@ -154,7 +154,7 @@ export function wireBlob(state: TrainingState, network: NetworkName): WireBlob {
   const known = state.blobs.get(network);
   if (known) return known;
   const manifest = wireManifest(state.networks, network);
-  const bytes = encodeBlob(manifest, blobLayout(manifest), state[network]);
+  const bytes = encodeBlob(manifest, blobLayout(manifest, latentEncoding(state.config)), state[network]);
   const blob = { bytes, hash: contentHash(bytes) };
   state.blobs.set(network, blob);
   return blob;

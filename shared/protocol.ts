@@ -40,6 +40,8 @@ const leaseFields = {
   to: counting,
   parametersHash: hash,
   lambdaAdversarial: z.number().min(0),
+  /** In `sync: local` each microbatch is a step of the inner optimizer with this rate; evaluations have none. */
+  innerLearningRate: z.number().min(0).optional(),
   codec: z.enum(["exact", "f32", "int8"]),
   /** Unit 2^e of each tensor of the contribution layout. */
   exponents: z.array(z.number().int().min(-126).max(126)),

@@ -4,7 +4,7 @@ import { BitswarmError } from "../shared/errors.ts";
 import { decodeFrame, frameHeaderBytes } from "../shared/frame.ts";
 import { sha256Hex } from "../shared/hash.ts";
 import { buildNetworks, wireManifest } from "../shared/networks.ts";
-import { blobLayout } from "../shared/parameter-blob.ts";
+import { blobLayout, latentEncoding } from "../shared/parameter-blob.ts";
 import { PROTOCOL_VERSION, type WelcomeMessage } from "../shared/protocol.ts";
 import type { ContentOrigin } from "./content-fetch.ts";
 import { DatasetCache } from "./dataset-cache.ts";
@@ -37,7 +37,10 @@ export function openRun(welcome: WelcomeMessage, origin: ContentOrigin): JoinedR
     );
   }
   const networks = buildNetworks(config, dataset);
-  const blobBytes = (["teacher", "student"] as const).map((name) => blobLayout(wireManifest(networks, name)).bytes);
+  const latent = latentEncoding(config);
+  const blobBytes = (["teacher", "student"] as const).map(
+    (name) => blobLayout(wireManifest(networks, name), latent).bytes,
+  );
   return {
     identity: runIdentity(welcome),
     config,
