@@ -18,6 +18,7 @@ import { type CheckpointFile, decodeTensors, encodeTensors } from "./checkpoint-
 import { contentHash } from "./content-hash.ts";
 import { diskFiles, type FileOperations } from "./durable-file.ts";
 import { Ledger } from "./ledger.ts";
+import { storageError } from "./storage-error.ts";
 import { assembleState, parametersHash, type TrainingState } from "./training-state.ts";
 
 export const CHECKPOINTS = "checkpoints";
@@ -125,6 +126,7 @@ function manifestOf(
  * Writes the state as it is at the call to `runDir`/checkpoints/step-N and removes all but the newest `checkpoint.keep`,
  * and those of later steps, which this run has left. Killed at any point, this one or the one before is there, whole.
  * @returns the checkpoint's folder
+ * @throws STORAGE_FAILED
  */
 export async function writeCheckpoint(
   runDir: string,
@@ -142,13 +144,19 @@ export async function writeCheckpoint(
   const root = join(runDir, CHECKPOINTS);
   const target = join(root, stepName(step));
   const beside = join(root, WRITING + stepName(step));
-  await disk.makeDirectory(root);
-  await disk.syncDirectory(runDir);
-  await disk.remove(beside);
-  await disk.makeDirectory(beside);
-  for (const [file, { bytes }] of tensors) await disk.writeFile(join(beside, file), bytes);
-  await disk.writeFile(join(beside, MANIFEST), manifest);
-  await disk.syncDirectory(beside);
+  try {
+    await disk.makeDirectory(root);
+    await disk.syncDirectory(runDir);
+    await disk.remove(beside);
+    await disk.makeDirectory(beside);
+    for (const [file, { bytes }] of tensors) await disk.writeFile(join(beside, file), bytes);
+    await disk.writeFile(join(beside, MANIFEST), manifest);
+    await disk.syncDirectory(beside);
+  } catch (error) {
+    // On a full disk what was written of it is in the way of the next one.
+    await disk.remove(beside).catch(() => undefined);
+    throw storageError(error, target);
+  }
   const there = await access(target).then(
     () => true,
     () => false,

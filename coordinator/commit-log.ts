@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { BitswarmError } from "../shared/errors.ts";
 import { diskFiles } from "./durable-file.ts";
+import { storageError } from "./storage-error.ts";
 
 const counting = z.number().int().min(0);
 const hex = z.string().regex(/^[0-9a-f]{64}$/);
@@ -112,12 +113,21 @@ export async function readCommitLog(runDir: string): Promise<readonly CommitReco
 class FileCommitLog implements CommitLog {
   readonly records: readonly CommitRecord[];
   readonly notice: string | null;
+  readonly #path: string;
   readonly #file: FileHandle;
   #head: string;
   #bytes: number;
   #queue: Promise<void> = Promise.resolve();
 
-  constructor(file: FileHandle, records: readonly CommitRecord[], head: string, bytes: number, notice: string | null) {
+  constructor(
+    path: string,
+    file: FileHandle,
+    records: readonly CommitRecord[],
+    head: string,
+    bytes: number,
+    notice: string | null,
+  ) {
+    this.#path = path;
     this.#file = file;
     this.records = records;
     this.#head = head;
@@ -148,7 +158,7 @@ class FileCommitLog implements CommitLog {
     } catch (error) {
       // A full disk must not leave half a line for the next record to be glued to.
       await this.#file.truncate(this.#bytes).catch(() => {});
-      throw error;
+      throw storageError(error, this.#path);
     }
     this.#bytes += line.length;
     this.#head = h;
@@ -178,7 +188,7 @@ export async function openCommitLog(runDir: string): Promise<CommitLog> {
       notice = `${path}: cut ${bytes.length - whole} bytes of a record that a crash left unfinished after line ${records.length}`;
     }
     await diskFiles.syncDirectory(runDir);
-    return new FileCommitLog(file, records, head, whole, notice);
+    return new FileCommitLog(path, file, records, head, whole, notice);
   } catch (error) {
     await file.close();
     throw error;

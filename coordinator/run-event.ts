@@ -27,6 +27,8 @@ export type RunEvent =
   | {
       readonly type: "joined";
       readonly worker: WorkerId;
+      /** SHA-256 of its public key. */
+      readonly account: string;
       readonly name: string;
       readonly runtime: HelloMessage["runtime"];
       readonly adapter: AdapterDescription;

@@ -15,7 +15,7 @@ export interface ServerOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly source: HttpSource;
-  readonly sessions: Pick<Sessions, "accept" | "room">;
+  readonly sessions: Pick<Sessions, "accept" | "open" | "closed">;
   /** Largest WebSocket message in bytes: the run's largest contribution, or its largest control message. */
   readonly messageLimit: number;
 }
@@ -90,9 +90,12 @@ export async function startServer({ host, port, source, sessions, messageLimit }
     const [pathname] = (request.url ?? "").split("?");
     if (pathname !== "/ws") return refuse(socket, "404 Not Found", "the WebSocket is at /ws");
     if (isForeign(request)) return refuse(socket, "403 Forbidden", "the page of another site may not join this run");
-    if (!sessions.room) return refuse(socket, "503 Service Unavailable", "too many connections; try again later");
+    const address = request.socket.remoteAddress ?? "";
+    const opened = sessions.open(address);
+    if (opened.kind === "full") return refuse(socket, "429 Too Many Requests", opened.message);
+    socket.once("close", () => sessions.closed(address));
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      sessions.accept(webSocket, () => request.socket.bytesRead);
+      sessions.accept(webSocket, address, () => request.socket.bytesRead);
     });
   });
   await new Promise<void>((resolve, reject) => {

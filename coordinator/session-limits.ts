@@ -1,10 +1,14 @@
 // What a stranger may do before the coordinator closes the connection. SPEC.md names each; tests shorten them.
 
+import type { Rate } from "./trust/token-bucket.ts";
+
 export interface SessionLimits {
-  /** From the opening of the socket to a valid hello. */
+  /** From the opening of the socket to a valid hello, and to the proof of its key. */
   readonly helloMs: number;
   /** Of one control message; a worker's longest holds a few texts of 512 characters. */
   readonly messageBytes: number;
+  /** Control messages of one session; frames are bounded by leases. */
+  readonly messageRate: Rate;
   /** Heartbeats in a row without a byte from the worker. */
   readonly missedPings: number;
   /** Leases in a row that came to nothing by the worker's fault: refused contributions, and leases given back with an error. */
@@ -18,6 +22,7 @@ export interface SessionLimits {
 export const sessionLimits: SessionLimits = {
   helloMs: 10_000,
   messageBytes: 16 << 10,
+  messageRate: { perSecond: 1000, burst: 4000 },
   missedPings: 3,
   failures: 3,
   backlogBytes: 8 << 20,

@@ -2,7 +2,7 @@
 
 import type { ErrorCode } from "../shared/errors.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
-import type { HelloMessage, WelcomeMessage, WorkerMessage } from "../shared/protocol.ts";
+import type { ChallengeMessage, HelloMessage, WelcomeMessage, WorkerMessage } from "../shared/protocol.ts";
 
 /** What a joined worker does. */
 export type Activity =
@@ -24,13 +24,17 @@ export interface Joined {
 
 export type SessionState =
   | { readonly kind: "awaiting-hello" }
+  /** Has named its key and not shown yet that it holds it. */
+  | { readonly kind: "awaiting-proof"; readonly hello: HelloMessage; readonly challenge: ChallengeMessage }
   | Joined
   | { readonly kind: "closed"; readonly code: LeaveCode; readonly message: string };
 
 /** What a session asks of the house. Each call is about a worker that is joined. */
 export interface SessionHouse {
-  /** @throws TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
-  admit(hello: HelloMessage): WelcomeMessage;
+  /** What a hello is to sign. @throws RATE_LIMITED, TOKEN_INVALID, RUN_ENDED */
+  challenge(hello: HelloMessage): ChallengeMessage;
+  /** Lets in whoever holds the hello's key. @throws IDENTITY_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
+  admit(hello: HelloMessage, challenge: ChallengeMessage, signature: string): WelcomeMessage;
   joined(worker: WorkerId, hello: HelloMessage): void;
   ready(worker: WorkerId): void;
   paused(worker: WorkerId): void;

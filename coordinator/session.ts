@@ -19,6 +19,7 @@ import type { ParametersFrame } from "./round-plan.ts";
 import type { Refusal } from "./round-state.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { Activity, Joined, LeaveCode, SessionHouse, SessionState } from "./session-state.ts";
+import { fullBucket, type TokenBucket, takeToken } from "./trust/token-bucket.ts";
 
 export interface SessionOptions {
   readonly clock: Clock;
@@ -29,7 +30,13 @@ export interface SessionOptions {
 }
 
 /** Codes after which the same worker would be turned away again. */
-const finalCodes: readonly ErrorCode[] = ["TOKEN_INVALID", "PROTOCOL_MISMATCH", "RUN_ENDED", "MESSAGE_INVALID"];
+const finalCodes: readonly ErrorCode[] = [
+  "TOKEN_INVALID",
+  "PROTOCOL_MISMATCH",
+  "RUN_ENDED",
+  "MESSAGE_INVALID",
+  "IDENTITY_INVALID",
+];
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
 const MAX_CLOSE_REASON = 123;
 const GOING_AWAY = 1001;
@@ -41,6 +48,7 @@ export class Session {
   readonly #stopHello: () => void;
   #stopHeartbeat = () => {};
   #state: SessionState = { kind: "awaiting-hello" };
+  #allowance: TokenBucket;
   /** Hash of the parameters that were sent last, of each network. */
   readonly #sent = new Map<NetworkName, string>();
   #largestSent = 0;
@@ -49,9 +57,11 @@ export class Session {
     this.#socket = socket;
     this.#house = house;
     this.#options = options;
-    const { helloMs } = options.limits;
+    const { helloMs, messageRate } = options.limits;
+    this.#allowance = fullBucket(options.clock.now(), messageRate);
     this.#stopHello = options.clock.after(helloMs, () => {
-      this.fail(new BitswarmError("HELLO_EXPECTED", `no hello came within ${helloMs} ms of the connection`));
+      const what = this.#state.kind === "awaiting-proof" ? "proof of the key" : "hello";
+      this.fail(new BitswarmError("HELLO_EXPECTED", `no ${what} came within ${helloMs} ms of the connection`));
     });
     socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
     socket.on("error", (error) => this.#broken(error));
@@ -195,16 +205,41 @@ export class Session {
         this.#house.contribution(this.#state.worker, bytes);
         return;
       }
+      this.#spend();
       if (bytes.length > messageBytes) {
         const what = `a control message has ${bytes.length} bytes; the limit is ${messageBytes}`;
         throw new BitswarmError("FRAME_TOO_LARGE", what);
       }
-      if (this.#state.kind === "joined") this.#obey(this.#state, decodeWorkerMessage(bytes));
-      else this.#greet(bytes);
+      switch (this.#state.kind) {
+        case "awaiting-hello":
+          this.#greet(bytes);
+          break;
+        case "awaiting-proof":
+          this.#welcome(this.#state, decodeWorkerMessage(bytes));
+          break;
+        case "joined":
+          this.#obey(this.#state, decodeWorkerMessage(bytes));
+          break;
+        default:
+          this.#state satisfies never;
+      }
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
       this.fail(error);
     }
+  }
+
+  /** Counts a control message. @throws RATE_LIMITED */
+  #spend(): void {
+    const { clock, limits } = this.#options;
+    const taken = takeToken(this.#allowance, clock.now(), limits.messageRate);
+    this.#allowance = taken.bucket;
+    if (taken.kind === "taken") return;
+    const { perSecond, burst } = limits.messageRate;
+    throw new BitswarmError(
+      "RATE_LIMITED",
+      `more than ${perSecond} control messages a second came, after ${burst} at once; come back in ${taken.retryMs} ms or later, and send fewer`,
+    );
   }
 
   #greet(bytes: Uint8Array): void {
@@ -219,7 +254,16 @@ export class Session {
     const hello = decodeWorkerMessage(bytes);
     if (hello.type !== "hello")
       throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
-    const welcome = this.#house.admit(hello);
+    const challenge = this.#house.challenge(hello);
+    this.#state = { kind: "awaiting-proof", hello, challenge };
+    this.#put(encodeMessage(challenge));
+  }
+
+  #welcome({ hello, challenge }: Extract<SessionState, { kind: "awaiting-proof" }>, message: WorkerMessage): void {
+    if (message.type !== "proof") {
+      throw new BitswarmError("HELLO_EXPECTED", `the second message must be a proof of the key; got ${message.type}`);
+    }
+    const welcome = this.#house.admit(hello, challenge, message.signature);
     const worker = welcome.worker as WorkerId;
     this.#stopHello();
     this.#state = { kind: "joined", worker, activity: { kind: "idle" }, failures: 0 };
@@ -247,7 +291,8 @@ export class Session {
   #obey({ worker, activity }: Joined, message: WorkerMessage): void {
     switch (message.type) {
       case "hello":
-        throw new BitswarmError("MESSAGE_INVALID", "a second hello came; one a connection is due");
+      case "proof":
+        throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
       case "ready":
         if (activity.kind === "leased") {
           throw new BitswarmError(

@@ -1,8 +1,11 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
+import { randomBytes } from "node:crypto";
 import { BitswarmError } from "../shared/errors.ts";
+import { accountOf } from "../shared/identity.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
 import {
+  type ChallengeMessage,
   encodeMessage,
   type HelloMessage,
   PROTOCOL_VERSION,
@@ -19,6 +22,8 @@ import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode } from "./session-state.ts";
 import { isToken } from "./token.ts";
+import { AddressBook } from "./trust/address-limits.ts";
+import { requireProof } from "./trust/proof.ts";
 
 export interface SessionsOptions {
   readonly token: string;
@@ -26,6 +31,8 @@ export interface SessionsOptions {
   readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
   readonly limits: SessionLimits;
   readonly clock: Clock;
+  /** 32 bytes in hex that nobody can foresee: of each challenge. */
+  readonly nonce?: () => string;
   readonly onEvent: OnRunEvent;
 }
 
@@ -34,17 +41,21 @@ export type RoundInbox = Pick<RoundDriver, "join" | "ready" | "pause" | "leave" 
 
 /** Connections beyond `maxWorkers`, for those who have not said hello yet. */
 const STRANGERS = 256;
+const NONCE_BYTES = 32;
 
 export class Sessions implements Outbox {
   readonly #options: SessionsOptions;
   readonly #all = new Set<Session>();
   readonly #joined = new Map<WorkerId, Session>();
+  readonly #addresses: AddressBook;
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
   #over: string | undefined;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    const { socketsPerAddress, joinsPerMinute, limitLoopback } = options.welcome.config.trust;
+    this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
   }
 
   /** Names the rounds that the workers of these sessions compute; must come before the first connection. */
@@ -52,22 +63,31 @@ export class Sessions implements Outbox {
     this.#rounds = rounds;
   }
 
-  /** Whether another connection fits. */
-  get room(): boolean {
-    return this.#all.size < this.#options.welcome.config.maxWorkers + STRANGERS;
+  /** Counts a connection that opens; says why where it does not fit. Whoever calls it calls `closed` when the socket is gone. */
+  open(address: string): { readonly kind: "opened" } | { readonly kind: "full"; readonly message: string } {
+    if (this.#all.size >= this.#options.welcome.config.maxWorkers + STRANGERS) {
+      return { kind: "full", message: "too many connections; try again later" };
+    }
+    return this.#addresses.open(this.#options.clock.now(), address);
+  }
+
+  closed(address: string): void {
+    this.#addresses.close(this.#options.clock.now(), address);
   }
 
   /**
    * Takes over a fresh connection.
+   * @param address of the other end
    * @param received bytes that its socket has received so far
    */
-  accept(socket: PeerSocket, received: () => number): void {
+  accept(socket: PeerSocket, address: string, received: () => number): void {
     const { clock, limits, welcome } = this.#options;
     const rounds = this.#inbox();
     const session: Session = new Session(
       socket,
       {
-        admit: (hello) => this.#admit(hello),
+        challenge: (hello) => this.#challenge(hello, address),
+        admit: (hello, challenge, signature) => this.#admit(hello, challenge, signature),
         joined: (worker, hello) => this.#enter(session, worker, hello),
         ready: (worker) => rounds.ready(worker),
         paused: (worker) => rounds.pause(worker),
@@ -122,29 +142,42 @@ export class Sessions implements Outbox {
     return this.#rounds;
   }
 
-  #admit({ token }: HelloMessage): WelcomeMessage {
-    const { welcome } = this.#options;
-    const { maxWorkers, heartbeatMs } = welcome.config;
+  /** @throws RUN_ENDED, TOO_MANY_WORKERS */
+  #requireRoom(): void {
+    if (this.#over !== undefined) throw new BitswarmError("RUN_ENDED", this.#over);
+    const { maxWorkers } = this.#options.welcome.config;
+    if (this.#joined.size < maxWorkers) return;
+    throw new BitswarmError(
+      "TOO_MANY_WORKERS",
+      `the run has ${this.#joined.size} workers, its limit is ${maxWorkers}; try again later`,
+    );
+  }
+
+  #challenge({ token }: HelloMessage, address: string): ChallengeMessage {
+    const { clock, nonce = () => randomBytes(NONCE_BYTES).toString("hex"), welcome } = this.#options;
+    this.#addresses.join(clock.now(), address);
     if (!isToken(this.#options.token, token)) {
       throw new BitswarmError(
         "TOKEN_INVALID",
         "the token is not that of this run: copy the whole link that the coordinator printed",
       );
     }
-    if (this.#over !== undefined) throw new BitswarmError("RUN_ENDED", this.#over);
-    if (this.#joined.size >= maxWorkers) {
-      throw new BitswarmError(
-        "TOO_MANY_WORKERS",
-        `the run has ${this.#joined.size} workers, its limit is ${maxWorkers}; try again later`,
-      );
-    }
+    this.#requireRoom();
+    return { type: "challenge", nonce: nonce(), run: welcome.run, protocol: PROTOCOL_VERSION };
+  }
+
+  #admit({ publicKey }: HelloMessage, challenge: ChallengeMessage, signature: string): WelcomeMessage {
+    const { token, welcome } = this.#options;
+    const { heartbeatMs } = welcome.config;
+    requireProof(publicKey, signature, { ...challenge, token });
+    this.#requireRoom();
     const worker = workerId(`w${this.#nextWorker++}`);
     return { type: "welcome", protocol: PROTOCOL_VERSION, worker, heartbeatMs, ...welcome };
   }
 
-  #enter(session: Session, worker: WorkerId, { name, runtime, adapter }: HelloMessage): void {
+  #enter(session: Session, worker: WorkerId, { name, runtime, adapter, publicKey }: HelloMessage): void {
     this.#joined.set(worker, session);
-    this.#options.onEvent({ type: "joined", worker, name, runtime, adapter });
+    this.#options.onEvent({ type: "joined", worker, account: accountOf(publicKey), name, runtime, adapter });
     this.#inbox().join(worker);
   }
 

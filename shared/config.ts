@@ -153,6 +153,16 @@ export const runConfigSchema = z.strictObject({
     .prefault({}),
   heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),
   maxWorkers: count.max(100_000).default(1000),
+  trust: z
+    .strictObject({
+      socketsPerAddress: count.default(256).describe("connections of one network address (IPv6: of one /64)"),
+      joinsPerMinute: count.default(240).describe("hellos of one network address in a minute"),
+      limitLoopback: z
+        .boolean()
+        .default(false)
+        .describe("hold this machine's own addresses to both limits, e.g. behind a reverse proxy"),
+    })
+    .prefault({}),
   checkpoint: z
     .strictObject({
       everySteps: count.default(100),

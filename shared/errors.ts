@@ -17,6 +17,8 @@ export const errorCodes = {
   TOO_MANY_WORKERS: 4012,
   RUN_ENDED: 4013,
   HELLO_EXPECTED: 4014,
+  IDENTITY_INVALID: 4015,
+  RATE_LIMITED: 4016,
   PORT_IN_USE: 4100,
   DATA_MISSING: 4101,
   DATA_INVALID: 4102,
@@ -34,6 +36,7 @@ export const errorCodes = {
   COMMIT_LOG_CORRUPT: 4114,
   RUN_UNREACHABLE: 4115,
   COMPUTE_FAILED: 4116,
+  STORAGE_FAILED: 4117,
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -3,6 +3,7 @@
 // One flow of control (#live) walks through the states; sockets, timers and people only set fields and notify it.
 
 import { BitswarmError } from "../shared/errors.ts";
+import { proofBytes } from "../shared/identity.ts";
 import {
   type AdapterDescription,
   type HelloMessage,
@@ -14,6 +15,7 @@ import { Condition } from "./condition.ts";
 import { Connection, type SessionMessage, type SocketConstructor } from "./connection.ts";
 import type { ContentCache } from "./content-fetch.ts";
 import type { OpenDevice } from "./device.ts";
+import { type Identity, openIdentity } from "./identity.ts";
 import { type JoinLink, readJoinLink } from "./join-link.ts";
 import { type JoinedRun, openRun, receiveParameters, runIdentity } from "./joined-run.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
@@ -29,6 +31,8 @@ export interface SessionOptions {
   readonly name: string;
   readonly runtime: HelloMessage["runtime"];
   readonly openDevice: () => Promise<OpenDevice>;
+  /** The worker's key pair; by default one for this session alone. Asked once. */
+  readonly openIdentity?: () => Promise<Identity>;
   readonly createTrainer: CreateTrainer;
   readonly onEvent: (event: SessionEvent) => void;
   /** The runtime's own unless given: Node 20 has none. */
@@ -69,6 +73,7 @@ class Session implements RunningSession {
   readonly #tally = new Tally();
   #wish: Wish = "work";
   #connection: Connection | undefined;
+  #identity: Identity | undefined;
   #welcome: WelcomeMessage | undefined;
   #run: JoinedRun | undefined;
   #shift: WorkShift | undefined;
@@ -138,10 +143,11 @@ class Session implements RunningSession {
       this.#state({ kind: "connecting", attempt: history.attempts + 1 });
       const adapter = await this.#changed.unless(() => this.#leaving(), this.#owner.adapter());
       if (!adapter) return left;
+      this.#identity ??= await (this.#options.openIdentity ?? (() => openIdentity(undefined, () => undefined)))();
       const since = this.#now();
       const leases = this.#tally.given.leases;
       const connection = this.#connect(link);
-      await this.#serve(connection, link, adapter);
+      await this.#serve(connection, link, adapter, this.#identity);
       if (this.#over !== undefined) return { kind: "ended", reason: "run-over", message: this.#over };
       if (this.#leaving()) return left;
       const { closing, heard } = connection;
@@ -170,7 +176,12 @@ class Session implements RunningSession {
   }
 
   /** One connection from hello to its end. */
-  async #serve(connection: Connection, link: JoinLink, adapter: AdapterDescription): Promise<void> {
+  async #serve(
+    connection: Connection,
+    link: JoinLink,
+    adapter: AdapterDescription,
+    { publicKey }: Identity,
+  ): Promise<void> {
     const stopped = () => connection.closing !== undefined || this.#over !== undefined || this.#leaving();
     await this.#changed.until(() => connection.opened || stopped(), this.#limits.handshakeMs);
     if (stopped()) return;
@@ -183,6 +194,7 @@ class Session implements RunningSession {
       name: name.slice(0, MAX_TEXT),
       runtime,
       adapter,
+      publicKey,
     });
     this.#state({ kind: "joining" });
     await this.#changed.until(() => this.#welcome !== undefined || stopped(), this.#limits.handshakeMs);
@@ -229,6 +241,9 @@ class Session implements RunningSession {
 
   #receive(message: SessionMessage, link: JoinLink): void {
     switch (message.type) {
+      case "challenge":
+        this.#prove(message, link);
+        return;
       case "welcome":
         this.#enter(message, link);
         break;
@@ -248,6 +263,19 @@ class Session implements RunningSession {
         message satisfies never;
     }
     this.#changed.notify();
+  }
+
+  /** Shows that this worker holds its key. */
+  async #prove({ nonce, run, protocol }: Extract<SessionMessage, { type: "challenge" }>, { token }: JoinLink) {
+    const [connection, identity] = [this.#connection, this.#identity];
+    if (!connection || !identity) throw new RangeError("a challenge came before the hello");
+    try {
+      const signature = await identity.sign(proofBytes({ nonce, run, protocol, token }));
+      connection.send({ type: "proof", signature });
+    } catch (cause) {
+      const message = `this worker's key cannot sign: ${String(cause)}; clear this site's data and reload`;
+      connection.fail(new BitswarmError("IDENTITY_INVALID", message, { cause }), false);
+    }
   }
 
   #receiveFrame(bytes: Uint8Array): void {

@@ -96,9 +96,16 @@ test("without a terminal a line comes every few seconds, and only when something
 
 test("events are told in words", () => {
   const adapter = { vendor: "google", architecture: "", description: "SwiftShader", software: true };
-  expect(eventLine({ type: "joined", worker: workerId("w1"), name: "attic", runtime: "deno", adapter })).toBe(
-    "w1 joined: attic, deno, SwiftShader (software)",
-  );
+  expect(
+    eventLine({
+      type: "joined",
+      account: "0".repeat(64),
+      worker: workerId("w1"),
+      name: "attic",
+      runtime: "deno",
+      adapter,
+    }),
+  ).toBe("w1 joined: attic, deno, SwiftShader (software)");
   expect(eventLine({ type: "evaluation", step: 9, network: "student", accuracy: 0.8042 })).toBe(
     "evaluation after step 9: the student gets 80.4 % of the test images right",
   );

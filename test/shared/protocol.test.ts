@@ -14,6 +14,7 @@ import {
 
 const hello: WorkerMessage = {
   type: "hello",
+  publicKey: `04${"ab".repeat(64)}`,
   protocol: PROTOCOL_VERSION,
   token: "t",
   name: "n",

@@ -1,7 +1,7 @@
 // The Deno worker as its launcher runs it: a real process with few permissions, a real device, a real lease.
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,8 +29,9 @@ interface Running {
 }
 
 function spawnWorker(host: string, ...args: string[]): Running {
-  const tunings = args.includes("--tunings") ? args[args.indexOf("--tunings") + 1] : undefined;
-  const child = spawn(findDeno(), [...denoArguments({ host, packageRoot, tunings }), main, ...args], {
+  const folderAfter = (flag: string) => (args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined);
+  const folders = { tunings: folderAfter("--tunings"), keys: folderAfter("--keys") };
+  const child = spawn(findDeno(), [...denoArguments({ host, packageRoot, ...folders }), main, ...args], {
     env: { ...process.env, NO_COLOR: "1", ...vulkanDriver() },
   });
   const output = { out: "", err: "" };
@@ -103,6 +104,30 @@ test("a worker keeps what it measured in its folder, and a corrupt file costs a 
   const second = await work();
   expect(second.said).toMatch(/what earlier visits measured cannot be read/);
   expect(second.passes).toBeGreaterThan(0);
+});
+
+test("a worker keeps its key in a file that only its user can read; one that is damaged costs a line", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "bitswarm-keys-"));
+  cleanups.push(() => rm(folder, { recursive: true }));
+  const visit = async () => {
+    const scripted = await coordinator();
+    const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--no-tune", "--keys", folder);
+    const peer = await scripted.joined();
+    await peer.next("ready");
+    worker.child.kill("SIGTERM");
+    expect(await worker.exited).toBe(0);
+    return { key: peer.publicKey, said: worker.output.err };
+  };
+  const [first, second] = [await visit(), await visit()];
+  expect(second.key).toBe(first.key);
+  const files = await readdir(folder);
+  expect(files).toHaveLength(1);
+  const path = join(folder, files[0]);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  await writeFile(path, "{}");
+  const third = await visit();
+  expect(third.key).not.toBe(first.key);
+  expect(third.said).toContain("key cannot be kept");
 });
 
 test("SIGTERM gives the lease back, says goodbye, and exits 0", async () => {

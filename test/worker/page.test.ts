@@ -156,8 +156,10 @@ test("Start joins, computes real leases in the Web Worker, shows them, and ends 
 
 test("what is measured for this GPU stays in the browser for the next visit", async () => {
   const { coordinator, page, lines, errors } = await visit("&autostart=1", { tune: true });
+  const keys: string[] = [];
   const tables = async () => {
     const peer = await coordinator.joined();
+    keys.push(peer.publicKey);
     await peer.next("ready");
     sendRealLease(coordinator, peer, 1);
     await peer.next("frame");
@@ -177,6 +179,8 @@ test("what is measured for this GPU stays in the browser for the next visit", as
   const [second, ...others] = await tables();
   expect(others).toEqual([]);
   expect(second).toEqual(expect.arrayContaining(first));
+  // So does the worker's key: the next visit is the same account.
+  expect(keys[1]).toBe(keys[0]);
   expect(errors).toEqual([]);
 });
 

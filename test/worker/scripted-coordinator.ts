@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
+import { requireProof } from "../../coordinator/trust/proof.ts";
 import { parseConfig, type RunConfig } from "../../shared/config.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import { encodeFrame } from "../../shared/frame.ts";
@@ -94,6 +95,8 @@ export class Peer {
   /** Answer pings; a dead coordinator does not. */
   answers = true;
   readonly pings: number[] = [];
+  /** The worker's key, once it is proved. */
+  publicKey = "";
   readonly #socket: WebSocket;
   readonly #inbox: Incoming[] = [];
   #wake: () => void = () => undefined;
@@ -254,7 +257,12 @@ export class ScriptedCoordinator {
   /** The next connection, welcomed. */
   async joined(): Promise<Peer> {
     const peer = await this.peer();
-    await peer.next("hello");
+    const { publicKey } = await peer.next("hello");
+    const challenge = { nonce: "5a".repeat(32), run: "run-1", protocol: PROTOCOL_VERSION };
+    peer.send({ type: "challenge", ...challenge });
+    const { signature } = await peer.next("proof");
+    requireProof(publicKey, signature, { ...challenge, token: TOKEN });
+    peer.publicKey = publicKey;
     peer.send({
       type: "welcome",
       protocol: PROTOCOL_VERSION,

@@ -3,11 +3,13 @@
 import "./no-eval.ts";
 
 import { findGpu, requestDevice } from "../../device.ts";
+import { openIdentity } from "../../identity.ts";
 import { type RunningSession, runSession } from "../../session.ts";
 import type { SessionEvent } from "../../session-event.ts";
 import { createTrainer } from "../../trainer.ts";
 import { tuningOptions, untuned } from "../../tuning-options.ts";
 import { TuningMemory } from "../../tuning-store.ts";
+import { indexedDbKeyStore } from "./key-store.ts";
 import { type Command, commandSchema } from "./messages.ts";
 import { indexedDbTuningStore } from "./tuning-store.ts";
 
@@ -39,6 +41,7 @@ async function obey(command: Command): Promise<void> {
         url: command.url,
         name: command.name,
         runtime: "browser",
+        openIdentity: () => openIdentity(indexedDbKeyStore(), (message) => console.info(message)),
         openDevice: async () => requestDevice(findGpu(globalThis)),
         createTrainer: (open, { config, dataset }, circumstances) => {
           const tuning = command.tune

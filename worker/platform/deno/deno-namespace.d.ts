@@ -7,7 +7,7 @@ declare const Deno: {
   addSignalListener(signal: "SIGINT" | "SIGTERM", handler: () => void): void;
   exit(code: number): never;
   readTextFile(path: string): Promise<string>;
-  writeTextFile(path: string, text: string): Promise<void>;
+  writeTextFile(path: string, text: string, options?: { readonly mode?: number }): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   stat(path: string): Promise<{ readonly size: number }>;
   readonly pid: number;

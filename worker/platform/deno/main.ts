@@ -6,12 +6,14 @@
 import { BitswarmError } from "../../../shared/errors.ts";
 import { findGpu, requestDevice } from "../../device.ts";
 import { eventLines } from "../../event-lines.ts";
+import { openIdentity } from "../../identity.ts";
 import { type RunningSession, runSession } from "../../session.ts";
 import type { SessionEvent } from "../../session-event.ts";
 import { createTrainer } from "../../trainer.ts";
 import { tuningOptions, untuned } from "../../tuning-options.ts";
 import { TuningMemory } from "../../tuning-store.ts";
 import { readDenoArguments } from "./arguments.ts";
+import { fileKeyStore } from "./key-store.ts";
 import { fileTuningStore } from "./tuning-store.ts";
 
 /** How long a session may take to say goodbye before the process ends without it. */
@@ -45,7 +47,7 @@ async function leaveWithParent(session: RunningSession): Promise<void> {
 }
 
 async function main(): Promise<number> {
-  const { url, name, parentWatch, tune, tunings } = readDenoArguments(Deno.args);
+  const { url, name, parentWatch, tune, tunings, keys } = readDenoArguments(Deno.args);
   const lineOf = eventLines();
   const onEvent = (event: SessionEvent) => {
     const line = lineOf(event);
@@ -58,6 +60,10 @@ async function main(): Promise<number> {
     url,
     name,
     runtime: "deno",
+    openIdentity: () =>
+      openIdentity(keys === undefined ? undefined : fileKeyStore(keys, new URL(url).hostname), (message) =>
+        console.error(message),
+      ),
     openDevice: async () => requestDevice(findGpu(globalThis)),
     createTrainer: (open, { config, dataset }, circumstances) => {
       const tuning = tune

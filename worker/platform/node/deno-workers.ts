@@ -17,7 +17,7 @@ import {
   type WorkersOptions,
   workerName,
 } from "./supervise.ts";
-import { prepareTunings, tuningsFolder } from "./tunings-folder.ts";
+import { keysFolder, prepareKeys, prepareTunings, tuningsFolder } from "./tunings-folder.ts";
 import { hasHardwareGpu, softwareVulkanDriver } from "./vulkan.ts";
 import { reportInLine } from "./worker-report.ts";
 
@@ -29,8 +29,8 @@ export interface DenoWorkersOptions extends WorkersOptions {
 const killAfterMs = 3000;
 
 /**
- * Starts `count` Deno workers. Each gets the arguments `URL --parent-watch [--no-tune] [--tunings FOLDER] [--name NAME]` and a standard input that is
- * never written to: its end tells the worker that this process is gone.
+ * Starts `count` Deno workers. Each gets the arguments `URL --parent-watch [--no-tune] [--tunings FOLDER] [--keys FOLDER] [--name NAME]`
+ * and a standard input that is never written to: its end tells the worker that this process is gone.
  * @throws BitswarmError CONFIG_INVALID, TOKEN_INVALID, RUNTIME_MISSING
  */
 export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<LaunchedWorkers> {
@@ -39,9 +39,11 @@ export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<La
   const main = options.main ?? ownMain();
   const tune = options.tune ?? true;
   const tunings = tune ? prepareTunings(tuningsFolder(), (text) => options.onLine?.(`[deno] ${text}`)) : undefined;
-  const flags = denoArguments({ host: url.host, packageRoot: packageRoot(import.meta.url), tunings });
+  const keys = prepareKeys(keysFolder(), (text) => options.onLine?.(`[deno] ${text}`));
+  const flags = denoArguments({ host: url.host, packageRoot: packageRoot(import.meta.url), tunings, keys });
   const tuning = tune ? [] : ["--no-tune"];
   if (tunings !== undefined) tuning.push("--tunings", tunings);
+  const identity = keys === undefined ? [] : ["--keys", keys];
   const pids = new Map<number, number>();
   let software = options.software ?? !hasHardwareGpu();
   denoEnvironment(software);
@@ -52,13 +54,17 @@ export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<La
     const name = workerName(options, slot);
     const nameArguments = name === undefined ? [] : ["--name", name];
     const onSoftware = software;
-    const child = spawn(program, [...flags, main, url.href, "--parent-watch", ...tuning, ...nameArguments], {
-      stdio: ["pipe", "pipe", "pipe"],
-      env: denoEnvironment(onSoftware),
-      // A group of its own: Ctrl-C in a terminal reaches this process alone, which then stops its workers in order.
-      detached: process.platform !== "win32",
-      windowsHide: true,
-    });
+    const child = spawn(
+      program,
+      [...flags, main, url.href, "--parent-watch", ...tuning, ...identity, ...nameArguments],
+      {
+        stdio: ["pipe", "pipe", "pipe"],
+        env: denoEnvironment(onSoftware),
+        // A group of its own: Ctrl-C in a terminal reaches this process alone, which then stops its workers in order.
+        detached: process.platform !== "win32",
+        windowsHide: true,
+      },
+    );
     // Without a listener, a child that dies at once would take this process with it (EPIPE).
     child.stdin.on("error", () => undefined);
     const gone = once(child, "close");

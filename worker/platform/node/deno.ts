@@ -37,8 +37,10 @@ export interface DenoOptions {
   readonly host: string;
   /** The only folder it may read: our own files and those of the packages. */
   readonly packageRoot: string;
-  /** The only folder it may write to: what it measured of this machine's adapters. */
+  /** A folder that it may write to: what it measured of this machine's adapters. */
   readonly tunings?: string | undefined;
+  /** The other: its key pair. */
+  readonly keys?: string | undefined;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface DenoOptions {
  * an empty environment instead of an error; `--no-config` is left out because npm packages are found through package.json.
  */
 export function denoArguments(options: DenoOptions): string[] {
-  const folders = options.tunings === undefined ? [] : [options.tunings];
+  const folders = [options.tunings, options.keys].filter((folder) => folder !== undefined);
   return [
     "run",
     "--quiet",

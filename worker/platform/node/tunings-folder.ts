@@ -1,14 +1,24 @@
-// Where Deno workers keep what they measured: a folder of the user's cache, which survives the run and may be deleted at any time.
+// Where Deno workers keep what they measured, and who they are: folders of the user's cache, which survive the run and may be deleted at any time.
 import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
 
-/** `bitswarm/tunings` in %LOCALAPPDATA%, else in XDG_CACHE_HOME (XDG Base Directory Specification), else in ~/.cache. */
-export function tuningsFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
+/** `bitswarm/NAME` in %LOCALAPPDATA%, else in XDG_CACHE_HOME (XDG Base Directory Specification), else in ~/.cache. */
+function cacheFolder(name: string, env: NodeJS.ProcessEnv, platform: NodeJS.Platform): string {
   const windows = platform === "win32" ? env.LOCALAPPDATA : undefined;
   // A relative path is to be ignored, says the specification.
   const xdg = env.XDG_CACHE_HOME && path.isAbsolute(env.XDG_CACHE_HOME) ? env.XDG_CACHE_HOME : undefined;
-  return path.join(windows ?? xdg ?? path.join(homedir(), ".cache"), "bitswarm", "tunings");
+  return path.join(windows ?? xdg ?? path.join(homedir(), ".cache"), "bitswarm", name);
+}
+
+/** `bitswarm/tunings` of the user's cache. */
+export function tuningsFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
+  return cacheFolder("tunings", env, platform);
+}
+
+/** `bitswarm/keys` of the user's cache. */
+export function keysFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
+  return cacheFolder("keys", env, platform);
 }
 
 /** Makes the folder, or says why there is none. */
@@ -23,6 +33,18 @@ export function prepareTunings(folder: string, say: (text: string) => void): str
     return folder;
   } catch (error) {
     say(`tuning: what is measured will not be kept (${error instanceof Error ? error.message : error})`);
+    return undefined;
+  }
+}
+
+/** Makes the folder of the workers' key pairs, or says why they are newcomers at each start. */
+export function prepareKeys(folder: string, say: (text: string) => void): string | undefined {
+  try {
+    if (folder.includes(",")) throw new RangeError(`${folder} has a comma in its name`);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return folder;
+  } catch (error) {
+    say(`identity: the key will not be kept (${error instanceof Error ? error.message : error})`);
     return undefined;
   }
 }

@@ -1,0 +1,124 @@
+// What one network address may do: so many sockets at a time, so many hellos a minute. A class room behind one router fits; a flood does not.
+
+import { isIPv6 } from "node:net";
+import { BitswarmError } from "../../shared/errors.ts";
+import { fullBucket, isFull, type Rate, type TokenBucket, takeToken } from "./token-bucket.ts";
+
+export interface AddressLimits {
+  /** Open sockets of one address. */
+  readonly sockets: number;
+  /** Hellos of one address, as many at once as in a minute. */
+  readonly joinsPerMinute: number;
+  /** Hold this machine's own addresses to the limits too: behind a reverse proxy on this machine everybody has one of them. */
+  readonly loopback: boolean;
+}
+
+interface Visitor {
+  readonly sockets: number;
+  readonly joins: TokenBucket;
+}
+
+/** Addresses remembered beyond those that are connected; the oldest are forgotten. */
+export const REMEMBERED_ADDRESSES = 10_000;
+/** Groups of an IPv6 address that one customer of a network is commonly given (RFC 6177): /64. */
+const IPV6_GROUPS = 4;
+
+/** The name under which an address is counted: IPv4 as it is, IPv6 by its /64, IPv4 in IPv6 as IPv4. */
+export function addressKey(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped) return mapped[1];
+  const [plain] = address.split("%");
+  if (!isIPv6(plain)) return address;
+  const [head, tail] = plain.split("::");
+  const groups = head.split(":").filter((group) => group !== "");
+  if (tail !== undefined) {
+    const after = tail.split(":").filter((group) => group !== "");
+    while (groups.length + after.length < 8) groups.push("0");
+    groups.push(...after);
+  }
+  return `${groups
+    .slice(0, IPV6_GROUPS)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(":")}::/64`;
+}
+
+export function isLoopback(address: string): boolean {
+  return /^(::ffff:)?127\./i.test(address) || address === "::1";
+}
+
+/** Counts the sockets and hellos of each address. */
+export class AddressBook {
+  readonly #limits: AddressLimits;
+  readonly #joins: Rate;
+  readonly #visitors = new Map<string, Visitor>();
+
+  constructor(limits: AddressLimits) {
+    this.#limits = limits;
+    this.#joins = { perSecond: limits.joinsPerMinute / 60, burst: limits.joinsPerMinute };
+  }
+
+  /** Addresses that are counted now. */
+  get size(): number {
+    return this.#visitors.size;
+  }
+
+  /** Counts a socket, unless the address has as many as it may have: then says so. */
+  open(
+    now: number,
+    address: string,
+  ): { readonly kind: "opened" } | { readonly kind: "full"; readonly message: string } {
+    if (this.#exempt(address)) return { kind: "opened" };
+    const visitor = this.#visitor(now, address);
+    const limit = this.#limits.sockets;
+    if (visitor.sockets >= limit) {
+      return {
+        kind: "full",
+        message: `RATE_LIMITED: this address has ${visitor.sockets} connections to the run, its limit is ${limit} (trust.socketsPerAddress); close others or try again later`,
+      };
+    }
+    this.#set(now, address, { ...visitor, sockets: visitor.sockets + 1 });
+    return { kind: "opened" };
+  }
+
+  close(now: number, address: string): void {
+    if (this.#exempt(address)) return;
+    const visitor = this.#visitor(now, address);
+    this.#set(now, address, { ...visitor, sockets: Math.max(0, visitor.sockets - 1) });
+  }
+
+  /** Counts a hello. @throws RATE_LIMITED with the time after which another is welcome */
+  join(now: number, address: string): void {
+    if (this.#exempt(address)) return;
+    const visitor = this.#visitor(now, address);
+    const taken = takeToken(visitor.joins, now, this.#joins);
+    this.#set(now, address, { ...visitor, joins: taken.bucket });
+    if (taken.kind === "taken") return;
+    throw new BitswarmError(
+      "RATE_LIMITED",
+      `this address joined more than ${this.#limits.joinsPerMinute} times in a minute (trust.joinsPerMinute); try again in ${Math.ceil(taken.retryMs / 1000)} s`,
+    );
+  }
+
+  #exempt(address: string): boolean {
+    return !this.#limits.loopback && isLoopback(address);
+  }
+
+  #visitor(now: number, address: string): Visitor {
+    return this.#visitors.get(addressKey(address)) ?? { sockets: 0, joins: fullBucket(now, this.#joins) };
+  }
+
+  #set(now: number, address: string, visitor: Visitor): void {
+    const key = addressKey(address);
+    // Set anew, so that the order of the map is that of the last visit.
+    this.#visitors.delete(key);
+    if (visitor.sockets > 0 || !isFull(visitor.joins, now, this.#joins)) this.#visitors.set(key, visitor);
+    if (this.#visitors.size <= REMEMBERED_ADDRESSES) return;
+    for (const [oldest, { sockets, joins }] of this.#visitors) {
+      if (sockets === 0) {
+        this.#visitors.delete(oldest);
+        if (!isFull(joins, now, this.#joins)) return;
+      }
+      if (this.#visitors.size <= REMEMBERED_ADDRESSES) return;
+    }
+  }
+}

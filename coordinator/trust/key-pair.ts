@@ -1,0 +1,25 @@
+// A worker's key pair on the coordinator's side of the house: for workers that are simulated or scripted, which have no WebCrypto store.
+
+import { createECDH, createPrivateKey, type KeyObject, sign } from "node:crypto";
+import { type ProofSubject, proofBytes } from "../../shared/identity.ts";
+
+export interface SigningPair {
+  /** Uncompressed point, 65 bytes in hex. */
+  readonly publicKey: string;
+  readonly privateKey: KeyObject;
+}
+
+/** The pair of a secret of 32 bytes that are not zero: the same account for the same secret. */
+export function keyPairOf(secret: Uint8Array): SigningPair {
+  const curve = createECDH("prime256v1");
+  curve.setPrivateKey(secret);
+  const point = curve.getPublicKey();
+  const [x, y] = [point.subarray(1, 33), point.subarray(33)].map((half) => half.toString("base64url"));
+  const key = { kty: "EC", crv: "P-256", x, y, d: Buffer.from(secret).toString("base64url") };
+  return { publicKey: point.toString("hex"), privateKey: createPrivateKey({ format: "jwk", key }) };
+}
+
+/** Signature r ‖ s over the subject, 64 bytes in hex. */
+export function signProof({ privateKey }: SigningPair, subject: ProofSubject): string {
+  return sign("sha256", proofBytes(subject), { key: privateKey, dsaEncoding: "ieee-p1363" }).toString("hex");
+}

@@ -1,0 +1,28 @@
+// A process of scripted workers that come back after whatever happens to them, so that it can be stopped and killed from outside:
+// `node crew.js URL COUNT COMPUTE_MS`.
+
+import { ScriptedWorker } from "../fixtures/scripted-worker.ts";
+
+/** Before a worker that lost its coordinator tries again. */
+const RETRY_MS = 100;
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** One worker, joined again and again until the run is over. */
+async function serve(url: string, computeMs: number): Promise<void> {
+  for (;;) {
+    const worker = new ScriptedWorker(url);
+    worker.beforeAnswer = () => sleep(computeMs);
+    try {
+      if ((await (await worker.join()).work()) === "ended") return;
+    } catch {
+      // Refused, cut or turned away: the next attempt is all that there is to do.
+    } finally {
+      worker.close();
+    }
+    await sleep(RETRY_MS);
+  }
+}
+
+const [url, count, computeMs] = process.argv.slice(2);
+await Promise.all(Array.from({ length: Number(count) }, () => serve(url, Number(computeMs))));

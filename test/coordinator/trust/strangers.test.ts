@@ -1,0 +1,133 @@
+// Rules Z of SPEC.md, on real sockets: who is let in, and how much of a coordinator one of them may take up.
+
+import { expect, test } from "vitest";
+import { accountOf } from "../../../shared/identity.ts";
+import { newIdentity, type ScriptedWorker } from "../../fixtures/scripted-worker.ts";
+import { startTestRun } from "../../fixtures/test-run.ts";
+
+async function refusal(worker: ScriptedWorker) {
+  const { code, message, retry } = await worker.next("error");
+  return { code, message, retry, close: (await worker.closed).code };
+}
+
+test("Z1 a key that is proved is welcomed, and its fingerprint is the account", async () => {
+  const { connect, coordination, events } = await startTestRun();
+  const identity = newIdentity();
+  await connect({ identity }).join();
+  await connect().join();
+  coordination.stop();
+  await coordination.done;
+  const joined = (await events()).filter(({ type }) => type === "joined").map(({ account }) => account);
+  expect(joined[0]).toBe(accountOf(identity.publicKey));
+  expect(joined[1]).not.toBe(joined[0]);
+});
+
+test("Z1 a proof by another key, over another nonce, run, protocol or token is IDENTITY_INVALID", async () => {
+  const { connect } = await startTestRun();
+  const attempts: ((worker: ScriptedWorker, challenge: Awaited<ReturnType<typeof challengeOf>>) => void)[] = [
+    (worker, challenge) => worker.prove({ ...challenge, nonce: "0".repeat(64) }),
+    (worker, challenge) => worker.prove({ ...challenge, run: "another" }),
+    (worker, challenge) => worker.prove({ ...challenge, protocol: challenge.protocol + 1 }),
+    (worker, challenge) => worker.prove(challenge, "the token of another run"),
+    (worker) => worker.send({ type: "proof", signature: "0".repeat(128) }),
+  ];
+  const challengeOf = async (worker: ScriptedWorker, publicKey = worker.identity.publicKey) => {
+    await worker.opened();
+    worker.send(worker.hello({ publicKey }));
+    return worker.next("challenge");
+  };
+  for (const attempt of attempts) {
+    const worker = connect();
+    attempt(worker, await challengeOf(worker));
+    expect(await refusal(worker)).toMatchObject({ code: "IDENTITY_INVALID", close: 4015, retry: false });
+  }
+  const thief = connect();
+  thief.prove(await challengeOf(thief, newIdentity().publicKey));
+  expect(await refusal(thief)).toMatchObject({ code: "IDENTITY_INVALID" });
+  const pointless = connect();
+  pointless.prove(await challengeOf(pointless, `04${"00".repeat(64)}`));
+  expect((await refusal(pointless)).message).toContain("no point of P-256");
+});
+
+test("Z1 two challenges never ask for the same signature", async () => {
+  const { connect } = await startTestRun();
+  const nonces = new Set<string>();
+  for (let i = 0; i < 3; i++) {
+    const worker = await connect().opened();
+    worker.send(worker.hello());
+    nonces.add((await worker.next("challenge")).nonce);
+  }
+  expect(nonces.size).toBe(3);
+});
+
+test("Z2 a hello without a proof is closed with HELLO_EXPECTED", async () => {
+  const { connect } = await startTestRun({ limits: { helloMs: 100 } });
+  const silent = await connect().opened();
+  silent.send(silent.hello());
+  await silent.next("challenge");
+  expect(await refusal(silent)).toMatchObject({ code: "HELLO_EXPECTED", message: expect.stringContaining("proof") });
+  const hasty = await connect().opened();
+  hasty.send(hasty.hello());
+  hasty.send({ type: "ready" });
+  await hasty.next("challenge");
+  expect(await refusal(hasty)).toMatchObject({ code: "HELLO_EXPECTED", close: 4014 });
+});
+
+test("Z3 control messages above the rate close the session with RATE_LIMITED; its lease goes to another", async () => {
+  const { connect } = await startTestRun({ limits: { messageRate: { perSecond: 1, burst: 20 } } });
+  const [flood, other] = [await connect().join(), await connect().join()];
+  const { from, to } = await flood.lease();
+  // Hello, proof and ready are counted too.
+  for (let nonce = 0; nonce < 17; nonce++) flood.send({ type: "pong", nonce });
+  flood.send({ type: "ping", nonce: 1 });
+  expect(await refusal(flood)).toMatchObject({ code: "RATE_LIMITED", close: 4016, retry: true });
+  expect(await other.lease()).toMatchObject({ from, to });
+});
+
+test("Z4 an address has so many connections and no more, until one closes", async () => {
+  const { connect, url } = await startTestRun({ config: { trust: { limitLoopback: true, socketsPerAddress: 2 } } });
+  const [first] = [await connect().join(), await connect().join()];
+  await expect(connect().opened()).rejects.toThrow();
+  const upgrade = { connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13" };
+  const key = { "sec-websocket-key": Buffer.alloc(16).toString("base64") };
+  const { get } = await import("node:http");
+  const response = await new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
+    const request = get(new URL("/ws", url), { headers: { ...upgrade, ...key } }, async (incoming) => {
+      let body = "";
+      for await (const chunk of incoming) body += chunk;
+      resolve({ status: incoming.statusCode, body });
+    });
+    request.on("error", reject);
+  });
+  expect(response.status).toBe(429);
+  expect(response.body).toContain("its limit is 2 (trust.socketsPerAddress)");
+  first.close();
+  await first.closed;
+  await expect
+    .poll(async () =>
+      connect()
+        .opened()
+        .then(
+          () => "opened",
+          () => "refused",
+        ),
+    )
+    .toBe("opened");
+});
+
+test("Z5 an address that joins too often is told RATE_LIMITED and when to come back", async () => {
+  const { connect } = await startTestRun({ config: { trust: { limitLoopback: true, joinsPerMinute: 2 } } });
+  for (let i = 0; i < 2; i++) await connect().join();
+  const third = await connect().opened();
+  third.send(third.hello());
+  expect(await refusal(third)).toMatchObject({
+    code: "RATE_LIMITED",
+    retry: true,
+    message: expect.stringMatching(/more than 2 times in a minute .* try again in (29|30) s/),
+  });
+});
+
+test("a machine's own addresses are not limited unless the run says so", async () => {
+  const { connect } = await startTestRun({ config: { trust: { socketsPerAddress: 1, joinsPerMinute: 1 } } });
+  for (let i = 0; i < 3; i++) await connect().join();
+});
