@@ -1,15 +1,14 @@
 // One optimizer step from one round's sum (METHOD §4): the surrogate and L_Kernel are applied here, where W is, to the aggregated ∂L/∂Ŵ.
 
-import type { Manifest, ParameterEntry } from "../shared/manifest.ts";
-import type { LatentGradients } from "../shared/method.ts";
+import type { ParameterEntry } from "../shared/manifest.ts";
 import { type NetworkName, usesGan, wireManifest } from "../shared/networks.ts";
 import { adamStep, sgdStep } from "../shared/optimizer.ts";
 import { parameter } from "../shared/parameter-blob.ts";
 import type { StepPlace } from "../shared/program.ts";
 import { runningStatistic } from "../shared/running-statistic.ts";
 import type { RoundSum } from "./aggregate.ts";
-import { fourAxes } from "./axis-order.ts";
 import { recordPeaks } from "./exponents.ts";
+import { type LatentStep, latentGradientsOf } from "./latent-gradients.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { outerStep } from "./outer-step.ts";
 import { bufferOf, clampLatent, momentumName } from "./parameter-buffers.ts";
@@ -39,36 +38,6 @@ export interface EvaluationResult {
 export function evaluationResult(sum: RoundSum): EvaluationResult {
   const { top1, top5, task } = sum.metrics();
   return { top1, top5, loss: task };
-}
-
-interface LatentStep {
-  /** Gradients of W and C by the parameter's name. */
-  readonly gradients: ReadonlyMap<string, Float64Array>;
-  readonly kernelLoss: number;
-}
-
-/** From the wire's gradients of the binary layers in the round to those of W and C. Reads, changes nothing. */
-function latentStep(state: TrainingState, network: NetworkName, manifest: Manifest, sum: RoundSum): LatentStep {
-  const { latentGradients } = state.networks[network].method;
-  const gradients = new Map<string, Float64Array>();
-  let kernelLoss = 0;
-  for (const entry of manifest.entries) {
-    const { initial } = entry;
-    if (!latentGradients || initial.kind !== "best-rectifier" || !sum.has(initial.weight)) continue;
-    const weight = manifest.entries.find((e) => e.name === initial.weight);
-    if (!weight) throw new RangeError(`${entry.name} belongs to ${initial.weight}, which the manifest does not have`);
-    const result: LatentGradients = latentGradients({
-      shape: fourAxes(weight.shape),
-      weight: parameter(state[network], weight.name),
-      rectifier: parameter(state[network], entry.name),
-      rectifierShape: fourAxes(entry.shape),
-      gradient: sum.mean(weight.name),
-    });
-    gradients.set(weight.name, result.weight);
-    gradients.set(entry.name, result.rectifier);
-    kernelLoss += result.kernelLoss;
-  }
-  return { gradients, kernelLoss };
 }
 
 /** Everything that a parameter's update takes beside itself. */
@@ -141,7 +110,7 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
     );
   }
   const manifest = wireManifest(state.networks, network);
-  const latent = latentStep(state, network, manifest, sum);
+  const latent = latentGradientsOf(state, network, manifest, sum);
   const loss = stepLoss(state, place, sum, latent.kernelLoss);
   const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
   const { sync } = state.config;

@@ -67,6 +67,10 @@ export class LocalReplica {
     return this.#layout.blob.bytes;
   }
 
+  get origin(): GPUBuffer {
+    return this.#buffers.origin;
+  }
+
   /** What the plan of a microbatch of n needs to know of the replica. */
   plan(kind: RoundKind, n: number): LocalPlan {
     const layout = contributionLayout(roundManifest(this.#networks, kind, this.#network), kind, "local");

@@ -6,11 +6,12 @@ import type { RunConfig } from "../shared/config.ts";
 import { contributionLayout, type RoundKind } from "../shared/contribution.ts";
 import type { Dataset } from "../shared/dataset.ts";
 import { BitswarmError } from "../shared/errors.ts";
-import { buildNetworks, type NetworkName, roundManifest, wireManifest } from "../shared/networks.ts";
-import { blobLayout } from "../shared/parameter-blob.ts";
+import { buildNetworks, type NetworkName, roundManifest } from "../shared/networks.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
+import type { LocalReplica } from "./local-replica.ts";
 import { sampleSize } from "./network-buffers.ts";
 import { checkedPacking } from "./packing-check.ts";
+import { ParameterSlots } from "./parameter-slots.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
 import { compilePlan, type PlanOptions } from "./plan.ts";
 import { recordWithin } from "./record-within.ts";
@@ -22,11 +23,6 @@ import { type TuningOptions, untuned } from "./tuning-options.ts";
 
 /** Bits of +∞: a peak at or above is not finite. */
 const INFINITY_BITS = 0x7f800000;
-
-interface HeldBlob {
-  readonly hash: string;
-  readonly buffer: GPUBuffer;
-}
 
 export function createTrainer(
   device: GPUDevice,
@@ -51,7 +47,7 @@ class GpuTrainer implements Trainer {
   #suspected = false;
   #images: GPUBuffer;
   #labels: GPUBuffer;
-  #held = new Map<NetworkName | "frozen", HeldBlob>();
+  #slots: ParameterSlots;
   #rounds = new Map<string, RoundBuffers>();
   #recordings = new Map<string, Promise<Recording>>();
   #lostReason: string | undefined;
@@ -61,6 +57,7 @@ class GpuTrainer implements Trainer {
     this.#config = config;
     this.#networks = buildNetworks(config, dataset);
     this.#cache = new PipelineCache(device);
+    this.#slots = new ParameterSlots(this.#cache, config, this.#networks);
     this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
     this.#packing = checkedPacking(this.#cache, tuning.traits);
     const sample = sampleSize(this.#networks.student.graph.shapes[0]);
@@ -87,40 +84,19 @@ class GpuTrainer implements Trainer {
   }
 
   holds(network: NetworkName, hash: string): boolean {
-    return this.#held.get(network)?.hash === hash;
+    return this.#slots.holds(network, hash);
   }
 
   holdsTeacher(hash: string): boolean {
-    return this.#held.get("frozen")?.hash === hash;
+    return this.#slots.holds("frozen", hash);
   }
 
   loadParameters(network: NetworkName, hash: string, blob: Uint8Array): void {
-    this.#load(network, hash, blob, blobLayout(wireManifest(this.#networks, network)).bytes);
+    this.#slots.load(network, hash, blob);
   }
 
   loadTeacher(hash: string, blob: Uint8Array): void {
-    this.#load("frozen", hash, blob, blobLayout(this.#networks.teacher.manifest).bytes);
-  }
-
-  #load(slot: NetworkName | "frozen", hash: string, blob: Uint8Array, expected: number): void {
-    if (blob.length !== expected) {
-      throw new BitswarmError(
-        "FRAME_CORRUPT",
-        `the ${slot} parameters have ${blob.length} bytes; this network wants ${expected}`,
-      );
-    }
-    const buffer = this.#blobBuffer(slot, expected);
-    this.#device.queue.writeBuffer(buffer, 0, Uint8Array.from(blob));
-    this.#held.set(slot, { hash, buffer });
-  }
-
-  /** The buffer of a parameter blob; recordings bind it, so it is made once. */
-  #blobBuffer(slot: NetworkName | "frozen", bytes: number): GPUBuffer {
-    const held = this.#held.get(slot)?.buffer;
-    if (held) return held;
-    const buffer = storageBuffer(this.#device, `${slot} parameters`, bytes);
-    this.#held.set(slot, { hash: "", buffer });
-    return buffer;
+    this.#slots.load("frozen", hash, blob);
   }
 
   #roundBuffers(kind: RoundKind, network: NetworkName): RoundBuffers {
@@ -129,14 +105,16 @@ class GpuTrainer implements Trainer {
     if (known) return known;
     const buffers = new RoundBuffers(
       this.#device,
-      contributionLayout(roundManifest(this.#networks, kind, network), kind),
+      contributionLayout(roundManifest(this.#networks, kind, network), kind, this.#config.sync.kind),
     );
     this.#rounds.set(key, buffers);
     return buffers;
   }
 
   #planOptions({ kind, network, lambdaAdversarial, codec }: PlannedRound, n: number): PlanOptions {
+    const local = this.#slots.replica(network)?.plan(kind, n);
     return {
+      ...(local && { local }),
       networks: this.#networks,
       kind,
       network,
@@ -165,14 +143,12 @@ class GpuTrainer implements Trainer {
     // An epoch's last microbatch may be short; it comes too seldom to be measured.
     if (n === this.#config.microbatch) await this.#tuner.measure(passes, aborted);
     const choose = await this.#tuner.recall(passes);
-    const wire = blobLayout(wireManifest(this.#networks, network)).bytes;
-    const teacher = kind === "student" ? blobLayout(this.#networks.teacher.manifest).bytes : 0;
     return recordWithin(
       this.#cache,
       { ...options, choose, packing: await this.#packing },
       {
-        parameters: this.#blobBuffer(network, wire),
-        ...(teacher > 0 ? { teacher: this.#blobBuffer("frozen", teacher) } : {}),
+        ...this.#slots.externals(network),
+        ...(kind === "student" ? { teacher: this.#slots.teacher } : {}),
         images: this.#images,
         labels: this.#labels,
         gradient: round.gradient,
@@ -213,8 +189,23 @@ class GpuTrainer implements Trainer {
         `lease ${lease.lease} names parameters ${lease.parametersHash.slice(0, 12)}…, which this worker does not hold`,
       );
     }
+    const replica = this.#slots.replica(lease.network);
+    if (replica && lease.kind !== "evaluate" && lease.innerLearningRate === undefined) {
+      throw new BitswarmError(
+        "MESSAGE_INVALID",
+        `lease ${lease.lease} of a run with sync.kind local has no innerLearningRate; its inner steps need one`,
+      );
+    }
     try {
-      return await this.#compute(lease, input, aborted);
+      const result = await this.#compute(lease, replica, input, aborted);
+      if (result !== "replica-differs") return result;
+      replica?.reload();
+      const again = await this.#compute(lease, replica, input, aborted);
+      if (again !== "replica-differs") return again;
+      throw new BitswarmError(
+        "REPLICA_DIFFERS",
+        `the GPU twice held other parameters than the ${lease.parametersHash.slice(0, 12)}… it was sent for lease ${lease.lease}; its memory or driver is at fault`,
+      );
     } catch (cause) {
       if (this.#lostReason === undefined || cause instanceof BitswarmError) throw cause;
       throw new BitswarmError(
@@ -227,13 +218,18 @@ class GpuTrainer implements Trainer {
 
   async #compute(
     lease: LeaseMessage,
+    replica: LocalReplica | undefined,
     input: (from: number, to: number) => MicrobatchInput,
     aborted: () => boolean,
-  ): Promise<LeaseResult | "aborted"> {
+  ): Promise<LeaseResult | "aborted" | "replica-differs"> {
     const { queue } = this.#device;
+    const { innerLearningRate: learningRate } = lease;
+    const samples = lease.to - lease.from;
     const round = this.#roundBuffers(lease.kind, lease.network);
     const size = this.#config.microbatch;
     round.begin(lease.exponents);
+    await replica?.begin();
+    let step = 0;
     for (let from = lease.from; from < lease.to; ) {
       const to = Math.min((Math.floor(from / size) + 1) * size, lease.to);
       const recording = await this.#recording(lease, to - from, round, aborted);
@@ -241,27 +237,31 @@ class GpuTrainer implements Trainer {
       const { images, labels } = input(from, to);
       queue.writeBuffer(this.#images, 0, images);
       queue.writeBuffer(this.#labels, 0, labels);
+      step += 1;
+      if (learningRate !== undefined) replica?.step({ learningRate, step, samples });
       const encoder = this.#device.createCommandEncoder();
       recording.encode(encoder);
       queue.submit([encoder.finish()]);
       from = to;
     }
-    const result = await round.read();
+    if (learningRate !== undefined) await replica?.end(lease.kind, round, lease.codec === "exact" ? "exact" : "float");
+    const [result, intact] = await Promise.all([round.read(), replica?.intact() ?? true]);
     // Some runtimes resolve a map that was pending when the device went away.
     if (this.#lostReason !== undefined) throw new BitswarmError("DEVICE_LOST", `the GPU was lost: ${this.#lostReason}`);
     if (aborted()) return "aborted";
+    if (!intact) return "replica-differs";
     const broken = notFinite(round, result, lease);
     if (broken) {
       this.#suspect();
       throw broken;
     }
     const body = lease.codec === "int8" ? encodeInt8(new Float32Array(result.sum.slice().buffer)) : result.sum;
-    return { samples: lease.to - lease.from, peaks: result.peaks, body };
+    return { samples, peaks: result.peaks, body };
   }
 
   close(): void {
     for (const round of this.#rounds.values()) round.destroy();
-    for (const { buffer } of this.#held.values()) buffer.destroy();
+    this.#slots.destroy();
     this.#images.destroy();
     this.#labels.destroy();
     this.#dropRecordings();

@@ -33,15 +33,19 @@ test("a unit is a power of two, exactly", () => {
 test("the first round has fixed units, the next ones follow the peaks of their own kind, metrics never move", () => {
   const state = tinyState();
   const layout = nextLayout(state);
-  expect(exponentsFor(state, "teacher", layout)).toEqual(layout.tensors.map(({ kind }) => initialExponent(kind)));
+  expect(exponentsFor(state, "teacher", layout)).toEqual(
+    layout.tensors.map(({ kind }) => initialExponent(kind, state.config.batch)),
+  );
   const { peaks } = nextSum(state);
   advance(state);
   const next = exponentsFor(state, "teacher", layout);
   layout.tensors.forEach(({ kind }, i) => {
-    expect(next[i]).toBe(kind === "metric" ? -12 : nextExponent(peaks[i], initialExponent(kind)));
+    expect(next[i]).toBe(kind === "metric" ? -12 : nextExponent(peaks[i], initialExponent(kind, state.config.batch)));
   });
   const student = contributionLayout(state.networks.student.manifest, "bn");
-  expect(exponentsFor(state, "bn", student)).toEqual(student.tensors.map(({ kind }) => initialExponent(kind)));
+  expect(exponentsFor(state, "bn", student)).toEqual(
+    student.tensors.map(({ kind }) => initialExponent(kind, state.config.batch)),
+  );
   recordPeaks(state, "teacher", layout, new Float32Array(layout.tensors.length));
   expect(exponentsFor(state, "teacher", layout)).toEqual(next);
 });
