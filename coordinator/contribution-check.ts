@@ -1,8 +1,8 @@
 // Whether a frame answers the lease that its worker holds (SPEC.md, C): header against round, payload against layout. The bytes are summed elsewhere.
 
-import { encodedBytes } from "../shared/codec.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import type { Frame } from "../shared/frame.ts";
+import { wireLayout } from "../shared/wire-layout.ts";
 import type { RoundPlan } from "./round-plan.ts";
 
 export interface Contribution {
@@ -28,7 +28,7 @@ export function readContribution({ header, payload }: Frame, { terms, layout, ru
     );
   }
   const peakBytes = 4 * tensors;
-  const bytes = peakBytes + encodedBytes(codec, layout.size);
+  const bytes = peakBytes + wireLayout(layout, codec).bytes;
   if (payload.length !== bytes) {
     throw new BitswarmError(
       "CONTRIBUTION_MISMATCH",

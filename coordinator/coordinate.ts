@@ -1,5 +1,6 @@
 // A run from its opening to its summary: puts engine, sessions, server, local workers and terminal together, and takes them apart again.
 
+import { randomInt } from "node:crypto";
 import { basename, join } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
@@ -83,6 +84,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const engine = new LocalEngine({
     run: directory.run,
     runTag: directory.runTag,
+    incarnation: randomInt(2 ** 20),
     state,
     ledger,
     log,

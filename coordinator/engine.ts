@@ -26,6 +26,8 @@ export interface EngineOptions {
   readonly outbox: Outbox;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
+  /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
+  readonly incarnation?: number;
   /** The run ends when so many steps are committed; by default at the end of its program. */
   readonly maxSteps?: number;
   readonly clock: Clock;
@@ -179,9 +181,14 @@ export class LocalEngine {
     return placeOf(program, Math.max(0, step - 1), config.batch);
   }
 
+  /** What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. */
+  #era(): number {
+    return (this.#options.incarnation ?? 0) * 2 ** 32 + (this.#checkpoint?.step ?? 0);
+  }
+
   #context(): PlanContext {
     const { state, runTag } = this.#options;
-    return { state, runTag, round: ++this.#round };
+    return { state, runTag, round: ++this.#round, era: this.#era() };
   }
 
   async #collect(plan: RoundPlan): Promise<Collected | "dropped"> {

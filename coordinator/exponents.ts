@@ -1,6 +1,8 @@
 // The unit of each tensor's integers in a step: chosen from the largest value of the step before, so that sums stay exact and nothing is clipped in practice.
 
 import type { ContributionLayout, ContributionTensor, RoundKind } from "../shared/contribution.ts";
+import { nearestExponent } from "../shared/powers-of-two.ts";
+import { type GradientCodec, reportsMean } from "../shared/wire-layout.ts";
 import type { TrainingState } from "./training-state.ts";
 
 /** Room left above the largest value seen: the next step's may be this many times as large before it is clipped. */
@@ -62,11 +64,23 @@ export function nextExponent(peak: number, previous: number): number {
   return Math.min(largestExponent, Math.max(-largestExponent, exponent));
 }
 
+/**
+ * The exponent of the power of two nearest to the mean |c| that workers report, within ±126: with the codec `sign` a
+ * tensor's unit is its scale, one step behind. A mean of 0 says nothing: `previous` stays.
+ */
+export function nextScaleExponent(mean: number, previous: number): number {
+  if (!(mean >= 0 && mean < Infinity)) throw new RangeError(`exponents: a mean is finite and at least 0, got ${mean}`);
+  if (mean === 0) return previous;
+  return Math.min(largestExponent, Math.max(-largestExponent, nearestExponent(mean)));
+}
+
 function keyOf(kind: RoundKind, tensor: ContributionTensor): string {
   return `${kind}/${tensor.name}`;
 }
 
-type ExponentHolder = Pick<TrainingState, "exponents" | "config">;
+interface ExponentHolder extends Pick<TrainingState, "exponents"> {
+  readonly config: Pick<TrainingState["config"], "batch">;
+}
 
 /** Unit 2^e of each tensor of a round's layout, in the layout's order. */
 export function exponentsFor(state: ExponentHolder, kind: RoundKind, layout: ContributionLayout): number[] {
@@ -76,15 +90,20 @@ export function exponentsFor(state: ExponentHolder, kind: RoundKind, layout: Con
   );
 }
 
-/** Fixes the units of the next round of this kind. `peaks` has one value a tensor; metrics keep their unit. */
-export function recordPeaks(
-  state: ExponentHolder,
-  kind: RoundKind,
-  layout: ContributionLayout,
-  peaks: ArrayLike<number>,
-): void {
+/** What a round leaves behind for the units of the next. */
+export interface RoundPeaks {
+  readonly layout: ContributionLayout;
+  readonly codec: GradientCodec;
+  /** One value a tensor: the largest magnitude, or the mean |c| of one that travels as signs. */
+  readonly peaks: ArrayLike<number>;
+}
+
+/** Fixes the units of the next round of this kind; metrics keep theirs. */
+export function recordPeaks(state: ExponentHolder, kind: RoundKind, { layout, codec, peaks }: RoundPeaks): void {
   const previous = exponentsFor(state, kind, layout);
   layout.tensors.forEach((tensor, index) => {
-    if (tensor.kind !== "metric") state.exponents.set(keyOf(kind, tensor), nextExponent(peaks[index], previous[index]));
+    if (tensor.kind === "metric") return;
+    const next = reportsMean({ codec }, tensor) ? nextScaleExponent : nextExponent;
+    state.exponents.set(keyOf(kind, tensor), next(peaks[index], previous[index]));
   });
 }

@@ -66,6 +66,7 @@ export function eventLine(event: RunEvent): string | undefined {
   switch (event.type) {
     case "step":
     case "turned-away":
+    case "calibrated":
       return undefined;
     case "evaluation":
       return `evaluation after step ${event.step}: the ${event.network} gets ${percent(event.accuracy)} of the test images right`;

@@ -1,6 +1,5 @@
 // What a round computes, fixed before anybody joins it: kind, positions, parameters, layout, units. Leases only cut it up.
 
-import { encodedBytes } from "../shared/codec.ts";
 import { type ContributionLayout, contributionLayout, type RoundKind } from "../shared/contribution.ts";
 import type { Split } from "../shared/dataset.ts";
 import { encodeFrame, frameHeaderBytes } from "../shared/frame.ts";
@@ -8,6 +7,7 @@ import type { Range } from "../shared/intervals.ts";
 import { type NetworkName, roundManifest, usesGan } from "../shared/networks.ts";
 import { placeOf, type StepPlace } from "../shared/program.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
+import { wireLayout } from "../shared/wire-layout.ts";
 import { exponentsFor } from "./exponents.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import type { Lease } from "./round-state.ts";
@@ -39,6 +39,8 @@ export interface PlanContext {
   readonly runTag: string;
   /** Number of the round, from 1. */
   readonly round: number;
+  /** Names what workers' error feedback belongs to (protocol.ts). */
+  readonly era: number;
 }
 
 interface RoundSubject {
@@ -51,7 +53,7 @@ interface RoundSubject {
   readonly lambdaAdversarial: number;
 }
 
-function planOf({ state, runTag, round }: PlanContext, subject: RoundSubject): RoundPlan {
+function planOf({ state, runTag, round, era }: PlanContext, subject: RoundSubject): RoundPlan {
   const { config, networks, step } = state;
   const { kind, network, pass, epoch, split, range, lambdaAdversarial } = subject;
   const layout = contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
@@ -88,6 +90,7 @@ function planOf({ state, runTag, round }: PlanContext, subject: RoundSubject): R
         ? { innerLearningRate: learningRateAt(config, state.program, network, step) }
         : {}),
       codec: config.codec,
+      era,
       exponents: exponentsFor(state, kind, layout),
       timeoutMs: config.lease.timeoutMs,
       teacherHash: kind === "student" && usesGan(config) ? wireBlob(state, "teacher").hash : null,
@@ -129,7 +132,7 @@ export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease): 
 
 /** Bytes of a whole contribution frame in this layout. */
 function frameBytes(layout: ContributionLayout, codec: LeaseMessage["codec"]): number {
-  return frameHeaderBytes + 4 * layout.tensors.length + encodedBytes(codec, layout.size);
+  return frameHeaderBytes + 4 * layout.tensors.length + wireLayout(layout, codec).bytes;
 }
 
 /** Bytes of the largest contribution frame that any round of this run can bring: what is larger is refused unread. */

@@ -33,6 +33,8 @@ export type RunEvent =
       readonly runtime: HelloMessage["runtime"];
       readonly adapter: AdapterDescription;
     }
+  /** A newcomer's canary was right. */
+  | { readonly type: "calibrated"; readonly worker: WorkerId; readonly elapsedMs: number }
   | { readonly type: "left"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
   /** A connection that was closed before it joined. */
   | { readonly type: "turned-away"; readonly code: LeaveCode; readonly message: string }

@@ -7,6 +7,8 @@ export interface SessionLimits {
   readonly helloMs: number;
   /** Of one control message; a worker's longest holds a few texts of 512 characters. */
   readonly messageBytes: number;
+  /** From a canary to its answer: shaders are compiled for it. */
+  readonly calibrationMs: number;
   /** Control messages of one session; frames are bounded by leases. */
   readonly messageRate: Rate;
   /** Heartbeats in a row without a byte from the worker. */
@@ -22,6 +24,7 @@ export interface SessionLimits {
 export const sessionLimits: SessionLimits = {
   helloMs: 10_000,
   messageBytes: 16 << 10,
+  calibrationMs: 120_000,
   messageRate: { perSecond: 1000, burst: 4000 },
   missedPings: 3,
   failures: 3,

@@ -36,6 +36,8 @@ export interface SessionHouse {
   /** Lets in whoever holds the hello's key. @throws IDENTITY_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
   admit(hello: HelloMessage, challenge: ChallengeMessage, signature: string): WelcomeMessage;
   joined(worker: WorkerId, hello: HelloMessage): void;
+  /** @throws CALIBRATION_FAILED, MESSAGE_INVALID */
+  canaryAnswered(worker: WorkerId, answer: Extract<WorkerMessage, { type: "canary-answer" }>): void;
   ready(worker: WorkerId): void;
   paused(worker: WorkerId): void;
   returned(worker: WorkerId, message: Extract<WorkerMessage, { type: "return" }>): void;

@@ -36,6 +36,7 @@ const finalCodes: readonly ErrorCode[] = [
   "RUN_ENDED",
   "MESSAGE_INVALID",
   "IDENTITY_INVALID",
+  "CALIBRATION_FAILED",
 ];
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
 const MAX_CLOSE_REASON = 123;
@@ -293,6 +294,9 @@ export class Session {
       case "hello":
       case "proof":
         throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
+      case "canary-answer":
+        this.#house.canaryAnswered(worker, message);
+        break;
       case "ready":
         if (activity.kind === "leased") {
           throw new BitswarmError(

@@ -1,9 +1,11 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
+import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { accountOf } from "../shared/identity.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
+import { buildNetworks } from "../shared/networks.ts";
 import {
   type ChallengeMessage,
   encodeMessage,
@@ -23,6 +25,7 @@ import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode } from "./session-state.ts";
 import { isToken } from "./token.ts";
 import { AddressBook } from "./trust/address-limits.ts";
+import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
 
 export interface SessionsOptions {
@@ -33,6 +36,8 @@ export interface SessionsOptions {
   readonly clock: Clock;
   /** 32 bytes in hex that nobody can foresee: of each challenge. */
   readonly nonce?: () => string;
+  /** A u32 that nobody can foresee: of each newcomer's canary. */
+  readonly canarySeed?: () => number;
   readonly onEvent: OnRunEvent;
 }
 
@@ -48,14 +53,23 @@ export class Sessions implements Outbox {
   readonly #all = new Set<Session>();
   readonly #joined = new Map<WorkerId, Session>();
   readonly #addresses: AddressBook;
+  readonly #newcomers: Newcomers;
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
   #over: string | undefined;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
-    const { socketsPerAddress, joinsPerMinute, limitLoopback } = options.welcome.config.trust;
+    const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
     this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
+    const { clock, limits, welcome, canarySeed = () => randomInt(2 ** 32) } = options;
+    this.#newcomers = new Newcomers({
+      mode: calibration,
+      layers: () => canaryLayers(buildNetworks(welcome.config, welcome.dataset).student.graph),
+      clock,
+      seed: canarySeed,
+      timeoutMs: limits.calibrationMs,
+    });
   }
 
   /** Names the rounds that the workers of these sessions compute; must come before the first connection. */
@@ -88,9 +102,13 @@ export class Sessions implements Outbox {
       {
         challenge: (hello) => this.#challenge(hello, address),
         admit: (hello, challenge, signature) => this.#admit(hello, challenge, signature),
-        joined: (worker, hello) => this.#enter(session, worker, hello),
-        ready: (worker) => rounds.ready(worker),
-        paused: (worker) => rounds.pause(worker),
+        joined: (worker, hello) => this.#enter(session, worker, hello, address),
+        canaryAnswered: (worker, answer) => {
+          const elapsedMs = this.#newcomers.answer(worker, answer);
+          this.#options.onEvent({ type: "calibrated", worker, elapsedMs });
+        },
+        ready: (worker) => this.#newcomers.whenCleared(worker, () => rounds.ready(worker)),
+        paused: (worker) => this.#newcomers.whenCleared(worker, () => rounds.pause(worker)),
         returned: (worker, { lease, reason, detail }) => {
           this.#options.onEvent({ type: "returned", worker, reason, detail });
           rounds.giveBack(worker, lease as LeaseId, reason);
@@ -175,10 +193,18 @@ export class Sessions implements Outbox {
     return { type: "welcome", protocol: PROTOCOL_VERSION, worker, heartbeatMs, ...welcome };
   }
 
-  #enter(session: Session, worker: WorkerId, { name, runtime, adapter, publicKey }: HelloMessage): void {
+  #enter(
+    session: Session,
+    worker: WorkerId,
+    { name, runtime, adapter, publicKey }: HelloMessage,
+    address: string,
+  ): void {
     this.#joined.set(worker, session);
     this.#options.onEvent({ type: "joined", worker, account: accountOf(publicKey), name, runtime, adapter });
     this.#inbox().join(worker);
+    if (!this.#newcomers.asks(address)) return;
+    const seed = this.#newcomers.ask(worker, (error) => session.fail(error));
+    session.send({ type: "canary", seed });
   }
 
   #leave(session: Session, worker: WorkerId | null, code: LeaveCode, message: string): void {
@@ -188,6 +214,7 @@ export class Sessions implements Outbox {
       return;
     }
     this.#joined.delete(worker);
+    this.#newcomers.forget(worker);
     this.#options.onEvent({ type: "left", worker, code, message });
     this.#inbox().leave(worker);
   }

@@ -128,7 +128,7 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
     default:
       sync satisfies never;
   }
-  recordPeaks(state, kind, sum.layout, sum.peaks);
+  recordPeaks(state, kind, sum);
   state.blobs.delete(network);
   state.step += 1;
   return loss;

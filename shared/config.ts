@@ -3,6 +3,7 @@
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { BitswarmError } from "./errors.ts";
+import { gradientCodecs } from "./wire-layout.ts";
 
 const positive = z.number().positive();
 const count = z.number().int().positive();
@@ -142,9 +143,11 @@ export const runConfigSchema = z.strictObject({
     .describe("what a step is: one gradient of `batch` samples, or inner steps of a microbatch each over as many"),
   labelSmoothing: z.number().min(0).lt(1).default(0),
   codec: z
-    .enum(["exact", "f32", "int8"])
+    .enum(gradientCodecs)
     .default("exact")
-    .describe("of gradients on the wire; `exact` gives the same bits for any number of workers"),
+    .describe(
+      "of large gradients on the wire: 4, 4, 2, 1 or 1/8 byte an element; `exact` gives the same bits for any number of workers",
+    ),
   lease: z
     .strictObject({
       timeoutMs: count.default(120_000).describe("a lease that is not answered by then goes to another worker"),
@@ -157,6 +160,10 @@ export const runConfigSchema = z.strictObject({
     .strictObject({
       socketsPerAddress: count.default(256).describe("connections of one network address (IPv6: of one /64)"),
       joinsPerMinute: count.default(240).describe("hellos of one network address in a minute"),
+      calibration: z
+        .enum(["off", "auto", "always"])
+        .default("auto")
+        .describe("a sum with a known answer before a newcomer's first lease; `auto`: not for this machine's workers"),
       limitLoopback: z
         .boolean()
         .default(false)

@@ -15,6 +15,9 @@ export const metricNames = ["task", "top1", "top5", "discriminator", "adversaria
 export type MetricName = (typeof metricNames)[number];
 export const METRICS = "metrics";
 
+/** A gradient or difference with at least so many elements is wide: below it a code would save nothing worth its error. */
+export const WIDE_ELEMENTS = 1024;
+
 export interface ContributionTensor {
   readonly name: string;
   /** `difference`: how far a lease's inner steps took a parameter, in `sync: local`. */
@@ -22,6 +25,8 @@ export interface ContributionTensor {
   /** Elements from the arena's start, a multiple of 64. */
   readonly offset: number;
   readonly size: number;
+  /** Coded by f16, int8 and sign; everything else always travels as float32 (wire-layout.ts). */
+  readonly wide: boolean;
 }
 
 export interface ContributionLayout {
@@ -30,6 +35,11 @@ export interface ContributionLayout {
   readonly size: number;
   /** Tensor index of each block of 64 elements. */
   readonly segments: Uint32Array<ArrayBuffer>;
+}
+
+/** Weights of convolutions and linear layers, where they are large; never a vector (batch norms, biases, PReLU). */
+function isWide({ role, shape }: ParameterEntry): boolean {
+  return role !== "statistic" && shape.length >= 2 && elementCount(shape) >= WIDE_ELEMENTS;
 }
 
 function takesPart(entry: ParameterEntry, kind: RoundKind, sync: SyncKind): boolean {
@@ -60,15 +70,15 @@ export function contributionLayout(
   const trained = sync === "local" ? "difference" : "gradient";
   const tensors: ContributionTensor[] = [];
   let offset = 0;
-  const push = (name: string, tensorKind: ContributionTensor["kind"], size: number) => {
-    tensors.push({ name, kind: tensorKind, offset, size });
+  const push = (name: string, tensorKind: ContributionTensor["kind"], size: number, wide: boolean) => {
+    tensors.push({ name, kind: tensorKind, offset, size, wide });
     offset += Math.ceil(size / BLOCK) * BLOCK;
   };
   for (const entry of manifest.entries) {
     if (!takesPart(entry, kind, sync)) continue;
-    push(entry.name, entry.role === "statistic" ? "statistic" : trained, elementCount(entry.shape));
+    push(entry.name, entry.role === "statistic" ? "statistic" : trained, elementCount(entry.shape), isWide(entry));
   }
-  push(METRICS, "metric", metricNames.length);
+  push(METRICS, "metric", metricNames.length, false);
   const segments = new Uint32Array(offset / BLOCK);
   tensors.forEach((tensor, index) => {
     segments.fill(index, tensor.offset / BLOCK, (tensor.offset + Math.ceil(tensor.size / BLOCK) * BLOCK) / BLOCK);

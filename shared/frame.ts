@@ -6,7 +6,7 @@ import { bytesToHex, hexToBytes } from "./hash.ts";
 /** Value on the wire of each kind of frame. */
 const kindValues = { parameters: 1, contribution: 2 } as const;
 /** Value on the wire of each payload codec. */
-const codecValues = { none: 0, f32: 1, int8: 2, exact: 3 } as const;
+const codecValues = { none: 0, f32: 1, int8: 2, exact: 3, f16: 4, sign: 5 } as const;
 
 export type FrameKind = keyof typeof kindValues;
 export type FrameCodec = keyof typeof codecValues;

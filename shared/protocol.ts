@@ -5,6 +5,7 @@ import { z } from "zod";
 import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
+import { gradientCodecs } from "./wire-layout.ts";
 
 export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
@@ -15,6 +16,7 @@ export const MAX_TEXT = 512;
 const text = z.string().max(MAX_TEXT);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const counting = z.number().int().min(0);
+const word = z.number().int().min(0).max(0xffffffff);
 
 const adapterSchema = z.strictObject({
   vendor: text,
@@ -42,7 +44,9 @@ const leaseFields = {
   lambdaAdversarial: z.number().min(0),
   /** In `sync: local` each microbatch is a step of the inner optimizer with this rate; evaluations have none. */
   innerLearningRate: z.number().min(0).optional(),
-  codec: z.enum(["exact", "f32", "int8"]),
+  codec: z.enum(gradientCodecs),
+  /** Error feedback of another era is void: a new one begins with each checkpoint that the run may be resumed from. */
+  era: counting,
   /** Unit 2^e of each tensor of the contribution layout. */
   exponents: z.array(z.number().int().min(-126).max(126)),
   timeoutMs: z.number().int().positive(),
@@ -64,6 +68,8 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
   }),
   /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
   z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
+  /** The hash of the sums that the canary of this seed asks for. */
+  z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
   /** Wants a lease. */
   z.strictObject({ type: z.literal("ready") }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
@@ -110,6 +116,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
   }),
+  /** Asks for the sums of shared/canary.ts before anything that counts. */
+  z.strictObject({ type: z.literal("canary"), seed: word }),
   z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),

@@ -2,8 +2,10 @@
 //
 // One flow of control (#live) walks through the states; sockets, timers and people only set fields and notify it.
 
+import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { proofBytes } from "../shared/identity.ts";
+import { buildNetworks } from "../shared/networks.ts";
 import {
   type AdapterDescription,
   type HelloMessage,
@@ -11,6 +13,7 @@ import {
   PROTOCOL_VERSION,
   type WelcomeMessage,
 } from "../shared/protocol.ts";
+import { answerCanary } from "./canary.ts";
 import { Condition } from "./condition.ts";
 import { Connection, type SessionMessage, type SocketConstructor } from "./connection.ts";
 import type { ContentCache } from "./content-fetch.ts";
@@ -244,6 +247,9 @@ class Session implements RunningSession {
       case "challenge":
         this.#prove(message, link);
         return;
+      case "canary":
+        this.#calibrate(message.seed);
+        return;
       case "welcome":
         this.#enter(message, link);
         break;
@@ -275,6 +281,20 @@ class Session implements RunningSession {
     } catch (cause) {
       const message = `this worker's key cannot sign: ${String(cause)}; clear this site's data and reload`;
       connection.fail(new BitswarmError("IDENTITY_INVALID", message, { cause }), false);
+    }
+  }
+
+  /** Shows that this GPU's 1-bit sums are right. One that fails at it is given the time to be found anew, as for a lease. */
+  async #calibrate(seed: number) {
+    const [connection, run] = [this.#connection, this.#run];
+    if (!connection || !run) throw new BitswarmError("MESSAGE_INVALID", "a canary came before the welcome");
+    try {
+      const layers = canaryLayers(buildNetworks(run.config, run.dataset).student.graph);
+      const hash = await answerCanary(await this.#owner.device(), layers, seed);
+      connection.send({ type: "canary-answer", seed, hash });
+    } catch (cause) {
+      const message = `the calibration could not be computed: ${String(cause).slice(0, 300)}`;
+      connection.fail(new BitswarmError("COMPUTE_FAILED", message, { cause }));
     }
   }
 

@@ -14,10 +14,14 @@ export interface MicrobatchInput {
 /** The answer to a lease, ready for a contribution frame. */
 export interface LeaseResult {
   readonly samples: number;
-  /** Largest |gradient · samples| of each tensor over the microbatches, as the bits of an f32. */
+  /** Largest |gradient · samples| of each tensor over the microbatches, as the bits of an f32; of signs their mean |c|. */
   readonly peaks: Uint32Array<ArrayBuffer>;
-  /** The arena in the lease's codec. */
+  /** The tensors in the lease's codec. */
   readonly body: Uint8Array<ArrayBuffer>;
+  /** ‖residual‖ / ‖gradient‖ where tensors travel as signs. */
+  readonly residualRatio?: number;
+  /** To be called where the contribution does not count: its error feedback is void. */
+  readonly discard?: () => void;
 }
 
 export interface Trainer {

@@ -71,6 +71,11 @@ export class TrainerOwner {
     return (await this.#device()).adapter;
   }
 
+  /** The open device, for work beside the trainer's. @throws WEBGPU_MISSING, DEVICE_LOST */
+  device(): Promise<OpenDevice> {
+    return this.#device();
+  }
+
   /** Says which run the next trainer is for; the trainer of another run is closed. */
   use(run: TrainerRun): void {
     if (this.#run && JSON.stringify(this.#run) === JSON.stringify(run)) return;

@@ -1,13 +1,14 @@
 // Computes leases on one device: keeps parameters, plans by kind and size, and sums a lease's microbatches before one readback.
 
 import type { Packing } from "../kernels/pack-lanes.ts";
-import { encodeInt8 } from "../shared/codec.ts";
 import type { RunConfig } from "../shared/config.ts";
 import { contributionLayout, type RoundKind } from "../shared/contribution.ts";
 import type { Dataset } from "../shared/dataset.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { buildNetworks, type NetworkName, roundManifest } from "../shared/networks.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
+import { wireLayout } from "../shared/wire-layout.ts";
+import { encodeContribution } from "./encode-contribution.ts";
 import type { LocalReplica } from "./local-replica.ts";
 import { sampleSize } from "./network-buffers.ts";
 import { checkedPacking } from "./packing-check.ts";
@@ -16,6 +17,7 @@ import { PipelineCache } from "./pipeline-cache.ts";
 import { compilePlan, type PlanOptions } from "./plan.ts";
 import { recordWithin } from "./record-within.ts";
 import { type Recording, storageBuffer } from "./recording.ts";
+import { Residuals } from "./residuals.ts";
 import { type LeaseSum, RoundBuffers } from "./round-buffers.ts";
 import type { LeaseResult, MicrobatchInput, Trainer } from "./trainer-contract.ts";
 import { Tuner } from "./tuner.ts";
@@ -49,6 +51,7 @@ class GpuTrainer implements Trainer {
   #labels: GPUBuffer;
   #slots: ParameterSlots;
   #rounds = new Map<string, RoundBuffers>();
+  #residuals = new Residuals();
   #recordings = new Map<string, Promise<Recording>>();
   #lostReason: string | undefined;
 
@@ -255,8 +258,12 @@ class GpuTrainer implements Trainer {
       this.#suspect();
       throw broken;
     }
-    const body = lease.codec === "int8" ? encodeInt8(new Float32Array(result.sum.slice().buffer)) : result.sum;
-    return { samples, peaks: result.peaks, body };
+    const wire = wireLayout(round.layout, lease.codec);
+    const key = `${lease.kind}/${lease.network}`;
+    const residual = () => this.#residuals.of(key, wire.wide, lease.era);
+    const encoded = encodeContribution({ lease, wire, result, residual });
+    const discard = lease.codec === "sign" ? { discard: () => this.#residuals.forget(key) } : {};
+    return { samples, ...encoded, ...discard };
   }
 
   close(): void {

@@ -181,6 +181,7 @@ export class WorkShift {
         onEvent({ type: "contributed", lease: summaryOf(held.lease), ...tally.add(held.verdict.samples, seconds) });
         return;
       case "rejected":
+        result.discard?.();
         onEvent({ type: "trouble", code: held.verdict.code, message: held.verdict.message });
         return;
       case undefined:

@@ -3,8 +3,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { RoundSum } from "../../coordinator/aggregate.ts";
 import { exponentsFor } from "../../coordinator/exponents.ts";
-import { encodeInt8 } from "../../shared/codec.ts";
 import { METRICS, metricNames } from "../../shared/contribution.ts";
+import { gradientCodecs } from "../../shared/wire-layout.ts";
+import { coded } from "../fixtures/codec-cases.ts";
 import { drawContribution, nextLayout, tinyState } from "../fixtures/tiny-run.ts";
 
 const state = tinyState();
@@ -18,17 +19,14 @@ function snapshot(sum: RoundSum) {
 }
 
 test("the order of contributions changes no bit, for any codec", () => {
-  const bodies = {
-    exact: drawn.map(({ body }) => body),
-    f32: drawn.map(
-      ({ body }) => new Uint8Array(Float32Array.from(new Int32Array(body.slice().buffer), (x) => x / 3e5).buffer),
-    ),
-    int8: drawn.map(({ body }) => encodeInt8(Float32Array.from(new Int32Array(body.slice().buffer), (x) => x / 3e5))),
-  };
-  for (const codec of ["exact", "f32", "int8"] as const) {
+  for (const codec of gradientCodecs) {
+    const bodies = drawn.map(({ body, samples }) => {
+      const arena = Float32Array.from(new Int32Array(body.slice().buffer), (x) => x / 3e5);
+      return coded(codec, arena, samples, layout, exponents).body;
+    });
     const summed = (order: readonly number[]) => {
       const sum = new RoundSum(layout, exponents, codec);
-      for (const i of order) sum.add(drawn[i].samples, drawn[i].peaks, bodies[codec][i]);
+      for (const i of order) sum.add(drawn[i].samples, drawn[i].peaks, bodies[i]);
       return snapshot(sum);
     };
     const expected = summed([0, 1, 2, 3, 4]);

@@ -86,7 +86,7 @@ test("C3 a NaN in the gradient is refused as GRADIENT_NOT_FINITE, and the run go
   worker.sendContribution({ header, peaks, body: new Uint8Array(poisoned.buffer) });
   const { code, message } = await worker.next("rejected");
   expect(code).toBe("GRADIENT_NOT_FINITE");
-  expect(message).toMatch(/element 6 of tensor 1 is NaN/);
+  expect(message).toMatch(/element 6 of .+ is NaN/);
   await worker.answer(await worker.lease());
   expect((await worker.lease()).step).toBe(1);
 });

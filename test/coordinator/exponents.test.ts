@@ -1,8 +1,16 @@
 // Rules of the units that a round's integers are in.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { exponentsFor, initialExponent, nextExponent, recordPeaks, unitOf } from "../../coordinator/exponents.ts";
+import {
+  exponentsFor,
+  initialExponent,
+  nextExponent,
+  nextScaleExponent,
+  recordPeaks,
+  unitOf,
+} from "../../coordinator/exponents.ts";
 import { contributionLayout } from "../../shared/contribution.ts";
+import { layoutOf } from "../fixtures/codec-cases.ts";
 import { advance, nextLayout, nextSum, tinyState } from "../fixtures/tiny-run.ts";
 
 test("the next unit is the smallest for which eight times the peak fits 2^23 units", () => {
@@ -46,6 +54,18 @@ test("the first round has fixed units, the next ones follow the peaks of their o
   expect(exponentsFor(state, "bn", student)).toEqual(
     student.tensors.map(({ kind }) => initialExponent(kind, state.config.batch)),
   );
-  recordPeaks(state, "teacher", layout, new Float32Array(layout.tensors.length));
+  recordPeaks(state, "teacher", { layout, codec: "exact", peaks: new Float32Array(layout.tensors.length) });
   expect(exponentsFor(state, "teacher", layout)).toEqual(next);
+});
+
+test("a tensor that travels as signs gets the power of two nearest to the mean that its workers report", () => {
+  expect([0.75, 1, 1.4, 1.42, 3e-5].map((mean) => nextScaleExponent(mean, 9))).toEqual([0, 0, 0, 1, -15]);
+  expect(nextScaleExponent(0, 9)).toBe(9);
+  for (const wrong of [-1, NaN, Infinity]) expect(() => nextScaleExponent(wrong, 0)).toThrow(RangeError);
+  const holder = { exponents: new Map<string, number>(), config: { batch: 8 } };
+  const layout = layoutOf({ n0: 4, w0: 64 });
+  recordPeaks(holder, "student", { layout, codec: "sign", peaks: [1, 1] });
+  expect(exponentsFor(holder, "student", layout)).toEqual([-20, 0]);
+  recordPeaks(holder, "student", { layout, codec: "int8", peaks: [1, 1] });
+  expect(exponentsFor(holder, "student", layout)).toEqual([-20, -20]);
 });

@@ -11,7 +11,7 @@ const u32 = fc.nat(0xffff_ffff);
 const anyHex = (bytes: number) => fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((b) => bytesToHex(b));
 const anyHeader: fc.Arbitrary<FrameHeader> = fc.record({
   kind: fc.constantFrom("parameters", "contribution"),
-  codec: fc.constantFrom("none", "f32", "int8", "exact"),
+  codec: fc.constantFrom("none", "f32", "int8", "exact", "f16", "sign"),
   round: u32,
   lease: u32,
   samples: u32,
@@ -137,7 +137,7 @@ test("another magic, kind, codec or flag is FRAME_CORRUPT although the CRC is ri
   expect(() => decodeFrame(forged([[0, 0x43]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /4353574d.*4253574d/));
   expect(() => decodeFrame(forged([[5, 0]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /kind 0.*1 \(parameters\)/));
   expect(() => decodeFrame(forged([[5, 3]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /kind 3/));
-  expect(() => decodeFrame(forged([[6, 4]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /codec 4.*3 \(exact\)/));
+  expect(() => decodeFrame(forged([[6, 6]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /codec 6.*3 \(exact\)/));
   expect(() => decodeFrame(forged([[7, 1]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /flags are 1/));
 });
 

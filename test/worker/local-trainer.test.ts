@@ -70,7 +70,7 @@ function load(trainer: Trainer, state: TrainingState): void {
 }
 
 function contextOf(state: TrainingState): PlanContext {
-  return { state, runTag: "0".repeat(32), round: 1 };
+  return { state, runTag: "0".repeat(32), round: 1, era: 0 };
 }
 
 /** Units far below what any of these values is rounded to elsewhere: a sum of one lease then holds what the device computed. */

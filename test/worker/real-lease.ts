@@ -14,6 +14,7 @@ export function sendRealLease({ config, dataset }: ScriptedCoordinator, peer: Pe
     kind: "evaluate",
     split: "test",
     codec: "exact",
+    era: 0,
     exponents: exponentsFor(state, "evaluate", layout),
     timeoutMs: 60_000,
   });

@@ -300,6 +300,7 @@ export function leaseOf(lease: number, parametersHash: string, overrides: Partia
     parametersHash,
     lambdaAdversarial: 0,
     codec: "f32",
+    era: 0,
     exponents: [],
     timeoutMs: 5000,
     teacherHash: null,

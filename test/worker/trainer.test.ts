@@ -9,6 +9,7 @@ import { contributionLayout, METRICS, type RoundKind } from "../../shared/contri
 import { type NetworkName, roundManifest } from "../../shared/networks.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import { rng } from "../../shared/rng.ts";
+import { wireLayout } from "../../shared/wire-layout.ts";
 import { storageBuffer } from "../../worker/recording.ts";
 import type { TuningEvent } from "../../worker/session-event.ts";
 import { createTrainer } from "../../worker/trainer.ts";
@@ -56,6 +57,7 @@ function leaseOf(kind: RoundKind, from: number, to: number, overrides: Partial<L
     parametersHash: wireBlob(state, network).hash,
     lambdaAdversarial: kind === "student" ? 1 : 0,
     codec: "exact",
+    era: 0,
     exponents: exponentsFor(state, kind, layoutOf(kind, network)),
     timeoutMs: 60_000,
     teacherHash: wireBlob(state, "teacher").hash,
@@ -118,26 +120,40 @@ describe.each(["teacher", "student", "bn"] as const)("a %s lease", { timeout: 18
   });
 });
 
-test.each(["f32", "int8"] as const)(
+test.each(["f32", "f16", "int8"] as const)(
   "the %s codec carries what exact carries, within its own rounding",
   async (codec) => {
     const layout = layoutOf("student", "student");
     const exponents = exponentsFor(state, "student", layout);
-    const sums: Float64Array[] = [];
+    const sums: Map<string, Float64Array>[] = [];
     for (const used of ["exact", codec] as const) {
-      const { body } = await compute(leaseOf("student", 0, 16, { codec: used }));
+      const { body, samples } = await compute(leaseOf("student", 0, 16, { codec: used }));
       const sum = new Float64Array(layout.size);
-      addContribution(used, body, layout.segments, Int32Array.from(exponents), sum);
-      sums.push(sum);
+      const wire = wireLayout(layout, used);
+      addContribution(wire, body, samples, exponents, sum);
+      sums.push(new Map(wire.tensors.map(({ name, at, size }) => [name, sum.subarray(at, at + size)])));
     }
     layout.tensors.forEach((tensor) => {
-      const [exact, other] = sums.map((sum) => sum.subarray(tensor.offset, tensor.offset + tensor.size));
+      const [exact, other] = sums.map((sum) => sum.get(tensor.name)!);
       const largest = exact.reduce((max, v) => Math.max(max, Math.abs(v)), 0);
       const error = exact.reduce((max, v, i) => Math.max(max, Math.abs(v - other[i])), 0);
-      expect(error, tensor.name).toBeLessThanOrEqual(codec === "f32" ? 4 + largest * 2 ** -20 : 4 + largest / 127);
+      expect(error, tensor.name).toBeLessThanOrEqual(
+        4 + largest * { f32: 2 ** -20, f16: 2 ** -11, int8: 1 / 127 }[codec],
+      );
     });
   },
 );
+
+test("signs hand on what they could not say from lease to lease, and start anew in another era", async () => {
+  const signs = (era: number) => compute(leaseOf("student", 0, 16, { codec: "sign", era }));
+  const [first, second, other] = [await signs(1), await signs(1), await signs(2)];
+  expect(second.body).not.toEqual(first.body);
+  expect([other.body, other.peaks]).toEqual([first.body, first.peaks]);
+  expect(first.residualRatio).toBeGreaterThan(0);
+  const kept = await signs(2);
+  kept.discard?.();
+  expect((await signs(2)).body).toEqual(first.body);
+});
 
 test("an evaluation counts whole samples", async () => {
   const layout = layoutOf("evaluate", "student");

@@ -127,6 +127,59 @@ test("Z5 an address that joins too often is told RATE_LIMITED and when to come b
   });
 });
 
+test("Z8 a newcomer is leased nothing until its canary is right", async () => {
+  const { connect } = await startTestRun({ config: { trust: { calibration: "always" } } });
+  const worker = await connect().opened();
+  const answer = worker.onCanary;
+  worker.onCanary = undefined;
+  await worker.join();
+  const { seed } = await worker.next("canary");
+  worker.send({ type: "ready" });
+  worker.send({ type: "ping", nonce: 1 });
+  await worker.next("pong");
+  answer?.(seed);
+  await worker.answer(await worker.next("lease"));
+});
+
+test("Z8 another hash, another seed and no answer are CALIBRATION_FAILED or MESSAGE_INVALID", async () => {
+  const { connect } = await startTestRun({
+    config: { trust: { calibration: "always" } },
+    limits: { calibrationMs: 300 },
+  });
+  const outcome = async (onCanary: (worker: ScriptedWorker, seed: number) => void) => {
+    const worker = connect();
+    worker.onCanary = (seed) => onCanary(worker, seed);
+    await worker.join();
+    return refusal(worker);
+  };
+  const wrong = await outcome((worker, seed) => worker.send({ type: "canary-answer", seed, hash: 1 }));
+  expect(wrong).toMatchObject({ code: "CALIBRATION_FAILED", close: 4017, retry: false });
+  const strange = await outcome((worker, seed) =>
+    worker.send({ type: "canary-answer", seed: (seed + 1) % 2 ** 32, hash: 1 }),
+  );
+  expect(strange).toMatchObject({ code: "MESSAGE_INVALID" });
+  expect(await outcome(() => undefined)).toMatchObject({
+    code: "CALIBRATION_FAILED",
+    message: expect.stringContaining("within 0.3 s"),
+  });
+});
+
+test("Z8 this machine's own workers are not asked unless the run says so, and each newcomer is asked another sum", async () => {
+  const auto = await startTestRun();
+  const local = auto.connect();
+  local.onCanary = undefined;
+  await (await local.join()).answer(await local.lease());
+  const always = await startTestRun({ config: { trust: { calibration: "always" } } });
+  const seeds = new Set<number>();
+  for (let i = 0; i < 3; i++) {
+    const worker = always.connect();
+    worker.onCanary = undefined;
+    await worker.join();
+    seeds.add((await worker.next("canary")).seed);
+  }
+  expect(seeds.size).toBe(3);
+});
+
 test("a machine's own addresses are not limited unless the run says so", async () => {
   const { connect } = await startTestRun({ config: { trust: { socketsPerAddress: 1, joinsPerMinute: 1 } } });
   for (let i = 0; i < 3; i++) await connect().join();

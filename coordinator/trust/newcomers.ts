@@ -1,0 +1,102 @@
+// Newcomers compute a canary before anything that counts: a broken driver is found by a sum of which the answer is known, not by the training.
+
+import { type CanaryLayer, canaryAnswer } from "../../shared/canary.ts";
+import { BitswarmError } from "../../shared/errors.ts";
+import type { WorkerId } from "../../shared/ids.ts";
+import type { Clock } from "../clock.ts";
+import { isLoopback } from "./address-limits.ts";
+
+/** Who is asked: nobody, everybody but this machine's own, everybody. */
+export type CalibrationMode = "off" | "auto" | "always";
+
+export interface NewcomersOptions {
+  readonly mode: CalibrationMode;
+  /** Of the run's network; called once, when the first newcomer is asked. */
+  readonly layers: () => readonly CanaryLayer[];
+  readonly clock: Clock;
+  /** A u32 that the worker cannot foresee. */
+  readonly seed: () => number;
+  /** Shaders are compiled for it. */
+  readonly timeoutMs: number;
+}
+
+interface Question {
+  readonly seed: number;
+  readonly askedAt: number;
+  readonly stop: () => void;
+  /** What the worker asked for meanwhile. */
+  held: (() => void) | undefined;
+}
+
+export class Newcomers {
+  readonly #options: NewcomersOptions;
+  readonly #asked = new Map<WorkerId, Question>();
+  #layers: readonly CanaryLayer[] | undefined;
+
+  constructor(options: NewcomersOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a worker at this address has to answer first. */
+  asks(address: string): boolean {
+    const { mode } = this.#options;
+    switch (mode) {
+      case "off":
+        return false;
+      case "auto":
+        return !isLoopback(address);
+      case "always":
+        return true;
+      default:
+        return mode satisfies never;
+    }
+  }
+
+  /** The seed of the worker's canary. @param late is told once the time for the answer is over */
+  ask(worker: WorkerId, late: (error: BitswarmError) => void): number {
+    const { clock, seed: draw, timeoutMs } = this.#options;
+    const seed = draw();
+    const stop = clock.after(timeoutMs, () => {
+      late(failed(`no answer to the calibration came within ${timeoutMs / 1000} s`));
+    });
+    this.#asked.set(worker, { seed, askedAt: clock.now(), stop, held: undefined });
+    return seed;
+  }
+
+  /** Does `call` now, or once the worker has answered; a later one replaces it. */
+  whenCleared(worker: WorkerId, call: () => void): void {
+    const question = this.#asked.get(worker);
+    if (question) question.held = call;
+    else call();
+  }
+
+  /**
+   * Checks an answer and lets the worker go on. Returns the milliseconds that it took.
+   * @throws CALIBRATION_FAILED for another hash, MESSAGE_INVALID for an answer that nobody waits for
+   */
+  answer(worker: WorkerId, { seed, hash }: { readonly seed: number; readonly hash: number }): number {
+    const question = this.#asked.get(worker);
+    if (question?.seed !== seed) {
+      throw new BitswarmError("MESSAGE_INVALID", `an answer to canary ${seed} came; none of that seed is asked`);
+    }
+    this.#layers ??= this.#options.layers();
+    if (canaryAnswer(this.#layers, seed) !== hash) {
+      throw failed("this GPU's 1-bit sums are not what they are on every other");
+    }
+    this.forget(worker);
+    question.held?.();
+    return this.#options.clock.now() - question.askedAt;
+  }
+
+  forget(worker: WorkerId): void {
+    this.#asked.get(worker)?.stop();
+    this.#asked.delete(worker);
+  }
+}
+
+function failed(what: string): BitswarmError {
+  return new BitswarmError(
+    "CALIBRATION_FAILED",
+    `${what}: update its driver or the browser, then start again; another device may join meanwhile`,
+  );
+}
