@@ -12,6 +12,7 @@ export const MODEL_FILE = "model.safetensors";
 const TEACHER_FILE = "teacher.safetensors";
 const DISCRIMINATOR_FILE = "discriminators.safetensors";
 const OPTIMIZER_FILE = "optimizer.safetensors";
+const REPLICA_FILE = "replica.safetensors";
 
 const holds: Readonly<Record<string, string>> = {
   [MODEL_FILE]: "the 1-bit student: latent W in [-1,1], C (.c), full-precision parameters, running statistics",
@@ -19,6 +20,7 @@ const holds: Readonly<Record<string, string>> = {
   [DISCRIMINATOR_FILE]: "one discriminator per compared map",
   [OPTIMIZER_FILE]:
     "momentum.* of SGD (momentum.teacher.* of the teacher's), adam.first.* and adam.second.* of the discriminators",
+  [REPLICA_FILE]: "the discriminators as workers hold them, where downlink.discriminators is int8",
 };
 
 /** A file's bytes and, in words, what it holds. */
@@ -82,6 +84,9 @@ export function encodeTensors(state: TrainingState, run: string): ReadonlyMap<st
     put(DISCRIMINATOR_FILE, parameterFile(networks.discriminators, state.student, metadata(DISCRIMINATOR_FILE)));
   }
   put(OPTIMIZER_FILE, optimizerFile(state, metadata(OPTIMIZER_FILE)));
+  if (state.replica.size > 0) {
+    put(REPLICA_FILE, parameterFile(networks.discriminators, state.replica, metadata(REPLICA_FILE)));
+  }
   return files;
 }
 
@@ -118,7 +123,7 @@ export function decodeTensors(
   files: ReadonlyMap<string, Uint8Array>,
   networks: Networks,
   gan: boolean,
-): Pick<TrainingState, "teacher" | "student" | "momentum" | "adamFirst" | "adamSecond"> {
+): Pick<TrainingState, "teacher" | "student" | "momentum" | "adamFirst" | "adamSecond" | "replica"> {
   const shapes = bufferShapes(networks);
   const optimizer = readSafetensors(fileOf(files, OPTIMIZER_FILE)).tensors;
   const bufferOf = (prefix: string): ParameterMap => {
@@ -138,5 +143,7 @@ export function decodeTensors(
     momentum: bufferOf("momentum."),
     adamFirst: bufferOf("adam.first."),
     adamSecond: bufferOf("adam.second."),
+    // Checkpoints from before there were replicas have none.
+    replica: files.has(REPLICA_FILE) ? parametersOf(files, REPLICA_FILE, networks.discriminators) : new Map(),
   };
 }

@@ -16,10 +16,11 @@ import {
 } from "./checkpoint-manifest.ts";
 import { type CheckpointFile, decodeTensors, encodeTensors } from "./checkpoint-tensors.ts";
 import { contentHash } from "./content-hash.ts";
+import { sealMode } from "./deadline.ts";
 import { diskFiles, type FileOperations } from "./durable-file.ts";
 import { Ledger } from "./ledger.ts";
 import { storageError } from "./storage-error.ts";
-import { assembleState, parametersHash, type TrainingState } from "./training-state.ts";
+import { assembleState, beginReplica, parametersHash, type TrainingState } from "./training-state.ts";
 
 export const CHECKPOINTS = "checkpoints";
 
@@ -270,6 +271,7 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
       );
     }
   }
-  ledger.check(state.program, step, config.batch);
+  beginReplica(state);
+  ledger.check(state.program, step, config.batch, sealMode(config));
   return state;
 }

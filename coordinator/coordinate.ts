@@ -21,6 +21,7 @@ import { summaryLines, welcomeLines } from "./run-text.ts";
 import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
+import { Traffic } from "./traffic.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -69,6 +70,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
+  const traffic = new Traffic();
   const sessions = new Sessions({
     token: directory.token,
     welcome: {
@@ -80,6 +82,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     limits,
     clock,
     onEvent,
+    traffic,
   });
   const engine = new LocalEngine({
     run: directory.run,
@@ -91,6 +94,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     writeCheckpoint: (state, ledger) =>
       writeCheckpoint(directory.path, state, ledger, { run: directory.run, time: new Date().toISOString() }),
     outbox: sessions,
+    traffic,
     clock,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),

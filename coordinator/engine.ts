@@ -5,12 +5,15 @@ import { type Pass, placeOf, type StepPlace } from "../shared/program.ts";
 import type { RunStatus } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
 import type { CommitLog } from "./commit-log.ts";
+import { sealMode } from "./deadline.ts";
+import { Downlink } from "./downlink.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Pace, paced, remainingSeconds, samplesPerSecond } from "./pace.ts";
 import { type Collected, type Outbox, RoundDriver } from "./round-driver.ts";
 import { contributionLimit, type PlanContext, planEvaluation, planStep, type RoundPlan } from "./round-plan.ts";
 import type { OnRunEvent } from "./run-event.ts";
-import { parametersHash, recordEvaluation, type TrainingState, wireBlob } from "./training-state.ts";
+import type { Traffic } from "./traffic.ts";
+import { frozenTeacher, parametersHash, recordEvaluation, type TrainingState } from "./training-state.ts";
 import { applyRound, evaluationResult, type StepLoss } from "./update.ts";
 
 export interface EngineOptions {
@@ -24,6 +27,8 @@ export interface EngineOptions {
   /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
   readonly writeCheckpoint: (state: TrainingState, ledger: Ledger) => Promise<string>;
   readonly outbox: Outbox;
+  /** What the outbox's sockets carry. */
+  readonly traffic: Traffic;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
   /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
@@ -60,6 +65,7 @@ export class LocalEngine {
   readonly rounds: RoundDriver;
   readonly #options: EngineOptions;
   readonly #target: number;
+  readonly #downlink: Downlink;
   #round = 0;
   #evaluating: NetworkName | undefined;
   #stopping = false;
@@ -72,16 +78,17 @@ export class LocalEngine {
     this.#options = options;
     const { state, clock, outbox, onEvent, resumedFrom } = options;
     const { microbatch, lease } = state.config;
+    this.#downlink = new Downlink({ runTag: options.runTag, config: state.config, networks: state.networks });
     this.#target = Math.min(options.maxSteps ?? Infinity, state.program.steps);
     if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step: state.step };
     this.rounds = new RoundDriver({
       outbox,
       microbatch,
-      maxMicrobatches: lease.maxMicrobatches,
-      timeoutMs: lease.timeoutMs,
+      lease,
       contributionLimit: contributionLimit(state),
       clock,
       onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
+      onBackup: ({ worker, from, to }, of) => onEvent({ type: "backed-up", worker, from, to, of }),
     });
   }
 
@@ -161,11 +168,12 @@ export class LocalEngine {
     };
   }
 
-  /** Bytes by their SHA-256: the blobs of this moment, the frozen teacher's above all. */
+  /** Bytes by their SHA-256: those of the teacher. */
   blob(sha256: string): Uint8Array<ArrayBuffer> | undefined {
     const { state } = this.#options;
-    const networks: readonly NetworkName[] = state.teacher.size > 0 ? ["teacher", "student"] : ["student"];
-    return networks.map((network) => wireBlob(state, network)).find(({ hash }) => hash === sha256)?.bytes;
+    if (state.teacher.size === 0) return undefined;
+    const { bytes, hash } = frozenTeacher(state);
+    return hash === sha256 ? bytes : undefined;
   }
 
   #stateName(): RunStatus["state"] {
@@ -188,27 +196,26 @@ export class LocalEngine {
 
   #context(): PlanContext {
     const { state, runTag } = this.#options;
-    return { state, runTag, round: ++this.#round, era: this.#era() };
+    return { state, runTag, downlink: this.#downlink, round: ++this.#round, era: this.#era() };
   }
 
   async #collect(plan: RoundPlan): Promise<Collected | "dropped"> {
     const collected = await this.rounds.collect(plan);
     if (collected === "dropped") return collected;
-    const { from, to } = plan.range;
-    this.#pace = paced(this.#pace, plan.terms.kind, to - from, collected.elapsedMs);
+    this.#pace = paced(this.#pace, plan.terms.kind, collected.sum.samples, collected.elapsedMs);
     return collected;
   }
 
   /** One step from its round to the disk; nothing where it was dropped. */
   async #trainStep(): Promise<StepPlace | undefined> {
-    const { state, ledger, log, onEvent } = this.#options;
-    const { plan, place } = planStep(this.#context());
+    const { state, ledger, log, traffic, onEvent } = this.#options;
+    const { plan, place } = planStep(this.#context(), ledger);
     const collected = await this.#collect(plan);
     if (collected === "dropped") return undefined;
     const { pass } = place;
     const ranges = collected.ranges.map(({ from, to }): [number, number] => [from, to]);
-    ledger.commit(pass, ranges);
-    if (place.last) ledger.finishPass(pass);
+    const { batch } = state.config;
+    ledger.commitStep(place, ranges, batch, sealMode(state.config));
     const loss = applyRound(state, place, collected.sum);
     this.rounds.applied();
     const { step } = state;
@@ -226,7 +233,11 @@ export class LocalEngine {
     });
     this.rounds.committed();
     this.#loss = loss;
-    onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers: this.rounds.workers, paramsHash });
+    const carried = ledger.carried({ pass, from: place.to }).reduce((sum, { from, to }) => sum + to - from, 0);
+    if (carried > 0) onEvent({ type: "carried", step, samples: carried });
+    const { workers } = this.rounds;
+    const bytes = traffic.take(workers);
+    onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers, paramsHash, bytes });
     return place;
   }
 

@@ -35,9 +35,9 @@ export class JsonLineFile {
 /** The line that --json prints for an event; nothing for most. */
 export function jsonLineOf(event: RunEvent): string | undefined {
   if (event.type !== "step") return undefined;
-  const { step, epoch, samples, workers, paramsHash } = event;
+  const { step, epoch, samples, workers, paramsHash, bytes } = event;
   const { top1: _, ...loss } = event.loss;
-  return JSON.stringify({ event: "step", step, epoch, loss, samples, workers, paramsHash });
+  return JSON.stringify({ event: "step", step, epoch, loss, samples, workers, paramsHash, bytes });
 }
 
 /** The last line that --json prints, of a run that ended or was stopped. */

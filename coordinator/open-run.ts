@@ -59,14 +59,21 @@ export async function openFreshRun(given: RunConfig, runDir?: string, token?: st
   return { directory, data, state, ledger: new Ledger(), log, discard, notices: [] };
 }
 
-/** The log is written before the checkpoint: both must tell of the same parameters. */
-function requireAgreement({ path, manifest }: Checkpoint, state: TrainingState, log: CommitLog): void {
+/** The log is written before the checkpoint: both must tell of the same parameters, and of the same samples. */
+function requireAgreement({ path, manifest, ledger }: Checkpoint, state: TrainingState, log: CommitLog): void {
   const { step } = manifest;
-  const commit = standingCommits(log.records).findLast((record) => record.type === "step" && record.step === step);
-  if (commit?.type !== "step") return;
+  const commits = standingCommits(log.records)
+    .filter((record) => record.type === "step")
+    .filter((record) => record.step <= step);
+  const commit = commits.at(-1);
+  if (commit?.step !== step) return;
   const network = state.program.passes[commit.pass]?.network;
   const expected = network === undefined ? undefined : manifest.paramsHash[network];
-  if (expected === commit.paramsHash) return;
+  if (expected === commit.paramsHash) {
+    // A log that was begun anew tells of later steps only.
+    if (commits[0].step === 1) ledger.requireSteps(state.program, commits);
+    return;
+  }
   throw new BitswarmError(
     "COMMIT_LOG_CORRUPT",
     `${path} holds parameters ${expected} after step ${step}; the commit log says ${commit.paramsHash}. One of them is of another run: restore both from the same copy`,

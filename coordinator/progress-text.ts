@@ -67,6 +67,9 @@ export function eventLine(event: RunEvent): string | undefined {
     case "step":
     case "turned-away":
     case "calibrated":
+    // With many volunteers there are some in every step; events.ndjson has them.
+    case "backed-up":
+    case "carried":
       return undefined;
     case "evaluation":
       return `evaluation after step ${event.step}: the ${event.network} gets ${percent(event.accuracy)} of the test images right`;

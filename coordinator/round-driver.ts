@@ -1,25 +1,29 @@
 // Gives the pure round what it lacks: the clock, the sum and the way to the workers. Everything that workers do enters here.
 
+import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { decodeFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
-import type { ReturnReason } from "../shared/protocol.ts";
+import type { CancelReason, ReturnReason } from "../shared/protocol.ts";
 import { RoundSum } from "./aggregate.ts";
 import type { Clock } from "./clock.ts";
 import { type Contribution, readContribution } from "./contribution-check.ts";
-import type { Speeds } from "./lease-sizing.ts";
+import { type Arrivals, deadlineMs, withArrivals } from "./deadline.ts";
+import type { MemberFacts } from "./roster.ts";
 import { type Decision, decide, openRound } from "./round.ts";
 import type { RoundPlan } from "./round-plan.ts";
 import { roundReason } from "./round-reason.ts";
 import {
   beforeRounds,
+  type CopyWanted,
   contributionVerdict,
   type Lease,
   type Refusal,
   type RequeueCause,
   type RoundEffect,
   type RoundEvent,
+  type RoundOptions,
   type RoundState,
 } from "./round-state.ts";
 
@@ -29,19 +33,24 @@ export interface Outbox {
   lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void;
   accepted(worker: WorkerId, lease: LeaseId, samples: number): void;
   rejected(worker: WorkerId, lease: LeaseId, refusal: Refusal): void;
-  /** The worker no longer holds the lease. */
-  expired(worker: WorkerId, lease: LeaseId): void;
+  /** The worker no longer holds the lease, and is told why. */
+  cancelled(worker: WorkerId, lease: LeaseId, reason: CancelReason): void;
 }
 
 export interface RoundDriverOptions {
   readonly outbox: Outbox;
   readonly microbatch: number;
-  readonly maxMicrobatches: number;
-  readonly timeoutMs: number;
+  readonly lease: Pick<RunConfig["lease"], "maxMicrobatches" | "timeoutMs" | "minDeadlineMs" | "ahead">;
+  /** Share of a round's samples that one account may hold; 1 unless given. */
+  readonly shareLimit?: number;
   /** Bytes of the largest contribution frame of the run. */
   readonly contributionLimit: number;
   readonly clock: Clock;
   readonly onRequeue: (lease: Lease, cause: RequeueCause) => void;
+  /** A second worker computes what `of` has not answered. */
+  readonly onBackup: (lease: Lease, of: WorkerId) => void;
+  /** An answer that is to be compared with another of the same range: it is in no sum. */
+  readonly onComparison?: (lease: Lease, contribution: Contribution) => void;
 }
 
 /** A sealed round. */
@@ -68,9 +77,10 @@ interface OpenCollection {
 export class RoundDriver {
   readonly #options: RoundDriverOptions;
   #state: RoundState = beforeRounds();
-  #reason = roundReason(0, this.#state);
   #collection: OpenCollection | undefined;
-  readonly #speeds = new Map<RoundPlan["terms"]["kind"], Speeds>();
+  /** How the contributions of the last rounds of each kind arrived, and those of this round. */
+  readonly #arrivals = new Map<RoundPlan["terms"]["kind"], Arrivals>();
+  #offsets: number[] = [];
   /** Events that came while effects of another were carried out. */
   readonly #queue: RoundEvent[] = [];
   #busy = false;
@@ -84,25 +94,56 @@ export class RoundDriver {
 
   /** What the round waits for, in words. */
   get reason(): string {
-    return this.#reason;
+    return roundReason(this.#options.clock.now(), this.#state);
   }
 
   get workers(): number {
-    return this.#state.workers.size;
+    return this.#state.roster.members.size;
   }
 
   /** Samples collected in the round, and how many it wants. */
   get progress(): { readonly collected: number; readonly wanted: number } {
-    const { collected, range } = this.#state;
-    return { collected: collected.size, wanted: range.to - range.from };
+    const { collected, wanted } = this.#state;
+    return { collected: collected.size, wanted };
   }
 
-  join(worker: WorkerId): void {
-    this.#dispatch({ type: "worker-joined", worker });
+  /** The leases that a worker computes or is to compute, the oldest first. */
+  leasesOf(worker: WorkerId): readonly Lease[] {
+    const { roster, leases } = this.#state;
+    return (roster.members.get(worker)?.leases ?? []).flatMap((lease) => leases.get(lease) ?? []);
   }
 
-  ready(worker: WorkerId): void {
-    this.#dispatch({ type: "worker-ready", worker });
+  join(worker: WorkerId, facts: MemberFacts = {}): void {
+    this.#dispatch({ type: "worker-joined", worker, ...facts });
+  }
+
+  /** @param wish `ahead`: while it holds a lease; `maxMicrobatches`: what it has found out that it can hold */
+  ready(worker: WorkerId, wish: { readonly ahead?: boolean; readonly maxMicrobatches?: number } = {}): void {
+    this.#dispatch({ type: "worker-ready", worker, ...wish });
+  }
+
+  /** Its connection is lost and may come back: it keeps what it holds, and others may compute that too. */
+  suspend(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-suspended", worker });
+  }
+
+  resume(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-resumed", worker });
+  }
+
+  /** Ends its probation: what it computes counts. */
+  clear(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-cleared", worker });
+  }
+
+  /** Wants a range of this round computed once more, to be compared. */
+  compare(copy: CopyWanted): void {
+    this.#dispatch({ type: "copy-wanted", copy });
+  }
+
+  /** Collects a range of this round again; its contribution must be out of the sum already. */
+  withdraw(account: string, { from, to }: Range): void {
+    this.#dispatch({ type: "contribution-withdrawn", account, from, to });
   }
 
   pause(worker: WorkerId): void {
@@ -110,11 +151,6 @@ export class RoundDriver {
   }
 
   leave(worker: WorkerId): void {
-    for (const [kind, speeds] of this.#speeds) {
-      const rest = new Map(speeds);
-      rest.delete(worker);
-      this.#speeds.set(kind, rest);
-    }
     this.#dispatch({ type: "worker-left", worker });
   }
 
@@ -127,7 +163,7 @@ export class RoundDriver {
    * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that could be named in a rejection
    */
   contribute(worker: WorkerId, bytes: Uint8Array): void {
-    let lease = [...this.#state.leases.values()].find((held) => held.worker === worker)?.lease;
+    let lease = this.leasesOf(worker)[0]?.lease;
     try {
       const frame = decodeFrame(bytes, this.#options.contributionLimit);
       const { samples } = frame.header;
@@ -135,8 +171,9 @@ export class RoundDriver {
       const live = contributionVerdict(this.#state, worker, lease, samples);
       if ("code" in live) throw new BitswarmError(live.code, live.message);
       const { plan, sum } = this.#collecting();
-      const { peaks, body }: Contribution = readContribution(frame, plan);
-      sum.add(samples, peaks, body);
+      const contribution = readContribution(frame, plan);
+      if (live.purpose === "work" || live.purpose === "backup") sum.add(samples, contribution.peaks, contribution.body);
+      else this.#options.onComparison?.(live, contribution);
       this.#dispatch({ type: "contribution", worker, lease, samples });
     } catch (error) {
       if (!(error instanceof BitswarmError) || lease === undefined) throw error;
@@ -149,22 +186,33 @@ export class RoundDriver {
    * @throws GRADIENT_NOT_FINITE where the training has diverged
    */
   async collect(plan: RoundPlan): Promise<Collected | "dropped"> {
-    const { terms, layout, range } = plan;
-    const { microbatch, maxMicrobatches, timeoutMs, clock } = this.#options;
+    const { terms, layout, ranges } = plan;
+    const { kind, round } = terms;
+    const { microbatch, lease, shareLimit = 1, clock } = this.#options;
+    const arrivals = this.#arrivals.get(kind) ?? [];
     const sum = new RoundSum(layout, terms.exponents, terms.codec);
     const stopTicking = clock.every(TICK_MS, () => this.#dispatch({ type: "tick" }));
     try {
       return await new Promise((resolve, reject) => {
         this.#collection = { plan, sum, since: clock.now(), resolve, reject };
         this.#idleSince = undefined;
-        const speeds = this.#speeds.get(terms.kind) ?? new Map();
-        const options = { microbatch, maxMicrobatches, timeoutMs };
-        this.#carryOut(openRound(clock.now(), { round: terms.round, range, options, speeds }, this.#state));
+        this.#offsets = [];
+        const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs } = lease;
+        const options: RoundOptions = {
+          microbatch,
+          maxMicrobatches,
+          timeoutMs,
+          deadlineMs: deadlineMs(arrivals, { minMs: minDeadlineMs, maxMs: timeoutMs }),
+          seal: plan.mayLeave ? "deadline" : "complete",
+          ahead,
+          shareLimit,
+        };
+        this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
         this.#drain();
       });
     } finally {
       stopTicking();
-      this.#speeds.set(terms.kind, this.#state.speeds);
+      this.#arrivals.set(kind, withArrivals(arrivals, this.#offsets));
     }
   }
 
@@ -202,9 +250,8 @@ export class RoundDriver {
     if (this.#stopping && this.#collection && this.#stuck()) this.#drop("dropped");
   }
 
-  #carryOut({ state, effects, reason }: Decision): void {
+  #carryOut({ state, effects }: Decision): void {
     this.#state = state;
-    this.#reason = reason;
     this.#busy = true;
     try {
       for (const effect of effects) this.#perform(effect);
@@ -214,20 +261,27 @@ export class RoundDriver {
   }
 
   #perform(effect: RoundEffect): void {
-    const { outbox, clock, onRequeue } = this.#options;
+    const { outbox, clock, onRequeue, onBackup } = this.#options;
     switch (effect.type) {
-      case "grant":
-        outbox.lease(effect.worker, effect, this.#collecting().plan);
+      case "grant": {
+        const { lease } = effect;
+        const twin = "twin" in lease && lease.twin !== null ? this.#state.leases.get(lease.twin) : undefined;
+        if (twin) onBackup(lease, twin.worker);
+        outbox.lease(lease.worker, lease, this.#collecting().plan);
         break;
+      }
       case "accept":
-        outbox.accepted(effect.worker, effect.lease, effect.samples);
+        this.#offsets.push(effect.offsetMs);
+        outbox.accepted(effect.lease.worker, effect.lease.lease, effect.samples);
         break;
       case "reject":
         outbox.rejected(effect.worker, effect.lease, effect);
         break;
-      case "requeue":
-        onRequeue(effect, effect.cause);
-        if (effect.cause === "expired") outbox.expired(effect.worker, effect.lease);
+      case "lapse":
+        if (effect.again) onRequeue(effect.lease, effect.cause);
+        break;
+      case "cancel":
+        outbox.cancelled(effect.lease.worker, effect.lease.lease, effect.reason);
         break;
       case "seal": {
         const { sum, since, resolve } = this.#collecting();
@@ -254,13 +308,13 @@ export class RoundDriver {
 
   /** Whether a stopping run waits for nobody: an evaluation is done again anyway, a step may be finished. */
   #stuck(): boolean {
-    const { leases, workers } = this.#state;
+    const { leases, roster } = this.#state;
     if (this.#collecting().plan.terms.kind === "evaluate") return true;
     if (leases.size > 0) {
       this.#idleSince = undefined;
       return false;
     }
-    if (![...workers.values()].some((activity) => activity === "expected")) return true;
+    if (![...roster.members.values()].some(({ expected }) => expected !== null)) return true;
     const now = this.#options.clock.now();
     this.#idleSince ??= now;
     return now - this.#idleSince >= STOP_PATIENCE_MS;

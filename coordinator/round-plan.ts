@@ -2,33 +2,32 @@
 
 import { type ContributionLayout, contributionLayout, type RoundKind } from "../shared/contribution.ts";
 import type { Split } from "../shared/dataset.ts";
-import { encodeFrame, frameHeaderBytes } from "../shared/frame.ts";
+import { frameHeaderBytes } from "../shared/frame.ts";
 import type { Range } from "../shared/intervals.ts";
 import { type NetworkName, roundManifest, usesGan } from "../shared/networks.ts";
 import { placeOf, type StepPlace } from "../shared/program.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { wireLayout } from "../shared/wire-layout.ts";
+import { sealMode } from "./deadline.ts";
+import type { Downlink, ParametersUpdate } from "./downlink.ts";
 import { exponentsFor } from "./exponents.ts";
 import { learningRateAt } from "./learning-rate.ts";
+import type { Ledger } from "./ledger.ts";
 import type { Lease } from "./round-state.ts";
-import { type TrainingState, wireBlob } from "./training-state.ts";
-
-/** Parameters of one network, ready to be sent: the same bytes to every session. */
-export interface ParametersFrame {
-  readonly network: NetworkName;
-  /** SHA-256 of the blob, as hex. */
-  readonly hash: string;
-  readonly bytes: Uint8Array<ArrayBuffer>;
-}
+import { frozenTeacher, type TrainingState, wireBlob } from "./training-state.ts";
 
 /** The part of a lease message that all leases of a round share. */
 type LeaseTerms = Omit<LeaseMessage, "type" | "lease" | "from" | "to">;
 
 export interface RoundPlan {
-  readonly range: Range;
+  /** Positions to compute, in the order in which they are leased: what was carried over first. */
+  readonly ranges: readonly Range[];
+  /** Whether what is late may be left to a later round. */
+  readonly mayLeave: boolean;
   readonly terms: LeaseTerms;
   readonly layout: ContributionLayout;
-  readonly parameters: ParametersFrame;
+  /** Everything that a lease of this round names and that comes in frames. */
+  readonly parameters: readonly ParametersUpdate[];
   /** 16 bytes in hex: names the run in frames. */
   readonly runTag: string;
 }
@@ -37,6 +36,7 @@ export interface RoundPlan {
 export interface PlanContext {
   readonly state: TrainingState;
   readonly runTag: string;
+  readonly downlink: Downlink;
   /** Number of the round, from 1. */
   readonly round: number;
   /** Names what workers' error feedback belongs to (protocol.ts). */
@@ -49,33 +49,29 @@ interface RoundSubject {
   readonly pass: number;
   readonly epoch: number;
   readonly split: Split;
-  readonly range: Range;
+  readonly ranges: readonly Range[];
+  readonly mayLeave: boolean;
   readonly lambdaAdversarial: number;
 }
 
-function planOf({ state, runTag, round, era }: PlanContext, subject: RoundSubject): RoundPlan {
+function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: RoundSubject): RoundPlan {
   const { config, networks, step } = state;
-  const { kind, network, pass, epoch, split, range, lambdaAdversarial } = subject;
+  const { kind, network, pass, epoch, split, ranges, mayLeave, lambdaAdversarial } = subject;
   const layout = contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
   const blob = wireBlob(state, network);
-  const frame = encodeFrame(
-    {
-      kind: "parameters",
-      codec: "none",
-      round,
-      lease: 0,
-      samples: 0,
-      tensors: 0,
-      run: runTag,
-      parametersHash: blob.hash,
-    },
-    blob.bytes,
-  );
+  // A BN phase and an evaluation do not look at discriminators.
+  const adversarial = kind === "student" && usesGan(config);
+  const discriminators = adversarial ? wireBlob(state, "discriminators") : undefined;
+  const parameters = [downlink.update(network, blob, round)];
+  if (discriminators) {
+    parameters.push(downlink.update("discriminators", discriminators, round, state.replicaChange));
+  }
   return {
-    range,
+    ranges,
+    mayLeave,
     layout,
     runTag,
-    parameters: { network, hash: blob.hash, bytes: frame },
+    parameters,
     terms: {
       kind,
       network,
@@ -85,6 +81,7 @@ function planOf({ state, runTag, round, era }: PlanContext, subject: RoundSubjec
       epoch,
       split,
       parametersHash: blob.hash,
+      discriminatorsHash: discriminators?.hash ?? null,
       lambdaAdversarial,
       ...(config.sync.kind === "local" && kind !== "evaluate"
         ? { innerLearningRate: learningRateAt(config, state.program, network, step) }
@@ -93,22 +90,25 @@ function planOf({ state, runTag, round, era }: PlanContext, subject: RoundSubjec
       era,
       exponents: exponentsFor(state, kind, layout),
       timeoutMs: config.lease.timeoutMs,
-      teacherHash: kind === "student" && usesGan(config) ? wireBlob(state, "teacher").hash : null,
+      teacherHash: adversarial ? frozenTeacher(state).hash : null,
     },
   };
 }
 
-/** The round of the state's next step, and the step's place in the program. */
-export function planStep(context: PlanContext): { readonly plan: RoundPlan; readonly place: StepPlace } {
+/** The round of the state's next step, and the step's place in the program. `ledger` knows what is carried over to it. */
+export function planStep(
+  context: PlanContext,
+  ledger: Pick<Ledger, "carried">,
+): { readonly plan: RoundPlan; readonly place: StepPlace } {
   const { program, step, config } = context.state;
   const place = placeOf(program, step, config.batch);
   const { from, to, pass } = place;
   const { kind, network, epoch, lambdaAdversarial, index } = pass;
-  const range = { from, to };
-  return {
-    place,
-    plan: planOf(context, { kind, network, pass: index, epoch, split: "train", range, lambdaAdversarial }),
-  };
+  const ranges = [...ledger.carried(place), { from, to }];
+  // The last step of a pass has nobody to leave anything to.
+  const mayLeave = !place.last && sealMode(config) === "deadline";
+  const subject = { kind, network, pass: index, epoch, ranges, mayLeave, lambdaAdversarial } as const;
+  return { place, plan: planOf(context, { ...subject, split: "train" }) };
 }
 
 /** The round that evaluates a network on the whole test split after the state's last step. */
@@ -121,7 +121,8 @@ export function planEvaluation(context: PlanContext, network: NetworkName): Roun
     pass: pass.index,
     epoch: pass.epoch,
     split: "test",
-    range: { from: 0, to: dataset.test.samples },
+    ranges: [{ from: 0, to: dataset.test.samples }],
+    mayLeave: false,
     lambdaAdversarial: 0,
   });
 }

@@ -1,28 +1,53 @@
 // What a round waits for, in words: the terminal, the page and `status` show this line, so that a stall explains itself.
 
-import type { RoundState } from "./round-state.ts";
+import { mayEndEarly } from "./deadline.ts";
+import { isActive, speedOf } from "./roster.ts";
+import { isLate, type Lease, type RoundState } from "./round-state.ts";
 
 /** Workers named in a reason; the rest are counted. */
 const NAMED = 3;
+/** A worker that takes this many times what its speed lets expect has stalled. */
+const STALLED = 3;
+
+const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
+
+function holding(now: number, { roster }: RoundState, lease: Lease): string {
+  const { worker, startedAt, grantedAt, from, to, receivedAt } = lease;
+  const member = roster.members.get(worker);
+  const elapsed = now - (startedAt ?? grantedAt);
+  if (receivedAt !== null) return `${worker} (being checked)`;
+  if (member?.suspended) return `${worker} (connection lost, ${seconds(elapsed)})`;
+  const speed = member && speedOf(member, roster.kind);
+  const stalled = speed !== undefined && elapsed > (STALLED * 1000 * (to - from)) / speed;
+  return `${worker} (${stalled ? "stalled " : ""}${seconds(elapsed)})`;
+}
 
 function waitedFor(now: number, state: RoundState): string {
-  const leases = [...state.leases.values()].sort((a, b) => a.grantedAt - b.grantedAt);
-  const named = leases.slice(0, NAMED).map((l) => `${l.worker} (${Math.round((now - l.grantedAt) / 1000)} s)`);
+  const leases = [...state.leases.values()].sort((a, b) => a.grantedAt - b.grantedAt || a.lease - b.lease);
+  const named = leases.slice(0, NAMED).map((lease) => holding(now, state, lease));
   const more = leases.length - named.length;
   return named.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
-/** For example `3/4 microbatches, 96/128 samples, waiting for w2 (9 s)`. */
+function nextTurn(now: number, state: RoundState): string {
+  const { since, options, collected, wanted } = state;
+  if (since === null || options.seal === "complete") return "";
+  if (!isLate(now, state)) return `, seal in ${((since + options.deadlineMs - now) / 1000).toFixed(1)} s`;
+  return mayEndEarly(collected.size, wanted) ? "" : ", late, seal with half of the samples";
+}
+
+/** For example `62/64 workers, 3980/4096 samples, seal in 1.2 s, waiting for w17 (stalled 9 s)`: working, of those who joined. */
 export function roundReason(now: number, state: RoundState): string {
-  const { microbatch } = state.options;
-  const pieces = (samples: number) => Math.ceil(samples / microbatch);
-  const wanted = state.range.to - state.range.from;
-  const { size } = state.collected;
-  const done = `${pieces(size)}/${pieces(wanted)} microbatches, ${size}/${wanted} samples`;
-  if (state.phase === "sealed") return `${done}, applying`;
-  if (state.phase === "applied") return `${done}, committing`;
-  if (state.workers.size === 0) return "waiting for workers: nobody has joined";
-  if (state.phase === "committed") return "between rounds";
-  if (state.leases.size > 0) return `${done}, waiting for ${waitedFor(now, state)}`;
-  return `${done}, waiting for workers: ${state.workers.size} joined, none is ready`;
+  const { phase, roster, collected, wanted, leases } = state;
+  const joined = roster.members.size;
+  if (phase === "sealed" || phase === "applied") {
+    return `${collected.size}/${wanted} samples, ${phase === "sealed" ? "applying" : "committing"}`;
+  }
+  if (joined === 0) return "waiting for workers: nobody has joined";
+  if (phase === "committed") return "between rounds";
+  let active = 0;
+  for (const member of roster.members.values()) if (isActive(member)) active++;
+  const done = `${active}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}`;
+  if (leases.size > 0) return `${done}, waiting for ${waitedFor(now, state)}`;
+  return `${done}, waiting for workers: ${joined} joined, none computes`;
 }

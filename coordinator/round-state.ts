@@ -3,64 +3,110 @@
 import type { ErrorCode } from "../shared/errors.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import { emptyIntervals, type IntervalSet, type Range } from "../shared/intervals.ts";
-import type { Speeds } from "./lease-sizing.ts";
+import type { CancelReason } from "../shared/protocol.ts";
+import type { SealMode } from "./deadline.ts";
+import { PersistentMap } from "./persistent-map.ts";
+import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
 
 /**
- * `joined`: has asked for nothing, or paused. `ready`: waits for a lease. `busy`: holds one. `expected`: was just
- * answered and will ask again.
+ * A copy of a range whose answer is compared and not added: an `audit` goes to anybody but those who answer for `not`,
+ * a `calibration` to one worker.
  */
-export type WorkerActivity = "joined" | "ready" | "busy" | "expected";
+export type CopyWanted =
+  | { readonly purpose: "audit"; readonly from: number; readonly to: number; readonly not: string }
+  | { readonly purpose: "calibration"; readonly from: number; readonly to: number; readonly worker: WorkerId };
 
-export interface Lease {
+interface LeaseTerm {
   readonly lease: LeaseId;
   readonly worker: WorkerId;
+  /** Who answers for the worker. */
+  readonly account: string;
   readonly from: number;
   readonly to: number;
   /** Milliseconds, as `now`. */
   readonly grantedAt: number;
+  /** When the worker was done with the lease before this one; null until then. */
+  readonly startedAt: number | null;
+  /** Infinity until it is started. */
   readonly expires: number;
+  /** When its contribution came, which is being checked: it neither expires nor is lent to another. Null until then. */
+  readonly receivedAt: number | null;
 }
+
+/** `work` and `backup` count: whichever of two that share a range, each the other's `twin`, is answered first. */
+export type Lease =
+  | (LeaseTerm & { readonly purpose: "work" | "backup"; readonly twin: LeaseId | null })
+  | (LeaseTerm & { readonly purpose: "audit" | "calibration"; readonly copy: CopyWanted });
 
 export interface RoundOptions {
   /** Samples of a microbatch: every lease starts at a multiple of it. */
   readonly microbatch: number;
   readonly maxMicrobatches: number;
+  /** Of one lease, from its start. */
   readonly timeoutMs: number;
+  /** From the first lease on, after which the round is late; see deadline.ts. */
+  readonly deadlineMs: number;
+  readonly seal: SealMode;
+  /** A worker may hold the lease that it goes on with. */
+  readonly ahead: boolean;
+  /** Share of the round's samples that one account may hold, where there are ten accounts; 1 is no limit. */
+  readonly shareLimit: number;
 }
 
 /** What goes on from one round to the next. */
 export interface RoundMembers {
-  /** In the order in which they last asked. */
-  readonly workers: ReadonlyMap<WorkerId, WorkerActivity>;
+  readonly roster: Roster;
   readonly nextLease: number;
 }
 
 export interface RoundState extends RoundMembers {
   readonly phase: "open" | "collecting" | "sealed" | "applied" | "committed";
   readonly round: number;
-  readonly range: Range;
+  /** Samples of the round. */
+  readonly wanted: number;
   readonly options: RoundOptions;
+  /** When the first lease was granted. */
+  readonly since: number | null;
   /** What nobody holds; ranges that came back are at the head. */
   readonly unleased: readonly Range[];
-  readonly leases: ReadonlyMap<LeaseId, Lease>;
+  readonly leases: PersistentMap<LeaseId, Lease>;
   readonly collected: IntervalSet;
-  readonly speeds: Speeds;
+  /** Samples that each account holds or has answered. */
+  readonly given: PersistentMap<string, number>;
+  /** Copies that nobody computes yet. */
+  readonly copies: readonly CopyWanted[];
   /** Reports of gradients that are not finite, and who made them. */
   readonly notFinite: { readonly reports: number; readonly workers: ReadonlySet<WorkerId> };
 }
 
-/** Why a range went back to the queue. */
+/** Why a lease ended without an answer. */
 export type RequeueCause = "expired" | "returned" | "left" | "refused";
 
 export type RoundEvent =
-  | { readonly type: "worker-joined"; readonly worker: WorkerId }
-  | { readonly type: "worker-ready"; readonly worker: WorkerId }
+  | ({ readonly type: "worker-joined"; readonly worker: WorkerId } & MemberFacts)
+  /** `ahead`: it holds a lease and would go on with another. */
+  | {
+      readonly type: "worker-ready";
+      readonly worker: WorkerId;
+      readonly ahead?: boolean;
+      readonly maxMicrobatches?: number;
+    }
   | { readonly type: "worker-paused"; readonly worker: WorkerId }
   | { readonly type: "worker-left"; readonly worker: WorkerId }
-  /** The bytes were checked and summed before, by `contributionVerdict`'s leave. */
+  /** Its connection is lost and may come back: it keeps what it holds, and others may compute that too. */
+  | { readonly type: "worker-suspended"; readonly worker: WorkerId }
+  | { readonly type: "worker-resumed"; readonly worker: WorkerId }
+  /** Its probation is over. */
+  | { readonly type: "worker-cleared"; readonly worker: WorkerId }
+  /** The bytes are here; what they are worth follows. */
+  | { readonly type: "contribution-received"; readonly worker: WorkerId; readonly lease: LeaseId }
+  /** The bytes are good, by `contributionVerdict` too; they count where an `accept` follows. */
   | { readonly type: "contribution"; readonly worker: WorkerId; readonly lease: LeaseId; readonly samples: number }
   | ({ readonly type: "contribution-refused"; readonly worker: WorkerId; readonly lease: LeaseId } & Refusal)
+  /** An accepted contribution is not believed any more and has been taken out of the sum. */
+  | { readonly type: "contribution-withdrawn"; readonly account: string; readonly from: number; readonly to: number }
   | { readonly type: "lease-returned"; readonly worker: WorkerId; readonly lease: LeaseId; readonly notFinite: boolean }
+  | { readonly type: "copy-wanted"; readonly copy: CopyWanted }
   | { readonly type: "tick" }
   | { readonly type: "applied" }
   | { readonly type: "committed" }
@@ -73,11 +119,15 @@ export interface Refusal {
 }
 
 export type RoundEffect =
-  | ({ readonly type: "grant" } & Lease)
+  | { readonly type: "grant"; readonly lease: Lease }
   | { readonly type: "wait"; readonly worker: WorkerId }
-  | { readonly type: "accept"; readonly worker: WorkerId; readonly lease: LeaseId; readonly samples: number }
+  /** Counts, or is compared where the lease's purpose is that. `offsetMs` from the round's first lease. */
+  | { readonly type: "accept"; readonly lease: Lease; readonly samples: number; readonly offsetMs: number }
   | ({ readonly type: "reject"; readonly worker: WorkerId; readonly lease: LeaseId } & Refusal)
-  | ({ readonly type: "requeue"; readonly cause: RequeueCause } & Lease)
+  /** The lease is over; `again`: its range is back in the queue, and nobody else computes it. */
+  | { readonly type: "lapse"; readonly cause: RequeueCause; readonly lease: Lease; readonly again: boolean }
+  /** The worker shall stop computing the lease. */
+  | { readonly type: "cancel"; readonly reason: CancelReason; readonly lease: Lease }
   | { readonly type: "seal"; readonly ranges: readonly Range[] }
   /** Every worker that takes part says that the gradient is not finite. */
   | { readonly type: "diverged"; readonly reports: number };
@@ -87,16 +137,36 @@ export function beforeRounds(): RoundState {
   return {
     phase: "committed",
     round: 0,
-    range: { from: 0, to: 0 },
-    options: { microbatch: 1, maxMicrobatches: 1, timeoutMs: 1 },
+    wanted: 0,
+    options: {
+      microbatch: 1,
+      maxMicrobatches: 1,
+      timeoutMs: 1,
+      deadlineMs: 1,
+      seal: "complete",
+      ahead: false,
+      shareLimit: 1,
+    },
+    since: null,
     unleased: [],
-    leases: new Map(),
+    leases: PersistentMap.of(),
     collected: emptyIntervals,
-    workers: new Map(),
+    given: PersistentMap.of(),
+    copies: [],
+    roster: emptyRoster(),
     nextLease: 1,
-    speeds: new Map(),
     notFinite: { reports: 0, workers: new Set() },
   };
+}
+
+/** Whether the round collects: leases can be granted and answered. */
+export function isLive({ phase }: RoundState): boolean {
+  return phase === "open" || phase === "collecting";
+}
+
+/** Whether the round is later than those before it let expect. */
+export function isLate(now: number, { since, options }: RoundState): boolean {
+  return since !== null && now >= since + options.deadlineMs;
 }
 
 /** The live lease that a contribution of `samples` answers, or why it cannot count. */
@@ -119,7 +189,7 @@ export function contributionVerdict(
   if (lease < state.nextLease) {
     return {
       code: "CONTRIBUTION_STALE",
-      message: `lease ${lease} is over: it expired or was answered; ask for another`,
+      message: `lease ${lease} is over: it expired, was cancelled or was answered; ask for another`,
     };
   }
   return { code: "LEASE_UNKNOWN", message: `lease ${lease} was never granted; the newest is ${state.nextLease - 1}` };

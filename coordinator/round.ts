@@ -1,20 +1,27 @@
 // One round, training or evaluation, as a pure function of (now, state, event), which returns the effects and the reason too
 // (torchft's quorum is built so): clock, sockets and sums are elsewhere. The rules are those of SPEC.md, L and C.
 
-import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
-import type { Range } from "../shared/intervals.ts";
-import { expired, leaseMicrobatches, measured, type Speeds } from "./lease-sizing.ts";
+import type { RoundKind } from "../shared/contribution.ts";
+import type { LeaseId, WorkerId } from "../shared/ids.ts";
+import { intervalSet, type Range } from "../shared/intervals.ts";
+import { mayEndEarly } from "./deadline.ts";
+import { measured } from "./lease-sizing.ts";
+import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
+import { grantAll } from "./round-grants.ts";
+import { allCancelled, answered, cancelled, lapsed, received } from "./round-leases.ts";
 import { roundReason } from "./round-reason.ts";
 import {
   beforeRounds,
   contributionVerdict,
+  isLate,
+  isLive,
   type Lease,
+  type RequeueCause,
   type RoundEffect,
   type RoundEvent,
   type RoundMembers,
   type RoundOptions,
   type RoundState,
-  type WorkerActivity,
 } from "./round-state.ts";
 
 export interface Decision {
@@ -27,78 +34,63 @@ export interface Decision {
 /** Reports of not finite gradients in one round before the run is called diverged. */
 export const DIVERGED_REPORTS = 3;
 
-/** Opens a round over `range` and leases it to those who wait already. */
-export function openRound(
-  now: number,
-  round: { readonly round: number; readonly range: Range; readonly options: RoundOptions; readonly speeds: Speeds },
-  members: RoundMembers,
-): Decision {
-  const { workers, nextLease } = members;
-  const empty = beforeRounds();
-  const unleased = round.range.from < round.range.to ? [round.range] : [];
-  return settle(now, { ...empty, ...round, workers, nextLease, phase: "open", unleased }, []);
+export interface RoundOpening {
+  readonly round: number;
+  readonly kind: RoundKind;
+  /** In the order in which they are leased; disjoint. */
+  readonly ranges: readonly Range[];
+  readonly options: RoundOptions;
 }
 
-function asking(state: RoundState, worker: WorkerId, activity: WorkerActivity): RoundState {
-  const workers = new Map(state.workers);
-  workers.delete(worker);
-  return { ...state, workers: workers.set(worker, activity) };
-}
-
-function withoutLease(state: RoundState, lease: LeaseId): RoundState {
-  const leases = new Map(state.leases);
-  leases.delete(lease);
-  return { ...state, leases };
-}
-
-function requeued(state: RoundState, lease: Lease): RoundState {
-  const { from, to } = lease;
-  return { ...withoutLease(state, lease.lease), unleased: [{ from, to }, ...state.unleased] };
-}
-
-function leaseOf(state: RoundState, worker: WorkerId): Lease | undefined {
-  if (state.workers.get(worker) !== "busy") return undefined;
-  for (const lease of state.leases.values()) if (lease.worker === worker) return lease;
-  return undefined;
+/** Opens a round over ranges and leases them to those who wait already. */
+export function openRound(now: number, opening: RoundOpening, { roster, nextLease }: RoundMembers): Decision {
+  const { round, kind, options } = opening;
+  const unleased = opening.ranges.filter(({ from, to }) => from < to);
+  const wanted = unleased.reduce((sum, { from, to }) => sum + to - from, 0);
+  const open = { ...beforeRounds(), round, options, wanted, unleased, nextLease, phase: "open" } as const;
+  return settle(now, { ...open, roster: atRound(roster, kind, round) }, []);
 }
 
 /** What follows from an event. Never throws: an event that does not fit changes nothing. */
 export function decide(now: number, state: RoundState, event: RoundEvent): Decision {
   switch (event.type) {
-    case "worker-joined":
-      return settle(now, asking(state, event.worker, "joined"), []);
-    case "worker-ready": {
-      const activity = state.workers.get(event.worker);
-      if (activity === "busy" || activity === "ready") return settle(now, state, []);
-      const decision = settle(now, asking(state, event.worker, "ready"), []);
-      if (decision.state.workers.get(event.worker) === "busy") return decision;
-      return { ...decision, effects: [...decision.effects, { type: "wait", worker: event.worker }] };
+    case "worker-joined": {
+      const { worker } = event;
+      if (state.roster.members.get(worker)) return settle(now, state, []);
+      return settle(now, withRoster(state, withMember(state.roster, worker, newMember(worker, event))), []);
     }
+    case "worker-ready":
+      return asked(now, state, event);
     case "worker-paused":
+      return departed(now, state, event.worker, "returned");
     case "worker-left":
-      return departed(now, state, event.worker, event.type);
+      return departed(now, state, event.worker, "left");
+    case "worker-suspended":
+      return settle(now, withRoster(state, updated(state.roster, event.worker, { suspended: true })), []);
+    case "worker-resumed":
+      return settle(now, withRoster(state, updated(state.roster, event.worker, { suspended: false })), []);
+    case "worker-cleared":
+      return settle(now, withRoster(state, updated(state.roster, event.worker, { probation: false })), []);
+    case "contribution-received": {
+      const live = state.leases.get(event.lease);
+      if (live?.worker !== event.worker) return settle(now, state, []);
+      return settle(now, live.receivedAt === null ? received(now, state, live) : state, []);
+    }
     case "contribution":
       return contributed(now, state, event.worker, event.lease, event.samples);
     case "contribution-refused": {
       const { worker, lease, code, message } = event;
-      const live = state.leases.get(lease);
       const reject: RoundEffect = { type: "reject", worker, lease, code, message };
-      if (live?.worker !== worker) return settle(now, state, [reject]);
-      const next = asking(requeued(state, live), worker, "expected");
-      return doubted(
-        now,
-        next,
-        [reject, { type: "requeue", cause: "refused", ...live }],
-        worker,
-        code === "GRADIENT_NOT_FINITE",
-      );
+      return spoiled(now, state, { worker, lease, cause: "refused", notFinite: code === "GRADIENT_NOT_FINITE" }, [
+        reject,
+      ]);
     }
-    case "lease-returned": {
-      const live = state.leases.get(event.lease);
-      if (live?.worker !== event.worker) return settle(now, state, []);
-      const next = asking(requeued(state, live), event.worker, "joined");
-      return doubted(now, next, [{ type: "requeue", cause: "returned", ...live }], event.worker, event.notFinite);
-    }
+    case "contribution-withdrawn":
+      return withdrawn(now, state, event);
+    case "lease-returned":
+      return spoiled(now, state, { ...event, cause: "returned" }, []);
+    case "copy-wanted":
+      return settle(now, isLive(state) ? { ...state, copies: [...state.copies, event.copy] } : state, []);
     case "tick":
       return overdue(now, state);
     case "applied":
@@ -106,103 +98,175 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "committed":
       return settle(now, state.phase === "applied" ? { ...state, phase: "committed" } : state, []);
     case "dropped": {
-      let next = state;
-      for (const lease of state.leases.values()) next = asking(next, lease.worker, "expected");
-      return settle(now, { ...next, phase: "committed", unleased: [], leases: new Map() }, []);
+      const { state: next, effects } = allCancelled(now, state, "stopped");
+      return settle(now, { ...next, phase: "committed", unleased: [], copies: [] }, effects);
     }
     default:
       return event satisfies never;
   }
 }
 
-function departed(now: number, state: RoundState, worker: WorkerId, type: "worker-left" | "worker-paused"): Decision {
-  const lease = leaseOf(state, worker);
-  const freed = lease ? requeued(state, lease) : state;
-  const cause = type === "worker-left" ? "left" : "returned";
-  const effects: RoundEffect[] = lease ? [{ type: "requeue", cause, ...lease }] : [];
-  if (type === "worker-paused") return settle(now, asking(freed, worker, "joined"), effects);
-  const workers = new Map(freed.workers);
-  workers.delete(worker);
-  const speeds = new Map(freed.speeds);
-  speeds.delete(worker);
-  return settle(now, { ...freed, workers, speeds }, effects);
+function withRoster(state: RoundState, roster: Roster): RoundState {
+  return { ...state, roster };
+}
+
+/** A worker asks for a lease. One that holds some asks `ahead`; one that asked already is not asked after again. */
+function asked(now: number, state: RoundState, event: Extract<RoundEvent, { type: "worker-ready" }>): Decision {
+  const { worker, ahead, maxMicrobatches } = event;
+  const before = state.roster.members.get(worker) ?? newMember(worker);
+  const member = maxMicrobatches === undefined ? before : { ...before, maxMicrobatches };
+  if (member.ticket !== null || (member.leases.length > 0 && !ahead)) return settle(now, state, []);
+  const { nextTicket } = state.roster;
+  const roster = withMember({ ...state.roster, nextTicket: nextTicket + 1 }, worker, { ...member, ticket: nextTicket });
+  const decision = settle(now, withRoster(state, roster), []);
+  if (decision.state.roster.members.get(worker)?.ticket == null) return decision;
+  return result(now, decision.state, [...decision.effects, { type: "wait", worker }]);
+}
+
+/** A worker that pauses or leaves gives up what it holds; a contribution that is being checked is not its any more. */
+function departed(now: number, state: RoundState, worker: WorkerId, cause: "left" | "returned"): Decision {
+  const member = state.roster.members.get(worker);
+  if (!member) return settle(now, state, []);
+  let next = withRoster(state, updated(state.roster, worker, { ticket: null }));
+  const effects: RoundEffect[] = [];
+  // The newest first, so that the queue has them in order.
+  for (const id of [...member.leases].reverse()) {
+    const lease = next.leases.get(id);
+    if (!lease) continue;
+    const ending = lapsed(now, next, lease, cause);
+    next = ending.state;
+    effects.push(...ending.effects);
+  }
+  const roster =
+    cause === "left" ? withMember(next.roster, worker, undefined) : updated(next.roster, worker, { expected: null });
+  return settle(now, withRoster(next, roster), effects);
 }
 
 function contributed(now: number, state: RoundState, worker: WorkerId, lease: LeaseId, samples: number): Decision {
   const live = contributionVerdict(state, worker, lease, samples);
   if ("code" in live) {
-    return decide(now, state, { type: "contribution-refused", worker, lease, code: live.code, message: live.message });
+    const refusal = { type: "contribution-refused", worker, lease, code: live.code, message: live.message } as const;
+    return decide(now, state, refusal);
   }
-  const collected = state.collected.add({ from: live.from, to: live.to });
-  const speeds = measured(state.speeds, worker, samples, now - live.grantedAt);
-  const next = { ...asking(withoutLease(state, lease), worker, "expected"), collected, speeds };
-  const accept: RoundEffect = { type: "accept", worker, lease, samples };
-  if (collected.size < state.range.to - state.range.from) return settle(now, next, [accept]);
-  return settle(now, { ...next, phase: "sealed" }, [accept, { type: "seal", ranges: collected.ranges }]);
+  const { startedAt, grantedAt } = live;
+  const arrived = live.receivedAt ?? now;
+  let next = answered(now, state, live, (speed) => measured(speed, samples, arrived - (startedAt ?? grantedAt)));
+  const effects: RoundEffect[] = [
+    { type: "accept", lease: live, samples, offsetMs: arrived - (state.since ?? grantedAt) },
+  ];
+  if (!("twin" in live)) return settle(now, next, effects);
+  next = { ...next, collected: next.collected.add({ from: live.from, to: live.to }) };
+  const twin = live.twin === null ? undefined : next.leases.get(live.twin);
+  if (!twin) return settle(now, next, effects);
+  const late = cancelled(now, next, twin, "answered");
+  return settle(now, late.state, [...effects, late.effect]);
 }
 
-function overdue(now: number, state: RoundState): Decision {
-  let next = state;
-  const effects: RoundEffect[] = [];
-  for (const lease of state.leases.values()) {
-    if (lease.expires > now) continue;
-    const { worker, from, to } = lease;
-    const speeds = expired(next.speeds, worker, to - from, state.options.timeoutMs);
-    next = { ...asking(requeued(next, lease), worker, "joined"), speeds };
-    effects.push({ type: "requeue", cause: "expired", ...lease });
-  }
-  return settle(now, next, effects);
+interface Spoiling {
+  readonly worker: WorkerId;
+  readonly lease: LeaseId;
+  readonly cause: RequeueCause;
+  /** The worker says, or its contribution shows, that the gradient is not finite. */
+  readonly notFinite: boolean;
+}
+
+/** A lease that its own worker spoiled or gave back. */
+function spoiled(
+  now: number,
+  state: RoundState,
+  { worker, lease, cause, notFinite }: Spoiling,
+  before: readonly RoundEffect[],
+): Decision {
+  const live = state.leases.get(lease);
+  if (live?.worker !== worker) return settle(now, state, before);
+  const { state: next, effects } = lapsed(now, state, live, cause);
+  const all = [...before, ...effects];
+  return notFinite ? doubted(now, next, all, worker) : settle(now, next, all);
 }
 
 /** Ends the run where all who take part agree that the numbers are lost: nobody could ever answer the range. */
-function doubted(
-  now: number,
-  state: RoundState,
-  effects: readonly RoundEffect[],
-  worker: WorkerId,
-  notFinite: boolean,
-): Decision {
-  if (!notFinite) return settle(now, state, effects);
+function doubted(now: number, state: RoundState, effects: readonly RoundEffect[], worker: WorkerId): Decision {
   const reports = state.notFinite.reports + 1;
   const workers = new Set(state.notFinite.workers).add(worker);
   const next = { ...state, notFinite: { reports, workers } };
-  const agreed = [...state.workers].every(([id, activity]) => activity === "joined" || workers.has(id));
+  const agreed = [...state.roster.members].every(([id, member]) => !isActive(member) || workers.has(id));
   if (reports < DIVERGED_REPORTS || !agreed) return settle(now, next, effects);
   return settle(now, next, [...effects, { type: "diverged", reports }]);
 }
 
-/** Leases what nobody holds to those who wait, in the order in which they asked. */
-function settle(now: number, state: RoundState, effects: readonly RoundEffect[]): Decision {
-  const { options } = state;
-  const microbatches = ({ from, to }: Range) => Math.ceil((to - from) / options.microbatch);
-  const active = [...state.workers].filter(([, activity]) => activity !== "joined").map(([id]) => id);
-  const workers = new Map(state.workers);
-  const leases = new Map(state.leases);
-  const unleased = [...state.unleased];
-  const grants: RoundEffect[] = [];
-  let { nextLease } = state;
-  for (const [worker, activity] of state.workers) {
-    const head = unleased[0];
-    if (!head) break;
-    if (activity !== "ready") continue;
-    const size = leaseMicrobatches({
-      worker,
-      workers: active,
-      speeds: state.speeds,
-      unleased: unleased.reduce((sum, range) => sum + microbatches(range), 0),
-      leased: [...leases.values()].reduce((sum, lease) => sum + microbatches(lease), 0),
-      ...options,
-    });
-    const to = Math.min(head.to, head.from + size * options.microbatch);
-    if (to === head.to) unleased.shift();
-    else unleased[0] = { from: to, to: head.to };
-    const lease = leaseId(nextLease++);
-    const granted: Lease = { lease, worker, from: head.from, to, grantedAt: now, expires: now + options.timeoutMs };
-    leases.set(lease, granted);
-    workers.set(worker, "busy");
-    grants.push({ type: "grant", ...granted });
+/** Takes back samples that were collected, unless they are sealed already. */
+function withdrawn(
+  now: number,
+  state: RoundState,
+  { account, from, to }: Range & { readonly account: string },
+): Decision {
+  const { collected, given } = state;
+  const parts = collected.overlap({ from, to });
+  const whole = parts.length === 1 && parts[0].from === from && parts[0].to === to;
+  if (!isLive(state) || !whole || from === to) return settle(now, state, []);
+  const kept = collected.ranges.flatMap((range) => {
+    if (range.to <= from || range.from >= to) return [range];
+    return [
+      { from: range.from, to: from },
+      { from: to, to: range.to },
+    ].filter((part) => part.from < part.to);
+  });
+  const less = given.set(account, Math.max(0, (given.get(account) ?? 0) - (to - from)));
+  return settle(
+    now,
+    { ...state, given: less, collected: intervalSet(kept), unleased: [{ from, to }, ...state.unleased] },
+    [],
+  );
+}
+
+/** Ends the leases that expired, and what their workers would have gone on with. */
+function overdue(now: number, state: RoundState): Decision {
+  const late = new Set<WorkerId>();
+  for (const lease of state.leases.values()) {
+    if (lease.expires <= now && lease.receivedAt === null) late.add(lease.worker);
   }
-  const phase = state.phase === "open" && grants.length > 0 ? "collecting" : state.phase;
-  const next: RoundState = { ...state, phase, workers, leases, unleased, nextLease };
-  return { state: next, effects: [...effects, ...grants], reason: roundReason(now, next) };
+  let next = state;
+  const effects: RoundEffect[] = [];
+  const leases = [...state.leases.values()].filter(({ worker, receivedAt }) => late.has(worker) && receivedAt === null);
+  for (const { lease } of leases.sort((a, b) => b.lease - a.lease)) {
+    const live = next.leases.get(lease);
+    if (!live) continue;
+    const ending = lapsed(now, next, live, "expired");
+    next = ending.state;
+    effects.push(...ending.effects, { type: "cancel", reason: "expired", lease: live });
+  }
+  return settle(now, next, effects);
+}
+
+/** Whether the round ends now. Comparisons are waited for until it is late, and contributions that are being checked always. */
+function sealDue(now: number, state: RoundState): boolean {
+  const { collected, wanted, options } = state;
+  if (!isLive(state)) return false;
+  const leases = (test: (lease: Lease) => boolean) => [...state.leases.values()].some(test);
+  if (collected.size >= wanted) return isLate(now, state) || !leases((lease) => "copy" in lease);
+  if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
+  return !leases(({ receivedAt }) => receivedAt !== null);
+}
+
+/** Seals the round where that is due, or else grants what can be granted. */
+function settle(now: number, state: RoundState, effects: readonly RoundEffect[]): Decision {
+  if (!sealDue(now, state)) {
+    const granting = grantAll(now, state);
+    return result(now, granting.state, [...effects, ...granting.effects]);
+  }
+  const { ranges } = state.collected;
+  const { state: next, effects: cancels } = allCancelled(now, state, "sealed");
+  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: [] };
+  return result(now, sealed, [...effects, ...cancels, { type: "seal", ranges }]);
+}
+
+function result(now: number, state: RoundState, effects: readonly RoundEffect[]): Decision {
+  return {
+    state,
+    effects,
+    // Words cost more than the decision with ten thousand workers, and are read twice a second.
+    get reason() {
+      return roundReason(now, state);
+    },
+  };
 }

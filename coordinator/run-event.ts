@@ -6,6 +6,7 @@ import type { NetworkName } from "../shared/networks.ts";
 import type { AdapterDescription, HelloMessage } from "../shared/protocol.ts";
 import type { RequeueCause } from "./round-state.ts";
 import type { LeaveCode } from "./session-state.ts";
+import type { StepBytes } from "./traffic.ts";
 import type { StepLoss } from "./update.ts";
 
 export type RunEvent =
@@ -20,6 +21,7 @@ export type RunEvent =
       readonly samples: number;
       readonly workers: number;
       readonly paramsHash: string;
+      readonly bytes: StepBytes;
     }
   | { readonly type: "evaluation"; readonly step: number; readonly network: NetworkName; readonly accuracy: number }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
@@ -47,6 +49,16 @@ export type RunEvent =
       readonly to: number;
       readonly cause: RequeueCause;
     }
+  /** A range that worker `of` has not answered is computed by another one too. */
+  | {
+      readonly type: "backed-up";
+      readonly worker: WorkerId;
+      readonly from: number;
+      readonly to: number;
+      readonly of: WorkerId;
+    }
+  /** Samples of the step that were late and go to the next one. */
+  | { readonly type: "carried"; readonly step: number; readonly samples: number }
   /** Something that a person should know and that no other event says. */
   | { readonly type: "notice"; readonly message: string };
 

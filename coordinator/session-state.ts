@@ -8,7 +8,8 @@ import type { ChallengeMessage, HelloMessage, WelcomeMessage, WorkerMessage } fr
 export type Activity =
   | { readonly kind: "idle" }
   | { readonly kind: "waiting" }
-  | { readonly kind: "leased"; readonly lease: LeaseId }
+  /** One or two; `waiting`: it has asked for one more. */
+  | { readonly kind: "leased"; readonly leases: readonly LeaseId[]; readonly waiting: boolean }
   | { readonly kind: "paused" };
 
 /** Why a session is over: an error of ours, the volunteer's word, or the socket's end. */
@@ -38,7 +39,7 @@ export interface SessionHouse {
   joined(worker: WorkerId, hello: HelloMessage): void;
   /** @throws CALIBRATION_FAILED, MESSAGE_INVALID */
   canaryAnswered(worker: WorkerId, answer: Extract<WorkerMessage, { type: "canary-answer" }>): void;
-  ready(worker: WorkerId): void;
+  ready(worker: WorkerId, message: Extract<WorkerMessage, { type: "ready" }>): void;
   paused(worker: WorkerId): void;
   returned(worker: WorkerId, message: Extract<WorkerMessage, { type: "return" }>): void;
   /** @throws BitswarmError for bytes that no lease can answer for */

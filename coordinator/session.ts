@@ -4,8 +4,8 @@ import type { RawData } from "ws";
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
-import type { NetworkName } from "../shared/networks.ts";
 import {
+  type CancelReason,
   type CoordinatorMessage,
   decodeWorkerMessage,
   encodeMessage,
@@ -14,11 +14,13 @@ import {
   type WorkerMessage,
 } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
+import type { ParametersUpdate } from "./downlink.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
-import type { ParametersFrame } from "./round-plan.ts";
 import type { Refusal } from "./round-state.ts";
+import { SentParameters } from "./sent-parameters.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { Activity, Joined, LeaveCode, SessionHouse, SessionState } from "./session-state.ts";
+import type { Traffic, TrafficClass } from "./traffic.ts";
 import { fullBucket, type TokenBucket, takeToken } from "./trust/token-bucket.ts";
 
 export interface SessionOptions {
@@ -27,6 +29,7 @@ export interface SessionOptions {
   readonly heartbeatMs: number;
   /** Bytes that the socket has received so far: a long frame on its way is a sign of life. */
   readonly received: () => number;
+  readonly traffic: Traffic;
 }
 
 /** Codes after which the same worker would be turned away again. */
@@ -41,6 +44,8 @@ const finalCodes: readonly ErrorCode[] = [
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
 const MAX_CLOSE_REASON = 123;
 const GOING_AWAY = 1001;
+/** Leases of one worker: the one that it computes, and the one that it goes on with. */
+const LEASES_HELD = 2;
 
 export class Session {
   readonly #socket: PeerSocket;
@@ -50,8 +55,7 @@ export class Session {
   #stopHeartbeat = () => {};
   #state: SessionState = { kind: "awaiting-hello" };
   #allowance: TokenBucket;
-  /** Hash of the parameters that were sent last, of each network. */
-  readonly #sent = new Map<NetworkName, string>();
+  readonly #sent = new SentParameters();
   #largestSent = 0;
 
   constructor(socket: PeerSocket, house: SessionHouse, options: SessionOptions) {
@@ -83,35 +87,37 @@ export class Session {
     if (this.#state.kind === "joined" && this.#socket.bufferedAmount === 0) this.#sendBytes(bytes);
   }
 
-  /** Sends the parameters, once per network and hash, then the lease. */
-  lease(message: Extract<CoordinatorMessage, { type: "lease" }>, parameters: ParametersFrame): void {
-    if (this.#sent.get(parameters.network) !== parameters.hash) {
-      this.#sent.set(parameters.network, parameters.hash);
-      this.#largestSent = Math.max(this.#largestSent, parameters.bytes.length);
-      this.#sendBytes(parameters.bytes);
-    }
-    this.#become({ kind: "leased", lease: leaseId(message.lease) });
+  /** Sends the parameters, once per set and hash, then the lease. */
+  lease(message: Extract<CoordinatorMessage, { type: "lease" }>, parameters: readonly ParametersUpdate[]): void {
+    this.#sendParameters(parameters.flatMap((update) => this.#sent.framesFor(update)));
+    this.#become({ kind: "leased", leases: [...this.#leases(), leaseId(message.lease)], waiting: false });
     this.send(message);
   }
 
+  #sendParameters(frames: readonly Uint8Array[]): void {
+    const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
+    this.#largestSent = Math.max(this.#largestSent, bytes);
+    for (const frame of frames) this.#sendBytes(frame, "parameters");
+  }
+
   accepted(lease: LeaseId, samples: number): void {
-    this.#become({ kind: "idle" }, 0);
+    this.#sent.useful();
+    this.#release(lease, 0);
     this.send({ type: "accepted", lease, samples });
   }
 
   rejected(lease: LeaseId, { code, message }: Refusal): void {
-    // A late answer to another lease leaves the one in hand alone.
-    const state = this.#state;
-    if (state.kind === "joined" && state.activity.kind === "leased" && state.activity.lease === lease) {
-      this.#become({ kind: "idle" });
-    }
+    // A late answer to another lease leaves those in hand alone.
+    this.#release(lease);
     this.send({ type: "rejected", lease, code, message });
     // Being late is no fault: the lease was sized by somebody else.
     if (code !== "CONTRIBUTION_STALE") this.#failed(code, message);
   }
 
-  expired(): void {
-    this.#become({ kind: "idle" });
+  /** Takes a lease away. */
+  cancelled(lease: LeaseId, reason: CancelReason): void {
+    this.#release(lease);
+    this.send({ type: "cancel", lease, reason });
   }
 
   /** Says that the run is over and closes. */
@@ -140,6 +146,22 @@ export class Session {
     this.#state = { ...this.#state, activity, failures: failures ?? this.#state.failures };
   }
 
+  /** Leases in hand, the oldest first. */
+  #leases(): readonly LeaseId[] {
+    const state = this.#state;
+    return state.kind === "joined" && state.activity.kind === "leased" ? state.activity.leases : [];
+  }
+
+  /** The lease is over; one that is not in hand changes nothing. */
+  #release(lease: LeaseId, failures?: number): void {
+    const state = this.#state;
+    if (state.kind !== "joined" || state.activity.kind !== "leased") return;
+    const { waiting } = state.activity;
+    const leases = state.activity.leases.filter((held) => held !== lease);
+    if (leases.length > 0) this.#become({ kind: "leased", leases, waiting }, failures);
+    else this.#become({ kind: waiting ? "waiting" : "idle" }, failures);
+  }
+
   #failed(code: ErrorCode, message: string): void {
     const state = this.#state;
     if (state.kind !== "joined") return;
@@ -155,12 +177,12 @@ export class Session {
     );
   }
 
-  #sendBytes(bytes: Uint8Array): void {
+  #sendBytes(bytes: Uint8Array, of: TrafficClass = "control"): void {
     if (this.#state.kind !== "joined") return;
     const limit = this.#options.limits.backlogBytes + 2 * this.#largestSent;
     const waiting = this.#socket.bufferedAmount;
     if (waiting <= limit) {
-      this.#put(bytes);
+      this.#put(bytes, of);
       return;
     }
     // Nothing that is said now would arrive.
@@ -168,8 +190,10 @@ export class Session {
     this.#socket.terminate();
   }
 
-  #put(bytes: Uint8Array): void {
-    if (this.#socket.readyState === SOCKET_OPEN) this.#socket.send(bytes, { binary: true });
+  #put(bytes: Uint8Array, of: TrafficClass = "control"): void {
+    if (this.#socket.readyState !== SOCKET_OPEN) return;
+    this.#options.traffic.count("down", of, bytes.length);
+    this.#socket.send(bytes, { binary: true });
   }
 
   #close(code: number, reason: string): void {
@@ -202,10 +226,13 @@ export class Session {
       // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
       const bytes = data as Buffer;
       const { messageBytes } = this.#options.limits;
+      const { traffic } = this.#options;
       if (this.#state.kind === "joined" && isFrame(bytes)) {
+        traffic.count("up", "contributions", bytes.length);
         this.#house.contribution(this.#state.worker, bytes);
         return;
       }
+      traffic.count("up", "control", bytes.length);
       this.#spend();
       if (bytes.length > messageBytes) {
         const what = `a control message has ${bytes.length} bytes; the limit is ${messageBytes}`;
@@ -267,10 +294,27 @@ export class Session {
     const welcome = this.#house.admit(hello, challenge, message.signature);
     const worker = welcome.worker as WorkerId;
     this.#stopHello();
+    this.#sent.claim(hello.holds ?? {});
     this.#state = { kind: "joined", worker, activity: { kind: "idle" }, failures: 0 };
     this.#startHeartbeat();
     this.send(welcome);
     this.#house.joined(worker, hello);
+  }
+
+  /** @throws MESSAGE_INVALID for more than one lease at a time, or one ahead */
+  #wait(activity: Activity, ahead: boolean): void {
+    const leases = this.#leases();
+    if (activity.kind !== "leased") {
+      this.#become({ kind: "waiting" });
+      return;
+    }
+    if (!ahead || leases.length >= LEASES_HELD) {
+      throw new BitswarmError(
+        "MESSAGE_INVALID",
+        `ready${ahead ? " ahead" : ""} came while ${leases.length === 1 ? "lease" : "leases"} ${leases.join(" and ")} ${leases.length === 1 ? "is" : "are"} held; answer or return one first`,
+      );
+    }
+    this.#become({ kind: "leased", leases, waiting: true });
   }
 
   #startHeartbeat(): void {
@@ -298,19 +342,16 @@ export class Session {
         this.#house.canaryAnswered(worker, message);
         break;
       case "ready":
-        if (activity.kind === "leased") {
-          throw new BitswarmError(
-            "MESSAGE_INVALID",
-            `ready came while lease ${activity.lease} is held; answer or return it first`,
-          );
-        }
-        this.#become({ kind: "waiting" });
-        this.#house.ready(worker);
+        this.#wait(activity, message.ahead ?? false);
+        this.#house.ready(worker, message);
+        break;
+      case "need":
+        this.#sendParameters(this.#sent.whole(message.set));
         break;
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
-        if (activity.kind !== "leased" || activity.lease !== message.lease) break;
-        this.#become({ kind: "idle" });
+        if (!this.#leases().some((held) => held === message.lease)) break;
+        this.#release(leaseId(message.lease));
         this.#house.returned(worker, message);
         if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
         if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);

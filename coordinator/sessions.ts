@@ -7,6 +7,7 @@ import { accountOf } from "../shared/identity.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
 import { buildNetworks } from "../shared/networks.ts";
 import {
+  type CancelReason,
   type ChallengeMessage,
   encodeMessage,
   type HelloMessage,
@@ -24,6 +25,7 @@ import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode } from "./session-state.ts";
 import { isToken } from "./token.ts";
+import type { Traffic } from "./traffic.ts";
 import { AddressBook } from "./trust/address-limits.ts";
 import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
@@ -39,6 +41,8 @@ export interface SessionsOptions {
   /** A u32 that nobody can foresee: of each newcomer's canary. */
   readonly canarySeed?: () => number;
   readonly onEvent: OnRunEvent;
+  /** Counts what all sockets carry. */
+  readonly traffic: Traffic;
 }
 
 /** What the sessions pass on of the workers' doings. */
@@ -95,7 +99,7 @@ export class Sessions implements Outbox {
    * @param received bytes that its socket has received so far
    */
   accept(socket: PeerSocket, address: string, received: () => number): void {
-    const { clock, limits, welcome } = this.#options;
+    const { clock, limits, traffic, welcome } = this.#options;
     const rounds = this.#inbox();
     const session: Session = new Session(
       socket,
@@ -107,7 +111,8 @@ export class Sessions implements Outbox {
           const elapsedMs = this.#newcomers.answer(worker, answer);
           this.#options.onEvent({ type: "calibrated", worker, elapsedMs });
         },
-        ready: (worker) => this.#newcomers.whenCleared(worker, () => rounds.ready(worker)),
+        ready: (worker, { ahead, maxMicrobatches }) =>
+          this.#newcomers.whenCleared(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
         paused: (worker) => this.#newcomers.whenCleared(worker, () => rounds.pause(worker)),
         returned: (worker, { lease, reason, detail }) => {
           this.#options.onEvent({ type: "returned", worker, reason, detail });
@@ -116,7 +121,7 @@ export class Sessions implements Outbox {
         contribution: (worker, bytes) => rounds.contribute(worker, bytes),
         left: (worker, code, message) => this.#leave(session, worker, code, message),
       },
-      { clock, limits, heartbeatMs: welcome.config.heartbeatMs, received },
+      { clock, limits, heartbeatMs: welcome.config.heartbeatMs, received, traffic },
     );
     this.#all.add(session);
   }
@@ -135,8 +140,8 @@ export class Sessions implements Outbox {
     this.#joined.get(worker)?.rejected(lease, refusal);
   }
 
-  expired(worker: WorkerId): void {
-    this.#joined.get(worker)?.expired();
+  cancelled(worker: WorkerId, lease: LeaseId, reason: CancelReason): void {
+    this.#joined.get(worker)?.cancelled(lease, reason);
   }
 
   broadcast(status: RunStatus): void {
@@ -193,15 +198,12 @@ export class Sessions implements Outbox {
     return { type: "welcome", protocol: PROTOCOL_VERSION, worker, heartbeatMs, ...welcome };
   }
 
-  #enter(
-    session: Session,
-    worker: WorkerId,
-    { name, runtime, adapter, publicKey }: HelloMessage,
-    address: string,
-  ): void {
+  #enter(session: Session, worker: WorkerId, hello: HelloMessage, address: string): void {
+    const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
+    const account = accountOf(publicKey);
     this.#joined.set(worker, session);
-    this.#options.onEvent({ type: "joined", worker, account: accountOf(publicKey), name, runtime, adapter });
-    this.#inbox().join(worker);
+    this.#options.onEvent({ type: "joined", worker, account, name, runtime, adapter });
+    this.#inbox().join(worker, { account, maxMicrobatches });
     if (!this.#newcomers.asks(address)) return;
     const seed = this.#newcomers.ask(worker, (error) => session.fail(error));
     session.send({ type: "canary", seed });

@@ -7,17 +7,27 @@ import { kaimingNormal, uniform } from "../shared/initialise.ts";
 import { elementCount, type Manifest, type ParameterEntry } from "../shared/manifest.ts";
 import { bestRectifier } from "../shared/methods.ts";
 import { buildNetworks, type NetworkName, type Networks, usesGan, wireManifest } from "../shared/networks.ts";
-import { blobLayout, encodeBlob, latentEncoding, type Parameters, parameter } from "../shared/parameter-blob.ts";
+import { encodeBlob, type Parameters, parameter } from "../shared/parameter-blob.ts";
+import { frozenForm, type ParameterSet, setManifest, type WireForm, wireForm } from "../shared/parameter-set.ts";
+import { encodeWhole, roundFloats } from "../shared/parameter-update.ts";
 import { type Program, phaseProgram } from "../shared/program.ts";
+import { advanceReplica } from "../shared/replica.ts";
+import { RiceWriter } from "../shared/rice.ts";
 import { rng } from "../shared/rng.ts";
 import { fourAxes } from "./axis-order.ts";
 import { contentHash } from "./content-hash.ts";
 
-/** What workers are sent of a network: sign planes (latent weights themselves in `sync: local`) and floats, named by the SHA-256 of the bytes. */
+/** Bytes that workers hold, named by their SHA-256. */
 export interface WireBlob {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** 64 lower-case hex digits: the `parametersHash` of frames and leases. */
   readonly hash: string;
+}
+
+/** What `advanceReplica` wrote of the last step: it moves the blob of this hash to the one after. */
+export interface ReplicaChange {
+  readonly base: string;
+  readonly body: Uint8Array<ArrayBuffer>;
 }
 
 /** Float32 values by name, in the manifest's axis order. */
@@ -46,8 +56,12 @@ export interface TrainingState {
   readonly evaluations: Record<NetworkName, number | null>;
   /** The step that each evaluation was made at. */
   readonly evaluatedAt: Record<NetworkName, number | null>;
-  /** What `wireBlob` encoded since the parameters last changed. */
-  readonly blobs: Map<NetworkName, WireBlob>;
+  /** The discriminators as workers hold them, where they are sent as `int8`; else empty. */
+  readonly replica: ParameterMap;
+  /** How the replica came to be as it is; unknown before its first step. */
+  replicaChange: ReplicaChange | undefined;
+  /** What `wireBlob` and `frozenTeacher` encoded since the parameters last changed. */
+  readonly blobs: Map<ParameterSet | "frozen", WireBlob>;
 }
 
 /** What a checkpoint brings back; a fresh run starts with the parameters alone. */
@@ -55,7 +69,15 @@ export type StateParts = Pick<TrainingState, "teacher" | "student"> &
   Partial<
     Pick<
       TrainingState,
-      "momentum" | "adamFirst" | "adamSecond" | "adamStep" | "exponents" | "step" | "evaluations" | "evaluatedAt"
+      | "momentum"
+      | "adamFirst"
+      | "adamSecond"
+      | "adamStep"
+      | "exponents"
+      | "step"
+      | "evaluations"
+      | "evaluatedAt"
+      | "replica"
     >
   >;
 
@@ -73,9 +95,17 @@ export function assembleState(config: RunConfig, dataset: Dataset, parts: StateP
     step: 0,
     evaluations: { teacher: null, student: null },
     evaluatedAt: { teacher: null, student: null },
+    replica: new Map(),
+    replicaChange: undefined,
     blobs: new Map(),
     ...parts,
   };
+}
+
+/** Where nothing was sent yet, or a checkpoint knows of no replica, it begins at the discriminators' true values. */
+export function beginReplica({ config, networks, student, replica }: TrainingState): void {
+  if (config.downlink.discriminators !== "int8" || replica.size > 0) return;
+  for (const { name } of networks.discriminators.entries) replica.set(name, parameter(student, name).slice());
 }
 
 function initialValue(
@@ -136,6 +166,7 @@ export function createTrainingState(
     );
   }
   copy(state.student, initialParameters(wireManifest(state.networks, "student"), config.seed, "student"));
+  beginReplica(state);
   return state;
 }
 
@@ -149,15 +180,55 @@ export function parametersHash(state: TrainingState, network: NetworkName): stri
   return hash.digest("hex");
 }
 
-/** The network's blob of `wireManifest`, encoded once per change of its parameters. */
-export function wireBlob(state: TrainingState, network: NetworkName): WireBlob {
-  const known = state.blobs.get(network);
+function encoded(state: TrainingState, key: ParameterSet | "frozen", encode: () => Uint8Array<ArrayBuffer>): WireBlob {
+  const known = state.blobs.get(key);
   if (known) return known;
-  const manifest = wireManifest(state.networks, network);
-  const bytes = encodeBlob(manifest, blobLayout(manifest, latentEncoding(state.config)), state[network]);
+  const bytes = encode();
   const blob = { bytes, hash: contentHash(bytes) };
-  state.blobs.set(network, blob);
+  state.blobs.set(key, blob);
   return blob;
+}
+
+function expanded({ networks }: TrainingState, set: ParameterSet, form: WireForm, values: Parameters) {
+  const blob = encodeBlob(setManifest(networks, set), form.layout, values);
+  roundFloats(form, blob);
+  return blob;
+}
+
+/** A parameter set as workers hold it, after what its way down rounds off; encoded once per change. */
+export function wireBlob(state: TrainingState, set: ParameterSet): WireBlob {
+  return encoded(state, set, () => {
+    const form = wireForm(state.networks, state.config, set);
+    if (form.floats === "int8") return expanded(state, set, form, state.replica);
+    return expanded(state, set, form, set === "teacher" ? state.teacher : state.student);
+  });
+}
+
+/** The teacher for the student's rounds, as it is fetched: packed, named by the SHA-256 of these very bytes. */
+export function frozenTeacher(state: TrainingState): WireBlob {
+  return encoded(state, "frozen", () => {
+    const form = frozenForm(state.networks, state.config);
+    return encodeWhole(form, expanded(state, "teacher", form, state.teacher));
+  });
+}
+
+/** Must be called after each change of a network's parameters: forgets what was encoded of them. */
+export function parametersChanged(state: TrainingState, network: NetworkName): void {
+  state.blobs.delete(network);
+  if (network === "teacher") state.blobs.delete("frozen");
+}
+
+/** Must be called after each change of the discriminators. @throws GRADIENT_NOT_FINITE where they are not finite */
+export function discriminatorsChanged(state: TrainingState): void {
+  const base = state.blobs.get("discriminators")?.hash;
+  state.blobs.delete("discriminators");
+  if (state.config.downlink.discriminators !== "int8") return;
+  const writer = new RiceWriter();
+  for (const { name } of state.networks.discriminators.entries) {
+    advanceReplica(writer, name, parameter(state.replica, name), parameter(state.student, name));
+  }
+  // Where no blob was encoded, no worker can hold it.
+  state.replicaChange = base === undefined ? undefined : { base, body: writer.finish() };
 }
 
 /** Notes the held-out accuracy of a network at the state's step. */

@@ -12,7 +12,7 @@ import { type LatentStep, latentGradientsOf } from "./latent-gradients.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { outerStep } from "./outer-step.ts";
 import { bufferOf, clampLatent, momentumName } from "./parameter-buffers.ts";
-import type { TrainingState } from "./training-state.ts";
+import { discriminatorsChanged, parametersChanged, type TrainingState } from "./training-state.ts";
 
 /**
  * Parts of the objective, means over the step's samples, before the update. `kernel`, `adversarial` and `discriminator`
@@ -113,11 +113,12 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   const latent = latentGradientsOf(state, network, manifest, sum);
   const loss = stepLoss(state, place, sum, latent.kernelLoss);
   const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
+  const discriminators = entries.some((entry) => entry.role === "discriminator");
   const { sync } = state.config;
   switch (sync.kind) {
     case "allreduce": {
       const rate = learningRateAt(state.config, state.program, network, state.step);
-      if (entries.some((entry) => entry.role === "discriminator")) state.adamStep += 1;
+      if (discriminators) state.adamStep += 1;
       for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
       break;
     }
@@ -129,7 +130,8 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
       sync satisfies never;
   }
   recordPeaks(state, kind, sum);
-  state.blobs.delete(network);
+  parametersChanged(state, network);
+  if (discriminators) discriminatorsChanged(state);
   state.step += 1;
   return loss;
 }

@@ -152,6 +152,27 @@ export const runConfigSchema = z.strictObject({
     .strictObject({
       timeoutMs: count.default(120_000).describe("a lease that is not answered by then goes to another worker"),
       maxMicrobatches: count.max(128).default(64).describe("of one lease"),
+      minDeadlineMs: count.default(2000).describe("a round is not late before; later, by how the last ten arrived"),
+      seal: z
+        .enum(["auto", "complete", "deadline"])
+        .default("auto")
+        .describe(
+          "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
+        ),
+      ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
+    })
+    .prefault({}),
+  downlink: z
+    .strictObject({
+      tail: z
+        .enum(["f32", "f16"])
+        .default("f32")
+        .describe("parameters that are no signs, as workers compute with them"),
+      discriminators: z
+        .enum(["f32", "f16", "int8"])
+        .default("int8")
+        .describe("the discriminators; `int8`: a replica that each step moves by int8 multiples of a power of two"),
+      teacher: z.enum(["f32", "f16"]).default("f16").describe("the trained teacher, fetched once"),
     })
     .prefault({}),
   heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),

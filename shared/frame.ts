@@ -4,14 +4,14 @@ import { BitswarmError } from "./errors.ts";
 import { bytesToHex, hexToBytes } from "./hash.ts";
 
 /** Value on the wire of each kind of frame. */
-const kindValues = { parameters: 1, contribution: 2 } as const;
+const kindValues = { parameters: 1, contribution: 2, "parameters-change": 3 } as const;
 /** Value on the wire of each payload codec. */
 const codecValues = { none: 0, f32: 1, int8: 2, exact: 3, f16: 4, sign: 5 } as const;
 
 export type FrameKind = keyof typeof kindValues;
 export type FrameCodec = keyof typeof codecValues;
 
-export const frameVersion = 1;
+export const frameVersion = 2;
 export const frameHeaderBytes = 80;
 
 /** Offsets in the header, in bytes. Flags (u8 at 7) are 0 in this version. */

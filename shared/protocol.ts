@@ -5,6 +5,7 @@ import { z } from "zod";
 import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
+import { parameterSets } from "./parameter-set.ts";
 import { gradientCodecs } from "./wire-layout.ts";
 
 export const PROTOCOL_VERSION = 2;
@@ -40,7 +41,10 @@ const leaseFields = {
   /** Positions [from, to): of the pass's permutation, or of the test split itself. */
   from: counting,
   to: counting,
+  /** Of the expanded blob of the network's own parameters. */
   parametersHash: hash,
+  /** Of the discriminators'; null where the round has no use for them. */
+  discriminatorsHash: hash.nullable(),
   lambdaAdversarial: z.number().min(0),
   /** In `sync: local` each microbatch is a step of the inner optimizer with this rate; evaluations have none. */
   innerLearningRate: z.number().min(0).optional(),
@@ -52,8 +56,16 @@ const leaseFields = {
   timeoutMs: z.number().int().positive(),
 };
 
+/** Most microbatches of one lease that a worker can be asked for; the configuration's limit is below. */
+export const MAX_MICROBATCHES = 1024;
+
+/** Why a lease is taken away: somebody else answered, its time is over, its round ended without it, or the run stops. */
+export const cancelReasons = ["answered", "expired", "sealed", "stopped"] as const;
+
 /** Why a worker gives a lease back. */
 export const returnReasons = ["pause", "leave", "device-lost", "not-finite", "error"] as const;
+
+const microbatches = z.number().int().min(1).max(MAX_MICROBATCHES);
 
 export const workerMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({
@@ -63,15 +75,21 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     name: text,
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
+    /** Hashes of the parameters that it still holds of the run, so that a change is enough after a reconnect. */
+    holds: z.partialRecord(z.enum(parameterSets), hash).optional(),
     /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
     publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
+    /** The most microbatches of one lease that it can hold in memory, where it knows. */
+    maxMicrobatches: microbatches.optional(),
   }),
   /** The answer to a challenge: ECDSA with SHA-256 over `proofBytes`, r ‖ s in hex. */
   z.strictObject({ type: z.literal("proof"), signature: z.string().regex(/^[0-9a-f]{128}$/) }),
   /** The hash of the sums that the canary of this seed asks for. */
   z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
-  /** Wants a lease. */
-  z.strictObject({ type: z.literal("ready") }),
+  /** Wants a lease; `ahead` while it holds one that it will have answered. */
+  z.strictObject({ type: z.literal("ready"), ahead: z.boolean().optional(), maxMicrobatches: microbatches.optional() }),
+  /** Was sent a change of parameters that it does not hold, and wants them whole. */
+  z.strictObject({ type: z.literal("need"), set: z.enum(parameterSets) }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
   z.strictObject({ type: z.literal("paused") }),
   z.strictObject({ type: z.literal("leave") }),
@@ -116,9 +134,16 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
   }),
+  z.strictObject({
+    type: z.literal("lease"),
+    ...leaseFields,
+    /** Of the frozen teacher's bytes at /blobs; null where the round has no use for it. */
+    teacherHash: hash.nullable(),
+  }),
   /** Asks for the sums of shared/canary.ts before anything that counts. */
   z.strictObject({ type: z.literal("canary"), seed: word }),
-  z.strictObject({ type: z.literal("lease"), ...leaseFields, teacherHash: hash.nullable() }),
+  /** The lease is over: nothing is due for it any more, and the worker may ask for the next. */
+  z.strictObject({ type: z.literal("cancel"), lease: counting, reason: z.enum(cancelReasons) }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
   z.strictObject({ type: z.literal("status"), status: runStatusSchema }),
@@ -140,6 +165,7 @@ export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
 export type RunStatus = z.output<typeof runStatusSchema>;
+export type CancelReason = (typeof cancelReasons)[number];
 export type ReturnReason = (typeof returnReasons)[number];
 
 // Plain msgpack maps: no record extension, so that any msgpack implementation can be a peer.

@@ -1,8 +1,8 @@
 // Fetches bytes by their SHA-256 from the coordinator and believes nothing that does not hash to its name.
 
 import { BitswarmError } from "../shared/errors.ts";
-import { bytesToHex, sha256Hex } from "../shared/hash.ts";
 import { type BackoffRange, backoffMs, sleep } from "./backoff.ts";
+import { digest } from "./digest.ts";
 
 /** Times that one content is asked for before giving up. */
 export const CONTENT_ATTEMPTS = 4;
@@ -26,12 +26,6 @@ export interface ContentOrigin {
   readonly token: string;
   readonly cache: ContentCache | undefined;
   readonly backoff: BackoffRange;
-}
-
-/** SHA-256 by WebCrypto, which is native; pages without a secure context do not have it. */
-async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const { subtle } = globalThis.crypto as Partial<Crypto>;
-  return subtle ? bytesToHex(new Uint8Array(await subtle.digest("SHA-256", bytes))) : sha256Hex(bytes);
 }
 
 async function verify(bytes: Uint8Array<ArrayBuffer>, { folder, sha256, bytes: wanted }: Content): Promise<void> {

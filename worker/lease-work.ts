@@ -1,6 +1,8 @@
 // Computes one lease: gathers parameters, teacher and shards, then hands the trainer decoded microbatches.
 
 import { BitswarmError } from "../shared/errors.ts";
+import type { ParameterSet, WireForm } from "../shared/parameter-set.ts";
+import { decodeWhole } from "../shared/parameter-update.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import type { DatasetCache } from "./dataset-cache.ts";
 import type { SampleDecoder } from "./sample-decoder.ts";
@@ -12,8 +14,10 @@ import type { LivingTrainer, TrainerRun } from "./trainer-owner.ts";
 export interface RunResources extends TrainerRun {
   readonly decoder: SampleDecoder;
   readonly cache: DatasetCache;
-  /** Blobs that came in frames, by hash. */
-  readonly parameters: ReadonlyMap<string, Uint8Array>;
+  /** The blob that a lease names. @throws MESSAGE_INVALID where it was never sent */
+  readonly parameters: { blob(set: ParameterSet, hash: string): Promise<Uint8Array> };
+  /** How the trained teacher is packed. */
+  readonly frozen: WireForm;
 }
 
 /**
@@ -27,12 +31,16 @@ export async function computeLease(
 ): Promise<LeaseResult | "aborted"> {
   const samples = orderedSamples(lease, run);
   const held = await run.cache.hold(run.decoder.shardsOf(lease.split, samples));
-  if (lease.teacherHash !== null && !trainer.holdsTeacher(lease.teacherHash)) {
-    trainer.loadTeacher(lease.teacherHash, await run.cache.blob(lease.teacherHash));
+  const { network, parametersHash, discriminatorsHash, teacherHash } = lease;
+  if (teacherHash !== null && !trainer.holdsTeacher(teacherHash)) {
+    trainer.loadTeacher(teacherHash, decodeWhole(run.frozen, await run.cache.blob(teacherHash)));
   }
-  if (aborted()) return "aborted";
-  if (!trainer.holds(lease.network, lease.parametersHash)) {
-    trainer.loadParameters(lease.network, lease.parametersHash, receivedBlob(lease, run));
+  const due = [[network, parametersHash] as const];
+  const wanted = discriminatorsHash === null ? due : [...due, ["discriminators", discriminatorsHash] as const];
+  for (const [set, hash] of wanted) {
+    const blob = trainer.holds(set, hash) ? undefined : await run.parameters.blob(set, hash);
+    if (aborted()) return "aborted";
+    if (blob) trainer.loadParameters(set, hash, blob);
   }
   const input = (from: number, to: number) =>
     run.decoder.decode(lease, samples.slice(from - lease.from, to - lease.from), held);
@@ -66,13 +74,4 @@ function orderedSamples(lease: LeaseMessage, { config, dataset }: TrainerRun): n
   }
   const sampleAt = sampleOrder(config.seed, dataset, lease);
   return Array.from({ length: to - from }, (_, i) => sampleAt(from + i));
-}
-
-function receivedBlob(lease: LeaseMessage, { parameters }: RunResources): Uint8Array {
-  const blob = parameters.get(lease.parametersHash);
-  if (blob) return blob;
-  throw new BitswarmError(
-    "MESSAGE_INVALID",
-    `lease ${lease.lease} names parameters ${lease.parametersHash.slice(0, 12)} that this connection was never sent`,
-  );
 }

@@ -35,7 +35,8 @@ export class LocalReplica {
   readonly #readback: GPUBuffer;
   #start: Promise<Recording> | undefined;
   readonly #differences = new Map<string, Promise<Recording>>();
-  #blob: Uint8Array<ArrayBuffer> | undefined;
+  /** What the device was sent. */
+  readonly #blob: Uint8Array<ArrayBuffer>;
   #expected: readonly [number, number] | undefined;
 
   constructor(cache: PipelineCache, config: RunConfig, networks: Networks, network: NetworkName) {
@@ -46,6 +47,7 @@ export class LocalReplica {
     this.#network = network;
     this.#layout = replicaLayout(wireManifest(networks, network));
     const { blob, signs } = this.#layout;
+    this.#blob = new Uint8Array(blob.bytes);
     // The rounds that train most of the network: those of the BN phase take less.
     const arena = 4 * this.plan(network, 1).layout.size;
     const buffer = (label: string, bytes: number) => storageBuffer(device, `${network} ${label}`, bytes);
@@ -60,15 +62,6 @@ export class LocalReplica {
       checksum: buffer("checksum", CHECKSUM_BYTES),
     };
     this.#readback = device.createBuffer({ label: "checksum", size: CHECKSUM_BYTES, usage: MAP_READ | COPY_DST });
-  }
-
-  /** Bytes of the blob that `load` takes. */
-  get bytes(): number {
-    return this.#layout.blob.bytes;
-  }
-
-  get origin(): GPUBuffer {
-    return this.#buffers.origin;
   }
 
   /** What the plan of a microbatch of n needs to know of the replica. */
@@ -89,16 +82,15 @@ export class LocalReplica {
     return this.#buffers;
   }
 
-  /** Takes the parameters that the coming leases start from. */
-  load(blob: Uint8Array): void {
-    this.#blob = Uint8Array.from(blob);
-    this.#expected = checksumOf(new Uint32Array(this.#blob.buffer));
-    this.reload();
+  /** Takes parameters that the coming leases start from: bytes of the network's blob from `offset` on. */
+  load(bytes: Uint8Array, offset: number): void {
+    this.#blob.set(bytes, offset);
+    this.#expected = undefined;
+    this.#cache.device.queue.writeBuffer(this.#buffers.origin, offset, Uint8Array.from(bytes));
   }
 
-  /** Sends the same parameters to the device once more. */
+  /** Sends all that was loaded to the device once more. */
   reload(): void {
-    if (!this.#blob) throw new RangeError("a replica without parameters");
     this.#cache.device.queue.writeBuffer(this.#buffers.origin, 0, this.#blob);
   }
 
@@ -144,7 +136,8 @@ export class LocalReplica {
     await this.#readback.mapAsync(MAP_READ);
     const [plain, placed] = new Uint32Array(this.#readback.getMappedRange().slice(0));
     this.#readback.unmap();
-    return plain === this.#expected?.[0] && placed === this.#expected[1];
+    this.#expected ??= checksumOf(new Uint32Array(this.#blob.buffer));
+    return plain === this.#expected[0] && placed === this.#expected[1];
   }
 
   destroy(): void {

@@ -1,22 +1,23 @@
-// The parameters that a trainer holds on its device, by what they are for: one buffer each, since recordings bind it.
+// The parameters that a trainer holds on its device, by what they are for: one buffer a network, since recordings bind it.
 
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { type NetworkName, type Networks, wireManifest } from "../shared/networks.ts";
 import { blobLayout } from "../shared/parameter-blob.ts";
+import { type ParameterSet, setLayout } from "../shared/parameter-set.ts";
 import { LocalReplica } from "./local-replica.ts";
 import type { PipelineCache } from "./pipeline-cache.ts";
 import { type Externals, storageBuffer } from "./recording.ts";
 
-/** A network in training or evaluation, or the frozen teacher. */
-export type ParameterSlot = NetworkName | "frozen";
+/** What has a hash of its own; the discriminators lie behind the student's own parameters, in its buffer. */
+export type ParameterSlot = ParameterSet | "frozen";
 
 export class ParameterSlots {
   readonly #cache: PipelineCache;
   readonly #config: RunConfig;
   readonly #networks: Networks;
   readonly #hashes = new Map<ParameterSlot, string>();
-  readonly #buffers = new Map<ParameterSlot, GPUBuffer>();
+  readonly #buffers = new Map<NetworkName | "frozen", GPUBuffer>();
   /** Empty unless the run is `sync: local`. */
   readonly #replicas = new Map<NetworkName, LocalReplica>();
 
@@ -32,16 +33,19 @@ export class ParameterSlots {
 
   /** @throws FRAME_CORRUPT for a blob of another size */
   load(slot: ParameterSlot, hash: string, blob: Uint8Array): void {
-    const replica = slot === "frozen" ? undefined : this.replica(slot);
-    const expected = replica?.bytes ?? this.#bytes(slot);
+    const expected = this.#bytes(slot === "frozen" ? "teacher" : slot);
     if (blob.length !== expected) {
       throw new BitswarmError(
         "FRAME_CORRUPT",
         `the ${slot} parameters have ${blob.length} bytes; this network wants ${expected}`,
       );
     }
-    if (replica) replica.load(blob);
-    else this.#cache.device.queue.writeBuffer(this.#buffer(slot), 0, Uint8Array.from(blob));
+    // A blob's tensors begin at multiples of the binding's alignment, so one blob behind another is the blob of both.
+    const [owner, offset] =
+      slot === "discriminators" ? (["student", this.#bytes("student")] as const) : ([slot, 0] as const);
+    const replica = owner === "frozen" ? undefined : this.replica(owner);
+    if (replica) replica.load(blob, offset);
+    else this.#cache.device.queue.writeBuffer(this.#buffer(owner), offset, Uint8Array.from(blob));
     this.#hashes.set(slot, hash);
   }
 
@@ -65,16 +69,16 @@ export class ParameterSlots {
     return replica;
   }
 
-  #bytes(slot: ParameterSlot): number {
-    const manifest = slot === "frozen" ? this.#networks.teacher.manifest : wireManifest(this.#networks, slot);
-    return blobLayout(manifest).bytes;
+  #bytes(set: ParameterSet): number {
+    return setLayout(this.#networks, this.#config, set).bytes;
   }
 
-  #buffer(slot: ParameterSlot): GPUBuffer {
-    const known = this.#buffers.get(slot);
+  #buffer(owner: NetworkName | "frozen"): GPUBuffer {
+    const known = this.#buffers.get(owner);
     if (known) return known;
-    const buffer = storageBuffer(this.#cache.device, `${slot} parameters`, this.#bytes(slot));
-    this.#buffers.set(slot, buffer);
+    const { bytes } = blobLayout(wireManifest(this.#networks, owner === "frozen" ? "teacher" : owner));
+    const buffer = storageBuffer(this.#cache.device, `${owner} parameters`, bytes);
+    this.#buffers.set(owner, buffer);
     return buffer;
   }
 

@@ -20,7 +20,7 @@ import type { ContentCache } from "./content-fetch.ts";
 import type { OpenDevice } from "./device.ts";
 import { type Identity, openIdentity } from "./identity.ts";
 import { type JoinLink, readJoinLink } from "./join-link.ts";
-import { type JoinedRun, openRun, receiveParameters, runIdentity } from "./joined-run.ts";
+import { type JoinedRun, openRun, runIdentity } from "./joined-run.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "./session-event.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
@@ -171,7 +171,10 @@ class Session implements RunningSession {
     this.#welcome = undefined;
     this.#connection = new Connection(this.#options.WebSocket ?? WebSocket, link.socketUrl, {
       opened: () => this.#changed.notify(),
-      closed: () => this.#changed.notify(),
+      closed: () => {
+        this.#run?.parameters.disconnected();
+        this.#changed.notify();
+      },
       message: (message) => this.#receive(message, link),
       frame: (bytes) => this.#receiveFrame(bytes),
     });
@@ -197,6 +200,7 @@ class Session implements RunningSession {
       name: name.slice(0, MAX_TEXT),
       runtime,
       adapter,
+      holds: this.#run?.parameters.holds ?? {},
       publicKey,
     });
     this.#state({ kind: "joining" });
@@ -260,6 +264,7 @@ class Session implements RunningSession {
         this.#options.onEvent({ type: "status", status: message.status });
         return;
       case "lease":
+      case "cancel":
       case "accepted":
       case "rejected":
         if (!this.#shift) throw new BitswarmError("MESSAGE_INVALID", `${message.type} came before this worker joined`);
@@ -300,7 +305,12 @@ class Session implements RunningSession {
 
   #receiveFrame(bytes: Uint8Array): void {
     if (!this.#run || !this.#welcome) throw new BitswarmError("MESSAGE_INVALID", "a frame came before the welcome");
-    receiveParameters(this.#run, this.#welcome.runTag, bytes);
+    const connection = this.#connection;
+    this.#run.parameters.receive(this.#welcome.runTag, bytes).then(
+      (set) => set !== undefined && connection?.send({ type: "need", set }),
+      // A bug ends the connection too: without parameters it is of no use.
+      (error) => connection?.fail(faultOf(error)),
+    );
   }
 }
 
@@ -308,6 +318,11 @@ const left: SessionEnd = { kind: "ended", reason: "left", message: "You left the
 
 function silence(what: string, { handshakeMs }: SessionLimits): BitswarmError {
   return new BitswarmError("RUN_UNREACHABLE", `${what} within ${handshakeMs} ms`);
+}
+
+function faultOf(error: unknown): BitswarmError {
+  if (error instanceof BitswarmError) return error;
+  return new BitswarmError("COMPUTE_FAILED", `parameters could not be taken: ${String(error)}`, { cause: error });
 }
 
 function failureOf(error: unknown): SessionEnd {

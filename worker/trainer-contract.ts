@@ -1,6 +1,6 @@
 // What the session needs of the trainer: parameters in, a lease's contribution out. The trainer owns the GPU, the session owns the socket.
 
-import type { NetworkName } from "../shared/networks.ts";
+import type { ParameterSet } from "../shared/parameter-set.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 
 /** One microbatch, decoded and normalised. */
@@ -25,11 +25,11 @@ export interface LeaseResult {
 }
 
 export interface Trainer {
-  /** Parameters of a network (its wire manifest's blob), used by leases that name this hash. */
-  loadParameters(network: NetworkName, hash: string, blob: Uint8Array): void;
+  /** The expanded blob of a parameter set, used by leases that name this hash. */
+  loadParameters(set: ParameterSet, hash: string, blob: Uint8Array): void;
   /** True when a lease that names this hash can be computed without loading. */
-  holds(network: NetworkName, hash: string): boolean;
-  /** The frozen teacher's blob. */
+  holds(set: ParameterSet, hash: string): boolean;
+  /** The frozen teacher's blob, expanded; the hash is that of the bytes it was fetched as. */
   loadTeacher(hash: string, blob: Uint8Array): void;
   holdsTeacher(hash: string): boolean;
   /**

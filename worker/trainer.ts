@@ -6,6 +6,7 @@ import { contributionLayout, type RoundKind } from "../shared/contribution.ts";
 import type { Dataset } from "../shared/dataset.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { buildNetworks, type NetworkName, roundManifest } from "../shared/networks.ts";
+import type { ParameterSet } from "../shared/parameter-set.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { wireLayout } from "../shared/wire-layout.ts";
 import { encodeContribution } from "./encode-contribution.ts";
@@ -86,16 +87,16 @@ class GpuTrainer implements Trainer {
     await Promise.all(list.launches.map(({ kernel }) => this.#cache.get(kernel)));
   }
 
-  holds(network: NetworkName, hash: string): boolean {
-    return this.#slots.holds(network, hash);
+  holds(set: ParameterSet, hash: string): boolean {
+    return this.#slots.holds(set, hash);
   }
 
   holdsTeacher(hash: string): boolean {
     return this.#slots.holds("frozen", hash);
   }
 
-  loadParameters(network: NetworkName, hash: string, blob: Uint8Array): void {
-    this.#slots.load(network, hash, blob);
+  loadParameters(set: ParameterSet, hash: string, blob: Uint8Array): void {
+    this.#slots.load(set, hash, blob);
   }
 
   loadTeacher(hash: string, blob: Uint8Array): void {
@@ -186,10 +187,14 @@ class GpuTrainer implements Trainer {
     input: (from: number, to: number) => MicrobatchInput,
     aborted: () => boolean,
   ): Promise<LeaseResult | "aborted"> {
-    if (!this.holds(lease.network, lease.parametersHash)) {
+    const { network, parametersHash, discriminatorsHash } = lease;
+    const missing = [[network, parametersHash] as const, ["discriminators", discriminatorsHash] as const].find(
+      ([set, hash]) => hash !== null && !this.holds(set, hash),
+    );
+    if (missing) {
       throw new BitswarmError(
         "CONTRIBUTION_STALE",
-        `lease ${lease.lease} names parameters ${lease.parametersHash.slice(0, 12)}…, which this worker does not hold`,
+        `lease ${lease.lease} names ${missing[0]} parameters ${missing[1]?.slice(0, 12)}…, which this worker does not hold`,
       );
     }
     const replica = this.#slots.replica(lease.network);

@@ -16,7 +16,7 @@ import type { TrainerOwner } from "./trainer-owner.ts";
 /** What the volunteer wants. */
 export type Wish = "work" | "pause" | "leave";
 
-export type ShiftMessage = Extract<CoordinatorMessage, { type: "lease" | "accepted" | "rejected" }>;
+export type ShiftMessage = Extract<CoordinatorMessage, { type: "lease" | "cancel" | "accepted" | "rejected" }>;
 
 export interface WorkShiftOptions {
   readonly connection: Connection;
@@ -38,7 +38,7 @@ export interface WorkShiftOptions {
 interface HeldLease {
   readonly lease: LeaseMessage;
   phase: "computing" | "sent" | "returned";
-  verdict?: Extract<ShiftMessage, { type: "accepted" | "rejected" }>;
+  verdict?: Extract<ShiftMessage, { type: "cancel" | "accepted" | "rejected" }>;
 }
 
 /** What was sent over this connection does not fit together; only a fresh connection is sent the parameters again. */
@@ -67,6 +67,9 @@ export class WorkShift {
       }
     } else if (this.#held?.phase === "sent" && this.#held.lease.lease === message.lease) {
       this.#held.verdict = message;
+    } else if (message.type === "cancel") {
+      if (this.#offered?.lease === message.lease) this.#offered = undefined;
+      if (this.#held?.lease.lease === message.lease) this.#held.phase = "returned";
     } else if (message.type === "rejected") {
       onEvent({ type: "trouble", code: message.code, message: message.message });
     }
@@ -184,6 +187,8 @@ export class WorkShift {
         result.discard?.();
         onEvent({ type: "trouble", code: held.verdict.code, message: held.verdict.message });
         return;
+      // Somebody else was first, or the round is over.
+      case "cancel":
       case undefined:
         return;
       default:

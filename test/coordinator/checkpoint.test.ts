@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readNewestCheckpoint, restoreState, writeCheckpoint } from "../../coordinator/checkpoint.ts";
-import { decodeManifest } from "../../coordinator/checkpoint-manifest.ts";
+import { decodeManifest, encodeManifest } from "../../coordinator/checkpoint-manifest.ts";
 import { contentHash } from "../../coordinator/content-hash.ts";
 import { diskFiles, type FileOperations } from "../../coordinator/durable-file.ts";
 import { Ledger } from "../../coordinator/ledger.ts";
@@ -18,8 +18,8 @@ const write = (runDir: string, state: TrainingState, ledger: Ledger, disk?: File
 
 /** Everything of a state that a later step can depend on; tensors by the hash of their bits. */
 function essence(state: TrainingState) {
-  const { teacher, student, momentum, adamFirst, adamSecond } = state;
-  const maps = { teacher, student, momentum, adamFirst, adamSecond };
+  const { teacher, student, momentum, adamFirst, adamSecond, replica } = state;
+  const maps = { teacher, student, momentum, adamFirst, adamSecond, replica };
   const bits = Object.entries(maps).flatMap(([map, tensors]) =>
     [...tensors].map(([name, values]) => `${map} ${name} ${contentHash(new Uint8Array(values.slice().buffer))}`),
   );
@@ -79,6 +79,7 @@ test("files hold PyTorch's axis order under torchvision's names", () =>
       "manifest.json",
       "model.safetensors",
       "optimizer.safetensors",
+      "replica.safetensors",
       "teacher.safetensors",
     ]);
     const { tensors, metadata } = readSafetensors(await readFile(join(path, "model.safetensors")));
@@ -88,6 +89,44 @@ test("files hold PyTorch's axis order under torchvision's names", () =>
     expect(float32Of(tensors.get("conv3.weight")!)).toEqual(toOihw(state.student.get("conv3.weight")!, [4, 2, 4, 4]));
     expect(tensors.has("bn1.running_mean")).toBe(true);
     expect(tensors.has("discriminator.conv2.0.weight")).toBe(false);
+  }));
+
+test("D7 a resumed run sends its workers the discriminators that the uninterrupted one sends", () =>
+  withFolder(async (runDir) => {
+    for (const discriminators of ["f32", "f16", "int8"]) {
+      const config = tinyConfig({ downlink: { discriminators } });
+      const whole = stateAt(4, config);
+      await write(runDir, whole.state, whole.ledger);
+      const checkpoint = await readNewestCheckpoint(runDir);
+      const restored = restoreState(checkpoint, tinyDataset(config));
+      expect(restored.replica.size > 0).toBe(discriminators === "int8");
+      // The replica is not what is trained: it would be lost without a file of its own.
+      const [name] = restored.replica.keys();
+      if (name) expect(restored.replica.get(name)).not.toEqual(restored.student.get(name));
+      for (let step = 4; step < 10; step++) {
+        const [resumed, uninterrupted] = [
+          wireBlob(restored, "discriminators"),
+          wireBlob(whole.state, "discriminators"),
+        ];
+        expect(resumed.hash).toBe(uninterrupted.hash);
+        advance(restored, checkpoint.ledger);
+        advance(whole.state, whole.ledger);
+      }
+    }
+  }));
+
+test("a checkpoint from before there was a downlink section loads, its replica at the true values", () =>
+  withFolder(async (runDir) => {
+    const { state, ledger } = stateAt(4);
+    const path = await write(runDir, state, ledger);
+    const { manifest } = await readNewestCheckpoint(runDir);
+    const { downlink: _, ...config } = manifest.config;
+    const { "replica.safetensors": __, ...files } = manifest.files;
+    await writeFile(join(path, "manifest.json"), encodeManifest({ ...manifest, config, files } as typeof manifest));
+    const restored = restoreState(await readNewestCheckpoint(runDir), tinyDataset(state.config));
+    expect(restored.step).toBe(4);
+    for (const [name, values] of restored.replica) expect(values).toEqual(state.student.get(name));
+    expect(restored.replica.size).toBe(restored.networks.discriminators.entries.length);
   }));
 
 test("without the GAN there is neither a teacher's nor a discriminators' file", () =>

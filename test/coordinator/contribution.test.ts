@@ -5,6 +5,7 @@ import type { LeaseMessage } from "../../shared/protocol.ts";
 import {
   frameOf,
   honestContribution,
+  newIdentity,
   type ScriptedContribution,
   type ScriptedWorker,
 } from "../fixtures/scripted-worker.ts";
@@ -170,4 +171,53 @@ test("L8 workers killed in the middle of their leases cost no sample and change 
     expect(run.ledger.committed(pass).ranges).toEqual([{ from: 0, to: pass.samples }]);
   }
   expect((await events()).filter(({ type, cause }) => type === "requeued" && cause === "left")).toHaveLength(6);
+});
+
+test("L10 a copy of a late lease wins over a socket; the other holder is told to stop, and works on", async () => {
+  const { connect, coordination, events } = await startTestRun({
+    config: { lease: { timeoutMs: 20_000, minDeadlineMs: 200 } },
+    maxSteps: 2,
+  });
+  const [slow, quick] = [await connect().join(), await connect({ identity: newIdentity() }).join()];
+  const first = await slow.lease();
+  quick.send({ type: "ready" });
+  // From the first round the run knows how long one takes.
+  await slow.answer(first);
+  const [late, theirs] = [await slow.lease(), await quick.next("lease")];
+  await quick.answer(theirs);
+  const backup = await quick.lease();
+  expect(backup).toMatchObject({ step: 1, from: late.from, to: late.to });
+  expect(backup.lease).not.toBe(late.lease);
+  await quick.answer(backup);
+  expect(await slow.next("cancel")).toMatchObject({ lease: late.lease, reason: "answered" });
+  slow.sendContribution(honestContribution(slow.welcome, late));
+  expect(await slow.next("rejected")).toMatchObject({ lease: late.lease, code: "CONTRIBUTION_STALE" });
+  // Being late was not held against it.
+  await Promise.all([slow.work(), quick.work()]);
+  expect(await coordination.done).toMatchObject({ step: 2, samples: 128 });
+  expect(await events()).toContainEqual(expect.objectContaining({ type: "backed-up", worker: "w2", of: "w1" }));
+});
+
+test("L12 what is late goes to the next step over sockets, and each sample is committed once", async () => {
+  const { connect, coordination, run, events } = await startTestRun({
+    config: { codec: "f32", lease: { timeoutMs: 20_000, minDeadlineMs: 200 } },
+  });
+  const [slow, quick] = [await connect().join(), await connect().join()];
+  const first = await slow.lease();
+  quick.send({ type: "ready" });
+  await slow.answer(first);
+  const [late, theirs] = [await slow.lease(), await quick.next("lease")];
+  expect([late.step, theirs.step]).toEqual([1, 1]);
+  await quick.answer(theirs);
+  expect(await slow.next("cancel")).toMatchObject({ lease: late.lease, reason: "sealed" });
+  expect(await quick.lease()).toMatchObject({ step: 2, from: late.from, to: late.to });
+  slow.sendContribution(honestContribution(slow.welcome, late));
+  expect(await slow.next("rejected")).toMatchObject({ lease: late.lease, code: "CONTRIBUTION_STALE" });
+  quick.close();
+  expect(await slow.work()).toBe("ended");
+  expect(await coordination.done).toMatchObject({ finished: true, step: 24, samples: 6 * 256 });
+  for (const pass of run.state.program.passes) {
+    expect(run.ledger.committed(pass).ranges).toEqual([{ from: 0, to: pass.samples }]);
+  }
+  expect(await events()).toContainEqual(expect.objectContaining({ type: "carried", step: 2, samples: 32 }));
 });

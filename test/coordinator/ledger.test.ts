@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Ledger } from "../../coordinator/ledger.ts";
+import { placeOf } from "../../shared/program.ts";
 import { advance, tinyState } from "../fixtures/tiny-run.ts";
 
 const { program, config } = tinyState();
@@ -103,16 +104,91 @@ test("it comes back from JSON as it was, and what breaks the rule is refused", (
     expect(() => Ledger.fromJSON(value)).toThrow(expect.objectContaining({ code: "LEDGER_VIOLATION" }));
 });
 
-test("after each step it holds exactly that many batches, and any other step is refused", () => {
-  const state = tinyState();
-  const ledger = new Ledger();
-  while (state.step < program.steps) {
-    advance(state, ledger);
-    for (let step = 0; step <= program.steps; step++) {
-      if (step === state.step) ledger.check(program, step, config.batch);
-      else expect(() => ledger.check(program, step, config.batch)).toThrow(violation(/pass \d/));
+test.each(["complete", "deadline"] as const)(
+  "after each step it holds that many batches, and any other step is refused, with the seal %s",
+  (seal) => {
+    const state = tinyState();
+    const ledger = new Ledger();
+    while (state.step < program.steps) {
+      advance(state, ledger);
+      for (let step = 0; step <= program.steps; step++) {
+        if (step === state.step) ledger.check(program, step, config.batch, seal);
+        else expect(() => ledger.check(program, step, config.batch, seal)).toThrow(violation(/pass \d/));
+      }
     }
-  }
-  ledger.commit({ ...teacher, index: 99 }, [[0, 1]]);
-  expect(() => ledger.check(program, program.steps, config.batch)).toThrow(violation(/pass 99/));
+    ledger.commit({ ...teacher, index: 99 }, [[0, 1]]);
+    expect(() => ledger.check(program, program.steps, config.batch, seal)).toThrow(violation(/pass 99/));
+  },
+);
+
+const long = { ...student, index: 0, firstStep: 0, samples: 30, steps: 8 };
+const stepAt = (step: number) => placeOf({ passes: [long], steps: 8 }, step, 4);
+
+test("what a step leaves is carried to the next, and is less than a batch", () => {
+  const ledger = new Ledger();
+  ledger.commitStep(stepAt(0), [[0, 2]], 4, "deadline");
+  expect(ledger.carried(stepAt(1))).toEqual([{ from: 2, to: 4 }]);
+  expect(() => ledger.commitStep(stepAt(1), [[4, 6]], 4, "deadline")).toThrow(
+    violation(
+      /4 samples are not committed after 2 of its 8 steps: \[2, 4\) \[6, 8\); at most 3.*before: \[0, 2\); this step: \[4, 6\)/,
+    ),
+  );
+  ledger.commitStep(
+    stepAt(1),
+    [
+      [3, 4],
+      [6, 8],
+    ],
+    4,
+    "deadline",
+  );
+  expect(ledger.carried(stepAt(2))).toEqual([
+    { from: 2, to: 3 },
+    { from: 4, to: 6 },
+  ]);
+});
+
+test("a step commits nothing of the steps after it, and with the seal complete it leaves nothing", () => {
+  const ledger = new Ledger();
+  expect(() => ledger.commitStep(stepAt(0), [[2, 6]], 4, "deadline")).toThrow(violation(/reaches to 6; 1 steps of 4/));
+  expect(() => ledger.commitStep(stepAt(0), [[0, 3]], 4, "complete")).toThrow(violation(/at most 0 may be carried/));
+  expect(ledger.samples).toBe(0);
+});
+
+test("any history of partial steps commits each sample once, and only the number of its steps fits it", () => {
+  const program = { passes: [long], steps: 8 };
+  fc.assert(
+    fc.property(fc.array(fc.double({ min: 0.5, max: 1, noNaN: true }), { minLength: 8, maxLength: 8 }), (shares) => {
+      const ledger = new Ledger();
+      shares.forEach((share, step) => {
+        const place = stepAt(step);
+        const wanted = [...ledger.carried(place), place].flatMap(({ from, to }) =>
+          Array.from({ length: to - from }, (_, i) => from + i),
+        );
+        const count = place.last ? wanted.length : Math.ceil(share * wanted.length);
+        // The late ones are the carried, which is the worst case.
+        const kept = wanted.slice(wanted.length - count).map((at) => [at, at + 1] as const);
+        ledger.commitStep(place, kept, 4, "deadline");
+        for (let steps = 0; steps <= 8; steps++) {
+          if (steps === step + 1) ledger.check(program, steps, 4, "deadline");
+          else expect(() => ledger.check(program, steps, 4, "deadline")).toThrow(violation(/pass 0/));
+        }
+      });
+      ledger.finishPass(long);
+    }),
+  );
+});
+
+test("a ledger that is not what the commit log tells is refused with both records", () => {
+  const ledger = new Ledger();
+  ledger.commit(long, [[0, 7]]);
+  const passes = { passes: [long], steps: 8 };
+  ledger.requireSteps(passes, [
+    { pass: 0, ranges: [[0, 3]] },
+    { pass: 0, ranges: [[3, 7]] },
+  ]);
+  expect(() => ledger.requireSteps(passes, [{ pass: 0, ranges: [[0, 4]] }])).toThrow(
+    violation(/checkpoint holds \[0, 7\) as committed; the commit log, \[0, 4\)/),
+  );
+  expect(() => ledger.requireSteps(passes, [{ pass: 3, ranges: [[0, 4]] }])).toThrow(violation(/tells of pass 3/));
 });

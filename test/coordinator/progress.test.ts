@@ -23,7 +23,7 @@ const status: RunStatus = {
   samples: 768,
   samplesPerSecond: 321.4,
   etaSeconds: 192,
-  reason: "3/4 microbatches, 96/128 samples, waiting for w2 (9 s)",
+  reason: "2/2 workers, 96/128 samples, waiting for w2 (9 s)",
   loss: { task: 0.512, kernel: 0.0123, total: 0.5243, top1: 0.8125 },
   testAccuracy: null,
   teacherAccuracy: 0.8,
@@ -58,7 +58,7 @@ test("the block says phase, step, losses, speed, workers, what it waits for, and
     "fashion: 1-bit student, epoch 2/3",
     `${"█".repeat(8)}${"░".repeat(22)} step 6/24  25.0 %  ETA 3 min 12 s`,
     "loss  task 0.512  kernel 0.0123  total 0.524  batch accuracy 81.3 %",
-    "321 samples/s  2 workers  3/4 microbatches, 96/128 samples, waiting for w2 (9 s)",
+    "321 samples/s  2 workers  2/2 workers, 96/128 samples, waiting for w2 (9 s)",
   ]);
 });
 

@@ -91,6 +91,27 @@ test("K2 a run that was stopped goes on as if it never had, bit for bit", async 
   expect(resumes).toMatchObject([{ fromStep: 7, checkpoint: "checkpoints/step-7" }, { fromStep: 14 }]);
 });
 
+test("K2 a run that was stopped while samples were carried over commits each of them once", async () => {
+  const config = { codec: "f32", lease: { timeoutMs: 20_000, minDeadlineMs: 200 } };
+  const started = await startTestRun({ config });
+  const [slow, quick] = [await started.connect().join(), await started.connect().join()];
+  const first = await slow.lease();
+  quick.send({ type: "ready" });
+  await slow.answer(first);
+  const [late, theirs] = [await slow.lease(), await quick.next("lease")];
+  await quick.answer(theirs);
+  await slow.next("cancel");
+  started.coordination.stop();
+  expect(await started.coordination.done).toMatchObject({ finished: false, step: 2, samples: 96 });
+  const resumed = await startTestRun({ open: await reopenRun(started.run.directory.path) });
+  const worker = await resumed.connect().join();
+  const carried = await worker.lease();
+  expect(carried).toMatchObject({ step: 2, from: late.from, to: late.to });
+  await worker.answer(carried);
+  expect(await worker.work()).toBe("ended");
+  expect(await resumed.coordination.done).toMatchObject({ finished: true, step: 24, samples: 6 * 256 });
+});
+
 test("K3 a stop lets those who compute finish the step, and commits it", async () => {
   const { coordination, connect } = await startTestRun();
   const worker = await connect().join();

@@ -84,7 +84,7 @@ test("H5 the status says in words what the run waits for", async () => {
     samples: 64,
     workers: 1,
     wanted: 64,
-    reason: "0/4 microbatches, 0/64 samples, waiting for w1 (0 s)",
+    reason: "1/1 workers, 0/64 samples, waiting for w1 (0 s)",
   });
   expect((await fetch(new URL("/status", url))).status).toBe(403);
 });

@@ -1,6 +1,7 @@
 // Rules S of SPEC.md, on real sockets: what a connection may do, and the code that closes it otherwise.
 
 import { expect, test } from "vitest";
+import { WHOLE_REQUESTS } from "../../coordinator/sent-parameters.ts";
 import { encodeMessage, MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from "../../shared/protocol.ts";
 import { honestContribution, type ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { startTestRun } from "../fixtures/test-run.ts";
@@ -106,6 +107,27 @@ test("S9 ready while a lease is held is answered by MESSAGE_INVALID, and the lea
   expect(await other.lease()).toMatchObject({ from, to });
 });
 
+test("S9 a worker may ask for one lease ahead, and not for a third", async () => {
+  const { connect } = await startTestRun({ config: { lease: { maxMicrobatches: 1 } } });
+  const worker = await connect().join();
+  const [first, second] = [await worker.lease(), await worker.ahead()];
+  expect(second).toMatchObject({ step: 0, from: first.to });
+  await worker.answer(first);
+  const third = await worker.ahead();
+  worker.send({ type: "ready", ahead: true });
+  const { code, message } = await refusal(worker);
+  expect([code, message]).toEqual(["MESSAGE_INVALID", expect.stringContaining(`${second.lease} and ${third.lease}`)]);
+});
+
+test("S9 who asked ahead and got nothing is leased the next step's without asking again", async () => {
+  const { connect } = await startTestRun();
+  const worker = await connect().join();
+  const lease = await worker.lease();
+  worker.send({ type: "ready", ahead: true });
+  await worker.answer(lease);
+  expect(await worker.next("lease")).toMatchObject({ step: 1 });
+});
+
 test("S10 a worker that answers no ping is closed with HEARTBEAT_LOST, and its lease goes to another", async () => {
   const { connect } = await startTestRun({ config: { heartbeatMs: 30 } });
   const [silent, other] = [await connect().join(), await connect().join()];
@@ -145,7 +167,8 @@ test("S13 parameters are sent once per session and hash, before the first lease 
   const [one, two] = [await connect().join(), await connect().join()];
   two.send({ type: "ready" });
   const first = await two.next("lease");
-  expect(two.parameters).toEqual([first.parametersHash]);
+  const sent = () => two.parameters.map(({ hash }) => hash);
+  expect(sent()).toEqual([first.parametersHash]);
   two.send({ type: "return", lease: first.lease, reason: "pause", detail: "" });
   const second = await two.lease();
   expect(second).toMatchObject({ step: 0, parametersHash: first.parametersHash });
@@ -153,8 +176,62 @@ test("S13 parameters are sent once per session and hash, before the first lease 
   await two.answer(second);
   const next = await two.lease();
   expect(next.step).toBe(1);
-  expect(two.parameters).toEqual([first.parametersHash, next.parametersHash]);
+  expect(sent()).toEqual([first.parametersHash, next.parametersHash]);
   expect(one.parameters).toEqual([]);
+});
+
+test("D3 a worker that has the step before is sent a change, one that comes now the whole", async () => {
+  const { connect } = await startTestRun();
+  const one = await connect().join();
+  const before = await one.lease();
+  await one.answer(before);
+  const after = await one.lease();
+  const two = await connect().join();
+  one.send({ type: "return", lease: after.lease, reason: "pause", detail: "" });
+  await two.lease();
+  const seen = (worker: typeof one) => worker.parameters.map(({ set, base, hash }) => ({ set, base, hash }));
+  const [first, second] = [before.parametersHash, after.parametersHash];
+  expect(seen(one)).toEqual([
+    { set: "teacher", base: null, hash: first },
+    { set: "teacher", base: first, hash: second },
+  ]);
+  expect(seen(two)).toEqual([{ set: "teacher", base: null, hash: second }]);
+  await one.store.blob("teacher", second);
+  expect([one.refused, one.wanted]).toEqual([[], []]);
+});
+
+test("D8 a worker that does not hold what was changed asks for the whole; more than three times without a contribution is MESSAGE_INVALID", async () => {
+  const { connect } = await startTestRun();
+  const worker = await connect().join();
+  worker.send({ type: "need", set: "student" });
+  expect(await refusal(worker)).toMatchObject({ code: "MESSAGE_INVALID" });
+  const other = await connect().join({ holds: { teacher: "ab".repeat(32) } });
+  const lease = await other.lease();
+  for (let time = 1; time <= WHOLE_REQUESTS; time++) other.send({ type: "need", set: "teacher" });
+  await expect.poll(() => other.parameters.length).toBe(1 + WHOLE_REQUESTS);
+  expect(other.parameters.every(({ base, hash }) => base === null && hash === lease.parametersHash)).toBe(true);
+  await other.answer(lease);
+  await other.lease();
+  for (let time = 0; time <= WHOLE_REQUESTS; time++) other.send({ type: "need", set: "teacher" });
+  expect(await refusal(other)).toMatchObject({ code: "MESSAGE_INVALID", close: 4003 });
+});
+
+test("D9 a worker that comes back says what it holds, and is sent no more than a change", async () => {
+  const { connect } = await startTestRun();
+  const one = await connect().join();
+  const lease = await one.lease();
+  await one.store.blob("teacher", lease.parametersHash);
+  const { holds } = one.store;
+  expect(holds).toEqual({ teacher: lease.parametersHash });
+  one.close();
+  const same = await connect().join({ holds });
+  const again = await same.lease();
+  expect(again.parametersHash).toBe(lease.parametersHash);
+  expect(same.parameters).toEqual([]);
+  await same.answer(again);
+  const back = await connect().join({ holds });
+  const next = await back.lease();
+  expect(back.parameters).toMatchObject([{ base: lease.parametersHash, hash: next.parametersHash }]);
 });
 
 test("S14 a paused worker is given no lease until it is ready again", async () => {

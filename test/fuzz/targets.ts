@@ -54,7 +54,7 @@ const hex = (bytes: number, draws: Rng) => instanceOf({ type: "string", pattern:
 
 function frame(draws: Rng): Uint8Array<ArrayBuffer> {
   const header: FrameHeader = {
-    kind: draws.below(2) === 0 ? "parameters" : "contribution",
+    kind: (["parameters", "contribution", "parameters-change"] as const)[draws.below(3)],
     codec: (["none", "f32", "int8", "exact"] as const)[draws.below(4)],
     round: draws.uint32(),
     lease: draws.uint32(),

@@ -61,7 +61,7 @@ test("a frame is laid out byte for byte as the protocol says", () => {
   const frame = encodeFrame(header, Uint8Array.of(0xf0), Uint8Array.of(0xf1, 0xf2));
   const crc = bytesToHex(frame.subarray(20, 24));
   expect(bytesToHex(frame)).toBe(
-    ["4253574d", "01", "02", "02", "00", "04030201", "14131211", "03000000", crc, "24232221", "34333231"].join("") +
+    ["4253574d", "02", "02", "02", "00", "04030201", "14131211", "03000000", crc, "24232221", "34333231"].join("") +
       header.run +
       header.parametersHash +
       "f0f1f2",
@@ -136,13 +136,13 @@ test("bytes after the payload are refused", () => {
 test("another magic, kind, codec or flag is FRAME_CORRUPT although the CRC is right", () => {
   expect(() => decodeFrame(forged([[0, 0x43]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /4353574d.*4253574d/));
   expect(() => decodeFrame(forged([[5, 0]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /kind 0.*1 \(parameters\)/));
-  expect(() => decodeFrame(forged([[5, 3]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /kind 3/));
+  expect(() => decodeFrame(forged([[5, 4]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /kind 4/));
   expect(() => decodeFrame(forged([[6, 6]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /codec 6.*3 \(exact\)/));
   expect(() => decodeFrame(forged([[7, 1]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /flags are 1/));
 });
 
 test("another version is PROTOCOL_MISMATCH", () => {
-  expect(() => decodeFrame(forged([[4, 2]]), noLimit)).toThrow(failure("PROTOCOL_MISMATCH", /version 2.*speaks 1/));
+  expect(() => decodeFrame(forged([[4, 1]]), noLimit)).toThrow(failure("PROTOCOL_MISMATCH", /version 1.*speaks 2/));
 });
 
 test("isFrame goes by the magic alone", () => {

@@ -2,16 +2,27 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RoundSum } from "../../coordinator/aggregate.ts";
+import { Downlink } from "../../coordinator/downlink.ts";
 import { exponentsFor } from "../../coordinator/exponents.ts";
 import { latentGradientsOf } from "../../coordinator/latent-gradients.ts";
+import { Ledger } from "../../coordinator/ledger.ts";
 import { type PlanContext, planEvaluation, planStep } from "../../coordinator/round-plan.ts";
-import { createTrainingState, type TrainingState, wireBlob } from "../../coordinator/training-state.ts";
+import {
+  createTrainingState,
+  discriminatorsChanged,
+  frozenTeacher,
+  parametersChanged,
+  type TrainingState,
+  wireBlob,
+} from "../../coordinator/training-state.ts";
 import { applyRound } from "../../coordinator/update.ts";
 import type { RunConfig } from "../../shared/config.ts";
 import { type ContributionLayout, contributionLayout, METRICS } from "../../shared/contribution.ts";
 import { roundManifest, wireManifest } from "../../shared/networks.ts";
 import { adamStep } from "../../shared/optimizer.ts";
 import { parameter } from "../../shared/parameter-blob.ts";
+import { frozenForm, parameterSets } from "../../shared/parameter-set.ts";
+import { decodeWhole } from "../../shared/parameter-update.ts";
 import { placeOf } from "../../shared/program.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import { rng } from "../../shared/rng.ts";
@@ -37,6 +48,8 @@ function configOf(overrides: Record<string, unknown>): RunConfig {
     data: { kind: "idx", trainSamples: SAMPLES, testSamples: 5 },
     microbatch: MICROBATCH,
     adversarial: { warmupEpochs: 0, lambda: 0.5 },
+    // Workers then hold the very values that the reference goes on with.
+    downlink: { tail: "f32", discriminators: "f32" },
     rbcn: { lambdaKernel: 0.01 },
     optimizer: { learningRate: 0.05, schedule: { kind: "constant" } },
     ...overrides,
@@ -61,16 +74,20 @@ function at(state: TrainingState, kind: "teacher" | "student" | "bn"): TrainingS
 }
 
 function load(trainer: Trainer, state: TrainingState): void {
-  for (const network of ["teacher", "student"] as const) {
-    const { hash, bytes } = wireBlob(state, network);
-    if (!trainer.holds(network, hash)) trainer.loadParameters(network, hash, bytes);
+  for (const set of parameterSets) {
+    const { hash, bytes } = wireBlob(state, set);
+    if (!trainer.holds(set, hash)) trainer.loadParameters(set, hash, bytes);
   }
-  const { hash, bytes } = wireBlob(state, "teacher");
-  if (!trainer.holdsTeacher(hash)) trainer.loadTeacher(hash, bytes);
+  const { hash, bytes } = frozenTeacher(state);
+  if (!trainer.holdsTeacher(hash)) {
+    trainer.loadTeacher(hash, decodeWhole(frozenForm(state.networks, state.config), bytes));
+  }
 }
 
 function contextOf(state: TrainingState): PlanContext {
-  return { state, runTag: "0".repeat(32), round: 1, era: 0 };
+  const { config, networks } = state;
+  const downlink = new Downlink({ runTag: "0".repeat(32), config, networks });
+  return { state, downlink, runTag: "0".repeat(32), round: 1, era: 0 };
 }
 
 /** Units far below what any of these values is rounded to elsewhere: a sum of one lease then holds what the device computed. */
@@ -81,8 +98,8 @@ function fine(layout: ContributionLayout, exponents: readonly number[]): Pick<Le
 /** The contribution of the state's whole next round, summed. */
 async function nextRound(trainer: Trainer, state: TrainingState, overrides: Partial<LeaseMessage> | "fine" = {}) {
   load(trainer, state);
-  const { plan } = planStep(contextOf(state));
-  const { from, to } = plan.range;
+  const { plan } = planStep(contextOf(state), new Ledger());
+  const [{ from, to }] = plan.ranges;
   const terms = overrides === "fine" ? fine(plan.layout, plan.terms.exponents) : overrides;
   const lease: LeaseMessage = { type: "lease", lease: 1, from, to, ...plan.terms, ...terms };
   const result = await trainer.compute(lease, input, () => false);
@@ -180,7 +197,8 @@ test.each([
         adamStep(p, gradient, m, v, step, { learningRate, betas: discriminator ? [0.5, 0.999] : [0.8, 0.99] });
         if (role === "latent-binary") p.set(p.map((w) => Math.min(1, Math.max(-1, w))));
       }
-      reference.blobs.clear();
+      parametersChanged(reference, "student");
+      discriminatorsChanged(reference);
       reference.step += 1;
     }
     const config = rounds({ inner }, microbatches);
@@ -213,8 +231,8 @@ describe("a replica", { timeout: 180_000 }, () => {
   test("is evaluated to the same numbers as the network that it is of, also after it was trained", async () => {
     const numbers = async (by: Trainer, state: TrainingState) => {
       load(by, state);
-      const { range, terms } = planEvaluation(contextOf(state), "student");
-      const lease: LeaseMessage = { type: "lease", lease: 1, ...range, ...terms };
+      const { ranges, terms } = planEvaluation(contextOf(state), "student");
+      const lease: LeaseMessage = { type: "lease", lease: 1, ...ranges[0], ...terms };
       const result = await by.compute(lease, input, () => false);
       if (result === "aborted") throw new Error("nobody aborted this lease");
       return result;

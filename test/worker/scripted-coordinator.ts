@@ -7,11 +7,15 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { requireProof } from "../../coordinator/trust/proof.ts";
 import { parseConfig, type RunConfig } from "../../shared/config.ts";
 import type { Dataset } from "../../shared/dataset.ts";
-import { encodeFrame } from "../../shared/frame.ts";
+import { buildNetworks } from "../../shared/networks.ts";
+import { encodeParameters } from "../../shared/parameter-frame.ts";
+import { frozenForm, type ParameterSet, type WireForm, wireForm } from "../../shared/parameter-set.ts";
+import { decodeWhole, encodeChange, encodeWhole, wholeBytes } from "../../shared/parameter-update.ts";
 import {
   type CoordinatorMessage,
   decodeWorkerMessage,
   encodeMessage,
+  type HelloMessage,
   type LeaseMessage,
   PROTOCOL_VERSION,
   type RunStatus,
@@ -75,12 +79,35 @@ export function scriptedStatus(overrides: Partial<RunStatus> = {}): RunStatus {
     samples: 16_768,
     samplesPerSecond: 412.5,
     etaSeconds: 215,
-    reason: "3/4 microbatches, 96/128 samples, waiting for w2 (1 s)",
+    reason: "2/2 workers, 96/128 samples, waiting for w2 (1 s)",
     loss: { total: 1.2345, task: 1.1 },
     testAccuracy: 0.7654,
     teacherAccuracy: 0.861,
     ...overrides,
   };
+}
+
+/** How the scripted run's student travels. */
+export const studentForm = scriptedForm("student");
+
+export function scriptedForm(set: ParameterSet, config = scriptedConfig, { dataset } = scriptedData()): WireForm {
+  return wireForm(buildNetworks(config, dataset), config, set);
+}
+
+/** An expanded blob of the scripted run's student that is not like another of another name. */
+export function scriptedBlob(name: string, form = studentForm): Uint8Array<ArrayBuffer> {
+  const draws = rng("scripted parameters", name);
+  return decodeWhole(
+    form,
+    Uint8Array.from({ length: wholeBytes(form) }, () => draws.uint32() & 0x3f),
+  );
+}
+
+/** The trained teacher's bytes as they are fetched, and expanded. */
+export function scriptedTeacher(): { packed: Uint8Array<ArrayBuffer>; blob: Uint8Array<ArrayBuffer> } {
+  const form = frozenForm(buildNetworks(scriptedConfig, scriptedData().dataset), scriptedConfig);
+  const packed = Uint8Array.from({ length: wholeBytes(form) }, (_, i) => (i % 16) * (i & 1));
+  return { packed, blob: decodeWhole(form, packed) };
 }
 
 type Incoming = WorkerMessage | { readonly type: "frame"; readonly bytes: Uint8Array };
@@ -156,10 +183,17 @@ export class Peer {
     this.#socket.send(bytes);
   }
 
-  /** Parameters in a frame; returns their hash. */
-  sendParameters(blob: Uint8Array, announced = sha256(blob)): string {
-    const header = { kind: "parameters", codec: "none", round: 0, lease: 0, samples: 0, tensors: 0 } as const;
-    this.sendBytes(encodeFrame({ ...header, run: RUN_TAG, parametersHash: announced }, blob));
+  /** The student's parameters whole, in a frame; returns their hash. */
+  sendParameters(blob: Uint8Array<ArrayBuffer>, announced = sha256(blob), form = studentForm): string {
+    const body = encodeWhole(form, blob);
+    this.sendBytes(encodeParameters(RUN_TAG, 0, { set: "student", hash: announced, base: null, body }));
+    return announced;
+  }
+
+  /** What changes one blob of the student into another; returns the other's hash. */
+  sendChange(from: Uint8Array<ArrayBuffer>, to: Uint8Array<ArrayBuffer>, announced = sha256(to)): string {
+    const body = encodeChange(studentForm, from, to);
+    this.sendBytes(encodeParameters(RUN_TAG, 0, { set: "student", hash: announced, base: sha256(from), body }));
     return announced;
   }
 
@@ -257,13 +291,25 @@ export class ScriptedCoordinator {
   /** The next connection, welcomed. */
   async joined(): Promise<Peer> {
     const peer = await this.peer();
-    const { publicKey } = await peer.next("hello");
+    await this.greeted(peer);
+    peer.send(this.welcome());
+    return peer;
+  }
+
+  /** Takes a hello and the proof of its key; returns the hello. */
+  async greeted(peer: Peer): Promise<HelloMessage> {
+    const hello = await peer.next("hello");
+    const { publicKey } = hello;
     const challenge = { nonce: "5a".repeat(32), run: "run-1", protocol: PROTOCOL_VERSION };
     peer.send({ type: "challenge", ...challenge });
     const { signature } = await peer.next("proof");
     requireProof(publicKey, signature, { ...challenge, token: TOKEN });
     peer.publicKey = publicKey;
-    peer.send({
+    return hello;
+  }
+
+  welcome(): CoordinatorMessage {
+    return {
       type: "welcome",
       protocol: PROTOCOL_VERSION,
       worker: "w1",
@@ -272,8 +318,7 @@ export class ScriptedCoordinator {
       config: this.config,
       dataset: this.dataset,
       heartbeatMs: this.#options.heartbeatMs ?? 60_000,
-    });
-    return peer;
+    };
   }
 
   async close(): Promise<void> {
@@ -298,6 +343,7 @@ export function leaseOf(lease: number, parametersHash: string, overrides: Partia
     from: 0,
     to: 8,
     parametersHash,
+    discriminatorsHash: null,
     lambdaAdversarial: 0,
     codec: "f32",
     era: 0,

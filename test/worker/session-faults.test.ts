@@ -1,7 +1,7 @@
 // What a session does when something breaks: sockets, bytes, devices, gradients, links.
 import { expect, test } from "vitest";
 import { BitswarmError } from "../../shared/errors.ts";
-import { leaseOf, ScriptedCoordinator, scriptedData, sha256 } from "./scripted-coordinator.ts";
+import { leaseOf, ScriptedCoordinator, scriptedBlob, scriptedData, sha256 } from "./scripted-coordinator.ts";
 import { answer, blob, code, endless, leased, stage } from "./session-stage.ts";
 
 test("a coordinator silent for three pings is left with HEARTBEAT_LOST and joined again", async () => {
@@ -142,6 +142,44 @@ test("parameters whose hash is not the announced one are refused; the third time
     expect((await peer.closed).code).toBe(4006);
   }
   expect(code(await play.session.ended)).toBe("FRAME_CORRUPT");
+});
+
+test("D8 a change of parameters that the worker does not hold is answered by need, and the lease waits for the whole", async () => {
+  const play = await stage();
+  const peer = await play.coordinator.joined();
+  await peer.next("ready");
+  const other = scriptedBlob("other");
+  const hash = peer.sendChange(scriptedBlob("unknown"), other);
+  peer.send(leaseOf(1, hash));
+  expect(await peer.next("need")).toEqual({ type: "need", set: "student" });
+  expect(play.trainers[0].loaded).toEqual([]);
+  peer.sendParameters(other);
+  await peer.next("frame");
+  expect(play.trainers[0].loaded).toEqual([hash]);
+});
+
+test("D9 what a worker held before its connection was lost is told at the next hello, and a change of it is enough", async () => {
+  const play = await stage();
+  const peer = await leased(play);
+  await peer.next("frame");
+  peer.terminate();
+  const back = await play.coordinator.peer();
+  const { holds } = await play.coordinator.greeted(back);
+  expect(holds).toEqual({ student: sha256(blob) });
+  back.send(play.coordinator.welcome());
+  await back.next("ready");
+  const other = scriptedBlob("other");
+  back.send(leaseOf(2, back.sendChange(blob, other)));
+  await back.next("frame");
+  expect(play.trainers[0].loaded).toEqual([sha256(blob), sha256(other)]);
+});
+
+test("W4 a change that does not lead to the announced hash is refused", async () => {
+  const play = await stage();
+  const peer = await leased(play);
+  await peer.next("frame");
+  peer.sendChange(blob, scriptedBlob("other"), "ab".repeat(32));
+  expect((await peer.closed).code).toBe(4006);
 });
 
 test("bytes that are no message close the connection with MESSAGE_INVALID", async () => {

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { decodeFrame } from "../../shared/frame.ts";
 import type { MicrobatchInput } from "../../worker/trainer-contract.ts";
-import { leaseOf, RUN_TAG, scriptedData, sha256 } from "./scripted-coordinator.ts";
+import { leaseOf, RUN_TAG, scriptedData, scriptedTeacher, sha256 } from "./scripted-coordinator.ts";
 import { answer, blob, endless, leased, stage } from "./session-stage.ts";
 
 test("a lease is answered with one contribution frame that names run, round, lease, codec and parameters", async () => {
@@ -57,8 +57,8 @@ test("the trainer gets the lease's samples decoded, microbatch by microbatch", a
   expect(seen[1].images[5]).toBeCloseTo((shard[4 * 784 + 5] / 255 - 0.3) / 0.35, 6);
 });
 
-test("the frozen teacher is fetched once by its hash", async () => {
-  const teacher = Uint8Array.of(1, 2, 3);
+test("the frozen teacher is fetched once by the hash of its packed bytes, and expanded", async () => {
+  const { packed: teacher, blob: expanded } = scriptedTeacher();
   const play = await stage(answer, { contents: new Map([...scriptedData().contents, [sha256(teacher), teacher]]) });
   const peer = await leased(play, { teacherHash: sha256(teacher) });
   await peer.next("frame");
@@ -67,6 +67,7 @@ test("the frozen teacher is fetched once by its hash", async () => {
   peer.send(leaseOf(2, sha256(blob), { teacherHash: sha256(teacher) }));
   await peer.next("frame");
   expect(play.trainers[0].teachers).toEqual([sha256(teacher)]);
+  expect(play.trainers[0].teacherBlobs).toEqual([expanded]);
   expect(play.coordinator.requests.filter((path) => path.startsWith("/blobs/"))).toHaveLength(1);
 });
 

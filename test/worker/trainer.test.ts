@@ -7,6 +7,7 @@ import { addContribution } from "../../shared/codec.ts";
 import type { RunConfig } from "../../shared/config.ts";
 import { contributionLayout, METRICS, type RoundKind } from "../../shared/contribution.ts";
 import { type NetworkName, roundManifest } from "../../shared/networks.ts";
+import { parameterSets } from "../../shared/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import { rng } from "../../shared/rng.ts";
 import { wireLayout } from "../../shared/wire-layout.ts";
@@ -55,6 +56,7 @@ function leaseOf(kind: RoundKind, from: number, to: number, overrides: Partial<L
     from,
     to,
     parametersHash: wireBlob(state, network).hash,
+    discriminatorsHash: kind === "student" ? wireBlob(state, "discriminators").hash : null,
     lambdaAdversarial: kind === "student" ? 1 : 0,
     codec: "exact",
     era: 0,
@@ -66,9 +68,9 @@ function leaseOf(kind: RoundKind, from: number, to: number, overrides: Partial<L
 }
 
 function load(trainer: Trainer): void {
-  for (const network of ["teacher", "student"] as const) {
-    const { hash, bytes } = wireBlob(state, network);
-    trainer.loadParameters(network, hash, bytes);
+  for (const set of parameterSets) {
+    const { hash, bytes } = wireBlob(state, set);
+    trainer.loadParameters(set, hash, bytes);
   }
   const { hash, bytes } = wireBlob(state, "teacher");
   trainer.loadTeacher(hash, bytes);
@@ -202,6 +204,8 @@ test("a trainer that tunes its kernels gives the same bits, and remembers what i
 test("a lease that names other parameters is refused with CONTRIBUTION_STALE", async () => {
   const lease = leaseOf("student", 0, 8, { parametersHash: "0".repeat(64) });
   await expect(compute(lease)).rejects.toMatchObject({ code: "CONTRIBUTION_STALE" });
+  const others = leaseOf("student", 0, 8, { discriminatorsHash: "0".repeat(64) });
+  await expect(compute(others)).rejects.toMatchObject({ code: "CONTRIBUTION_STALE" });
 });
 
 test("parameters of another size are refused with FRAME_CORRUPT", () => {

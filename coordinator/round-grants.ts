@@ -1,0 +1,141 @@
+// Who is leased what, now: comparisons first, then what nobody holds, and towards the end copies of what others have not answered.
+
+import type { WorkerId } from "../shared/ids.ts";
+import type { Range } from "../shared/intervals.ts";
+import { BACKUP_FROM } from "./deadline.ts";
+import { leaseMicrobatches, type ShareRequest, tooSlow } from "./lease-sizing.ts";
+import { inLine, type Member, speedOf, totalSpeed } from "./roster.ts";
+import { granted, type Offer } from "./round-leases.ts";
+import { type CopyWanted, isLate, isLive, type Lease, type RoundEffect, type RoundState } from "./round-state.ts";
+
+/** An account's share of a round is limited where there are at least so many accounts. */
+export const LIMITED_FROM = 10;
+/** A worker that was too slow for so many rounds is tried again: it may have been a spell. */
+export const LEFT_OUT_ROUNDS = 8;
+
+interface Granting {
+  state: RoundState;
+  readonly effects: RoundEffect[];
+}
+
+/** Grants all that can be granted now. */
+export function grantAll(now: number, state: RoundState): { state: RoundState; effects: readonly RoundEffect[] } {
+  const granting: Granting = { state, effects: [] };
+  if (!isLive(state) || state.roster.waiting.size === 0) return granting;
+  if (state.copies.length > 0) grantCopies(now, granting);
+  if (granting.state.unleased.length > 0) grantWork(now, granting);
+  if (granting.state.unleased.length === 0) grantBackups(now, granting);
+  return granting;
+}
+
+function give(now: number, granting: Granting, offer: Offer): void {
+  const { state, grant } = granted(now, granting.state, offer);
+  granting.state = state;
+  granting.effects.push(grant);
+}
+
+/** Members that can take a lease now, idle ones before those who would hold a second; each group in the order of asking. */
+function takers({ roster, options }: RoundState): readonly (readonly [WorkerId, Member])[] {
+  const idle: [WorkerId, Member][] = [];
+  const busy: [WorkerId, Member][] = [];
+  for (const worker of inLine(roster)) {
+    const member = roster.members.get(worker);
+    if (!member || member.suspended) continue;
+    if (member.leases.length === 0) idle.push([worker, member]);
+    else if (options.ahead && member.leases.length === 1) busy.push([worker, member]);
+  }
+  return [...idle, ...busy];
+}
+
+function mayCompare(copy: CopyWanted, worker: WorkerId, { account, probation }: Member): boolean {
+  return copy.purpose === "calibration" ? copy.worker === worker : copy.not !== account && !probation;
+}
+
+function grantCopies(now: number, granting: Granting): void {
+  for (const [worker, member] of takers(granting.state)) {
+    const { copies } = granting.state;
+    const index = copies.findIndex((copy) => mayCompare(copy, worker, member));
+    if (index < 0) continue;
+    const copy = copies[index];
+    granting.state = { ...granting.state, copies: copies.toSpliced(index, 1) };
+    give(now, granting, { worker, from: copy.from, to: copy.to, purpose: { kind: "copy", copy } });
+  }
+}
+
+/** Samples that an account may still be leased in this round. */
+function allowance({ options, roster, wanted, given }: RoundState, account: string, late: boolean): number {
+  const { shareLimit, microbatch } = options;
+  if (shareLimit >= 1 || late || roster.accounts.size < LIMITED_FROM) return Number.POSITIVE_INFINITY;
+  // Rounded up to microbatches, so that ten accounts of a tenth are the whole.
+  const most = Math.ceil((wanted * shareLimit) / microbatch) * microbatch;
+  return most - (given.get(account) ?? 0);
+}
+
+function requestOf(now: number, state: RoundState, member: Member): ShareRequest {
+  const { options, roster, wanted, collected, leases } = state;
+  const { microbatch, timeoutMs } = options;
+  const late = isLate(now, state);
+  const held = member.leases.reduce((sum, id) => {
+    const lease = leases.get(id);
+    return lease ? sum + Math.ceil((lease.to - lease.from) / microbatch) : sum;
+  }, 0);
+  return {
+    speed: speedOf(member, roster.kind),
+    ...totalSpeed(roster),
+    remaining: Math.ceil((wanted - collected.size) / microbatch),
+    held,
+    most: Math.floor(
+      Math.min(options.maxMicrobatches, member.maxMicrobatches, allowance(state, member.account, late) / microbatch),
+    ),
+    microbatch,
+    timeoutMs,
+  };
+}
+
+function grantWork(now: number, granting: Granting): void {
+  for (const [worker, member] of takers(granting.state)) {
+    const { state } = granting;
+    const [head] = state.unleased;
+    if (!head) return;
+    if (member.probation) continue;
+    const request = requestOf(now, state, member);
+    const patient = member.leftOut >= LEFT_OUT_ROUNDS || isLate(now, state);
+    if (!patient && tooSlow(request)) continue;
+    const size = leaseMicrobatches(request);
+    if (size < 1) continue;
+    const to = Math.min(head.to, head.from + size * state.options.microbatch);
+    const rest: readonly Range[] = to === head.to ? [] : [{ from: to, to: head.to }];
+    granting.state = { ...state, unleased: [...rest, ...state.unleased.slice(1)] };
+    give(now, granting, { worker, from: head.from, to, purpose: { kind: "work" } });
+  }
+}
+
+/** Whether another may compute the lease's range too: not yet two of them, and late or in the hands of one who is gone. */
+function mayBackUp(state: RoundState, lease: Lease, ending: boolean): boolean {
+  if (!("twin" in lease) || lease.twin !== null || lease.receivedAt !== null) return false;
+  return ending || state.roster.members.get(lease.worker)?.suspended === true;
+}
+
+function grantBackups(now: number, granting: Granting): void {
+  const { state } = granting;
+  const { since, options, roster } = state;
+  const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
+  const open = [...state.leases.values()].filter((lease) => mayBackUp(state, lease, ending));
+  if (open.length === 0) return;
+  const speed = (worker: WorkerId) => {
+    const member = roster.members.get(worker);
+    return member ? (speedOf(member, roster.kind) ?? 0) : 0;
+  };
+  // The oldest first; of those granted at once, the slowest worker's.
+  open.sort((a, b) => a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease);
+  const idle = takers(state).filter(([, { leases, probation }]) => leases.length === 0 && !probation);
+  idle.sort(([a], [b]) => speed(b) - speed(a));
+  const late = isLate(now, state);
+  for (const [worker, member] of idle) {
+    const most = Math.min(member.maxMicrobatches * options.microbatch, allowance(granting.state, member.account, late));
+    const index = open.findIndex((lease) => lease.account !== member.account && lease.to - lease.from <= most);
+    if (index < 0) continue;
+    const [{ lease, from, to }] = open.splice(index, 1);
+    give(now, granting, { worker, from, to, purpose: { kind: "backup", of: lease } });
+  }
+}

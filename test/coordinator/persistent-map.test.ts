@@ -1,0 +1,48 @@
+// The persistent map against Map, for any history, and what a change leaves as it was.
+
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { PersistentMap } from "../../coordinator/persistent-map.ts";
+
+const anyKey = fc.oneof(fc.nat(60), fc.integer(), fc.constantFrom("w1", "w2", "w3", "w1-1"), fc.string());
+const anyChange = fc.record({ key: anyKey, value: fc.nat(), remove: fc.boolean() });
+const sorted = <K, V>(entries: Iterable<readonly [K, V]>) =>
+  [...entries].sort(([a], [b]) => `${typeof a}${String(a)}`.localeCompare(`${typeof b}${String(b)}`));
+
+test("it holds what a Map holds, whatever is set and deleted, and each version stays as it was", () => {
+  fc.assert(
+    fc.property(fc.array(anyChange, { maxLength: 200 }), (changes) => {
+      const model = new Map<string | number, number>();
+      let map = PersistentMap.of<string | number, number>();
+      const versions: { readonly map: typeof map; readonly entries: ReturnType<typeof sorted> }[] = [];
+      for (const { key, value, remove } of changes) {
+        if (remove) model.delete(key);
+        else model.set(key, value);
+        map = remove ? map.delete(key) : map.set(key, value);
+        versions.push({ map, entries: sorted(model) });
+      }
+      for (const version of versions) {
+        expect(sorted(version.map)).toEqual(version.entries);
+        expect(version.map.size).toBe(version.entries.length);
+      }
+      for (const [key, value] of model) expect(map.get(key)).toBe(value);
+    }),
+  );
+});
+
+test("keys whose hashes collide are told apart", () => {
+  // FNV-1a of 32 bits gives both the same.
+  const [a, b] = ["costarring", "liquid"];
+  const map = PersistentMap.of([
+    [a, 1],
+    [b, 2],
+  ]);
+  expect([map.get(a), map.get(b), map.size]).toEqual([1, 2, 2]);
+  expect(sorted(map.delete(a))).toEqual([[b, 2]]);
+  expect(map.delete("neither")).toBe(map);
+});
+
+test("it iterates in the same order after the same history", () => {
+  const build = () => PersistentMap.of(Array.from({ length: 500 }, (_, i) => [`w${i}`, i] as const));
+  expect([...build()]).toEqual([...build()]);
+});
