@@ -5,7 +5,6 @@ import { RoundSum } from "../../coordinator/aggregate.ts";
 import { Downlink } from "../../coordinator/downlink.ts";
 import { exponentsFor } from "../../coordinator/exponents.ts";
 import { latentGradientsOf } from "../../coordinator/latent-gradients.ts";
-import { Ledger } from "../../coordinator/ledger.ts";
 import { type PlanContext, planEvaluation, planStep } from "../../coordinator/round-plan.ts";
 import {
   createTrainingState,
@@ -98,7 +97,7 @@ function fine(layout: ContributionLayout, exponents: readonly number[]): Pick<Le
 /** The contribution of the state's whole next round, summed. */
 async function nextRound(trainer: Trainer, state: TrainingState, overrides: Partial<LeaseMessage> | "fine" = {}) {
   load(trainer, state);
-  const { plan } = planStep(contextOf(state), new Ledger());
+  const { plan } = planStep(contextOf(state), { carried: () => [] });
   const [{ from, to }] = plan.ranges;
   const terms = overrides === "fine" ? fine(plan.layout, plan.terms.exponents) : overrides;
   const lease: LeaseMessage = { type: "lease", lease: 1, from, to, ...plan.terms, ...terms };
@@ -129,7 +128,9 @@ function expectDifference(
     const actual = sum.mean(name);
     expect(length(expected), `${name} moves`).toBeGreaterThan(0);
     const error = length(actual.map((v, i) => v - expected[i])) / length(expected);
-    expect(error, name).toBeLessThanOrEqual(share);
+    // Adam's first steps are near the gradient's sign, which rounding may turn where it is near 0.
+    const wide = name.startsWith("discriminator.") ? 5 * share : share;
+    expect(error, name).toBeLessThanOrEqual(wide);
   }
 }
 
@@ -279,7 +280,8 @@ describe("a replica", { timeout: 180_000 }, () => {
     const { result: honest } = await nextRound(trainer, state);
     for (const [faults, outcome] of [
       [1, honest],
-      [2, "REPLICA_DIFFERS"],
+      // Two loads, the network's and the discriminators', and the second try.
+      [3, "REPLICA_DIFFERS"],
     ] as const) {
       let left: number = faults;
       const device = badDriver(await testDevice(), {
