@@ -6,6 +6,7 @@ import { BitswarmError } from "../shared/errors.ts";
 import { type GradientCodec, type WireLayout, wireLayout } from "../shared/wire-layout.ts";
 import { unitOf } from "./exponents.ts";
 import { PeakRecord } from "./peak-record.ts";
+import { groupOf, type TensorSpan } from "./trust/gradient-norms.ts";
 
 export class RoundSum {
   readonly layout: ContributionLayout;
@@ -46,9 +47,14 @@ export class RoundSum {
   /**
    * Adds one lease's contribution; `peaks` are the bits of one f32 a tensor, `body` the tensors in the round's codec.
    * On an error the sum is as it was.
+   * @param scale above 0, at most 1: of the gradients, not of statistics and metrics; 1 with the codec exact
    * @throws GRADIENT_NOT_FINITE naming the tensor, CONTRIBUTION_MISMATCH with the expected and the actual size
    */
-  add(samples: number, peaks: Uint32Array, body: Uint8Array): void {
+  add(samples: number, peaks: Uint32Array, body: Uint8Array, scale = 1): void {
+    if (scale !== 1) {
+      this.#addScaled(samples, peaks, body, scale);
+      return;
+    }
     if (!Number.isSafeInteger(samples) || samples < 1) {
       throw new BitswarmError("CONTRIBUTION_MISMATCH", `contribution: samples is an integer from 1, got ${samples}`);
     }
@@ -56,6 +62,37 @@ export class RoundSum {
     addContribution(this.#wire, body, samples, this.exponents, this.#sum);
     this.#peaks.add(peaks);
     this.#samples += samples;
+  }
+
+  #addScaled(samples: number, peaks: Uint32Array, body: Uint8Array, scale: number): void {
+    if (!(scale > 0 && scale < 1) || this.codec === "exact") {
+      throw new RangeError(`round sum: a scale is above 0 and at most 1 (with exact 1), got ${scale}`);
+    }
+    const units = this.read(samples, peaks, body);
+    for (const { kind, at, size } of this.#wire.tensors) {
+      if (kind === "gradient") for (let i = at; i < at + size; i++) units[i] = Math.round(units[i] * scale);
+    }
+    for (let i = 0; i < units.length; i++) this.#sum[i] += units[i];
+    this.#peaks.add(peaks);
+    this.#samples += samples;
+  }
+
+  /** Checks a contribution and returns its integers in the wire's order; the sum does not change. @throws as add() */
+  read(samples: number, peaks: Uint32Array, body: Uint8Array): Float64Array<ArrayBuffer> {
+    const units = new Float64Array(this.#sum.length);
+    this.#peaks.check(peaks);
+    addContribution(this.#wire, body, samples, this.exponents, units);
+    return units;
+  }
+
+  /** The tensors of what read() returns. */
+  get spans(): readonly TensorSpan[] {
+    return this.#wire.tensors.map(({ kind, name, at, size, index }) => ({
+      group: groupOf({ kind, name }),
+      offset: at,
+      size,
+      unit: unitOf(this.exponents[index]),
+    }));
   }
 
   has(tensor: string): boolean {

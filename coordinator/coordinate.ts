@@ -22,6 +22,7 @@ import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
 import { Traffic } from "./traffic.ts";
+import { TrustDesk } from "./trust/trust-desk.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -35,6 +36,8 @@ export interface CoordinateOptions {
   /** Takes one line of JSON a step, and one at the end. */
   readonly printJson?: (line: string) => void;
   readonly limits?: SessionLimits;
+  /** In [0, 1), for each lease whether it is audited; Math.random unless given. */
+  readonly drawAudit?: () => number;
 }
 
 export interface Coordination {
@@ -70,8 +73,16 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
+  const trust = await TrustDesk.open({
+    runDir: directory.path,
+    config: state.config.trust,
+    clock,
+    draw: options.drawAudit ?? Math.random,
+    onEvent,
+  });
   const traffic = new Traffic();
   const sessions = new Sessions({
+    trust,
     token: directory.token,
     welcome: {
       run: directory.run,
@@ -94,6 +105,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     writeCheckpoint: (state, ledger) =>
       writeCheckpoint(directory.path, state, ledger, { run: directory.run, time: new Date().toISOString() }),
     outbox: sessions,
+    trust: trust.rounds,
     traffic,
     clock,
     onEvent,
@@ -109,6 +121,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     await workers?.stop();
     await server?.close();
     await log.close();
+    await trust.saved();
     await removeAddress(directory);
     const failure = await events.close();
     if (failure) progress.line(`events.ndjson is not complete: ${failure.message}`);
@@ -130,7 +143,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
     for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
-    for (const message of run.notices) onEvent({ type: "notice", message });
+    for (const message of trust.notice === null ? run.notices : [...run.notices, trust.notice])
+      onEvent({ type: "notice", message });
     if (options.workers > 0) {
       workers = startLocalWorkers({
         url: server.localUrl,

@@ -14,6 +14,7 @@ import { contributionLimit, type PlanContext, planEvaluation, planStep, type Rou
 import type { OnRunEvent } from "./run-event.ts";
 import type { Traffic } from "./traffic.ts";
 import { frozenTeacher, parametersHash, recordEvaluation, type TrainingState } from "./training-state.ts";
+import type { RoundTrust } from "./trust/round-trust.ts";
 import { applyRound, evaluationResult, type StepLoss } from "./update.ts";
 
 export interface EngineOptions {
@@ -27,6 +28,8 @@ export interface EngineOptions {
   /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
   readonly writeCheckpoint: (state: TrainingState, ledger: Ledger) => Promise<string>;
   readonly outbox: Outbox;
+  /** Judges contributions and audits them; without it all that is well formed is believed. */
+  readonly trust?: RoundTrust;
   /** What the outbox's sockets carry. */
   readonly traffic: Traffic;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
@@ -76,7 +79,7 @@ export class LocalEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { state, clock, outbox, onEvent, resumedFrom } = options;
+    const { state, clock, outbox, onEvent, resumedFrom, trust } = options;
     const { microbatch, lease } = state.config;
     this.#downlink = new Downlink({ runTag: options.runTag, config: state.config, networks: state.networks });
     this.#target = Math.min(options.maxSteps ?? Infinity, state.program.steps);
@@ -86,6 +89,8 @@ export class LocalEngine {
       microbatch,
       lease,
       contributionLimit: contributionLimit(state),
+      shareLimit: state.config.trust.accountWeight,
+      ...(trust === undefined ? {} : { trust }),
       clock,
       onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
       onBackup: ({ worker, from, to }, of) => onEvent({ type: "backed-up", worker, from, to, of }),

@@ -67,6 +67,7 @@ export function eventLine(event: RunEvent): string | undefined {
     case "step":
     case "turned-away":
     case "calibrated":
+    case "audited":
     // With many volunteers there are some in every step; events.ndjson has them.
     case "backed-up":
     case "carried":
@@ -91,6 +92,8 @@ export function eventLine(event: RunEvent): string | undefined {
       return `${event.worker}: contribution refused, ${event.code}: ${event.message}`;
     case "requeued":
       return `[${event.from}, ${event.to}) of ${event.worker} is leased again (${event.cause})`;
+    case "rests":
+      return `account ${event.account.slice(0, 8)} computes otherwise than others: it rests for ${duration(event.ms / 1000)}`;
     case "notice":
       return event.message;
     default:

@@ -26,6 +26,8 @@ import {
   type RoundOptions,
   type RoundState,
 } from "./round-state.ts";
+import { groupNorms } from "./trust/gradient-norms.ts";
+import type { RoundTrust } from "./trust/round-trust.ts";
 
 /** The way to the workers; sessions implement it. */
 export interface Outbox {
@@ -49,8 +51,8 @@ export interface RoundDriverOptions {
   readonly onRequeue: (lease: Lease, cause: RequeueCause) => void;
   /** A second worker computes what `of` has not answered. */
   readonly onBackup: (lease: Lease, of: WorkerId) => void;
-  /** An answer that is to be compared with another of the same range: it is in no sum. */
-  readonly onComparison?: (lease: Lease, contribution: Contribution) => void;
+  /** Judges contributions and audits them; without it all that is well formed is believed. */
+  readonly trust?: RoundTrust;
 }
 
 /** A sealed round. */
@@ -172,13 +174,33 @@ export class RoundDriver {
       if ("code" in live) throw new BitswarmError(live.code, live.message);
       const { plan, sum } = this.#collecting();
       const contribution = readContribution(frame, plan);
-      if (live.purpose === "work" || live.purpose === "backup") sum.add(samples, contribution.peaks, contribution.body);
-      else this.#options.onComparison?.(live, contribution);
+      this.#admit(sum, live, samples, contribution);
       this.#dispatch({ type: "contribution", worker, lease, samples });
     } catch (error) {
       if (!(error instanceof BitswarmError) || lease === undefined) throw error;
       this.#dispatch({ type: "contribution-refused", worker, lease, code: error.code, message: error.message });
     }
+  }
+
+  /** Adds a contribution to the sum, or leaves it to an audit. @throws what the sum or trust refuses it for */
+  #admit(sum: RoundSum, lease: Lease, samples: number, contribution: Contribution): void {
+    const { trust } = this.#options;
+    const { peaks, body } = contribution;
+    const counts = lease.purpose === "work" || lease.purpose === "backup";
+    if (!trust) {
+      if (counts) sum.add(samples, peaks, body);
+      return;
+    }
+    const norms = groupNorms(sum.read(samples, peaks, body), sum.spans, samples);
+    const scale = counts ? trust.judge(lease, samples, norms) : 1;
+    if (counts && !trust.holds(lease)) {
+      sum.add(samples, peaks, body, scale);
+      return;
+    }
+    // The bytes are the socket's.
+    const { copies, withdrawn } = trust.take(lease, { samples, scale, peaks, body: Uint8Array.from(body) });
+    for (const copy of copies) this.compare(copy);
+    for (const { account, ...range } of withdrawn) this.withdraw(account, range);
   }
 
   /**
@@ -207,6 +229,13 @@ export class RoundDriver {
           ahead,
           shareLimit,
         };
+        this.#options.trust?.open({
+          kind,
+          codec: terms.codec,
+          spans: sum.spans,
+          unitsOf: ({ samples, peaks, body }) => sum.read(samples, peaks, body),
+          accounts: () => this.#state.roster.accounts.size,
+        });
         this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
         this.#drain();
       });
@@ -261,13 +290,14 @@ export class RoundDriver {
   }
 
   #perform(effect: RoundEffect): void {
-    const { outbox, clock, onRequeue, onBackup } = this.#options;
+    const { outbox, clock, onRequeue, onBackup, trust } = this.#options;
     switch (effect.type) {
       case "grant": {
         const { lease } = effect;
         const twin = "twin" in lease && lease.twin !== null ? this.#state.leases.get(lease.twin) : undefined;
         if (twin) onBackup(lease, twin.worker);
         outbox.lease(lease.worker, lease, this.#collecting().plan);
+        for (const copy of trust?.granted(lease) ?? []) this.compare(copy);
         break;
       }
       case "accept":
@@ -286,6 +316,7 @@ export class RoundDriver {
       case "seal": {
         const { sum, since, resolve } = this.#collecting();
         this.#collection = undefined;
+        for (const { samples, peaks, body, scale } of trust?.seal() ?? []) sum.add(samples, peaks, body, scale);
         resolve({ sum, ranges: effect.ranges, elapsedMs: clock.now() - since });
         break;
       }

@@ -47,8 +47,9 @@ function takers({ roster, options }: RoundState): readonly (readonly [WorkerId, 
   return [...idle, ...busy];
 }
 
-function mayCompare(copy: CopyWanted, worker: WorkerId, { account, probation }: Member): boolean {
-  return copy.purpose === "calibration" ? copy.worker === worker : copy.not !== account && !probation;
+/** Whether a comparison is for this worker. */
+export function mayCompare(copy: CopyWanted, worker: WorkerId, { account, probation }: Member): boolean {
+  return copy.purpose === "calibration" ? copy.worker === worker : !copy.not.includes(account) && !probation;
 }
 
 function grantCopies(now: number, granting: Granting): void {

@@ -13,7 +13,7 @@ import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
  * a `calibration` to one worker.
  */
 export type CopyWanted =
-  | { readonly purpose: "audit"; readonly from: number; readonly to: number; readonly not: string }
+  | { readonly purpose: "audit"; readonly from: number; readonly to: number; readonly not: readonly string[] }
   | { readonly purpose: "calibration"; readonly from: number; readonly to: number; readonly worker: WorkerId };
 
 interface LeaseTerm {

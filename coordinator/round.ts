@@ -7,7 +7,7 @@ import { intervalSet, type Range } from "../shared/intervals.ts";
 import { mayEndEarly } from "./deadline.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
-import { grantAll } from "./round-grants.ts";
+import { grantAll, mayCompare } from "./round-grants.ts";
 import { allCancelled, answered, cancelled, lapsed, received } from "./round-leases.ts";
 import { roundReason } from "./round-reason.ts";
 import {
@@ -243,9 +243,16 @@ function sealDue(now: number, state: RoundState): boolean {
   const { collected, wanted, options } = state;
   if (!isLive(state)) return false;
   const leases = (test: (lease: Lease) => boolean) => [...state.leases.values()].some(test);
-  if (collected.size >= wanted) return isLate(now, state) || !leases((lease) => "copy" in lease);
+  if (collected.size >= wanted) return isLate(now, state) || !(leases((lease) => "copy" in lease) || copyDue(state));
   if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
   return !leases(({ receivedAt }) => receivedAt !== null);
+}
+
+/** Whether somebody who takes part may compute a comparison that nobody computes yet. */
+function copyDue({ copies, roster }: RoundState): boolean {
+  if (copies.length === 0) return false;
+  const members = [...roster.members].filter(([, member]) => isActive(member));
+  return copies.some((copy) => members.some(([worker, member]) => mayCompare(copy, worker, member)));
 }
 
 /** Seals the round where that is due, or else grants what can be granted. */

@@ -59,6 +59,16 @@ export type RunEvent =
     }
   /** Samples of the step that were late and go to the next one. */
   | { readonly type: "carried"; readonly step: number; readonly samples: number }
+  /** Accounts that computed the same range: those that agree, and those that do not. */
+  | {
+      readonly type: "audited";
+      readonly from: number;
+      readonly to: number;
+      readonly right: readonly string[];
+      readonly wrong: readonly string[];
+    }
+  /** An account whose work others contradicted gets no lease for so long. */
+  | { readonly type: "rests"; readonly account: string; readonly ms: number }
   /** Something that a person should know and that no other event says. */
   | { readonly type: "notice"; readonly message: string };
 

@@ -29,6 +29,8 @@ import type { Traffic } from "./traffic.ts";
 import { AddressBook } from "./trust/address-limits.ts";
 import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
+import { restMessage } from "./trust/rests.ts";
+import type { TrustDesk } from "./trust/trust-desk.ts";
 
 export interface SessionsOptions {
   readonly token: string;
@@ -36,6 +38,8 @@ export interface SessionsOptions {
   readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
   readonly limits: SessionLimits;
   readonly clock: Clock;
+  /** Who rests, and what devices there are; without it nobody is kept from asking. */
+  readonly trust?: TrustDesk;
   /** 32 bytes in hex that nobody can foresee: of each challenge. */
   readonly nonce?: () => string;
   /** A u32 that nobody can foresee: of each newcomer's canary. */
@@ -58,6 +62,7 @@ export class Sessions implements Outbox {
   readonly #joined = new Map<WorkerId, Session>();
   readonly #addresses: AddressBook;
   readonly #newcomers: Newcomers;
+  readonly #accounts = new Map<WorkerId, string>();
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
   #over: string | undefined;
@@ -67,6 +72,7 @@ export class Sessions implements Outbox {
     const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
     this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
     const { clock, limits, welcome, canarySeed = () => randomInt(2 ** 32) } = options;
+    if (options.trust) options.trust.onRest = (account, ms) => this.#rest(account, ms);
     this.#newcomers = new Newcomers({
       mode: calibration,
       layers: () => canaryLayers(buildNetworks(welcome.config, welcome.dataset).student.graph),
@@ -112,8 +118,8 @@ export class Sessions implements Outbox {
           this.#options.onEvent({ type: "calibrated", worker, elapsedMs });
         },
         ready: (worker, { ahead, maxMicrobatches }) =>
-          this.#newcomers.whenCleared(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
-        paused: (worker) => this.#newcomers.whenCleared(worker, () => rounds.pause(worker)),
+          this.#whenFree(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
+        paused: (worker) => this.#whenFree(worker, () => rounds.pause(worker)),
         returned: (worker, { lease, reason, detail }) => {
           this.#options.onEvent({ type: "returned", worker, reason, detail });
           rounds.giveBack(worker, lease as LeaseId, reason);
@@ -160,6 +166,24 @@ export class Sessions implements Outbox {
     for (const session of [...this.#all]) session.goAway();
   }
 
+  /** Does what a worker wishes once its canary is right and its account has rested. */
+  #whenFree(worker: WorkerId, call: () => void): void {
+    const { trust } = this.#options;
+    const account = this.#accounts.get(worker);
+    this.#newcomers.whenCleared(worker, () => {
+      if (trust && account !== undefined) trust.rests.whenRested(worker, account, call);
+      else call();
+    });
+  }
+
+  /** Tells the workers of an account that they rest. */
+  #rest(account: string, ms: number): void {
+    for (const [worker, its] of this.#accounts) {
+      if (its === account)
+        this.#joined.get(worker)?.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
+    }
+  }
+
   #inbox(): RoundInbox {
     if (!this.#rounds) throw new RangeError("a connection came before the rounds were named");
     return this.#rounds;
@@ -200,10 +224,15 @@ export class Sessions implements Outbox {
 
   #enter(session: Session, worker: WorkerId, hello: HelloMessage, address: string): void {
     const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
+    const { trust } = this.#options;
     const account = accountOf(publicKey);
     this.#joined.set(worker, session);
     this.#options.onEvent({ type: "joined", worker, account, name, runtime, adapter });
+    this.#accounts.set(worker, account);
+    trust?.joined(worker, hello);
     this.#inbox().join(worker, { account, maxMicrobatches });
+    const ms = trust?.rests.restMs(account) ?? 0;
+    if (ms > 0) session.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
     if (!this.#newcomers.asks(address)) return;
     const seed = this.#newcomers.ask(worker, (error) => session.fail(error));
     session.send({ type: "canary", seed });
@@ -217,6 +246,8 @@ export class Sessions implements Outbox {
     }
     this.#joined.delete(worker);
     this.#newcomers.forget(worker);
+    this.#options.trust?.left(worker);
+    this.#accounts.delete(worker);
     this.#options.onEvent({ type: "left", worker, code, message });
     this.#inbox().leave(worker);
   }

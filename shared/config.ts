@@ -170,8 +170,10 @@ export const runConfigSchema = z.strictObject({
         .describe("parameters that are no signs, as workers compute with them"),
       discriminators: z
         .enum(["f32", "f16", "int8"])
-        .default("int8")
-        .describe("the discriminators; `int8`: a replica that each step moves by int8 multiples of a power of two"),
+        .default("f16")
+        .describe(
+          "the discriminators; `int8` is nearer to the true values than `f16`, larger, and needs a replica in checkpoints",
+        ),
       teacher: z.enum(["f32", "f16"]).default("f16").describe("the trained teacher, fetched once"),
     })
     .prefault({}),
@@ -179,6 +181,16 @@ export const runConfigSchema = z.strictObject({
   maxWorkers: count.max(100_000).default(1000),
   trust: z
     .strictObject({
+      clip: z
+        .enum(["auto", "none", "norm"])
+        .default("auto")
+        .describe("of gradients larger than usual; `auto`: scaled down, or with codec `exact` refused when far larger"),
+      clipFactor: positive.default(1).describe("times the running median norm, to which `auto` and `norm` scale"),
+      accountWeight: positive.max(1).default(0.1).describe("share of a step for one account, from ten accounts on"),
+      audits: z
+        .enum(["auto", "off"])
+        .default("auto")
+        .describe("a share of leases is computed by a second account; from three accounts on"),
       socketsPerAddress: count.default(256).describe("connections of one network address (IPv6: of one /64)"),
       joinsPerMinute: count.default(240).describe("hellos of one network address in a minute"),
       calibration: z

@@ -144,6 +144,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("canary"), seed: word }),
   /** The lease is over: nothing is due for it any more, and the worker may ask for the next. */
   z.strictObject({ type: z.literal("cancel"), lease: counting, reason: z.enum(cancelReasons) }),
+  /** No lease for so long, and why, in words for the volunteer. */
+  z.strictObject({ type: z.literal("rest"), ms: counting, message: text }),
   z.strictObject({ type: z.literal("accepted"), lease: counting, samples: counting }),
   z.strictObject({ type: z.literal("rejected"), lease: counting, code: z.enum(codes()), message: z.string() }),
   z.strictObject({ type: z.literal("status"), status: runStatusSchema }),

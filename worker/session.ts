@@ -251,6 +251,9 @@ class Session implements RunningSession {
       case "challenge":
         this.#prove(message, link);
         return;
+      case "rest":
+        this.#options.onEvent({ type: "trouble", code: "CONTRIBUTION_DISPUTED", message: message.message });
+        return;
       case "canary":
         this.#calibrate(message.seed);
         return;

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-// `npm run bench -- kernels|step|peers|robustness [words…]`: how fast the kernels, a step and other libraries are on this adapter.
+// `npm run bench -- kernels|step|peers|robustness|downlink [words…]`: how fast the kernels, a step and other libraries are on this adapter.
 
 import { Command, InvalidArgumentError, Option } from "commander";
+import { benchDownlink, downlinkText } from "./downlink.ts";
 import type { Emit } from "./line.ts";
 import { benchInNode } from "./node.ts";
 import { type BenchmarkRequest, benchmarks, type Runtime, requestSchema, runtimes } from "./request.ts";
@@ -89,6 +90,14 @@ withOptions(
     const bench = options.runtime === "node" ? benchRobustnessInNode : benchRobustness;
     await bench(request("kernels", words, options), printer(options.json));
   });
+
+program
+  .command("downlink")
+  .description("bytes of a step of ResNet-18 at ImageNet's widths, down and up, against fp32; no adapter takes part")
+  .option("--json", "one JSON object a line")
+  .action(({ json }: { readonly json?: boolean }) =>
+    benchDownlink((line) => console.log(json ? JSON.stringify(line) : downlinkText(line))),
+  );
 
 await program.parseAsync();
 // Dawn in Node keeps the process alive.

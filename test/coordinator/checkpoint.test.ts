@@ -115,14 +115,19 @@ test("D7 a resumed run sends its workers the discriminators that the uninterrupt
     }
   }));
 
-test("a checkpoint from before there was a downlink section loads, its replica at the true values", () =>
+test("a checkpoint from before there were replicas loads, where one is wanted with the true values", () =>
   withFolder(async (runDir) => {
     const { state, ledger } = stateAt(4);
     const path = await write(runDir, state, ledger);
     const { manifest } = await readNewestCheckpoint(runDir);
     const { downlink: _, ...config } = manifest.config;
     const { "replica.safetensors": __, ...files } = manifest.files;
-    await writeFile(join(path, "manifest.json"), encodeManifest({ ...manifest, config, files } as typeof manifest));
+    const rewrite = (config: object) =>
+      writeFile(join(path, "manifest.json"), encodeManifest({ ...manifest, config, files } as typeof manifest));
+    await rewrite(config);
+    const old = restoreState(await readNewestCheckpoint(runDir), tinyDataset(state.config));
+    expect([old.step, old.replica.size]).toEqual([4, 0]);
+    await rewrite(manifest.config);
     const restored = restoreState(await readNewestCheckpoint(runDir), tinyDataset(state.config));
     expect(restored.step).toBe(4);
     for (const [name, values] of restored.replica) expect(values).toEqual(state.student.get(name));

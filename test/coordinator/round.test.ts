@@ -279,12 +279,14 @@ test("L14 a worker for which a microbatch takes longer than all the rest is left
 test("L15 an audit is the same range for another account, counts nothing, and is dropped when the round is late", () => {
   const table = new RoundTable({ from: 0, to: 64 }, [w1, w2]);
   const [mine] = table.grants();
-  const copy = { purpose: "audit", from: mine.from, to: mine.to, not: mine.account } as const;
+  const copy = { purpose: "audit", from: mine.from, to: mine.to, not: [mine.account] } as const;
   table.event({ type: "copy-wanted", copy });
   table.answer(mine);
   expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
   table.answer(table.held(w2));
-  // All samples are there; nobody computes the audit, so nothing is waited for.
+  // All samples are there, and w2 may still compute the audit; once it is gone nothing is waited for.
+  expect(table.state.phase).toBe("collecting");
+  table.event({ type: "worker-left", worker: w2 });
   expect(table.state.phase).toBe("sealed");
 
   const slow = new RoundTable({ from: 0, to: 64 }, [w1, w2]);

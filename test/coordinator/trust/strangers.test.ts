@@ -180,6 +180,25 @@ test("Z8 this machine's own workers are not asked unless the run says so, and ea
   expect(seeds.size).toBe(3);
 });
 
+test("Z14 with ten accounts, none is leased more than a tenth of a step; with nine it may be", async () => {
+  const { connect } = await startTestRun({ config: { batch: 160, trust: { audits: "off" } } });
+  const crew = await Promise.all(Array.from({ length: 9 }, () => connect({ identity: newIdentity() }).join()));
+  const [first] = crew;
+  const whole = await first.lease();
+  expect(whole.to - whole.from).toBe(160);
+  first.send({ type: "return", lease: whole.lease, reason: "pause", detail: "" });
+  await connect({ identity: newIdentity() }).join();
+  const part = await first.lease();
+  expect(part.to - part.from).toBe(16);
+  await first.answer(part);
+  // Another socket of the same account gets nothing more either; another account does.
+  const second = await connect({ identity: first.identity }).join();
+  second.send({ type: "ready" });
+  second.send({ type: "ping", nonce: 1 });
+  expect(await second.next("pong")).toBeDefined();
+  expect((await crew[1].lease()).from).toBe(16);
+});
+
 test("a machine's own addresses are not limited unless the run says so", async () => {
   const { connect } = await startTestRun({ config: { trust: { socketsPerAddress: 1, joinsPerMinute: 1 } } });
   for (let i = 0; i < 3; i++) await connect().join();

@@ -1,0 +1,67 @@
+// What becomes of a contribution that is larger than usual: scaled down to it, or refused. A pure function of the rounds
+// before, fixed when a round opens, so that the order in which contributions arrive decides nothing.
+// (Norm clipping at the running median: Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization", 2021.)
+
+import type { GradientCodec } from "../../shared/wire-layout.ts";
+import type { GroupNorms, NormGroup } from "./gradient-norms.ts";
+import type { UsualNorm, UsualNorms } from "./norm-history.ts";
+
+/** `auto`: `norm`, and no scaling with the codec `exact`, whose bits must not depend on who else takes part. */
+export type ClipMode = "auto" | "none" | "norm";
+
+/** A contribution so many times as large as usual is no gradient of this run: it is refused with any codec. */
+export const OUTLIER_FACTOR = 10;
+/** Accounts in a round below which there is nobody to compare with, and nothing is clipped or refused. */
+export const LEAST_ACCOUNTS = 3;
+
+export interface ClipRule {
+  readonly usual: UsualNorms;
+  /** Scale gradients down to this many times the usual; null: never. */
+  readonly factor: number | null;
+  /** Refuse above this many times the usual; null: never. */
+  readonly outlier: number | null;
+}
+
+export const noRule: ClipRule = { usual: {}, factor: null, outlier: null };
+
+/** The rule of a round. */
+export function clipRule(o: {
+  readonly mode: ClipMode;
+  readonly codec: GradientCodec;
+  readonly factor: number;
+  readonly accounts: number;
+  readonly usual: UsualNorms;
+}): ClipRule {
+  if (o.mode === "none" || o.accounts < LEAST_ACCOUNTS) return noRule;
+  const scales = o.codec !== "exact" && (o.mode === "auto" || o.mode === "norm");
+  return { usual: o.usual, factor: scales ? o.factor : null, outlier: OUTLIER_FACTOR };
+}
+
+/** How large a mean over `samples` usually is: the noise of fewer samples is larger, by the square root at most. */
+function usualFor({ norm, samples: usually }: UsualNorm, samples: number): number {
+  return norm * Math.max(1, Math.sqrt(usually / samples));
+}
+
+export type ClipVerdict =
+  | { readonly kind: "add"; readonly scale: GroupScales }
+  | { readonly kind: "refuse"; readonly group: NormGroup; readonly norm: number; readonly limit: number };
+
+/** Factors at most 1; no entry is 1. */
+export type GroupScales = Readonly<Partial<Record<NormGroup, number>>>;
+
+/** What the rule says of one contribution. */
+export function clipVerdict({ usual, factor, outlier }: ClipRule, norms: GroupNorms, samples: number): ClipVerdict {
+  const scale: Partial<Record<NormGroup, number>> = {};
+  for (const group of ["gradient", "discriminator", "statistic", "metric"] as const) {
+    const [norm, known] = [norms[group], usual[group]];
+    if (norm === undefined || known === undefined) continue;
+    const expected = usualFor(known, samples);
+    if (outlier !== null && norm > outlier * expected) {
+      return { kind: "refuse", group, norm, limit: outlier * expected };
+    }
+    // Statistics and metrics are means of what was measured: a share of one is no measurement.
+    const scales = group === "gradient" || group === "discriminator";
+    if (factor !== null && scales && norm > factor * expected) scale[group] = (factor * expected) / norm;
+  }
+  return { kind: "add", scale };
+}

@@ -1,0 +1,47 @@
+// Whether two answers to the same range are the same work: equal but for what one GPU rounds otherwise than another.
+
+import type { NormGroup, TensorSpan } from "./gradient-norms.ts";
+
+/** A contribution as integers of its round's units. */
+export interface ComparedWork {
+  readonly units: Float64Array;
+  /** Kind of device: adapter, runtime; within one, kernels round alike. */
+  readonly deviceClass: string;
+}
+
+export type Comparison =
+  | { readonly kind: "same" }
+  | { readonly kind: "different"; readonly group: NormGroup; readonly cosine: number; readonly ratio: number };
+
+/** Least cosine of two vectors of gradients, within a class of devices and across. */
+export const LEAST_COSINE = { within: 0.999, across: 0.98 } as const;
+/** Largest |1 − ratio| of their norms. */
+export const NORM_TOLERANCE = { within: 0.01, across: 0.1 } as const;
+
+/** Cosine and ratio of norms of one group; two zeros are the same, a zero and anything else are not. */
+function alike(a: Float64Array, b: Float64Array, spans: readonly TensorSpan[]): { cosine: number; ratio: number } {
+  let [product, squareA, squareB] = [0, 0, 0];
+  for (const { offset, size, unit } of spans) {
+    const square = unit * unit;
+    for (let i = offset; i < offset + size; i++) {
+      product += square * a[i] * b[i];
+      squareA += square * a[i] * a[i];
+      squareB += square * b[i] * b[i];
+    }
+  }
+  if (squareA === 0 && squareB === 0) return { cosine: 1, ratio: 1 };
+  if (squareA === 0 || squareB === 0) return { cosine: 0, ratio: 0 };
+  return { cosine: product / Math.sqrt(squareA * squareB), ratio: Math.sqrt(squareA / squareB) };
+}
+
+/** Compares group by group; spans are the round's. */
+export function compareWork(a: ComparedWork, b: ComparedWork, spans: readonly TensorSpan[]): Comparison {
+  const within = a.deviceClass === b.deviceClass ? "within" : "across";
+  for (const group of ["gradient", "discriminator", "statistic", "metric"] as const) {
+    const own = spans.filter((span) => span.group === group);
+    const { cosine, ratio } = alike(a.units, b.units, own);
+    if (cosine >= LEAST_COSINE[within] && Math.abs(1 - ratio) <= NORM_TOLERANCE[within]) continue;
+    return { kind: "different", group, cosine, ratio };
+  }
+  return { kind: "same" };
+}

@@ -1,0 +1,245 @@
+// What the rounds ask of trust: is this contribution usual, is its range audited, and what do the answers say. Contributions of
+// an account under audit are held back until the verdict or the seal; nothing ever has to be taken out of a sum.
+
+import type { RoundKind } from "../../shared/contribution.ts";
+import { BitswarmError } from "../../shared/errors.ts";
+import type { WorkerId } from "../../shared/ids.ts";
+import type { GradientCodec } from "../../shared/wire-layout.ts";
+import type { Clock } from "../clock.ts";
+import type { Contribution } from "../contribution-check.ts";
+import type { CopyWanted, Lease } from "../round-state.ts";
+import { type Answer, auditVerdict } from "./audit.ts";
+import { type ClipMode, type ClipRule, clipRule, clipVerdict, LEAST_ACCOUNTS, noRule } from "./clip-rule.ts";
+import { compareWork } from "./comparison.ts";
+import type { GroupNorms, TensorSpan } from "./gradient-norms.ts";
+import { type NormHistory, type ObservedNorms, usualNorms, withRound } from "./norm-history.ts";
+import { auditProbability, confirmed, contradicted, newcomer, restMs, type Standing } from "./standing.ts";
+
+/** Bytes of contributions that may be held back at a time; beyond them nothing more is audited. */
+export const HELD_BYTES = 256 << 20;
+/** Accounts of a round that may be kept from it for being unusual before the round itself is taken to be so. */
+export const UNUSUAL_ACCOUNTS = 2;
+
+/** A contribution that was checked and is in no sum yet. */
+export interface HeldWork extends Contribution {
+  readonly samples: number;
+  /** Of its gradients; see clip-rule.ts. */
+  readonly scale: number;
+}
+
+/** How a round's contributions are read. */
+export interface RoundReader {
+  readonly kind: RoundKind;
+  readonly codec: GradientCodec;
+  readonly spans: readonly TensorSpan[];
+  /** Integers of a contribution, each a multiple of its tensor's unit. */
+  readonly unitsOf: (work: HeldWork) => Float64Array;
+  /** Accounts that take part now. */
+  readonly accounts: () => number;
+}
+
+export interface RoundTrustOptions {
+  readonly clip: ClipMode;
+  readonly clipFactor: number;
+  readonly audits: "auto" | "off";
+  readonly clock: Pick<Clock, "now">;
+  /** In [0, 1), for each lease whether it is audited. */
+  readonly draw: () => number;
+  /** Kind of device of a worker: adapter and runtime. */
+  readonly deviceClass: (worker: WorkerId) => string;
+  readonly standings: Map<string, Standing>;
+  /** An account whose work others contradicted rests from now on. */
+  readonly onRest: (account: string, ms: number) => void;
+  /** Standings changed. */
+  readonly onVerdict: (verdict: TrustVerdict) => void;
+}
+
+/** An audit that is over. */
+export interface TrustVerdict {
+  readonly from: number;
+  readonly to: number;
+  readonly right: readonly string[];
+  readonly wrong: readonly string[];
+}
+
+interface ComparedAnswer {
+  readonly work: HeldWork;
+  readonly deviceClass: string;
+}
+
+interface OpenAudit {
+  readonly from: number;
+  readonly to: number;
+  answers: readonly Answer<ComparedAnswer>[];
+  /** Whose answer is held for the sum. */
+  summed: string | null;
+}
+
+interface HeldLease {
+  readonly account: string;
+  readonly from: number;
+  readonly to: number;
+  readonly work: HeldWork;
+}
+
+/** What becomes of the round. */
+export interface TrustOutcome {
+  readonly copies: readonly CopyWanted[];
+  /** Held work that is dropped: these ranges are to be collected again. */
+  readonly withdrawn: readonly { readonly account: string; readonly from: number; readonly to: number }[];
+}
+
+const bytesOf = ({ peaks, body }: Contribution) => peaks.byteLength + body.byteLength;
+
+export class RoundTrust {
+  readonly #options: RoundTrustOptions;
+  readonly #histories = new Map<RoundKind, NormHistory>();
+  #round: RoundReader | undefined;
+  #rule: ClipRule = noRule;
+  #observed: ObservedNorms[] = [];
+  readonly #unusual = new Set<string>();
+  readonly #audits = new Map<string, OpenAudit>();
+  #held: HeldLease[] = [];
+  #heldBytes = 0;
+
+  constructor(options: RoundTrustOptions) {
+    this.#options = options;
+  }
+
+  /** A round opens; what is usual in it is fixed now. */
+  open(round: RoundReader): void {
+    const { clip, clipFactor } = this.#options;
+    this.#round = round;
+    const usual = usualNorms(this.#histories.get(round.kind) ?? []);
+    this.#rule = clipRule({ mode: clip, codec: round.codec, factor: clipFactor, accounts: round.accounts(), usual });
+    this.#observed = [];
+    this.#unusual.clear();
+    this.#forget();
+  }
+
+  /** A lease was granted: perhaps another account is to compute it too. */
+  granted(lease: Lease): readonly CopyWanted[] {
+    const { audits, draw, standings } = this.#options;
+    const round = this.#round;
+    if (lease.purpose !== "work" || audits === "off" || !round || round.accounts() < LEAST_ACCOUNTS) return [];
+    // Error feedback is a worker's own: two honest answers in signs differ.
+    if (round.codec === "sign" && round.kind !== "evaluate") return [];
+    if (this.#heldBytes >= HELD_BYTES) return [];
+    const { account, from, to } = lease;
+    if (draw() >= auditProbability(standings.get(account) ?? newcomer)) return [];
+    this.#audits.set(`${from}-${to}`, { from, to, answers: [], summed: null });
+    return [{ purpose: "audit", from, to, not: [account] }];
+  }
+
+  /**
+   * The factor of a contribution's gradients, at most 1.
+   * @throws CONTRIBUTION_OUTLIER for one that is no gradient of this run
+   */
+  judge({ account }: Pick<Lease, "account">, samples: number, norms: GroupNorms): number {
+    const verdict = clipVerdict(this.#rule, norms, samples);
+    if (verdict.kind === "refuse" && !this.#jumps(account)) {
+      const { group, norm, limit } = verdict;
+      throw new BitswarmError(
+        "CONTRIBUTION_OUTLIER",
+        `contribution: the norm of its ${group} is ${norm.toPrecision(3)} a sample, the limit in this round is ${limit.toPrecision(3)}; its range goes to another worker`,
+      );
+    }
+    this.#observed.push({ account, samples, norms });
+    if (verdict.kind === "refuse") return 1;
+    return Math.min(1, verdict.scale.gradient ?? 1, verdict.scale.discriminator ?? 1);
+  }
+
+  /** Whether so many accounts agree that the training itself made a jump. */
+  #jumps(account: string): boolean {
+    this.#unusual.add(account);
+    return this.#unusual.size > UNUSUAL_ACCOUNTS && 2 * this.#unusual.size > (this.#round?.accounts() ?? 0);
+  }
+
+  /** Whether a contribution that counts is to be held back: its range is audited, or its account is. */
+  holds({ account, from, to }: Lease): boolean {
+    if (this.#audits.has(`${from}-${to}`)) return true;
+    const audited = [...this.#audits.values()].some(({ summed }) => summed === account);
+    return audited && this.#heldBytes < HELD_BYTES;
+  }
+
+  /**
+   * Takes a checked contribution that is held, or the answer to a copy; says what follows.
+   * @throws CONTRIBUTION_DISPUTED where others have agreed already that it is wrong
+   */
+  take(lease: Lease, work: HeldWork): TrustOutcome {
+    const { account, from, to, worker } = lease;
+    const counts = lease.purpose === "work" || lease.purpose === "backup";
+    const audit = this.#audits.get(`${from}-${to}`);
+    if (audit) {
+      const answer = { account, work: { work, deviceClass: this.#options.deviceClass(worker) } };
+      audit.answers = [...audit.answers, answer];
+      if (counts) audit.summed = account;
+    }
+    if (counts) {
+      this.#held.push({ account, from, to, work });
+      this.#heldBytes += bytesOf(work);
+    }
+    if (!audit) return { copies: [], withdrawn: [] };
+    const outcome = this.#settle(audit, counts);
+    if (!counts || !outcome.withdrawn.some((range) => range.from === from && range.to === to)) return outcome;
+    throw new BitswarmError(
+      "CONTRIBUTION_DISPUTED",
+      `the results of lease ${lease.lease} differ from others'; its range goes to another worker`,
+    );
+  }
+
+  #settle(audit: OpenAudit, newest: boolean): TrustOutcome {
+    const { from, to, answers, summed } = audit;
+    const verdict = auditVerdict<ComparedAnswer>({ answers }, summed, (a, b) => this.#same(a, b));
+    if (verdict.kind === "open") {
+      // The first copy was asked for as the lease was granted.
+      const due = answers.length > 1 ? [{ purpose: "audit", from, to, not: verdict.not } as const] : [];
+      return { copies: due, withdrawn: [] };
+    }
+    // The answer that is to be summed is due even where two others have agreed before it.
+    if (summed === null && !newest) return { copies: [], withdrawn: [] };
+    this.#audits.delete(`${from}-${to}`);
+    const { right, wrong, redo } = verdict;
+    const { clock, standings, onRest, onVerdict } = this.#options;
+    const now = clock.now();
+    for (const account of right) standings.set(account, confirmed(standings.get(account) ?? newcomer));
+    for (const account of wrong) {
+      const before = standings.get(account) ?? newcomer;
+      const fallen = contradicted(now, before);
+      standings.set(account, fallen);
+      if (fallen.strikes > before.strikes) onRest(account, restMs(now, fallen));
+    }
+    onVerdict({ from, to, right, wrong });
+    const lost = this.#held.filter(
+      (held) => wrong.includes(held.account) || (redo && held.from === from && held.to === to),
+    );
+    for (const { work } of lost) this.#heldBytes -= bytesOf(work);
+    this.#held = this.#held.filter((held) => !lost.includes(held));
+    return {
+      copies: [],
+      withdrawn: lost.map(({ account, from: start, to: end }) => ({ account, from: start, to: end })),
+    };
+  }
+
+  #same(a: ComparedAnswer, b: ComparedAnswer): boolean {
+    const round = this.#round;
+    if (!round) throw new RangeError("an audit is open outside of a round");
+    const units = ({ work, deviceClass }: ComparedAnswer) => ({ units: round.unitsOf(work), deviceClass });
+    return compareWork(units(a), units(b), round.spans).kind === "same";
+  }
+
+  /** The round is sealed: what is held and nobody contradicted belongs to the sum. */
+  seal(): readonly HeldWork[] {
+    const { kind } = this.#round ?? {};
+    if (kind) this.#histories.set(kind, withRound(this.#histories.get(kind) ?? [], this.#observed));
+    const held = this.#held.map(({ work }) => work);
+    this.#forget();
+    return held;
+  }
+
+  #forget(): void {
+    this.#audits.clear();
+    this.#held = [];
+    this.#heldBytes = 0;
+  }
+}

@@ -1,0 +1,54 @@
+// The standing of each account beside the run: trust.json, so that a resumed run goes on with what was earned. A lost file only
+// costs more audits: it is no part of the training's truth.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { diskFiles, type FileOperations, writeDurably } from "../durable-file.ts";
+import { newcomer, type Standing } from "./standing.ts";
+
+const TRUST_FILE = "trust.json";
+/** Accounts that are kept: those seen last. */
+export const KEPT_ACCOUNTS = 10_000;
+
+const counting = z.number().int().min(0);
+const trustSchema = z.strictObject({
+  accounts: z.array(
+    z.strictObject({ account: z.string().regex(/^[0-9a-f]{64}$/), consecutiveValid: counting, strikes: counting }),
+  ),
+});
+
+/** The standings of a run's folder, and what was wrong with the file, if anything was. */
+export async function readTrust(
+  runDir: string,
+): Promise<{ readonly standings: Map<string, Standing>; readonly notice: string | null }> {
+  const standings = new Map<string, Standing>();
+  const path = join(runDir, TRUST_FILE);
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { standings, notice: null };
+    return { standings, notice: `${path} cannot be read (${(error as Error).message}): every account is audited anew` };
+  }
+  try {
+    for (const { account, ...earned } of trustSchema.parse(JSON.parse(text)).accounts) {
+      standings.set(account, { ...newcomer, ...earned });
+    }
+    return { standings, notice: null };
+  } catch {
+    return { standings: new Map(), notice: `${path} is damaged: every account is audited anew` };
+  }
+}
+
+/** Replaces the file. Rests are not kept: their clock ends with the process. */
+export async function writeTrust(
+  runDir: string,
+  standings: ReadonlyMap<string, Standing>,
+  files: FileOperations = diskFiles,
+): Promise<void> {
+  const accounts = [...standings]
+    .slice(-KEPT_ACCOUNTS)
+    .map(([account, { consecutiveValid, strikes }]) => ({ account, consecutiveValid, strikes }));
+  await writeDurably(join(runDir, TRUST_FILE), `${JSON.stringify({ accounts })}\n`, undefined, files);
+}

@@ -1,0 +1,94 @@
+// An audit's verdict from its answers, and which answers are the same work.
+
+import { expect, test } from "vitest";
+import { type Answer, auditVerdict } from "../../../coordinator/trust/audit.ts";
+import { compareWork } from "../../../coordinator/trust/comparison.ts";
+import type { TensorSpan } from "../../../coordinator/trust/gradient-norms.ts";
+import { rng } from "../../../shared/rng.ts";
+
+const same = (a: string, b: string) => a === b;
+const answers = (...pairs: [string, string][]): { answers: Answer<string>[] } => ({
+  answers: pairs.map(([account, work]) => ({ account, work })),
+});
+
+test("one answer is compared with another account's", () => {
+  expect(auditVerdict(answers(["a", "x"]), "a", same)).toEqual({ kind: "open", not: ["a"] });
+});
+
+test("two that agree are right", () => {
+  expect(auditVerdict(answers(["a", "x"], ["b", "x"]), "a", same)).toEqual({
+    kind: "decided",
+    right: ["a", "b"],
+    wrong: [],
+    redo: false,
+  });
+});
+
+test("where two differ, a third account decides", () => {
+  expect(auditVerdict(answers(["a", "x"], ["b", "y"]), "a", same)).toEqual({ kind: "open", not: ["a", "b"] });
+  const pairs = [
+    ["a", "x"],
+    ["b", "y"],
+  ] as [string, string][];
+  expect(auditVerdict(answers(...pairs, ["c", "y"]), "a", same)).toMatchObject({
+    right: ["b", "c"],
+    wrong: ["a"],
+    redo: true,
+  });
+  expect(auditVerdict(answers(...pairs, ["c", "x"]), "a", same)).toMatchObject({
+    right: ["a", "c"],
+    wrong: ["b"],
+    redo: false,
+  });
+});
+
+test("where all three differ nobody is blamed, and the work is done again", () => {
+  expect(auditVerdict(answers(["a", "x"], ["b", "y"], ["c", "z"]), "a", same)).toEqual({
+    kind: "decided",
+    right: [],
+    wrong: [],
+    redo: true,
+  });
+});
+
+const spans: TensorSpan[] = [
+  { group: "gradient", offset: 0, size: 200, unit: 2 ** -10 },
+  { group: "statistic", offset: 200, size: 10, unit: 2 ** -20 },
+  { group: "metric", offset: 210, size: 5, unit: 1 },
+];
+const draws = rng(1, "audit test");
+const honest = Float64Array.from({ length: 215 }, (_, i) => Math.round(1000 * draws.normal()) + (i >= 200 ? 5000 : 0));
+const work = (units: Float64Array, deviceClass = "gpu") => ({ units, deviceClass });
+const noisy = (share: number) => {
+  const noise = rng(2, "audit noise");
+  return honest.map((value) => Math.round(value + 1000 * share * noise.normal()));
+};
+
+test("equal work, and work that another GPU rounds otherwise, is the same", () => {
+  expect(compareWork(work(honest), work(honest), spans)).toEqual({ kind: "same" });
+  expect(compareWork(work(honest), work(noisy(0.01)), spans)).toEqual({ kind: "same" });
+});
+
+test("a difference that one class of devices cannot make, two classes may", () => {
+  const rounded = noisy(0.1);
+  expect(compareWork(work(honest), work(rounded), spans)).toMatchObject({ kind: "different", group: "gradient" });
+  expect(compareWork(work(honest), work(rounded, "another"), spans)).toEqual({ kind: "same" });
+});
+
+test.each([
+  ["zeros", honest.map(() => 0)],
+  ["the sign flipped", honest.map((value) => -value)],
+  ["twice as much", honest.map((value) => 2 * value)],
+  ["another range's gradient", noisy(2)],
+  ["a metric of its own", honest.map((value, i) => (i === 211 ? 0 : value))],
+  ["statistics of its own", honest.map((value, i) => (i >= 200 && i < 210 ? 3 * value : value))],
+])("%s is different, whatever the devices", (_, lie) => {
+  for (const deviceClass of ["gpu", "another"]) {
+    expect(compareWork(work(honest), work(lie, deviceClass), spans).kind).toBe("different");
+  }
+});
+
+test("two answers of nothing are the same", () => {
+  const zeros = new Float64Array(215);
+  expect(compareWork(work(zeros), work(zeros), spans)).toEqual({ kind: "same" });
+});

@@ -1,0 +1,171 @@
+// Rules Z10 to Z12 of SPEC.md: the real coordinator, real sockets, and workers of which one lies.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { RoundSum } from "../../../coordinator/aggregate.ts";
+import { groupNorms } from "../../../coordinator/trust/gradient-norms.ts";
+import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
+import { parseConfig } from "../../../shared/config.ts";
+import { contributionLayout } from "../../../shared/contribution.ts";
+import { accountOf } from "../../../shared/identity.ts";
+import { buildNetworks, roundManifest } from "../../../shared/networks.ts";
+import type { LeaseMessage } from "../../../shared/protocol.ts";
+import {
+  honestContribution,
+  newIdentity,
+  type ScriptedContribution,
+  type ScriptedWorker,
+} from "../../fixtures/scripted-worker.ts";
+import { startTestRun, type TestRun } from "../../fixtures/test-run.ts";
+
+type Lie = (honest: ScriptedContribution, lease: LeaseMessage) => ScriptedContribution;
+
+/** Every gradient, statistic and metric times a factor, in the codec's own numbers. */
+function times(factor: number): Lie {
+  return ({ header, peaks, body }) => {
+    const values =
+      header.codec === "exact" ? new Int32Array(body.slice().buffer) : new Float32Array(body.slice().buffer);
+    values.forEach((value, i) => {
+      values[i] = Math.max(-(2 ** 30), Math.min(2 ** 30, value * factor));
+    });
+    return { header, peaks, body: new Uint8Array(values.buffer) };
+  };
+}
+
+/** Works until the run or the socket is over; answers with `lie`, and keeps what it was told. */
+async function work(worker: ScriptedWorker, lie: Lie, told: string[]): Promise<void> {
+  worker.send({ type: "ready" });
+  for (;;) {
+    const message = await worker.take();
+    if (message === "closed" || message.type === "ended") return;
+    if (message.type === "rest") told.push(message.message);
+    if (message.type === "rejected") told.push(message.code);
+    if (message.type === "accepted" || message.type === "rejected") worker.send({ type: "ready" });
+    if (message.type === "lease") worker.sendContribution(lie(honestContribution(worker.welcome, message), message));
+  }
+}
+
+const honest: Lie = (contribution) => contribution;
+
+interface Outcome {
+  readonly told: readonly string[];
+  readonly hash: string;
+  readonly events: readonly Record<string, unknown>[];
+  readonly run: TestRun;
+  readonly liar: string;
+}
+
+/** A run with three honest accounts and one that lies from its first lease on. */
+async function runWith(lie: Lie, config: Record<string, unknown>, drawAudit = () => 0): Promise<Outcome> {
+  const run = await startTestRun({ config, maxSteps: 8, drawAudit });
+  const crew = await Promise.all(Array.from({ length: 4 }, () => run.connect({ identity: newIdentity() }).join()));
+  onTestFinished(() => {
+    for (const worker of crew) worker.close();
+  });
+  const told: string[] = [];
+  const working = crew.map((worker, i) => work(worker, i === 3 ? lie : honest, i === 3 ? told : []));
+  const { paramsHash } = await run.coordination.done;
+  await Promise.all(working);
+  return { told, hash: paramsHash, events: await run.events(), run, liar: accountOf(crew[3].identity.publicKey) };
+}
+
+/** Rounds last as long as a lease may: comparisons are waited for. */
+const lease = { minDeadlineMs: 20_000 };
+const exact = { codec: "exact", lease };
+
+test.each([
+  ["zeros", times(0)],
+  ["flips every sign", times(-1)],
+  ["doubles", times(2)],
+])("Z12 an account that %s is found out by audits, rests, and changes no bit of the run", async (_, lie) => {
+  const clean = await runWith(honest, exact);
+  expect(clean.told).toEqual([]);
+  const attacked = await runWith(lie, exact);
+  expect(attacked.hash).toBe(clean.hash);
+  expect(attacked.told, JSON.stringify(attacked.told)).toContain(
+    "your results differ from others'; the run rests this device for 30 s",
+  );
+  const { events, liar, run } = attacked;
+  const audits = events.filter(({ type }) => type === "audited");
+  expect(audits.some(({ wrong }) => (wrong as string[]).includes(liar))).toBe(true);
+  expect(audits.every(({ wrong }) => (wrong as string[]).every((account) => account === liar))).toBe(true);
+  expect(events).toContainEqual(expect.objectContaining({ type: "rests", account: liar, ms: 30_000 }));
+  const { accounts } = JSON.parse(await readFile(join(run.run.directory.path, "trust.json"), "utf8"));
+  const earned = Object.fromEntries(accounts.map((one: { account: string }) => [one.account, one]));
+  expect(earned[liar]).toMatchObject({ consecutiveValid: 0, strikes: 1 });
+  expect(accounts.some(({ consecutiveValid }: { consecutiveValid: number }) => consecutiveValid > 0)).toBe(true);
+});
+
+test("Z11 an account is audited by chance, the less the more it was confirmed", async () => {
+  const always = await runWith(honest, exact, () => 0);
+  const half = await runWith(honest, exact, () => 0.5);
+  const never = await runWith(honest, { ...exact, trust: { audits: "off" } });
+  const audits = ({ events }: Outcome) => events.filter(({ type }) => type === "audited").length;
+  expect(audits(never)).toBe(0);
+  expect(audits(half)).toBeGreaterThan(0);
+  expect(audits(always)).toBeGreaterThan(audits(half));
+  expect(new Set([always, half, never].map(({ hash }) => hash)).size).toBe(1);
+});
+
+test("Z10 with the codec exact a wild contribution is refused once it is known what is usual, and the bits stay", async () => {
+  const config = { ...exact, trust: { audits: "off" } };
+  const clean = await runWith(honest, config);
+  let leases = 0;
+  // Honest for as long as nothing is usual yet.
+  const { told, hash } = await runWith((contribution, message) => {
+    const wild = message.kind === "teacher" && message.step >= 4 && leases++ < 2;
+    return wild ? times(1000)(contribution, message) : contribution;
+  }, config);
+  expect(told).toContain("CONTRIBUTION_OUTLIER");
+  expect(hash).toBe(clean.hash);
+});
+
+test("Z10 with the codec f32 gradients above the running median are scaled to it, statistics never", async () => {
+  const networks = buildNetworks(parseConfig({ model: { kind: "lenet", widths: [2, 2, 4] } }), {
+    shape: { h: 28, w: 28, c: 1 },
+    classes: 10,
+  });
+  const layout = contributionLayout(roundManifest(networks, "student", "student"), "student");
+  const exponents = layout.tensors.map(() => -20);
+  const sumOf = () => new RoundSum(layout, exponents, "f32");
+  const trust = new RoundTrust({
+    clip: "auto",
+    clipFactor: 1,
+    audits: "off",
+    clock: { now: () => 0 },
+    draw: () => 1,
+    deviceClass: () => "",
+    standings: new Map(),
+    onRest: () => undefined,
+    onVerdict: () => undefined,
+  });
+  const contribution = (factor: number) => {
+    const values = new Float32Array(layout.size);
+    for (const { offset, size } of layout.tensors) values.fill(factor, offset, offset + size);
+    return new Uint8Array(values.buffer);
+  };
+  const peaks = new Uint32Array(layout.tensors.length);
+  const round = (factors: readonly number[]) => {
+    const sum = sumOf();
+    const unitsOf = () => new Float64Array();
+    trust.open({ kind: "student", codec: "f32", spans: sum.spans, unitsOf, accounts: () => factors.length });
+    factors.forEach((factor, i) => {
+      const body = contribution(factor);
+      const norms = groupNorms(sum.read(32, peaks, body), sum.spans, 32);
+      sum.add(32, peaks, body, trust.judge({ account: `a${i}` }, 32, norms));
+    });
+    trust.seal();
+    return sum;
+  };
+  const usual = [1, 1, 1, 1];
+  round(usual);
+  round(usual);
+  const clipped = round([1, 1, 1, 5]);
+  const [gradient, statistic] = (["gradient", "statistic"] as const).map(
+    (kind) => layout.tensors.find((tensor) => tensor.kind === kind)?.name ?? "",
+  );
+  expect(clipped.mean(gradient)[0]).toBeCloseTo(4 / 128, 6);
+  expect(clipped.mean(statistic)[0]).toBeCloseTo(8 / 128, 6);
+  expect(() => round([1, 1, 1, 50])).toThrow("the limit in this round is");
+});
