@@ -70,7 +70,8 @@ export class RoundSum {
     }
     const units = this.read(samples, peaks, body);
     for (const { kind, at, size } of this.#wire.tensors) {
-      if (kind === "gradient") for (let i = at; i < at + size; i++) units[i] = Math.round(units[i] * scale);
+      if (kind === "gradient" || kind === "difference")
+        for (let i = at; i < at + size; i++) units[i] = Math.round(units[i] * scale);
     }
     for (let i = 0; i < units.length; i++) this.#sum[i] += units[i];
     this.#peaks.add(peaks);

@@ -24,6 +24,8 @@ export interface RoundPlan {
   readonly ranges: readonly Range[];
   /** Whether what is late may be left to a later round. */
   readonly mayLeave: boolean;
+  /** Leases are inner steps of replicas, so that a worker's share is one lease. */
+  readonly local: boolean;
   readonly terms: LeaseTerms;
   readonly layout: ContributionLayout;
   /** Everything that a lease of this round names and that comes in frames. */
@@ -58,6 +60,10 @@ function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: R
   const { config, networks, step } = state;
   const { kind, network, pass, epoch, split, ranges, mayLeave, lambdaAdversarial } = subject;
   const layout = contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
+  const innerLearningRate =
+    config.sync.kind === "local" && kind !== "evaluate"
+      ? learningRateAt(config, state.program, network, step)
+      : undefined;
   const blob = wireBlob(state, network);
   // A BN phase and an evaluation do not look at discriminators.
   const adversarial = kind === "student" && usesGan(config);
@@ -69,6 +75,7 @@ function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: R
   return {
     ranges,
     mayLeave,
+    local: innerLearningRate !== undefined,
     layout,
     runTag,
     parameters,
@@ -83,9 +90,7 @@ function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: R
       parametersHash: blob.hash,
       discriminatorsHash: discriminators?.hash ?? null,
       lambdaAdversarial,
-      ...(config.sync.kind === "local" && kind !== "evaluate"
-        ? { innerLearningRate: learningRateAt(config, state.program, network, step) }
-        : {}),
+      ...(innerLearningRate === undefined ? {} : { innerLearningRate }),
       codec: config.codec,
       era,
       exponents: exponentsFor(state, kind, layout),
