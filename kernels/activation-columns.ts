@@ -1,8 +1,8 @@
 // The activation side of a weight gradient: how its columns, pairs of a tap and an input, are numbered and read.
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { read, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
-import { ANY_TILE, type Columns, type Tile, wordColumns } from "./gemm.ts";
-import { acrossTile, elementOffsets, type Floats, signColumns } from "./operands.ts";
+import { ANY_TILE, type Columns, SIGN_COST, type Tile, wordColumns } from "./gemm.ts";
+import { acrossTile, alignSigns, elementOffsets, type Floats, signColumns } from "./operands.ts";
 import { range } from "./range.ts";
 
 export interface ActivationColumns {
@@ -14,8 +14,10 @@ export interface ActivationColumns {
   readonly setup: (tile: Tile, shape: WindowShape) => string;
   /** Statements at each position; without perTap `y0`, `x0` are its corner of the window, less padding. */
   readonly atPosition?: (tile: Tile) => string;
-  /** Values at the input pixel whose number is `pixel`. */
-  readonly columns: (tile: Tile, shape: WindowShape) => Columns;
+  /** Values at the input pixels whose numbers are `pixel_0` … `pixel_depth−1`. */
+  readonly columns: (tile: Tile, shape: WindowShape, depth: number) => Columns;
+  /** What reading a column costs, in reads of a row. */
+  readonly columnCost: number;
 }
 
 /** Whether a float weight gradient takes (tap, input) pairs as columns: with fewer inputs one tap would not fill a tile. */
@@ -35,12 +37,20 @@ function channelColumns(input: number): ActivationColumns {
     perTap: true,
     tileColumns: ANY_TILE.columns,
     setup: (tile) => elementOffsets({ prefix: "c", source: x, first: "column0", count: tile.columns, limit: input }),
-    columns: (tile) => ({
+    columnCost: 1,
+    columns: (tile, _, depth) => ({
       load: [
-        `let x_base = pixel * ${input / x.width}u;`,
-        acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: "x_base", stride: 0, depth: 1 }),
+        ...range(depth).map((k) => `let x_base_${k} = pixel_${k} * ${input / x.width}u;`),
+        acrossTile({
+          source: x,
+          prefix: "b",
+          offsets: "c",
+          count: tile.columns,
+          base: (k) => `x_base_${k}`,
+          depth,
+        }),
       ].join("\n"),
-      at: (q) => `b_${q}_0`,
+      at: (q, k) => `b_${q}_${k}`,
     }),
   };
 }
@@ -51,11 +61,15 @@ export function signedColumns(input: number): ActivationColumns {
     storage: read("a", "u32"),
     perTap: true,
     tileColumns: wordColumns(input),
-    setup: () => "",
-    columns: (tile) => {
-      const signs = signColumns({ name: "a", columns: tile.columns, base: "a_base", stride: 0, depth: 1 });
-      return { load: `let a_base = pixel * ${signWords(input)}u;\n${signs.load}`, at: signs.at };
-    },
+    columnCost: SIGN_COST,
+    setup: (tile) => alignSigns(tile.columns),
+    columns: (tile, _, depth) =>
+      signColumns({
+        name: "a",
+        columns: tile.columns,
+        base: (k) => `pixel_${k} * ${signWords(input)}u`,
+        depth,
+      }),
   };
 }
 
@@ -63,8 +77,8 @@ export function signedColumns(input: number): ActivationColumns {
 function gatheredColumns(s: WindowShape): ActivationColumns {
   const columns = s.kernel * s.kernel * s.in;
   const padded = s.padding > 0;
-  const value = (j: number) => {
-    const at = `pixel * IN + c_${j}`;
+  const value = (k: number, j: number) => {
+    const at = `pixel_${k} * IN + c_${j}`;
     // Outside the image the number of a pixel wraps around.
     return padded ? `select(0.0, x[select(0u, ${at}, inside_${j})], inside_${j})` : `x[${at}]`;
   };
@@ -84,16 +98,18 @@ let c_${j} = (ky_${j} * W + kx_${j}) * IN + column_${j} % IN;`,
         )
         .join(""),
     ...(padded ? { atPosition: (tile: Tile) => range(tile.columns).map(inside).join("\n") } : {}),
-    columns: (tile) => ({
-      load: range(tile.columns / 4)
-        .map(
-          (q) =>
-            `let b_${q} = vec4<f32>(${range(4)
-              .map((l) => value(4 * q + l))
-              .join(", ")});`,
-        )
-        .join("\n"),
-      at: (q) => `b_${q}`,
-    }),
+    columnCost: 1,
+    columns: (tile, _, depth) => {
+      const quad = (k: number, q: number) => {
+        const lanes = range(4).map((l) => value(k, 4 * q + l));
+        return `let b_${q}_${k} = vec4<f32>(${lanes.join(", ")});`;
+      };
+      return {
+        load: range(depth)
+          .flatMap((k) => range(tile.columns / 4).map((q) => quad(k, q)))
+          .join("\n"),
+        at: (q, k) => `b_${q}_${k}`,
+      };
+    },
   };
 }

@@ -3,10 +3,10 @@ import type { Rectify, Surrogate } from "../shared/rectify.ts";
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { signedColumns } from "./activation-columns.ts";
 import { read, vectorType, vectorWidth } from "./dispatch.ts";
-import { type Columns, type Rows, type Tile, wordColumns } from "./gemm.ts";
+import { type Columns, type Rows, SIGN_COST, type Tile, type TileSpace, wordColumns } from "./gemm.ts";
 import { inputGradient, inputGradientTiles, type Operands } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
-import { signColumns } from "./operands.ts";
+import { alignSigns, signColumns } from "./operands.ts";
 import { range } from "./range.ts";
 import { weightGradient } from "./weight-gradient.ts";
 
@@ -44,7 +44,7 @@ function scaleColumns(tile: Tile, depth: number, columns: Columns): Columns {
 function scaled(rectify: Rectify, tile: Tile, depth: number, a: Rows, b: Columns): Operands {
   switch (rectify) {
     case "kernel":
-      return { a: scaleRows(tile, a, "c[tap]"), b };
+      return { a: scaleRows(tile, a, "scale"), b };
     case "out":
       return { a: scaleRows(tile, a, "c[out0]"), b };
     case "layer":
@@ -56,8 +56,10 @@ function scaled(rectify: Rectify, tile: Tile, depth: number, a: Rows, b: Columns
   }
 }
 
-/** Declares `c_quad`, the entries of C [1][kh][kw][in] for the tile's columns at this tap. */
-function columnScales(tile: Tile): string {
+/** Declares what of C belongs to a tap: `scale`, or `c_quad`, the entries of C [1][kh][kw][in] for the tile's columns. */
+function tapScales(rectify: Rectify, tile: Tile): string {
+  if (rectify === "kernel") return "let scale = c[tap];";
+  if (rectify !== "filter") return "";
   const entry = (j: number) => `c[tap * IN + min(column0 + ${j}u, IN - 1u)]`;
   return range(tile.columns / 4)
     .map(
@@ -67,6 +69,14 @@ function columnScales(tile: Tile): string {
           .join(", ")});`,
     )
     .join("\n");
+}
+
+/** Sums of a tile whose columns are signs: a word of them serves eight rows of a software adapter. */
+const MOST_SUMS = 256;
+
+/** How dx of a 1-bit layer may be tiled. */
+export function signedInputGradientTiles(shape: WindowShape): TileSpace {
+  return { ...inputGradientTiles(shape, wordColumns(shape.in)), mostSums: MOST_SUMS, columnCost: SIGN_COST };
 }
 
 /**
@@ -90,13 +100,19 @@ export function binaryConvInputGradient(o: {
     label: `binaryConvInputGradient ${o.rectify} ${o.surrogate}`,
     shape: o.shape,
     accumulate: o.accumulate,
-    tiles: inputGradientTiles(o.shape, wordColumns(o.shape.in)),
+    tiles: signedInputGradientTiles(o.shape),
     ...(o.tile ? { tile: o.tile } : {}),
     storage: [read("w", "u32"), read("c", o.rectify === "out" ? vectorType(depth) : "f32"), read("x", type)],
     declarations: `fn derivative(v: ${type}) -> ${type} { return ${surrogateDerivative(o.surrogate, type)}; }`,
-    ...(o.rectify === "filter" ? { atTap: columnScales } : {}),
+    setup: (tile) => alignSigns(tile.columns),
+    atTap: (tile) => tapScales(o.rectify, tile),
     weights: (tile, rows) => {
-      const signs = signColumns({ name: "w", columns: tile.columns, base: "w_base", stride: plane, depth });
+      const signs = signColumns({
+        name: "w",
+        columns: tile.columns,
+        base: (k) => `w_base + ${k * plane}u`,
+        depth,
+      });
       const load = `let w_base = out0 * ${plane * depth}u + tap * ${words}u;\n${signs.load}`;
       return scaled(o.rectify, tile, depth, rows, { load, at: signs.at });
     },

@@ -2,9 +2,14 @@
 import type { Rectify, Surrogate } from "../shared/rectify.ts";
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { activationColumns, signedColumns } from "./activation-columns.ts";
-import { binaryConvForward, binaryConvInputGradient, binaryConvWeightGradient } from "./binary-conv.ts";
+import {
+  binaryConvForward,
+  binaryConvInputGradient,
+  binaryConvWeightGradient,
+  signedInputGradientTiles,
+} from "./binary-conv.ts";
 import { convForward, convInputGradient, convWeightGradient } from "./conv.ts";
-import { ANY_TILE, forwardTiles, rankTiles, type TileSpace, wordColumns } from "./gemm.ts";
+import { ANY_TILE, forwardTiles, rankTiles, type TileSpace } from "./gemm.ts";
 import { inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { naivePass } from "./naive-pass.ts";
@@ -47,7 +52,7 @@ function tileSpace(pass: ConvolutionPass): TileSpace {
     case "convInputGradient":
       return inputGradientTiles(shape, ANY_TILE.columns);
     case "binaryConvInputGradient":
-      return inputGradientTiles(shape, wordColumns(shape.in));
+      return signedInputGradientTiles(shape);
     case "convWeightGradient":
       return weightGradientTiles(shape, activationColumns(shape));
     case "binaryConvWeightGradient":

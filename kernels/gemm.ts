@@ -35,11 +35,16 @@ export interface TileSizes {
 export interface TileSpace {
   readonly extent: Extent;
   readonly sizes: TileSizes;
-  /** Sums that a tile may hold where that is fewer than registers allow. */
+  /** Sums that a tile may hold, where that is not as usual. */
   readonly mostSums?: number;
+  /** What reading a column costs, in reads of a row; 1 unless told. */
+  readonly columnCost?: number;
 }
 
 export const ANY_TILE: TileSizes = { rows: [1, 2, 4, 8, 12], columns: [4, 8, 12, 16] };
+
+/** What a column of signs costs, of which a word holds up to 32, in reads of a float. */
+export const SIGN_COST = 0.25;
 
 /** Sums of a tile: more spill from the registers of a GPU. */
 const MOST_SUMS = 144;
@@ -49,17 +54,20 @@ export function forwardTiles(s: WindowShape): TileSpace {
   return { extent: { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) }, sizes: ANY_TILE };
 }
 
-/** Columns read from a sign plane of `channels`: a tile lies within one word. */
+/** Columns read from a sign plane of `channels`: a tile lies within one word, even where it reaches beyond the channels. */
 export function wordColumns(channels: number): readonly number[] {
-  return channels <= 32 ? ANY_TILE.columns : [4, 8, 16];
+  const last = Math.min(channels, 32);
+  return [4, 8, 12, 16, 24, 32].filter((columns) =>
+    channels <= 32 ? Math.ceil(last / columns) * columns <= 32 : 32 % columns === 0,
+  );
 }
 
 /** Tiles that the sizes allow, best first: large ones that waste little at the borders and still leave enough invocations. */
-export function rankTiles({ extent, sizes, mostSums = MOST_SUMS }: TileSpace): readonly Tile[] {
+export function rankTiles({ extent, sizes, mostSums = MOST_SUMS, columnCost = 1 }: TileSpace): readonly Tile[] {
   const waste = (length: number, tile: number) => (Math.ceil(length / tile) * tile) / length;
   const cost = (tile: Tile) => {
     // Loads a multiply-add: every step reads rows + columns values for rows·columns products.
-    const loads = (tile.rows + tile.columns) / (tile.rows * tile.columns);
+    const loads = (tile.rows + columnCost * tile.columns) / (tile.rows * tile.columns);
     const idle = Math.max(1, ENOUGH_INVOCATIONS / tileCount(tile, extent));
     return waste(extent.rows, tile.rows) * waste(extent.columns, tile.columns) * (0.25 + loads) * idle;
   };
@@ -137,14 +145,23 @@ export interface Rows {
 
 export interface Columns {
   readonly load: string;
-  /** vec4<f32> expression of four columns at step k. */
+  /** Name of the vec4<f32> of four columns at step k. */
   readonly at: (quad: number, k: number) => string;
 }
 
-/** sum += A·B over `depth` steps. */
+/**
+ * sum += A·B over `depth` steps, each sum by itself through all of them: a software adapter then keeps it in a register, where
+ * a vec4 of products, and a sum a step, would each go to memory and back.
+ */
 export function multiplyAdd(tile: Tile, depth: number, a: Rows, b: Columns): string {
-  const steps = range(depth).map((k) => eachQuad(tile, (i, q) => `sum_${i}_${q} += ${a.at(i, k)} * ${b.at(q, k)};`));
-  return [a.load, b.load, ...steps].join("\n");
+  const terms = (i: number, q: number, lane: string) =>
+    range(depth).map((k) => `${a.at(i, k)} * ${b.at(q, k)}.${lane}`);
+  const sum = (i: number, q: number, lane: string) => [`sum_${i}_${q}.${lane}`, ...terms(i, q, lane)].join(" + ");
+  const sums = eachQuad(
+    tile,
+    (i, q) => `sum_${i}_${q} = vec4<f32>(${LANES.map((lane) => sum(i, q, lane)).join(", ")});`,
+  );
+  return [a.load, b.load, sums].join("\n");
 }
 
 export interface Store {

@@ -40,9 +40,9 @@ export function groupedLinearInputGradient(
   const steps = o.out / depth;
   const dy: Floats = { name: "dy", width: depth };
   const w: Floats = { name: "w", width };
-  const across = { source: w, prefix: "b", offsets: "c", count: tile.columns, base: "(w_base + i * W_STEP)" };
+  const base = (k: number) => `(w_base + i * W_STEP) + ${(k * o.in) / width}u`;
   const product = multiplyAdd(tile, depth, rowsAlongSum(dy, tile.rows, "r", "dy_base + i"), {
-    load: acrossTile({ ...across, stride: o.in / width, depth }),
+    load: acrossTile({ source: w, prefix: "b", offsets: "c", count: tile.columns, base, depth }),
     at: (q, k) => `b_${q}_${k}`,
   });
   const type = vectorType(width);
@@ -108,16 +108,15 @@ export function groupedLinearParameterGradient(
   const tile = pickTile({ extent, sizes: { rows: [4, 8, 12], columns: ANY_TILE.columns } });
   const items = tileCount(tile, extent);
   const quads = range(tile.rows / 4);
-  const across = { stride: 0, depth: 1 };
   const product = multiplyAdd(
     tile,
     1,
     {
-      load: acrossTile({ source: dy, prefix: "g", offsets: "r", count: tile.rows, base: "dy_base", ...across }),
+      load: acrossTile({ source: dy, prefix: "g", offsets: "r", count: tile.rows, base: () => "dy_base", depth: 1 }),
       at: (i) => `g_${i >> 2}_0.${LANES[i & 3]}`,
     },
     {
-      load: acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: "x_base", ...across }),
+      load: acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: () => "x_base", depth: 1 }),
       at: (q) => `b_${q}_0`,
     },
   );

@@ -86,17 +86,16 @@ export function columnsAlongSum(source: Floats, columns: number, offsets: string
   };
 }
 
-/** Declares quads `prefix_quad_k` of values contiguous across the tile, at load `base` + k·`stride` + elementOffsets. */
+/** Declares quads `prefix_quad_k` of values contiguous across the tile, at load `base(k)` + elementOffsets. */
 export function acrossTile(o: {
   readonly source: Floats;
   readonly prefix: string;
   readonly offsets: string;
   readonly count: number;
-  readonly base: string;
-  readonly stride: number;
+  readonly base: (k: number) => string;
   readonly depth: number;
 }): string {
-  const value = (k: number, i: number) => `${o.source.name}[${o.base} + ${k * o.stride}u + ${o.offsets}_${i}]`;
+  const value = (k: number, i: number) => `${o.source.name}[${o.base(k)} + ${o.offsets}_${i}]`;
   return range(o.depth)
     .flatMap((k) =>
       range(o.count / 4).map((q) => {
@@ -118,17 +117,30 @@ export function signQuad(word: string, quad: number): string {
   return `select(vec4<f32>(1.0), vec4<f32>(-1.0), (vec4<u32>(${word}) & vec4<u32>(${bits.join(", ")})) != vec4<u32>())`;
 }
 
-/** ±1 columns of a sign plane: one word a step, at word `base` + k·`stride` + column0/32. The tile lies within one word. */
+/** Declares `to_top`, which takes the bit of the tile's last column to the top of its word; before the loops. */
+export function alignSigns(columns: number): string {
+  return columns === 32 ? "" : `let to_top = 1u << (${32 - columns}u - column0 % 32u);`;
+}
+
+/**
+ * ±1 columns of a sign plane: one word a step, at word `base(k)` + column0/32. The tile lies within one word, whose bits are
+ * brought to the top by doubling, one after the other: a software adapter shifts lane by lane, and selects in four instructions.
+ */
 export function signColumns(o: {
   readonly name: string;
   readonly columns: number;
-  readonly base: string;
-  readonly stride: number;
+  readonly base: (k: number) => string;
   readonly depth: number;
 }): Columns {
+  const last = o.columns - 1;
+  const sign = (j: number, k: number) => `bitcast<f32>((s_${j}_${k} & 0x80000000u) | 0x3f800000u)`;
   const lines = range(o.depth).flatMap((k) => [
-    `let word_${k} = ${o.name}[${o.base} + ${k * o.stride}u + column0 / 32u] >> (column0 % 32u);`,
-    ...range(o.columns / 4).map((q) => `let b_${q}_${k} = ${signQuad(`word_${k}`, q)};`),
+    `let s_${last}_${k} = ${o.name}[${o.base(k)} + column0 / 32u]${o.columns === 32 ? "" : " * to_top"};`,
+    ...range(last).map((j) => `let s_${last - 1 - j}_${k} = s_${last - j}_${k} + s_${last - j}_${k};`),
+    ...range(o.columns / 4).map((q) => {
+      const lanes = range(4).map((l) => sign(4 * q + l, k));
+      return `let b_${q}_${k} = vec4<f32>(${lanes.join(", ")});`;
+    }),
   ]);
   return { load: lines.join("\n"), at: (q, k) => `b_${q}_${k}` };
 }

@@ -75,12 +75,12 @@ dw[index] = total;`,
 }
 
 /** Of eight samples written out: beyond, the code of a turn outgrows the instruction cache of a software adapter. */
-const MOST_SUMS = 96;
+const MOST_SUMS = 128;
 
 /** How dw may be tiled: rows are outputs, read by fours; columns are inputs of one tap, or (tap, input) pairs. */
 export function weightGradientTiles(
   shape: WindowShape,
-  x: Pick<ActivationColumns, "perTap" | "tileColumns">,
+  x: Pick<ActivationColumns, "perTap" | "tileColumns" | "columnCost">,
 ): TileSpace {
   const taps = shape.kernel * shape.kernel;
   const { slices } = weightGradientSlices(shape, x.perTap);
@@ -89,7 +89,18 @@ export function weightGradientTiles(
     extent: { rows: shape.out, columns, outer: (x.perTap ? taps : 1) * slices },
     sizes: { rows: [4, 8, 12], columns: x.tileColumns, rowMultiple: 4 },
     mostSums: MOST_SUMS,
+    columnCost: x.columnCost,
   };
+}
+
+/** dy of `depth` samples, at loads `dy_base_k`; 0 of a sample that is not `present_k`. */
+function dyRows(dy: Floats, rows: number, depth: number, whole: boolean): Rows {
+  const load = acrossTile({ source: dy, prefix: "g", offsets: "r", count: rows, base: (k) => `dy_base_${k}`, depth });
+  if (whole) return { load, at: (i, k) => `g_${i >> 2}_${k}.${LANES[i & 3]}` };
+  const present = range(depth).flatMap((k) =>
+    range(rows / 4).map((q) => `let p_${q}_${k} = select(vec4<f32>(), g_${q}_${k}, present_${k});`),
+  );
+  return { load: [load, ...present].join("\n"), at: (i, k) => `p_${i >> 2}_${k}.${LANES[i & 3]}` };
 }
 
 /** Bindings dy f32 [n][oh][ow][out], the activations, dw f32 [out][kh][kw][in] (by scratch where the sum is sliced). */
@@ -106,19 +117,6 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
   const items = tileCount(tile, extent);
   const target = slices === 1 ? "dw" : "scratch";
   const width = vectorWidth(extent.columns);
-  const dyQuads = acrossTile({
-    source: dy,
-    prefix: "g",
-    offsets: "r",
-    count: tile.rows,
-    base: "dy_base",
-    stride: 0,
-    depth: 1,
-  });
-  const present = range(tile.rows / 4).map((q) => `let p_${q} = select(vec4<f32>(), g_${q}_0, present);`);
-  const rows: Rows = whole
-    ? { load: dyQuads, at: (i) => `g_${i >> 2}_0.${LANES[i & 3]}` }
-    : { load: [dyQuads, ...present].join("\n"), at: (i) => `p_${i >> 2}.${LANES[i & 3]}` };
   const main = kernel({
     label: `${label} ${describeWindow(s)}`,
     constants: {
@@ -144,7 +142,7 @@ ${eachTurn({
   whole,
   gather: !x.perTap,
   atPosition: x.atPosition?.(tile) ?? "",
-  statements: multiplyAdd(tile, 1, rows, x.columns(tile, s)),
+  statements: (depth) => multiplyAdd(tile, depth, dyRows(dy, tile.rows, depth, whole), x.columns(tile, s, depth)),
 })}
 ${storeTile({
   tile,

@@ -1,7 +1,6 @@
 // The loops over a window's taps: which taps of an output (or an input) element lie inside the image, as WGSL.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { range } from "./range.ts";
-import { unrolledLoop } from "./unroll.ts";
 
 /** Constants that the loops use. */
 export function windowConstants(s: WindowShape): Readonly<Record<string, number>> {
@@ -92,24 +91,36 @@ let ${length} = max(o${axis}_end, o${axis}_first) - o${axis}_first;`;
     .join("");
 }
 
+/** Samples whose operands wait in registers for the sums that they are added to; more would be too many for a GPU. */
+const TOGETHER = 4;
+
 /**
  * The turns of slice `slice` of a weight gradient (weightGradientSlices), `samples` a turn, BLOCKS turns a place and LENGTH a
- * slice: `dy_base` and `pixel` are those of one sample; `present` says whether there is one, where `whole` is false. Places
- * are counted, not divided: a software adapter divides lane by lane.
+ * slice: `dy_base_k` and `pixel_k` are those of the samples that go together, `present_k` says whether there is one, where `whole`
+ * is false. Places are counted, not divided: a software adapter divides lane by lane.
  */
 export function eachTurn(o: {
   readonly samples: number;
   readonly whole: boolean;
   readonly gather: boolean;
   readonly atPosition: string;
-  readonly statements: string;
+  /** Statements of so many samples. */
+  readonly statements: (samples: number) => string;
 }): string {
   const { samples, whole, gather } = o;
-  const turn = `
-${whole ? "let sample = first + k;" : "let present = first + k < N;\nlet sample = min(first + k, N - 1u);"}
-let dy_base = ((sample * OH + oy) * OW + ox) * DY_STRIDE;
-let pixel = (sample * H + y0) * W + x0;
-${o.statements}`;
+  const declare = (k: number, sample: string) => `
+${whole ? `let sample_${k} = ${sample};` : `let present_${k} = ${sample} < N;\nlet sample_${k} = min(${sample}, N - 1u);`}
+let dy_base_${k} = ((sample_${k} * OH + oy) * OW + ox) * DY_STRIDE;
+let pixel_${k} = (sample_${k} * H + y0) * W + x0;`;
+  const together = (first: number, count: number) => `{
+${range(count)
+  .map((k) => declare(k, `first + ${first + k}u`))
+  .join("")}
+${o.statements(count)}
+}`;
+  const stretches = range(Math.ceil(samples / TOGETHER)).map((i) =>
+    together(TOGETHER * i, Math.min(TOGETHER, samples - TOGETHER * i)),
+  );
   return `${declarePlaces(gather)}
 let turn_first = slice * LENGTH;
 let turn_end = min(height * width * BLOCKS, turn_first + LENGTH);
@@ -123,7 +134,7 @@ for (var turn = turn_first; turn < turn_end; turn++) {
   let y0 = oy * STRIDE - PADDING${gather ? "" : " + ky"};
   let x0 = ox * STRIDE - PADDING${gather ? "" : " + kx"};
   ${o.atPosition}
-  ${unrolledLoop("k", samples, samples, turn)}
+  ${stretches.join("\n")}
   let place_ends = block + 1u == BLOCKS;
   let row_ends = place_ends & (column + 1u == width);
   block = select(block + 1u, 0u, place_ends);

@@ -127,13 +127,13 @@ export function columnsInMemory(o: Operand, tiling: WorkgroupTiling): Columns {
     return { load: quadsAcross(o, tiling, tiling.columns / 4), at: (q, k) => `b_${q}_${k}` };
   }
   const loads = range(tiling.columns).map((j) => `let w_${j} = ${stepsOfLine(o, tiling, j)};`);
-  return {
-    load: loads.join("\n"),
-    at: (q, k) =>
-      `vec4<f32>(${range(4)
-        .map((l) => `w_${4 * q + l}.${LANES[k]}`)
-        .join(", ")})`,
-  };
+  const quads = range(tiling.columns / 4).flatMap((q) =>
+    LANES.map((lane, k) => {
+      const lines = range(4).map((l) => `w_${4 * q + l}.${lane}`);
+      return `let b_${q}_${k} = vec4<f32>(${lines.join(", ")});`;
+    }),
+  );
+  return { load: [...loads, ...quads].join("\n"), at: (q, k) => `b_${q}_${k}` };
 }
 
 function fromMemory(o: Operand, at: string): string {

@@ -1,11 +1,13 @@
 // A worker's key pair on the coordinator's side of the house: for workers that are simulated or scripted, which have no WebCrypto store.
 
 import { createECDH, createPrivateKey, type KeyObject, sign } from "node:crypto";
-import { type ProofSubject, proofBytes } from "../../shared/identity.ts";
+import { accountOf, type ProofSubject, proofBytes } from "../../shared/identity.ts";
 
 export interface SigningPair {
   /** Uncompressed point, 65 bytes in hex. */
   readonly publicKey: string;
+  /** Fingerprint of the public key. */
+  readonly account: string;
   readonly privateKey: KeyObject;
 }
 
@@ -16,10 +18,16 @@ export function keyPairOf(secret: Uint8Array): SigningPair {
   const point = curve.getPublicKey();
   const [x, y] = [point.subarray(1, 33), point.subarray(33)].map((half) => half.toString("base64url"));
   const key = { kty: "EC", crv: "P-256", x, y, d: Buffer.from(secret).toString("base64url") };
-  return { publicKey: point.toString("hex"), privateKey: createPrivateKey({ format: "jwk", key }) };
+  const publicKey = point.toString("hex");
+  return { publicKey, account: accountOf(publicKey), privateKey: createPrivateKey({ format: "jwk", key }) };
 }
 
 /** Signature r ‖ s over the subject, 64 bytes in hex. */
-export function signProof({ privateKey }: SigningPair, subject: ProofSubject): string {
-  return sign("sha256", proofBytes(subject), { key: privateKey, dsaEncoding: "ieee-p1363" }).toString("hex");
+export function signProof(pair: SigningPair, subject: ProofSubject): string {
+  return signBytes(pair, proofBytes(subject));
+}
+
+/** Signature r ‖ s, 64 bytes in hex. */
+export function signBytes({ privateKey }: SigningPair, bytes: Uint8Array): string {
+  return sign("sha256", bytes, { key: privateKey, dsaEncoding: "ieee-p1363" }).toString("hex");
 }

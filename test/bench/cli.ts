@@ -2,6 +2,7 @@
 // `npm run bench -- kernels|step|peers|robustness|downlink [words…]`: how fast the kernels, a step and other libraries are on this adapter.
 
 import { Command, InvalidArgumentError, Option } from "commander";
+import { type AttackersOptions, attackersText, attackNames, benchAttackers } from "./attackers.ts";
 import { benchDownlink, downlinkText } from "./downlink.ts";
 import type { Emit } from "./line.ts";
 import { benchInNode } from "./node.ts";
@@ -97,6 +98,20 @@ program
   .option("--json", "one JSON object a line")
   .action(({ json }: { readonly json?: boolean }) =>
     benchDownlink((line) => console.log(json ? JSON.stringify(line) : downlinkText(line))),
+  );
+
+program
+  .command("attackers")
+  .description("the shipped example, small, with one worker in ten that attacks: accuracy beside the clean run")
+  .argument("[attacks...]", `of ${attackNames.join(", ")}; all unless named`)
+  .option("--json", "one JSON object a line")
+  .option("--no-trust", "without clipping and audits")
+  .addOption(new Option("--codec <codec>", "of gradients").choices(["exact", "f32"]).default("exact"))
+  .addOption(new Option("--images <n>", "training images; half as many for testing").argParser(count).default(2000))
+  .action((attacks: string[], o: Omit<AttackersOptions, "attacks"> & { json?: boolean }) =>
+    benchAttackers({ ...o, attacks: attacks.length > 0 ? attacks : attackNames }, (line) =>
+      console.log(o.json ? JSON.stringify(line) : attackersText(line)),
+    ),
   );
 
 await program.parseAsync();

@@ -1,0 +1,216 @@
+// `bench attackers`: the shipped example, small, with one worker in ten that does what the zoo does. The coordinator, its sockets
+// and the ten sessions are real; the sessions share one device, one lease at a time, as ten processes would not fit here.
+
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { WebSocket } from "ws";
+import { coordinate } from "../../coordinator/coordinate.ts";
+import { openFreshRun } from "../../coordinator/open-run.ts";
+import { keyPairOf, signBytes } from "../../coordinator/trust/key-pair.ts";
+import { parseConfig } from "../../shared/config.ts";
+import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { SocketConstructor } from "../../worker/connection.ts";
+import { runSession } from "../../worker/session.ts";
+import { createTrainer } from "../../worker/trainer.ts";
+import type { LeaseResult, Trainer } from "../../worker/trainer-contract.ts";
+import { testDevice } from "../fixtures/device.ts";
+
+const WORKERS = 10;
+/** Slow loris: how long each answer is kept; more than a round takes. */
+const DAWDLE_MS = 10_000;
+
+/** One attacker's way with an honest result. */
+type Attack = (honest: LeaseResult, lease: LeaseMessage) => LeaseResult | Promise<LeaseResult | "aborted">;
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function times(factor: number): Attack {
+  return (honest, { codec }) => {
+    const words = honest.body.slice().buffer;
+    const values = codec === "exact" ? new Int32Array(words) : new Float32Array(words);
+    values.forEach((value, i) => {
+      values[i] = Math.max(-(2 ** 30), Math.min(2 ** 30, value * factor));
+    });
+    return { ...honest, body: new Uint8Array(words) };
+  };
+}
+
+/** Sends its first result of each kind of round again and again. */
+function replay(): Attack {
+  const first = new Map<string, LeaseResult>();
+  return (honest, { kind, network }) => {
+    const key = `${kind} ${network} ${honest.samples}`;
+    const kept = first.get(key);
+    if (!kept) first.set(key, honest);
+    return { ...honest, body: kept?.body ?? honest.body };
+  };
+}
+
+const notFinite: Attack = (honest, { codec }) =>
+  codec === "exact"
+    ? { ...honest, peaks: honest.peaks.map(() => 0x7fc00000) }
+    : { ...honest, body: new Uint8Array(new Float32Array(honest.body.length / 4).fill(Number.NaN).buffer) };
+
+/** How many of the ten attack, and how. Colluders agree on their lie. */
+const zoo: Readonly<Record<string, { readonly attackers: number; readonly attack: () => Attack }>> = {
+  none: { attackers: 0, attack: () => (honest) => honest },
+  "not-finite": { attackers: 1, attack: () => notFinite },
+  x1000: { attackers: 1, attack: () => times(1000) },
+  "sign-flip": { attackers: 1, attack: () => times(-1) },
+  zeros: { attackers: 1, attack: () => times(0) },
+  replay: { attackers: 1, attack: replay },
+  "wrong-shape": { attackers: 1, attack: () => (honest) => ({ ...honest, body: honest.body.slice(4) }) },
+  "slow-loris": { attackers: 1, attack: () => (honest) => sleep(DAWDLE_MS).then(() => honest) },
+  hoarding: { attackers: 1, attack: () => () => sleep(6 * DAWDLE_MS).then(() => "aborted") },
+  colluders: { attackers: 2, attack: () => times(-3) },
+};
+
+/** A session's view of the shared trainer: its own parameters, loaded when its turn comes. */
+function sharing(inner: Trainer, turn: <T>(work: () => Promise<T>) => Promise<T>, attack: Attack): Trainer {
+  const sets = new Map<Parameters<Trainer["loadParameters"]>[0], readonly [string, Uint8Array]>();
+  let teacher: readonly [string, Uint8Array] | undefined;
+  return {
+    lost: inner.lost,
+    close: () => undefined,
+    loadParameters: (set, hash, blob) => void sets.set(set, [hash, blob]),
+    holds: (set, hash) => sets.get(set)?.[0] === hash,
+    loadTeacher: (hash, blob) => {
+      teacher = [hash, blob];
+    },
+    holdsTeacher: (hash) => teacher?.[0] === hash,
+    compute: async (lease, input, aborted) => {
+      const honest = await turn(async () => {
+        if (aborted()) return "aborted";
+        if (teacher && !inner.holdsTeacher(teacher[0])) inner.loadTeacher(...teacher);
+        for (const [set, [hash, blob]] of sets) if (!inner.holds(set, hash)) inner.loadParameters(set, hash, blob);
+        return inner.compute(lease, input, aborted);
+      });
+      return honest === "aborted" ? honest : attack(honest, lease);
+    },
+  };
+}
+
+export interface AttackersLine {
+  readonly attack: string;
+  readonly attackers: number;
+  readonly codec: string;
+  readonly accuracy: number | null;
+  /** With the codec exact, that of the clean run where no lie came through. */
+  readonly paramsHash: string;
+  readonly audits: number;
+  /** Verdicts against attackers, and against honest accounts. */
+  readonly foundOut: number;
+  readonly wronged: number;
+  readonly refused: number;
+  readonly seconds: number;
+}
+
+export interface AttackersOptions {
+  readonly attacks: readonly string[];
+  readonly codec: "exact" | "f32";
+  readonly trust: boolean;
+  readonly images: number;
+}
+
+export const attackNames = Object.keys(zoo);
+
+async function runUnder(attack: string, { codec, trust, images }: AttackersOptions): Promise<AttackersLine> {
+  const started = performance.now();
+  const folder = await mkdtemp(join(tmpdir(), "bitswarm-attackers-"));
+  const protection = trust ? {} : { clip: "none", audits: "off" };
+  const config = parseConfig({
+    data: { trainSamples: images, testSamples: images / 2 },
+    batch: 32 * WORKERS,
+    microbatch: 32,
+    epochs: 2,
+    bnPhase: 0.5,
+    adversarial: { warmupEpochs: 1 },
+    teacher: { epochs: 2 },
+    codec,
+    lease: { timeoutMs: 30_000 },
+    trust: { ...protection },
+  });
+  const { attackers, attack: make } = zoo[attack];
+  const device = await testDevice();
+  let [audits, foundOut, wronged, refused] = [0, 0, 0, 0];
+  try {
+    const run = await openFreshRun(config, join(folder, "run"));
+    const coordination = await coordinate(run, {
+      host: "127.0.0.1",
+      port: 0,
+      workers: 0,
+      runtime: "auto",
+      terminal: { write: () => true },
+    });
+    const inner = createTrainer(device, config, run.data.dataset);
+    let last: Promise<unknown> = Promise.resolve();
+    const turn = <T>(work: () => Promise<T>): Promise<T> => {
+      const mine = last.then(work);
+      last = mine.catch(() => undefined);
+      return mine;
+    };
+    const adapter = { vendor: "shared", architecture: "", description: "one device", software: true };
+    const own: GPUDevice = { lost: new Promise(() => undefined), destroy: () => undefined } as unknown as GPUDevice;
+    const liars = new Set<string>();
+    const sessions = Array.from({ length: WORKERS }, (_, worker) => {
+      const lies = worker < attackers;
+      const pair = keyPairOf(randomBytes(32));
+      if (lies) liars.add(pair.account);
+      return runSession({
+        url: coordination.server.url,
+        name: lies ? attack : "honest",
+        runtime: "node",
+        openIdentity: async () => ({ publicKey: pair.publicKey, sign: async (bytes) => signBytes(pair, bytes) }),
+        openDevice: async () => ({ device: own, adapter }),
+        createTrainer: () => sharing(inner, turn, lies ? make() : (honest) => honest),
+        onEvent: () => undefined,
+        WebSocket: WebSocket as unknown as SocketConstructor,
+      });
+    });
+    const { testAccuracy, paramsHash } = await coordination.done;
+    for (const session of sessions) session.leave();
+    await Promise.all(sessions.map(({ ended }) => ended));
+    await turn(async () => inner.close());
+    for (const line of await eventLines(run.directory.eventsPath)) {
+      if (line.type === "refused") refused++;
+      if (line.type !== "audited") continue;
+      audits++;
+      const wrong = line.wrong as readonly string[];
+      foundOut += wrong.filter((account) => liars.has(account)).length;
+      wronged += wrong.filter((account) => !liars.has(account)).length;
+    }
+    const seconds = (performance.now() - started) / 1000;
+    return {
+      attack,
+      attackers,
+      codec,
+      accuracy: testAccuracy,
+      paramsHash,
+      audits,
+      foundOut,
+      wronged,
+      refused,
+      seconds,
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function eventLines(path: string): Promise<readonly Record<string, unknown>[]> {
+  const { readFile } = await import("node:fs/promises");
+  const lines = (await readFile(path, "utf8")).trim().split("\n");
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** One run an attack, one after another, the clean one first. */
+export async function benchAttackers(options: AttackersOptions, emit: (line: AttackersLine) => void): Promise<void> {
+  for (const attack of options.attacks) emit(await runUnder(attack, options));
+}
+
+export function attackersText(line: AttackersLine): string {
+  const accuracy = line.accuracy === null ? "none" : `${(100 * line.accuracy).toFixed(1)} %`;
+  return `${line.attack.padEnd(12)} ${line.attackers} of ${WORKERS}  ${line.codec.padEnd(5)}  accuracy ${accuracy}  ${line.paramsHash.slice(0, 8)}  ${line.audits} audits, ${line.foundOut} against attackers, ${line.wronged} against others, ${line.refused} refused  ${line.seconds.toFixed(0)} s`;
+}
