@@ -1,25 +1,42 @@
-// The sum of a round: integers in float64, so the order in which contributions arrive cannot change a bit of it.
+// The sum of a round: integers, so the order in which contributions arrive cannot change a bit of it. The reduction adds them; this knows what they mean.
 
-import { addContribution } from "../shared/codec.ts";
 import { type ContributionLayout, METRICS, type MetricName, metricNames } from "../shared/contribution.ts";
 import { BitswarmError } from "../shared/errors.ts";
-import { type GradientCodec, type WireLayout, wireLayout } from "../shared/wire-layout.ts";
+import { type GradientCodec, type WireLayout, type WireTensor, wireLayout } from "../shared/wire-layout.ts";
 import { unitOf } from "./exponents.ts";
-import { PeakRecord } from "./peak-record.ts";
-import { groupOf, type TensorSpan } from "./trust/gradient-norms.ts";
+import { type ReducedRound, Reduction } from "./reduction/reduction.ts";
+import { type GroupNorms, groupNormsOf, groupOf, type TensorSpan } from "./trust/gradient-norms.ts";
+
+/** A contribution that is checked and not added yet; the next one takes its place. */
+export interface CheckedContribution {
+  readonly norms: GroupNorms;
+  /**
+   * Adds it, once.
+   * @param scale above 0, at most 1: of the gradients, not of statistics and metrics; 1 with the codec exact
+   */
+  commit(scale?: number): void;
+}
 
 export class RoundSum {
   readonly layout: ContributionLayout;
   readonly exponents: readonly number[];
   readonly codec: GradientCodec;
-  #samples = 0;
   readonly #wire: WireLayout;
-  readonly #sum: Float64Array;
-  readonly #peaks: PeakRecord;
-  readonly #index: ReadonlyMap<string, number>;
+  readonly #reduction: Reduction;
+  readonly #tensors: ReadonlyMap<string, WireTensor>;
+  /** What the reduction says since the last contribution. */
+  #reduced: ReducedRound | undefined;
 
-  /** @param exponents unit 2^e of each tensor of the layout */
-  constructor(layout: ContributionLayout, exponents: readonly number[], codec: GradientCodec) {
+  /**
+   * @param exponents unit 2^e of each tensor of the layout
+   * @param reduction taken over: the sum before that used it is no longer valid
+   */
+  constructor(
+    layout: ContributionLayout,
+    exponents: readonly number[],
+    codec: GradientCodec,
+    reduction: Reduction = new Reduction(),
+  ) {
     if (exponents.length !== layout.tensors.length) {
       throw new RangeError(
         `round sum: ${layout.tensors.length} tensors take as many exponents, got ${exponents.length}`,
@@ -29,61 +46,67 @@ export class RoundSum {
     this.exponents = exponents;
     this.codec = codec;
     this.#wire = wireLayout(layout, codec);
-    this.#sum = new Float64Array(layout.size);
-    this.#peaks = new PeakRecord(this.#wire, layout);
-    this.#index = new Map(this.#wire.tensors.map((tensor, index) => [tensor.name, index]));
+    this.#reduction = reduction;
+    this.#tensors = new Map(this.#wire.tensors.map((tensor) => [tensor.name, tensor]));
+    reduction.begin({ layout, exponents, codec });
+  }
+
+  get #state(): ReducedRound {
+    this.#reduced ??= this.#reduction.finish();
+    return this.#reduced;
   }
 
   /** Samples of the contributions added. */
   get samples(): number {
-    return this.#samples;
+    return this.#state.samples;
   }
 
   /** What `recordPeaks` wants to know of each tensor of the layout. */
   get peaks(): Float32Array<ArrayBuffer> {
-    return this.#peaks.values();
+    return this.#state.peaks;
   }
 
   /**
-   * Adds one lease's contribution; `peaks` are the bits of one f32 a tensor, `body` the tensors in the round's codec.
-   * On an error the sum is as it was.
-   * @param scale above 0, at most 1: of the gradients, not of statistics and metrics; 1 with the codec exact
+   * Checks one lease's contribution; `peaks` are the bits of one f32 a tensor, `body` the tensors in the round's codec. The
+   * sum does not change.
    * @throws GRADIENT_NOT_FINITE naming the tensor, CONTRIBUTION_MISMATCH with the expected and the actual size
    */
+  check(samples: number, peaks: Uint32Array, body: Uint8Array): CheckedContribution {
+    const squares = this.#load(this.#reduction, samples, peaks, body);
+    const norms = groupNormsOf(this.#wire.tensors, squares, samples);
+    const commit = (scale = 1) => {
+      this.#reduction.commit(0, scale);
+      this.#reduced = undefined;
+    };
+    return { norms, commit };
+  }
+
+  /** Checks a contribution and adds it; on an error the sum is as it was. @throws as check() */
   add(samples: number, peaks: Uint32Array, body: Uint8Array, scale = 1): void {
-    if (scale !== 1) {
-      this.#addScaled(samples, peaks, body, scale);
-      return;
-    }
-    if (!Number.isSafeInteger(samples) || samples < 1) {
-      throw new BitswarmError("CONTRIBUTION_MISMATCH", `contribution: samples is an integer from 1, got ${samples}`);
-    }
-    this.#peaks.check(peaks);
-    addContribution(this.#wire, body, samples, this.exponents, this.#sum);
-    this.#peaks.add(peaks);
-    this.#samples += samples;
+    this.check(samples, peaks, body).commit(scale);
   }
 
-  #addScaled(samples: number, peaks: Uint32Array, body: Uint8Array, scale: number): void {
-    if (!(scale > 0 && scale < 1) || this.codec === "exact") {
-      throw new RangeError(`round sum: a scale is above 0 and at most 1 (with exact 1), got ${scale}`);
-    }
-    const units = this.read(samples, peaks, body);
-    for (const { kind, at, size } of this.#wire.tensors) {
-      if (kind === "gradient" || kind === "difference")
-        for (let i = at; i < at + size; i++) units[i] = Math.round(units[i] * scale);
-    }
-    for (let i = 0; i < units.length; i++) this.#sum[i] += units[i];
-    this.#peaks.add(peaks);
-    this.#samples += samples;
-  }
-
-  /** Checks a contribution and returns its integers in the wire's order; the sum does not change. @throws as add() */
+  /** Checks a contribution and returns its integers in the wire's order; the sum does not change. @throws as check() */
   read(samples: number, peaks: Uint32Array, body: Uint8Array): Float64Array<ArrayBuffer> {
-    const units = new Float64Array(this.#sum.length);
-    this.#peaks.check(peaks);
-    addContribution(this.#wire, body, samples, this.exponents, units);
-    return units;
+    const { reader } = this.#reduction;
+    reader.begin(this);
+    this.#load(reader, samples, peaks, body);
+    reader.commit(0);
+    return new Float64Array(reader.finish().sum);
+  }
+
+  /** Into the first slot; returns Σ value² of each tensor in the wire's order. */
+  #load(reduction: Reduction, samples: number, peaks: Uint32Array, body: Uint8Array): Float64Array {
+    const { tensors } = this.layout;
+    if (peaks.length !== tensors.length) {
+      throw new BitswarmError(
+        "CONTRIBUTION_MISMATCH",
+        `contribution: the round has ${tensors.length} tensors and as many peaks, got ${peaks.length}`,
+      );
+    }
+    const head = new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength);
+    reduction.loadPayload(0, head, body);
+    return reduction.inspect(0, samples, head.length + body.length).squares;
   }
 
   /** The tensors of what read() returns. */
@@ -97,18 +120,20 @@ export class RoundSum {
   }
 
   has(tensor: string): boolean {
-    return this.#index.has(tensor);
+    return this.#tensors.has(tensor);
   }
 
   /** Mean over the samples of one tensor of the layout, in float64; the sum must not be empty. */
   mean(tensor: string): Float64Array {
-    const index = this.#index.get(tensor);
-    if (index === undefined) throw new RangeError(`round sum: no tensor named ${tensor}`);
-    if (this.#samples === 0) throw new RangeError(`round sum: the mean of ${tensor} over no samples`);
-    const { at, size, index: ofLayout } = this.#wire.tensors[index];
-    const unit = unitOf(this.exponents[ofLayout]);
-    const samples = this.#samples;
-    return this.#sum.slice(at, at + size).map((units) => (units * unit) / samples);
+    const known = this.#tensors.get(tensor);
+    if (!known) throw new RangeError(`round sum: no tensor named ${tensor}`);
+    const { samples, sum } = this.#state;
+    if (samples === 0) throw new RangeError(`round sum: the mean of ${tensor} over no samples`);
+    const { at, size, index } = known;
+    const unit = unitOf(this.exponents[index]);
+    const means = new Float64Array(size);
+    for (let i = 0; i < size; i++) means[i] = (sum[at + i] * unit) / samples;
+    return means;
   }
 
   /** Means over the samples of the round. */

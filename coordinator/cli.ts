@@ -50,7 +50,7 @@ Ctrl-C once finishes the step in hand, writes a checkpoint, says how to go on, a
 Ctrl-C twice ends at once with 130; the checkpoint before is whole. After a power cut, too: \`coordinator resume\`.
 
 --json prints one line a step and one at the end, all else goes to standard error:
-  {"event":"step","step","epoch","loss":{…},"samples","workers","paramsHash","bytes":{…}}
+  {"event":"step","step","epoch","loss":{…},"samples","workers","paramsHash","bytes":{…},"loopDelayMs":{"max","p99"}}
   {"event":"done","step","epoch","samples","testAccuracy","teacherAccuracy","paramsHash","checkpoint"}
 step counts committed steps, samples the training images in them, epoch from 0 within its phase. bytes has what the
 workers' sockets carried since the step before, all workers together: "down" to them, "up" from them, the same two for

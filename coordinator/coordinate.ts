@@ -4,12 +4,14 @@ import { randomInt } from "node:crypto";
 import { basename, join } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { MAX_CHUNK_MESSAGE_BYTES } from "../shared/transfer/chunk.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { systemClock } from "./clock.ts";
 import { LocalEngine, type RunSummary } from "./engine.ts";
 import { modelSizes } from "./export.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
+import { LoopDelayMeter } from "./loop-delay.ts";
 import type { OpenRun } from "./open-run.ts";
 import { packageRoot } from "./package-root.ts";
 import { readPageFiles } from "./page-files.ts";
@@ -44,6 +46,8 @@ export interface Coordination {
   /** Finishes the step, writes a checkpoint, and lets `done` resolve. */
   stop(): void;
   readonly server: RunServer;
+  /** What is measured of the workers' connections. */
+  readonly sessions: Pick<Sessions, "vitals" | "uploadBytes">;
   readonly done: Promise<RunSummary>;
 }
 
@@ -64,9 +68,10 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const startedAt = now();
   const progress = new Progress(terminal, now);
   const events = new JsonLineFile(directory.eventsPath);
+  const loopDelay = new LoopDelayMeter();
   let over = false;
   const onEvent = (event: RunEvent) => {
-    const line = jsonLineOf(event);
+    const line = jsonLineOf(event, () => loopDelay.take());
     if (line !== undefined) printJson?.(line);
     // Steps are in the commit log.
     if (event.type !== "step") events.append({ time: new Date().toISOString(), ...event });
@@ -91,6 +96,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       dataset: data.dataset,
     },
     limits,
+    contributionLimit: contributionLimit(state),
     clock,
     onEvent,
     traffic,
@@ -118,6 +124,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   let workers: LocalWorkers | undefined;
   const release = async () => {
     progress.close();
+    loopDelay.close();
     await workers?.stop();
     await server?.close();
     await log.close();
@@ -131,7 +138,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       host,
       port,
       sessions,
-      messageLimit: Math.max(contributionLimit(state), limits.messageBytes),
+      messageLimit: Math.max(MAX_CHUNK_MESSAGE_BYTES, limits.messageBytes),
       source: {
         token: directory.token,
         page: await readPageFiles(join(packageRoot(), "dist", "web")),
@@ -188,10 +195,12 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const started = server;
   return {
     server: started,
+    sessions,
     done: drive(),
     stop: () => {
       progress.line("stopping: the step in hand is finished and a checkpoint written; Ctrl-C again ends at once");
       engine.stop();
+      sessions.hurry();
     },
   };
 }

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
 import type { RunSummary } from "./engine.ts";
+import type { LoopDelay } from "./loop-delay.ts";
 import type { RunEvent } from "./run-event.ts";
 
 /** Appends lines to a file. Not fsynced: what the run depends on is in the commit log. */
@@ -32,12 +33,22 @@ export class JsonLineFile {
   }
 }
 
-/** The line that --json prints for an event; nothing for most. */
-export function jsonLineOf(event: RunEvent): string | undefined {
+/** The line that --json prints for an event; nothing for most. `loopDelay`: since the line before. */
+export function jsonLineOf(event: RunEvent, loopDelay: () => LoopDelay): string | undefined {
   if (event.type !== "step") return undefined;
   const { step, epoch, samples, workers, paramsHash, bytes } = event;
   const { top1: _, ...loss } = event.loss;
-  return JSON.stringify({ event: "step", step, epoch, loss, samples, workers, paramsHash, bytes });
+  return JSON.stringify({
+    event: "step",
+    step,
+    epoch,
+    loss,
+    samples,
+    workers,
+    paramsHash,
+    bytes,
+    loopDelayMs: loopDelay(),
+  });
 }
 
 /** The last line that --json prints, of a run that ended or was stopped. */

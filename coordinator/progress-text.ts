@@ -86,6 +86,10 @@ export function eventLine(event: RunEvent): string | undefined {
     }
     case "left":
       return `${event.worker} left (${event.code}: ${printable(event.message)})`;
+    case "worker-suspended":
+      return `${event.worker} lost its connection (${event.code}: ${printable(event.message)}); its lease waits for it`;
+    case "worker-resumed":
+      return `${event.worker} is back`;
     case "returned":
       return `${event.worker} gave its lease back (${event.reason}${event.detail ? `: ${printable(event.detail)}` : ""})`;
     case "refused":

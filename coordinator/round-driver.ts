@@ -10,6 +10,7 @@ import { RoundSum } from "./aggregate.ts";
 import type { Clock } from "./clock.ts";
 import { type Contribution, readContribution } from "./contribution-check.ts";
 import { type Arrivals, deadlineMs, withArrivals } from "./deadline.ts";
+import { Reduction } from "./reduction/reduction.ts";
 import type { MemberFacts } from "./roster.ts";
 import { type Decision, decide, openRound } from "./round.ts";
 import type { RoundPlan } from "./round-plan.ts";
@@ -26,7 +27,6 @@ import {
   type RoundOptions,
   type RoundState,
 } from "./round-state.ts";
-import { groupNorms } from "./trust/gradient-norms.ts";
 import type { RoundTrust } from "./trust/round-trust.ts";
 
 /** The way to the workers; sessions implement it. */
@@ -83,6 +83,8 @@ export class RoundDriver {
   /** How the contributions of the last rounds of each kind arrived, and those of this round. */
   readonly #arrivals = new Map<RoundPlan["terms"]["kind"], Arrivals>();
   #offsets: number[] = [];
+  /** Sums one round after another in the same memory. */
+  readonly #reduction = new Reduction();
   /** Events that came while effects of another were carried out. */
   readonly #queue: RoundEvent[] = [];
   #busy = false;
@@ -187,16 +189,10 @@ export class RoundDriver {
     const { trust } = this.#options;
     const { peaks, body } = contribution;
     const counts = lease.purpose === "work" || lease.purpose === "backup";
-    if (!trust) {
-      if (counts) sum.add(samples, peaks, body);
-      return;
-    }
-    const norms = groupNorms(sum.read(samples, peaks, body), sum.spans, samples);
-    const scale = counts ? trust.judge(lease, samples, norms) : 1;
-    if (counts && !trust.holds(lease)) {
-      sum.add(samples, peaks, body, scale);
-      return;
-    }
+    const checked = sum.check(samples, peaks, body);
+    const scale = counts && trust ? trust.judge(lease, samples, checked.norms) : 1;
+    if (counts && !trust?.holds(lease)) checked.commit(scale);
+    if (!trust || (counts && !trust.holds(lease))) return;
     // The bytes are the socket's.
     const { copies, withdrawn } = trust.take(lease, { samples, scale, peaks, body: Uint8Array.from(body) });
     for (const copy of copies) this.compare(copy);
@@ -212,7 +208,7 @@ export class RoundDriver {
     const { kind, round } = terms;
     const { microbatch, lease, shareLimit = 1, clock } = this.#options;
     const arrivals = this.#arrivals.get(kind) ?? [];
-    const sum = new RoundSum(layout, terms.exponents, terms.codec);
+    const sum = new RoundSum(layout, terms.exponents, terms.codec, this.#reduction);
     const stopTicking = clock.every(TICK_MS, () => this.#dispatch({ type: "tick" }));
     try {
       return await new Promise((resolve, reject) => {

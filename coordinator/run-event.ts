@@ -38,6 +38,9 @@ export type RunEvent =
   /** A newcomer's canary was right. */
   | { readonly type: "calibrated"; readonly worker: WorkerId; readonly elapsedMs: number }
   | { readonly type: "left"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
+  /** A worker's connection was lost; it may come back to its session. */
+  | { readonly type: "worker-suspended"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
+  | { readonly type: "worker-resumed"; readonly worker: WorkerId }
   /** A connection that was closed before it joined. */
   | { readonly type: "turned-away"; readonly code: LeaveCode; readonly message: string }
   | { readonly type: "returned"; readonly worker: WorkerId; readonly reason: string; readonly detail: string }

@@ -17,6 +17,7 @@ export class SentParameters {
 
   /** Takes the worker's word for what it holds: where it is wrong, it asks for the whole. */
   claim(holds: Readonly<Partial<Record<ParameterSet, string>>>): void {
+    this.#held.clear();
     for (const [set, hash] of Object.entries(holds) as [ParameterSet, string][]) this.#held.set(set, hash);
   }
 

@@ -16,7 +16,7 @@ export interface ServerOptions {
   readonly port: number;
   readonly source: HttpSource;
   readonly sessions: Pick<Sessions, "accept" | "open" | "closed">;
-  /** Largest WebSocket message in bytes: the run's largest contribution, or its largest control message. */
+  /** Largest WebSocket message in bytes: a chunk, or the largest control message. */
   readonly messageLimit: number;
 }
 

@@ -5,7 +5,7 @@ import type { Rate } from "./trust/token-bucket.ts";
 export interface SessionLimits {
   /** From the opening of the socket to a valid hello, and to the proof of its key. */
   readonly helloMs: number;
-  /** Of one control message; a worker's longest holds a few texts of 512 characters. */
+  /** Of one control message; a worker's longest holds a few texts of 512 characters and the hashes of its parameters. */
   readonly messageBytes: number;
   /** From a canary to its answer: shaders are compiled for it. */
   readonly calibrationMs: number;
@@ -15,10 +15,16 @@ export interface SessionLimits {
   readonly missedPings: number;
   /** Leases in a row that came to nothing by the worker's fault: refused contributions, and leases given back with an error. */
   readonly failures: number;
-  /** Bytes that may wait in the socket of a worker that does not read, beyond two sets of parameters. */
+  /** Bytes that may wait in the socket of a worker that does not read: a window of chunks, and as much again of what else it is told. */
   readonly backlogBytes: number;
   /** From the close frame until the socket is cut. */
   readonly closeMs: number;
+  /** A session whose connection is lost waits this long for its worker; its lease and its half-received upload wait with it. */
+  readonly graceMs: number;
+  /** A transfer, of either direction, without one chunk more. Looked at with each heartbeat. */
+  readonly transferStallMs: number;
+  /** Half-received contributions of all workers together. */
+  readonly uploadBytes: number;
 }
 
 export const sessionLimits: SessionLimits = {
@@ -28,6 +34,9 @@ export const sessionLimits: SessionLimits = {
   messageRate: { perSecond: 1000, burst: 4000 },
   missedPings: 3,
   failures: 3,
-  backlogBytes: 8 << 20,
+  backlogBytes: 4 << 20,
   closeMs: 2_000,
+  graceMs: 30_000,
+  transferStallMs: 30_000,
+  uploadBytes: 1 << 30,
 };

@@ -1,6 +1,6 @@
-// One worker's connection: a state for each thing it may do next, everything else closes it with a code (SPEC.md, S).
+// A worker's membership of a run: what it may do next, what it holds and what is on its way to and from it. It outlives connections:
+// a worker that comes back with the session's token goes on where it was (SPEC.md, S and T).
 
-import type { RawData } from "ws";
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
@@ -8,108 +8,118 @@ import {
   type CancelReason,
   type CoordinatorMessage,
   decodeWorkerMessage,
-  encodeMessage,
-  helloProtocol,
-  PROTOCOL_VERSION,
+  type HelloMessage,
+  type LeaseMessage,
+  type OfferMessage,
   type WorkerMessage,
 } from "../shared/protocol.ts";
-import type { Clock } from "./clock.ts";
+import { isChunk } from "../shared/transfer/chunk.ts";
+import type { Connection, ConnectionOwner } from "./connection.ts";
 import type { ParametersUpdate } from "./downlink.ts";
-import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
 import type { Refusal } from "./round-state.ts";
-import { SentParameters } from "./sent-parameters.ts";
-import type { SessionLimits } from "./session-limits.ts";
-import type { Activity, Joined, LeaveCode, SessionHouse, SessionState } from "./session-state.ts";
-import type { Traffic, TrafficClass } from "./traffic.ts";
-import { fullBucket, type TokenBucket, takeToken } from "./trust/token-bucket.ts";
+import { type Activity, type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
+import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
+import { type Verdict, Verdicts } from "./verdicts.ts";
 
-export interface SessionOptions {
-  readonly clock: Clock;
-  readonly limits: SessionLimits;
-  readonly heartbeatMs: number;
-  /** Bytes that the socket has received so far: a long frame on its way is a sign of life. */
-  readonly received: () => number;
-  readonly traffic: Traffic;
-}
+type Resume = NonNullable<HelloMessage["resume"]>;
 
-/** Codes after which the same worker would be turned away again. */
-const finalCodes: readonly ErrorCode[] = [
-  "TOKEN_INVALID",
-  "PROTOCOL_MISMATCH",
-  "RUN_ENDED",
-  "MESSAGE_INVALID",
-  "IDENTITY_INVALID",
-  "CALIBRATION_FAILED",
-];
-/** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
-const MAX_CLOSE_REASON = 123;
 const GOING_AWAY = 1001;
 /** Leases of one worker: the one that it computes, and the one that it goes on with. */
 const LEASES_HELD = 2;
+/** What a chunk is called that the way has spoilt. */
+const damage: readonly ErrorCode[] = ["FRAME_CORRUPT", "FRAME_TRUNCATED"];
 
-export class Session {
-  readonly #socket: PeerSocket;
+export class Session implements ConnectionOwner {
+  readonly worker: WorkerId;
   readonly #house: SessionHouse;
-  readonly #options: SessionOptions;
-  readonly #stopHello: () => void;
-  #stopHeartbeat = () => {};
-  #state: SessionState = { kind: "awaiting-hello" };
-  #allowance: TokenBucket;
-  readonly #sent = new SentParameters();
-  #largestSent = 0;
+  readonly #options: TransferOptions;
+  readonly #transfers: SessionTransfers;
+  #connection: Connection | undefined;
+  #over = false;
+  #activity: Activity = { kind: "idle" };
+  /** Leases in a row that came to nothing by the worker's fault, and chunks that came damaged. */
+  #failures = 0;
+  readonly #verdicts = new Verdicts();
+  /** The connection's end is no reason to end the session, whatever its code. */
+  #forgiven = false;
+  #stopGrace = () => {};
 
-  constructor(socket: PeerSocket, house: SessionHouse, options: SessionOptions) {
-    this.#socket = socket;
+  constructor(worker: WorkerId, house: SessionHouse, options: TransferOptions) {
+    this.worker = worker;
     this.#house = house;
     this.#options = options;
-    const { helloMs, messageRate } = options.limits;
-    this.#allowance = fullBucket(options.clock.now(), messageRate);
-    this.#stopHello = options.clock.after(helloMs, () => {
-      const what = this.#state.kind === "awaiting-proof" ? "proof of the key" : "hello";
-      this.fail(new BitswarmError("HELLO_EXPECTED", `no ${what} came within ${helloMs} ms of the connection`));
-    });
-    socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
-    socket.on("error", (error) => this.#broken(error));
-    socket.on("close", (code) => this.#end("GONE", `the socket closed with code ${code}`));
+    this.#transfers = new SessionTransfers(options);
   }
 
-  get state(): SessionState {
-    return this.#state;
+  /** What is measured of it. */
+  get vitals(): {
+    readonly connected: boolean;
+    readonly rttMs: number | undefined;
+    readonly waitingBytes: number;
+    readonly uploadBytes: number;
+  } {
+    const { rttMs, waitingBytes = 0 } = this.#connection ?? {};
+    return { connected: this.#connection !== undefined, rttMs, waitingBytes, uploadBytes: this.#transfers.uploadBytes };
   }
 
-  /** Sends unless the session is over. A worker that does not read what it asked for is let go. */
+  /** Speaks over a fresh connection from now on, first these words. */
+  attach(connection: Connection, welcome: CoordinatorMessage): void {
+    this.#connection = connection;
+    this.#stopGrace();
+    connection.send(welcome);
+    this.#transfers.attach(connection);
+  }
+
+  /** Goes on with a worker that came back; an older connection that still stands gives way. */
+  resume(connection: Connection, { leases }: Resume, holds: HelloMessage["holds"] = {}): void {
+    const older = this.#connection;
+    const held = this.#leases();
+    // Those that are still on their way to the worker are its leases too.
+    const kept = held.filter((lease) => leases.includes(lease) || this.#transfers.undelivered(lease));
+    this.#transfers.detach();
+    this.#transfers.reconcile(holds);
+    const waiting = this.#activity.kind === "waiting" || (this.#activity.kind === "leased" && this.#activity.waiting);
+    this.attach(connection, { type: "resumed", worker: this.worker, leases: kept, waiting });
+    older?.fail(new BitswarmError("SESSION_REPLACED", "the worker came back over another connection"));
+    this.#house.resumed(this.worker);
+    for (const lease of leases) if (!this.#holds(lease)) this.send(this.#verdicts.of(lease));
+    const detail = "the worker came back without it";
+    for (const lease of held) {
+      if (!kept.includes(lease)) this.#return({ type: "return", lease, reason: "leave", detail });
+    }
+  }
+
   send(message: CoordinatorMessage): void {
-    this.#sendBytes(encodeMessage(message));
+    this.#connection?.send(message);
   }
 
   /** Sends a status, which is worth nothing to a worker that is behind already. */
-  sendStatus(bytes: Uint8Array): void {
-    if (this.#state.kind === "joined" && this.#socket.bufferedAmount === 0) this.#sendBytes(bytes);
+  sendStatus(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#connection?.waitingBytes === 0) this.#connection.put(bytes);
+  }
+
+  /** Takes the worker's word for the parameters that it holds from a session before. */
+  claim(holds: HelloMessage["holds"] = {}): void {
+    this.#transfers.reconcile(holds);
   }
 
   /** Sends the parameters, once per set and hash, then the lease. */
-  lease(message: Extract<CoordinatorMessage, { type: "lease" }>, parameters: readonly ParametersUpdate[]): void {
-    this.#sendParameters(parameters.flatMap((update) => this.#sent.framesFor(update)));
-    this.#become({ kind: "leased", leases: [...this.#leases(), leaseId(message.lease)], waiting: false });
-    this.send(message);
-  }
-
-  #sendParameters(frames: readonly Uint8Array[]): void {
-    const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
-    this.#largestSent = Math.max(this.#largestSent, bytes);
-    for (const frame of frames) this.#sendBytes(frame, "parameters");
+  lease(lease: LeaseMessage, parameters: readonly ParametersUpdate[]): void {
+    this.#activity = { kind: "leased", leases: [...this.#leases(), leaseId(lease.lease)], waiting: false };
+    this.#transfers.deliver({ lease, parameters });
   }
 
   accepted(lease: LeaseId, samples: number): void {
-    this.#sent.useful();
-    this.#release(lease, 0);
-    this.send({ type: "accepted", lease, samples });
+    this.#failures = 0;
+    this.#transfers.useful();
+    this.#release(lease);
+    this.#give({ type: "accepted", lease, samples });
   }
 
   rejected(lease: LeaseId, { code, message }: Refusal): void {
     // A late answer to another lease leaves those in hand alone.
     this.#release(lease);
-    this.send({ type: "rejected", lease, code, message });
+    this.#give({ type: "rejected", lease, code, message });
     // Being late is no fault: the lease was sized by somebody else.
     if (code !== "CONTRIBUTION_STALE") this.#failed(code, message);
   }
@@ -117,7 +127,15 @@ export class Session {
   /** Takes a lease away. */
   cancelled(lease: LeaseId, reason: CancelReason): void {
     this.#release(lease);
-    this.send({ type: "cancel", lease, reason });
+    this.#transfers.dropUpload(lease);
+    if (!this.#transfers.withdraw(lease)) {
+      this.#give({ type: "cancel", lease, reason });
+      return;
+    }
+    // It never came to the worker, which still waits for one.
+    const ahead = this.#leases().length > 0;
+    this.#wait(ahead);
+    this.#house.ready(this.worker, { ahead });
   }
 
   /** Says that the run is over and closes. */
@@ -126,248 +144,175 @@ export class Session {
     this.fail(new BitswarmError("RUN_ENDED", message));
   }
 
+  /** Waits no longer for a worker that has lost its connection. */
+  hurry(): void {
+    if (!this.#connection) this.#end("GONE", "its connection was lost, and the run stops");
+  }
+
   /** Closes because the coordinator goes, perhaps to come back. */
   goAway(): void {
-    this.#close(GOING_AWAY, "the coordinator stops");
-    this.#end("GONE", "the coordinator stops");
+    const message = "the coordinator stops";
+    const connection = this.#connection;
+    this.#end("GONE", message);
+    connection?.close(GOING_AWAY, message, "GONE");
   }
 
-  /** Says what is wrong and closes with the code's close code. */
+  /** Says what is wrong, closes the connection with the code's close code, and ends. */
   fail(error: BitswarmError): void {
-    const { code, message, closeCode } = error;
-    if (this.#state.kind === "closed") return;
-    this.#put(encodeMessage({ type: "error", code, message, retry: !finalCodes.includes(code) }));
-    this.#close(closeCode, message);
-    this.#end(code, message);
+    this.#connection?.fail(error);
+    this.#end(error.code, error.message);
   }
 
-  #become(activity: Activity, failures?: number): void {
-    if (this.#state.kind !== "joined") return;
-    this.#state = { ...this.#state, activity, failures: failures ?? this.#state.failures };
+  receive(connection: Connection, bytes: Uint8Array): void {
+    if (connection !== this.#connection) return;
+    if (isChunk(bytes)) this.#receiveChunk(bytes);
+    else if (isFrame(bytes)) this.#house.contribution(this.worker, bytes);
+    else this.#obey(decodeWorkerMessage(bytes));
+  }
+
+  beat(): void {
+    this.#transfers.checkProgress();
+  }
+
+  lost(connection: Connection, code: LeaveCode, message: string): void {
+    if (connection !== this.#connection) return;
+    this.#connection = undefined;
+    if (this.#over) return;
+    this.#transfers.detach();
+    const resumable = this.#forgiven || resumableCodes.includes(code);
+    this.#forgiven = false;
+    const { clock, limits } = this.#options;
+    if (!resumable || limits.graceMs === 0 || !this.#house.patient()) {
+      this.#end(code, message);
+      return;
+    }
+    this.#stopGrace = clock.after(limits.graceMs, () => this.#end(code, message));
+    this.#house.suspended(this.worker, code, message);
+  }
+
+  #end(code: LeaveCode, message: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopGrace();
+    this.#connection = undefined;
+    this.#transfers.close();
+    this.#house.left(this.worker, code, message);
   }
 
   /** Leases in hand, the oldest first. */
   #leases(): readonly LeaseId[] {
-    const state = this.#state;
-    return state.kind === "joined" && state.activity.kind === "leased" ? state.activity.leases : [];
+    return this.#activity.kind === "leased" ? this.#activity.leases : [];
+  }
+
+  #holds(lease: number): boolean {
+    return this.#leases().some((held) => held === lease);
   }
 
   /** The lease is over; one that is not in hand changes nothing. */
-  #release(lease: LeaseId, failures?: number): void {
-    const state = this.#state;
-    if (state.kind !== "joined" || state.activity.kind !== "leased") return;
-    const { waiting } = state.activity;
-    const leases = state.activity.leases.filter((held) => held !== lease);
-    if (leases.length > 0) this.#become({ kind: "leased", leases, waiting }, failures);
-    else this.#become({ kind: waiting ? "waiting" : "idle" }, failures);
+  #release(lease: LeaseId): void {
+    if (this.#activity.kind !== "leased") return;
+    const leases = this.#activity.leases.filter((held) => held !== lease);
+    const { waiting } = this.#activity;
+    if (leases.length > 0) this.#activity = { kind: "leased", leases, waiting };
+    else this.#activity = { kind: waiting ? "waiting" : "idle" };
+  }
+
+  #give(verdict: Verdict): void {
+    this.send(this.#verdicts.keep(verdict));
   }
 
   #failed(code: ErrorCode, message: string): void {
-    const state = this.#state;
-    if (state.kind !== "joined") return;
-    const failures = state.failures + 1;
-    this.#state = { ...state, failures };
+    this.#failures++;
     const limit = this.#options.limits.failures;
-    if (failures < limit) return;
-    this.fail(
-      new BitswarmError(
-        code,
-        `${failures} leases in a row came to nothing, the limit is ${limit}; the last: ${message}`,
-      ),
-    );
+    if (this.#failures < limit) return;
+    const what = `${this.#failures} leases in a row came to nothing, the limit is ${limit}; the last: ${message}`;
+    this.fail(new BitswarmError(code, what));
   }
 
-  #sendBytes(bytes: Uint8Array, of: TrafficClass = "control"): void {
-    if (this.#state.kind !== "joined") return;
-    const limit = this.#options.limits.backlogBytes + 2 * this.#largestSent;
-    const waiting = this.#socket.bufferedAmount;
-    if (waiting <= limit) {
-      this.#put(bytes, of);
-      return;
-    }
-    // Nothing that is said now would arrive.
-    this.#end("HEARTBEAT_LOST", `the worker does not read: ${waiting} bytes wait, the limit is ${limit}`);
-    this.#socket.terminate();
-  }
-
-  #put(bytes: Uint8Array, of: TrafficClass = "control"): void {
-    if (this.#socket.readyState !== SOCKET_OPEN) return;
-    this.#options.traffic.count("down", of, bytes.length);
-    this.#socket.send(bytes, { binary: true });
-  }
-
-  #close(code: number, reason: string): void {
-    let short = Buffer.from(reason).subarray(0, MAX_CLOSE_REASON).toString();
-    while (Buffer.byteLength(short) > MAX_CLOSE_REASON) short = short.slice(0, -1);
-    this.#socket.close(code, short);
-    this.#options.clock.after(this.#options.limits.closeMs, () => this.#socket.terminate());
-  }
-
-  /** The ws package closes a connection that breaks RFC 6455 or its size limit by itself; this gives it our name. */
-  #broken(error: Error & { readonly code?: string }): void {
-    if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") {
-      this.#end("FRAME_TOO_LARGE", `a message is larger than any contribution of this run (${error.message})`);
-    } else this.#end(error.code?.startsWith("WS_ERR_") ? "MESSAGE_INVALID" : "GONE", error.message);
-  }
-
-  #end(code: LeaveCode, message: string): void {
-    const before = this.#state;
-    if (before.kind === "closed") return;
-    this.#state = { kind: "closed", code, message };
-    this.#stopHello();
-    this.#stopHeartbeat();
-    this.#house.left(before.kind === "joined" ? before.worker : null, code, message);
-  }
-
-  #receive(data: RawData, isBinary: boolean): void {
-    if (this.#state.kind === "closed") return;
+  #receiveChunk(bytes: Uint8Array): void {
+    let contribution: Uint8Array | undefined;
     try {
-      if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
-      // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
-      const bytes = data as Buffer;
-      const { messageBytes } = this.#options.limits;
-      const { traffic } = this.#options;
-      if (this.#state.kind === "joined" && isFrame(bytes)) {
-        traffic.count("up", "contributions", bytes.length);
-        this.#house.contribution(this.#state.worker, bytes);
-        return;
-      }
-      traffic.count("up", "control", bytes.length);
-      this.#spend();
-      if (bytes.length > messageBytes) {
-        const what = `a control message has ${bytes.length} bytes; the limit is ${messageBytes}`;
-        throw new BitswarmError("FRAME_TOO_LARGE", what);
-      }
-      switch (this.#state.kind) {
-        case "awaiting-hello":
-          this.#greet(bytes);
-          break;
-        case "awaiting-proof":
-          this.#welcome(this.#state, decodeWorkerMessage(bytes));
-          break;
-        case "joined":
-          this.#obey(this.#state, decodeWorkerMessage(bytes));
-          break;
-        default:
-          this.#state satisfies never;
-      }
+      contribution = this.#transfers.takeChunk(bytes);
     } catch (error) {
-      if (!(error instanceof BitswarmError)) throw error;
-      this.fail(error);
+      // Damage on the way: the connection is worth nothing, what arrived before is.
+      if (error instanceof BitswarmError && damage.includes(error.code)) {
+        this.#forgiven = ++this.#failures < this.#options.limits.failures;
+      }
+      throw error;
     }
+    if (contribution) this.#house.contribution(this.worker, contribution);
   }
 
-  /** Counts a control message. @throws RATE_LIMITED */
-  #spend(): void {
-    const { clock, limits } = this.#options;
-    const taken = takeToken(this.#allowance, clock.now(), limits.messageRate);
-    this.#allowance = taken.bucket;
-    if (taken.kind === "taken") return;
-    const { perSecond, burst } = limits.messageRate;
-    throw new BitswarmError(
-      "RATE_LIMITED",
-      `more than ${perSecond} control messages a second came, after ${burst} at once; come back in ${taken.retryMs} ms or later, and send fewer`,
-    );
+  #takeOffer({ transfer, bytes, lease }: OfferMessage): void {
+    if (lease === null) throw new BitswarmError("TRANSFER_INVALID", `transfer ${transfer} answers no lease`);
+    if (this.#holds(lease)) this.#transfers.offered({ transfer, bytes, lease });
+    else this.send(this.#verdicts.of(lease));
   }
 
-  #greet(bytes: Uint8Array): void {
-    const protocol = helloProtocol(bytes);
-    if (protocol === undefined) throw new BitswarmError("HELLO_EXPECTED", "the first message must be a hello");
-    if (protocol !== PROTOCOL_VERSION) {
-      throw new BitswarmError(
-        "PROTOCOL_MISMATCH",
-        `the worker speaks protocol ${protocol}, this coordinator ${PROTOCOL_VERSION}; reload the page or update the older side`,
-      );
-    }
-    const hello = decodeWorkerMessage(bytes);
-    if (hello.type !== "hello")
-      throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
-    const challenge = this.#house.challenge(hello);
-    this.#state = { kind: "awaiting-proof", hello, challenge };
-    this.#put(encodeMessage(challenge));
-  }
-
-  #welcome({ hello, challenge }: Extract<SessionState, { kind: "awaiting-proof" }>, message: WorkerMessage): void {
-    if (message.type !== "proof") {
-      throw new BitswarmError("HELLO_EXPECTED", `the second message must be a proof of the key; got ${message.type}`);
-    }
-    const welcome = this.#house.admit(hello, challenge, message.signature);
-    const worker = welcome.worker as WorkerId;
-    this.#stopHello();
-    this.#sent.claim(hello.holds ?? {});
-    this.#state = { kind: "joined", worker, activity: { kind: "idle" }, failures: 0 };
-    this.#startHeartbeat();
-    this.send(welcome);
-    this.#house.joined(worker, hello);
+  #return(message: Extract<WorkerMessage, { type: "return" }>): void {
+    this.#release(leaseId(message.lease));
+    this.#transfers.dropUpload(message.lease);
+    this.#house.returned(this.worker, message);
   }
 
   /** @throws MESSAGE_INVALID for more than one lease at a time, or one ahead */
-  #wait(activity: Activity, ahead: boolean): void {
+  #wait(ahead: boolean): void {
     const leases = this.#leases();
-    if (activity.kind !== "leased") {
-      this.#become({ kind: "waiting" });
+    if (leases.length === 0) {
+      this.#activity = { kind: "waiting" };
       return;
     }
     if (!ahead || leases.length >= LEASES_HELD) {
-      throw new BitswarmError(
-        "MESSAGE_INVALID",
-        `ready${ahead ? " ahead" : ""} came while ${leases.length === 1 ? "lease" : "leases"} ${leases.join(" and ")} ${leases.length === 1 ? "is" : "are"} held; answer or return one first`,
-      );
+      const held = leases.length === 1 ? `lease ${leases[0]} is` : `leases ${leases.join(" and ")} are`;
+      const what = `ready${ahead ? " ahead" : ""} came while ${held} held; answer or return one first`;
+      throw new BitswarmError("MESSAGE_INVALID", what);
     }
-    this.#become({ kind: "leased", leases, waiting: true });
+    this.#activity = { kind: "leased", leases, waiting: true };
   }
 
-  #startHeartbeat(): void {
-    const { clock, heartbeatMs, limits, received } = this.#options;
-    let before = received();
-    let missed = 0;
-    let nonce = 0;
-    this.#stopHeartbeat = clock.every(heartbeatMs, () => {
-      const now = received();
-      missed = now === before && nonce > 0 ? missed + 1 : 0;
-      before = now;
-      if (missed >= limits.missedPings) {
-        const what = `not a byte came in answer to ${missed} pings, one every ${heartbeatMs} ms`;
-        this.fail(new BitswarmError("HEARTBEAT_LOST", what));
-      } else this.send({ type: "ping", nonce: nonce++ });
-    });
-  }
-
-  #obey({ worker, activity }: Joined, message: WorkerMessage): void {
+  #obey(message: WorkerMessage): void {
     switch (message.type) {
       case "hello":
       case "proof":
         throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
-      case "canary-answer":
-        this.#house.canaryAnswered(worker, message);
-        break;
       case "ready":
-        this.#wait(activity, message.ahead ?? false);
-        this.#house.ready(worker, message);
+        this.#wait(message.ahead ?? false);
+        this.#house.ready(this.worker, message);
+        break;
+      case "canary-answer":
+        this.#house.canaryAnswered(this.worker, message);
         break;
       case "need":
-        this.#sendParameters(this.#sent.whole(message.set));
+        this.#transfers.needed(message.set);
         break;
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
-        if (!this.#leases().some((held) => held === message.lease)) break;
-        this.#release(leaseId(message.lease));
-        this.#house.returned(worker, message);
+        if (!this.#holds(message.lease)) break;
+        this.#return(message);
         if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
         if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);
         break;
       case "paused":
-        this.#become({ kind: "paused" });
-        this.#house.paused(worker);
+        for (const lease of this.#leases()) this.#transfers.withdraw(lease);
+        this.#activity = { kind: "paused" };
+        this.#transfers.dropUpload();
+        this.#house.paused(this.worker);
         break;
       case "leave":
-        this.#close(1000, "goodbye");
+        this.#connection?.close(1000, "goodbye");
         this.#end("LEFT", "the volunteer left");
         break;
       case "ping":
         this.send({ type: "pong", nonce: message.nonce });
         break;
       case "pong":
+        this.#connection?.answered(message.nonce);
+        break;
+      case "offer":
+        this.#takeOffer(message);
+        break;
+      case "have":
+        this.#transfers.told(message);
         break;
       default:
         message satisfies never;

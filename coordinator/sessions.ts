@@ -1,6 +1,6 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
-import { randomBytes, randomInt } from "node:crypto";
+import { createHash, randomBytes, randomInt } from "node:crypto";
 import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { accountOf } from "../shared/identity.ts";
@@ -15,7 +15,9 @@ import {
   type RunStatus,
   type WelcomeMessage,
 } from "../shared/protocol.ts";
+import { ChunkedParameters } from "./chunked-parameters.ts";
 import type { Clock } from "./clock.ts";
+import { Connection, type ConnectionHouse } from "./connection.ts";
 import type { PeerSocket } from "./peer-socket.ts";
 import type { Outbox, RoundDriver } from "./round-driver.ts";
 import { leaseMessage, type RoundPlan } from "./round-plan.ts";
@@ -23,25 +25,30 @@ import type { Lease, Refusal } from "./round-state.ts";
 import type { OnRunEvent } from "./run-event.ts";
 import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
-import type { LeaveCode } from "./session-state.ts";
-import { isToken } from "./token.ts";
+import type { LeaveCode, SessionHouse } from "./session-state.ts";
+import { createToken, isToken } from "./token.ts";
 import type { Traffic } from "./traffic.ts";
 import { AddressBook } from "./trust/address-limits.ts";
 import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
 import { restMessage } from "./trust/rests.ts";
 import type { TrustDesk } from "./trust/trust-desk.ts";
+import { UploadMemory } from "./upload-memory.ts";
 
 export interface SessionsOptions {
   readonly token: string;
   /** What every worker is told when it joins. */
   readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
   readonly limits: SessionLimits;
+  /** Bytes of the largest contribution frame of the run. */
+  readonly contributionLimit: number;
   readonly clock: Clock;
   /** Who rests, and what devices there are; without it nobody is kept from asking. */
   readonly trust?: TrustDesk;
   /** 32 bytes in hex that nobody can foresee: of each challenge. */
   readonly nonce?: () => string;
+  /** 128 bits that nobody can guess: of each session. */
+  readonly sessionToken?: () => string;
   /** A u32 that nobody can foresee: of each newcomer's canary. */
   readonly canarySeed?: () => number;
   readonly onEvent: OnRunEvent;
@@ -50,25 +57,38 @@ export interface SessionsOptions {
 }
 
 /** What the sessions pass on of the workers' doings. */
-export type RoundInbox = Pick<RoundDriver, "join" | "ready" | "pause" | "leave" | "giveBack" | "contribute">;
+export type RoundInbox = Pick<
+  RoundDriver,
+  "join" | "ready" | "pause" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
+>;
 
 /** Connections beyond `maxWorkers`, for those who have not said hello yet. */
 const STRANGERS = 256;
 const NONCE_BYTES = 32;
+const GOING_AWAY = 1001;
+
+/** What is measured of one session. */
+export type SessionVitals = Session["vitals"] & { readonly worker: WorkerId };
 
 export class Sessions implements Outbox {
   readonly #options: SessionsOptions;
-  readonly #all = new Set<Session>();
-  readonly #joined = new Map<WorkerId, Session>();
+  readonly #connections = new Set<Connection>();
+  readonly #sessions = new Map<WorkerId, Session>();
+  /** By the hash of their token: how far a guess is right must not show in the time that a look-up takes. */
+  readonly #byToken = new Map<string, Session>();
+  readonly #secrets = new Map<WorkerId, { readonly tokenHash: string; readonly account: string }>();
   readonly #addresses: AddressBook;
   readonly #newcomers: Newcomers;
-  readonly #accounts = new Map<WorkerId, string>();
+  readonly #memory: UploadMemory;
+  readonly #chunked = new ChunkedParameters();
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
   #over: string | undefined;
+  #stopping = false;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#memory = new UploadMemory(options.limits.uploadBytes);
     const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
     this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
     const { clock, limits, welcome, canarySeed = () => randomInt(2 ** 32) } = options;
@@ -89,7 +109,7 @@ export class Sessions implements Outbox {
 
   /** Counts a connection that opens; says why where it does not fit. Whoever calls it calls `closed` when the socket is gone. */
   open(address: string): { readonly kind: "opened" } | { readonly kind: "full"; readonly message: string } {
-    if (this.#all.size >= this.#options.welcome.config.maxWorkers + STRANGERS) {
+    if (this.#connections.size >= this.#options.welcome.config.maxWorkers + STRANGERS) {
       return { kind: "full", message: "too many connections; try again later" };
     }
     return this.#addresses.open(this.#options.clock.now(), address);
@@ -99,77 +119,84 @@ export class Sessions implements Outbox {
     this.#addresses.close(this.#options.clock.now(), address);
   }
 
+  /** Every session, those that wait for their worker included. */
+  get vitals(): readonly SessionVitals[] {
+    return [...this.#sessions.values()].map((session) => ({ worker: session.worker, ...session.vitals }));
+  }
+
+  /** Bytes of half-received contributions, of all workers together. */
+  get uploadBytes(): number {
+    return this.#memory.usedBytes;
+  }
+
   /**
    * Takes over a fresh connection.
    * @param address of the other end
    * @param received bytes that its socket has received so far
    */
   accept(socket: PeerSocket, address: string, received: () => number): void {
-    const { clock, limits, traffic, welcome } = this.#options;
-    const rounds = this.#inbox();
-    const session: Session = new Session(
-      socket,
-      {
-        challenge: (hello) => this.#challenge(hello, address),
-        admit: (hello, challenge, signature) => this.#admit(hello, challenge, signature),
-        joined: (worker, hello) => this.#enter(session, worker, hello, address),
-        canaryAnswered: (worker, answer) => {
-          const elapsedMs = this.#newcomers.answer(worker, answer);
-          this.#options.onEvent({ type: "calibrated", worker, elapsedMs });
-        },
-        ready: (worker, { ahead, maxMicrobatches }) =>
-          this.#whenFree(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
-        paused: (worker) => this.#whenFree(worker, () => rounds.pause(worker)),
-        returned: (worker, { lease, reason, detail }) => {
-          this.#options.onEvent({ type: "returned", worker, reason, detail });
-          rounds.giveBack(worker, lease as LeaseId, reason);
-        },
-        contribution: (worker, bytes) => rounds.contribute(worker, bytes),
-        left: (worker, code, message) => this.#leave(session, worker, code, message),
+    const { clock, limits, traffic, welcome, onEvent } = this.#options;
+    const house: ConnectionHouse = {
+      challenge: (hello) => this.#challenge(hello, address),
+      admit: (hello, challenge, signature, connection) => {
+        requireProof(hello.publicKey, signature, { ...challenge, token: this.#options.token });
+        return this.#admit(hello, address, connection);
       },
-      { clock, limits, heartbeatMs: welcome.config.heartbeatMs, received, traffic },
-    );
-    this.#all.add(session);
+      closed: (connection, joined, code, message) => {
+        this.#connections.delete(connection);
+        if (!joined) onEvent({ type: "turned-away", code, message });
+      },
+    };
+    const { heartbeatMs } = welcome.config;
+    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received, traffic }));
   }
 
   lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void {
-    this.#joined.get(worker)?.lease(leaseMessage(plan, lease), plan.parameters);
+    this.#sessions.get(worker)?.lease(leaseMessage(plan, lease), plan.parameters);
   }
 
   accepted(worker: WorkerId, lease: LeaseId, samples: number): void {
-    this.#joined.get(worker)?.accepted(lease, samples);
+    this.#sessions.get(worker)?.accepted(lease, samples);
   }
 
   rejected(worker: WorkerId, lease: LeaseId, refusal: Refusal): void {
     const { code, message } = refusal;
     this.#options.onEvent({ type: "refused", worker, code, message });
-    this.#joined.get(worker)?.rejected(lease, refusal);
+    this.#sessions.get(worker)?.rejected(lease, refusal);
   }
 
   cancelled(worker: WorkerId, lease: LeaseId, reason: CancelReason): void {
-    this.#joined.get(worker)?.cancelled(lease, reason);
+    this.#sessions.get(worker)?.cancelled(lease, reason);
   }
 
   broadcast(status: RunStatus): void {
     const bytes = encodeMessage({ type: "status", status });
-    for (const session of this.#joined.values()) session.sendStatus(bytes);
+    for (const session of this.#sessions.values()) session.sendStatus(bytes);
+  }
+
+  /** The run stops: who has lost the connection, or loses it now, is not waited for. */
+  hurry(): void {
+    this.#stopping = true;
+    for (const session of [...this.#sessions.values()]) session.hurry();
   }
 
   /** Tells everybody that the run is over; who comes later is told too. */
   end(message: string): void {
     this.#over = message;
-    for (const session of [...this.#all]) session.ended(message);
+    for (const session of [...this.#sessions.values()]) session.ended(message);
+    for (const connection of [...this.#connections]) connection.fail(new BitswarmError("RUN_ENDED", message));
   }
 
   /** Lets everybody go without a word about the run: a resumed coordinator may take them back. */
   goAway(): void {
-    for (const session of [...this.#all]) session.goAway();
+    for (const session of [...this.#sessions.values()]) session.goAway();
+    for (const connection of [...this.#connections]) connection.close(GOING_AWAY, "the coordinator stops", "GONE");
   }
 
   /** Does what a worker wishes once its canary is right and its account has rested. */
   #whenFree(worker: WorkerId, call: () => void): void {
     const { trust } = this.#options;
-    const account = this.#accounts.get(worker);
+    const account = this.#secrets.get(worker)?.account;
     this.#newcomers.whenCleared(worker, () => {
       if (trust && account !== undefined) trust.rests.whenRested(worker, account, call);
       else call();
@@ -178,9 +205,9 @@ export class Sessions implements Outbox {
 
   /** Tells the workers of an account that they rest. */
   #rest(account: string, ms: number): void {
-    for (const [worker, its] of this.#accounts) {
-      if (its === account)
-        this.#joined.get(worker)?.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
+    for (const [worker, its] of this.#secrets) {
+      if (its.account === account)
+        this.#sessions.get(worker)?.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
     }
   }
 
@@ -193,62 +220,113 @@ export class Sessions implements Outbox {
   #requireRoom(): void {
     if (this.#over !== undefined) throw new BitswarmError("RUN_ENDED", this.#over);
     const { maxWorkers } = this.#options.welcome.config;
-    if (this.#joined.size < maxWorkers) return;
+    if (this.#sessions.size < maxWorkers) return;
     throw new BitswarmError(
       "TOO_MANY_WORKERS",
-      `the run has ${this.#joined.size} workers, its limit is ${maxWorkers}; try again later`,
+      `the run has ${this.#sessions.size} workers, its limit is ${maxWorkers}; try again later`,
     );
   }
 
-  #challenge({ token }: HelloMessage, address: string): ChallengeMessage {
+  /** The session that a hello goes on with: its token and its key must both be the session's. */
+  #resumable({ resume, publicKey }: HelloMessage): Session | undefined {
+    const session = resume && this.#byToken.get(sha256(resume.session));
+    return session && this.#secrets.get(session.worker)?.account === accountOf(publicKey) ? session : undefined;
+  }
+
+  #challenge(hello: HelloMessage, address: string): ChallengeMessage {
     const { clock, nonce = () => randomBytes(NONCE_BYTES).toString("hex"), welcome } = this.#options;
-    this.#addresses.join(clock.now(), address);
-    if (!isToken(this.#options.token, token)) {
+    const known = this.#resumable(hello);
+    if (!known) this.#addresses.join(clock.now(), address);
+    if (!isToken(this.#options.token, hello.token)) {
       throw new BitswarmError(
         "TOKEN_INVALID",
         "the token is not that of this run: copy the whole link that the coordinator printed",
       );
     }
-    this.#requireRoom();
+    if (!known) this.#requireRoom();
     return { type: "challenge", nonce: nonce(), run: welcome.run, protocol: PROTOCOL_VERSION };
   }
 
-  #admit({ publicKey }: HelloMessage, challenge: ChallengeMessage, signature: string): WelcomeMessage {
-    const { token, welcome } = this.#options;
-    const { heartbeatMs } = welcome.config;
-    requireProof(publicKey, signature, { ...challenge, token });
-    this.#requireRoom();
-    const worker = workerId(`w${this.#nextWorker++}`);
-    return { type: "welcome", protocol: PROTOCOL_VERSION, worker, heartbeatMs, ...welcome };
+  #admit(hello: HelloMessage, address: string, connection: Connection): Session {
+    const known = this.#resumable(hello);
+    if (!known || !hello.resume) return this.#enter(hello, address, connection);
+    known.resume(connection, hello.resume, hello.holds);
+    const seed = this.#newcomers.pending(known.worker);
+    if (seed !== undefined) known.send({ type: "canary", seed });
+    return known;
   }
 
-  #enter(session: Session, worker: WorkerId, hello: HelloMessage, address: string): void {
+  #enter(hello: HelloMessage, address: string, connection: Connection): Session {
+    this.#requireRoom();
     const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
-    const { trust } = this.#options;
     const account = accountOf(publicKey);
-    this.#joined.set(worker, session);
-    this.#options.onEvent({ type: "joined", worker, account, name, runtime, adapter });
-    this.#accounts.set(worker, account);
+    const { welcome, limits, clock, contributionLimit, sessionToken = createToken, onEvent, trust } = this.#options;
+    const { heartbeatMs } = welcome.config;
+    const { graceMs } = limits;
+    const worker = workerId(`w${this.#nextWorker++}`);
+    const token = sessionToken();
+    const tokenHash = sha256(token);
+    const memory = this.#memory;
+    const chunked = this.#chunked;
+    const session = new Session(worker, this.#house(), { clock, limits, contributionLimit, memory, chunked });
+    this.#sessions.set(worker, session);
+    this.#byToken.set(tokenHash, session);
+    this.#secrets.set(worker, { tokenHash, account });
+    session.claim(hello.holds);
+    const fields = { protocol: PROTOCOL_VERSION, worker, heartbeatMs, session: token, graceMs };
+    session.attach(connection, { type: "welcome", ...fields, ...welcome });
+    onEvent({ type: "joined", worker, account, name, runtime, adapter });
     trust?.joined(worker, hello);
     this.#inbox().join(worker, { account, maxMicrobatches });
     const ms = trust?.rests.restMs(account) ?? 0;
     if (ms > 0) session.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
-    if (!this.#newcomers.asks(address)) return;
-    const seed = this.#newcomers.ask(worker, (error) => session.fail(error));
-    session.send({ type: "canary", seed });
+    if (this.#newcomers.asks(address)) {
+      const seed = this.#newcomers.ask(worker, (error) => session.fail(error));
+      session.send({ type: "canary", seed });
+    }
+    return session;
   }
 
-  #leave(session: Session, worker: WorkerId | null, code: LeaveCode, message: string): void {
-    this.#all.delete(session);
-    if (worker === null) {
-      this.#options.onEvent({ type: "turned-away", code, message });
-      return;
-    }
-    this.#joined.delete(worker);
+  #house(): SessionHouse {
+    const { onEvent } = this.#options;
+    const rounds = this.#inbox();
+    return {
+      canaryAnswered: (worker, answer) => {
+        const elapsedMs = this.#newcomers.answer(worker, answer);
+        onEvent({ type: "calibrated", worker, elapsedMs });
+      },
+      ready: (worker, { ahead, maxMicrobatches }) =>
+        this.#whenFree(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
+      paused: (worker) => this.#whenFree(worker, () => rounds.pause(worker)),
+      returned: (worker, { lease, reason, detail }) => {
+        onEvent({ type: "returned", worker, reason, detail });
+        rounds.giveBack(worker, lease as LeaseId, reason);
+      },
+      contribution: (worker, bytes) => rounds.contribute(worker, bytes),
+      patient: () => !this.#stopping,
+      suspended: (worker, code, message) => {
+        onEvent({ type: "worker-suspended", worker, code, message });
+        rounds.suspend(worker);
+      },
+      resumed: (worker) => {
+        onEvent({ type: "worker-resumed", worker });
+        rounds.resume(worker);
+      },
+      left: (worker, code, message) => this.#leave(worker, code, message),
+    };
+  }
+
+  #leave(worker: WorkerId, code: LeaveCode, message: string): void {
+    this.#sessions.delete(worker);
+    this.#byToken.delete(this.#secrets.get(worker)?.tokenHash ?? "");
+    this.#secrets.delete(worker);
     this.#newcomers.forget(worker);
     this.#options.trust?.left(worker);
-    this.#accounts.delete(worker);
     this.#options.onEvent({ type: "left", worker, code, message });
     this.#inbox().leave(worker);
   }
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

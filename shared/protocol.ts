@@ -6,6 +6,7 @@ import { runConfigSchema } from "./config.ts";
 import { datasetSchema } from "./dataset.ts";
 import { BitswarmError, errorCodes } from "./errors.ts";
 import { parameterSets } from "./parameter-set.ts";
+import { MAX_BITMAP_BYTES } from "./transfer/chunk-set.ts";
 import { gradientCodecs } from "./wire-layout.ts";
 
 export const PROTOCOL_VERSION = 2;
@@ -56,6 +57,31 @@ const leaseFields = {
   timeoutMs: z.number().int().positive(),
 };
 
+/** Leases that a worker may hold when its connection is lost. */
+const MAX_RESUMED = 16;
+
+const u32 = counting.max(0xffff_ffff);
+
+/** Of either side: how frames that are too long for one message travel (transfer/, SPEC.md, T). */
+const offerSchema = z.strictObject({
+  type: z.literal("offer"),
+  transfer: u32,
+  /** Of the whole frame. */
+  bytes: u32,
+  /** The lease that a contribution answers; null for parameters. */
+  lease: counting.nullable(),
+});
+const haveSchema = z.strictObject({
+  type: z.literal("have"),
+  transfer: u32,
+  /** Bitmap of the chunks that arrived: bit i & 7 of byte i >> 3. */
+  chunks: z.custom<Uint8Array>(
+    (bitmap) => bitmap instanceof Uint8Array && bitmap.length <= MAX_BITMAP_BYTES,
+    `a bitmap of at most ${MAX_BITMAP_BYTES} bytes is due`,
+  ),
+  /** Chunks beyond those that may be on their way. */
+  credit: counting,
+});
 /** Most microbatches of one lease that a worker can be asked for; the configuration's limit is below. */
 export const MAX_MICROBATCHES = 1024;
 
@@ -79,6 +105,15 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     holds: z.partialRecord(z.enum(parameterSets), hash).optional(),
     /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
     publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
+    /** Goes on with the session of a connection that was lost. */
+    resume: z
+      .strictObject({
+        /** The welcome's session token. */
+        session: text,
+        /** Leases that are computed, or whose verdict is awaited. */
+        leases: z.array(counting).max(MAX_RESUMED),
+      })
+      .optional(),
     /** The most microbatches of one lease that it can hold in memory, where it knows. */
     maxMicrobatches: microbatches.optional(),
   }),
@@ -95,6 +130,8 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("leave") }),
   z.strictObject({ type: z.literal("ping"), nonce: counting }),
   z.strictObject({ type: z.literal("pong"), nonce: counting }),
+  offerSchema,
+  haveSchema,
 ]);
 
 /** What the terminal, the page and `status` show of a run. */
@@ -133,6 +170,19 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     config: runConfigSchema,
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
+    /** Names the session in the hello after a lost connection; nobody else may know it. */
+    session: text,
+    /** How long a session waits for its worker to come back. */
+    graceMs: counting,
+  }),
+  /** The session goes on; verdicts that were missed follow. */
+  z.strictObject({
+    type: z.literal("resumed"),
+    worker: text,
+    /** Those of the hello's leases that are still this worker's to answer. */
+    leases: z.array(counting),
+    /** Its last ready still stands. */
+    waiting: z.boolean(),
   }),
   z.strictObject({
     type: z.literal("lease"),
@@ -153,6 +203,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("error"), code: z.enum(codes()), message: z.string(), retry: z.boolean() }),
   z.strictObject({ type: z.literal("ping"), nonce: counting }),
   z.strictObject({ type: z.literal("pong"), nonce: counting }),
+  offerSchema,
+  haveSchema,
 ]);
 
 function codes(): [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]] {
@@ -166,6 +218,8 @@ export type ChallengeMessage = Extract<CoordinatorMessage, { type: "challenge" }
 export type HelloMessage = Extract<WorkerMessage, { type: "hello" }>;
 export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
+export type OfferMessage = z.output<typeof offerSchema>;
+export type HaveMessage = z.output<typeof haveSchema>;
 export type RunStatus = z.output<typeof runStatusSchema>;
 export type CancelReason = (typeof cancelReasons)[number];
 export type ReturnReason = (typeof returnReasons)[number];

@@ -8,6 +8,7 @@ import {
   encodeMessage,
   type WorkerMessage,
 } from "../shared/protocol.ts";
+import { isChunk } from "../shared/transfer/chunk.ts";
 import { sleep } from "./backoff.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
@@ -26,14 +27,15 @@ export interface ConnectionEvents {
   message(message: SessionMessage): void;
   /** Undecoded bytes of a frame. What this or `message` throws ends the connection. */
   frame(bytes: Uint8Array): void;
+  /** Undecoded bytes of a chunk. */
+  chunk(bytes: Uint8Array): void;
   closed(): void;
 }
 
 /** Codes after which the same worker would be turned away again. */
-const finalCodes: readonly ErrorCode[] = ["TOKEN_INVALID", "PROTOCOL_MISMATCH", "RUN_ENDED"];
+const finalCodes: readonly ErrorCode[] = ["TOKEN_INVALID", "PROTOCOL_MISMATCH", "RUN_ENDED", "SESSION_REPLACED"];
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
 const MAX_CLOSE_REASON = 123;
-const DRAIN_POLL_MS = 20;
 
 function codeOf(closeCode: number): ErrorCode | undefined {
   return (Object.keys(errorCodes) as ErrorCode[]).find((code) => errorCodes[code] === closeCode);
@@ -95,11 +97,6 @@ export class Connection {
     if (!this.#closing && this.#opened) this.#socket.send(bytes);
   }
 
-  /** Resolves when at most `backlogBytes` wait in the socket, or when it is over. */
-  async drained(backlogBytes: number): Promise<void> {
-    while (!this.#closing && this.#socket.bufferedAmount > backlogBytes) await sleep(DRAIN_POLL_MS);
-  }
-
   /** Closes because of a fault on the way; what is queued is still sent. */
   fail(error: BitswarmError, retry = true): void {
     this.#close({ kind: "fault", error, retry }, error.closeCode, error.message);
@@ -143,7 +140,8 @@ export class Connection {
       if (!(data instanceof ArrayBuffer))
         throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
       const bytes = new Uint8Array(data);
-      if (isFrame(bytes)) this.#events.frame(bytes);
+      if (isChunk(bytes)) this.#events.chunk(bytes);
+      else if (isFrame(bytes)) this.#events.frame(bytes);
       else this.#dispatch(decodeCoordinatorMessage(bytes));
       this.#heard = true;
     } catch (error) {

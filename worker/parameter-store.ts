@@ -36,6 +36,11 @@ export class ParameterStore {
     this.#frameLimit = parametersFrameLimit(Math.max(...[...this.#forms.values()].map(wholeBytes)));
   }
 
+  /** Bytes of the largest frame that can be due. */
+  get frameLimit(): number {
+    return this.#frameLimit;
+  }
+
   /** Hash of the newest version of each set. */
   get holds(): Partial<Record<ParameterSet, string>> {
     return Object.fromEntries([...this.#held].map(([set, [newest]]) => [set, newest.hash]));

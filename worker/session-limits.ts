@@ -20,8 +20,6 @@ export interface SessionLimits {
   readonly deviceRecoveries: number;
   readonly deviceWindowMs: number;
   readonly deviceBackoff: BackoffRange;
-  /** Bytes that may still wait in the socket when a contribution is added to them. */
-  readonly uploadBacklogBytes: number;
 }
 
 export const sessionLimits: SessionLimits = {
@@ -35,5 +33,4 @@ export const sessionLimits: SessionLimits = {
   deviceRecoveries: 3,
   deviceWindowMs: 10 * 60_000,
   deviceBackoff: { baseMs: 250, capMs: 5_000 },
-  uploadBacklogBytes: 1 << 20,
 };

@@ -2,31 +2,23 @@
 //
 // One flow of control (#live) walks through the states; sockets, timers and people only set fields and notify it.
 
-import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { proofBytes } from "../shared/identity.ts";
-import { buildNetworks } from "../shared/networks.ts";
-import {
-  type AdapterDescription,
-  type HelloMessage,
-  MAX_TEXT,
-  PROTOCOL_VERSION,
-  type WelcomeMessage,
-} from "../shared/protocol.ts";
-import { answerCanary } from "./canary.ts";
+import { type AdapterDescription, type HelloMessage, MAX_TEXT, PROTOCOL_VERSION } from "../shared/protocol.ts";
+import { sleep } from "./backoff.ts";
 import { Condition } from "./condition.ts";
 import { Connection, type SessionMessage, type SocketConstructor } from "./connection.ts";
 import type { ContentCache } from "./content-fetch.ts";
 import type { OpenDevice } from "./device.ts";
 import { type Identity, openIdentity } from "./identity.ts";
 import { type JoinLink, readJoinLink } from "./join-link.ts";
-import { type JoinedRun, openRun, runIdentity } from "./joined-run.ts";
+import { Membership } from "./membership.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "./session-event.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Tally } from "./tally.ts";
 import { type CreateTrainer, TrainerOwner } from "./trainer-owner.ts";
-import { type Wish, WorkShift } from "./work-shift.ts";
+import type { Wish } from "./work-shift.ts";
 
 export interface SessionOptions {
   /** The link that the coordinator printed. */
@@ -77,9 +69,9 @@ class Session implements RunningSession {
   #wish: Wish = "work";
   #connection: Connection | undefined;
   #identity: Identity | undefined;
-  #welcome: WelcomeMessage | undefined;
-  #run: JoinedRun | undefined;
-  #shift: WorkShift | undefined;
+  #membership: Membership | undefined;
+  /** The connection has been welcomed, or goes on with a session. */
+  #admitted = false;
   /** The coordinator's last words, once the run is over. */
   #over: string | undefined;
 
@@ -113,7 +105,7 @@ class Session implements RunningSession {
 
   #want(wish: Wish, detail: string): void {
     this.#wish = wish;
-    if (wish !== "work") this.#shift?.giveBack(wish, detail);
+    if (wish !== "work") this.#membership?.giveBack(wish, detail);
     this.#changed.notify();
   }
 
@@ -133,7 +125,8 @@ class Session implements RunningSession {
       end = failureOf(error);
     }
     await this.#connection?.leave(FAREWELL_MS);
-    this.#run?.cache.close();
+    if (this.#membership) await Promise.race([this.#membership.end(), sleep(FAREWELL_MS)]);
+    this.#membership?.close();
     this.#owner.close();
     this.#state(end);
     return end;
@@ -141,6 +134,18 @@ class Session implements RunningSession {
 
   /** Connects again and again until the run is over, the volunteer leaves, or trying again cannot help. */
   async #stay(link: JoinLink): Promise<SessionEnd> {
+    const { limits, onEvent, cache } = { ...this.#options, limits: this.#limits };
+    this.#membership = new Membership({
+      origin: { origin: link.origin, token: link.token, cache, backoff: limits.reconnect },
+      owner: this.#owner,
+      changed: this.#changed,
+      wish: () => this.#wish,
+      over: () => this.#over !== undefined,
+      tally: this.#tally,
+      limits,
+      onEvent,
+      now: this.#now,
+    });
     let history: ReconnectHistory = { attempts: 0, faulty: 0, lastHeardMs: this.#now(), reached: false };
     for (;;) {
       this.#state({ kind: "connecting", attempt: history.attempts + 1 });
@@ -150,7 +155,7 @@ class Session implements RunningSession {
       const since = this.#now();
       const leases = this.#tally.given.leases;
       const connection = this.#connect(link);
-      await this.#serve(connection, link, adapter, this.#identity);
+      await this.#serve(connection, link, adapter, this.#identity, this.#membership);
       if (this.#over !== undefined) return { kind: "ended", reason: "run-over", message: this.#over };
       if (this.#leaving()) return left;
       const { closing, heard } = connection;
@@ -168,17 +173,19 @@ class Session implements RunningSession {
   }
 
   #connect(link: JoinLink): Connection {
-    this.#welcome = undefined;
-    this.#connection = new Connection(this.#options.WebSocket ?? WebSocket, link.socketUrl, {
+    this.#admitted = false;
+    const connection: Connection = new Connection(this.#options.WebSocket ?? WebSocket, link.socketUrl, {
       opened: () => this.#changed.notify(),
       closed: () => {
-        this.#run?.parameters.disconnected();
+        this.#membership?.disconnected();
         this.#changed.notify();
       },
       message: (message) => this.#receive(message, link),
-      frame: (bytes) => this.#receiveFrame(bytes),
+      frame: (bytes) => this.#membership?.receiveFrame(bytes, connection),
+      chunk: (bytes) => this.#membership?.receiveChunk(bytes, connection),
     });
-    return this.#connection;
+    this.#connection = connection;
+    return connection;
   }
 
   /** One connection from hello to its end. */
@@ -187,6 +194,7 @@ class Session implements RunningSession {
     link: JoinLink,
     adapter: AdapterDescription,
     { publicKey }: Identity,
+    membership: Membership,
   ): Promise<void> {
     const stopped = () => connection.closing !== undefined || this.#over !== undefined || this.#leaving();
     await this.#changed.until(() => connection.opened || stopped(), this.#limits.handshakeMs);
@@ -200,50 +208,37 @@ class Session implements RunningSession {
       name: name.slice(0, MAX_TEXT),
       runtime,
       adapter,
-      holds: this.#run?.parameters.holds ?? {},
       publicKey,
+      ...membership.resumption,
     });
     this.#state({ kind: "joining" });
-    await this.#changed.until(() => this.#welcome !== undefined || stopped(), this.#limits.handshakeMs);
+    await this.#changed.until(() => this.#admitted || stopped(), this.#limits.handshakeMs);
     if (stopped()) return;
-    const [welcome, run] = [this.#welcome, this.#run];
-    if (!welcome || !run) return connection.fail(silence("no welcome came", this.#limits));
+    const { welcome } = membership;
+    if (!this.#admitted || !welcome) return connection.fail(silence("no welcome came", this.#limits));
     connection.startHeartbeat(welcome.heartbeatMs);
-    this.#options.onEvent({ type: "joined", run: welcome.run, name: welcome.config.name, worker: welcome.worker });
-    this.#shift = new WorkShift({
-      connection,
-      run,
-      runTag: welcome.runTag,
-      owner: this.#owner,
-      changed: this.#changed,
-      wish: () => this.#wish,
-      over: () => this.#over !== undefined,
-      tally: this.#tally,
-      limits: this.#limits,
-      onEvent: this.#options.onEvent,
-      now: this.#now,
-    });
-    try {
-      await this.#shift.work();
-    } finally {
-      this.#shift = undefined;
-    }
+    await membership.begin();
+    // What its work throws ends the session.
+    if (membership.working) await this.#changed.unless(stopped, membership.working);
     if (this.#leaving()) connection.send({ type: "leave" });
   }
 
-  /** Sets up what a run needs; coming back to the same run finds everything as it was. */
-  #enter(welcome: WelcomeMessage, { origin, token }: JoinLink): void {
-    this.#welcome = welcome;
-    if (this.#run?.identity === runIdentity(welcome)) return;
-    this.#run?.cache.close();
-    try {
-      this.#run = openRun(welcome, { origin, token, cache: this.#options.cache, backoff: this.#limits.reconnect });
-      this.#owner.use({ config: welcome.config, dataset: welcome.dataset });
-    } catch (error) {
-      if (!(error instanceof BitswarmError)) throw error;
-      // Another connection would be welcomed to the same run.
-      this.#connection?.fail(error, false);
+  /** Takes the word that lets this worker in. */
+  #enter(message: Extract<SessionMessage, { type: "welcome" | "resumed" }>): void {
+    const [connection, membership] = [this.#connection, this.#membership];
+    if (!connection || !membership) throw new RangeError(`${message.type} came over no connection`);
+    if (message.type === "resumed") membership.resume(message, connection);
+    else {
+      try {
+        membership.enter(message, connection);
+      } catch (error) {
+        if (!(error instanceof BitswarmError)) throw error;
+        // Another connection would be welcomed to the same run.
+        connection.fail(error, false);
+        return;
+      }
     }
+    this.#admitted = true;
   }
 
   #receive(message: SessionMessage, link: JoinLink): void {
@@ -255,10 +250,11 @@ class Session implements RunningSession {
         this.#options.onEvent({ type: "trouble", code: "CONTRIBUTION_DISPUTED", message: message.message });
         return;
       case "canary":
-        this.#calibrate(message.seed);
+        if (this.#connection) this.#membership?.calibrate(message.seed, this.#connection);
         return;
       case "welcome":
-        this.#enter(message, link);
+      case "resumed":
+        this.#enter(message);
         break;
       case "ended":
         this.#over = message.message;
@@ -270,8 +266,9 @@ class Session implements RunningSession {
       case "cancel":
       case "accepted":
       case "rejected":
-        if (!this.#shift) throw new BitswarmError("MESSAGE_INVALID", `${message.type} came before this worker joined`);
-        this.#shift.receive(message);
+      case "offer":
+      case "have":
+        this.#membership?.receive(message);
         return;
       default:
         message satisfies never;
@@ -291,41 +288,12 @@ class Session implements RunningSession {
       connection.fail(new BitswarmError("IDENTITY_INVALID", message, { cause }), false);
     }
   }
-
-  /** Shows that this GPU's 1-bit sums are right. One that fails at it is given the time to be found anew, as for a lease. */
-  async #calibrate(seed: number) {
-    const [connection, run] = [this.#connection, this.#run];
-    if (!connection || !run) throw new BitswarmError("MESSAGE_INVALID", "a canary came before the welcome");
-    try {
-      const layers = canaryLayers(buildNetworks(run.config, run.dataset).student.graph);
-      const hash = await answerCanary(await this.#owner.device(), layers, seed);
-      connection.send({ type: "canary-answer", seed, hash });
-    } catch (cause) {
-      const message = `the calibration could not be computed: ${String(cause).slice(0, 300)}`;
-      connection.fail(new BitswarmError("COMPUTE_FAILED", message, { cause }));
-    }
-  }
-
-  #receiveFrame(bytes: Uint8Array): void {
-    if (!this.#run || !this.#welcome) throw new BitswarmError("MESSAGE_INVALID", "a frame came before the welcome");
-    const connection = this.#connection;
-    this.#run.parameters.receive(this.#welcome.runTag, bytes).then(
-      (set) => set !== undefined && connection?.send({ type: "need", set }),
-      // A bug ends the connection too: without parameters it is of no use.
-      (error) => connection?.fail(faultOf(error)),
-    );
-  }
 }
 
 const left: SessionEnd = { kind: "ended", reason: "left", message: "You left the run; what you gave stays." };
 
 function silence(what: string, { handshakeMs }: SessionLimits): BitswarmError {
   return new BitswarmError("RUN_UNREACHABLE", `${what} within ${handshakeMs} ms`);
-}
-
-function faultOf(error: unknown): BitswarmError {
-  if (error instanceof BitswarmError) return error;
-  return new BitswarmError("COMPUTE_FAILED", `parameters could not be taken: ${String(error)}`, { cause: error });
 }
 
 function failureOf(error: unknown): SessionEnd {

@@ -1,14 +1,14 @@
-// The working time of one connection: asks for leases, computes them, hands in contributions, and gives back what it cannot finish.
+// The working time of one session: asks for leases, computes them, hands in contributions, and gives back what it cannot finish.
 
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { encodeFrame } from "../shared/frame.ts";
 import { type CoordinatorMessage, type LeaseMessage, MAX_TEXT, type ReturnReason } from "../shared/protocol.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Condition } from "./condition.ts";
-import type { Connection } from "./connection.ts";
 import { computeLease, type RunResources } from "./lease-work.ts";
-import type { LeaseSummary, SessionEvent } from "./session-event.ts";
+import type { LeaseSummary, SessionEvent, SessionState } from "./session-event.ts";
 import type { SessionLimits } from "./session-limits.ts";
+import type { SessionLine } from "./session-line.ts";
 import type { Tally } from "./tally.ts";
 import type { LeaseResult } from "./trainer-contract.ts";
 import type { TrainerOwner } from "./trainer-owner.ts";
@@ -19,7 +19,7 @@ export type Wish = "work" | "pause" | "leave";
 export type ShiftMessage = Extract<CoordinatorMessage, { type: "lease" | "cancel" | "accepted" | "rejected" }>;
 
 export interface WorkShiftOptions {
-  readonly connection: Connection;
+  readonly line: SessionLine;
   readonly run: RunResources;
   /** Names the run in frames: 16 bytes in hex. */
   readonly runTag: string;
@@ -41,7 +41,7 @@ interface HeldLease {
   verdict?: Extract<ShiftMessage, { type: "cancel" | "accepted" | "rejected" }>;
 }
 
-/** What was sent over this connection does not fit together; only a fresh connection is sent the parameters again. */
+/** What was sent does not fit together; only on a fresh connection does the coordinator hear which parameters this worker holds. */
 const missentCodes: readonly ErrorCode[] = ["MESSAGE_INVALID", "FRAME_CORRUPT", "CONTRIBUTION_STALE"];
 
 export class WorkShift {
@@ -50,20 +50,37 @@ export class WorkShift {
   #offered: LeaseMessage | undefined;
   #held: HeldLease | undefined;
   #failures = 0;
+  #state: SessionState = { kind: "waiting" };
 
   constructor(options: WorkShiftOptions) {
     this.#options = options;
   }
 
+  /** Leases that are computed, or whose verdict is awaited. */
+  get leases(): readonly number[] {
+    const held = this.#held && this.#held.phase !== "returned" && !this.#held.verdict ? [this.#held.lease] : [];
+    return [...held, ...(this.#offered ? [this.#offered] : [])].map(({ lease }) => lease);
+  }
+
+  /** The session goes on over a fresh connection: says again what the lost one may not have carried. @param leases those that are this worker's @param waiting its last ready still stands */
+  resumed(leases: readonly number[], waiting: boolean): void {
+    const { line, onEvent, wish } = this.#options;
+    // A lease that this worker does not know of is on its way.
+    const coming = leases.some((lease) => !this.leases.includes(lease));
+    if (wish() === "pause") line.send({ type: "paused" });
+    else if (this.#expecting && !this.#offered && !coming && !waiting) line.send({ type: "ready" });
+    onEvent({ type: "state", state: this.#state });
+  }
+
   /** Takes a message of the coordinator. */
   receive(message: ShiftMessage): void {
-    const { connection, changed, onEvent, wish } = this.#options;
+    const { line, changed, onEvent, wish } = this.#options;
     if (message.type === "lease") {
       if (this.#expecting && !this.#offered) this.#offered = message;
       else {
         // Crossed on the wire with a pause.
         const reason = wish() === "pause" ? "pause" : "error";
-        connection.send({ type: "return", lease: message.lease, reason, detail: "not asked for a lease now" });
+        line.send({ type: "return", lease: message.lease, reason, detail: "not asked for a lease now" });
       }
     } else if (this.#held?.phase === "sent" && this.#held.lease.lease === message.lease) {
       this.#held.verdict = message;
@@ -71,6 +88,9 @@ export class WorkShift {
       if (this.#offered?.lease === message.lease) this.#offered = undefined;
       if (this.#held?.lease.lease === message.lease) this.#held.phase = "returned";
     } else if (message.type === "rejected") {
+      // Over while this worker was away, or while it was being computed.
+      if (this.#offered?.lease === message.lease) this.#offered = undefined;
+      if (this.#held?.lease.lease === message.lease) this.#held.phase = "returned";
       onEvent({ type: "trouble", code: message.code, message: message.message });
     }
     changed.notify();
@@ -81,20 +101,20 @@ export class WorkShift {
     if (this.#held?.phase !== "computing") return;
     this.#held.phase = "returned";
     const { lease } = this.#held.lease;
-    this.#options.connection.send({ type: "return", lease, reason, detail: detail.slice(0, MAX_TEXT) });
+    this.#options.line.send({ type: "return", lease, reason, detail: detail.slice(0, MAX_TEXT) });
   }
 
   /**
-   * Works until the connection is over, the run is over, or the volunteer leaves.
+   * Works until the session is over, the run is over, or the volunteer leaves.
    * @throws what makes this worker useless: DEVICE_LOST too often, leases that cannot be computed, kernels that do not compile
    */
   async work(): Promise<void> {
-    const { changed, connection, onEvent, owner, wish } = this.#options;
+    const { changed, line, owner, wish } = this.#options;
     try {
       while (!this.#stopped()) {
         if (wish() === "pause") {
-          connection.send({ type: "paused" });
-          onEvent({ type: "state", state: { kind: "paused" } });
+          line.send({ type: "paused" });
+          this.#become({ kind: "paused" });
           await changed.until(() => wish() !== "pause" || this.#stopped());
           continue;
         }
@@ -112,9 +132,14 @@ export class WorkShift {
     }
   }
 
+  #become(state: SessionState): void {
+    this.#state = state;
+    this.#options.onEvent({ type: "state", state });
+  }
+
   #stopped(): boolean {
-    const { connection, over, wish } = this.#options;
-    return connection.closing !== undefined || over() || wish() === "leave";
+    const { line, over, wish } = this.#options;
+    return line.over || over() || wish() === "leave";
   }
 
   #interrupted(): boolean {
@@ -123,10 +148,10 @@ export class WorkShift {
 
   /** Asks for a lease and waits for it; one that comes too late is given back. */
   async #obtain(): Promise<void> {
-    const { changed, connection, onEvent, wish } = this.#options;
+    const { changed, line, wish } = this.#options;
     this.#expecting = true;
-    connection.send({ type: "ready" });
-    onEvent({ type: "state", state: { kind: "waiting" } });
+    line.send({ type: "ready" });
+    this.#become({ kind: "waiting" });
     await changed.until(() => this.#offered !== undefined || this.#interrupted());
     this.#expecting = false;
     const lease = this.#offered;
@@ -138,16 +163,16 @@ export class WorkShift {
   }
 
   async #answer(held: HeldLease): Promise<void> {
-    const { changed, now, onEvent, over, owner, run, wish } = this.#options;
+    const { changed, now, over, owner, run, wish } = this.#options;
     const { lease } = held;
     const aborted = () => held.phase === "returned" || this.#stopped();
-    onEvent({ type: "state", state: { kind: "computing", lease: summaryOf(lease) } });
+    this.#become({ kind: "computing", lease: summaryOf(lease) });
     const since = now();
     const living = await changed.unless(() => this.#stopped(), owner.trainer());
     if (!living || aborted()) return;
     try {
       const computing = computeLease(lease, run, living, aborted);
-      // A lost connection is no reason to walk away from it: the trainer outlives the connection, and computes one lease at a time.
+      // The end of the session is no reason to walk away from it: the trainer outlives the session, and computes one lease at a time.
       const result = await changed.unless(() => over() || wish() === "leave", computing);
       if (result === undefined || result === "aborted" || aborted()) return;
       await this.#handIn(held, result, since);
@@ -157,11 +182,9 @@ export class WorkShift {
   }
 
   async #handIn(held: HeldLease, result: LeaseResult, since: number): Promise<void> {
-    const { changed, connection, limits, now, onEvent, runTag, tally } = this.#options;
+    const { changed, line, now, onEvent, runTag, tally } = this.#options;
     const { lease, round, codec, parametersHash, timeoutMs } = held.lease;
     const { samples, peaks, body } = result;
-    await connection.drained(limits.uploadBacklogBytes);
-    if (held.phase === "returned") return;
     held.phase = "sent";
     const seconds = (now() - since) / 1000;
     const header = {
@@ -174,10 +197,11 @@ export class WorkShift {
       run: runTag,
       parametersHash,
     } as const;
-    connection.sendBytes(encodeFrame(header, new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength), body));
+    line.upload(lease, encodeFrame(header, new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength), body));
     const answered = await changed.until(() => held.verdict !== undefined || this.#stopped(), timeoutMs);
+    line.settled(lease);
     if (!answered)
-      connection.fail(new BitswarmError("RUN_UNREACHABLE", `no verdict on lease ${lease} within ${timeoutMs} ms`));
+      line.fail(new BitswarmError("RUN_UNREACHABLE", `no verdict on lease ${lease} within ${timeoutMs} ms`));
     switch (held.verdict?.type) {
       case "accepted":
         this.#failures = 0;
@@ -198,11 +222,11 @@ export class WorkShift {
 
   /** Gives the lease back and waits a little before the next; after too many in a row this worker is of no use. */
   async #failed(error: BitswarmError): Promise<void> {
-    const { changed, connection, limits, onEvent } = this.#options;
+    const { changed, line, limits, onEvent } = this.#options;
     const { code, message } = error;
     this.giveBack(returnReasonOf(error), message);
     onEvent({ type: "trouble", code, message });
-    if (missentCodes.includes(code)) return connection.fail(error);
+    if (missentCodes.includes(code)) return line.fail(error);
     // The trainer's owner bounds these.
     if (code === "DEVICE_LOST") return;
     this.#failures++;

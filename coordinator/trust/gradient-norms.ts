@@ -23,17 +23,20 @@ export function groupOf({ kind, name }: Pick<ContributionTensor, "kind" | "name"
 }
 
 /**
- * Norms of a contribution. The same bits wherever it is computed: elements are added in their order.
- * @param units integer multiples of each tensor's unit: the sum over `samples` samples
+ * Norms of a contribution. The same bits wherever it is computed: the reduction adds squares in a fixed order.
+ * @param squares Σ value² of each tensor, of the sum over `samples` samples
  */
-export function groupNorms(units: Float64Array, spans: readonly TensorSpan[], samples: number): GroupNorms {
-  const squares = new Map<NormGroup, number>();
-  for (const { group, offset, size, unit } of spans) {
-    let sum = 0;
-    for (let i = offset; i < offset + size; i++) sum += units[i] * units[i];
-    squares.set(group, (squares.get(group) ?? 0) + sum * unit * unit);
-  }
+export function groupNormsOf(
+  tensors: readonly Pick<ContributionTensor, "kind" | "name">[],
+  squares: ArrayLike<number>,
+  samples: number,
+): GroupNorms {
+  const totals = new Map<NormGroup, number>();
+  tensors.forEach((tensor, i) => {
+    const group = groupOf(tensor);
+    totals.set(group, (totals.get(group) ?? 0) + squares[i]);
+  });
   const norms: Partial<Record<NormGroup, number>> = {};
-  for (const [group, square] of squares) norms[group] = Math.sqrt(square) / samples;
+  for (const [group, total] of totals) norms[group] = Math.sqrt(total) / samples;
   return norms;
 }

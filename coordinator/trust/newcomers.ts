@@ -63,6 +63,11 @@ export class Newcomers {
     return seed;
   }
 
+  /** The seed of a canary that is asked and not answered. */
+  pending(worker: WorkerId): number | undefined {
+    return this.#asked.get(worker)?.seed;
+  }
+
   /** Does `call` now, or once the worker has answered; a later one replaces it. */
   whenCleared(worker: WorkerId, call: () => void): void {
     const question = this.#asked.get(worker);

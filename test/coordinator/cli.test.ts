@@ -70,7 +70,17 @@ test("P5 with --json standard output has a line a step and one at the end, and n
   expect((await run.exited).code).toBe(0);
   const [first, ...rest] = run.lines();
   const done = rest.pop()!;
-  expect(Object.keys(first)).toEqual(["event", "step", "epoch", "loss", "samples", "workers", "paramsHash", "bytes"]);
+  expect(Object.keys(first)).toEqual([
+    "event",
+    "step",
+    "epoch",
+    "loss",
+    "samples",
+    "workers",
+    "paramsHash",
+    "bytes",
+    "loopDelayMs",
+  ]);
   expect([first, ...rest].map(({ event, step, samples }) => [event, step, samples])).toEqual(
     Array.from({ length: 9 }, (_, i) => ["step", i + 1, 64 * (i + 1)]),
   );
@@ -115,7 +125,13 @@ test("K7 kill -9 and resume end with the parameters of the run that was never ki
   const [{ step }] = lines;
   expect(step).toBeGreaterThan(1);
   // The sockets of the two carried what there was to say, the parameters whole to whoever came anew.
-  const comparable = (line: Record<string, unknown>) => ({ ...line, checkpoint: "", workers: 1, bytes: {} });
+  const comparable = (line: Record<string, unknown>) => ({
+    ...line,
+    loopDelayMs: {},
+    checkpoint: "",
+    workers: 1,
+    bytes: {},
+  });
   expect(lines.map(comparable)).toEqual(expected.slice(Number(step) - 1).map(comparable));
 });
 

@@ -225,6 +225,7 @@ export class ScriptedCoordinator {
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
   readonly #peers: Peer[] = [];
+  #sessions = 0;
   #wake: () => void = () => undefined;
 
   private constructor(options: ScriptedOptions) {
@@ -318,6 +319,8 @@ export class ScriptedCoordinator {
       config: this.config,
       dataset: this.dataset,
       heartbeatMs: this.#options.heartbeatMs ?? 60_000,
+      session: `session ${++this.#sessions}`,
+      graceMs: 30_000,
     };
   }
 

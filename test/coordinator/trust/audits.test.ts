@@ -4,7 +4,6 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { RoundSum } from "../../../coordinator/aggregate.ts";
-import { groupNorms } from "../../../coordinator/trust/gradient-norms.ts";
 import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { parseConfig } from "../../../shared/config.ts";
 import { contributionLayout } from "../../../shared/contribution.ts";
@@ -152,8 +151,8 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
     trust.open({ kind: "student", codec: "f32", spans: sum.spans, unitsOf, accounts: () => factors.length });
     factors.forEach((factor, i) => {
       const body = contribution(factor);
-      const norms = groupNorms(sum.read(32, peaks, body), sum.spans, 32);
-      sum.add(32, peaks, body, trust.judge({ account: `a${i}` }, 32, norms));
+      const { norms, commit } = sum.check(32, peaks, body);
+      commit(trust.judge({ account: `a${i}` }, 32, norms));
     });
     trust.seal();
     return sum;

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { clipRule, clipVerdict, OUTLIER_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
-import { groupNorms, groupOf, type TensorSpan } from "../../../coordinator/trust/gradient-norms.ts";
+import { groupNormsOf, groupOf } from "../../../coordinator/trust/gradient-norms.ts";
 import {
   HISTORY_ENTRIES,
   LEAST_ENTRIES,
@@ -33,15 +33,13 @@ function historyOf(norms: (round: number, account: number) => number, rounds = 3
 const usual = usualNorms(historyOf(() => 2));
 const auto = { mode: "auto", factor: 1, accounts: 10, usual } as const;
 
-test("norms are of the mean over the samples, each group's alone, in each tensor's unit", () => {
-  const spans: TensorSpan[] = [
-    { group: "gradient", offset: 0, size: 2, unit: 0.5 },
-    { group: "discriminator", offset: 2, size: 1, unit: 2 },
-    { group: "gradient", offset: 4, size: 1, unit: 1 },
-  ];
-  // The fourth is padding.
-  const norms = groupNorms(Float64Array.of(6, 8, 3, 1e9, 12), spans, 4);
-  expect(norms).toEqual({ gradient: 13 / 4, discriminator: 6 / 4 });
+test("norms are of the mean over the samples, each group's alone", () => {
+  const tensors = [
+    { kind: "gradient", name: "conv1.weight" },
+    { kind: "gradient", name: "discriminator.conv2.0.weight" },
+    { kind: "gradient", name: "conv2.weight" },
+  ] as const;
+  expect(groupNormsOf(tensors, [25, 36, 144], 4)).toEqual({ gradient: 13 / 4, discriminator: 6 / 4 });
 });
 
 test("the discriminators' gradients are a group of their own", () => {
