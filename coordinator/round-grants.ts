@@ -142,7 +142,9 @@ function grantBackups(now: number, granting: Granting): void {
   const { state } = granting;
   const { since, options, roster } = state;
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
-  const open = [...state.leases.values()].filter((lease) => mayBackUp(state, lease, ending));
+  // Most rounds are at neither, and asked at every event.
+  if (!ending && roster.suspended === 0) return;
+  const open = state.leases.values().filter((lease) => mayBackUp(state, lease, ending));
   if (open.length === 0) return;
   const speed = (worker: WorkerId) => {
     const member = roster.members.get(worker);

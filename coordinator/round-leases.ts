@@ -171,7 +171,7 @@ export function allCancelled(
 ): { readonly state: RoundState; readonly effects: readonly RoundEffect[] } {
   let next = state;
   const effects: RoundEffect[] = [];
-  for (const { lease } of [...state.leases.values()].sort((a, b) => a.lease - b.lease)) {
+  for (const { lease } of state.leases.values().sort((a, b) => a.lease - b.lease)) {
     const live = next.leases.get(lease);
     if (!live) continue;
     const taken = cancelled(now, next, live, reason);
