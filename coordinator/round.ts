@@ -227,7 +227,7 @@ function overdue(now: number, state: RoundState): Decision {
   }
   let next = state;
   const effects: RoundEffect[] = [];
-  const leases = [...state.leases.values()].filter(({ worker, receivedAt }) => late.has(worker) && receivedAt === null);
+  const leases = state.leases.values().filter(({ worker, receivedAt }) => late.has(worker) && receivedAt === null);
   for (const { lease } of leases.sort((a, b) => b.lease - a.lease)) {
     const live = next.leases.get(lease);
     if (!live) continue;
@@ -242,7 +242,7 @@ function overdue(now: number, state: RoundState): Decision {
 function sealDue(now: number, state: RoundState): boolean {
   const { collected, wanted, options } = state;
   if (!isLive(state)) return false;
-  const leases = (test: (lease: Lease) => boolean) => [...state.leases.values()].some(test);
+  const leases = (test: (lease: Lease) => boolean) => state.leases.values().some(test);
   if (collected.size >= wanted) return isLate(now, state) || !(leases((lease) => "copy" in lease) || copyDue(state));
   if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
   return !leases(({ receivedAt }) => receivedAt !== null);
