@@ -54,7 +54,7 @@ function prepare(layout: ContributionLayout, arena: Float32Array, codec: Gradien
     return values.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
   });
   // As after a first step: units that fit these gradients, scales of signs that fit their means.
-  const state = { exponents: new Map<string, number>() };
+  const state = { exponents: new Map<string, number>(), config: { batch: samples } };
   const means = Float32Array.from(layout.tensors, ({ offset, size }) => {
     const values = arena.subarray(offset, offset + size);
     return values.reduce((sum, x) => sum + Math.abs(x), 0) / (size * samples);
