@@ -222,7 +222,8 @@ export class RoundDriver {
           timeoutMs,
           deadlineMs: deadlineMs(arrivals, { minMs: minDeadlineMs, maxMs: timeoutMs }),
           seal: plan.mayLeave ? "deadline" : "complete",
-          ahead,
+          ahead: ahead && !plan.local,
+          oneLease: plan.local,
           shareLimit,
         };
         this.#options.trust?.open({

@@ -4,7 +4,7 @@ import type { WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import { leaseMicrobatches, type ShareRequest, tooSlow } from "./lease-sizing.ts";
-import { inLine, type Member, speedOf, totalSpeed } from "./roster.ts";
+import { inLine, isActive, type Member, speedOf, totalSpeed } from "./roster.ts";
 import { granted, type Offer } from "./round-leases.ts";
 import { type CopyWanted, isLate, isLive, type Lease, type RoundEffect, type RoundState } from "./round-state.ts";
 
@@ -93,13 +93,34 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
   };
 }
 
+/** Those who work on the round, or are about to, and have been leased nothing of it. */
+function unserved({ roster, round }: RoundState): readonly Member[] {
+  return [...roster.members].map(([, member]) => member).filter((m) => isActive(m) && m.served !== round);
+}
+
+/**
+ * The request where a worker's share is one lease: its part, by speed, of what nobody holds yet, shared with those who have
+ * had nothing; the last of them takes all. None for a worker that had its lease while others have not, unless it is late.
+ */
+function onlyRequest(now: number, state: RoundState, member: Member): ShareRequest | undefined {
+  const request = requestOf(now, state, member);
+  const others = unserved(state);
+  if (others.length === 0 || isLate(now, state)) return request;
+  if (member.served === state.round) return undefined;
+  const { microbatch } = state.options;
+  const remaining = state.unleased.reduce((sum, { from, to }) => sum + Math.ceil((to - from) / microbatch), 0);
+  const total = others.reduce((sum, other) => sum + (speedOf(other, state.roster.kind) ?? request.mean), 0);
+  return { ...request, remaining, total };
+}
+
 function grantWork(now: number, granting: Granting): void {
   for (const [worker, member] of takers(granting.state)) {
     const { state } = granting;
     const [head] = state.unleased;
     if (!head) return;
     if (member.probation) continue;
-    const request = requestOf(now, state, member);
+    const request = state.options.oneLease ? onlyRequest(now, state, member) : requestOf(now, state, member);
+    if (!request) continue;
     const patient = member.leftOut >= LEFT_OUT_ROUNDS || isLate(now, state);
     if (!patient && tooSlow(request)) continue;
     const size = leaseMicrobatches(request);
@@ -123,6 +144,8 @@ function grantBackups(now: number, granting: Granting): void {
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
   // Most rounds are at neither, and asked at every event.
   if (!ending && roster.suspended === 0) return;
+  const idle = takers(state).filter(([, { leases, probation }]) => leases.length === 0 && !probation);
+  if (idle.length === 0) return;
   const open = state.leases.values().filter((lease) => mayBackUp(state, lease, ending));
   if (open.length === 0) return;
   const speed = (worker: WorkerId) => {
@@ -131,7 +154,6 @@ function grantBackups(now: number, granting: Granting): void {
   };
   // The oldest first; of those granted at once, the slowest worker's.
   open.sort((a, b) => a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease);
-  const idle = takers(state).filter(([, { leases, probation }]) => leases.length === 0 && !probation);
   idle.sort(([a], [b]) => speed(b) - speed(a));
   const late = isLate(now, state);
   for (const [worker, member] of idle) {

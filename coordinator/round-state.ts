@@ -49,6 +49,8 @@ export interface RoundOptions {
   readonly seal: SealMode;
   /** A worker may hold the lease that it goes on with. */
   readonly ahead: boolean;
+  /** A worker's share of the round is one lease, as far as limits allow: `sync: local`, where a lease is a replica. */
+  readonly oneLease: boolean;
   /** Share of the round's samples that one account may hold, where there are ten accounts; 1 is no limit. */
   readonly shareLimit: number;
 }
@@ -145,6 +147,7 @@ export function beforeRounds(): RoundState {
       deadlineMs: 1,
       seal: "complete",
       ahead: false,
+      oneLease: false,
       shareLimit: 1,
     },
     since: null,

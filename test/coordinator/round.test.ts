@@ -54,6 +54,30 @@ test("L2 a worker is leased no more than it says that it can hold", () => {
   expect(table.grants()).toMatchObject([{ from: 96, to: 160 }]);
 });
 
+test("Y4 where a lease is a replica's inner steps, the round is split into one lease a worker, to the last microbatch", () => {
+  // Thirds of ten microbatches are rounded to three.
+  const table = new RoundTable({ from: 0, to: 320 }, [w1, w2, w3], { oneLease: true, ahead: false });
+  expect(inShort(table.effects)).toEqual(["grant w1 0-96", "grant w2 96-224", "grant w3 224-320"]);
+  const speeds = known({ w1: 300, w2: 100 });
+  speeds.open({ from: 0, to: 512 }, { oneLease: true, ahead: false, timeoutMs: 100_000 });
+  expect(inShort(speeds.effects)).toEqual(["grant w1 0-384", "grant w2 384-512"]);
+});
+
+test("Y4 whoever has had its lease waits for those who have not, until the round is late; what comes back is leased again", () => {
+  const table = known({ w1: 100, w2: 100 });
+  table.event({ type: "worker-paused", worker: w2 });
+  table.open({ from: 0, to: 256 }, { oneLease: true, ahead: false, timeoutMs: 100_000, maxMicrobatches: 4 });
+  expect(inShort(table.effects)).toEqual(["grant w1 0-128"]);
+  table.event({ type: "worker-ready", worker: w2 });
+  expect(inShort(table.effects)).toEqual(["grant w2 128-256"]);
+  table.answer(table.held(w1));
+  expect(inShort(table.ready(w1))).toEqual(["wait"]);
+  expect(inShort(table.event({ type: "worker-left", worker: w2 }))).toEqual([
+    "lapse w2 128-256 left",
+    "grant w1 128-256",
+  ]);
+});
+
 test("L3 a lease that expires is cancelled and goes to the head of the queue; its late answer is stale", () => {
   const table = new RoundTable({ from: 0, to: 64 }, [w1], { deadlineMs: 10_000 });
   const [first] = table.grants();
