@@ -27,6 +27,8 @@ export interface Member {
   readonly expected: number | null;
   /** Its connection is lost, and it may come back. */
   readonly suspended: boolean;
+  /** The newest round in which it was leased work that counts. */
+  readonly served: number | null;
   /** Rounds in a row in which it waited and got nothing. */
   readonly leftOut: number;
   readonly speeds: Readonly<Partial<Record<RoundKind, Speed>>>;
@@ -40,6 +42,8 @@ export interface Roster {
   readonly waiting: PersistentMap<WorkerId, number>;
   /** How many workers each account has. */
   readonly accounts: PersistentMap<string, number>;
+  /** Members whose connection is lost. */
+  readonly suspended: number;
   /** Members that work or are about to. */
   readonly active: number;
   /** Of those, whose speed is known, and the sum of their speeds in samples a second. */
@@ -54,6 +58,7 @@ export function emptyRoster(): Roster {
     members: PersistentMap.of(),
     waiting: PersistentMap.of(),
     accounts: PersistentMap.of(),
+    suspended: 0,
     active: 0,
     known: 0,
     speed: 0,
@@ -70,6 +75,7 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
     leases: [],
     expected: null,
     suspended: false,
+    served: null,
     leftOut: 0,
     speeds: {},
   };
@@ -89,14 +95,17 @@ export function withSpeed(member: Member, kind: RoundKind, change: (before: Spee
   return { ...member, speeds: { ...member.speeds, [kind]: change(member.speeds[kind] ?? unknownSpeed) } };
 }
 
-function counted(roster: Roster, member: Member | undefined, sign: 1 | -1): Pick<Roster, "active" | "known" | "speed"> {
+type Counts = Pick<Roster, "suspended" | "active" | "known" | "speed">;
+
+function counted(roster: Roster, member: Member | undefined, sign: 1 | -1): Counts {
   const { active, known, speed } = roster;
-  if (!member || !isActive(member)) return { active, known, speed };
+  const suspended = roster.suspended + (member?.suspended ? sign : 0);
+  if (!member || !isActive(member)) return { suspended, active, known, speed };
   const own = speedOf(member, roster.kind);
-  if (own === undefined) return { active: active + sign, known, speed };
+  if (own === undefined) return { suspended, active: active + sign, known, speed };
   const others = known + sign;
   // Rounding must not add up to a speed where nobody is left.
-  return { active: active + sign, known: others, speed: others === 0 ? 0 : speed + sign * own };
+  return { suspended, active: active + sign, known: others, speed: others === 0 ? 0 : speed + sign * own };
 }
 
 /** The roster with a member added, changed or, where it is undefined, removed. */

@@ -222,10 +222,12 @@ export class RoundDriver {
           timeoutMs,
           deadlineMs: deadlineMs(arrivals, { minMs: minDeadlineMs, maxMs: timeoutMs }),
           seal: plan.mayLeave ? "deadline" : "complete",
-          ahead,
+          ahead: ahead && !plan.local,
+          oneLease: plan.local,
           shareLimit,
-          pieces,
-          first,
+          // Where a share is one lease, it is whole.
+          pieces: plan.local ? 1 : pieces,
+          first: plan.local ? Number.POSITIVE_INFINITY : first,
         };
         this.#options.trust?.open({
           kind,

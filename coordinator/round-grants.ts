@@ -4,7 +4,7 @@ import type { WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import { leaseMicrobatches, type ShareRequest, tooSlow } from "./lease-sizing.ts";
-import { inLine, type Member, speedOf, totalSpeed } from "./roster.ts";
+import { inLine, isActive, type Member, speedOf, totalSpeed } from "./roster.ts";
 import { granted, type Offer } from "./round-leases.ts";
 import { type CopyWanted, isLate, isLive, type Lease, type RoundEffect, type RoundState } from "./round-state.ts";
 
@@ -13,16 +13,8 @@ export const LIMITED_FROM = 10;
 /** A worker that was too slow for so many rounds is tried again: it may have been a spell. */
 export const LEFT_OUT_ROUNDS = 8;
 
-/** A lease is overdue when it has taken so much longer than its holder's speed says. */
-const OVERDUE = 0.25;
-/** A lease is lent early to a worker that will need less than the rest of its holder's time, divided by this. */
-const WORTH = 1.2;
-/** Nobody who is so many times slower than the mean helps early. */
-const SLOW_HELPER = 1.5;
-/** Of a grant and its answer, in both estimates. */
-const ROUND_TRIP_MS = 250;
-
-interface Granting {
+/** A state to which grants are added. */
+export interface Granting {
   state: RoundState;
   readonly effects: RoundEffect[];
 }
@@ -37,14 +29,14 @@ export function grantAll(now: number, state: RoundState): { state: RoundState; e
   return granting;
 }
 
-function give(now: number, granting: Granting, offer: Offer): void {
+export function give(now: number, granting: Granting, offer: Offer): void {
   const { state, grant } = granted(now, granting.state, offer);
   granting.state = state;
   granting.effects.push(grant);
 }
 
 /** Members that can take a lease now, idle ones before those who would hold a second; each group in the order of asking. */
-function takers({ roster, options }: RoundState): readonly (readonly [WorkerId, Member])[] {
+export function takers({ roster, options }: RoundState): readonly (readonly [WorkerId, Member])[] {
   const idle: [WorkerId, Member][] = [];
   const busy: [WorkerId, Member][] = [];
   for (const worker of inLine(roster)) {
@@ -73,7 +65,7 @@ function grantCopies(now: number, granting: Granting): void {
 }
 
 /** Samples that an account may still be leased in this round. */
-function allowance({ options, roster, wanted, given }: RoundState, account: string, late: boolean): number {
+export function allowance({ options, roster, wanted, given }: RoundState, account: string, late: boolean): number {
   const { shareLimit, microbatch } = options;
   if (shareLimit >= 1 || late || roster.accounts.size < LIMITED_FROM) return Number.POSITIVE_INFINITY;
   // Rounded up to microbatches, so that ten accounts of a tenth are the whole.
@@ -107,13 +99,34 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
   };
 }
 
+/** Those who work on the round, or are about to, and have been leased nothing of it. */
+function unserved({ roster, round }: RoundState): readonly Member[] {
+  return [...roster.members].map(([, member]) => member).filter((m) => isActive(m) && m.served !== round);
+}
+
+/**
+ * The request where a worker's share is one lease: its part, by speed, of what nobody holds yet, shared with those who have
+ * had nothing; the last of them takes all. None for a worker that had its lease while others have not, unless it is late.
+ */
+function onlyRequest(now: number, state: RoundState, member: Member): ShareRequest | undefined {
+  const request = requestOf(now, state, member);
+  const others = unserved(state);
+  if (others.length === 0 || isLate(now, state)) return request;
+  if (member.served === state.round) return undefined;
+  const { microbatch } = state.options;
+  const remaining = state.unleased.reduce((sum, { from, to }) => sum + Math.ceil((to - from) / microbatch), 0);
+  const total = others.reduce((sum, other) => sum + (speedOf(other, state.roster.kind) ?? request.mean), 0);
+  return { ...request, remaining, total };
+}
+
 function grantWork(now: number, granting: Granting): void {
   for (const [worker, member] of takers(granting.state)) {
     const { state } = granting;
     const [head] = state.unleased;
     if (!head) return;
     if (member.probation) continue;
-    const request = requestOf(now, state, member);
+    const request = state.options.oneLease ? onlyRequest(now, state, member) : requestOf(now, state, member);
+    if (!request) continue;
     const patient = member.leftOut >= LEFT_OUT_ROUNDS || isLate(now, state);
     if (!patient && tooSlow(request)) continue;
     const size = leaseMicrobatches(request);
@@ -126,93 +139,32 @@ function grantWork(now: number, granting: Granting): void {
 }
 
 /** Whether another may compute the lease's range too: not yet two of them, and late or in the hands of one who is gone. */
-function mayBackUp(state: RoundState, lease: Lease, ending: boolean): boolean {
+export function mayBackUp(state: RoundState, lease: Lease, ending: boolean): boolean {
   if (!("twin" in lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null) return false;
   return ending || state.roster.members.get(lease.worker)?.suspended === true;
 }
 
-/**
- * When the holder of a lease will probably be done; infinite where it is overdue, and nobody knows. Of a lease that is not
- * started, after the one before it. `mean` stands for an unknown speed.
- */
-function expectedEnd(now: number, state: RoundState, lease: Lease, mean: number): number {
-  const member = state.roster.members.get(lease.worker);
-  const speed = (member && speedOf(member, state.roster.kind)) ?? mean;
-  const workMs = (1000 * (lease.to - lease.from)) / speed;
-  if (lease.startedAt !== null) {
-    const end = lease.startedAt + workMs;
-    return now > end + OVERDUE * workMs + ROUND_TRIP_MS ? Number.POSITIVE_INFINITY : end;
-  }
-  const before = member && state.leases.get(member.leases[0]);
-  return workMs + (before && before.lease !== lease.lease ? expectedEnd(now, state, before, mean) : now);
-}
-
-/**
- * Lends leases that are overdue while there is still work for all, so that at the end nobody has to wait for a large one:
- * to workers that are no slower than the mean, as the lease that they go on with where they hold one.
- */
-export function grantOverdue(now: number, state: RoundState): { state: RoundState; effects: readonly RoundEffect[] } {
-  const granting: Granting = { state, effects: [] };
-  if (!isLive(state) || state.options.pieces === 1 || state.roster.waiting.size === 0) return granting;
-  const { mean } = totalSpeed(state.roster);
-  const open = [...state.leases.values()].filter((lease) => {
-    return mayBackUp(state, lease, true) && expectedEnd(now, state, lease, mean) === Number.POSITIVE_INFINITY;
-  });
-  if (open.length === 0) return granting;
-  for (const [worker, member] of takers(state)) {
-    const speed = speedOf(member, state.roster.kind);
-    if (speed === undefined || speed < mean || member.probation) continue;
-    const most = Math.min(
-      member.maxMicrobatches * state.options.microbatch,
-      allowance(granting.state, member.account, isLate(now, state)),
-    );
-    const index = open.findIndex((lease) => lease.account !== member.account && lease.to - lease.from <= most);
-    if (index < 0) continue;
-    const [{ lease, from, to }] = open.splice(index, 1);
-    give(now, granting, { worker, from, to, purpose: { kind: "backup", of: lease } });
-  }
-  return granting;
-}
-
-/**
- * Lends what others have not answered to those who are idle: from 85 % of the deadline on the oldest lease first; before, the
- * lease that will end last, where the idle worker would end it sooner ("longest approximate time to end": Zaharia et al.,
- * OSDI 2008).
- */
 function grantBackups(now: number, granting: Granting): void {
   const { state } = granting;
   const { since, options, roster } = state;
+  const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
+  // Most rounds are at neither, and asked at every event.
+  if (!ending && roster.suspended === 0) return;
   const idle = takers(state).filter(([, { leases, probation }]) => leases.length === 0 && !probation);
   if (idle.length === 0) return;
-  const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
-  const early = options.pieces > 1;
-  const open = [...state.leases.values()].filter((lease) => mayBackUp(state, lease, ending || early));
+  const open = state.leases.values().filter((lease) => mayBackUp(state, lease, ending));
   if (open.length === 0) return;
-  const { mean } = totalSpeed(roster);
   const speed = (worker: WorkerId) => {
     const member = roster.members.get(worker);
     return member ? (speedOf(member, roster.kind) ?? 0) : 0;
   };
-  const gone = (lease: Lease) => roster.members.get(lease.worker)?.suspended === true;
-  const ends = new Map(open.map((lease) => [lease.lease, expectedEnd(now, state, lease, mean)]));
-  const endOf = ({ lease }: Lease) => ends.get(lease) ?? 0;
-  const age = (a: Lease, b: Lease) =>
-    a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease;
-  // The oldest first; of those granted at once, the slowest worker's. Before the end: what will take longest.
-  if (ending) open.sort(age);
-  else open.sort((a, b) => Number(endOf(b) > endOf(a)) - Number(endOf(b) < endOf(a)) || age(a, b));
+  // The oldest first; of those granted at once, the slowest worker's.
+  open.sort((a, b) => a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease);
   idle.sort(([a], [b]) => speed(b) - speed(a));
   const late = isLate(now, state);
   for (const [worker, member] of idle) {
     const most = Math.min(member.maxMicrobatches * options.microbatch, allowance(granting.state, member.account, late));
-    const own = speedOf(member, roster.kind) ?? mean;
-    const index = open.findIndex((lease) => {
-      const samples = lease.to - lease.from;
-      if (lease.account === member.account || samples > most) return false;
-      if (ending || gone(lease)) return true;
-      // A slow worker would be the next to wait for, and faster ones are about to be idle.
-      return own * SLOW_HELPER >= mean && now + ROUND_TRIP_MS + (1000 * WORTH * samples) / own < endOf(lease);
-    });
+    const index = open.findIndex((lease) => lease.account !== member.account && lease.to - lease.from <= most);
     if (index < 0) continue;
     const [{ lease, from, to }] = open.splice(index, 1);
     give(now, granting, { worker, from, to, purpose: { kind: "backup", of: lease } });

@@ -46,7 +46,14 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
     purpose.kind === "copy"
       ? { ...term, purpose: purpose.copy.purpose, copy: purpose.copy }
       : { ...term, purpose: purpose.kind, twin: purpose.kind === "backup" ? purpose.of : null, lent: false };
-  const holding: Partial<Member> = { leases: [...member.leases, id], ticket: null, expected: null, leftOut: 0 };
+  const served = purpose.kind === "work" ? { served: state.round } : {};
+  const holding: Partial<Member> = {
+    leases: [...member.leases, id],
+    ticket: null,
+    expected: null,
+    leftOut: 0,
+    ...served,
+  };
   let { leases } = state;
   if (purpose.kind === "backup") {
     const twin = leases.get(purpose.of);
@@ -168,7 +175,7 @@ export function allCancelled(
 ): { readonly state: RoundState; readonly effects: readonly RoundEffect[] } {
   let next = state;
   const effects: RoundEffect[] = [];
-  for (const { lease } of [...state.leases.values()].sort((a, b) => a.lease - b.lease)) {
+  for (const { lease } of state.leases.values().sort((a, b) => a.lease - b.lease)) {
     const live = next.leases.get(lease);
     if (!live) continue;
     const taken = cancelled(now, next, live, reason);

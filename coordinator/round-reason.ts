@@ -23,7 +23,7 @@ function holding(now: number, { roster }: RoundState, lease: Lease): string {
 }
 
 function waitedFor(now: number, state: RoundState): string {
-  const leases = [...state.leases.values()].sort((a, b) => a.grantedAt - b.grantedAt || a.lease - b.lease);
+  const leases = state.leases.values().sort((a, b) => a.grantedAt - b.grantedAt || a.lease - b.lease);
   const named = leases.slice(0, NAMED).map((lease) => holding(now, state, lease));
   const more = leases.length - named.length;
   return named.join(", ") + (more > 0 ? ` and ${more} more` : "");

@@ -52,6 +52,8 @@ export interface RoundOptions {
   readonly seal: SealMode;
   /** A worker may hold the lease that it goes on with. */
   readonly ahead: boolean;
+  /** A worker's share of the round is one lease, as far as limits allow: `sync: local`, where a lease is a replica. */
+  readonly oneLease: boolean;
   /** Share of the round's samples that one account may hold, where there are ten accounts; 1 is no limit. */
   readonly shareLimit: number;
   /** Of a worker's share of what nobody holds, a lease is one in so many. */
@@ -152,6 +154,7 @@ export function beforeRounds(): RoundState {
       deadlineMs: 1,
       seal: "complete",
       ahead: false,
+      oneLease: false,
       shareLimit: 1,
       pieces: 1,
       first: Number.POSITIVE_INFINITY,

@@ -7,7 +7,8 @@ import { intervalSet, type Range } from "../shared/intervals.ts";
 import { mayEndEarly } from "./deadline.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
-import { grantAll, grantOverdue, mayCompare } from "./round-grants.ts";
+import { grantEarly } from "./round-early.ts";
+import { grantAll, mayCompare } from "./round-grants.ts";
 import { allCancelled, answered, cancelled, lapsed, received } from "./round-leases.ts";
 import { roundReason } from "./round-reason.ts";
 import {
@@ -231,7 +232,7 @@ function overdue(now: number, state: RoundState): Decision {
   }
   let next = state;
   const effects: RoundEffect[] = [];
-  const leases = [...state.leases.values()].filter(({ worker, receivedAt }) => late.has(worker) && receivedAt === null);
+  const leases = state.leases.values().filter(({ worker, receivedAt }) => late.has(worker) && receivedAt === null);
   for (const { lease } of leases.sort((a, b) => b.lease - a.lease)) {
     const live = next.leases.get(lease);
     if (!live) continue;
@@ -239,7 +240,7 @@ function overdue(now: number, state: RoundState): Decision {
     next = ending.state;
     effects.push(...ending.effects, { type: "cancel", reason: "expired", lease: live });
   }
-  const helping = grantOverdue(now, next);
+  const helping = grantEarly(now, next);
   return settle(now, helping.state, [...effects, ...helping.effects]);
 }
 
@@ -247,7 +248,7 @@ function overdue(now: number, state: RoundState): Decision {
 function sealDue(now: number, state: RoundState): boolean {
   const { collected, wanted, options } = state;
   if (!isLive(state)) return false;
-  const leases = (test: (lease: Lease) => boolean) => [...state.leases.values()].some(test);
+  const leases = (test: (lease: Lease) => boolean) => state.leases.values().some(test);
   if (collected.size >= wanted) return isLate(now, state) || !(leases((lease) => "copy" in lease) || copyDue(state));
   if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
   return !leases(({ receivedAt }) => receivedAt !== null);

@@ -5,9 +5,9 @@ import type { ParameterSet, WireForm } from "../shared/parameter-set.ts";
 import { decodeWhole } from "../shared/parameter-update.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import type { DatasetCache } from "./dataset-cache.ts";
-import type { SampleDecoder } from "./sample-decoder.ts";
+import type { HeldShards, SampleDecoder } from "./sample-decoder.ts";
 import { sampleOrder } from "./sample-order.ts";
-import type { LeaseResult } from "./trainer-contract.ts";
+import type { LeaseResult, MicrobatchInput } from "./trainer-contract.ts";
 import type { LivingTrainer, TrainerRun } from "./trainer-owner.ts";
 
 /** What a joined run needs beside its trainer. */
@@ -20,17 +20,43 @@ export interface RunResources extends TrainerRun {
   readonly frozen: WireForm;
 }
 
+/** A lease whose data are here: it can be computed without waiting for anything but the GPU. */
+export interface PreparedLease {
+  /** The sample at each position. */
+  readonly samples: readonly number[];
+  readonly held: HeldShards;
+  /** The first microbatch: the others are decoded while the GPU computes the one before. */
+  readonly first: MicrobatchInput;
+  readonly firstEnd: number;
+}
+
 /**
- * @throws MESSAGE_INVALID for a lease that cannot be meant, DEVICE_LOST, GRADIENT_NOT_FINITE, DATA_INVALID and what else fetching throws
+ * Fetches what a lease needs and decodes its first microbatch, beside the computing of another.
+ * @throws MESSAGE_INVALID for a lease that cannot be meant, DATA_INVALID and what else fetching throws
+ */
+export async function prepareLease(lease: LeaseMessage, run: RunResources): Promise<PreparedLease> {
+  const samples = orderedSamples(lease, run);
+  const { cache, decoder, config } = run;
+  const [held] = await Promise.all([
+    cache.hold(decoder.shardsOf(lease.split, samples)),
+    lease.teacherHash === null ? undefined : cache.blob(lease.teacherHash),
+  ]);
+  const firstEnd = Math.min((Math.floor(lease.from / config.microbatch) + 1) * config.microbatch, lease.to);
+  const first = decoder.decode(lease, samples.slice(0, firstEnd - lease.from), held);
+  return { samples, held, first, firstEnd };
+}
+
+/**
+ * @throws MESSAGE_INVALID for parameters that were never sent, DEVICE_LOST, GRADIENT_NOT_FINITE and what preparing throws
  */
 export async function computeLease(
   lease: LeaseMessage,
+  preparing: Promise<PreparedLease>,
   run: RunResources,
   { trainer, lost }: LivingTrainer,
   aborted: () => boolean,
 ): Promise<LeaseResult | "aborted"> {
-  const samples = orderedSamples(lease, run);
-  const held = await run.cache.hold(run.decoder.shardsOf(lease.split, samples));
+  const { samples, held, first, firstEnd } = await preparing;
   const { network, parametersHash, discriminatorsHash, teacherHash } = lease;
   if (teacherHash !== null && !trainer.holdsTeacher(teacherHash)) {
     trainer.loadTeacher(teacherHash, decodeWhole(run.frozen, await run.cache.blob(teacherHash)));
@@ -42,8 +68,10 @@ export async function computeLease(
     if (aborted()) return "aborted";
     if (blob) trainer.loadParameters(set, hash, blob);
   }
-  const input = (from: number, to: number) =>
-    run.decoder.decode(lease, samples.slice(from - lease.from, to - lease.from), held);
+  const input = (from: number, to: number) => {
+    if (from === lease.from && to === firstEnd) return first;
+    return run.decoder.decode(lease, samples.slice(from - lease.from, to - lease.from), held);
+  };
   return unlessLost(trainer.compute(lease, input, aborted), lost);
 }
 

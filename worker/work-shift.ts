@@ -2,9 +2,10 @@
 
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { encodeFrame } from "../shared/frame.ts";
-import { type CoordinatorMessage, type LeaseMessage, MAX_TEXT, type ReturnReason } from "../shared/protocol.ts";
+import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../shared/protocol.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Condition } from "./condition.ts";
+import { type HeldLease, LeaseQueue } from "./lease-queue.ts";
 import { computeLease, type RunResources } from "./lease-work.ts";
 import type { LeaseSummary, SessionEvent, SessionState } from "./session-event.ts";
 import type { SessionLimits } from "./session-limits.ts";
@@ -34,32 +35,25 @@ export interface WorkShiftOptions {
   readonly now: () => number;
 }
 
-/** A lease that this worker holds. `computing`: may be given back. `sent`: its verdict is awaited. `returned`: nothing more is due. */
-interface HeldLease {
-  readonly lease: LeaseMessage;
-  phase: "computing" | "sent" | "returned";
-  verdict?: Extract<ShiftMessage, { type: "cancel" | "accepted" | "rejected" }>;
-}
-
 /** What was sent does not fit together; only on a fresh connection does the coordinator hear which parameters this worker holds. */
 const missentCodes: readonly ErrorCode[] = ["MESSAGE_INVALID", "FRAME_CORRUPT", "CONTRIBUTION_STALE"];
 
 export class WorkShift {
   readonly #options: WorkShiftOptions;
-  #expecting = false;
-  #offered: LeaseMessage | undefined;
-  #held: HeldLease | undefined;
+  readonly #queue: LeaseQueue;
+  #computing = false;
   #failures = 0;
   #state: SessionState = { kind: "waiting" };
 
   constructor(options: WorkShiftOptions) {
     this.#options = options;
+    const { line, run } = options;
+    this.#queue = new LeaseQueue({ line, run, wanted: () => !this.#interrupted() });
   }
 
-  /** Leases that are computed, or whose verdict is awaited. */
+  /** Leases that are computed or wait for it, and those whose verdict has not come. */
   get leases(): readonly number[] {
-    const held = this.#held && this.#held.phase !== "returned" && !this.#held.verdict ? [this.#held.lease] : [];
-    return [...held, ...(this.#offered ? [this.#offered] : [])].map(({ lease }) => lease);
+    return this.#queue.leases;
   }
 
   /** The session goes on over a fresh connection: says again what the lost one may not have carried. @param leases those that are this worker's @param waiting its last ready still stands */
@@ -68,40 +62,35 @@ export class WorkShift {
     // A lease that this worker does not know of is on its way.
     const coming = leases.some((lease) => !this.leases.includes(lease));
     if (wish() === "pause") line.send({ type: "paused" });
-    else if (this.#expecting && !this.#offered && !coming && !waiting) line.send({ type: "ready" });
+    else if (!coming && !waiting) this.#queue.askAgain();
     onEvent({ type: "state", state: this.#state });
   }
 
   /** Takes a message of the coordinator. */
   receive(message: ShiftMessage): void {
-    const { line, changed, onEvent, wish } = this.#options;
+    const { changed, line, onEvent, wish } = this.#options;
     if (message.type === "lease") {
-      if (this.#expecting && !this.#offered) this.#offered = message;
-      else {
-        // Crossed on the wire with a pause.
-        const reason = wish() === "pause" ? "pause" : "error";
+      if (!this.#queue.take(message)) {
+        // Crossed on the wire with the volunteer's word.
+        const word = wish();
+        const reason = word === "work" ? "error" : word;
         line.send({ type: "return", lease: message.lease, reason, detail: "not asked for a lease now" });
       }
-    } else if (this.#held?.phase === "sent" && this.#held.lease.lease === message.lease) {
-      this.#held.verdict = message;
-    } else if (message.type === "cancel") {
-      if (this.#offered?.lease === message.lease) this.#offered = undefined;
-      if (this.#held?.lease.lease === message.lease) this.#held.phase = "returned";
-    } else if (message.type === "rejected") {
-      // Over while this worker was away, or while it was being computed.
-      if (this.#offered?.lease === message.lease) this.#offered = undefined;
-      if (this.#held?.lease.lease === message.lease) this.#held.phase = "returned";
-      onEvent({ type: "trouble", code: message.code, message: message.message });
+    } else {
+      const held = this.#queue.held(message.lease);
+      if (held?.phase === "sent") held.verdict = message;
+      else {
+        if (message.type === "rejected") onEvent({ type: "trouble", code: message.code, message: message.message });
+        // Taken away, or over while this worker was away.
+        if (held && message.type !== "accepted") this.#close(held);
+      }
     }
     changed.notify();
   }
 
-  /** Gives the lease back, unless there is none or its contribution is on the way. */
+  /** Gives back all leases whose contributions are not on the way. */
   giveBack(reason: ReturnReason, detail: string): void {
-    if (this.#held?.phase !== "computing") return;
-    this.#held.phase = "returned";
-    const { lease } = this.#held.lease;
-    this.#options.line.send({ type: "return", lease, reason, detail: detail.slice(0, MAX_TEXT) });
+    this.#queue.giveBack(reason, detail);
   }
 
   /**
@@ -114,6 +103,7 @@ export class WorkShift {
       while (!this.#stopped()) {
         if (wish() === "pause") {
           line.send({ type: "paused" });
+          this.#queue.unasked();
           this.#become({ kind: "paused" });
           await changed.until(() => wish() !== "pause" || this.#stopped());
           continue;
@@ -121,9 +111,8 @@ export class WorkShift {
         // Before asking, so that a lease's clock does not run while kernels compile.
         await changed.unless(() => this.#stopped(), owner.trainer());
         if (this.#interrupted()) continue;
-        await this.#obtain();
-        if (this.#held?.phase === "computing") await this.#answer(this.#held);
-        this.#held = undefined;
+        const held = await this.#next();
+        if (held) await this.#answer(held);
       }
     } catch (error) {
       const reason = errorOf(error);
@@ -146,47 +135,57 @@ export class WorkShift {
     return this.#stopped() || this.#options.wish() === "pause";
   }
 
-  /** Asks for a lease and waits for it; one that comes too late is given back. */
-  async #obtain(): Promise<void> {
-    const { changed, line, wish } = this.#options;
-    this.#expecting = true;
-    line.send({ type: "ready" });
-    this.#become({ kind: "waiting" });
-    await changed.until(() => this.#offered !== undefined || this.#interrupted());
-    this.#expecting = false;
-    const lease = this.#offered;
-    this.#offered = undefined;
-    if (!lease) return;
-    this.#held = { lease, phase: "computing" };
-    if (this.#interrupted())
-      this.giveBack(wish() === "leave" ? "leave" : "pause", "it came after the volunteer's word");
+  #close(held: HeldLease): void {
+    this.#queue.close(held);
+    // There is room for another while the GPU is busy.
+    if (this.#computing) this.#queue.ask();
+  }
+
+  /** The lease to compute now; nothing where the volunteer or the run does not want any. */
+  async #next(): Promise<HeldLease | undefined> {
+    // Asks as soon as there is room: a verdict on one of two that were sent makes some.
+    const due = () => {
+      this.#queue.ask();
+      return this.#queue.queued !== undefined || this.#interrupted();
+    };
+    if (!due()) {
+      this.#become({ kind: "waiting" });
+      await this.#options.changed.until(due);
+    }
+    return this.#interrupted() ? undefined : this.#queue.queued;
   }
 
   async #answer(held: HeldLease): Promise<void> {
     const { changed, now, over, owner, run, wish } = this.#options;
-    const { lease } = held;
-    const aborted = () => held.phase === "returned" || this.#stopped();
+    const { lease, prepared } = held;
+    const aborted = () => held.phase === "over" || this.#stopped();
+    held.phase = "computing";
     this.#become({ kind: "computing", lease: summaryOf(lease) });
     const since = now();
     const living = await changed.unless(() => this.#stopped(), owner.trainer());
     if (!living || aborted()) return;
+    this.#computing = true;
     try {
-      const computing = computeLease(lease, run, living, aborted);
+      this.#queue.ask();
+      const computing = computeLease(lease, prepared, run, living, aborted);
       // The end of the session is no reason to walk away from it: the trainer outlives the session, and computes one lease at a time.
       const result = await changed.unless(() => over() || wish() === "leave", computing);
-      if (result === undefined || result === "aborted" || aborted()) return;
-      await this.#handIn(held, result, since);
+      if (result === undefined || result === "aborted") return;
+      if (aborted()) result.discard?.();
+      else await this.#handIn(held, result, (now() - since) / 1000);
     } catch (error) {
-      if (!aborted()) await this.#failed(living.lost.aborted ? lossOf(living.lost) : errorOf(error));
+      if (!aborted()) await this.#failed(held, living.lost.aborted ? lossOf(living.lost) : errorOf(error));
+    } finally {
+      this.#computing = false;
     }
   }
 
-  async #handIn(held: HeldLease, result: LeaseResult, since: number): Promise<void> {
-    const { changed, line, now, onEvent, runTag, tally } = this.#options;
-    const { lease, round, codec, parametersHash, timeoutMs } = held.lease;
+  /** Sends a contribution; where the next lease may be computed meanwhile, without waiting for its verdict. */
+  async #handIn(held: HeldLease, result: LeaseResult, seconds: number): Promise<void> {
+    const { line, run, runTag } = this.#options;
+    const { lease, round, codec, parametersHash } = held.lease;
     const { samples, peaks, body } = result;
     held.phase = "sent";
-    const seconds = (now() - since) / 1000;
     const header = {
       kind: "contribution",
       codec,
@@ -198,6 +197,14 @@ export class WorkShift {
       parametersHash,
     } as const;
     line.upload(lease, encodeFrame(header, new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength), body));
+    const judged = this.#judged(held, result, seconds);
+    if (!run.config.lease.ahead) await judged;
+  }
+
+  /** Waits for the verdict on a contribution, and counts it. */
+  async #judged(held: HeldLease, { discard }: LeaseResult, seconds: number): Promise<void> {
+    const { changed, line, onEvent, tally } = this.#options;
+    const { lease, timeoutMs } = held.lease;
     const answered = await changed.until(() => held.verdict !== undefined || this.#stopped(), timeoutMs);
     line.settled(lease);
     if (!answered)
@@ -206,25 +213,31 @@ export class WorkShift {
       case "accepted":
         this.#failures = 0;
         onEvent({ type: "contributed", lease: summaryOf(held.lease), ...tally.add(held.verdict.samples, seconds) });
-        return;
+        break;
       case "rejected":
-        result.discard?.();
+        discard?.();
         onEvent({ type: "trouble", code: held.verdict.code, message: held.verdict.message });
-        return;
+        break;
       // Somebody else was first, or the round is over.
       case "cancel":
+        discard?.();
+        break;
       case undefined:
-        return;
+        break;
       default:
         held.verdict satisfies never;
     }
+    this.#close(held);
+    changed.notify();
   }
 
   /** Gives the lease back and waits a little before the next; after too many in a row this worker is of no use. */
-  async #failed(error: BitswarmError): Promise<void> {
+  async #failed(held: HeldLease, error: BitswarmError): Promise<void> {
     const { changed, line, limits, onEvent } = this.#options;
     const { code, message } = error;
-    this.giveBack(returnReasonOf(error), message);
+    // On a lost device nothing can be computed for a while.
+    if (code === "DEVICE_LOST") this.giveBack("device-lost", message);
+    else this.#queue.giveBack(returnReasonOf(error), message, [held]);
     onEvent({ type: "trouble", code, message });
     if (missentCodes.includes(code)) return line.fail(error);
     // The trainer's owner bounds these.

@@ -26,6 +26,7 @@ const hashBits = 10;
 function fractionBits(kind: ContributionTensor["kind"]): number {
   switch (kind) {
     case "gradient":
+    case "difference":
       return 16;
     case "statistic":
       return 8;

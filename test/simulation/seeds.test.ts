@@ -7,7 +7,7 @@ import { simulate } from "../../coordinator/simulate/world.ts";
 
 const SEEDS = 250;
 
-test(`${SEEDS} seeds keep every invariant`, { timeout: 300_000 }, async () => {
+test(`V9 ${SEEDS} seeds keep every invariant`, { timeout: 300_000 }, async () => {
   const failures: string[] = [];
   for (let seed = 0; seed < SEEDS; seed++) {
     const report = await simulate(variedScenario(seed), seed);

@@ -28,7 +28,7 @@ const calm = { name: "calm", volunteers: 4, steps: 3, stepSeconds: 2 };
 
 const scenarioOf = (fields: Record<string, unknown>) => parseScenario(fields, "test");
 
-test("a seed is one history, to the time of every grant, and another seed another", async () => {
+test("V1 a seed is one history, to the time of every grant, and another seed another", async () => {
   const [first, again, other] = [
     await simulate(scenarioOf(troubled), 5),
     await simulate(scenarioOf(troubled), 5),
@@ -39,7 +39,7 @@ test("a seed is one history, to the time of every grant, and another seed anothe
   expect(other.trace).not.toBe(first.trace);
 });
 
-test("with `exact`, faults, restarts and the number of volunteers leave no trace in the parameters", async () => {
+test("V2 with `exact`, faults, restarts and the number of volunteers leave no trace in the parameters", async () => {
   const run = { ...troubled.run, batch: 512, data: { kind: "idx", trainSamples: 1500, testSamples: 32 } };
   const alone = await simulate(scenarioOf({ ...calm, volunteers: 1, passes: 2, run }), 9);
   const many = await simulate(scenarioOf({ ...troubled, run }), 9);
@@ -48,7 +48,7 @@ test("with `exact`, faults, restarts and the number of volunteers leave no trace
   expect(many.samples).toBe(3000);
 });
 
-test("nothing is lost or doubled, and what became of the volunteers' time adds up to the ideal", async () => {
+test("V3 nothing is lost or doubled, and what became of the volunteers' time adds up to the ideal", async () => {
   const report = await simulate(scenarioOf(troubled), 3);
   expect(report).toMatchObject({ ok: true, samplesLost: 0, samplesDoubled: 0, samplesPoisoned: 0 });
   const { committed, wasted, stalled, away, idle } = report.capacity;
@@ -62,7 +62,7 @@ function recordTamper(change: (record: Extract<CommitRecord, { type: "step" }>) 
   return { record: (record) => (record.type === "step" && record.step === 2 ? change(record) : record) };
 }
 
-test("a range that is committed twice is seen", async () => {
+test("V4 a range that is committed twice is seen", async () => {
   const twice = recordTamper((record) => {
     const ranges = [...record.ranges, record.ranges[0]];
     const [from, to] = record.ranges[0];
@@ -75,14 +75,14 @@ test("a range that is committed twice is seen", async () => {
   expect(failureText(report, "npx coordinator simulate calm.yaml")).toMatch(/calm\.yaml --seed 1$/);
 });
 
-test("a range that is never committed is seen", async () => {
+test("V5 a range that is never committed is seen", async () => {
   const less = recordTamper((record) => ({ ...record, ranges: [], samples: 0 }));
   const report = await simulate(scenarioOf(calm), 1, less);
   expect(report.samplesLost).toBeGreaterThan(0);
   expect(report.violations.join()).toMatch(/were never committed/);
 });
 
-test("a contribution that is summed other than it was sent is seen", async () => {
+test("V6 a contribution that is summed other than it was sent is seen", async () => {
   let contributions = 0;
   const report = await simulate(scenarioOf(calm), 1, {
     inbox: (rounds) => ({
@@ -100,7 +100,7 @@ test("a contribution that is summed other than it was sent is seen", async () =>
   expect(report.violations[0]).toMatch(/the sum is .* units, that of its ranges/);
 });
 
-test("a coordinator that takes no contributions is seen to be stuck", async () => {
+test("V7 a coordinator that takes no contributions is seen to be stuck", async () => {
   const report = await simulate(scenarioOf({ ...calm, patienceSeconds: 100 }), 1, {
     inbox: (rounds) => ({ ...inboxOf(rounds), contribute: () => undefined }),
   });
@@ -108,7 +108,7 @@ test("a coordinator that takes no contributions is seen to be stuck", async () =
 });
 
 test.each(misdeeds)(
-  "a volunteer in four that does `%s` neither stops the run nor breaks its accounts",
+  "V8 a volunteer in four that does `%s` neither stops the run nor breaks its accounts",
   async (misdeed) => {
     const report = await simulate(
       scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 0.25 }, run: { lease: { timeoutMs: 20_000 } } }),

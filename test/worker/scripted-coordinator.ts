@@ -34,6 +34,8 @@ export const scriptedConfig: RunConfig = parseConfig({
   data: { kind: "idx" },
   microbatch: 4,
   batch: 8,
+  // One lease at a time, unless a test is about two.
+  lease: { ahead: false },
 });
 
 /** Images of 28×28 random pixels in shards of `each` samples, with labels below 10. */
