@@ -34,7 +34,7 @@ interface Version {
 export interface DownlinkOptions {
   /** 16 bytes in hex: names the run in frames. */
   readonly runTag: string;
-  readonly config: Pick<RunConfig, "downlink">;
+  readonly config: Pick<RunConfig, "downlink" | "sync">;
   readonly networks: Networks;
 }
 

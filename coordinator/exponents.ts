@@ -9,6 +9,8 @@ import type { TrainingState } from "./training-state.ts";
 const headroomBits = 3;
 /** One microbatch's value takes at most this many bits beside the sign. */
 const valueBits = 23;
+/** A lease's difference takes at most this many: nothing is added to it on the device. */
+const leaseBits = 30;
 /** What a lease may name (protocol.ts); 2^e is a normal float32 within it. */
 const largestExponent = 126;
 
@@ -35,10 +37,13 @@ function ceilLog2(x: number): number {
 }
 
 /** Before anything is known of a tensor: 2^5 fits a gradient's 23 bits, 2^15 a statistic's. Metrics always have theirs. */
-export function initialExponent(kind: ContributionTensor["kind"]): number {
+export function initialExponent(kind: ContributionTensor["kind"], batch: number): number {
   switch (kind) {
     case "gradient":
       return -18;
+    // A lease's samples times how far they moved a parameter: 8 for each sample of the batch fits the 30 bits of a lease.
+    case "difference":
+      return Math.min(largestExponent, ceilLog2(batch) + headroomBits - leaseBits);
     case "statistic":
       return -8;
     case "metric":
@@ -73,11 +78,16 @@ function keyOf(kind: RoundKind, tensor: ContributionTensor): string {
   return `${kind}/${tensor.name}`;
 }
 
-type ExponentHolder = Pick<TrainingState, "exponents">;
+interface ExponentHolder extends Pick<TrainingState, "exponents"> {
+  readonly config: Pick<TrainingState["config"], "batch">;
+}
 
 /** Unit 2^e of each tensor of a round's layout, in the layout's order. */
 export function exponentsFor(state: ExponentHolder, kind: RoundKind, layout: ContributionLayout): number[] {
-  return layout.tensors.map((tensor) => state.exponents.get(keyOf(kind, tensor)) ?? initialExponent(tensor.kind));
+  const { batch } = state.config;
+  return layout.tensors.map(
+    (tensor) => state.exponents.get(keyOf(kind, tensor)) ?? initialExponent(tensor.kind, batch),
+  );
 }
 
 /** What a round leaves behind for the units of the next. */

@@ -27,6 +27,8 @@ export interface Member {
   readonly expected: number | null;
   /** Its connection is lost, and it may come back. */
   readonly suspended: boolean;
+  /** The newest round in which it was leased work that counts. */
+  readonly served: number | null;
   /** Rounds in a row in which it waited and got nothing. */
   readonly leftOut: number;
   readonly speeds: Readonly<Partial<Record<RoundKind, Speed>>>;
@@ -73,6 +75,7 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
     leases: [],
     expected: null,
     suspended: false,
+    served: null,
     leftOut: 0,
     speeds: {},
   };

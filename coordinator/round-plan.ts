@@ -11,6 +11,7 @@ import { wireLayout } from "../shared/wire-layout.ts";
 import { sealMode } from "./deadline.ts";
 import type { Downlink, ParametersUpdate } from "./downlink.ts";
 import { exponentsFor } from "./exponents.ts";
+import { learningRateAt } from "./learning-rate.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Lease } from "./round-state.ts";
 import { frozenTeacher, type TrainingState, wireBlob } from "./training-state.ts";
@@ -23,6 +24,8 @@ export interface RoundPlan {
   readonly ranges: readonly Range[];
   /** Whether what is late may be left to a later round. */
   readonly mayLeave: boolean;
+  /** Leases are inner steps of replicas, so that a worker's share is one lease. */
+  readonly local: boolean;
   readonly terms: LeaseTerms;
   readonly layout: ContributionLayout;
   /** Everything that a lease of this round names and that comes in frames. */
@@ -56,7 +59,11 @@ interface RoundSubject {
 function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: RoundSubject): RoundPlan {
   const { config, networks, step } = state;
   const { kind, network, pass, epoch, split, ranges, mayLeave, lambdaAdversarial } = subject;
-  const layout = contributionLayout(roundManifest(networks, kind, network), kind);
+  const layout = contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
+  const innerLearningRate =
+    config.sync.kind === "local" && kind !== "evaluate"
+      ? learningRateAt(config, state.program, network, step)
+      : undefined;
   const blob = wireBlob(state, network);
   // A BN phase and an evaluation do not look at discriminators.
   const adversarial = kind === "student" && usesGan(config);
@@ -68,6 +75,7 @@ function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: R
   return {
     ranges,
     mayLeave,
+    local: innerLearningRate !== undefined,
     layout,
     runTag,
     parameters,
@@ -82,6 +90,7 @@ function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: R
       parametersHash: blob.hash,
       discriminatorsHash: discriminators?.hash ?? null,
       lambdaAdversarial,
+      ...(innerLearningRate === undefined ? {} : { innerLearningRate }),
       codec: config.codec,
       era,
       exponents: exponentsFor(state, kind, layout),
@@ -139,7 +148,7 @@ export function contributionLimit({ config, networks, program }: TrainingState):
     { kind: "evaluate" as const, network },
   ]);
   const sizes = rounds.map(({ kind, network }) => {
-    return frameBytes(contributionLayout(roundManifest(networks, kind, network), kind), config.codec);
+    return frameBytes(contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind), config.codec);
   });
   return Math.max(...sizes);
 }

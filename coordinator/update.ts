@@ -1,18 +1,18 @@
 // One optimizer step from one round's sum (METHOD §4): the surrogate and L_Kernel are applied here, where W is, to the aggregated ∂L/∂Ŵ.
 
-import type { RunConfig } from "../shared/config.ts";
-import type { Manifest, ParameterEntry } from "../shared/manifest.ts";
-import type { LatentGradients } from "../shared/method.ts";
+import type { ParameterEntry } from "../shared/manifest.ts";
 import { type NetworkName, usesGan, wireManifest } from "../shared/networks.ts";
 import { adamStep, sgdStep } from "../shared/optimizer.ts";
 import { parameter } from "../shared/parameter-blob.ts";
-import type { Program, StepPlace } from "../shared/program.ts";
+import type { StepPlace } from "../shared/program.ts";
 import { runningStatistic } from "../shared/running-statistic.ts";
-import { learningRateFactor, type Schedule } from "../shared/schedule.ts";
 import type { RoundSum } from "./aggregate.ts";
-import { fourAxes } from "./axis-order.ts";
 import { recordPeaks } from "./exponents.ts";
-import { discriminatorsChanged, type ParameterMap, parametersChanged, type TrainingState } from "./training-state.ts";
+import { type LatentStep, latentGradientsOf } from "./latent-gradients.ts";
+import { learningRateAt } from "./learning-rate.ts";
+import { outerStep } from "./outer-step.ts";
+import { bufferOf, clampLatent, momentumName } from "./parameter-buffers.ts";
+import { discriminatorsChanged, parametersChanged, type TrainingState } from "./training-state.ts";
 
 /**
  * Parts of the objective, means over the step's samples, before the update. `kernel`, `adversarial` and `discriminator`
@@ -40,61 +40,6 @@ export function evaluationResult(sum: RoundSum): EvaluationResult {
   return { top1, top5, loss: task };
 }
 
-function scheduleOver(schedule: RunConfig["optimizer"]["schedule"], steps: number): Schedule {
-  if (schedule.kind !== "step") return schedule;
-  return { ...schedule, milestones: schedule.milestones.map((share) => Math.round(share * steps)) };
-}
-
-/** The rate of step `step` of the run: each network's steps (the BN phase's too) are one schedule of their own. */
-export function learningRateAt(config: RunConfig, program: Program, network: NetworkName, step: number): number {
-  const passes = program.passes.filter((pass) => pass.network === network);
-  const steps = passes.reduce((sum, pass) => sum + pass.steps, 0);
-  const rate = network === "teacher" ? config.teacher.learningRate : config.optimizer.learningRate;
-  return rate * learningRateFactor(scheduleOver(config.optimizer.schedule, steps), step - passes[0].firstStep, steps);
-}
-
-function bufferOf(buffers: ParameterMap, name: string, like: Float32Array): Float32Array {
-  const known = buffers.get(name);
-  if (known) return known;
-  const fresh = new Float32Array(like.length);
-  buffers.set(name, fresh);
-  return fresh;
-}
-
-interface LatentStep {
-  /** Gradients of W and C by the parameter's name. */
-  readonly gradients: ReadonlyMap<string, Float64Array>;
-  readonly kernelLoss: number;
-}
-
-/** From the wire's gradients of the binary layers in the round to those of W and C. Reads, changes nothing. */
-function latentStep(state: TrainingState, network: NetworkName, manifest: Manifest, sum: RoundSum): LatentStep {
-  const { latentGradients } = state.networks[network].method;
-  const gradients = new Map<string, Float64Array>();
-  let kernelLoss = 0;
-  for (const entry of manifest.entries) {
-    const { initial } = entry;
-    if (!latentGradients || initial.kind !== "best-rectifier" || !sum.has(initial.weight)) continue;
-    const weight = manifest.entries.find((e) => e.name === initial.weight);
-    if (!weight) throw new RangeError(`${entry.name} belongs to ${initial.weight}, which the manifest does not have`);
-    const result: LatentGradients = latentGradients({
-      shape: fourAxes(weight.shape),
-      weight: parameter(state[network], weight.name),
-      rectifier: parameter(state[network], entry.name),
-      rectifierShape: fourAxes(entry.shape),
-      gradient: sum.mean(weight.name),
-    });
-    gradients.set(weight.name, result.weight);
-    gradients.set(entry.name, result.rectifier);
-    kernelLoss += result.kernelLoss;
-  }
-  return { gradients, kernelLoss };
-}
-
-function clamp(values: Float32Array, bound: number): void {
-  for (let i = 0; i < values.length; i++) values[i] = Math.min(bound, Math.max(-bound, values[i]));
-}
-
 /** Everything that a parameter's update takes beside itself. */
 interface Update {
   readonly state: TrainingState;
@@ -110,14 +55,13 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
   const value = parameter(state[network], name);
   const gradient = latent.gradients.get(name) ?? sum.mean(name);
   const sgd = (learningRate: number, weightDecay: number) => {
-    const momentum = bufferOf(state.momentum, network === "teacher" ? `teacher.${name}` : name, value);
+    const momentum = bufferOf(state.momentum, momentumName(network, name), value);
     sgdStep(value, gradient, momentum, { learningRate, momentum: optimizer.momentum, weightDecay, nesterov: false });
   };
   switch (role) {
     case "latent-binary": {
       sgd(rate, optimizer.latentWeightDecay);
-      const { clampWeight } = state.networks[network].method;
-      if (clampWeight !== undefined) clamp(value, clampWeight);
+      clampLatent(value, state.networks[network].method);
       return;
     }
     case "rectifier":
@@ -166,13 +110,25 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
     );
   }
   const manifest = wireManifest(state.networks, network);
-  const latent = latentStep(state, network, manifest, sum);
+  const latent = latentGradientsOf(state, network, manifest, sum);
   const loss = stepLoss(state, place, sum, latent.kernelLoss);
-  const rate = learningRateAt(state.config, state.program, network, state.step);
   const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
   const discriminators = entries.some((entry) => entry.role === "discriminator");
-  if (discriminators) state.adamStep += 1;
-  for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
+  const { sync } = state.config;
+  switch (sync.kind) {
+    case "allreduce": {
+      const rate = learningRateAt(state.config, state.program, network, state.step);
+      if (discriminators) state.adamStep += 1;
+      for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
+      break;
+    }
+    case "local":
+      // The differences hold what L_Kernel did already: of `latent` only its loss counts here.
+      outerStep(state, network, entries, sum, sync.outer);
+      break;
+    default:
+      sync satisfies never;
+  }
   recordPeaks(state, kind, sum);
   parametersChanged(state, network);
   if (discriminators) discriminatorsChanged(state);

@@ -24,8 +24,9 @@ if (largest > atomicLoad(&peak[tensor])) { atomicMax(&peak[tensor], largest); }`
  * not finite; peak atomic u32 [tensors] = the greatest bits of |v| so far.
  */
 export function accumulateExact(o: { readonly size: number; readonly weight: number; readonly clip: number }): Kernel {
-  if (!Number.isInteger(o.clip) || o.clip >= 2 ** 24) {
-    throw new RangeError(`accumulateExact: clip ${o.clip} must be an integer below 2^24`);
+  // An f32 holds it, and so do an i32 and what `round` made of any smaller value.
+  if (!Number.isInteger(o.clip) || o.clip > 2 ** 30 || Math.fround(o.clip) !== o.clip) {
+    throw new RangeError(`accumulateExact: clip ${o.clip} must be an integer up to 2^30 that f32 can hold`);
   }
   return kernel({
     label: `accumulateExact ${o.size}`,

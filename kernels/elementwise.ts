@@ -31,3 +31,14 @@ export function add(o: { readonly size: number }): Kernel {
 export function addTo(o: { readonly size: number }): Kernel {
   return elementwise("addTo", o.size, (t) => [read("x", t), readWrite("y", t)], "y[index] += x[index];");
 }
+
+/** y += weight·x, both f32 [size]. */
+export function addWeighted(o: { readonly size: number; readonly weight: number }): Kernel {
+  return kernel({
+    label: `addWeighted ${o.size}`,
+    floats: { WEIGHT: o.weight },
+    storage: [read("x"), readWrite("y")],
+    items: o.size,
+    body: "y[index] += WEIGHT * x[index];",
+  });
+}

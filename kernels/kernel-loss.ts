@@ -4,7 +4,7 @@ import { kernel, read, readWrite } from "./dispatch.ts";
 import type { KernelSequence } from "./kernel.ts";
 
 /** Address of member i of the group that shares entry e of C: (i / inner)·outer + e·step + i % inner. */
-function groups(rectify: Rectify, out: number, taps: number, input: number) {
+export function sharedElements(rectify: Rectify, out: number, taps: number, input: number) {
   const plane = taps * input;
   switch (rectify) {
     case "kernel":
@@ -36,7 +36,7 @@ export function kernelLoss(o: {
   const entries = rectifyShape(o.rectify, o.out, o.kernel, o.in).reduce((a, b) => a * b, 1);
   const members = total / entries;
   const blocks = Math.min(Math.ceil(2048 / entries), Math.ceil(members / 32));
-  const { inner, outer, step } = groups(o.rectify, o.out, taps, o.in);
+  const { inner, outer, step } = sharedElements(o.rectify, o.out, taps, o.in);
   const shape = `${o.out}x${o.kernel}x${o.kernel}x${o.in} ${o.rectify}`;
   const constants = { ENTRIES: entries, BLOCKS: blocks, MEMBERS: members, LENGTH: Math.ceil(members / blocks) };
   const partial = kernel({

@@ -41,6 +41,35 @@ const scheduleSchema = z.discriminatedUnion("kind", [
   }),
 ]);
 
+const innerSchema = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("sgd").describe("rates, momentum and decays are those of `optimizer` and `teacher`"),
+  }),
+  z.strictObject({
+    kind: z.literal("adamw"),
+    learningRate: positive.default(1e-3).describe("at the schedule's top; C takes optimizer.rectifierRate of it"),
+    beta1: z.number().min(0).lt(1).default(0.9),
+    beta2: z.number().min(0).lt(1).default(0.999),
+    weightDecay: nonNegative.default(1e-2).describe("of full-precision parameters; W has optimizer.latentWeightDecay"),
+  }),
+]);
+
+const syncSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("allreduce") }),
+  z.strictObject({
+    kind: z
+      .literal("local")
+      .describe("a microbatch is an inner step on the worker, a lease's steps go home as one difference (DiLoCo)"),
+    inner: kindOr("sgd", innerSchema).prefault({}),
+    outer: z
+      .strictObject({
+        learningRate: positive.default(0.7).describe("of Nesterov's step on the mean difference"),
+        momentum: z.number().min(0).lt(1).default(0.9).describe("with 0, and a rate of 1, replicas are averaged"),
+      })
+      .prefault({}),
+  }),
+]);
+
 export const runConfigSchema = z.strictObject({
   name: z.string().min(1).max(64).default("fashion-lenet").describe("shown to volunteers"),
   seed: z.number().int().min(0).max(0xffffffff).default(0).describe("of every random draw"),
@@ -109,12 +138,15 @@ export const runConfigSchema = z.strictObject({
       schedule: kindOr("cosine", scheduleSchema).prefault({}),
     })
     .prefault({}),
+  sync: kindOr("allreduce", syncSchema)
+    .prefault({})
+    .describe("what a step is: one gradient of `batch` samples, or inner steps of a microbatch each over as many"),
   labelSmoothing: z.number().min(0).lt(1).default(0),
   codec: z
     .enum(gradientCodecs)
     .default("exact")
     .describe(
-      "of large gradients on the wire: 4, 4, 2, 1 or 1/8 byte an element; `exact` gives the same bits for any number of workers",
+      "of large gradients on the wire, with 4, 4, 2, 1 or 1/8 byte an element: `exact` gives the same bits for any number of workers, `sign` is for slow uplinks",
     ),
   lease: z
     .strictObject({
@@ -127,6 +159,12 @@ export const runConfigSchema = z.strictObject({
         .describe(
           "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
         ),
+      pieces: count
+        .default(4)
+        .describe("a lease is so small a part of a worker's share of what nobody holds; 1 is all of it"),
+      first: count
+        .default(1)
+        .describe("microbatches of a worker's first lease; twice as many in each until it is measured"),
       ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
     })
     .prefault({}),
@@ -182,6 +220,7 @@ export const runConfigSchema = z.strictObject({
 });
 
 export type RunConfig = z.output<typeof runConfigSchema>;
+export type SyncKind = RunConfig["sync"]["kind"];
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(

@@ -1,5 +1,6 @@
 // What a worker sends back for a lease: gradients, batch statistics and metrics in one arena, laid out as its GPU buffer is.
 
+import type { SyncKind } from "./config.ts";
 import { elementCount, type Manifest, type ParameterEntry } from "./manifest.ts";
 import { BINDING_ALIGNMENT } from "./parameter-blob.ts";
 
@@ -14,12 +15,13 @@ export const metricNames = ["task", "top1", "top5", "discriminator", "adversaria
 export type MetricName = (typeof metricNames)[number];
 export const METRICS = "metrics";
 
-/** A gradient with at least so many elements is wide: below it a code would save nothing worth its error. */
+/** A gradient or difference with at least so many elements is wide: below it a code would save nothing worth its error. */
 export const WIDE_ELEMENTS = 1024;
 
 export interface ContributionTensor {
   readonly name: string;
-  readonly kind: "gradient" | "statistic" | "metric";
+  /** `difference`: how far a lease's inner steps took a parameter, in `sync: local`. */
+  readonly kind: "gradient" | "difference" | "statistic" | "metric";
   /** Elements from the arena's start, a multiple of 64. */
   readonly offset: number;
   readonly size: number;
@@ -40,9 +42,9 @@ function isWide({ role, shape }: ParameterEntry): boolean {
   return role !== "statistic" && shape.length >= 2 && elementCount(shape) >= WIDE_ELEMENTS;
 }
 
-function takesPart(entry: ParameterEntry, kind: RoundKind): boolean {
-  // ∂L/∂C follows from its layer's weight gradient, so it does not travel.
-  if (entry.role === "rectifier") return false;
+function takesPart(entry: ParameterEntry, kind: RoundKind, sync: SyncKind): boolean {
+  // ∂L/∂C follows from its layer's weight gradient, so it does not travel; a difference follows from nothing.
+  if (entry.role === "rectifier" && sync === "allreduce") return false;
   switch (kind) {
     case "teacher":
     case "student":
@@ -56,8 +58,16 @@ function takesPart(entry: ParameterEntry, kind: RoundKind): boolean {
   }
 }
 
-/** Gradients of the trained parameters, batch mean and unbiased variance for each running statistic, then the metrics. */
-export function contributionLayout(manifest: Manifest, kind: RoundKind): ContributionLayout {
+/**
+ * Gradients of the trained parameters, batch mean and unbiased variance for each running statistic, then the metrics. In
+ * `sync: local` differences of the trained parameters, C among them, the replica's running statistics, and the metrics.
+ */
+export function contributionLayout(
+  manifest: Manifest,
+  kind: RoundKind,
+  sync: SyncKind = "allreduce",
+): ContributionLayout {
+  const trained = sync === "local" ? "difference" : "gradient";
   const tensors: ContributionTensor[] = [];
   let offset = 0;
   const push = (name: string, tensorKind: ContributionTensor["kind"], size: number, wide: boolean) => {
@@ -65,8 +75,8 @@ export function contributionLayout(manifest: Manifest, kind: RoundKind): Contrib
     offset += Math.ceil(size / BLOCK) * BLOCK;
   };
   for (const entry of manifest.entries) {
-    if (!takesPart(entry, kind)) continue;
-    push(entry.name, entry.role === "statistic" ? "statistic" : "gradient", elementCount(entry.shape), isWide(entry));
+    if (!takesPart(entry, kind, sync)) continue;
+    push(entry.name, entry.role === "statistic" ? "statistic" : trained, elementCount(entry.shape), isWide(entry));
   }
   push(METRICS, "metric", metricNames.length, false);
   const segments = new Uint32Array(offset / BLOCK);

@@ -43,6 +43,7 @@ export const errorCodes = {
   RUN_UNREACHABLE: 4115,
   COMPUTE_FAILED: 4116,
   STORAGE_FAILED: 4117,
+  REPLICA_DIFFERS: 4118,
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

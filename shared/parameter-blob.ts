@@ -1,5 +1,6 @@
 // The bytes that a worker needs to compute one step, laid out as its GPU buffer is: one copy to the device, one hash to name them.
 
+import type { RunConfig } from "./config.ts";
 import { BitswarmError } from "./errors.ts";
 import { elementCount, type Manifest, type ParameterEntry } from "./manifest.ts";
 import { packSignPlanes } from "./sign-planes.ts";
@@ -7,6 +8,13 @@ import { signWords } from "./window.ts";
 
 /** A buffer binding's offset must be a multiple of this (the guaranteed minStorageBufferOffsetAlignment). */
 export const BINDING_ALIGNMENT = 256;
+
+/** How a latent weight travels: its signs, or, where workers take inner steps, its values. */
+export type LatentEncoding = "signs" | "f32";
+
+export function latentEncoding({ sync }: Pick<RunConfig, "sync">): LatentEncoding {
+  return sync.kind === "local" ? "f32" : "signs";
+}
 
 export interface BlobTensor {
   readonly name: string;
@@ -22,18 +30,18 @@ export interface BlobLayout {
   readonly bytes: number;
 }
 
-function tensorBytes(entry: ParameterEntry): number {
-  if (entry.role !== "latent-binary") return 4 * elementCount(entry.shape);
+function tensorBytes(entry: ParameterEntry, encoding: BlobTensor["encoding"]): number {
+  if (encoding === "f32") return 4 * elementCount(entry.shape);
   const channels = entry.shape[entry.shape.length - 1];
   return 4 * (elementCount(entry.shape) / channels) * signWords(channels);
 }
 
-export function blobLayout(manifest: Manifest): BlobLayout {
+export function blobLayout(manifest: Manifest, latent: LatentEncoding = "signs"): BlobLayout {
   const tensors = new Map<string, BlobTensor>();
   let offset = 0;
   for (const entry of manifest.entries) {
-    const bytes = tensorBytes(entry);
-    const encoding = entry.role === "latent-binary" ? "signs" : "f32";
+    const encoding = entry.role === "latent-binary" ? latent : "f32";
+    const bytes = tensorBytes(entry, encoding);
     tensors.set(entry.name, { name: entry.name, encoding, offset, bytes });
     offset = Math.ceil((offset + bytes) / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
   }

@@ -3,7 +3,7 @@
 import type { RunConfig } from "./config.ts";
 import type { Manifest } from "./manifest.ts";
 import type { Networks } from "./networks.ts";
-import { type BlobLayout, blobLayout } from "./parameter-blob.ts";
+import { type BlobLayout, blobLayout, latentEncoding } from "./parameter-blob.ts";
 
 export const parameterSets = ["teacher", "student", "discriminators"] as const;
 export type ParameterSet = (typeof parameterSets)[number];
@@ -21,9 +21,19 @@ export function setManifest(networks: Networks, set: ParameterSet): Manifest {
   return set === "discriminators" ? networks.discriminators : networks[set].manifest;
 }
 
-export function wireForm(networks: Networks, { downlink }: Pick<RunConfig, "downlink">, set: ParameterSet): WireForm {
+/** A set as it lies on the GPU: sign planes of latent weights, or, where workers take inner steps, their values. */
+export function setLayout(networks: Networks, config: Pick<RunConfig, "sync">, set: ParameterSet): BlobLayout {
+  return blobLayout(setManifest(networks, set), latentEncoding(config));
+}
+
+export function wireForm(
+  networks: Networks,
+  config: Pick<RunConfig, "downlink" | "sync">,
+  set: ParameterSet,
+): WireForm {
+  const { downlink } = config;
   const floats = set === "discriminators" ? downlink.discriminators : downlink.tail;
-  return { layout: blobLayout(setManifest(networks, set)), floats };
+  return { layout: setLayout(networks, config, set), floats };
 }
 
 /** Of the teacher once it is trained, which is fetched by its hash. */

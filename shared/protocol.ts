@@ -47,6 +47,8 @@ const leaseFields = {
   /** Of the discriminators'; null where the round has no use for them. */
   discriminatorsHash: hash.nullable(),
   lambdaAdversarial: z.number().min(0),
+  /** In `sync: local` each microbatch is a step of the inner optimizer with this rate; evaluations have none. */
+  innerLearningRate: z.number().min(0).optional(),
   codec: z.enum(gradientCodecs),
   /** Error feedback of another era is void: a new one begins with each checkpoint that the run may be resumed from. */
   era: counting,

@@ -16,7 +16,15 @@ export type ExternalBuffer =
   | "segments"
   | "scales"
   | "sum"
-  | "peaks";
+  | "peaks"
+  /** Of a replica that takes inner steps: what it started from, its latent weights' signs, optimizer state, rates, metrics, check. */
+  | "origin"
+  | "signs"
+  | "moments"
+  | "variances"
+  | "rates"
+  | "tally"
+  | "checksum";
 
 /** A range of a buffer, offset and size in bytes; offsets are multiples of 256. */
 export type Ref =

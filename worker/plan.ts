@@ -20,6 +20,14 @@ import { type PlanMemory, planMemory } from "./plan-memory.ts";
 /** Bound of one microbatch's value in units: 128 microbatches of a lease still fit an i32. */
 export const EXACT_CLIP = 2 ** 23 - 1;
 
+export interface LocalPlan {
+  readonly layout: ContributionLayout;
+  /** A parameter as kernels read it. */
+  readonly parameter: (name: string) => Ref;
+  /** Records what becomes of the microbatch's gradients; without it they are summed. */
+  readonly spend?: (list: LaunchList) => void;
+}
+
 export interface PlanOptions {
   readonly networks: Networks;
   readonly kind: RoundKind;
@@ -31,6 +39,8 @@ export interface PlanOptions {
   readonly labelSmoothing: number;
   /** Sum microbatches as integers (`exact`) or as floats. */
   readonly accumulate: "exact" | "float";
+  /** Of a network whose replica takes inner steps (`sync: local`). */
+  readonly local?: LocalPlan;
   /** Also computes ∂L/∂images; training never wants it. */
   readonly imageGradient?: boolean;
   /** The tiling of each convolution pass; the kernels' own first choice unless given. */
@@ -93,9 +103,9 @@ export function compilePlan(options: PlanOptions): Plan {
   const { networks, kind, network, n } = options;
   const { graph } = networks[network];
   const list = new LaunchList(options.choose, options.packing);
-  const layout = contributionLayout(roundManifest(networks, kind, network), kind);
+  const layout = options.local?.layout ?? contributionLayout(roundManifest(networks, kind, network), kind);
   const arena = arenaRefs(layout);
-  const parameter = blobRefs("parameters", blobLayout(wireManifest(networks, network)));
+  const parameter = options.local?.parameter ?? blobRefs("parameters", blobLayout(wireManifest(networks, network)));
   const images = external("images", 4 * n * sampleSize(graph.shapes[0]));
   const trains = kind !== "evaluate";
   const adversarial = kind === "student" && networks.discriminators.entries.length > 0;
@@ -149,7 +159,8 @@ export function compilePlan(options: PlanOptions): Plan {
       memory: options.memory ?? "keep",
     });
   }
-  recordAccumulation(list, layout, n, options.accumulate);
+  if (options.local?.spend) options.local.spend(list);
+  else recordAccumulation(list, layout, n, options.accumulate);
   const teacherLogits = teacher && outputOf(teacher, teacherGraph.output);
   const imageGradient = options.imageGradient ? gradients.get(0) : undefined;
   const memory = planMemory(list, graph, n, trains);

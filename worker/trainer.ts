@@ -5,14 +5,15 @@ import type { RunConfig } from "../shared/config.ts";
 import { contributionLayout, type RoundKind } from "../shared/contribution.ts";
 import type { Dataset } from "../shared/dataset.ts";
 import { BitswarmError } from "../shared/errors.ts";
-import { buildNetworks, type NetworkName, roundManifest, wireManifest } from "../shared/networks.ts";
-import { blobLayout } from "../shared/parameter-blob.ts";
-import { type ParameterSet, setManifest } from "../shared/parameter-set.ts";
+import { buildNetworks, type NetworkName, roundManifest } from "../shared/networks.ts";
+import type { ParameterSet } from "../shared/parameter-set.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { wireLayout } from "../shared/wire-layout.ts";
 import { encodeContribution } from "./encode-contribution.ts";
+import type { LocalReplica } from "./local-replica.ts";
 import { sampleSize } from "./network-buffers.ts";
 import { checkedPacking } from "./packing-check.ts";
+import { ParameterSlots } from "./parameter-slots.ts";
 import { PipelineCache } from "./pipeline-cache.ts";
 import { compilePlan, type PlanOptions } from "./plan.ts";
 import { recordWithin } from "./record-within.ts";
@@ -25,9 +26,6 @@ import { type TuningOptions, untuned } from "./tuning-options.ts";
 
 /** Bits of +∞: a peak at or above is not finite. */
 const INFINITY_BITS = 0x7f800000;
-
-/** What the device holds parameters of, under one hash each; the discriminators lie behind the student's own, in its buffer. */
-type Slot = ParameterSet | "frozen";
 
 export function createTrainer(
   device: GPUDevice,
@@ -52,8 +50,7 @@ class GpuTrainer implements Trainer {
   #suspected = false;
   #images: GPUBuffer;
   #labels: GPUBuffer;
-  #held = new Map<Slot, string>();
-  #buffers = new Map<NetworkName | "frozen", GPUBuffer>();
+  #slots: ParameterSlots;
   #rounds = new Map<string, RoundBuffers>();
   #residuals = new Residuals();
   #recordings = new Map<string, Promise<Recording>>();
@@ -64,6 +61,7 @@ class GpuTrainer implements Trainer {
     this.#config = config;
     this.#networks = buildNetworks(config, dataset);
     this.#cache = new PipelineCache(device);
+    this.#slots = new ParameterSlots(this.#cache, config, this.#networks);
     this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
     this.#packing = checkedPacking(this.#cache, tuning.traits);
     const sample = sampleSize(this.#networks.student.graph.shapes[0]);
@@ -90,45 +88,19 @@ class GpuTrainer implements Trainer {
   }
 
   holds(set: ParameterSet, hash: string): boolean {
-    return this.#held.get(set) === hash;
+    return this.#slots.holds(set, hash);
   }
 
   holdsTeacher(hash: string): boolean {
-    return this.#held.get("frozen") === hash;
+    return this.#slots.holds("frozen", hash);
   }
 
   loadParameters(set: ParameterSet, hash: string, blob: Uint8Array): void {
-    this.#load(set, hash, blob);
+    this.#slots.load(set, hash, blob);
   }
 
   loadTeacher(hash: string, blob: Uint8Array): void {
-    this.#load("frozen", hash, blob);
-  }
-
-  #load(slot: Slot, hash: string, blob: Uint8Array): void {
-    const bytesOf = (set: ParameterSet) => blobLayout(setManifest(this.#networks, set)).bytes;
-    const expected = bytesOf(slot === "frozen" ? "teacher" : slot);
-    if (blob.length !== expected) {
-      throw new BitswarmError(
-        "FRAME_CORRUPT",
-        `the ${slot} parameters have ${blob.length} bytes; this network wants ${expected}`,
-      );
-    }
-    // A blob's tensors begin at multiples of the binding's alignment, so one blob behind another is the blob of both.
-    const [owner, offset] =
-      slot === "discriminators" ? (["student", bytesOf("student")] as const) : ([slot, 0] as const);
-    this.#device.queue.writeBuffer(this.#blobBuffer(owner), offset, Uint8Array.from(blob));
-    this.#held.set(slot, hash);
-  }
-
-  /** The buffer of a network's parameters; recordings bind it, so it is made once. */
-  #blobBuffer(owner: NetworkName | "frozen"): GPUBuffer {
-    const known = this.#buffers.get(owner);
-    if (known) return known;
-    const { bytes } = blobLayout(wireManifest(this.#networks, owner === "frozen" ? "teacher" : owner));
-    const buffer = storageBuffer(this.#device, `${owner} parameters`, bytes);
-    this.#buffers.set(owner, buffer);
-    return buffer;
+    this.#slots.load("frozen", hash, blob);
   }
 
   #roundBuffers(kind: RoundKind, network: NetworkName): RoundBuffers {
@@ -137,14 +109,16 @@ class GpuTrainer implements Trainer {
     if (known) return known;
     const buffers = new RoundBuffers(
       this.#device,
-      contributionLayout(roundManifest(this.#networks, kind, network), kind),
+      contributionLayout(roundManifest(this.#networks, kind, network), kind, this.#config.sync.kind),
     );
     this.#rounds.set(key, buffers);
     return buffers;
   }
 
   #planOptions({ kind, network, lambdaAdversarial, codec }: PlannedRound, n: number): PlanOptions {
+    const local = this.#slots.replica(network)?.plan(kind, n);
     return {
+      ...(local && { local }),
       networks: this.#networks,
       kind,
       network,
@@ -177,8 +151,8 @@ class GpuTrainer implements Trainer {
       this.#cache,
       { ...options, choose, packing: await this.#packing },
       {
-        parameters: this.#blobBuffer(network),
-        ...(kind === "student" ? { teacher: this.#blobBuffer("frozen") } : {}),
+        ...this.#slots.externals(network),
+        ...(kind === "student" ? { teacher: this.#slots.teacher } : {}),
         images: this.#images,
         labels: this.#labels,
         gradient: round.gradient,
@@ -223,8 +197,23 @@ class GpuTrainer implements Trainer {
         `lease ${lease.lease} names ${missing[0]} parameters ${missing[1]?.slice(0, 12)}…, which this worker does not hold`,
       );
     }
+    const replica = this.#slots.replica(lease.network);
+    if (replica && lease.kind !== "evaluate" && lease.innerLearningRate === undefined) {
+      throw new BitswarmError(
+        "MESSAGE_INVALID",
+        `lease ${lease.lease} of a run with sync.kind local has no innerLearningRate; its inner steps need one`,
+      );
+    }
     try {
-      return await this.#compute(lease, input, aborted);
+      const result = await this.#compute(lease, replica, input, aborted);
+      if (result !== "replica-differs") return result;
+      replica?.reload();
+      const again = await this.#compute(lease, replica, input, aborted);
+      if (again !== "replica-differs") return again;
+      throw new BitswarmError(
+        "REPLICA_DIFFERS",
+        `the GPU twice held other parameters than the ${lease.parametersHash.slice(0, 12)}… it was sent for lease ${lease.lease}; its memory or driver is at fault`,
+      );
     } catch (cause) {
       if (this.#lostReason === undefined || cause instanceof BitswarmError) throw cause;
       throw new BitswarmError(
@@ -237,13 +226,18 @@ class GpuTrainer implements Trainer {
 
   async #compute(
     lease: LeaseMessage,
+    replica: LocalReplica | undefined,
     input: (from: number, to: number) => MicrobatchInput,
     aborted: () => boolean,
-  ): Promise<LeaseResult | "aborted"> {
+  ): Promise<LeaseResult | "aborted" | "replica-differs"> {
     const { queue } = this.#device;
+    const { innerLearningRate: learningRate } = lease;
+    const samples = lease.to - lease.from;
     const round = this.#roundBuffers(lease.kind, lease.network);
     const size = this.#config.microbatch;
     round.begin(lease.exponents);
+    await replica?.begin();
+    let step = 0;
     for (let from = lease.from; from < lease.to; ) {
       const to = Math.min((Math.floor(from / size) + 1) * size, lease.to);
       const recording = await this.#recording(lease, to - from, round, aborted);
@@ -251,15 +245,19 @@ class GpuTrainer implements Trainer {
       const { images, labels } = input(from, to);
       queue.writeBuffer(this.#images, 0, images);
       queue.writeBuffer(this.#labels, 0, labels);
+      step += 1;
+      if (learningRate !== undefined) replica?.step({ learningRate, step, samples });
       const encoder = this.#device.createCommandEncoder();
       recording.encode(encoder);
       queue.submit([encoder.finish()]);
       from = to;
     }
-    const result = await round.read();
+    if (learningRate !== undefined) await replica?.end(lease.kind, round, lease.codec === "exact" ? "exact" : "float");
+    const [result, intact] = await Promise.all([round.read(), replica?.intact() ?? true]);
     // Some runtimes resolve a map that was pending when the device went away.
     if (this.#lostReason !== undefined) throw new BitswarmError("DEVICE_LOST", `the GPU was lost: ${this.#lostReason}`);
     if (aborted()) return "aborted";
+    if (!intact) return "replica-differs";
     const broken = notFinite(round, result, lease);
     if (broken) {
       this.#suspect();
@@ -270,12 +268,12 @@ class GpuTrainer implements Trainer {
     const residual = () => this.#residuals.of(key, wire.wide, lease.era);
     const encoded = encodeContribution({ lease, wire, result, residual });
     const discard = lease.codec === "sign" ? { discard: () => this.#residuals.forget(key) } : {};
-    return { samples: lease.to - lease.from, ...encoded, ...discard };
+    return { samples, ...encoded, ...discard };
   }
 
   close(): void {
     for (const round of this.#rounds.values()) round.destroy();
-    for (const buffer of this.#buffers.values()) buffer.destroy();
+    this.#slots.destroy();
     this.#images.destroy();
     this.#labels.destroy();
     this.#dropRecordings();

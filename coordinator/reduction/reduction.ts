@@ -231,7 +231,7 @@ export class Reduction {
     const blocks = Math.ceil(size / blockSize);
     const to = low + 4 * at;
     // What is no gradient is no part of the norm that a scale answers.
-    const factor = kind === "gradient" ? scale : 1;
+    const factor = kind === "gradient" || kind === "difference" ? scale : 1;
     const exponent = exponents[index];
     if (at < wire.plain && wire.codec === "exact") kernels.addI32(body + 4 * at, blocks, to);
     else if (at < wire.plain) kernels.addF32(body + 4 * at, blocks, powerOfTwo(-exponent), factor, to);

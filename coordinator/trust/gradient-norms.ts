@@ -1,4 +1,4 @@
-// How large a contribution is, in the groups in which one may lie without the others: gradients, the discriminators', statistics, metrics.
+// How large a contribution is, in the groups in which one may lie without the others: gradients (or differences), the discriminators', statistics, metrics.
 
 import type { ContributionTensor } from "../../shared/contribution.ts";
 
@@ -18,7 +18,8 @@ export interface TensorSpan {
 export type GroupNorms = Readonly<Partial<Record<NormGroup, number>>>;
 
 export function groupOf({ kind, name }: Pick<ContributionTensor, "kind" | "name">): NormGroup {
-  return kind === "gradient" && name.startsWith("discriminator.") ? "discriminator" : kind;
+  if (kind === "statistic" || kind === "metric") return kind;
+  return name.startsWith("discriminator.") ? "discriminator" : "gradient";
 }
 
 /**

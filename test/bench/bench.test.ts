@@ -1,5 +1,8 @@
 // The benchmark's own rules: what it computes from times, what it asks of peers, and that it runs on a real device.
 import { expect, test } from "vitest";
+import { wireLayout } from "../../shared/wire-layout.ts";
+import { layoutOf } from "../fixtures/codec-cases.ts";
+import { benchAllreduce, resNet18Layout } from "./allreduce.ts";
 import type { Line } from "./line.ts";
 import { benchInNode } from "./node.ts";
 import { relativeError } from "./peers/agreement.ts";
@@ -65,4 +68,24 @@ test("step accounts for all of a microbatch's GPU time", async () => {
   const whole = Object.values(step.share).reduce((a, b) => a + b, 0);
   expect(whole).toBeCloseTo(100, 0);
   expect(step.share["weight gradient"]).toBe(0);
+});
+
+test("allreduce tells of every codec what it takes and how much it carries", async () => {
+  const lines: Line[] = [];
+  const emit = async (line: Line) => {
+    lines.push(line);
+  };
+  await benchAllreduce({ rounds: 1 }, emit, layoutOf({ n0: 100, w0: 40_000 }));
+  const found = lines.filter((line) => line.record === "allreduce");
+  expect(found.map(({ codec }) => codec)).toEqual(["exact", "f32", "f16", "int8", "sign"]);
+  for (const { perSecond, sumMs, checksumMs } of found)
+    expect(Math.min(perSecond, sumMs, checksumMs)).toBeGreaterThan(0);
+  expect(found.at(-1)!.ofFloat).toBeGreaterThan(16);
+});
+
+test("allreduce's layout is ResNet-18 with 11.7 million parameters, of which signs make a thirtieth", () => {
+  const layout = resNet18Layout();
+  const gradients = layout.tensors.filter(({ kind }) => kind === "gradient").reduce((sum, { size }) => sum + size, 0);
+  expect(gradients / 1e6).toBeCloseTo(11.7, 1);
+  expect((4 * gradients) / wireLayout(layout, "sign").bytes).toBeGreaterThan(29);
 });

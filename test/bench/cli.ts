@@ -1,8 +1,10 @@
 #!/usr/bin/env node
-// `npm run bench -- kernels|step|peers|robustness|downlink [words…]`: how fast the kernels, a step and other libraries are on this adapter.
+// `npm run bench -- kernels|step|peers|robustness|downlink|allreduce|codecs|sockets [words…]`: how fast kernels, a step, other libraries, the downlink and the reduction are here.
 
 import { Command, InvalidArgumentError, Option } from "commander";
+import { benchAllreduce } from "./allreduce.ts";
 import { type AttackersOptions, attackersText, attackNames, benchAttackers } from "./attackers.ts";
+import { benchCodecs } from "./codecs.ts";
 import { benchDownlink, downlinkText } from "./downlink.ts";
 import type { Emit } from "./line.ts";
 import { benchInNode } from "./node.ts";
@@ -10,6 +12,7 @@ import { type BenchmarkRequest, benchmarks, type Runtime, requestSchema, runtime
 import { benchRobustness } from "./robustness.ts";
 import { benchRobustnessInNode } from "./robustness-in-process.ts";
 import { benchInBrowser, benchInDeno } from "./runtimes.ts";
+import { benchSockets, socketsText } from "./sockets.ts";
 import { lineText } from "./table.ts";
 
 interface Options {
@@ -113,6 +116,33 @@ program
       console.log(o.json ? JSON.stringify(line) : attackersText(line)),
     ),
   );
+
+program
+  .command("allreduce")
+  .description(
+    "contributions of ResNet-18 that the coordinator absorbs in a second on one core, by codec; bytes of each",
+  )
+  .option("--json", "one JSON object a line")
+  .addOption(new Option("--rounds <n>", "rounds of eight contributions of each codec").argParser(count).default(4))
+  .action(async ({ rounds, json }: Pick<Options, "rounds" | "json">) => benchAllreduce({ rounds }, printer(json)));
+
+program
+  .command("codecs")
+  .description("the shipped example trained with each codec by real workers: final accuracies; some minutes a codec")
+  .argument("[fields...]", "fields of the configuration, as `coordinator start --set` takes them, e.g. epochs=1")
+  .option("--json", "one JSON object a line")
+  .action(async (fields: string[], { json }: Pick<Options, "json">) => benchCodecs(fields, printer(json)));
+
+program
+  .command("sockets")
+  .description("the coordinator with many scripted workers on real sockets: steps a second, memory, event loop")
+  .option("--json", "one JSON object a line")
+  .addOption(new Option("--sockets <n>", "workers").argParser(count).default(1000))
+  .addOption(new Option("--seconds <n>", "measured, once all have joined; at most 30").argParser(count).default(15))
+  .action(async (o: { json?: boolean; sockets: number; seconds: number }) => {
+    const line = await benchSockets({ sockets: o.sockets, seconds: Math.min(30, o.seconds) });
+    console.log(o.json ? JSON.stringify(line) : socketsText(line));
+  });
 
 await program.parseAsync();
 // Dawn in Node keeps the process alive.

@@ -111,6 +111,35 @@ export interface AgreementLine {
   readonly agrees: boolean;
 }
 
+/** Contributions that the coordinator absorbs. */
+export interface AllreduceLine {
+  readonly record: "allreduce";
+  readonly codec: string;
+  /** Of a whole frame. */
+  readonly bytes: number;
+  /** Bytes of the same values as float32, over these. */
+  readonly ofFloat: number;
+  /** From a frame's bytes to the sum: copied, its CRC and every number checked, added. */
+  readonly ms: number;
+  readonly medianMs: number;
+  readonly perSecond: number;
+  /** Medians of the parts: check and sum, copy and CRC, and the end of a round. */
+  readonly sumMs: number;
+  readonly checksumMs: number;
+  readonly finishMs: number;
+  /** How many times the plain sum's time that is: above 1 is faster. */
+  readonly ofPlain: number;
+}
+
+/** Top-1 on the held-out images, from 0 to 1, of a run that was trained with one codec. */
+export interface AccuracyLine {
+  readonly record: "accuracy";
+  readonly codec: string;
+  readonly steps: number;
+  readonly testAccuracy: number | null;
+  readonly teacherAccuracy: number | null;
+}
+
 export interface NoteLine {
   readonly record: "note";
   readonly text: string;
@@ -126,6 +155,8 @@ export type Line =
   | PeerLine
   | RatioLine
   | AgreementLine
+  | AllreduceLine
+  | AccuracyLine
   | NoteLine;
 
 /** Sends a line where it is printed; resolves when it has left, so that it costs no measurement anything. */

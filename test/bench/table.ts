@@ -43,6 +43,15 @@ export function lineText(line: Line): string {
       return `${line.name.padEnd(48)} ${pad(line.ratio, 8)}× ${line.of}`;
     case "agreement":
       return `${line.name.padEnd(48)} ${line.library} ${line.tensor}: error ${line.error.toExponential(2)}${line.agrees ? "" : ` above ${line.tolerance.toExponential(2)}: THEY DIFFER`}`;
+    case "allreduce": {
+      const parts = `check and sum ${line.sumMs}, copy and CRC ${line.checksumMs}; end of a round ${line.finishMs}`;
+      const size = `${pad(line.bytes, 9)} bytes (1/${line.ofFloat} of float32)`;
+      return `${line.codec.padEnd(6)} ${size} ${pad(line.perSecond, 6)}/s  ${pad(line.medianMs, 6)} ms (${line.ms}; ${parts})  ${line.ofPlain}× the plain sum's speed`;
+    }
+    case "accuracy": {
+      const share = (accuracy: number | null) => (accuracy === null ? "none" : percent(accuracy));
+      return `${line.codec.padEnd(6)} 1-bit student ${share(line.testAccuracy)}, teacher ${share(line.teacherAccuracy)} after ${line.steps} steps`;
+    }
     default:
       return line satisfies never;
   }

@@ -1,4 +1,4 @@
-// Chaos on the real thing: the built coordinator and crews of workers as processes, killed, stopped and resumed at random moments.
+// Chaos on the real thing: the built coordinator and crews of workers as processes, killed, stopped, cut off and resumed at random moments.
 // Whatever happened, each sample is committed once and the parameters are those of a run that nothing happened to.
 
 import { expect, test } from "vitest";
@@ -6,6 +6,7 @@ import { readCommitLog, standingCommits } from "../../coordinator/commit-log.ts"
 import { intervalSet } from "../../shared/intervals.ts";
 import { type Rng, rng } from "../../shared/rng.ts";
 import { CoordinatorProcess } from "../fixtures/coordinator-process.ts";
+import { type CuttingProxy, cuttingProxy } from "../fixtures/cutting-proxy.ts";
 import { tinyFlags } from "../fixtures/test-run.ts";
 import { CrewProcess } from "./crew-process.ts";
 
@@ -13,6 +14,8 @@ const TIMEOUT_MS = 120_000;
 /** The samples of each pass of the tiny run. */
 const passes = [256, 256, 256, 256, 256, 256];
 const COMPUTE_MS = 40;
+/** After so many the run is left in peace. */
+const MISHAPS = 14;
 /** Short enough that a stopped worker's lease comes back within the test. */
 const hasty = ["--set", "lease.timeoutMs=1500", "--set", "heartbeatMs=500"];
 
@@ -49,14 +52,22 @@ class Storm {
   readonly log: string[] = [];
   readonly #draws: Rng;
   readonly #crews: CrewProcess[] = [];
+  readonly #port: string;
+  readonly #proxy: CuttingProxy;
   #coordinator: CoordinatorProcess;
-  #url: string;
   readonly runDir: string;
 
-  private constructor(seed: number, coordinator: CoordinatorProcess, url: string, runDir: string) {
+  private constructor(
+    seed: number,
+    coordinator: CoordinatorProcess,
+    port: string,
+    proxy: CuttingProxy,
+    runDir: string,
+  ) {
     this.#draws = rng(seed, "storm");
     this.#coordinator = coordinator;
-    this.#url = url;
+    this.#port = port;
+    this.#proxy = proxy;
     this.runDir = runDir;
     for (let i = 0; i < 3; i++) this.#crews.push(this.#crew());
   }
@@ -65,7 +76,8 @@ class Storm {
     const { flags, runDir } = await tinyFlags();
     const start = ["start", ...flags, ...hasty, "--run-dir", runDir, "--workers", "0", "--port", "0", "--json"];
     const coordinator = new CoordinatorProcess(start);
-    return new Storm(seed, coordinator, await coordinator.url(), runDir);
+    const url = await coordinator.url();
+    return new Storm(seed, coordinator, new URL(url).port, await cuttingProxy(url), runDir);
   }
 
   /** Something bad, until the run is over. Returns the end's code. */
@@ -78,17 +90,17 @@ class Storm {
         if (over.code !== 0) this.log.push(over.stderr);
         return over.code;
       }
-      await this.#mishap();
+      if (this.log.length < MISHAPS) await this.#mishap();
     }
   }
 
   #crew(): CrewProcess {
-    return new CrewProcess(this.#url, 1 + this.#draws.below(2), COMPUTE_MS);
+    return new CrewProcess(this.#proxy.url, 1 + this.#draws.below(2), COMPUTE_MS);
   }
 
   async #mishap(): Promise<void> {
     const victim = this.#draws.below(this.#crews.length);
-    switch (this.#draws.below(4)) {
+    switch (this.#draws.below(5)) {
       case 0: {
         this.log.push(`kill -9 crew ${victim}`);
         this.#crews[victim].child.kill("SIGKILL");
@@ -111,6 +123,10 @@ class Storm {
         this.#coordinator.child.kill("SIGCONT");
         return;
       }
+      case 3:
+        this.log.push("cut every socket");
+        this.#proxy.cutAll();
+        return;
       default:
         await this.#restart();
     }
@@ -122,16 +138,19 @@ class Storm {
     this.#coordinator.child.kill("SIGKILL");
     await this.#coordinator.exited;
     Object.assign(this.seen, hashes(this.#coordinator));
-    const { port } = new URL(this.#url);
-    this.#coordinator = new CoordinatorProcess(["resume", this.runDir, "--workers", "0", "--port", port, "--json"]);
+    const flags = ["--workers", "0", "--port", this.#port, "--json"];
+    this.#coordinator = new CoordinatorProcess(["resume", this.runDir, ...flags]);
     await Promise.race([this.#coordinator.url(), this.#coordinator.exited]);
   }
 }
 
+let calm: Promise<Record<number, unknown>> | undefined;
+
 test.each([1, 2, 3])(
-  "seed %i: kill -9 and SIGSTOP of coordinator and workers at random moments cost no sample and change no bit",
+  "seed %i: kill -9, SIGSTOP and cut sockets at random moments cost no sample and change no bit",
   async (seed) => {
-    const expected = await calmRun();
+    calm ??= calmRun();
+    const expected = await calm;
     const storm = await Storm.begin(seed);
     const code = await storm.blow();
     const story = storm.log.join("\n");

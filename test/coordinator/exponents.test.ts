@@ -41,15 +41,19 @@ test("a unit is a power of two, exactly", () => {
 test("the first round has fixed units, the next ones follow the peaks of their own kind, metrics never move", () => {
   const state = tinyState();
   const layout = nextLayout(state);
-  expect(exponentsFor(state, "teacher", layout)).toEqual(layout.tensors.map(({ kind }) => initialExponent(kind)));
+  expect(exponentsFor(state, "teacher", layout)).toEqual(
+    layout.tensors.map(({ kind }) => initialExponent(kind, state.config.batch)),
+  );
   const { peaks } = nextSum(state);
   advance(state);
   const next = exponentsFor(state, "teacher", layout);
   layout.tensors.forEach(({ kind }, i) => {
-    expect(next[i]).toBe(kind === "metric" ? -12 : nextExponent(peaks[i], initialExponent(kind)));
+    expect(next[i]).toBe(kind === "metric" ? -12 : nextExponent(peaks[i], initialExponent(kind, state.config.batch)));
   });
   const student = contributionLayout(state.networks.student.manifest, "bn");
-  expect(exponentsFor(state, "bn", student)).toEqual(student.tensors.map(({ kind }) => initialExponent(kind)));
+  expect(exponentsFor(state, "bn", student)).toEqual(
+    student.tensors.map(({ kind }) => initialExponent(kind, state.config.batch)),
+  );
   recordPeaks(state, "teacher", { layout, codec: "exact", peaks: new Float32Array(layout.tensors.length) });
   expect(exponentsFor(state, "teacher", layout)).toEqual(next);
 });
@@ -58,7 +62,7 @@ test("a tensor that travels as signs gets the power of two nearest to the mean t
   expect([0.75, 1, 1.4, 1.42, 3e-5].map((mean) => nextScaleExponent(mean, 9))).toEqual([0, 0, 0, 1, -15]);
   expect(nextScaleExponent(0, 9)).toBe(9);
   for (const wrong of [-1, NaN, Infinity]) expect(() => nextScaleExponent(wrong, 0)).toThrow(RangeError);
-  const holder = { exponents: new Map<string, number>() };
+  const holder = { exponents: new Map<string, number>(), config: { batch: 8 } };
   const layout = layoutOf({ n0: 4, w0: 64 });
   recordPeaks(holder, "student", { layout, codec: "sign", peaks: [1, 1] });
   expect(exponentsFor(holder, "student", layout)).toEqual([-20, 0]);

@@ -54,6 +54,30 @@ test("L2 a worker is leased no more than it says that it can hold", () => {
   expect(table.grants()).toMatchObject([{ from: 96, to: 160 }]);
 });
 
+test("Y4 where a lease is a replica's inner steps, the round is split into one lease a worker, to the last microbatch", () => {
+  // Thirds of ten microbatches are rounded to three.
+  const table = new RoundTable({ from: 0, to: 320 }, [w1, w2, w3], { oneLease: true, ahead: false });
+  expect(inShort(table.effects)).toEqual(["grant w1 0-96", "grant w2 96-224", "grant w3 224-320"]);
+  const speeds = known({ w1: 300, w2: 100 });
+  speeds.open({ from: 0, to: 512 }, { oneLease: true, ahead: false, timeoutMs: 100_000 });
+  expect(inShort(speeds.effects)).toEqual(["grant w1 0-384", "grant w2 384-512"]);
+});
+
+test("Y4 whoever has had its lease waits for those who have not, until the round is late; what comes back is leased again", () => {
+  const table = known({ w1: 100, w2: 100 });
+  table.event({ type: "worker-paused", worker: w2 });
+  table.open({ from: 0, to: 256 }, { oneLease: true, ahead: false, timeoutMs: 100_000, maxMicrobatches: 4 });
+  expect(inShort(table.effects)).toEqual(["grant w1 0-128"]);
+  table.event({ type: "worker-ready", worker: w2 });
+  expect(inShort(table.effects)).toEqual(["grant w2 128-256"]);
+  table.answer(table.held(w1));
+  expect(inShort(table.ready(w1))).toEqual(["wait"]);
+  expect(inShort(table.event({ type: "worker-left", worker: w2 }))).toEqual([
+    "lapse w2 128-256 left",
+    "grant w1 128-256",
+  ]);
+});
+
 test("L3 a lease that expires is cancelled and goes to the head of the queue; its late answer is stale", () => {
   const table = new RoundTable({ from: 0, to: 64 }, [w1], { deadlineMs: 10_000 });
   const [first] = table.grants();
@@ -381,4 +405,76 @@ test("C3 a run has diverged when every worker reports, again and again, that its
     expect(two.event(event).some(({ type }) => type === "diverged")).toBe(false);
     two.ready(w1);
   }
+});
+
+test("L18 leases come in pieces: a part of the share of what nobody holds, down to a grain", () => {
+  const table = known({ w1: 100, w2: 100 });
+  table.open({ from: 0, to: 32 * 64 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const microbatches = () => table.grants().map(({ from, to }) => (to - from) / 32);
+  const sizes = microbatches();
+  expect(sizes).toEqual([16, 12]);
+  for (;;) {
+    const held = table.held(w1);
+    table.now += (1000 * (held.to - held.from)) / 100;
+    table.answer(held);
+    table.ready(w1);
+    const [size] = microbatches();
+    if (size === undefined) break;
+    sizes.push(size);
+  }
+  expect(sizes.slice(1)).toEqual(sizes.slice(1).sort((x, y) => y - x));
+  // A quarter of a half of its share of 64.
+  expect(sizes.slice(0, -1).every((size) => size >= 4)).toBe(true);
+  expect(sizes.length).toBeGreaterThan(5);
+});
+
+test("L19 the first leases of a worker are small, and one measurement at most doubles a speed", () => {
+  const table = new RoundTable({ from: 0, to: 32 * 64 }, [w1], { first: 1, pieces: 1, timeoutMs: 100_000 });
+  const sizes: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const lease = table.held(w1);
+    sizes.push((lease.to - lease.from) / 32);
+    table.now += 1000 * sizes[i];
+    table.answer(lease);
+    table.ready(w1);
+  }
+  expect(sizes).toEqual([1, 2, 4]);
+  const speedOf = () => table.state.roster.members.get(w1)?.speeds.student?.samplesPerSecond;
+  expect(speedOf()).toBe(32);
+  table.answer(table.held(w1));
+  expect(speedOf()).toBeCloseTo(32 + 0.3 * 32);
+});
+
+test("L20 when all is leased, what is overdue or will end last is lent to an idle worker that ends it sooner", () => {
+  const table = known({ w1: 400, w2: 100 });
+  table.open({ from: 0, to: 32 * 10 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const theirs = table.held(w2);
+  for (;;) {
+    const held = table.held(w1);
+    table.now += (1000 * (held.to - held.from)) / 400;
+    table.answer(held);
+    table.ready(w1);
+    if (table.grants().length === 0) break;
+  }
+  expect(table.state.unleased).toEqual([]);
+  const helped = inShort(table.tick(2000));
+  expect(helped).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
+  const whole = known({ w1: 400, w2: 100 });
+  whole.open({ from: 0, to: 64 }, { maxMicrobatches: 1, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  whole.answer(whole.held(w1));
+  whole.ready(w1);
+  expect(whole.tick(2000)).toEqual([]);
+});
+
+test("L21 a range that expired with one holder is not lent again while the other has it, and is then leased in pieces that fit", () => {
+  const table = new RoundTable({ from: 0, to: 256 }, [w1], { timeoutMs: 1000, deadlineMs: 500 });
+  table.event({ type: "worker-joined", worker: w2 });
+  table.tick(600);
+  expect(inShort(table.ready(w2))).toEqual(["grant w2 0-256 backup"]);
+  table.tick(400);
+  expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
+  table.tick(600);
+  const [again] = table.grants();
+  expect(again).toMatchObject({ worker: w1, purpose: "work", from: 0 });
+  expect(again.to).toBeLessThan(256);
 });

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openFreshRun } from "../../coordinator/open-run.ts";
 import { readRunConfig } from "../../coordinator/run-config.ts";
-import { scratchFolder, tinyConfig, writeNoiseImages } from "../fixtures/test-run.ts";
+import { writeNoiseImages } from "../fixtures/noise-images.ts";
+import { scratchFolder, tinyConfig } from "../fixtures/test-run.ts";
 
 test("without a file the shipped example is taken", async () => {
   expect(await readRunConfig({ full: false, set: [] })).toMatchObject({

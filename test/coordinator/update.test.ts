@@ -2,8 +2,9 @@
 import { expect, test } from "vitest";
 import { RoundSum } from "../../coordinator/aggregate.ts";
 import { exponentsFor } from "../../coordinator/exponents.ts";
+import { learningRateAt } from "../../coordinator/learning-rate.ts";
 import { parametersHash, type TrainingState } from "../../coordinator/training-state.ts";
-import { applyRound, evaluationResult, learningRateAt } from "../../coordinator/update.ts";
+import { applyRound, evaluationResult } from "../../coordinator/update.ts";
 import { contributionLayout } from "../../shared/contribution.ts";
 import { roundManifest } from "../../shared/networks.ts";
 import { placeOf } from "../../shared/program.ts";

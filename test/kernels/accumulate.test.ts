@@ -75,7 +75,8 @@ describe("accumulateExact", () => {
 
   test("refuses sizes and clips that break the arena or the integers", () => {
     expect(() => accumulateExact({ size: 65, weight: 1, clip: 1 })).toThrow("size 65");
-    expect(() => accumulateExact({ size: 64, weight: 1, clip: 2 ** 24 })).toThrow("clip 16777216");
+    expect(() => accumulateExact({ size: 64, weight: 1, clip: 2 ** 24 + 1 })).toThrow("clip 16777217");
+    expect(() => accumulateExact({ size: 64, weight: 1, clip: 2 ** 31 })).toThrow("clip 2147483648");
   });
 });
 

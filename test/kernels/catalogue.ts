@@ -1,20 +1,26 @@
 // Every kernel once for each way its text can differ, for tests that only compile.
 import { accumulateExact, accumulateFloat } from "../../kernels/accumulate.ts";
 import { activationBackward, activationForward, preluBackward, preluForward } from "../../kernels/activation.ts";
+import { adamUpdate } from "../../kernels/adam-update.ts";
 import { adversarialLoss } from "../../kernels/adversarial-loss.ts";
 import { binaryConvForward, binaryConvInputGradient, binaryConvWeightGradient } from "../../kernels/binary-conv.ts";
+import { checksum } from "../../kernels/checksum.ts";
 import { columnSum, convForward, convInputGradient, convWeightGradient } from "../../kernels/conv.ts";
-import { add, addTo } from "../../kernels/elementwise.ts";
+import { add, addTo, addWeighted } from "../../kernels/elementwise.ts";
 import { groupedLinearForward } from "../../kernels/grouped-linear.ts";
 import { groupedLinearInputGradient, groupedLinearParameterGradient } from "../../kernels/grouped-linear-gradient.ts";
 import type { Kernel, KernelSequence } from "../../kernels/kernel.ts";
 import { kernelLoss } from "../../kernels/kernel-loss.ts";
+import { latentGradient } from "../../kernels/latent-gradient.ts";
 import { naivePass } from "../../kernels/naive-pass.ts";
 import { batchNorm, blockStatistics, pooledNorm, runningNorm } from "../../kernels/norm-statistics.ts";
 import { normalise } from "../../kernels/normalise.ts";
 import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/normalise-backward.ts";
 import { packSigns } from "../../kernels/pack-signs.ts";
 import { globalAveragePoolBackward, globalAveragePoolForward, poolBackward, poolForward } from "../../kernels/pool.ts";
+import { pseudoGradient, weighted } from "../../kernels/pseudo-gradient.ts";
+import { runningStatistic } from "../../kernels/running-statistic.ts";
+import { sgdUpdate } from "../../kernels/sgd-update.ts";
 import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
 import type { WorkgroupTiling } from "../../kernels/tiling.ts";
 import { workgroupPass } from "../../kernels/workgroup-pass.ts";
@@ -119,6 +125,20 @@ function verbs(): readonly (Kernel | KernelSequence)[] {
       groupedLinearParameterGradient({ ...o, members: 3, stride: 8448, weight: 0, bias: 8320 }),
     ]),
     ...RECTIFY.map((rectify) => kernelLoss({ out: 8, kernel: 3, in: 6, rectify, lambda: 1e-4 })),
+    ...RECTIFY.map((rectify) =>
+      latentGradient({ out: 8, kernel: 3, in: 6, rectify, lambda: 1e-4, kernelGradient: "both" }),
+    ),
+    ...[64, 7].flatMap((size) => [
+      sgdUpdate({ size, momentum: 0.9, weightDecay: 1e-4, rate: 4, bound: 1 }),
+      sgdUpdate({ size, momentum: 0.9, weightDecay: 0, rate: 0 }),
+      adamUpdate({ size, betas: [0.9, 0.999], epsilon: 1e-8, at: 4, bound: 1 }),
+      adamUpdate({ size, betas: [0.5, 0.999], epsilon: 1e-8, at: 12 }),
+      runningStatistic({ size }),
+      pseudoGradient({ size, weight: 16 }),
+      weighted({ size, weight: 16 }),
+    ]),
+    addWeighted({ size: 5, weight: 32 }),
+    checksum({ words: 100 }),
     accumulateExact({ size: 128, weight: 32, clip: 1000 }),
     accumulateFloat({ size: 128, weight: 32 }),
     ...FLOAT_SHAPES.flatMap((shape) => [

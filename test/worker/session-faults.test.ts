@@ -25,6 +25,41 @@ test("a lost connection aborts the lease, and the worker comes back to the same 
   expect(play.trainers).toHaveLength(1);
 });
 
+test("a worker whose connection is lost goes on with its lease and hands it in over the next connection", async () => {
+  let finish = () => {};
+  const finished = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const play = await stage(async (...args) => {
+    await finished;
+    return answer(...args);
+  });
+  const peer = await leased(play);
+  await play.reached("computing");
+  peer.terminate();
+  const again = await play.coordinator.peer();
+  const hello = await play.coordinator.greeted(again);
+  expect(hello.resume).toEqual({ session: "session 1", leases: [1] });
+  again.send({ type: "resumed", worker: "w1", leases: [1], waiting: false });
+  finish();
+  await again.next("frame");
+  expect(play.trainers[0].leases).toEqual([1]);
+  again.send({ type: "accepted", lease: 1, samples: 8 });
+  await again.next("ready");
+});
+
+test("a lease that went to another while the worker was away is not handed in", async () => {
+  const play = await stage(endless);
+  const peer = await leased(play);
+  await play.reached("computing");
+  peer.terminate();
+  const again = await play.coordinator.peer();
+  await play.coordinator.greeted(again);
+  again.send({ type: "resumed", worker: "w1", leases: [], waiting: false });
+  again.send({ type: "rejected", lease: 1, code: "CONTRIBUTION_STALE", message: "lease 1 is over" });
+  await again.next("ready");
+});
+
 test("a wrong token ends the session and is not tried again", async () => {
   const play = await stage();
   const peer = await play.coordinator.peer();

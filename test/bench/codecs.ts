@@ -1,0 +1,47 @@
+// `bench codecs`: the shipped example trained once with each codec by real workers, same seed and steps; its final accuracies.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { z } from "zod";
+import { packageRoot } from "../../coordinator/package-root.ts";
+import type { GradientCodec } from "../../shared/wire-layout.ts";
+import type { Emit } from "./line.ts";
+
+/** Against float32; `exact` differs from it by rounding alone. */
+const compared: readonly GradientCodec[] = ["f32", "f16", "int8", "sign"];
+
+const summarySchema = z.looseObject({
+  event: z.literal("done"),
+  step: z.number(),
+  testAccuracy: z.number().nullable(),
+  teacherAccuracy: z.number().nullable(),
+});
+
+/** Trains in a folder of its own with two local workers; `fields` are more `--set`s. */
+async function train(codec: GradientCodec, fields: readonly string[]) {
+  const folder = await mkdtemp(join(tmpdir(), "bitswarm-codecs-"));
+  try {
+    const program = join(packageRoot(), "dist", "coordinator", "cli.js");
+    const sets = [`codec=${codec}`, ...fields].flatMap((field) => ["--set", field]);
+    const flags = ["start", "--json", "--port", "0", "--run-dir", join(folder, "run"), ...sets];
+    const child = spawn(process.execPath, [program, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+    const [output, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
+    if (code !== 0) throw new Error(`the run with codec ${codec} ended with ${code}: ${errors.slice(-2000)}`);
+    return summarySchema.parse(JSON.parse(output.trim().split("\n").at(-1) ?? ""));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+export async function benchCodecs(fields: readonly string[], emit: Emit): Promise<void> {
+  const which = fields.length > 0 ? ` with ${fields.join(", ")}` : "";
+  await emit({ record: "policy", text: `the shipped example${which}, two local workers, one run of each codec` });
+  for (const codec of compared) {
+    const { step, testAccuracy, teacherAccuracy } = await train(codec, fields);
+    await emit({ record: "accuracy", codec, steps: step, testAccuracy, teacherAccuracy });
+  }
+}
