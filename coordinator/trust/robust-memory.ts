@@ -14,7 +14,7 @@ const OTHER_VECTORS = 2;
 /** Bytes of the parts of the run's largest round: one float64 an element, for each account that can have one. */
 export function robustBytes({ config, networks, program }: Pick<TrainingState, "config" | "networks" | "program">) {
   const sizes = program.passes.map(({ kind, network }) => {
-    return contributionLayout(roundManifest(networks, kind, network), kind).size;
+    return contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind).size;
   });
   // A step carries at most as much as it has.
   const samples = config.batch * (sealMode(config) === "deadline" ? 2 : 1);

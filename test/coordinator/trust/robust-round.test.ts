@@ -8,8 +8,9 @@ import { createTrainingState } from "../../../coordinator/training-state.ts";
 import { ROBUST_BYTES, requireRobustMemory, robustBytes } from "../../../coordinator/trust/robust-memory.ts";
 import { type RobustMode, type RobustPart, RobustRounds } from "../../../coordinator/trust/robust-round.ts";
 import { parseConfig } from "../../../shared/config.ts";
+import { writeNoiseImages } from "../../fixtures/noise-images.ts";
 import { honestContribution, newIdentity, type ScriptedWorker } from "../../fixtures/scripted-worker.ts";
-import { scratchFolder, startTestRun, writeNoiseImages } from "../../fixtures/test-run.ts";
+import { scratchFolder, startTestRun } from "../../fixtures/test-run.ts";
 
 const spans = [
   { group: "gradient", offset: 0, size: 3, unit: 0.5 },
