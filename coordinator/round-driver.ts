@@ -42,7 +42,7 @@ export interface Outbox {
 export interface RoundDriverOptions {
   readonly outbox: Outbox;
   readonly microbatch: number;
-  readonly lease: Pick<RunConfig["lease"], "maxMicrobatches" | "timeoutMs" | "minDeadlineMs" | "ahead">;
+  readonly lease: Omit<RunConfig["lease"], "seal">;
   /** Share of a round's samples that one account may hold; 1 unless given. */
   readonly shareLimit?: number;
   /** Bytes of the largest contribution frame of the run. */
@@ -215,7 +215,7 @@ export class RoundDriver {
         this.#collection = { plan, sum, since: clock.now(), resolve, reject };
         this.#idleSince = undefined;
         this.#offsets = [];
-        const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs } = lease;
+        const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, pieces, first } = lease;
         const options: RoundOptions = {
           microbatch,
           maxMicrobatches,
@@ -225,6 +225,9 @@ export class RoundDriver {
           ahead: ahead && !plan.local,
           oneLease: plan.local,
           shareLimit,
+          // Where a share is one lease, it is whole.
+          pieces: plan.local ? 1 : pieces,
+          first: plan.local ? Number.POSITIVE_INFINITY : first,
         };
         this.#options.trust?.open({
           kind,

@@ -159,6 +159,12 @@ export const runConfigSchema = z.strictObject({
         .describe(
           "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
         ),
+      pieces: count
+        .default(4)
+        .describe("a lease is so small a part of a worker's share of what nobody holds; 1 is all of it"),
+      first: count
+        .default(1)
+        .describe("microbatches of a worker's first lease; twice as many in each until it is measured"),
       ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
     })
     .prefault({}),
