@@ -27,6 +27,7 @@ import {
   type RoundOptions,
   type RoundState,
 } from "./round-state.ts";
+import type { RobustResult } from "./trust/robust-round.ts";
 import type { RoundTrust } from "./trust/round-trust.ts";
 
 /** The way to the workers; sessions implement it. */
@@ -67,6 +68,18 @@ export interface Collected {
 const TICK_MS = 200;
 /** A stopping run waits this long for a worker that was just answered to go on with the step. */
 const STOP_PATIENCE_MS = 2000;
+
+/** Runs work that pauses, with a turn for everybody else in each pause. */
+function inSlices<T>(work: Generator<void, T>, clock: Pick<Clock, "after">, done: (value: T) => void): void {
+  const step = work.next();
+  if (step.done) done(step.value);
+  else clock.after(0, () => inSlices(work, clock, done));
+}
+
+function settled(collected: Collected, means: RobustResult | undefined): Collected {
+  if (means) collected.sum.settle(means);
+  return collected;
+}
 
 interface OpenCollection {
   readonly plan: RoundPlan;
@@ -135,11 +148,6 @@ export class RoundDriver {
     this.#dispatch({ type: "worker-resumed", worker });
   }
 
-  /** Ends its probation: what it computes counts. */
-  clear(worker: WorkerId): void {
-    this.#dispatch({ type: "worker-cleared", worker });
-  }
-
   /** Wants a range of this round computed once more, to be compared. */
   compare(copy: CopyWanted): void {
     this.#dispatch({ type: "copy-wanted", copy });
@@ -191,8 +199,12 @@ export class RoundDriver {
     const counts = lease.purpose === "work" || lease.purpose === "backup";
     const checked = sum.check(samples, peaks, body);
     const scale = counts && trust ? trust.judge(lease, samples, checked.norms) : 1;
-    if (counts && !trust?.holds(lease)) checked.commit(scale);
-    if (!trust || (counts && !trust.holds(lease))) return;
+    if (counts && !trust?.holds(lease)) {
+      checked.commit(scale);
+      trust?.added(lease, { samples, scale, peaks, body });
+      return;
+    }
+    if (!trust) return;
     // The bytes are the socket's.
     const { copies, withdrawn } = trust.take(lease, { samples, scale, peaks, body: Uint8Array.from(body) });
     for (const copy of copies) this.compare(copy);
@@ -232,6 +244,7 @@ export class RoundDriver {
         this.#options.trust?.open({
           kind,
           codec: terms.codec,
+          era: terms.era,
           spans: sum.spans,
           unitsOf: ({ samples, peaks, body }) => sum.read(samples, peaks, body),
           accounts: () => this.#state.roster.accounts.size,
@@ -317,7 +330,10 @@ export class RoundDriver {
         const { sum, since, resolve } = this.#collecting();
         this.#collection = undefined;
         for (const { samples, peaks, body, scale } of trust?.seal() ?? []) sum.add(samples, peaks, body, scale);
-        resolve({ sum, ranges: effect.ranges, elapsedMs: clock.now() - since });
+        const collected = { sum, ranges: effect.ranges, elapsedMs: clock.now() - since };
+        const combining = trust?.combined();
+        if (combining) inSlices(combining, clock, (means) => resolve(settled(collected, means)));
+        else resolve(collected);
         break;
       }
       case "diverged": {
