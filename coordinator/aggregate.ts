@@ -2,6 +2,7 @@
 
 import { type ContributionLayout, METRICS, type MetricName, metricNames } from "../shared/contribution.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { decodeFrame, type Frame } from "../shared/frame.ts";
 import { type GradientCodec, type WireLayout, type WireTensor, wireLayout } from "../shared/wire-layout.ts";
 import { unitOf } from "./exponents.ts";
 import { type ReducedRound, Reduction } from "./reduction/reduction.ts";
@@ -64,6 +65,17 @@ export class RoundSum {
   /** What `recordPeaks` wants to know of each tensor of the layout. */
   get peaks(): Float32Array<ArrayBuffer> {
     return this.#state.peaks;
+  }
+
+  /**
+   * Reads a frame where it will be summed, so that its CRC is a kernel's work; the payload is good until the next
+   * contribution. @throws as decodeFrame()
+   */
+  decode(bytes: Uint8Array, limitBytes: number): Frame {
+    const reduction = this.#reduction;
+    // One that is too large for this round may still be within the run's limit: it is late, or wrong.
+    if (!reduction.fits(bytes.length)) return decodeFrame(bytes, limitBytes);
+    return decodeFrame(reduction.load(0, bytes), limitBytes, (part, seed) => reduction.checksum(part, seed));
   }
 
   /**
