@@ -8,6 +8,7 @@ import { exportModel } from "./export.ts";
 import { type Runtime, runtimes } from "./local-workers.ts";
 import { type OpenRun, openFreshRun, reopenRun } from "./open-run.ts";
 import { readRunConfig } from "./run-config.ts";
+import { type SimulateOptions, simulateCommand, simulateHelp } from "./simulate/simulate-command.ts";
 import { readStatus, statusText } from "./status-command.ts";
 
 interface ServeOptions {
@@ -194,11 +195,29 @@ program
     );
   });
 
+program
+  .command("simulate")
+  .description("play a run in virtual time: volunteers that stall, drop, die and lie, every sample counted")
+  .argument("[scenario.yaml]", "the world to play; the shipped one where there is none")
+  .option("--seed <n>", "of everything that is drawn; the scenario's own by default", wholeNumber(0, 0xffffffff))
+  .option("--seeds <n>", "play so many seeds, from that one on", wholeNumber(1, 1_000_000), 1)
+  .option("--volunteers <n>", "how many there are", wholeNumber(1, 100_000))
+  .option("--steps <n>", "how many are committed", wholeNumber(1, 1_000_000))
+  .option("--set <field=value>", "any field of the scenario; may be repeated", collect)
+  .option("--varied", "a small world drawn from each seed, instead of a file")
+  .option("--json", "print one line of JSON a seed")
+  .addHelpText("after", simulateHelp)
+  .showHelpAfterError("(see coordinator simulate --help)")
+  .action(async (file: string | undefined, options: SimulateOptions) => {
+    const ok = await simulateCommand(file, options, (line) => process.stdout.write(`${line}\n`));
+    if (!ok) process.exitCode = 1;
+  });
+
 // Whoever reads the output may go first; that is no reason to lose the run.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 try {
   await program.parseAsync();
-  process.exit(0);
+  process.exit(process.exitCode ?? 0);
 } catch (error) {
   const known = error instanceof BitswarmError;
   const text = known

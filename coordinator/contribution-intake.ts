@@ -4,6 +4,7 @@ import { BitswarmError } from "../shared/errors.ts";
 import { decodeFrame, type Frame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
 import { RoundSum } from "./aggregate.ts";
+import type { Clock } from "./clock.ts";
 import { type Contribution, readContribution } from "./contribution-check.ts";
 import { Reduction } from "./reduction/reduction.ts";
 import type { RoundPlan } from "./round-plan.ts";
@@ -25,6 +26,13 @@ export type Intake =
 interface OpenRound {
   readonly plan: RoundPlan;
   readonly sum: RoundSum;
+}
+
+/** Runs work that pauses, with a turn for everybody else in each pause. */
+function inSlices<T>(work: Generator<void, T>, clock: Pick<Clock, "after">, done: (value: T) => void): void {
+  const step = work.next();
+  if (step.done) done(step.value);
+  else clock.after(0, () => inSlices(work, clock, done));
 }
 
 const nothing: TrustOutcome = { copies: [], withdrawn: [] };
@@ -50,20 +58,29 @@ export class ContributionIntake {
     this.#options.trust?.open({
       kind: terms.kind,
       codec: terms.codec,
+      era: terms.era,
       spans: sum.spans,
       unitsOf: ({ samples, peaks, body }) => sum.read(samples, peaks, body),
       accounts,
     });
   }
 
-  /** The sum of the round, with what was held back and nobody contradicted. Nothing is taken any more. */
-  seal(): RoundSum {
+  /** Ends the round: `done` gets its sum, with what was held back and nobody contradicted. Nothing is taken any more. */
+  seal(clock: Pick<Clock, "after">, done: (sum: RoundSum) => void): void {
     if (!this.#round) throw new RangeError("a round is sealed that is not open");
     const { sum } = this.#round;
+    const { trust } = this.#options;
     this.#round = undefined;
-    for (const { samples, peaks, body, scale } of this.#options.trust?.seal() ?? [])
-      sum.add(samples, peaks, body, scale);
-    return sum;
+    for (const { samples, peaks, body, scale } of trust?.seal() ?? []) sum.add(samples, peaks, body, scale);
+    const combining = trust?.combined();
+    if (!combining) {
+      done(sum);
+      return;
+    }
+    inSlices(combining, clock, (means) => {
+      if (means) sum.settle(means);
+      done(sum);
+    });
   }
 
   /** Gives up the round. */
@@ -107,7 +124,10 @@ export class ContributionIntake {
     const checked = sum.check(samples, peaks, body);
     const scale = counts && trust ? trust.judge(lease, samples, checked.norms) : 1;
     const summed = counts && !trust?.holds(lease);
-    if (summed) checked.commit(scale);
+    if (summed) {
+      checked.commit(scale);
+      trust?.added(lease, { samples, scale, peaks, body });
+    }
     if (!trust || summed) return nothing;
     // The next contribution takes the bytes' place.
     return trust.take(lease, { samples, scale, peaks, body: new Uint8Array(body) });

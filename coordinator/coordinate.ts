@@ -52,7 +52,7 @@ export interface Coordination {
 }
 
 /** Between two looks at the run by terminal and workers. */
-const STATUS_EVERY_MS = 500;
+export const STATUS_EVERY_MS = 500;
 
 /** What strangers are told: no paths of this machine. */
 function publicConfig({ data: { root: _, ...data }, teacher: { file, ...teacher }, ...rest }: RunConfig): RunConfig {

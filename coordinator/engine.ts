@@ -41,6 +41,8 @@ export interface EngineOptions {
   readonly maxSteps?: number;
   readonly clock: Clock;
   readonly onEvent: OnRunEvent;
+  /** Sees each sum before it is applied. */
+  readonly onSealed?: (plan: RoundPlan, collected: Collected) => void;
 }
 
 export interface RunSummary {
@@ -208,6 +210,7 @@ export class LocalEngine {
   async #collect(plan: RoundPlan): Promise<Collected | "dropped"> {
     const collected = await this.rounds.collect(plan);
     if (collected === "dropped") return collected;
+    this.#options.onSealed?.(plan, collected);
     this.#pace = paced(this.#pace, plan.terms.kind, collected.sum.samples, collected.elapsedMs);
     return collected;
   }

@@ -17,6 +17,11 @@ export const unknownSpeed: Speed = { leases: 0, samplesPerSecond: undefined, bou
 export const UNMEASURED_LEASES = 2;
 /** Weight of the newest measurement in the moving average. */
 export const SPEED_WEIGHT = 0.3;
+/**
+ * A measurement counts as at most so many times the average: a worker that was away hands in several leases at once, and
+ * one of them would seem to have taken no time; the whole round would be its share.
+ */
+export const MOST_GROWTH = 2;
 /** A lease is sized to take at most this share of its time limit, where the speed is known. */
 export const TIMEOUT_SHARE = 0.5;
 /** A worker is left out of a round where one microbatch would take it this many times what the rest of the round takes. */
@@ -28,8 +33,8 @@ const rate = (samples: number, elapsedMs: number) => (samples * 1000) / Math.max
 export function measured(before: Speed, samples: number, elapsedMs: number): Speed {
   const leases = before.leases + 1;
   if (leases <= UNMEASURED_LEASES) return { ...before, leases };
-  const now = rate(samples, elapsedMs);
   const average = before.bound ? undefined : before.samplesPerSecond;
+  const now = Math.min(rate(samples, elapsedMs), MOST_GROWTH * (average ?? Number.POSITIVE_INFINITY));
   const samplesPerSecond = average === undefined ? now : average + SPEED_WEIGHT * (now - average);
   return { leases, samplesPerSecond, bound: false };
 }
@@ -50,7 +55,19 @@ export function expired(before: Speed, samples: number, timeoutMs: number): Spee
   return { leases: before.leases + 1, samplesPerSecond, bound: true };
 }
 
+/** A round's time is cut into so many parts for each of `pieces`; no lease is finer, unless less is left. */
+export const FINEST_PART = 4;
+
 export interface ShareRequest {
+  /** Leases of this kind that the worker had. */
+  readonly leases: number;
+  /** Microbatches that nobody holds, and all of the round. */
+  readonly unleased: number;
+  readonly wanted: number;
+  /** A lease is at most this part of the worker's share of what nobody holds: so the last leases are small, and end together. */
+  readonly pieces: number;
+  /** Microbatches of a worker's first lease; while its speed is unknown each is at most twice the one before. */
+  readonly first: number;
   /** Samples a second; undefined where unknown. */
   readonly speed: number | undefined;
   /** Mean speed of the workers whose speed is known, which stands for the others'; any positive number where none is. */
@@ -70,14 +87,23 @@ export interface ShareRequest {
 
 /**
  * Microbatches of a worker's next lease: its share, by speed, of all that is not answered yet, less what it holds; at
- * most `most` and what it can compute within half the time limit. At least 1 for a worker that holds nothing; 0 is no lease.
+ * most `most`, a part of what nobody holds, and what it can compute within half the time limit. At least 1 for a worker that holds nothing; 0 is no lease.
  */
 export function leaseMicrobatches(request: ShareRequest): number {
   const { speed, mean, total, remaining, held, most, microbatch, timeoutMs } = request;
   if (most < 1) return 0;
-  const share = Math.round((remaining * (speed ?? mean)) / Math.max(total, speed ?? mean)) - held;
+  const part = (speed ?? mean) / Math.max(total, speed ?? mean);
+  const share = Math.min(Math.round(remaining * part) - held, pieceOf(request, part));
   const inTime = Math.floor(((speed ?? Number.POSITIVE_INFINITY) * timeoutMs * TIMEOUT_SHARE) / 1000 / microbatch);
   return Math.max(held === 0 ? 1 : 0, Math.min(share, most, inTime));
+}
+
+/** Factoring (Hummel, Schonberg, Flynn 1992): always the same part of what is left, down to a finest grain. */
+function pieceOf({ speed, leases, unleased, wanted, pieces, first }: ShareRequest, part: number): number {
+  const probe = speed === undefined ? first * 2 ** Math.min(leases, 10) : Number.POSITIVE_INFINITY;
+  if (pieces === 1) return probe;
+  const finest = (wanted * part) / (pieces * FINEST_PART);
+  return Math.min(probe, Math.ceil(Math.max((unleased * part) / pieces, finest)));
 }
 
 /**

@@ -252,7 +252,8 @@ export class RoundDriver {
       case "seal": {
         const { since, resolve } = this.#collecting();
         this.#collection = undefined;
-        resolve({ sum: this.#intake.seal(), ranges: effect.ranges, elapsedMs: clock.now() - since });
+        const elapsedMs = clock.now() - since;
+        this.#intake.seal(clock, (sum) => resolve({ sum, ranges: effect.ranges, elapsedMs }));
         break;
       }
       case "diverged": {

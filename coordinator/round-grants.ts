@@ -13,7 +13,8 @@ export const LIMITED_FROM = 10;
 /** A worker that was too slow for so many rounds is tried again: it may have been a spell. */
 export const LEFT_OUT_ROUNDS = 8;
 
-interface Granting {
+/** A state to which grants are added. */
+export interface Granting {
   state: RoundState;
   readonly effects: RoundEffect[];
 }
@@ -28,14 +29,14 @@ export function grantAll(now: number, state: RoundState): { state: RoundState; e
   return granting;
 }
 
-function give(now: number, granting: Granting, offer: Offer): void {
+export function give(now: number, granting: Granting, offer: Offer): void {
   const { state, grant } = granted(now, granting.state, offer);
   granting.state = state;
   granting.effects.push(grant);
 }
 
 /** Members that can take a lease now, idle ones before those who would hold a second; each group in the order of asking. */
-function takers({ roster, options }: RoundState): readonly (readonly [WorkerId, Member])[] {
+export function takers({ roster, options }: RoundState): readonly (readonly [WorkerId, Member])[] {
   const idle: [WorkerId, Member][] = [];
   const busy: [WorkerId, Member][] = [];
   for (const worker of inLine(roster)) {
@@ -64,7 +65,7 @@ function grantCopies(now: number, granting: Granting): void {
 }
 
 /** Samples that an account may still be leased in this round. */
-function allowance({ options, roster, wanted, given }: RoundState, account: string, late: boolean): number {
+export function allowance({ options, roster, wanted, given }: RoundState, account: string, late: boolean): number {
   const { shareLimit, microbatch } = options;
   if (shareLimit >= 1 || late || roster.accounts.size < LIMITED_FROM) return Number.POSITIVE_INFINITY;
   // Rounded up to microbatches, so that ten accounts of a tenth are the whole.
@@ -82,6 +83,11 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
   }, 0);
   return {
     speed: speedOf(member, roster.kind),
+    leases: member.speeds[roster.kind]?.leases ?? 0,
+    unleased: Math.ceil(state.unleased.reduce((sum, { from, to }) => sum + to - from, 0) / microbatch),
+    wanted: Math.ceil(wanted / microbatch),
+    pieces: options.pieces,
+    first: options.first,
     ...totalSpeed(roster),
     remaining: Math.ceil((wanted - collected.size) / microbatch),
     held,
@@ -133,8 +139,8 @@ function grantWork(now: number, granting: Granting): void {
 }
 
 /** Whether another may compute the lease's range too: not yet two of them, and late or in the hands of one who is gone. */
-function mayBackUp(state: RoundState, lease: Lease, ending: boolean): boolean {
-  if (!("twin" in lease) || lease.twin !== null || lease.receivedAt !== null) return false;
+export function mayBackUp(state: RoundState, lease: Lease, ending: boolean): boolean {
+  if (!("twin" in lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null) return false;
   return ending || state.roster.members.get(lease.worker)?.suspended === true;
 }
 

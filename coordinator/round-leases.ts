@@ -45,7 +45,7 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
   const lease: Lease =
     purpose.kind === "copy"
       ? { ...term, purpose: purpose.copy.purpose, copy: purpose.copy }
-      : { ...term, purpose: purpose.kind, twin: purpose.kind === "backup" ? purpose.of : null };
+      : { ...term, purpose: purpose.kind, twin: purpose.kind === "backup" ? purpose.of : null, lent: false };
   const served = purpose.kind === "work" ? { served: state.round } : {};
   const holding: Partial<Member> = {
     leases: [...member.leases, id],
@@ -129,6 +129,10 @@ export function lapsed(
     const known = late ? withSpeed(member, state.roster.kind, (speed) => expired(speed, samples, timeoutMs)) : member;
     return { ...known, expected: asksAgain[cause] ? state.round : null };
   });
+  const twin = "twin" in lease && lease.twin !== null ? next.leases.get(lease.twin) : undefined;
+  if (cause === "expired" && twin && "twin" in twin) {
+    next = { ...next, leases: next.leases.set(twin.lease, { ...twin, lent: true }) };
+  }
   if (!counts(lease)) {
     // Somebody else makes the comparison.
     if ("copy" in lease && lease.purpose === "audit") next = { ...next, copies: [lease.copy, ...next.copies] };

@@ -7,7 +7,7 @@ import type { RoundOptions } from "./round-state.ts";
 
 export interface RoundLimits {
   readonly microbatch: number;
-  readonly lease: Pick<RunConfig["lease"], "maxMicrobatches" | "timeoutMs" | "minDeadlineMs" | "ahead">;
+  readonly lease: Omit<RunConfig["lease"], "seal">;
   /** Share of a round's samples that one account may hold; 1 unless given. */
   readonly shareLimit?: number;
 }
@@ -15,7 +15,7 @@ export interface RoundLimits {
 /** @param arrivals of the last rounds of this kind */
 export function roundOptions(plan: RoundPlan, limits: RoundLimits, arrivals: Arrivals): RoundOptions {
   const { microbatch, shareLimit = 1 } = limits;
-  const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs } = limits.lease;
+  const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, pieces, first } = limits.lease;
   return {
     microbatch,
     maxMicrobatches,
@@ -25,5 +25,8 @@ export function roundOptions(plan: RoundPlan, limits: RoundLimits, arrivals: Arr
     ahead: ahead && !plan.local,
     oneLease: plan.local,
     shareLimit,
+    // Where a share is one lease, it is whole.
+    pieces: plan.local ? 1 : pieces,
+    first: plan.local ? Number.POSITIVE_INFINITY : first,
   };
 }

@@ -33,9 +33,12 @@ interface LeaseTerm {
   readonly receivedAt: number | null;
 }
 
-/** `work` and `backup` count: whichever of two that share a range, each the other's `twin`, is answered first. */
+/**
+ * `work` and `backup` count: whichever of two that share a range, each the other's `twin`, is answered first. `lent`: a
+ * twin has expired, so the range is not lent again as it is, but leased anew in pieces that fit.
+ */
 export type Lease =
-  | (LeaseTerm & { readonly purpose: "work" | "backup"; readonly twin: LeaseId | null })
+  | (LeaseTerm & { readonly purpose: "work" | "backup"; readonly twin: LeaseId | null; readonly lent: boolean })
   | (LeaseTerm & { readonly purpose: "audit" | "calibration"; readonly copy: CopyWanted });
 
 export interface RoundOptions {
@@ -53,6 +56,10 @@ export interface RoundOptions {
   readonly oneLease: boolean;
   /** Share of the round's samples that one account may hold, where there are ten accounts; 1 is no limit. */
   readonly shareLimit: number;
+  /** Of a worker's share of what nobody holds, a lease is one in so many. */
+  readonly pieces: number;
+  /** Microbatches of the first lease of a worker whose speed is unknown. */
+  readonly first: number;
 }
 
 /** What goes on from one round to the next. */
@@ -149,6 +156,8 @@ export function beforeRounds(): RoundState {
       ahead: false,
       oneLease: false,
       shareLimit: 1,
+      pieces: 1,
+      first: Number.POSITIVE_INFINITY,
     },
     since: null,
     unleased: [],

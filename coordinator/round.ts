@@ -7,6 +7,7 @@ import { intervalSet, type Range } from "../shared/intervals.ts";
 import { mayEndEarly } from "./deadline.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
+import { grantEarly } from "./round-early.ts";
 import { grantAll, mayCompare } from "./round-grants.ts";
 import { allCancelled, answered, cancelled, lapsed, received } from "./round-leases.ts";
 import { roundReason } from "./round-reason.ts";
@@ -150,7 +151,11 @@ function contributed(now: number, state: RoundState, worker: WorkerId, lease: Le
   }
   const { startedAt, grantedAt } = live;
   const arrived = live.receivedAt ?? now;
-  let next = answered(now, state, live, (speed) => measured(speed, samples, arrived - (startedAt ?? grantedAt)));
+  let next = answered(now, state, live, (speed) => {
+    // Without an average to compare with, from the grant: no lease was begun before.
+    const from = speed.samplesPerSecond === undefined || speed.bound ? grantedAt : (startedAt ?? grantedAt);
+    return measured(speed, samples, arrived - from);
+  });
   const effects: RoundEffect[] = [
     { type: "accept", lease: live, samples, offsetMs: arrived - (state.since ?? grantedAt) },
   ];
@@ -235,7 +240,8 @@ function overdue(now: number, state: RoundState): Decision {
     next = ending.state;
     effects.push(...ending.effects, { type: "cancel", reason: "expired", lease: live });
   }
-  return settle(now, next, effects);
+  const helping = grantEarly(now, next);
+  return settle(now, helping.state, [...effects, ...helping.effects]);
 }
 
 /** Whether the round ends now. Comparisons are waited for until it is late, and contributions that are being checked always. */

@@ -159,6 +159,12 @@ export const runConfigSchema = z.strictObject({
         .describe(
           "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
         ),
+      pieces: count
+        .default(4)
+        .describe("a lease is so small a part of a worker's share of what nobody holds; 1 is all of it"),
+      first: count
+        .default(1)
+        .describe("microbatches of a worker's first lease; twice as many in each until it is measured"),
       ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
     })
     .prefault({}),
@@ -182,9 +188,11 @@ export const runConfigSchema = z.strictObject({
   trust: z
     .strictObject({
       clip: z
-        .enum(["auto", "none", "norm"])
+        .enum(["auto", "none", "norm", "centered-clip", "trimmed-mean"])
         .default("auto")
-        .describe("of gradients larger than usual; `auto`: scaled down, or with codec `exact` refused when far larger"),
+        .describe(
+          "of gradients larger than usual; `auto`: scaled down, or with codec `exact` refused when far larger; the last two combine the parts of all accounts at the seal, keep them until then, and are not for codec `exact`",
+        ),
       clipFactor: positive.default(1).describe("times the running median norm, to which `auto` and `norm` scale"),
       accountWeight: positive.max(1).default(0.1).describe("share of a step for one account, from ten accounts on"),
       audits: z
@@ -270,6 +278,12 @@ function checkTogether(config: RunConfig): RunConfig {
   if (batch % microbatch !== 0) {
     problems.push(
       `batch: must be a multiple of microbatch (${microbatch}), so that every lease is whole microbatches; got ${batch}`,
+    );
+  }
+  const { clip } = config.trust;
+  if (config.codec === "exact" && (clip === "centered-clip" || clip === "trimmed-mean")) {
+    problems.push(
+      `trust.clip: ${clip} depends on who computed what, so the codec exact could not keep its bits; got codec exact (use codec f32, or trust.clip auto)`,
     );
   }
   if (config.bnPhase === 0 && config.ablation === "R+G+B") {

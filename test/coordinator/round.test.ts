@@ -406,3 +406,75 @@ test("C3 a run has diverged when every worker reports, again and again, that its
     two.ready(w1);
   }
 });
+
+test("L18 leases come in pieces: a part of the share of what nobody holds, down to a grain", () => {
+  const table = known({ w1: 100, w2: 100 });
+  table.open({ from: 0, to: 32 * 64 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const microbatches = () => table.grants().map(({ from, to }) => (to - from) / 32);
+  const sizes = microbatches();
+  expect(sizes).toEqual([16, 12]);
+  for (;;) {
+    const held = table.held(w1);
+    table.now += (1000 * (held.to - held.from)) / 100;
+    table.answer(held);
+    table.ready(w1);
+    const [size] = microbatches();
+    if (size === undefined) break;
+    sizes.push(size);
+  }
+  expect(sizes.slice(1)).toEqual(sizes.slice(1).sort((x, y) => y - x));
+  // A quarter of a half of its share of 64.
+  expect(sizes.slice(0, -1).every((size) => size >= 4)).toBe(true);
+  expect(sizes.length).toBeGreaterThan(5);
+});
+
+test("L19 the first leases of a worker are small, and one measurement at most doubles a speed", () => {
+  const table = new RoundTable({ from: 0, to: 32 * 64 }, [w1], { first: 1, pieces: 1, timeoutMs: 100_000 });
+  const sizes: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const lease = table.held(w1);
+    sizes.push((lease.to - lease.from) / 32);
+    table.now += 1000 * sizes[i];
+    table.answer(lease);
+    table.ready(w1);
+  }
+  expect(sizes).toEqual([1, 2, 4]);
+  const speedOf = () => table.state.roster.members.get(w1)?.speeds.student?.samplesPerSecond;
+  expect(speedOf()).toBe(32);
+  table.answer(table.held(w1));
+  expect(speedOf()).toBeCloseTo(32 + 0.3 * 32);
+});
+
+test("L20 when all is leased, what is overdue or will end last is lent to an idle worker that ends it sooner", () => {
+  const table = known({ w1: 400, w2: 100 });
+  table.open({ from: 0, to: 32 * 10 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const theirs = table.held(w2);
+  for (;;) {
+    const held = table.held(w1);
+    table.now += (1000 * (held.to - held.from)) / 400;
+    table.answer(held);
+    table.ready(w1);
+    if (table.grants().length === 0) break;
+  }
+  expect(table.state.unleased).toEqual([]);
+  const helped = inShort(table.tick(2000));
+  expect(helped).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
+  const whole = known({ w1: 400, w2: 100 });
+  whole.open({ from: 0, to: 64 }, { maxMicrobatches: 1, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  whole.answer(whole.held(w1));
+  whole.ready(w1);
+  expect(whole.tick(2000)).toEqual([]);
+});
+
+test("L21 a range that expired with one holder is not lent again while the other has it, and is then leased in pieces that fit", () => {
+  const table = new RoundTable({ from: 0, to: 256 }, [w1], { timeoutMs: 1000, deadlineMs: 500 });
+  table.event({ type: "worker-joined", worker: w2 });
+  table.tick(600);
+  expect(inShort(table.ready(w2))).toEqual(["grant w2 0-256 backup"]);
+  table.tick(400);
+  expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
+  table.tick(600);
+  const [again] = table.grants();
+  expect(again).toMatchObject({ worker: w1, purpose: "work", from: 0 });
+  expect(again.to).toBeLessThan(256);
+});

@@ -1,0 +1,135 @@
+// Contributions whose right sum is known: the first element of each tensor is a hash of (run's parameters, pass, microbatch),
+// all else is zero. So a sum tells of each microbatch in it whether it was added once, and to the right parameters.
+
+import { encodeF16 } from "../../shared/codec-f16.ts";
+import { encodeInt8 } from "../../shared/codec-int8.ts";
+import { encodeSigns } from "../../shared/codec-sign.ts";
+import type { ContributionLayout, ContributionTensor } from "../../shared/contribution.ts";
+import type { Range } from "../../shared/intervals.ts";
+import type { LeaseMessage } from "../../shared/protocol.ts";
+import { blockSize, gatherArena, type WireLayout, wideBytes, wireLayout } from "../../shared/wire-layout.ts";
+import { unitOf } from "../exponents.ts";
+
+/** What of a round decides its contributions. */
+export type KnownTerms = Pick<LeaseMessage, "kind" | "pass" | "parametersHash" | "exponents" | "codec">;
+
+/** First elements of the tensors, in units, and the peaks: a contribution without its zeros. */
+export interface KnownSum {
+  readonly units: Float64Array<ArrayBuffer>;
+  readonly peaks: Float32Array<ArrayBuffer>;
+}
+
+/** A microbatch's hash takes so many bits beside the sign. */
+const hashBits = 10;
+
+/** One sample's value is a multiple of 2^-this: small enough for parameters to live through many steps, and whole units of every round. */
+function fractionBits(kind: ContributionTensor["kind"]): number {
+  switch (kind) {
+    case "gradient":
+    case "difference":
+      return 16;
+    case "statistic":
+      return 8;
+    case "metric":
+      return 12;
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** 32 well mixed bits of two words (the finalizer of MurmurHash3: Appleby, 2011). */
+function mix(a: number, b: number): number {
+  let h = Math.imul(a ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(b + 0x7f4a7c15, 0xc2b2ae35);
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+/**
+ * The right sum over `ranges`, which begin at multiples of `microbatch`. Like a worker's, each microbatch is rounded to
+ * units alone, so that the sum does not depend on how the ranges are cut.
+ * @param salt 0 for honest work; others give other numbers that are as well formed
+ */
+export function knownSum(
+  terms: KnownTerms,
+  layout: ContributionLayout,
+  ranges: readonly Range[],
+  microbatch: number,
+  salt = 0,
+): KnownSum {
+  const { tensors } = layout;
+  const units = new Float64Array(tensors.length);
+  const seed = mix(Number.parseInt(terms.parametersHash.slice(0, 8), 16) | 0, terms.pass * 4 + salt);
+  const scales = tensors.map(({ kind }, tensor) => 2 ** -fractionBits(kind) / unitOf(terms.exponents[tensor]));
+  for (const { from, to } of ranges) {
+    for (let at = from; at < to; at += microbatch) {
+      const samples = Math.min(microbatch, to - at);
+      const position = mix(seed, at / microbatch);
+      for (let tensor = 0; tensor < units.length; tensor++) {
+        const hash = (mix(position, tensor) >> (32 - hashBits - 1)) * samples;
+        units[tensor] += Math.round(hash * scales[tensor]);
+      }
+    }
+  }
+  // The same whatever the hashes came to, so that units do not wander from round to round.
+  const peaks = Float32Array.from(tensors, ({ kind }) => microbatch * 2 ** (hashBits - fractionBits(kind)));
+  return { units, peaks };
+}
+
+/** The body of a contribution of `samples` in the round's codec; `sign` without error feedback. */
+export function knownBody(
+  { codec, exponents }: KnownTerms,
+  layout: ContributionLayout,
+  units: Float64Array,
+  samples: number,
+): Uint8Array<ArrayBuffer> {
+  if (codec === "exact") {
+    const words = new Int32Array(layout.size);
+    layout.tensors.forEach(({ offset }, tensor) => {
+      words[offset] = Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), units[tensor]));
+    });
+    return new Uint8Array(words.buffer);
+  }
+  const arena = new Float32Array(layout.size);
+  layout.tensors.forEach(({ offset }, tensor) => {
+    arena[offset] = units[tensor] * unitOf(exponents[tensor]);
+  });
+  if (codec === "f32") return new Uint8Array(arena.buffer);
+  const wire = wireLayout(layout, codec);
+  const body = new Uint8Array(wire.bytes);
+  body.set(new Uint8Array(gatherArena(arena, wire, 0, wire.plain).buffer));
+  body.set(
+    codedPart(wire, gatherArena(arena, wire, wire.plain, wire.plain + wire.wide), exponents, samples),
+    4 * wire.plain,
+  );
+  return body;
+}
+
+function codedPart(
+  { codec, plain, wide, segments, tensors }: WireLayout,
+  values: Float32Array<ArrayBuffer>,
+  exponents: readonly number[],
+  samples: number,
+): Uint8Array {
+  switch (codec) {
+    case "f16":
+      return encodeF16(values, segments.subarray(plain / blockSize), exponents);
+    case "int8":
+      return encodeInt8(values);
+    case "sign": {
+      const bits = new Uint8Array(wideBytes("sign", wide));
+      for (const { index, at, size } of tensors) {
+        if (at < plain) continue;
+        const [from, to] = [at - plain, at - plain + size];
+        const part = bits.subarray(from / 8, Math.ceil(to / 8));
+        encodeSigns(values.subarray(from, to), new Float32Array(size), samples, exponents[index], part);
+      }
+      return bits;
+    }
+    case "exact":
+    case "f32":
+      throw new RangeError(`${codec} codes nothing`);
+    default:
+      return codec satisfies never;
+  }
+}

@@ -1,0 +1,49 @@
+// What liars send instead of their work: pure changes to an honest contribution (the zoo of SPEC.md, V).
+
+import type { ContributionLayout } from "../../shared/contribution.ts";
+import type { LeaseMessage } from "../../shared/protocol.ts";
+import { type KnownSum, knownSum } from "./known-gradient.ts";
+import type { Misdeed } from "./scenario.ts";
+
+/** Gradients made larger by a `scale` liar. */
+const SCALE = 1000;
+/** All colluders compute the same wrong numbers, so that each confirms the others. */
+const COLLUSION = 3;
+
+export interface Alteration {
+  readonly misdeed: Misdeed;
+  readonly lease: LeaseMessage;
+  readonly layout: ContributionLayout;
+  readonly microbatch: number;
+  readonly honest: KnownSum;
+  /** What this liar sent before, if anything. */
+  readonly before: KnownSum | undefined;
+}
+
+/** The sum that a liar sends. Those that do harm otherwise (`shape`, `loris`, `hoard`) send what is right, if they do. */
+export function altered({ misdeed, lease, layout, microbatch, honest, before }: Alteration): KnownSum {
+  const { units, peaks } = honest;
+  switch (misdeed) {
+    case "nan":
+      return {
+        units: lease.codec === "f32" ? units.map(() => Number.NaN) : units,
+        peaks: peaks.map(() => Number.NaN),
+      };
+    case "scale":
+      return { units: units.map((value) => value * SCALE), peaks: peaks.map((peak) => peak * SCALE) };
+    case "flip":
+      return { units: units.map((value) => -value), peaks };
+    case "zero":
+      return { units: units.map(() => 0), peaks: peaks.map(() => 0) };
+    case "replay":
+      return before ?? honest;
+    case "collude":
+      return knownSum(lease, layout, [lease], microbatch, COLLUSION);
+    case "shape":
+    case "loris":
+    case "hoard":
+      return honest;
+    default:
+      return misdeed satisfies never;
+  }
+}

@@ -1,0 +1,249 @@
+// Watches a simulated run from outside and knows better: which samples were committed, what their sum must be, who lied.
+// It shares no code with ledger and rounds, so that what they get wrong together is still seen.
+
+import { createHash } from "node:crypto";
+import type { Range } from "../../shared/intervals.ts";
+import type { CommitRecord } from "../commit-log.ts";
+import { unitOf } from "../exponents.ts";
+import type { Collected } from "../round-driver.ts";
+import type { RoundPlan } from "../round-plan.ts";
+import type { Lease } from "../round-state.ts";
+import { type KnownSum, knownSum } from "./known-gradient.ts";
+import type { Profile } from "./profile.ts";
+import { type Loss, Recoveries } from "./recoveries.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** Refusals that an honest worker may meet: being late is no fault. */
+const innocent: readonly string[] = ["CONTRIBUTION_STALE"];
+
+export interface RefereeOptions {
+  readonly timeline: Timeline;
+  readonly microbatch: number;
+  /** Samples of a pass. */
+  readonly passSamples: number;
+  /** Messages get lost or damaged: honest work may look wrong, and must then be refused. */
+  readonly evil: boolean;
+}
+
+interface Granted extends Range {
+  /** Others are compared and not added. */
+  readonly counts: boolean;
+  readonly pass: number;
+  readonly kind: string;
+  readonly round: number;
+}
+
+export class Referee {
+  readonly recoveries: Recoveries;
+  readonly #options: RefereeOptions;
+  readonly #trace = createHash("sha256");
+  readonly #violations: string[] = [];
+  readonly #granted = new Map<number, Granted>();
+  /** What liars sent, by lease. */
+  readonly #lies = new Map<number, KnownSum>();
+  /** Lies accepted in the round, by lease. */
+  #accepted = new Map<number, KnownSum>();
+  /** How often each microbatch of a pass was committed. */
+  readonly #passes = new Map<number, Uint8Array>();
+  readonly #records: Extract<CommitRecord, { type: "step" }>[] = [];
+  readonly #refusals = new Map<string, number>();
+  #poisoned = 0;
+  #doubled = 0;
+  #lost = 0;
+  #lastCommitAt = 0;
+
+  constructor(options: RefereeOptions) {
+    this.#options = options;
+    this.recoveries = new Recoveries(options.timeline);
+  }
+
+  get violations(): readonly string[] {
+    return this.#violations;
+  }
+
+  /** Of training steps. */
+  get lastCommitAt(): number {
+    return this.#lastCommitAt;
+  }
+
+  /** Samples of committed steps; `poisoned` are those in them whose contribution was a lie. */
+  get counts() {
+    const committed = this.#records.reduce((sum, { samples }) => sum + samples, 0);
+    return {
+      committed,
+      poisoned: this.#poisoned,
+      doubled: this.#doubled,
+      lost: this.#lost,
+      steps: this.#records.length,
+    };
+  }
+
+  /** Of the last committed step. */
+  get paramsHash(): string {
+    return this.#records.at(-1)?.paramsHash ?? "";
+  }
+
+  /** Refused contributions, by code; those of liars and of the honest. */
+  get refusals(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.#refusals].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** Hash over all that was seen, in order: the same for the same seed. */
+  trace(): string {
+    return this.#trace.copy().digest("hex");
+  }
+
+  note(...facts: readonly (string | number)[]): void {
+    this.#trace.update(`${this.#options.timeline.now} ${facts.join(" ")}\n`);
+  }
+
+  violation(what: string): void {
+    this.note("violation", what);
+    this.#violations.push(`after ${(this.#options.timeline.now / 1000).toFixed(3)} s: ${what}`);
+  }
+
+  granted(worker: string, { lease, from, to, purpose }: Lease, { terms, ranges }: RoundPlan): void {
+    this.note("grant", worker, lease, from, to, purpose);
+    if (!ranges.some((range) => range.from <= from && from < to && to <= range.to)) {
+      const round = ranges.map((range) => `[${range.from}, ${range.to})`).join(" ");
+      this.violation(`lease ${lease} of [${from}, ${to}) is empty or outside of its round ${round}`);
+    }
+    const counts = purpose === "work" || purpose === "backup";
+    this.#granted.set(lease, { from, to, counts, pass: terms.pass, kind: terms.kind, round: terms.round });
+  }
+
+  accepted(worker: string, lease: number): void {
+    this.note("accept", worker, lease);
+    const granted = this.#granted.get(lease);
+    if (!granted) {
+      this.violation(`lease ${lease} was accepted and had not been granted`);
+      return;
+    }
+    if (!granted.counts) return;
+    const lie = this.#lies.get(lease);
+    if (lie) this.#accepted.set(lease, lie);
+    this.recoveries.done(granted);
+  }
+
+  rejected({ misdeed, index }: Profile, code: string, message: string): void {
+    this.note("reject", index, code);
+    this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
+    if (misdeed !== undefined || this.#options.evil || innocent.includes(code)) return;
+    this.violation(`the honest work of volunteer ${index} was refused: ${code}: ${message}`);
+  }
+
+  /** A liar is about to send this for a lease. */
+  lie(lease: number, sum: KnownSum): void {
+    this.#lies.set(lease, sum);
+  }
+
+  /** Whoever held the lease does not go on with it for now. */
+  taken(lease: number, cause: Loss["cause"]): void {
+    const granted = this.#granted.get(lease);
+    if (granted?.counts && granted.kind !== "evaluate") this.recoveries.lost(granted, cause);
+  }
+
+  /** Checks a round's sum, element by element, before it is applied. */
+  sealed({ terms, layout }: RoundPlan, { sum, ranges }: Collected): void {
+    this.note("seal", terms.round, ranges.map(({ from, to }) => `${from}-${to}`).join(","));
+    const samples = ranges.reduce((total, { from, to }) => total + to - from, 0);
+    if (sum.samples !== samples) {
+      this.violation(`round ${terms.round} sums ${sum.samples} samples and names ranges of ${samples}`);
+    }
+    const expected = knownSum(terms, layout, ranges, this.#options.microbatch).units;
+    for (const [lease, lie] of this.#accepted) {
+      const granted = this.#granted.get(lease);
+      if (!granted) continue;
+      const honest = knownSum(terms, layout, [granted], this.#options.microbatch).units;
+      lie.units.forEach((value, tensor) => {
+        expected[tensor] += Math.min(2 ** 30, Math.max(-(2 ** 30), value)) - honest[tensor];
+      });
+      if (terms.kind !== "evaluate") this.#poisoned += granted.to - granted.from;
+    }
+    if (terms.codec === "exact") {
+      layout.tensors.forEach(({ name }, tensor) => {
+        const [first, ...rest] = sum.mean(name);
+        const units = Math.round((first * samples) / unitOf(terms.exponents[tensor]));
+        if (units !== expected[tensor]) {
+          this.violation(
+            `round ${terms.round}, ${name}: the sum is ${units} units, that of its ranges ${expected[tensor]}`,
+          );
+        }
+        if (rest.some((value) => value !== 0))
+          this.violation(`round ${terms.round}, ${name}: an element that nobody sent`);
+      });
+    }
+    this.#accepted = new Map();
+  }
+
+  /** A step is in the commit log. */
+  committed(record: CommitRecord): void {
+    if (record.type !== "step") return;
+    const { step, pass, ranges, samples, paramsHash } = record;
+    this.note("commit", step, paramsHash);
+    this.#lastCommitAt = this.#options.timeline.now;
+    const before = this.#records.at(-1)?.step ?? 0;
+    if (step !== before + 1) this.violation(`step ${step} was committed after step ${before}`);
+    this.#records.push(record);
+    let size = 0;
+    for (const [from, to] of ranges) {
+      size += to - from;
+      this.#count(pass, from, to, 1);
+    }
+    if (size !== samples) this.violation(`step ${step} names ${samples} samples and ranges of ${size}`);
+    this.#granted.clear();
+    this.#lies.clear();
+  }
+
+  /** The coordinator came back with what it had at `step`: later steps are undone. */
+  resumed(step: number): void {
+    this.note("resume", step);
+    for (let last = this.#records.at(-1); last && last.step > step; last = this.#records.at(-1)) {
+      this.#records.pop();
+      for (const [from, to] of last.ranges) this.#count(last.pass, from, to, -1);
+    }
+    // A new life numbers its leases from the beginning again.
+    this.#granted.clear();
+    this.#lies.clear();
+    this.#accepted = new Map();
+    this.recoveries.forget();
+  }
+
+  /** At the end of the run, or of a pass: every sample of passes that are over was committed once. */
+  finish(wholePasses: number): void {
+    for (let pass = 0; pass < wholePasses; pass++) {
+      const counts = this.#counts(pass);
+      const { microbatch, passSamples } = this.#options;
+      counts.forEach((times, index) => {
+        if (times > 0) return;
+        this.#lost += Math.min(microbatch, passSamples - index * microbatch);
+      });
+    }
+    if (this.#lost > 0) this.violation(`${this.#lost} samples of ${wholePasses} passes were never committed`);
+  }
+
+  #counts(pass: number): Uint8Array {
+    const known = this.#passes.get(pass);
+    if (known) return known;
+    const fresh = new Uint8Array(Math.ceil(this.#options.passSamples / this.#options.microbatch));
+    this.#passes.set(pass, fresh);
+    return fresh;
+  }
+
+  #count(pass: number, from: number, to: number, change: 1 | -1): void {
+    const { microbatch, passSamples } = this.#options;
+    if (from % microbatch !== 0 || (to % microbatch !== 0 && to !== passSamples) || to > passSamples) {
+      this.violation(`[${from}, ${to}) of pass ${pass} was committed: no whole microbatches of [0, ${passSamples})`);
+      return;
+    }
+    const counts = this.#counts(pass);
+    for (let at = from; at < to; at += microbatch) {
+      counts[at / microbatch] += change;
+      const times = counts[at / microbatch];
+      if (times <= 1) continue;
+      const samples = Math.min(microbatch, passSamples - at);
+      this.#doubled += samples;
+      this.violation(`[${at}, ${at + samples}) of pass ${pass} was committed ${times} times`);
+    }
+  }
+}

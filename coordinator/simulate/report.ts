@@ -1,0 +1,131 @@
+// What a simulation found, for people and as JSON.
+
+import type { CapacityShares } from "./account.ts";
+import type { RecoverySummary } from "./recoveries.ts";
+import type { Referee } from "./referee.ts";
+import type { Scenario } from "./scenario.ts";
+
+export interface SimulationReport {
+  readonly scenario: string;
+  readonly seed: number;
+  readonly volunteers: number;
+  readonly ok: boolean;
+  /** What broke, with the virtual time; empty where nothing did. */
+  readonly violations: readonly string[];
+  readonly steps: number;
+  /** Virtual, to the last committed step. */
+  readonly seconds: number;
+  readonly samples: number;
+  readonly samplesLost: number;
+  readonly samplesDoubled: number;
+  /** Committed samples whose contribution was a lie. */
+  readonly samplesPoisoned: number;
+  /** Honest samples committed, as a share of the ideal; 0 to 1. */
+  readonly goodput: number;
+  /** The same without the first steps, in which speeds are unknown. */
+  readonly steadyGoodput: number;
+  /** Shares of the ideal: what became of the honest volunteers' capacity. */
+  readonly capacity: {
+    readonly committed: number;
+    readonly wasted: number;
+    readonly stalled: number;
+    readonly away: number;
+    readonly idle: number;
+  };
+  /** Payloads of WebSocket messages. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly recovery: RecoverySummary;
+  readonly refusals: Readonly<Record<string, number>>;
+  /** The coordinator's own CPU time, measured: the only figure that a seed does not fix. */
+  readonly coordinatorCpuMsPerStep: number;
+  readonly events: number;
+  /** Of the parameters after the last committed step. */
+  readonly paramsHash: string;
+  /** SHA-256 over every grant, answer, seal and commit with its time. */
+  readonly trace: string;
+}
+
+export interface Findings {
+  readonly scenario: Scenario;
+  readonly seed: number;
+  readonly referee: Referee;
+  readonly shares: CapacityShares;
+  readonly warm: { readonly shares: CapacityShares; readonly samples: number } | undefined;
+  readonly seconds: number;
+  readonly bytes: { readonly up: number; readonly down: number };
+  readonly cpuMs: number;
+  readonly events: number;
+}
+
+export function reportOf(findings: Findings): SimulationReport {
+  const { scenario, seed, referee, shares, warm, seconds, bytes, cpuMs, events } = findings;
+  const { committed, poisoned, doubled, lost, steps } = referee.counts;
+  const honest = committed - poisoned;
+  const part = (samples: number) => (shares.ideal > 0 ? samples / shares.ideal : 0);
+  const steady = warm ? { samples: honest - warm.samples, ideal: shares.ideal - warm.shares.ideal } : undefined;
+  return {
+    scenario: scenario.name,
+    seed,
+    volunteers: scenario.volunteers,
+    ok: referee.violations.length === 0,
+    violations: referee.violations,
+    steps,
+    seconds,
+    samples: committed,
+    samplesLost: lost,
+    samplesDoubled: doubled,
+    samplesPoisoned: poisoned,
+    goodput: part(honest),
+    steadyGoodput: steady && steady.ideal > 0 ? steady.samples / steady.ideal : part(honest),
+    capacity: {
+      committed: part(honest),
+      wasted: Math.max(0, part(shares.computed - honest)),
+      stalled: part(shares.stalled),
+      away: part(shares.away),
+      idle: part(shares.idle),
+    },
+    bytesUp: bytes.up,
+    bytesDown: bytes.down,
+    recovery: referee.recoveries.summary(),
+    refusals: referee.refusals,
+    coordinatorCpuMsPerStep: steps > 0 ? cpuMs / steps : 0,
+    events,
+    paramsHash: referee.paramsHash,
+    trace: referee.trace(),
+  };
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
+const seconds = (value: number | null) => (value === null ? "none" : `${value.toFixed(1)} s`);
+
+/** Some lines for a terminal. */
+export function reportText(report: SimulationReport): string {
+  const { capacity, recovery, volunteers, steps } = report;
+  const refusals = Object.entries(report.refusals).map(([code, count]) => `${count} ${code}`);
+  const lines = [
+    `${report.scenario}: ${volunteers} volunteers, ${steps} steps in ${report.seconds.toFixed(1)} virtual seconds, seed ${report.seed}`,
+    `  goodput        ${percent(report.goodput)} of the ideal, ${percent(report.steadyGoodput)} after the first steps`,
+    `  the rest       ${percent(capacity.idle)} idle, ${percent(capacity.wasted)} computed in vain, ${percent(capacity.stalled)} stalled, ${percent(capacity.away)} away`,
+    `  samples        ${report.samples} committed, ${report.samplesLost} lost, ${report.samplesDoubled} doubled, ${report.samplesPoisoned} from liars`,
+    `  bytes          ${megabytes(report.bytesUp)} up, ${megabytes(report.bytesDown)} down; a step and volunteer ${kilobytesEach(report)}`,
+    `  recovery       ${recovery.faults} faults took a lease; its samples came after ${seconds(recovery.medianSeconds)} (median), ${seconds(recovery.longestSeconds)} (longest)`,
+    `  refused        ${refusals.join(", ") || "nothing"}`,
+    `  coordinator    ${report.coordinatorCpuMsPerStep.toFixed(1)} ms of CPU a step`,
+    `  trace          ${report.trace}`,
+  ];
+  return lines.join("\n");
+}
+
+function kilobytesEach({ bytesUp, bytesDown, steps, volunteers }: SimulationReport): string {
+  const each = (bytes: number) => (bytes / Math.max(1, steps * volunteers) / 1000).toFixed(1);
+  return `${each(bytesUp)} kB up, ${each(bytesDown)} kB down`;
+}
+
+/** What to say where an invariant is broken: the seed plays the same history again. */
+export function failureText({ violations, seed }: SimulationReport, command: string): string {
+  return [`seed ${seed} FAILED`, ...violations.map((what) => `  ${what}`), `  again: ${command} --seed ${seed}`].join(
+    "\n",
+  );
+}

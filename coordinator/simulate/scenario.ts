@@ -1,0 +1,123 @@
+// What a simulated world is like: volunteers, their speeds and faults, links, liars, and the run they compute. Unknown keys are refused.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { readYaml, setField } from "../../shared/config.ts";
+import { BitswarmError } from "../../shared/errors.ts";
+import { packageRoot } from "../package-root.ts";
+
+const share = z.number().min(0).max(1);
+const positive = z.number().positive();
+const nonNegative = z.number().min(0);
+/** Drawn uniformly between the two. */
+const span = z
+  .tuple([nonNegative, nonNegative])
+  .refine(([least, most]) => least <= most, "must be [least, most] in ascending order");
+
+/** Ways to do harm; each is a behaviour of virtual workers (SPEC.md, V). */
+export const misdeeds = ["nan", "scale", "flip", "replay", "shape", "loris", "hoard", "zero", "collude"] as const;
+export type Misdeed = (typeof misdeeds)[number];
+
+const scenarioSchema = z.strictObject({
+  name: z.string().min(1).max(64).default("unnamed"),
+  seed: z.number().int().min(0).max(0xffffffff).default(0),
+  volunteers: z.number().int().min(1).max(100_000).default(64).describe("liars included"),
+  steps: z.number().int().positive().default(20),
+  passes: z.number().int().positive().default(1).describe("over the data; the steps are divided among them"),
+  stepSeconds: positive.default(10).describe("of a step in which everybody works all the time: sets the batch"),
+  microbatch: z.number().int().min(1).max(1024).default(16).describe("samples"),
+  joinSeconds: nonNegative.default(5).describe("in which the volunteers arrive"),
+  speed: z
+    .strictObject({
+      slowest: positive.default(20).describe("samples a second"),
+      spread: z.number().min(1).default(30).describe("fastest / slowest; log-uniform between"),
+      jitter: nonNegative.default(0.1).describe("standard deviation of the logarithm of a lease's duration"),
+    })
+    .prefault({}),
+  stalls: z
+    .strictObject({
+      share: share.lt(1).default(0).describe("of the volunteers, at any time, that answer pings and compute nothing"),
+      seconds: span.default([20, 120]),
+    })
+    .prefault({}),
+  drops: z
+    .strictObject({
+      share: share.default(0).describe("of the volunteers that lose their connection in a step's time"),
+      awaySeconds: span.default([1, 20]),
+    })
+    .prefault({}),
+  churn: z
+    .strictObject({
+      leaves: share.default(0).describe("of the volunteers that leave for good in a step's time"),
+      deaths: share.default(0).describe("that vanish without a word"),
+      replacedAfterSeconds: span.default([1, 30]).describe("until somebody else comes instead"),
+    })
+    .prefault({}),
+  link: z
+    .strictObject({
+      latencyMs: span.default([10, 120]).describe("one way, of a volunteer"),
+      jitterMs: nonNegative.default(5).describe("at most, more a message"),
+      uploadMbps: span.default([5, 50]),
+      downloadMbps: span.default([20, 200]),
+      payloadScale: positive.default(1).describe("bytes that one byte of the small simulated model stands for"),
+      evil: z
+        .strictObject({
+          lose: share.default(0),
+          duplicate: share.default(0),
+          reorder: share.default(0),
+          corrupt: share.default(0).describe("frames with a bit turned or their end cut off"),
+        })
+        .prefault({})
+        .describe("shares of messages; no WebSocket does this, the protocol above is tried"),
+    })
+    .prefault({}),
+  partitions: z
+    .array(z.strictObject({ atSeconds: nonNegative, seconds: positive, share: share.default(1) }))
+    .default([])
+    .describe("times in which a share of the volunteers and the coordinator do not hear each other"),
+  restarts: z
+    .array(z.strictObject({ atSeconds: nonNegative, downSeconds: positive.default(5) }))
+    .default([])
+    .describe("the coordinator is killed, and goes on from its newest checkpoint"),
+  liars: z.partialRecord(z.enum(misdeeds), share).default({}).describe("share of the volunteers with each misdeed"),
+  patienceSeconds: positive.default(1800).describe("without a committed step until the run counts as stuck"),
+  run: z.record(z.string(), z.unknown()).default({}).describe("fields of run.yaml: codec, lease, …"),
+});
+
+export type Scenario = z.output<typeof scenarioSchema>;
+
+/** @throws CONFIG_INVALID naming each field and what is allowed */
+export function parseScenario(value: unknown, source: string): Scenario {
+  const result = scenarioSchema.safeParse(value);
+  if (!result.success) {
+    const lines = result.error.issues.map(({ path, message }) => `  ${path.join(".") || "(top level)"}: ${message}`);
+    throw new BitswarmError("CONFIG_INVALID", `${source} is not a valid scenario:\n${lines.join("\n")}`);
+  }
+  const { liars } = result.data;
+  const lying = Object.values(liars).reduce((sum, part) => sum + part, 0);
+  if (lying >= 1) {
+    throw new BitswarmError(
+      "CONFIG_INVALID",
+      `${source}: liars: the shares add up to ${lying}; somebody must be honest`,
+    );
+  }
+  return result.data;
+}
+
+/**
+ * A scenario from a file, or the shipped one; `set` are `field=value` assignments, later ones win.
+ * @throws CONFIG_INVALID
+ */
+export async function readScenario(file: string | undefined, set: readonly string[]): Promise<Scenario> {
+  const source = file ?? join(packageRoot(), "coordinator", "simulate", "volunteers-64.yaml");
+  let text: string;
+  try {
+    text = await readFile(source, "utf8");
+  } catch (cause) {
+    throw new BitswarmError("CONFIG_INVALID", `${source} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  const fields = readYaml(text, source);
+  for (const assignment of set) setField(fields, assignment);
+  return parseScenario(fields, source);
+}

@@ -1,0 +1,71 @@
+// Small worlds of every kind, drawn from a seed: a few volunteers, a few steps, and any mixture of faults, cuts and liars.
+
+import { rng } from "../../shared/rng.ts";
+import { misdeeds, parseScenario, type Scenario } from "./scenario.ts";
+
+const codecs = ["exact", "exact", "exact", "f32", "f16", "int8", "sign"] as const;
+
+/** The world of a seed. At least one volunteer in it is honest. */
+export function variedScenario(seed: number): Scenario {
+  const draws = rng(seed, "simulate", "varied");
+  const oneOf = <T>(values: readonly T[]): T => values[draws.below(values.length)];
+  const sometimes = <T, U>(chance: number, value: () => T, otherwise: U): T | U =>
+    draws.uniform() < chance ? value() : otherwise;
+  const upTo = (most: number) => most * draws.uniform();
+  const volunteers = 3 + draws.below(10);
+  const stepSeconds = oneOf([1, 3, 10]);
+  const steps = 2 + draws.below(4);
+  const horizon = 3 * steps * stepSeconds;
+  const timeoutMs = Math.round(1000 * stepSeconds * (2 + upTo(4)));
+  const liar = () => ({ [oneOf(misdeeds)]: 1 / volunteers });
+  const evil = () => ({ lose: upTo(0.02), duplicate: upTo(0.02), reorder: upTo(0.02), corrupt: upTo(0.05) });
+  return parseScenario(
+    {
+      name: "varied",
+      volunteers,
+      steps,
+      stepSeconds,
+      passes: 1 + draws.below(2),
+      microbatch: oneOf([5, 16, 32]),
+      joinSeconds: oneOf([0, stepSeconds, 2 * stepSeconds]),
+      speed: { slowest: 20, spread: oneOf([1, 5, 30]), jitter: upTo(0.3) },
+      stalls: { share: sometimes(0.4, () => upTo(0.3), 0), seconds: [stepSeconds, 4 * stepSeconds] },
+      drops: { share: sometimes(0.4, () => upTo(0.5), 0), awaySeconds: [0, stepSeconds] },
+      churn: {
+        leaves: sometimes(0.3, () => upTo(0.1), 0),
+        deaths: sometimes(0.3, () => upTo(0.1), 0),
+        replacedAfterSeconds: [0, 3 * stepSeconds],
+      },
+      link: {
+        latencyMs: [1, oneOf([20, 300])],
+        uploadMbps: [1, 20],
+        downloadMbps: [5, 50],
+        payloadScale: oneOf([1, 1, 50]),
+        evil: sometimes(0.2, evil, {}),
+      },
+      partitions: sometimes(
+        0.3,
+        () => [{ atSeconds: upTo(horizon), seconds: upTo(3 * stepSeconds), share: upTo(1) }],
+        [],
+      ),
+      restarts: sometimes(0.3, () => [{ atSeconds: upTo(horizon), downSeconds: upTo(stepSeconds) }], []),
+      liars: sometimes(0.4, () => ({ ...liar(), ...liar() }), {}),
+      run: {
+        codec: oneOf(codecs),
+        // Of the larger, some tensors are wide enough to be coded.
+        model: {
+          kind: "lenet",
+          widths: oneOf([
+            [1, 1, 1],
+            [1, 1, 1],
+            [2, 8, 8],
+          ]),
+        },
+        heartbeatMs: 5000,
+        lease: { timeoutMs, maxMicrobatches: oneOf([8, 64]) },
+        checkpoint: { everySteps: oneOf([1, 2, 4]) },
+      },
+    },
+    `varied scenario ${seed}`,
+  );
+}

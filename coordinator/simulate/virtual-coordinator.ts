@@ -1,0 +1,195 @@
+// The coordinator's own code in a simulated world: engine, rounds, sessions, ledger and codecs as in coordinate.ts, with a
+// checkpoint and a commit log in memory. It can be killed at any event, and goes on from its newest checkpoint.
+
+import type { RunConfig } from "../../shared/config.ts";
+import type { Dataset } from "../../shared/dataset.ts";
+import type { Rng } from "../../shared/rng.ts";
+import type { Clock } from "../clock.ts";
+import type { CommitRecord } from "../commit-log.ts";
+import { STATUS_EVERY_MS } from "../coordinate.ts";
+import { sealMode } from "../deadline.ts";
+import { LocalEngine } from "../engine.ts";
+import { Ledger } from "../ledger.ts";
+import type { Outbox } from "../outbox.ts";
+import type { RoundPlan } from "../round-plan.ts";
+import { contributionLimit } from "../round-plan.ts";
+import { sessionLimits } from "../session-limits.ts";
+import { type RoundInbox, Sessions } from "../sessions.ts";
+import { Traffic } from "../traffic.ts";
+import { assembleState, createTrainingState, type StateParts, type TrainingState } from "../training-state.ts";
+import type { Referee } from "./referee.ts";
+import type { VirtualLink } from "./virtual-link.ts";
+
+/** Breaks something on purpose, so that tests see that the referee sees it. */
+export interface Tamper {
+  readonly inbox?: (rounds: RoundInbox) => RoundInbox;
+  readonly record?: (record: CommitRecord) => CommitRecord;
+}
+
+export interface VirtualCoordinatorOptions {
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  readonly token: string;
+  readonly clock: Clock;
+  /** In place of what nobody can foresee. */
+  readonly draws: Rng;
+  readonly referee: Referee;
+  readonly tamper: Tamper;
+  readonly committed: () => void;
+  /** The run came to its end, or failed. */
+  readonly over: (failure: unknown) => void;
+}
+
+/** Of every simulated run. */
+export const RUN_TAG = "51".repeat(16);
+
+interface MemoryCheckpoint {
+  readonly parts: StateParts;
+  readonly ledger: unknown;
+  readonly step: number;
+}
+
+interface Life {
+  alive: boolean;
+  readonly engine: LocalEngine;
+  readonly sessions: Sessions;
+}
+
+export class VirtualCoordinator {
+  readonly #options: VirtualCoordinatorOptions;
+  readonly #links = new Set<VirtualLink>();
+  #checkpoint: MemoryCheckpoint | undefined;
+  #life: Life | undefined;
+  #lives = 0;
+
+  constructor(options: VirtualCoordinatorOptions) {
+    this.#options = options;
+  }
+
+  /** Starts afresh or, where there is a checkpoint, from it. */
+  start(): void {
+    const { config, dataset, token, draws, referee, committed, over, tamper } = this.#options;
+    const checkpoint = this.#checkpoint;
+    let state: TrainingState;
+    let ledger = new Ledger();
+    if (checkpoint) {
+      state = assembleState(config, dataset, structuredClone(checkpoint.parts));
+      ledger = Ledger.fromJSON(checkpoint.ledger);
+      ledger.check(state.program, state.step, config.batch, sealMode(config));
+      referee.resumed(state.step);
+    } else state = createTrainingState(config, dataset);
+    const life = { alive: true } as { alive: boolean } & Partial<Life>;
+    const clock = livingClock(this.#options.clock, life);
+    const traffic = new Traffic();
+    const sessions = new Sessions({
+      token,
+      traffic,
+      contributionLimit: contributionLimit(state),
+      welcome: { run: "simulated", runTag: RUN_TAG, config, dataset },
+      limits: sessionLimits,
+      nonce: () => Array.from({ length: 8 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),
+      sessionToken: () => Array.from({ length: 4 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),
+      canarySeed: () => draws.uint32(),
+      clock,
+      onEvent: () => undefined,
+    });
+    const engine = new LocalEngine({
+      run: "simulated",
+      runTag: RUN_TAG,
+      traffic,
+      incarnation: ++this.#lives,
+      state,
+      ledger,
+      log: {
+        append: async (record) => {
+          referee.committed(tamper.record?.(record) ?? record);
+          if (record.type === "step") committed();
+        },
+      },
+      writeCheckpoint: async () => {
+        this.#checkpoint = memoryCheckpoint(state, ledger);
+        return `checkpoint of step ${state.step}`;
+      },
+      outbox: watchedOutbox(sessions, referee),
+      clock,
+      onEvent: () => undefined,
+      onSealed: (plan, collected) => referee.sealed(plan, collected),
+      ...(checkpoint ? { resumedFrom: `checkpoint of step ${checkpoint.step}` } : {}),
+    });
+    sessions.serve(tamper.inbox?.(engine.rounds) ?? engine.rounds);
+    clock.every(STATUS_EVERY_MS, () => sessions.broadcast(engine.status()));
+    this.#life = Object.assign(life, { engine, sessions });
+    engine.run().then(
+      () => over(undefined),
+      (error: unknown) => over(error),
+    );
+  }
+
+  /** Dies in the middle of whatever it does: connections break, what is not in a checkpoint is lost. */
+  kill(): void {
+    if (this.#life) this.#life.alive = false;
+    this.#life = undefined;
+    for (const link of this.#links) link.cut();
+    this.#links.clear();
+  }
+
+  /** Takes a connection from an address; false where nobody listens or there is no room. */
+  accept(link: VirtualLink, address: string): boolean {
+    const life = this.#life;
+    if (life?.sessions.open(address).kind !== "opened") return false;
+    life.sessions.accept(link, address, () => link.received());
+    this.#links.add(link);
+    link.on("close", () => {
+      this.#links.delete(link);
+      life.sessions.closed(address);
+    });
+    return true;
+  }
+
+  /** What the run waits for, in words. */
+  get reason(): string {
+    return this.#life?.engine.status().reason ?? "the coordinator is down";
+  }
+}
+
+function memoryCheckpoint(state: TrainingState, ledger: Ledger): MemoryCheckpoint {
+  const { config: _config, dataset: _dataset, networks: _networks, program: _program, blobs: _blobs, ...parts } = state;
+  return { parts: structuredClone(parts), ledger: structuredClone(ledger.toJSON()), step: state.step };
+}
+
+/** Timers of a killed process never ring. */
+function livingClock(clock: Clock, life: { readonly alive: boolean }): Clock {
+  const ifAlive = (call: () => void) => () => {
+    if (life.alive) call();
+  };
+  return {
+    now: () => clock.now(),
+    after: (ms, call) => clock.after(ms, ifAlive(call)),
+    every: (ms, call) => {
+      const stop = clock.every(ms, () => {
+        if (life.alive) call();
+        else stop();
+      });
+      return stop;
+    },
+  };
+}
+
+/** Lets the referee see what the rounds decide. */
+function watchedOutbox(sessions: Sessions, referee: Referee): Outbox {
+  return {
+    lease: (worker, lease, plan: RoundPlan) => {
+      referee.granted(worker, lease, plan);
+      sessions.lease(worker, lease, plan);
+    },
+    accepted: (worker, lease, samples) => {
+      referee.accepted(worker, lease);
+      sessions.accepted(worker, lease, samples);
+    },
+    rejected: (worker, lease, refusal) => sessions.rejected(worker, lease, refusal),
+    cancelled: (worker, lease, reason) => {
+      referee.note("cancel", worker, lease, reason);
+      sessions.cancelled(worker, lease, reason);
+    },
+  };
+}

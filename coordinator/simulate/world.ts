@@ -1,0 +1,328 @@
+// A whole run in virtual time: volunteers come, stall, lie and go as the scenario says, and the coordinator's own code copes.
+
+import { type CanaryLayer, canaryAnswer, canaryLayers } from "../../shared/canary.ts";
+import { parseConfig, type RunConfig } from "../../shared/config.ts";
+import { type ContributionLayout, contributionLayout } from "../../shared/contribution.ts";
+import { type Dataset, shardBytes } from "../../shared/dataset.ts";
+import { decodeFrame } from "../../shared/frame.ts";
+import { buildNetworks, roundManifest } from "../../shared/networks.ts";
+import { readParameters } from "../../shared/parameter-frame.ts";
+import { type Rng, rng } from "../../shared/rng.ts";
+import { Account, type CapacityShares } from "./account.ts";
+import { between, drawProfile, meanSpeed, type Profile, shuffledSeats } from "./profile.ts";
+import { Referee } from "./referee.ts";
+import { reportOf, type SimulationReport } from "./report.ts";
+import type { Scenario } from "./scenario.ts";
+import { StallSchedule } from "./stall-schedule.ts";
+import type { HeldParameters, Surroundings } from "./surroundings.ts";
+import { Timeline } from "./timeline.ts";
+import { RUN_TAG, type Tamper, VirtualCoordinator } from "./virtual-coordinator.ts";
+import { VirtualLink } from "./virtual-link.ts";
+import { Volunteer } from "./volunteer.ts";
+
+/** Images of the simulated data: the smallest that the smallest network takes. */
+const SIDE = 16;
+const CLASSES = 2;
+const TOKEN = "simulated";
+/** Steps after which the run counts as steady: speeds are known by then. */
+const WARM_STEPS = 3;
+/** A connection that nothing answers is given up after so long. */
+const CONNECT_MS = 5000;
+
+/** The run that a scenario's volunteers compute; `run` in the scenario overrides any field. */
+function runConfig(scenario: Scenario, seed: number): RunConfig {
+  const { volunteers, steps, passes, stepSeconds, microbatch, run } = scenario;
+  const wanted = volunteers * meanSpeed(scenario) * stepSeconds;
+  const batch = Math.max(1, Math.round(wanted / microbatch)) * microbatch;
+  // The last microbatch of a pass is not a whole one.
+  const trainSamples = Math.ceil(steps / passes) * batch - Math.floor(microbatch / 3);
+  return parseConfig({
+    name: scenario.name,
+    seed,
+    model: { kind: "lenet", widths: [1, 1, 1] },
+    data: { kind: "idx", trainSamples, testSamples: 4 * microbatch },
+    batch,
+    microbatch,
+    ablation: "R",
+    epochs: passes,
+    maxWorkers: Math.min(100_000, 2 * volunteers + 16),
+    checkpoint: { everySteps: 4 },
+    ...run,
+  });
+}
+
+function simulatedDataset({ data }: RunConfig): Dataset {
+  const shape = { h: SIDE, w: SIDE, c: 1 };
+  const split = (samples: number, digit: string) => ({
+    samples,
+    shards: [{ sha256: digit.repeat(64), samples, bytes: shardBytes({ shape }, samples) }],
+  });
+  const { trainSamples, testSamples } = data;
+  return {
+    name: "simulated",
+    shape,
+    classes: CLASSES,
+    mean: [0.5],
+    std: [0.25],
+    train: split(trainSamples, "a"),
+    test: split(testSamples, "b"),
+  };
+}
+
+export class World implements Surroundings {
+  readonly timeline = new Timeline();
+  readonly scenario: Scenario;
+  readonly account = new Account(this.timeline);
+  readonly referee: Referee;
+  readonly token = TOKEN;
+  readonly microbatch: number;
+  readonly evil: boolean;
+  readonly #seed: number;
+  readonly #config: RunConfig;
+  readonly #coordinator: VirtualCoordinator;
+  readonly #draws: Rng;
+  readonly #seats: readonly number[];
+  /** Who sits there now, and until when the seat is cut off from the coordinator. */
+  readonly #seated: (Volunteer | undefined)[] = [];
+  readonly #blockedUntil: Float64Array;
+  readonly #networks: ReturnType<typeof buildNetworks>;
+  readonly #canary: readonly CanaryLayer[];
+  readonly #layouts = new Map<string, ContributionLayout>();
+  readonly #frames = new WeakMap<Uint8Array, HeldParameters>();
+  readonly #messages = new WeakMap<Uint8Array, unknown>();
+  readonly #bytes = { up: 0, down: 0 };
+  #volunteers = 0;
+  #coordinatorMs = 0;
+  #events = 0;
+  #over = false;
+  #warm: { readonly shares: CapacityShares; readonly samples: number } | undefined;
+  #last: { readonly shares: CapacityShares; readonly samples: number } | undefined;
+
+  constructor(scenario: Scenario, seed: number, tamper: Tamper) {
+    this.scenario = scenario;
+    this.#seed = seed;
+    this.microbatch = scenario.microbatch;
+    const { evil } = scenario.link;
+    this.evil = evil.lose + evil.duplicate + evil.reorder + evil.corrupt > 0;
+    this.#config = runConfig(scenario, seed);
+    const dataset = simulatedDataset(this.#config);
+    this.#networks = buildNetworks(this.#config, dataset);
+    this.#canary = canaryLayers(this.#networks.student.graph);
+    this.#draws = rng(seed, "simulate", "world");
+    this.#seats = shuffledSeats(seed, scenario.volunteers);
+    this.#blockedUntil = new Float64Array(scenario.volunteers);
+    this.referee = new Referee({
+      timeline: this.timeline,
+      microbatch: this.microbatch,
+      passSamples: dataset.train.samples,
+      evil: this.evil,
+    });
+    this.#coordinator = new VirtualCoordinator({
+      config: this.#config,
+      dataset,
+      token: TOKEN,
+      clock: this.timeline.clock(),
+      draws: rng(seed, "simulate", "coordinator"),
+      referee: this.referee,
+      tamper,
+      committed: () => this.#committed(),
+      over: (failure) => this.#end(failure),
+    });
+  }
+
+  /** Until the run is over, an invariant is broken, or nothing goes on. */
+  async run(): Promise<SimulationReport> {
+    const { timeline, referee, scenario } = this;
+    const [startedAt, cpuBefore] = [performance.now(), process.cpuUsage()];
+    this.#populate();
+    timeline.at(0, "coordinator", () => this.#coordinator.start());
+    const patienceMs = 1000 * scenario.patienceSeconds;
+    while (!this.#over && referee.violations.length === 0) {
+      const event = timeline.next();
+      if (!event) throw new RangeError("the simulated world came to rest before its run was over");
+      this.#events++;
+      if (event.owner === "world") event.call();
+      else await this.#measured(event.call);
+      if (timeline.now - referee.lastCommitAt > patienceMs) {
+        referee.violation(`no step was committed for ${scenario.patienceSeconds} s: ${this.#coordinator.reason}`);
+      }
+    }
+    const { user, system } = process.cpuUsage(cpuBefore);
+    // The process's CPU time in the proportion of the clock's: other programs slow both parts alike.
+    const cpuMs = ((user + system) / 1000) * (this.#coordinatorMs / (performance.now() - startedAt));
+    return reportOf({
+      scenario,
+      seed: this.#seed,
+      referee,
+      shares: this.#last?.shares ?? this.account.shares(),
+      warm: this.#warm,
+      seconds: referee.lastCommitAt / 1000,
+      bytes: this.#bytes,
+      cpuMs,
+      events: this.#events,
+    });
+  }
+
+  connect(volunteer: Volunteer, caller: Parameters<Surroundings["connect"]>[1]): void {
+    const { timeline } = this;
+    const { quality, draws, index } = volunteer.profile;
+    const seat = this.#seated.indexOf(volunteer);
+    const blockedUntil = () => this.#blockedUntil[seat];
+    const refuse = (afterMs: number) => timeline.at(timeline.now + afterMs, "world", () => caller.refused());
+    if (blockedUntil() > timeline.now) {
+      refuse(CONNECT_MS);
+      return;
+    }
+    // TCP's handshake, then HTTP's: the coordinator sees the request after three ways, the volunteer its answer after four.
+    timeline.at(timeline.now + 3 * quality.latencyMs, "coordinator", () => {
+      const link = new VirtualLink({
+        timeline,
+        quality,
+        draws: rng(this.#seed, "simulate", "link", index, draws.uint32()),
+        volunteer: caller,
+        blockedUntil,
+        onBytes: (way, bytes) => {
+          this.#bytes[way] += bytes;
+        },
+      });
+      if (!this.#coordinator.accept(link, `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`)) {
+        refuse(quality.latencyMs);
+        return;
+      }
+      timeline.at(timeline.now + quality.latencyMs, "world", () => {
+        if (link.readyState === 1) caller.opened(link);
+      });
+    });
+  }
+
+  secret(index: number): Uint8Array {
+    const draws = rng(this.#seed, "simulate", "secret", index);
+    return Uint8Array.from({ length: 32 }, () => draws.below(256));
+  }
+
+  parameters(frame: Uint8Array): HeldParameters {
+    const known = this.#frames.get(frame);
+    if (known) return known;
+    const { set, hash, base } = readParameters(RUN_TAG, decodeFrame(frame, frame.length));
+    this.#frames.set(frame, { set, hash, base });
+    return { set, hash, base };
+  }
+
+  decoded<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => T): T {
+    const known = this.#messages.get(bytes);
+    if (known !== undefined) return known as T;
+    const message = decode(bytes);
+    this.#messages.set(bytes, message);
+    return message;
+  }
+
+  canary(seed: number): number {
+    return canaryAnswer(this.#canary, seed);
+  }
+
+  layout({ kind, network }: Parameters<Surroundings["layout"]>[0]): ContributionLayout {
+    const key = `${kind} ${network}`;
+    const known = this.#layouts.get(key);
+    if (known) return known;
+    const layout = contributionLayout(roundManifest(this.#networks, kind, network), kind);
+    this.#layouts.set(key, layout);
+    return layout;
+  }
+
+  async #measured(call: () => void): Promise<void> {
+    const before = performance.now();
+    call();
+    // All promises that it settled go on before the next event.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#coordinatorMs += performance.now() - before;
+  }
+
+  #end(failure: unknown): void {
+    this.#over = true;
+    if (failure !== undefined) {
+      this.referee.violation(`the run failed: ${failure instanceof Error ? failure.message : String(failure)}`);
+      return;
+    }
+    this.referee.finish(this.scenario.passes);
+  }
+
+  #committed(): void {
+    const { committed, poisoned, steps } = this.referee.counts;
+    const mark = { shares: this.account.shares(), samples: committed - poisoned };
+    if (steps <= Math.min(WARM_STEPS, this.scenario.steps - 1)) this.#warm = mark;
+    this.#last = mark;
+  }
+
+  #populate(): void {
+    const { scenario, timeline } = this;
+    for (let seat = 0; seat < scenario.volunteers; seat++)
+      this.#seat(seat, this.#draws.uniform() * scenario.joinSeconds * 1000);
+    for (const { atSeconds, seconds, share } of scenario.partitions) {
+      timeline.at(1000 * atSeconds, "world", () => {
+        for (let seat = 0; seat < scenario.volunteers; seat++) {
+          if (this.#draws.uniform() < share) this.#blockedUntil[seat] = timeline.now + 1000 * seconds;
+        }
+      });
+    }
+    for (const { atSeconds, downSeconds } of scenario.restarts) {
+      timeline.at(1000 * atSeconds, "coordinator", () => this.#coordinator.kill());
+      timeline.at(1000 * (atSeconds + downSeconds), "coordinator", () => this.#coordinator.start());
+    }
+  }
+
+  #seat(seat: number, afterMs: number): void {
+    const { scenario, timeline, account } = this;
+    const profile = drawProfile(scenario, this.#seed, this.#volunteers++, seat, this.#seats);
+    const { index } = profile;
+    const draws = rng(this.#seed, "simulate", "faults", index);
+    timeline.at(timeline.now + afterMs, "world", () => {
+      const stalls = new StallSchedule(
+        rng(this.#seed, "simulate", "stalls", index),
+        scenario.stalls.share,
+        scenario.stalls.seconds,
+        timeline.now,
+      );
+      const volunteer = new Volunteer(profile, this, stalls);
+      this.#seated[seat] = volunteer;
+      account.arrived(profile);
+      volunteer.connect();
+      this.#expectFaults(seat, volunteer, profile, draws);
+    });
+  }
+
+  #expectFaults(seat: number, volunteer: Volunteer, profile: Profile, draws: Rng): void {
+    const { drops, churn, stepSeconds } = this.scenario;
+    const { timeline } = this;
+    /** Exponentially distributed times, of a mean that gives the share in a step's time. */
+    const wait = (share: number) =>
+      share > 0 ? (-Math.log(1 - draws.uniform()) * 1000 * stepSeconds) / share : undefined;
+    const dropLater = () => {
+      const ms = wait(drops.share);
+      if (ms === undefined) return;
+      timeline.at(timeline.now + ms, "world", () => {
+        if (this.#seated[seat] !== volunteer) return;
+        volunteer.drop(1000 * between(drops.awaySeconds, draws));
+        dropLater();
+      });
+    };
+    dropLater();
+    for (const [share, go] of [
+      [churn.leaves, () => volunteer.leave()],
+      [churn.deaths, () => volunteer.die()],
+    ] as const) {
+      const ms = wait(share);
+      if (ms === undefined) continue;
+      timeline.at(timeline.now + ms, "world", () => {
+        if (this.#seated[seat] !== volunteer) return;
+        this.#seated[seat] = undefined;
+        go();
+        this.#seat(seat, 1000 * between(churn.replacedAfterSeconds, profile.draws));
+      });
+    }
+  }
+}
+
+/** One run of a scenario, a function of scenario and seed but for the measured CPU time. */
+export function simulate(scenario: Scenario, seed: number, tamper: Tamper = {}): Promise<SimulationReport> {
+  return new World(scenario, seed, tamper).run();
+}

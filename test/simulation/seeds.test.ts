@@ -1,0 +1,17 @@
+// Several hundred small worlds, each drawn from its seed: faults, partitions, restarts, damaged messages and liars.
+
+import { expect, test } from "vitest";
+import { failureText } from "../../coordinator/simulate/report.ts";
+import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";
+import { simulate } from "../../coordinator/simulate/world.ts";
+
+const SEEDS = 250;
+
+test(`V9 ${SEEDS} seeds keep every invariant`, { timeout: 300_000 }, async () => {
+  const failures: string[] = [];
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const report = await simulate(variedScenario(seed), seed);
+    if (!report.ok) failures.push(failureText(report, "npx coordinator simulate --varied"));
+  }
+  expect(failures.join("\n")).toBe("");
+});

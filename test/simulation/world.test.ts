@@ -1,0 +1,149 @@
+// A simulated world is a function of its seed; it keeps every promise, and its referee sees each that is broken.
+
+import { expect, test } from "vitest";
+import type { CommitRecord } from "../../coordinator/commit-log.ts";
+import { failureText, reportText } from "../../coordinator/simulate/report.ts";
+import { misdeeds, parseScenario } from "../../coordinator/simulate/scenario.ts";
+import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";
+import type { Tamper } from "../../coordinator/simulate/virtual-coordinator.ts";
+import { simulate } from "../../coordinator/simulate/world.ts";
+import { decodeFrame, encodeFrame } from "../../shared/frame.ts";
+
+/** Eight volunteers with every kind of fault, and nobody who lies. */
+const troubled = {
+  name: "troubled",
+  volunteers: 8,
+  steps: 4,
+  passes: 2,
+  stepSeconds: 5,
+  speed: { slowest: 20, spread: 10 },
+  stalls: { share: 0.05, seconds: [5, 20] },
+  drops: { share: 0.1, awaySeconds: [1, 5] },
+  churn: { leaves: 0.05, deaths: 0.05 },
+  partitions: [{ atSeconds: 12, seconds: 6, share: 0.5 }],
+  restarts: [{ atSeconds: 17, downSeconds: 2 }],
+  run: { lease: { timeoutMs: 20_000 }, heartbeatMs: 5000, checkpoint: { everySteps: 1 } },
+};
+const calm = { name: "calm", volunteers: 4, steps: 3, stepSeconds: 2 };
+
+const scenarioOf = (fields: Record<string, unknown>) => parseScenario(fields, "test");
+
+test("V1 a seed is one history, to the time of every grant, and another seed another", async () => {
+  const [first, again, other] = [
+    await simulate(scenarioOf(troubled), 5),
+    await simulate(scenarioOf(troubled), 5),
+    await simulate(scenarioOf(troubled), 6),
+  ];
+  expect(first.violations).toEqual([]);
+  expect({ ...again, coordinatorCpuMsPerStep: 0 }).toEqual({ ...first, coordinatorCpuMsPerStep: 0 });
+  expect(other.trace).not.toBe(first.trace);
+});
+
+test("V2 with `exact`, faults, restarts and the number of volunteers leave no trace in the parameters", async () => {
+  const run = { ...troubled.run, batch: 512, data: { kind: "idx", trainSamples: 1500, testSamples: 32 } };
+  const alone = await simulate(scenarioOf({ ...calm, volunteers: 1, passes: 2, run }), 9);
+  const many = await simulate(scenarioOf({ ...troubled, run }), 9);
+  expect([...alone.violations, ...many.violations]).toEqual([]);
+  expect(many.paramsHash).toBe(alone.paramsHash);
+  expect(many.samples).toBe(3000);
+});
+
+test("V3 nothing is lost or doubled, and what became of the volunteers' time adds up to the ideal", async () => {
+  const report = await simulate(scenarioOf(troubled), 3);
+  expect(report).toMatchObject({ ok: true, samplesLost: 0, samplesDoubled: 0, samplesPoisoned: 0 });
+  const { committed, wasted, stalled, away, idle } = report.capacity;
+  expect(committed).toBe(report.goodput);
+  expect(committed + wasted + stalled + away + idle).toBeCloseTo(1, 1);
+  expect(report.recovery.faults).toBeGreaterThan(0);
+});
+
+/** The second step's record with its ranges changed. */
+function recordTamper(change: (record: Extract<CommitRecord, { type: "step" }>) => CommitRecord): Tamper {
+  return { record: (record) => (record.type === "step" && record.step === 2 ? change(record) : record) };
+}
+
+test("V4 a range that is committed twice is seen", async () => {
+  const twice = recordTamper((record) => {
+    const ranges = [...record.ranges, record.ranges[0]];
+    const [from, to] = record.ranges[0];
+    return { ...record, ranges, samples: record.samples + to - from };
+  });
+  const report = await simulate(scenarioOf(calm), 1, twice);
+  expect(report.ok).toBe(false);
+  expect(report.samplesDoubled).toBeGreaterThan(0);
+  expect(report.violations[0]).toMatch(/was committed 2 times/);
+  expect(failureText(report, "npx coordinator simulate calm.yaml")).toMatch(/calm\.yaml --seed 1$/);
+});
+
+test("V5 a range that is never committed is seen", async () => {
+  const less = recordTamper((record) => ({ ...record, ranges: [], samples: 0 }));
+  const report = await simulate(scenarioOf(calm), 1, less);
+  expect(report.samplesLost).toBeGreaterThan(0);
+  expect(report.violations.join()).toMatch(/were never committed/);
+});
+
+test("V6 a contribution that is summed other than it was sent is seen", async () => {
+  let contributions = 0;
+  const report = await simulate(scenarioOf(calm), 1, {
+    inbox: (rounds) => ({
+      ...inboxOf(rounds),
+      contribute: (worker, bytes) => {
+        if (++contributions !== 3) return rounds.contribute(worker, bytes);
+        const { header, payload } = decodeFrame(bytes, bytes.length);
+        const changed = Uint8Array.from(payload);
+        // The first unit of the first tensor, behind the peaks.
+        changed[4 * header.tensors] ^= 1;
+        return rounds.contribute(worker, encodeFrame(header, changed));
+      },
+    }),
+  });
+  expect(report.violations[0]).toMatch(/the sum is .* units, that of its ranges/);
+});
+
+test("V7 a coordinator that takes no contributions is seen to be stuck", async () => {
+  const report = await simulate(scenarioOf({ ...calm, patienceSeconds: 100 }), 1, {
+    inbox: (rounds) => ({ ...inboxOf(rounds), contribute: () => undefined }),
+  });
+  expect(report.violations[0]).toMatch(/no step was committed for 100 s/);
+});
+
+test.each(misdeeds)(
+  "V8 a volunteer in four that does `%s` neither stops the run nor breaks its accounts",
+  async (misdeed) => {
+    const report = await simulate(
+      scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 0.25 }, run: { lease: { timeoutMs: 20_000 } } }),
+      2,
+    );
+    expect(report.violations).toEqual([]);
+    expect(reportText(report)).toMatch(/0 lost, 0 doubled/);
+  },
+);
+
+test("a scenario names what it does not know", () => {
+  expect(() => scenarioOf({ volunteer: 3 })).toThrow(/test is not a valid scenario:\n.*volunteer/);
+  expect(() => scenarioOf({ stalls: { seconds: [3, 1] } })).toThrow(/ascending/);
+  expect(() => scenarioOf({ liars: { nan: 0.5, flip: 0.5 } })).toThrow(/somebody must be honest/);
+});
+
+test("varied scenarios have every fault and every liar among them", () => {
+  const all = Array.from({ length: 200 }, (_, seed) => variedScenario(seed));
+  const some = (has: (scenario: (typeof all)[number]) => boolean) => all.filter(has).length;
+  expect(some(({ partitions }) => partitions.length > 0)).toBeGreaterThan(20);
+  expect(some(({ restarts }) => restarts.length > 0)).toBeGreaterThan(20);
+  expect(some(({ link }) => link.evil.lose > 0)).toBeGreaterThan(20);
+  for (const misdeed of misdeeds) expect(some(({ liars }) => (liars[misdeed] ?? 0) > 0)).toBeGreaterThan(3);
+});
+
+/** The calls of a driver, bound to it. */
+function inboxOf(rounds: Parameters<NonNullable<Tamper["inbox"]>>[0]): typeof rounds {
+  return {
+    join: (worker, facts) => rounds.join(worker, facts),
+    ready: (worker, wish) => rounds.ready(worker, wish),
+    pause: (worker) => rounds.pause(worker),
+    leave: (worker) => rounds.leave(worker),
+    suspend: (worker) => rounds.suspend(worker),
+    resume: (worker) => rounds.resume(worker),
+    giveBack: (worker, lease, reason) => rounds.giveBack(worker, lease, reason),
+    contribute: (worker, bytes) => rounds.contribute(worker, bytes),
+  };
+}
