@@ -111,11 +111,6 @@ export class RoundDriver {
     this.#dispatch({ type: "worker-resumed", worker });
   }
 
-  /** Ends its probation: what it computes counts. */
-  clear(worker: WorkerId): void {
-    this.#dispatch({ type: "worker-cleared", worker });
-  }
-
   /** Wants a range of this round computed once more, to be compared. */
   compare(copy: CopyWanted): void {
     this.#dispatch({ type: "copy-wanted", copy });
