@@ -2,10 +2,18 @@
 
 import { type ContributionLayout, METRICS, type MetricName, metricNames } from "../shared/contribution.ts";
 import { BitswarmError } from "../shared/errors.ts";
-import { type GradientCodec, type WireLayout, type WireTensor, wireLayout } from "../shared/wire-layout.ts";
+import { decodeFrame, type Frame } from "../shared/frame.ts";
+import {
+  type GradientCodec,
+  reportsMean,
+  type WireLayout,
+  type WireTensor,
+  wireLayout,
+} from "../shared/wire-layout.ts";
 import { unitOf } from "./exponents.ts";
 import { type ReducedRound, Reduction } from "./reduction/reduction.ts";
 import { type GroupNorms, groupNormsOf, groupOf, type TensorSpan } from "./trust/gradient-norms.ts";
+import type { RobustResult } from "./trust/robust-round.ts";
 
 /** A contribution that is checked and not added yet; the next one takes its place. */
 export interface CheckedContribution {
@@ -26,6 +34,8 @@ export class RoundSum {
   readonly #tensors: ReadonlyMap<string, WireTensor>;
   /** What the reduction says since the last contribution. */
   #reduced: ReducedRound | undefined;
+  /** Stands in place of the sum's own means and peaks. */
+  #robust: RobustResult | undefined;
 
   /**
    * @param exponents unit 2^e of each tensor of the layout
@@ -63,7 +73,27 @@ export class RoundSum {
 
   /** What `recordPeaks` wants to know of each tensor of the layout. */
   get peaks(): Float32Array<ArrayBuffer> {
-    return this.#state.peaks;
+    const { peaks } = this.#state;
+    const robust = this.#robust?.peaks;
+    if (!robust) return peaks;
+    // Where workers report means, their median decides already.
+    return peaks.map((peak, i) => (reportsMean(this.#wire, this.layout.tensors[i]) ? peak : robust[i]));
+  }
+
+  /** Puts means and peaks in the place of the sum's own; `samples` stay. */
+  settle(robust: RobustResult): void {
+    this.#robust = robust;
+  }
+
+  /**
+   * Reads a frame where it will be summed, so that its CRC is a kernel's work; the payload is good until the next
+   * contribution. @throws as decodeFrame()
+   */
+  decode(bytes: Uint8Array, limitBytes: number): Frame {
+    const reduction = this.#reduction;
+    // One that is too large for this round may still be within the run's limit: it is late, or wrong.
+    if (!reduction.fits(bytes.length)) return decodeFrame(bytes, limitBytes);
+    return decodeFrame(reduction.load(0, bytes), limitBytes, (part, seed) => reduction.checksum(part, seed));
   }
 
   /**
@@ -130,6 +160,7 @@ export class RoundSum {
     const { samples, sum } = this.#state;
     if (samples === 0) throw new RangeError(`round sum: the mean of ${tensor} over no samples`);
     const { at, size, index } = known;
+    if (this.#robust) return this.#robust.means.slice(at, at + size);
     const unit = unitOf(this.exponents[index]);
     const means = new Float64Array(size);
     for (let i = 0; i < size; i++) means[i] = (sum[at + i] * unit) / samples;

@@ -12,6 +12,7 @@ import { Ledger } from "./ledger.ts";
 import { createRunDirectory, openRunDirectory, type RunDirectory } from "./run-directory.ts";
 import { readTeacherFile } from "./teacher-file.ts";
 import { createTrainingState, type TrainingState } from "./training-state.ts";
+import { requireRobustMemory } from "./trust/robust-memory.ts";
 
 export interface OpenRun {
   readonly directory: RunDirectory;
@@ -38,7 +39,7 @@ function withAbsolutePaths({ data, teacher, ...rest }: RunConfig): RunConfig {
 
 /**
  * Makes a run. The data set and the teacher are read first, so that a start that cannot work leaves no folder behind.
- * @throws DATA_MISSING, DATA_INVALID, TEACHER_MISMATCH, RUN_EXISTS
+ * @throws DATA_MISSING, DATA_INVALID, TEACHER_MISMATCH, CONFIG_INVALID, RUN_EXISTS
  */
 export async function openFreshRun(given: RunConfig, runDir?: string, token?: string): Promise<OpenRun> {
   const wanted = withAbsolutePaths(given);
@@ -53,6 +54,7 @@ export async function openFreshRun(given: RunConfig, runDir?: string, token?: st
       ? await readTeacherFile(file, buildNetworks(config, data.dataset).teacher.manifest)
       : undefined;
   const state = createTrainingState(config, data.dataset, teacher);
+  requireRobustMemory(state);
   const directory = await createRunDirectory(config, runDir, token);
   const log = await openCommitLog(directory.path);
   const discard = () => rm(directory.path, { recursive: true, force: true });

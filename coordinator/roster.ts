@@ -11,14 +11,11 @@ export interface MemberFacts {
   readonly account?: string;
   /** The most microbatches of one lease that it can hold. */
   readonly maxMicrobatches?: number;
-  /** It computes nothing that counts until it is cleared. */
-  readonly probation?: boolean;
 }
 
 export interface Member {
   readonly account: string;
   readonly maxMicrobatches: number;
-  readonly probation: boolean;
   /** When it asked for a lease that it has not got; numbers in the order of asking. */
   readonly ticket: number | null;
   /** At most two: the one it computes, and the one it goes on with. */
@@ -70,7 +67,6 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
   return {
     account: facts.account ?? worker,
     maxMicrobatches: facts.maxMicrobatches ?? Number.POSITIVE_INFINITY,
-    probation: facts.probation ?? false,
     ticket: null,
     leases: [],
     expected: null,
@@ -82,8 +78,8 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
 }
 
 /** Whether it works, or is about to. */
-export function isActive({ suspended, ticket, leases, expected, probation }: Member): boolean {
-  return !suspended && !probation && (ticket !== null || leases.length > 0 || expected !== null);
+export function isActive({ suspended, ticket, leases, expected }: Member): boolean {
+  return !suspended && (ticket !== null || leases.length > 0 || expected !== null);
 }
 
 export function speedOf(member: Member, kind: RoundKind): number | undefined {

@@ -53,7 +53,7 @@ export function grantEarly(now: number, state: RoundState): { state: RoundState;
   const helpers = takers(state)
     .map(([worker, member]) => ({ worker, member, speed: speedOf(member, roster.kind) ?? 0 }))
     .filter(({ member, speed }) => {
-      return !member.probation && (member.leases.length === 0 ? speed * SLOW_HELPER >= mean : speed >= mean);
+      return member.leases.length === 0 ? speed * SLOW_HELPER >= mean : speed >= mean;
     })
     .sort((a, b) => a.member.leases.length - b.member.leases.length || b.speed - a.speed);
   for (const { worker, member, speed } of helpers) {

@@ -57,15 +57,15 @@ export function takers({ roster, options }: RoundState, only?: WorkerId): readon
   return [...idle, ...busy];
 }
 
-/** Whether a comparison is for this worker. */
-export function mayCompare(copy: CopyWanted, worker: WorkerId, { account, probation }: Member): boolean {
-  return copy.purpose === "calibration" ? copy.worker === worker : !copy.not.includes(account) && !probation;
+/** Whether a comparison is for this member. */
+export function mayCompare(copy: CopyWanted, { account }: Member): boolean {
+  return !copy.not.includes(account);
 }
 
 function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
   for (const [worker, member] of takers(granting.state, only)) {
     const { copies } = granting.state;
-    const index = copies.findIndex((copy) => mayCompare(copy, worker, member));
+    const index = copies.findIndex((copy) => mayCompare(copy, member));
     if (index < 0) continue;
     const copy = copies[index];
     granting.state = { ...granting.state, copies: copies.toSpliced(index, 1) };
@@ -133,7 +133,6 @@ function grantWork(now: number, granting: Granting, only?: WorkerId): void {
     const { state } = granting;
     const [head] = state.unleased;
     if (!head) return;
-    if (member.probation) continue;
     const request = state.options.oneLease ? onlyRequest(now, state, member) : requestOf(now, state, member);
     if (!request) continue;
     const patient = member.leftOut >= LEFT_OUT_ROUNDS || isLate(now, state);
@@ -159,7 +158,7 @@ function grantBackups(now: number, granting: Granting): void {
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
   // Most rounds are at neither, and asked at every event.
   if (!ending && roster.suspended === 0) return;
-  const idle = takers(state).filter(([, { leases, probation }]) => leases.length === 0 && !probation);
+  const idle = takers(state).filter(([, { leases }]) => leases.length === 0);
   if (idle.length === 0) return;
   const open = state.leases.values().filter((lease) => mayBackUp(state, lease, ending));
   if (open.length === 0) return;

@@ -8,13 +8,13 @@ import type { SealMode } from "./deadline.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
 
-/**
- * A copy of a range whose answer is compared and not added: an `audit` goes to anybody but those who answer for `not`,
- * a `calibration` to one worker.
- */
-export type CopyWanted =
-  | { readonly purpose: "audit"; readonly from: number; readonly to: number; readonly not: readonly string[] }
-  | { readonly purpose: "calibration"; readonly from: number; readonly to: number; readonly worker: WorkerId };
+/** A copy of a range whose answer is compared and not added: an `audit` goes to anybody but those who answer for `not`. */
+export interface CopyWanted {
+  readonly purpose: "audit";
+  readonly from: number;
+  readonly to: number;
+  readonly not: readonly string[];
+}
 
 interface LeaseTerm {
   readonly lease: LeaseId;
@@ -39,7 +39,7 @@ interface LeaseTerm {
  */
 export type Lease =
   | (LeaseTerm & { readonly purpose: "work" | "backup"; readonly twin: LeaseId | null; readonly lent: boolean })
-  | (LeaseTerm & { readonly purpose: "audit" | "calibration"; readonly copy: CopyWanted });
+  | (LeaseTerm & { readonly purpose: "audit"; readonly copy: CopyWanted });
 
 export interface RoundOptions {
   /** Samples of a microbatch: every lease starts at a multiple of it. */
@@ -105,8 +105,6 @@ export type RoundEvent =
   /** Its connection is lost and may come back: it keeps what it holds, and others may compute that too. */
   | { readonly type: "worker-suspended"; readonly worker: WorkerId }
   | { readonly type: "worker-resumed"; readonly worker: WorkerId }
-  /** Its probation is over. */
-  | { readonly type: "worker-cleared"; readonly worker: WorkerId }
   /** The bytes are here; what they are worth follows. */
   | { readonly type: "contribution-received"; readonly worker: WorkerId; readonly lease: LeaseId }
   /** The bytes are good, by `contributionVerdict` too; they count where an `accept` follows. */

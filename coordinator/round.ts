@@ -70,8 +70,6 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
       return settle(now, withRoster(state, updated(state.roster, event.worker, { suspended: true })), []);
     case "worker-resumed":
       return settle(now, withRoster(state, updated(state.roster, event.worker, { suspended: false })), []);
-    case "worker-cleared":
-      return settle(now, withRoster(state, updated(state.roster, event.worker, { probation: false })), []);
     case "contribution-received": {
       const live = state.leases.get(event.lease);
       if (live?.worker !== event.worker) return settle(now, state, []);
@@ -257,8 +255,8 @@ function sealDue(now: number, state: RoundState): boolean {
 /** Whether somebody who takes part may compute a comparison that nobody computes yet. */
 function copyDue({ copies, roster }: RoundState): boolean {
   if (copies.length === 0) return false;
-  const members = [...roster.members].filter(([, member]) => isActive(member));
-  return copies.some((copy) => members.some(([worker, member]) => mayCompare(copy, worker, member)));
+  const members = [...roster.members].map(([, member]) => member).filter(isActive);
+  return copies.some((copy) => members.some((member) => mayCompare(copy, member)));
 }
 
 /** Seals the round where that is due, or else grants what can be granted. */

@@ -2,9 +2,10 @@
 // value becomes an integer multiple of its tensor's unit, so that float64 addition is exact and the order in which
 // contributions arrive cannot change a bit of the result.
 
-import { f16UnitBits, fromF16 } from "./codec-f16.ts";
+import { f16UnitBits } from "./codec-f16.ts";
 import { zeroBlock } from "./codec-int8.ts";
 import { BitswarmError } from "./errors.ts";
+import { halfValue } from "./half.ts";
 import { powerOfTwo, roundToEven } from "./powers-of-two.ts";
 import { blockSize, type WireLayout } from "./wire-layout.ts";
 
@@ -72,7 +73,7 @@ function reader(
       case "f32":
         throw new RangeError(`codec: ${codec} codes nothing`);
       case "f16":
-        return fromF16(view.getUint16(start + 2 * i, true)) * 2 ** f16UnitBits;
+        return halfValue(view.getUint16(start + 2 * i, true)) * 2 ** f16UnitBits;
       case "int8": {
         const scale = view.getInt8(start + Math.floor(i / blockSize));
         const q = view.getInt8(start + wide / blockSize + i);

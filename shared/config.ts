@@ -188,9 +188,11 @@ export const runConfigSchema = z.strictObject({
   trust: z
     .strictObject({
       clip: z
-        .enum(["auto", "none", "norm"])
+        .enum(["auto", "none", "norm", "centered-clip", "trimmed-mean"])
         .default("auto")
-        .describe("of gradients larger than usual; `auto`: scaled down, or with codec `exact` refused when far larger"),
+        .describe(
+          "of gradients larger than usual; `auto`: scaled down, or with codec `exact` refused when far larger; the last two combine the parts of all accounts at the seal, keep them until then, and are not for codec `exact`",
+        ),
       clipFactor: positive.default(1).describe("times the running median norm, to which `auto` and `norm` scale"),
       accountWeight: positive.max(1).default(0.1).describe("share of a step for one account, from ten accounts on"),
       audits: z
@@ -276,6 +278,12 @@ function checkTogether(config: RunConfig): RunConfig {
   if (batch % microbatch !== 0) {
     problems.push(
       `batch: must be a multiple of microbatch (${microbatch}), so that every lease is whole microbatches; got ${batch}`,
+    );
+  }
+  const { clip } = config.trust;
+  if (config.codec === "exact" && (clip === "centered-clip" || clip === "trimmed-mean")) {
+    problems.push(
+      `trust.clip: ${clip} depends on who computed what, so the codec exact could not keep its bits; got codec exact (use codec f32, or trust.clip auto)`,
     );
   }
   if (config.bnPhase === 0 && config.ablation === "R+G+B") {

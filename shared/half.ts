@@ -1,9 +1,13 @@
-// IEEE 754 binary16 beside float32: what a parameter is on the wire when its tail travels as `f16`.
+// IEEE 754 binary16 beside float32: what parameters, gradients and tensors of files are where they are `f16`.
+
+import { powerOfTwo } from "./powers-of-two.ts";
 
 const word = new Uint32Array(1);
 const single = new Float32Array(word.buffer);
 
-/** Bits of +∞, and of 65504, the largest finite half. */
+/** The largest finite half. */
+export const LARGEST_HALF = 65504;
+/** Bits of +∞, and of the largest finite half. */
 const infinity = 0x7c00;
 const largest = 0x7bff;
 
@@ -25,20 +29,21 @@ export function halfBits(value: number): number {
   return sign | (word[0]! - 0x3f00_0000);
 }
 
-function widened(bits: number): number {
+/** The value of a half's bits: exact, as every half is a float32. */
+export function halfValue(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 31;
   const fraction = bits & 0x3ff;
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+  return sign * (1024 + fraction) * powerOfTwo(exponent - 25);
 }
 
 let values: Float32Array | undefined;
 
 /** The float32 of each of the 65536 halves, made when first asked for. */
 export function halfValues(): Float32Array {
-  values ??= Float32Array.from({ length: 0x1_0000 }, (_, bits) => widened(bits));
+  values ??= Float32Array.from({ length: 0x1_0000 }, (_, bits) => halfValue(bits));
   return values;
 }
 

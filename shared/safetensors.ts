@@ -3,6 +3,7 @@
 // every machine with WebGPU is, so typed arrays hold the same bytes).
 import { z } from "zod";
 import { BitswarmError } from "./errors.ts";
+import { halfValue } from "./half.ts";
 import { decodeText, encodeText } from "./text.ts";
 
 /** Bytes of one element, by the format's name of its type. */
@@ -198,16 +199,6 @@ export function tensorOf(
   return { dtype: "U8", shape, bytes };
 }
 
-/** IEEE 754 binary16 as a double: sign, 5 bits of exponent biased by 15, 10 bits of fraction. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >>> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1024 + fraction) * 2 ** (exponent - 25);
-}
-
 /** A copy of the tensor's bytes at an address that any typed array accepts. */
 function alignedBuffer(tensor: SafeTensor): ArrayBuffer {
   return new Uint8Array(tensor.bytes).buffer;
@@ -222,7 +213,7 @@ export function float32Of(tensor: SafeTensor): Float32Array<ArrayBuffer> {
     case "F64":
       return new Float32Array(new Float64Array(buffer));
     case "F16":
-      return Float32Array.from(new Uint16Array(buffer), halfToNumber);
+      return Float32Array.from(new Uint16Array(buffer), halfValue);
     case "BF16":
       return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
     default:

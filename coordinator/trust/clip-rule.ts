@@ -5,9 +5,13 @@
 import type { GradientCodec } from "../../shared/wire-layout.ts";
 import type { GroupNorms, NormGroup } from "./gradient-norms.ts";
 import type { UsualNorm, UsualNorms } from "./norm-history.ts";
+import type { RobustMode } from "./robust-round.ts";
 
-/** `auto`: `norm`, and no scaling with the codec `exact`, whose bits must not depend on who else takes part. */
-export type ClipMode = "auto" | "none" | "norm";
+/**
+ * `auto`: `norm`, and no scaling with the codec `exact`, whose bits must not depend on who else takes part. The robust modes
+ * scale nothing by itself: robust-round.ts combines what is left.
+ */
+export type ClipMode = "auto" | "none" | "norm" | RobustMode;
 
 /** A contribution so many times as large as usual is no gradient of this run: it is refused with any codec. */
 export const OUTLIER_FACTOR = 10;

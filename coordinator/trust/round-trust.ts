@@ -11,8 +11,9 @@ import type { CopyWanted, Lease } from "../round-state.ts";
 import { type Answer, auditVerdict } from "./audit.ts";
 import { type ClipMode, type ClipRule, clipRule, clipVerdict, LEAST_ACCOUNTS, noRule } from "./clip-rule.ts";
 import { compareWork } from "./comparison.ts";
-import type { GroupNorms, TensorSpan } from "./gradient-norms.ts";
+import type { GroupNorms } from "./gradient-norms.ts";
 import { type NormHistory, type ObservedNorms, usualNorms, withRound } from "./norm-history.ts";
+import { type RobustResult, RobustRounds, type RobustTerms } from "./robust-round.ts";
 import { auditProbability, confirmed, contradicted, newcomer, restMs, type Standing } from "./standing.ts";
 
 /** Bytes of contributions that may be held back at a time; beyond them nothing more is audited. */
@@ -28,12 +29,10 @@ export interface HeldWork extends Contribution {
 }
 
 /** How a round's contributions are read. */
-export interface RoundReader {
-  readonly kind: RoundKind;
+export interface RoundReader extends RobustTerms {
   readonly codec: GradientCodec;
-  readonly spans: readonly TensorSpan[];
-  /** Integers of a contribution, each a multiple of its tensor's unit. */
-  readonly unitsOf: (work: HeldWork) => Float64Array;
+  /** Integers of a contribution, each a multiple of its tensor's unit; the caller's to keep. */
+  readonly unitsOf: (work: HeldWork) => Float64Array<ArrayBuffer>;
   /** Accounts that take part now. */
   readonly accounts: () => number;
 }
@@ -99,11 +98,14 @@ export class RoundTrust {
   #observed: ObservedNorms[] = [];
   readonly #unusual = new Set<string>();
   readonly #audits = new Map<string, OpenAudit>();
+  readonly #robust: RobustRounds | undefined;
   #held: HeldLease[] = [];
   #heldBytes = 0;
 
   constructor(options: RoundTrustOptions) {
     this.#options = options;
+    const { clip } = options;
+    if (clip === "centered-clip" || clip === "trimmed-mean") this.#robust = new RobustRounds(clip);
   }
 
   /** A round opens; what is usual in it is fixed now. */
@@ -114,6 +116,7 @@ export class RoundTrust {
     this.#rule = clipRule({ mode: clip, codec: round.codec, factor: clipFactor, accounts: round.accounts(), usual });
     this.#observed = [];
     this.#unusual.clear();
+    this.#robust?.open(round);
     this.#forget();
   }
 
@@ -228,11 +231,25 @@ export class RoundTrust {
     return compareWork(units(a), units(b), round.spans).kind === "same";
   }
 
+  /** A contribution was added to the round's sum. */
+  added({ account, from }: Pick<Lease, "account" | "from">, work: HeldWork): void {
+    const round = this.#round;
+    if (!round) throw new RangeError("a contribution was added outside of a round");
+    const { samples, peaks } = work;
+    this.#robust?.add(() => ({ account, from, samples, peaks, units: round.unitsOf(work) }));
+  }
+
+  /** After seal(): what is to stand in place of the sum's means, where the run combines contributions robustly. */
+  combined(): Generator<void, RobustResult | undefined> | undefined {
+    return this.#robust?.combine();
+  }
+
   /** The round is sealed: what is held and nobody contradicted belongs to the sum. */
   seal(): readonly HeldWork[] {
     const { kind } = this.#round ?? {};
     if (kind) this.#histories.set(kind, withRound(this.#histories.get(kind) ?? [], this.#observed));
     const held = this.#held.map(({ work }) => work);
+    for (const one of this.#held) this.added(one, one.work);
     this.#forget();
     return held;
   }

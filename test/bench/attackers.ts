@@ -9,7 +9,7 @@ import { WebSocket } from "ws";
 import { coordinate } from "../../coordinator/coordinate.ts";
 import { openFreshRun } from "../../coordinator/open-run.ts";
 import { keyPairOf, signBytes } from "../../coordinator/trust/key-pair.ts";
-import { parseConfig } from "../../shared/config.ts";
+import { parseConfig, type RunConfig } from "../../shared/config.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import type { SocketConstructor } from "../../worker/connection.ts";
 import { runSession } from "../../worker/session.ts";
@@ -111,15 +111,17 @@ export interface AttackersOptions {
   readonly attacks: readonly string[];
   readonly codec: "exact" | "f32";
   readonly trust: boolean;
+  /** `trust.clip` of the run. */
+  readonly clip: RunConfig["trust"]["clip"];
   readonly images: number;
 }
 
 export const attackNames = Object.keys(zoo);
 
-async function runUnder(attack: string, { codec, trust, images }: AttackersOptions): Promise<AttackersLine> {
+async function runUnder(attack: string, { codec, trust, clip, images }: AttackersOptions): Promise<AttackersLine> {
   const started = performance.now();
   const folder = await mkdtemp(join(tmpdir(), "bitswarm-attackers-"));
-  const protection = trust ? {} : { clip: "none", audits: "off" };
+  const protection = trust ? { clip } : { clip: "none", audits: "off" };
   const config = parseConfig({
     data: { trainSamples: images, testSamples: images / 2 },
     batch: 32 * WORKERS,

@@ -110,6 +110,11 @@ program
   .option("--json", "one JSON object a line")
   .option("--no-trust", "without clipping and audits")
   .addOption(new Option("--codec <codec>", "of gradients").choices(["exact", "f32"]).default("exact"))
+  .addOption(
+    new Option("--clip <mode>", "trust.clip; the last two want codec f32")
+      .choices(["auto", "none", "norm", "centered-clip", "trimmed-mean"])
+      .default("auto"),
+  )
   .addOption(new Option("--images <n>", "training images; half as many for testing").argParser(count).default(2000))
   .action((attacks: string[], o: Omit<AttackersOptions, "attacks"> & { json?: boolean }) =>
     benchAttackers({ ...o, attacks: attacks.length > 0 ? attacks : attackNames }, (line) =>

@@ -328,18 +328,6 @@ test("L15 an audit is the same range for another account, counts nothing, and is
   expect(inShort(done.answer(done.held(w2)))).toEqual(["accept w2 0-32", "seal 0-64"]);
 });
 
-test("L15 a worker on probation computes calibrations only, until it is cleared", () => {
-  const table = new RoundTable({ from: 0, to: 64 });
-  table.event({ type: "worker-joined", worker: w1, probation: true });
-  expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
-  const copy = { purpose: "calibration", from: 0, to: 32, worker: w1 } as const;
-  expect(inShort(table.event({ type: "copy-wanted", copy }))).toEqual(["grant w1 0-32 calibration"]);
-  expect(inShort(table.answer(table.held(w1)))).toEqual(["accept w1 0-32"]);
-  expect(table.state.collected.size).toBe(0);
-  table.ready(w1);
-  expect(inShort(table.event({ type: "worker-cleared", worker: w1 }))).toEqual(["grant w1 0-64"]);
-});
-
 test("L15 a contribution that is not believed is withdrawn, and its range leased again", () => {
   const table = new RoundTable({ from: 0, to: 96 }, [w1, w2, w3]);
   const [, middle] = table.grants();
