@@ -2,6 +2,7 @@
 
 import { type ContributionLayout, METRICS, type MetricName, metricNames } from "../shared/contribution.ts";
 import { BitswarmError } from "../shared/errors.ts";
+import { decodeFrame, type Frame } from "../shared/frame.ts";
 import {
   type GradientCodec,
   reportsMean,
@@ -82,6 +83,17 @@ export class RoundSum {
   /** Puts means and peaks in the place of the sum's own; `samples` stay. */
   settle(robust: RobustResult): void {
     this.#robust = robust;
+  }
+
+  /**
+   * Reads a frame where it will be summed, so that its CRC is a kernel's work; the payload is good until the next
+   * contribution. @throws as decodeFrame()
+   */
+  decode(bytes: Uint8Array, limitBytes: number): Frame {
+    const reduction = this.#reduction;
+    // One that is too large for this round may still be within the run's limit: it is late, or wrong.
+    if (!reduction.fits(bytes.length)) return decodeFrame(bytes, limitBytes);
+    return decodeFrame(reduction.load(0, bytes), limitBytes, (part, seed) => reduction.checksum(part, seed));
   }
 
   /**

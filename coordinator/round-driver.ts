@@ -1,59 +1,35 @@
 // Gives the pure round what it lacks: the clock, the sum and the way to the workers. Everything that workers do enters here.
 
-import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
-import { decodeFrame } from "../shared/frame.ts";
-import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
+import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
-import type { CancelReason, ReturnReason } from "../shared/protocol.ts";
-import { RoundSum } from "./aggregate.ts";
+import type { ReturnReason } from "../shared/protocol.ts";
+import type { RoundSum } from "./aggregate.ts";
 import type { Clock } from "./clock.ts";
-import { type Contribution, readContribution } from "./contribution-check.ts";
-import { type Arrivals, deadlineMs, withArrivals } from "./deadline.ts";
-import { Reduction } from "./reduction/reduction.ts";
+import { ContributionIntake, type IntakeOptions } from "./contribution-intake.ts";
+import { type Arrivals, withArrivals } from "./deadline.ts";
+import type { Outbox } from "./outbox.ts";
 import type { MemberFacts } from "./roster.ts";
 import { type Decision, decide, openRound } from "./round.ts";
+import { type RoundLimits, roundOptions } from "./round-options.ts";
 import type { RoundPlan } from "./round-plan.ts";
 import { roundReason } from "./round-reason.ts";
 import {
   beforeRounds,
   type CopyWanted,
-  contributionVerdict,
   type Lease,
-  type Refusal,
   type RequeueCause,
   type RoundEffect,
   type RoundEvent,
-  type RoundOptions,
   type RoundState,
 } from "./round-state.ts";
-import type { RobustResult } from "./trust/robust-round.ts";
-import type { RoundTrust } from "./trust/round-trust.ts";
 
-/** The way to the workers; sessions implement it. */
-export interface Outbox {
-  /** Hands over a lease, and before it the parameters where this worker has not been sent them. */
-  lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void;
-  accepted(worker: WorkerId, lease: LeaseId, samples: number): void;
-  rejected(worker: WorkerId, lease: LeaseId, refusal: Refusal): void;
-  /** The worker no longer holds the lease, and is told why. */
-  cancelled(worker: WorkerId, lease: LeaseId, reason: CancelReason): void;
-}
-
-export interface RoundDriverOptions {
+export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
   readonly outbox: Outbox;
-  readonly microbatch: number;
-  readonly lease: Omit<RunConfig["lease"], "seal">;
-  /** Share of a round's samples that one account may hold; 1 unless given. */
-  readonly shareLimit?: number;
-  /** Bytes of the largest contribution frame of the run. */
-  readonly contributionLimit: number;
   readonly clock: Clock;
   readonly onRequeue: (lease: Lease, cause: RequeueCause) => void;
   /** A second worker computes what `of` has not answered. */
   readonly onBackup: (lease: Lease, of: WorkerId) => void;
-  /** Judges contributions and audits them; without it all that is well formed is believed. */
-  readonly trust?: RoundTrust;
 }
 
 /** A sealed round. */
@@ -69,21 +45,8 @@ const TICK_MS = 200;
 /** A stopping run waits this long for a worker that was just answered to go on with the step. */
 const STOP_PATIENCE_MS = 2000;
 
-/** Runs work that pauses, with a turn for everybody else in each pause. */
-function inSlices<T>(work: Generator<void, T>, clock: Pick<Clock, "after">, done: (value: T) => void): void {
-  const step = work.next();
-  if (step.done) done(step.value);
-  else clock.after(0, () => inSlices(work, clock, done));
-}
-
-function settled(collected: Collected, means: RobustResult | undefined): Collected {
-  if (means) collected.sum.settle(means);
-  return collected;
-}
-
 interface OpenCollection {
   readonly plan: RoundPlan;
-  readonly sum: RoundSum;
   readonly since: number;
   readonly resolve: (collected: Collected | "dropped") => void;
   readonly reject: (error: BitswarmError) => void;
@@ -96,8 +59,7 @@ export class RoundDriver {
   /** How the contributions of the last rounds of each kind arrived, and those of this round. */
   readonly #arrivals = new Map<RoundPlan["terms"]["kind"], Arrivals>();
   #offsets: number[] = [];
-  /** Sums one round after another in the same memory. */
-  readonly #reduction = new Reduction();
+  readonly #intake: ContributionIntake;
   /** Events that came while effects of another were carried out. */
   readonly #queue: RoundEvent[] = [];
   #busy = false;
@@ -107,6 +69,7 @@ export class RoundDriver {
 
   constructor(options: RoundDriverOptions) {
     this.#options = options;
+    this.#intake = new ContributionIntake(options);
   }
 
   /** What the round waits for, in words. */
@@ -175,40 +138,16 @@ export class RoundDriver {
    * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that could be named in a rejection
    */
   contribute(worker: WorkerId, bytes: Uint8Array): void {
-    let lease = this.leasesOf(worker)[0]?.lease;
-    try {
-      const frame = decodeFrame(bytes, this.#options.contributionLimit);
-      const { samples } = frame.header;
-      lease = leaseId(frame.header.lease);
-      const live = contributionVerdict(this.#state, worker, lease, samples);
-      if ("code" in live) throw new BitswarmError(live.code, live.message);
-      const { plan, sum } = this.#collecting();
-      const contribution = readContribution(frame, plan);
-      this.#admit(sum, live, samples, contribution);
-      this.#dispatch({ type: "contribution", worker, lease, samples });
-    } catch (error) {
-      if (!(error instanceof BitswarmError) || lease === undefined) throw error;
-      this.#dispatch({ type: "contribution-refused", worker, lease, code: error.code, message: error.message });
-    }
-  }
-
-  /** Adds a contribution to the sum, or leaves it to an audit. @throws what the sum or trust refuses it for */
-  #admit(sum: RoundSum, lease: Lease, samples: number, contribution: Contribution): void {
-    const { trust } = this.#options;
-    const { peaks, body } = contribution;
-    const counts = lease.purpose === "work" || lease.purpose === "backup";
-    const checked = sum.check(samples, peaks, body);
-    const scale = counts && trust ? trust.judge(lease, samples, checked.norms) : 1;
-    if (counts && !trust?.holds(lease)) {
-      checked.commit(scale);
-      trust?.added(lease, { samples, scale, peaks, body });
+    const intake = this.#intake.take(this.#state, worker, bytes, this.leasesOf(worker)[0]?.lease);
+    const { lease } = intake;
+    if (intake.kind === "refused") {
+      const { code, message } = intake;
+      this.#dispatch({ type: "contribution-refused", worker, lease, code, message });
       return;
     }
-    if (!trust) return;
-    // The bytes are the socket's.
-    const { copies, withdrawn } = trust.take(lease, { samples, scale, peaks, body: Uint8Array.from(body) });
-    for (const copy of copies) this.compare(copy);
-    for (const { account, ...range } of withdrawn) this.withdraw(account, range);
+    for (const copy of intake.follows.copies) this.compare(copy);
+    for (const { account, ...range } of intake.follows.withdrawn) this.withdraw(account, range);
+    this.#dispatch({ type: "contribution", worker, lease, samples: intake.samples });
   }
 
   /**
@@ -216,39 +155,18 @@ export class RoundDriver {
    * @throws GRADIENT_NOT_FINITE where the training has diverged
    */
   async collect(plan: RoundPlan): Promise<Collected | "dropped"> {
-    const { terms, layout, ranges } = plan;
+    const { terms, ranges } = plan;
     const { kind, round } = terms;
-    const { microbatch, lease, shareLimit = 1, clock } = this.#options;
+    const { clock } = this.#options;
     const arrivals = this.#arrivals.get(kind) ?? [];
-    const sum = new RoundSum(layout, terms.exponents, terms.codec, this.#reduction);
     const stopTicking = clock.every(TICK_MS, () => this.#dispatch({ type: "tick" }));
     try {
       return await new Promise((resolve, reject) => {
-        this.#collection = { plan, sum, since: clock.now(), resolve, reject };
+        this.#collection = { plan, since: clock.now(), resolve, reject };
         this.#idleSince = undefined;
         this.#offsets = [];
-        const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, pieces, first } = lease;
-        const options: RoundOptions = {
-          microbatch,
-          maxMicrobatches,
-          timeoutMs,
-          deadlineMs: deadlineMs(arrivals, { minMs: minDeadlineMs, maxMs: timeoutMs }),
-          seal: plan.mayLeave ? "deadline" : "complete",
-          ahead: ahead && !plan.local,
-          oneLease: plan.local,
-          shareLimit,
-          // Where a share is one lease, it is whole.
-          pieces: plan.local ? 1 : pieces,
-          first: plan.local ? Number.POSITIVE_INFINITY : first,
-        };
-        this.#options.trust?.open({
-          kind,
-          codec: terms.codec,
-          era: terms.era,
-          spans: sum.spans,
-          unitsOf: ({ samples, peaks, body }) => sum.read(samples, peaks, body),
-          accounts: () => this.#state.roster.accounts.size,
-        });
+        const options = roundOptions(plan, this.#options, arrivals);
+        this.#intake.open(plan, () => this.#state.roster.accounts.size);
         this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
         this.#drain();
       });
@@ -327,13 +245,10 @@ export class RoundDriver {
         outbox.cancelled(effect.lease.worker, effect.lease.lease, effect.reason);
         break;
       case "seal": {
-        const { sum, since, resolve } = this.#collecting();
+        const { since, resolve } = this.#collecting();
         this.#collection = undefined;
-        for (const { samples, peaks, body, scale } of trust?.seal() ?? []) sum.add(samples, peaks, body, scale);
-        const collected = { sum, ranges: effect.ranges, elapsedMs: clock.now() - since };
-        const combining = trust?.combined();
-        if (combining) inSlices(combining, clock, (means) => resolve(settled(collected, means)));
-        else resolve(collected);
+        const elapsedMs = clock.now() - since;
+        this.#intake.seal(clock, (sum) => resolve({ sum, ranges: effect.ranges, elapsedMs }));
         break;
       }
       case "diverged": {
@@ -370,6 +285,7 @@ export class RoundDriver {
   #drop(outcome: "dropped" | BitswarmError): void {
     const { resolve, reject } = this.#collecting();
     this.#collection = undefined;
+    this.#intake.drop();
     if (outcome === "dropped") resolve(outcome);
     else reject(outcome);
     this.#dispatch({ type: "dropped" });

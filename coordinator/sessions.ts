@@ -18,8 +18,9 @@ import {
 import { ChunkedParameters } from "./chunked-parameters.ts";
 import type { Clock } from "./clock.ts";
 import { Connection, type ConnectionHouse } from "./connection.ts";
+import type { Outbox } from "./outbox.ts";
 import type { PeerSocket } from "./peer-socket.ts";
-import type { Outbox, RoundDriver } from "./round-driver.ts";
+import type { RoundDriver } from "./round-driver.ts";
 import { leaseMessage, type RoundPlan } from "./round-plan.ts";
 import type { Lease, Refusal } from "./round-state.ts";
 import type { OnRunEvent } from "./run-event.ts";

@@ -113,8 +113,9 @@ function listOf(values: Readonly<Record<string, number>>): string {
 /**
  * Reads the frame that `bytes` are, header and payload together at most `limitBytes`. Throws FRAME_TOO_LARGE,
  * FRAME_TRUNCATED, FRAME_CORRUPT (magic, length, CRC, flags, kind, codec) or PROTOCOL_MISMATCH (version).
+ * @param checksum the CRC-32C of bytes behind those whose CRC is `seed`
  */
-export function decodeFrame(bytes: Uint8Array, limitBytes: number): Frame {
+export function decodeFrame(bytes: Uint8Array, limitBytes: number, checksum: typeof crc32c = crc32c): Frame {
   if (bytes.length > limitBytes) {
     throw new BitswarmError("FRAME_TOO_LARGE", `frame of ${bytes.length} bytes: the limit is ${limitBytes}`);
   }
@@ -153,7 +154,7 @@ export function decodeFrame(bytes: Uint8Array, limitBytes: number): Frame {
   const payload = bytes.subarray(frameHeaderBytes);
   const announced = view.getUint32(offsets.crc32c, true);
   view.setUint32(offsets.crc32c, 0, true);
-  const actual = crc32c(payload, crc32c(head));
+  const actual = checksum(payload, checksum(head));
   if (announced !== actual) {
     throw new BitswarmError(
       "FRAME_CORRUPT",

@@ -22,7 +22,7 @@ import { crcTableBytes, crcTables } from "./kernel-crc32c.ts";
 import { KernelMemory } from "./kernels.ts";
 import { planes } from "./kernels-sign.ts";
 import { halfInfinity, notFinite } from "./not-finite.ts";
-import { dataAt, type RoundMemory, roundMemory, slotCount, tableAt } from "./round-memory.ts";
+import { dataAt, type RoundMemory, roundMemory, slotAt, tableAt } from "./round-memory.ts";
 
 /** One contribution's bound in units, and that of the i32 sums. */
 const clipUnits = 2 ** 30;
@@ -109,21 +109,28 @@ export class Reduction {
     return 4 * layout.tensors.length + wire.bytes;
   }
 
+  /** Whether a frame of so many bytes can be loaded. */
+  fits(bytes: number): boolean {
+    return bytes <= this.#open().slotBytes;
+  }
+
   /** Copies a frame into a slot and returns the bytes there, to be changed as the caller likes. */
   load(slot: number, frame: Uint8Array): Uint8Array {
-    const { slotBytes } = this.#open();
-    if (frame.length > slotBytes) throw this.#mismatch(frame.length - frameHeaderBytes);
-    const bytes = new Uint8Array(this.#memory.buffer, this.#slotAt(slot), frame.length);
+    if (!this.fits(frame.length)) throw this.#mismatch(frame.length - frameHeaderBytes);
+    this.discard(slot);
+    const bytes = new Uint8Array(this.#memory.buffer, slotAt(this.#open(), slot), frame.length);
     bytes.set(frame);
     return bytes;
   }
 
-  /** As load(), of a payload's two parts behind a header of zeros. */
+  /** As load(), of a payload's two parts, whatever header is before them; a body that lies there already stays. */
   loadPayload(slot: number, peaks: Uint8Array, body: Uint8Array): void {
     if (peaks.length + body.length > this.payloadBytes) throw this.#mismatch(peaks.length + body.length);
-    const bytes = new Uint8Array(this.#memory.buffer, this.#slotAt(slot) + frameHeaderBytes, this.payloadBytes);
+    const bytes = new Uint8Array(this.#memory.buffer, slotAt(this.#open(), slot) + frameHeaderBytes, this.payloadBytes);
+    this.discard(slot);
     bytes.set(peaks);
-    bytes.set(body, peaks.length);
+    const to = bytes.byteOffset + peaks.length;
+    if (body.buffer !== bytes.buffer || body.byteOffset !== to) bytes.set(body, peaks.length);
   }
 
   /** CRC-32C of bytes that load() returned, or of a part of them, as crc32c() has it. */
@@ -147,7 +154,7 @@ export class Reduction {
       throw new BitswarmError("CONTRIBUTION_MISMATCH", `contribution: samples is an integer from 1, got ${samples}`);
     }
     if (payloadBytes !== this.payloadBytes) throw this.#mismatch(payloadBytes);
-    const at = this.#slotAt(slot) + frameHeaderBytes;
+    const at = slotAt(this.#open(), slot) + frameHeaderBytes;
     const peaks = new Uint32Array(new Uint32Array(this.#memory.buffer, at, layout.tensors.length));
     round.peaks.check(peaks);
     const body = at + 4 * layout.tensors.length;
@@ -283,13 +290,6 @@ export class Reduction {
     const high = round.high + 8 * round.lowElements;
     this.#memory.kernels.foldSigns(round.counters, round.groups, used, round.weight, high);
     round.weight = 0;
-  }
-
-  #slotAt(slot: number): number {
-    const { slots, slotBytes } = this.#open();
-    if (!(slot >= 0 && slot < slotCount))
-      throw new RangeError(`reduction: slots are 0 to ${slotCount - 1}, got ${slot}`);
-    return slots + slot * slotBytes;
   }
 
   #open(): OpenRound {

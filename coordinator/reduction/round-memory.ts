@@ -43,3 +43,9 @@ export function roundMemory(wire: WireLayout): RoundMemory {
   const slotBytes = aligned(frameHeaderBytes + 4 * wire.tensors.length + wire.bytes + 16) + 64;
   return { low, lowElements, counters, groups, high, slots, slotBytes, end: slots + slotCount * slotBytes };
 }
+
+/** Address of a slot. @throws RangeError for one that is not there */
+export function slotAt({ slots, slotBytes }: RoundMemory, slot: number): number {
+  if (!(slot >= 0 && slot < slotCount)) throw new RangeError(`reduction: slots are below ${slotCount}, got ${slot}`);
+  return slots + slot * slotBytes;
+}

@@ -10,7 +10,7 @@ import { STATUS_EVERY_MS } from "../coordinate.ts";
 import { sealMode } from "../deadline.ts";
 import { LocalEngine } from "../engine.ts";
 import { Ledger } from "../ledger.ts";
-import type { Outbox } from "../round-driver.ts";
+import type { Outbox } from "../outbox.ts";
 import type { RoundPlan } from "../round-plan.ts";
 import { contributionLimit } from "../round-plan.ts";
 import { sessionLimits } from "../session-limits.ts";

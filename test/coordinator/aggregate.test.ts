@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { RoundSum } from "../../coordinator/aggregate.ts";
 import { exponentsFor } from "../../coordinator/exponents.ts";
 import { METRICS, metricNames } from "../../shared/contribution.ts";
+import { decodeFrame, encodeFrame } from "../../shared/frame.ts";
 import { gradientCodecs } from "../../shared/wire-layout.ts";
 import { coded } from "../fixtures/codec-cases.ts";
 import { drawContribution, nextLayout, tinyState } from "../fixtures/tiny-run.ts";
@@ -95,4 +96,59 @@ test("there is no mean of no samples, nor of a tensor that the round does not ha
   sum.add(1, drawn[0].peaks, drawn[0].body);
   expect(() => sum.mean("no.such")).toThrow(RangeError);
   expect(() => new RoundSum(layout, [0], "exact")).toThrow(RangeError);
+});
+
+function frameOf(samples: number, peaks: Uint32Array, body: Uint8Array): Uint8Array<ArrayBuffer> {
+  const header = { kind: "contribution", codec: "exact", round: 1, lease: 1, samples, tensors: peaks.length } as const;
+  return encodeFrame({ ...header, run: "0".repeat(32), parametersHash: "0".repeat(64) }, bytesOf(peaks), body);
+}
+const bytesOf = (bits: Uint32Array) => new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+
+test("a frame is read where it is summed, and counts as its parts do", () => {
+  const { samples, peaks, body } = drawn[0];
+  const expected = new RoundSum(layout, exponents, "exact");
+  expected.add(samples, peaks, body);
+  const sum = new RoundSum(layout, exponents, "exact");
+  const bytes = frameOf(samples, peaks, body);
+  const { header, payload } = sum.decode(bytes, bytes.length);
+  expect(header).toEqual(decodeFrame(bytes, bytes.length).header);
+  expect(payload.buffer).toBeInstanceOf(SharedArrayBuffer);
+  // What comes after the CRC works on the bytes that were checked, not on the caller's.
+  bytes.fill(0xff);
+  sum.add(samples, peaks, payload.subarray(peaks.byteLength));
+  expect(snapshot(sum)).toEqual(snapshot(expected));
+});
+
+test("a frame that is damaged anywhere is refused as it is elsewhere, as is one too long for the round", () => {
+  const { samples, peaks, body } = drawn[0];
+  const sum = new RoundSum(layout, exponents, "exact");
+  const bytes = frameOf(samples, peaks, body);
+  const limit = 4 * bytes.length;
+  const message = (read: () => unknown) => {
+    try {
+      read();
+    } catch (error) {
+      return String(error);
+    }
+    return "none";
+  };
+  for (const at of [0, 5, 21, 79, 80, 80 + peaks.byteLength, bytes.length >> 1, bytes.length - 1]) {
+    const damaged = Uint8Array.from(bytes);
+    damaged[at] ^= 16;
+    expect(message(() => sum.decode(damaged, limit))).not.toBe("none");
+    expect(message(() => sum.decode(damaged, limit))).toBe(message(() => decodeFrame(damaged, limit)));
+  }
+  const long = frameOf(samples, peaks, new Uint8Array(2 * body.length));
+  expect(sum.decode(long, limit).payload.length).toBe(peaks.byteLength + 2 * body.length);
+  expect(() => sum.decode(long, 1000)).toThrow(expect.objectContaining({ code: "FRAME_TOO_LARGE" }));
+  expect(sum.samples).toBe(0);
+});
+
+test("a checked contribution whose place another has taken cannot be added any more", () => {
+  const sum = new RoundSum(layout, exponents, "exact");
+  const [first, second] = drawn;
+  const checked = sum.check(first.samples, first.peaks, first.body);
+  sum.decode(frameOf(second.samples, second.peaks, second.body), 1 << 20);
+  expect(() => checked.commit()).toThrow(RangeError);
+  expect(sum.samples).toBe(0);
 });

@@ -32,7 +32,9 @@ test("two processes find an adapter, report themselves, and end the launcher wit
   const { workers, lines, events } = await launch("ends", { count: 2, name: "attic" });
   await workers.exited;
   expect(
-    lines.filter((line) => /^\[deno [12]\] adapter .+; flags --parent-watch --no-tune --name attic-[12]$/.test(line)),
+    lines.filter((line) =>
+      /^\[deno [12]\] adapter .+; flags --parent-watch --no-tune --keys \S+ --name attic-[12]$/.test(line),
+    ),
     lines.join("\n"),
   ).toHaveLength(2);
   expect(lines).toHaveLength(2);

@@ -1,0 +1,32 @@
+// What a round goes by, from its plan, the run's limits and how the rounds before it went.
+
+import type { RunConfig } from "../shared/config.ts";
+import { type Arrivals, deadlineMs } from "./deadline.ts";
+import type { RoundPlan } from "./round-plan.ts";
+import type { RoundOptions } from "./round-state.ts";
+
+export interface RoundLimits {
+  readonly microbatch: number;
+  readonly lease: Omit<RunConfig["lease"], "seal">;
+  /** Share of a round's samples that one account may hold; 1 unless given. */
+  readonly shareLimit?: number;
+}
+
+/** @param arrivals of the last rounds of this kind */
+export function roundOptions(plan: RoundPlan, limits: RoundLimits, arrivals: Arrivals): RoundOptions {
+  const { microbatch, shareLimit = 1 } = limits;
+  const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, pieces, first } = limits.lease;
+  return {
+    microbatch,
+    maxMicrobatches,
+    timeoutMs,
+    deadlineMs: deadlineMs(arrivals, { minMs: minDeadlineMs, maxMs: timeoutMs }),
+    seal: plan.mayLeave ? "deadline" : "complete",
+    ahead: ahead && !plan.local,
+    oneLease: plan.local,
+    shareLimit,
+    // Where a share is one lease, it is whole.
+    pieces: plan.local ? 1 : pieces,
+    first: plan.local ? Number.POSITIVE_INFINITY : first,
+  };
+}
