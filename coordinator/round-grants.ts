@@ -9,7 +9,7 @@ import { granted, type Offer } from "./round-leases.ts";
 import { type CopyWanted, isLate, isLive, type Lease, type RoundEffect, type RoundState } from "./round-state.ts";
 
 /** An account's share of a round is limited where there are at least so many accounts. */
-export const LIMITED_FROM = 10;
+const LIMITED_FROM = 10;
 /** A worker that was too slow for so many rounds is tried again: it may have been a spell. */
 export const LEFT_OUT_ROUNDS = 8;
 
@@ -19,13 +19,22 @@ export interface Granting {
   readonly effects: RoundEffect[];
 }
 
-/** Grants all that can be granted now. */
-export function grantAll(now: number, state: RoundState): { state: RoundState; effects: readonly RoundEffect[] } {
+/**
+ * Grants all that can be granted now.
+ * @param only nothing has changed for anybody else; where leases come in pieces the others are looked at with the next tick of
+ * the clock, so that ten thousand workers are not looked at with each of their messages
+ */
+export function grantAll(
+  now: number,
+  state: RoundState,
+  only?: WorkerId,
+): { state: RoundState; effects: readonly RoundEffect[] } {
   const granting: Granting = { state, effects: [] };
   if (!isLive(state) || state.roster.waiting.size === 0) return granting;
-  if (state.copies.length > 0) grantCopies(now, granting);
-  if (granting.state.unleased.length > 0) grantWork(now, granting);
-  if (granting.state.unleased.length === 0) grantBackups(now, granting);
+  const asker = state.options.pieces > 1 ? only : undefined;
+  if (state.copies.length > 0) grantCopies(now, granting, asker);
+  if (granting.state.unleased.length > 0) grantWork(now, granting, asker);
+  if (granting.state.unleased.length === 0 && asker === undefined) grantBackups(now, granting);
   return granting;
 }
 
@@ -36,12 +45,12 @@ export function give(now: number, granting: Granting, offer: Offer): void {
 }
 
 /** Members that can take a lease now, idle ones before those who would hold a second; each group in the order of asking. */
-export function takers({ roster, options }: RoundState): readonly (readonly [WorkerId, Member])[] {
+export function takers({ roster, options }: RoundState, only?: WorkerId): readonly (readonly [WorkerId, Member])[] {
   const idle: [WorkerId, Member][] = [];
   const busy: [WorkerId, Member][] = [];
-  for (const worker of inLine(roster)) {
+  for (const worker of only === undefined ? inLine(roster) : [only]) {
     const member = roster.members.get(worker);
-    if (!member || member.suspended) continue;
+    if (!member || member.ticket === null || member.suspended) continue;
     if (member.leases.length === 0) idle.push([worker, member]);
     else if (options.ahead && member.leases.length === 1) busy.push([worker, member]);
   }
@@ -53,8 +62,8 @@ export function mayCompare(copy: CopyWanted, { account }: Member): boolean {
   return !copy.not.includes(account);
 }
 
-function grantCopies(now: number, granting: Granting): void {
-  for (const [worker, member] of takers(granting.state)) {
+function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
+  for (const [worker, member] of takers(granting.state, only)) {
     const { copies } = granting.state;
     const index = copies.findIndex((copy) => mayCompare(copy, member));
     if (index < 0) continue;
@@ -119,8 +128,8 @@ function onlyRequest(now: number, state: RoundState, member: Member): ShareReque
   return { ...request, remaining, total };
 }
 
-function grantWork(now: number, granting: Granting): void {
-  for (const [worker, member] of takers(granting.state)) {
+function grantWork(now: number, granting: Granting, only?: WorkerId): void {
+  for (const [worker, member] of takers(granting.state, only)) {
     const { state } = granting;
     const [head] = state.unleased;
     if (!head) return;

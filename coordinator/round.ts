@@ -73,7 +73,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "contribution-received": {
       const live = state.leases.get(event.lease);
       if (live?.worker !== event.worker) return settle(now, state, []);
-      return settle(now, live.receivedAt === null ? received(now, state, live) : state, []);
+      return settle(now, live.receivedAt === null ? received(now, state, live) : state, [], event.worker);
     }
     case "contribution":
       return contributed(now, state, event.worker, event.lease, event.samples);
@@ -117,7 +117,7 @@ function asked(now: number, state: RoundState, event: Extract<RoundEvent, { type
   if (member.ticket !== null || (member.leases.length > 0 && !ahead)) return settle(now, state, []);
   const { nextTicket } = state.roster;
   const roster = withMember({ ...state.roster, nextTicket: nextTicket + 1 }, worker, { ...member, ticket: nextTicket });
-  const decision = settle(now, withRoster(state, roster), []);
+  const decision = settle(now, withRoster(state, roster), [], worker);
   if (decision.state.roster.members.get(worker)?.ticket == null) return decision;
   return result(now, decision.state, [...decision.effects, { type: "wait", worker }]);
 }
@@ -157,12 +157,12 @@ function contributed(now: number, state: RoundState, worker: WorkerId, lease: Le
   const effects: RoundEffect[] = [
     { type: "accept", lease: live, samples, offsetMs: arrived - (state.since ?? grantedAt) },
   ];
-  if (!("twin" in live)) return settle(now, next, effects);
+  if (!("twin" in live)) return settle(now, next, effects, worker);
   next = { ...next, collected: next.collected.add({ from: live.from, to: live.to }) };
   const twin = live.twin === null ? undefined : next.leases.get(live.twin);
-  if (!twin) return settle(now, next, effects);
+  if (!twin) return settle(now, next, effects, worker);
   const late = cancelled(now, next, twin, "answered");
-  return settle(now, late.state, [...effects, late.effect]);
+  return settle(now, late.state, [...effects, late.effect], worker);
 }
 
 interface Spoiling {
@@ -260,9 +260,9 @@ function copyDue({ copies, roster }: RoundState): boolean {
 }
 
 /** Seals the round where that is due, or else grants what can be granted. */
-function settle(now: number, state: RoundState, effects: readonly RoundEffect[]): Decision {
+function settle(now: number, state: RoundState, effects: readonly RoundEffect[], only?: WorkerId): Decision {
   if (!sealDue(now, state)) {
-    const granting = grantAll(now, state);
+    const granting = grantAll(now, state, only);
     return result(now, granting.state, [...effects, ...granting.effects]);
   }
   const { ranges } = state.collected;

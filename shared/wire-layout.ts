@@ -50,8 +50,19 @@ export function wideBytes(codec: Exclude<GradientCodec, "exact" | "f32">, elemen
 
 const padded = (size: number) => Math.ceil(size / blockSize) * blockSize;
 
+/** Asked for with every contribution, of few layouts. */
+const known = new WeakMap<ContributionLayout, Map<GradientCodec, WireLayout>>();
+
 /** How contributions of this layout travel with this codec. */
 export function wireLayout(layout: ContributionLayout, codec: GradientCodec): WireLayout {
+  const ofLayout = known.get(layout) ?? new Map<GradientCodec, WireLayout>();
+  known.set(layout, ofLayout);
+  const wire = ofLayout.get(codec) ?? laidOut(layout, codec);
+  ofLayout.set(codec, wire);
+  return wire;
+}
+
+function laidOut(layout: ContributionLayout, codec: GradientCodec): WireLayout {
   const codes = codec === "exact" || codec === "f32" ? undefined : codec;
   const indexed = layout.tensors.map((tensor, index) => ({ ...tensor, index }));
   const coded = (tensor: ContributionTensor) => codes !== undefined && tensor.wide;

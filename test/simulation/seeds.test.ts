@@ -5,7 +5,7 @@ import { failureText } from "../../coordinator/simulate/report.ts";
 import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";
 import { simulate } from "../../coordinator/simulate/world.ts";
 
-const SEEDS = 250;
+const SEEDS = 200;
 
 test(`V9 ${SEEDS} seeds keep every invariant`, { timeout: 300_000 }, async () => {
   const failures: string[] = [];
