@@ -11,6 +11,8 @@ import { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { scratchFolder, tinyFlags } from "../fixtures/test-run.ts";
 
 const alone = ["--workers", "0", "--port", "0"];
+/** A lone worker's lease is the whole step. */
+const wholeSteps = ["--set", "lease.first=64", "--set", "lease.pieces=1"];
 
 /** A worker that works as long as the coordinator lives. */
 async function lend(url: string): Promise<"ended" | "closed"> {
@@ -137,7 +139,7 @@ test("K7 kill -9 and resume end with the parameters of the run that was never ki
 
 test("K3 Ctrl-C once finishes the step, writes a checkpoint, says how to go on, and exits with 0", async () => {
   const { flags, runDir } = await tinyFlags();
-  const run = new CoordinatorProcess(["start", ...flags, "--run-dir", runDir, ...alone, "--json"]);
+  const run = new CoordinatorProcess(["start", ...flags, ...wholeSteps, "--run-dir", runDir, ...alone, "--json"]);
   const worker = await new ScriptedWorker(await run.url()).join();
   await worker.answer(await worker.lease());
   const lease = await worker.lease();
@@ -162,7 +164,7 @@ test.each(["SIGINT", "SIGTERM"] as const)("K3 %s ends a run promptly that waits 
 
 test("K3 Ctrl-C twice ends at once with 130, and the last checkpoint is whole", async () => {
   const { flags, runDir } = await tinyFlags();
-  const run = new CoordinatorProcess(["start", ...flags, "--run-dir", runDir, ...alone, "--json"]);
+  const run = new CoordinatorProcess(["start", ...flags, ...wholeSteps, "--run-dir", runDir, ...alone, "--json"]);
   const worker = await new ScriptedWorker(await run.url()).join();
   for (let step = 0; step < 4; step++) await worker.answer(await worker.lease());
   await worker.lease();
