@@ -11,9 +11,9 @@ export const ARRIVAL_ROUNDS = 10;
 /** Offsets kept of one round: of ten thousand volunteers, evenly chosen ones tell as much. */
 export const ARRIVALS_KEPT = 512;
 /** So many deviations above the median are late. */
-export const DEVIATIONS = 6;
+const DEVIATIONS = 6;
 /** The deviation counts as at least this share of the median: volunteers in step are no reason to be strict. */
-export const LEAST_SPREAD = 0.05;
+const LEAST_SPREAD = 0.05;
 /** From this share of the deadline on, idle workers are lent what others still compute (MapReduce's backup tasks). */
 export const BACKUP_FROM = 0.85;
 

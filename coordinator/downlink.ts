@@ -25,10 +25,43 @@ interface Change {
   readonly frame: Uint8Array<ArrayBuffer>;
 }
 
-interface Version {
+/** What a version's frames are made of: as much as the parameters themselves. */
+interface Contents {
   readonly blob: WireBlob;
   readonly changes: readonly Change[];
-  readonly update: ParametersUpdate;
+  readonly whole: () => Uint8Array<ArrayBuffer>;
+  /** Bytes of the whole. */
+  readonly largest: number;
+}
+
+class Version implements ParametersUpdate {
+  readonly set: ParameterSet;
+  readonly hash: string;
+  #contents: Contents | undefined;
+
+  constructor(set: ParameterSet, contents: Contents) {
+    this.set = set;
+    this.hash = contents.blob.hash;
+    this.#contents = contents;
+  }
+
+  get contents(): Contents | undefined {
+    return this.#contents;
+  }
+
+  framesFor(held: string | undefined): readonly Uint8Array<ArrayBuffer>[] {
+    if (held === this.hash || !this.#contents) return [];
+    const { changes, largest, whole } = this.#contents;
+    const from = changes.findIndex(({ base }) => base === held);
+    const path = from < 0 ? [] : changes.slice(from).map(({ frame }) => frame);
+    const bytes = path.reduce((sum, frame) => sum + frame.length, 0);
+    return path.length > 0 && bytes < largest ? path : [whole()];
+  }
+
+  /** Sessions remember what they sent last: from now on that holds no bytes, and brings nobody anywhere. */
+  release(): void {
+    this.#contents = undefined;
+  }
 }
 
 export interface DownlinkOptions {
@@ -53,8 +86,9 @@ export class Downlink {
    * @param replicaChange what led to the blob, where the set is sent as `int8`
    */
   update(set: ParameterSet, blob: WireBlob, round: number, replicaChange?: ReplicaChange): ParametersUpdate {
-    const before = this.#versions.get(set);
-    if (before?.blob.hash === blob.hash) return before.update;
+    const known = this.#versions.get(set);
+    if (known?.hash === blob.hash) return known;
+    const before = known?.contents;
     const { networks, config, runTag } = this.#options;
     const form = wireForm(networks, config, set);
     const whole = once(() => {
@@ -70,19 +104,15 @@ export class Downlink {
         changes.push(...before.changes.slice(1 - KEPT_CHANGES), { base, frame });
       }
     }
-    const update: ParametersUpdate = {
-      set,
-      hash: blob.hash,
-      framesFor(held) {
-        if (held === blob.hash) return [];
-        const from = changes.findIndex(({ base }) => base === held);
-        const path = from < 0 ? [] : changes.slice(from).map(({ frame }) => frame);
-        const bytes = path.reduce((sum, frame) => sum + frame.length, 0);
-        return path.length > 0 && bytes < largest ? path : [whole()];
-      },
-    };
-    this.#versions.set(set, { blob, changes, update });
-    return update;
+    const version = new Version(set, { blob, changes, whole, largest });
+    this.#versions.set(set, version);
+    return version;
+  }
+
+  /** Lets go of a set that no round in sight names; its next version is sent whole. */
+  release(set: ParameterSet): void {
+    this.#versions.get(set)?.release();
+    this.#versions.delete(set);
   }
 }
 

@@ -9,7 +9,7 @@ import { granted, type Offer } from "./round-leases.ts";
 import { type CopyWanted, isLate, isLive, type Lease, type RoundEffect, type RoundState } from "./round-state.ts";
 
 /** An account's share of a round is limited where there are at least so many accounts. */
-export const LIMITED_FROM = 10;
+const LIMITED_FROM = 10;
 /** A worker that was too slow for so many rounds is tried again: it may have been a spell. */
 export const LEFT_OUT_ROUNDS = 8;
 

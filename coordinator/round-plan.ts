@@ -68,6 +68,8 @@ function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: R
   // A BN phase and an evaluation do not look at discriminators.
   const adversarial = kind === "student" && usesGan(config);
   const discriminators = adversarial ? wireBlob(state, "discriminators") : undefined;
+  // The student's rounds fetch the teacher as a blob, if at all.
+  if (network === "student") downlink.release("teacher");
   const parameters = [downlink.update(network, blob, round)];
   if (discriminators) {
     parameters.push(downlink.update("discriminators", discriminators, round, state.replicaChange));

@@ -10,7 +10,7 @@ import { isLong, type Offer } from "./outgoing.ts";
 /** Chunks that may be on their way to a receiver: 2 MiB, what a cut connection costs at most. */
 export const WINDOW_CHUNKS = 8;
 /** Transfers that are over and whose late chunks are let pass. */
-export const REMEMBERED_TRANSFERS = 16;
+const REMEMBERED_TRANSFERS = 16;
 
 /** `waiting` has no buffer yet: the receiver's memory is taken by others. */
 type State =

@@ -93,6 +93,16 @@ test("D3 a change that is no smaller than the whole is not sent", () => {
   expect(read(frame).base).toBeNull();
 });
 
+test("the teacher's bytes are let go with the first round of the student, also by sessions that remember them", () => {
+  const state = tinyState(tinyConfig({ epochs: 9 }));
+  const context = { state, runTag, downlink: downlinkOf(state), round: 1, era: 0 };
+  const [teacher] = planEvaluation(context, "teacher").parameters;
+  expect(teacher.framesFor(undefined)).toHaveLength(1);
+  planEvaluation(context, "student");
+  expect(teacher.framesFor(undefined)).toEqual([]);
+  expect(planEvaluation(context, "teacher").parameters[0].framesFor(undefined)).toHaveLength(1);
+});
+
 test("D5 only the student's mini-batches name discriminators; a BN phase, an evaluation and the teacher do not", () => {
   const state = studentState();
   const context = { state, runTag, downlink: downlinkOf(state), round: 1, era: 0 };
