@@ -4,6 +4,7 @@
 
 import { speedOf, totalSpeed } from "./roster.ts";
 import { allowance, type Granting, give, mayBackUp, takers } from "./round-grants.ts";
+import { cancelled } from "./round-leases.ts";
 import { isLate, isLive, type Lease, type RoundEffect, type RoundState } from "./round-state.ts";
 
 /** A lease is overdue when it has taken so much longer than its holder's speed says. */
@@ -33,22 +34,43 @@ function expectedEnd(now: number, state: RoundState, lease: Lease, mean: number)
   return workMs + (before && before.lease !== lease.lease ? expectedEnd(now, state, before, mean) : now);
 }
 
+/** The state in which of two overdue holders of a range the first has lost it, so that a third may help. */
+function withoutIdlers(now: number, granting: Granting, mean: number): void {
+  const overdue = (lease: Lease) => expectedEnd(now, granting.state, lease, mean) === Number.POSITIVE_INFINITY;
+  for (const { lease } of granting.state.leases.values()) {
+    const first = granting.state.leases.get(lease);
+    if (!first || !("twin" in first) || first.twin === null || first.receivedAt !== null) continue;
+    const second = granting.state.leases.get(first.twin);
+    if (!second || second.receivedAt !== null || second.grantedAt < first.grantedAt) continue;
+    if (!overdue(first) || !overdue(second)) continue;
+    const { state, effect } = cancelled(now, granting.state, first, "expired");
+    granting.state = state;
+    granting.effects.push(effect);
+  }
+}
+
 /**
  * Lends what is overdue to fast workers while there is work for all, as the lease that they go on with where they hold one,
  * so that at the end nobody waits for a large one; and to idle workers, when all is leased, what will end last.
  */
-export function grantEarly(now: number, state: RoundState): { state: RoundState; effects: readonly RoundEffect[] } {
-  const granting: Granting = { state, effects: [] };
-  const { options, roster } = state;
-  if (!isLive(state) || options.pieces === 1 || roster.waiting.size === 0) return granting;
-  const { mean } = totalSpeed(roster);
+export function grantEarly(now: number, before: RoundState): { state: RoundState; effects: readonly RoundEffect[] } {
+  const granting: Granting = { state: before, effects: [] };
+  const { options } = before;
+  if (!isLive(before) || options.pieces === 1) return granting;
+  const { mean } = totalSpeed(before.roster);
+  withoutIdlers(now, granting, mean);
+  const { state } = granting;
+  const { roster } = state;
   const allLeased = state.unleased.length === 0;
   const open = [...state.leases.values()]
     .filter((lease) => mayBackUp(state, lease, true))
     .map((lease) => ({ lease, end: expectedEnd(now, state, lease, mean) }))
     .filter(({ end }) => allLeased || end === Number.POSITIVE_INFINITY)
     .sort((a, b) => Number(b.end > a.end) - Number(b.end < a.end) || a.lease.lease - b.lease.lease);
-  if (open.length === 0) return granting;
+  if (open.length === 0) {
+    granting.state = { ...state, overdue: [] };
+    return granting;
+  }
   const late = isLate(now, state);
   const helpers = takers(state)
     .map(([worker, member]) => ({ worker, member, speed: speedOf(member, roster.kind) ?? 0 }))
@@ -68,5 +90,7 @@ export function grantEarly(now: number, state: RoundState): { state: RoundState;
     const [{ lease }] = open.splice(index, 1);
     give(now, granting, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: lease.lease } });
   }
+  const overdue = open.filter(({ end }) => end === Number.POSITIVE_INFINITY).map(({ lease }) => lease.lease);
+  granting.state = { ...granting.state, overdue };
   return granting;
 }

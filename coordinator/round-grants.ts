@@ -1,6 +1,6 @@
 // Who is leased what, now: comparisons first, then what nobody holds, and towards the end copies of what others have not answered.
 
-import type { WorkerId } from "../shared/ids.ts";
+import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import { leaseMicrobatches, type ShareRequest, tooSlow } from "./lease-sizing.ts";
@@ -33,6 +33,7 @@ export function grantAll(
   if (!isLive(state) || state.roster.waiting.size === 0) return granting;
   const asker = state.options.pieces > 1 ? only : undefined;
   if (state.copies.length > 0) grantCopies(now, granting, asker);
+  if (asker !== undefined && granting.state.overdue.length > 0) grantOverdue(now, granting, asker);
   if (granting.state.unleased.length > 0) grantWork(now, granting, asker);
   if (granting.state.unleased.length === 0 && asker === undefined) grantBackups(now, granting);
   return granting;
@@ -150,6 +151,29 @@ function grantWork(now: number, granting: Granting, only?: WorkerId): void {
 export function mayBackUp(state: RoundState, lease: Lease, ending: boolean): boolean {
   if (!("twin" in lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null) return false;
   return ending || state.roster.members.get(lease.worker)?.suspended === true;
+}
+
+/** Lends what is overdue to a worker that asks and is no slower than the mean, before it is given what nobody has begun. */
+function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
+  const { state } = granting;
+  const { overdue, roster, options } = state;
+  const [taker] = takers(state, asker);
+  if (!taker) return;
+  const [worker, member] = taker;
+  if ((speedOf(member, roster.kind) ?? 0) < totalSpeed(roster).mean) return;
+  const most = Math.min(
+    member.maxMicrobatches * options.microbatch,
+    allowance(state, member.account, isLate(now, state)),
+  );
+  const fits = (id: LeaseId) => {
+    const lease = state.leases.get(id);
+    if (!lease || !mayBackUp(state, lease, true)) return undefined;
+    return lease.account !== member.account && lease.to - lease.from <= most ? lease : undefined;
+  };
+  const lease = overdue.map(fits).find((found) => found !== undefined);
+  if (!lease) return;
+  granting.state = { ...state, overdue: overdue.filter((id) => id !== lease.lease) };
+  give(now, granting, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: lease.lease } });
 }
 
 function grantBackups(now: number, granting: Granting): void {

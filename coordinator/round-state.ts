@@ -79,6 +79,8 @@ export interface RoundState extends RoundMembers {
   /** What nobody holds; ranges that came back are at the head. */
   readonly unleased: readonly Range[];
   readonly leases: PersistentMap<LeaseId, Lease>;
+  /** Leases that were overdue at the last look at the clock, and that nobody has been lent. */
+  readonly overdue: readonly LeaseId[];
   readonly collected: IntervalSet;
   /** Samples that each account holds or has answered. */
   readonly given: PersistentMap<string, number>;
@@ -160,6 +162,7 @@ export function beforeRounds(): RoundState {
     since: null,
     unleased: [],
     leases: PersistentMap.of(),
+    overdue: [],
     collected: emptyIntervals,
     given: PersistentMap.of(),
     copies: [],

@@ -447,6 +447,8 @@ test("L20 when all is leased, what is overdue or will end last is lent to an idl
   expect(table.state.unleased).toEqual([]);
   const helped = inShort(table.tick(2000));
   expect(helped).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
+  // Both are overdue: the first makes room for a third.
+  expect(inShort(table.tick(20_000))).toEqual([`cancel w2 ${theirs.from}-${theirs.to} expired`]);
   const whole = known({ w1: 400, w2: 100 });
   whole.open({ from: 0, to: 64 }, { maxMicrobatches: 1, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
   whole.answer(whole.held(w1));
