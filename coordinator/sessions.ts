@@ -60,7 +60,7 @@ export interface SessionsOptions {
 /** What the sessions pass on of the workers' doings. */
 export type RoundInbox = Pick<
   RoundDriver,
-  "join" | "ready" | "pause" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
+  "join" | "ready" | "pause" | "rested" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
 >;
 
 /** Connections beyond `maxWorkers`, for those who have not said hello yet. */
@@ -204,11 +204,12 @@ export class Sessions implements Outbox {
     });
   }
 
-  /** Tells the workers of an account that they rest. */
+  /** Tells the workers of an account that they rest, and gives them what they have asked for when it is over. */
   #rest(account: string, ms: number): void {
     for (const [worker, its] of this.#secrets) {
-      if (its.account === account)
-        this.#sessions.get(worker)?.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
+      if (its.account !== account) continue;
+      this.#sessions.get(worker)?.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
+      this.#options.trust?.rests.whenRested(worker, account, () => this.#inbox().rested(worker));
     }
   }
 
