@@ -1,16 +1,8 @@
-// What a joined worker does, why a session ends, and what a session asks of the house behind it.
+// Why a session ends, and what a session asks of the house behind it.
 
 import type { ErrorCode } from "../shared/errors.ts";
-import type { LeaseId, WorkerId } from "../shared/ids.ts";
+import type { WorkerId } from "../shared/ids.ts";
 import type { WorkerMessage } from "../shared/protocol.ts";
-
-/** What a joined worker does. */
-export type Activity =
-  | { readonly kind: "idle" }
-  | { readonly kind: "waiting" }
-  /** One or two; `waiting`: it has asked for one more. */
-  | { readonly kind: "leased"; readonly leases: readonly LeaseId[]; readonly waiting: boolean }
-  | { readonly kind: "paused" };
 
 /** Why a session is over: an error of ours, the volunteer's word, or the socket's end. */
 export type LeaveCode = ErrorCode | "LEFT" | "GONE";
