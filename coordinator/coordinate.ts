@@ -25,6 +25,7 @@ import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
 import { Traffic } from "./traffic.ts";
 import { TrustDesk } from "./trust/trust-desk.ts";
+import { trustFile } from "./trust/trust-file.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -79,7 +80,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     if (!(over && event.type === "left")) progress.event(event);
   };
   const trust = await TrustDesk.open({
-    runDir: directory.path,
+    store: trustFile(directory.path),
     config: state.config.trust,
     clock,
     draw: options.drawAudit ?? Math.random,

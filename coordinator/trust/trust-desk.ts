@@ -8,10 +8,10 @@ import type { OnRunEvent } from "../run-event.ts";
 import { Rests } from "./rests.ts";
 import { RoundTrust } from "./round-trust.ts";
 import type { Standing } from "./standing.ts";
-import { readTrust, writeTrust } from "./trust-file.ts";
+import type { StoredTrust, TrustStore } from "./trust-file.ts";
 
 export interface TrustDeskOptions {
-  readonly runDir: string;
+  readonly store: TrustStore;
   readonly config: RunConfig["trust"];
   readonly clock: Clock;
   /** In [0, 1): which leases are audited is no part of the run's own draws, or a worker could foresee it. */
@@ -26,16 +26,16 @@ export class TrustDesk {
   readonly notice: string | null;
   /** Told of an account that rests from now on. */
   onRest: (account: string, ms: number) => void = () => undefined;
-  readonly #runDir: string;
+  readonly #store: TrustStore;
   readonly #standings: Map<string, Standing>;
   readonly #classes = new Map<WorkerId, string>();
   #saving: Promise<void> = Promise.resolve();
   #unsaved = false;
   #failed = false;
 
-  private constructor(options: TrustDeskOptions, standings: Map<string, Standing>, notice: string | null) {
-    const { runDir, config, clock, draw, onEvent } = options;
-    this.#runDir = runDir;
+  constructor(options: TrustDeskOptions, { standings, notice }: StoredTrust) {
+    const { store, config, clock, draw, onEvent } = options;
+    this.#store = store;
     this.#standings = standings;
     this.notice = notice;
     this.rests = new Rests(clock, standings);
@@ -59,8 +59,7 @@ export class TrustDesk {
   }
 
   static async open(options: TrustDeskOptions): Promise<TrustDesk> {
-    const { standings, notice } = await readTrust(options.runDir);
-    return new TrustDesk(options, standings, notice);
+    return new TrustDesk(options, await options.store.read());
   }
 
   joined(worker: WorkerId, { runtime, adapter }: Pick<HelloMessage, "runtime" | "adapter">): void {
@@ -85,7 +84,7 @@ export class TrustDesk {
     this.#saving = this.#saving.then(async () => {
       this.#unsaved = false;
       try {
-        await writeTrust(this.#runDir, this.#standings);
+        await this.#store.write(this.#standings);
       } catch (error) {
         if (this.#failed) return;
         this.#failed = true;
