@@ -7,8 +7,9 @@ import { intervalSet, type Range } from "../shared/intervals.ts";
 import { mayEndEarly } from "./deadline.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
+import { copyDue } from "./round-copies.ts";
 import { grantEarly } from "./round-early.ts";
-import { grantAll, mayCompare } from "./round-grants.ts";
+import { grantAll } from "./round-grants.ts";
 import { allCancelled, answered, cancelled, lapsed, received } from "./round-leases.ts";
 import { roundReason } from "./round-reason.ts";
 import {
@@ -279,13 +280,6 @@ function sealDue(now: number, state: RoundState): boolean {
   if (collected.size >= wanted) return isLate(now, state) || !(leases((lease) => "copy" in lease) || copyDue(state));
   if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
   return !leases(({ receivedAt }) => receivedAt !== null);
-}
-
-/** Whether somebody who takes part may compute a comparison that nobody computes yet. */
-function copyDue({ copies, roster }: RoundState): boolean {
-  if (copies.length === 0) return false;
-  const members = [...roster.members].map(([, member]) => member).filter(isActive);
-  return copies.some((copy) => members.some((member) => mayCompare(copy, member)));
 }
 
 /** Seals the round where that is due, or else grants what can be granted. */
