@@ -9,7 +9,7 @@ import { type Contribution, readContribution } from "./contribution-check.ts";
 import { Reduction } from "./reduction/reduction.ts";
 import type { RoundPlan } from "./round-plan.ts";
 import { contributionVerdict, type Lease, type Refusal, type RoundState } from "./round-state.ts";
-import type { RoundTrust, TrustOutcome } from "./trust/round-trust.ts";
+import { nothingFollows, type RoundTrust, type TrustOutcome } from "./trust/round-trust.ts";
 
 export interface IntakeOptions {
   /** Bytes of the largest contribution frame of the run. */
@@ -21,7 +21,7 @@ export interface IntakeOptions {
 /** What became of a contribution. One that is `taken` is in the sum, held back, or compared only. */
 export type Intake =
   | { readonly kind: "taken"; readonly lease: LeaseId; readonly samples: number; readonly follows: TrustOutcome }
-  | ({ readonly kind: "refused"; readonly lease: LeaseId } & Refusal);
+  | ({ readonly kind: "refused"; readonly lease: LeaseId; readonly follows: TrustOutcome } & Refusal);
 
 interface OpenRound {
   readonly plan: RoundPlan;
@@ -35,7 +35,12 @@ function inSlices<T>(work: Generator<void, T>, clock: Pick<Clock, "after">, done
   else clock.after(0, () => inSlices(work, clock, done));
 }
 
-const nothing: TrustOutcome = { copies: [], withdrawn: [] };
+function disputed(lease: LeaseId): Refusal {
+  return {
+    code: "CONTRIBUTION_DISPUTED",
+    message: `the results of lease ${lease} differ from others'; its range goes to another worker`,
+  };
+}
 
 export class ContributionIntake {
   readonly #options: IntakeOptions;
@@ -104,10 +109,11 @@ export class ContributionIntake {
       if (!this.#round) throw new RangeError("a lease is live outside of a round");
       const contribution = readContribution(frame, this.#round.plan);
       const follows = this.#admit(this.#round.sum, live, samples, contribution);
+      if (follows.disputed) return { kind: "refused", lease, follows, ...disputed(lease) };
       return { kind: "taken", lease, samples, follows };
     } catch (error) {
       if (!(error instanceof BitswarmError) || lease === undefined) throw error;
-      return { kind: "refused", lease, code: error.code, message: error.message };
+      return { kind: "refused", lease, follows: nothingFollows, code: error.code, message: error.message };
     }
   }
 
@@ -128,7 +134,7 @@ export class ContributionIntake {
       checked.commit(scale);
       trust?.added(lease, { samples, scale, peaks, body });
     }
-    if (!trust || summed) return nothing;
+    if (!trust || summed) return nothingFollows;
     // The next contribution takes the bytes' place.
     return trust.take(lease, { samples, scale, peaks, body: new Uint8Array(body) });
   }

@@ -25,6 +25,8 @@ export interface Member {
   readonly expected: number | null;
   /** Its connection is lost, and it may come back. */
   readonly suspended: boolean;
+  /** It takes no lease: it has not asked for one yet, it is paused, or its account rests. Its next `ready` ends that. */
+  readonly resting: boolean;
   /** The newest round in which it was leased work that counts. */
   readonly served: number | null;
   /** Rounds in a row in which it waited and got nothing. */
@@ -45,10 +47,10 @@ export interface Roster {
   readonly kind: RoundKind;
   readonly round: number;
   readonly members: PersistentMap<WorkerId, Member>;
-  /** Who waits for a lease and holds none, or one, by ticket; nobody whose connection is lost. */
+  /** Who waits for a lease and holds none, or one, by ticket; nobody who rests or whose connection is lost. */
   readonly idle: OrderedMap<WorkerId>;
   readonly ahead: OrderedMap<WorkerId>;
-  /** How many workers each account has. */
+  /** How many workers each account has that are there and do not rest. */
   readonly accounts: PersistentMap<string, number>;
   /** Members that work or are about to, and those of them who were leased no work of the round. */
   readonly active: Crew;
@@ -80,6 +82,7 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
     leases: [],
     expected: null,
     suspended: false,
+    resting: true,
     served: null,
     leftOut: 0,
     speeds: {},
@@ -87,8 +90,8 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
 }
 
 /** Whether it works, or is about to. */
-export function isActive({ suspended, ticket, leases, expected }: Member): boolean {
-  return !suspended && (ticket !== null || leases.length > 0 || expected !== null);
+export function isActive({ suspended, resting, ticket, leases, expected }: Member): boolean {
+  return !suspended && !resting && (ticket !== null || leases.length > 0 || expected !== null);
 }
 
 export function speedOf(member: Member, kind: RoundKind): number | undefined {
@@ -98,6 +101,11 @@ export function speedOf(member: Member, kind: RoundKind): number | undefined {
 /** The member with its speed at one kind of round changed. */
 export function withSpeed(member: Member, kind: RoundKind, change: (before: Speed) => Speed): Member {
   return { ...member, speeds: { ...member.speeds, [kind]: change(member.speeds[kind] ?? unknownSpeed) } };
+}
+
+/** The account for which a worker takes part in what accounts share. */
+function sharer(member: Member | undefined): string | undefined {
+  return member === undefined || member.suspended || member.resting ? undefined : member.account;
 }
 
 /** The crew with one member less and another more. */
@@ -111,8 +119,8 @@ function exchanged(crew: Crew, kind: RoundKind, less: Member | undefined, more: 
 }
 
 /** In which line it waits, if in any. */
-function lineOf({ ticket, suspended, leases }: Member): "idle" | "ahead" | undefined {
-  if (ticket === null || suspended || leases.length > 1) return undefined;
+function lineOf({ ticket, suspended, resting, leases }: Member): "idle" | "ahead" | undefined {
+  if (ticket === null || suspended || resting || leases.length > 1) return undefined;
   return leases.length === 0 ? "idle" : "ahead";
 }
 
@@ -126,13 +134,14 @@ function lines({ idle, ahead }: Roster, worker: WorkerId, before: Member | undef
 }
 
 function accountsOf({ accounts }: Roster, before: Member | undefined, member: Member | undefined) {
-  if (before?.account === member?.account) return accounts;
+  const [from, to] = [sharer(before), sharer(member)];
+  if (from === to) return accounts;
   let next = accounts;
-  if (before) {
-    const left = (next.get(before.account) ?? 1) - 1;
-    next = left === 0 ? next.delete(before.account) : next.set(before.account, left);
+  if (from !== undefined) {
+    const left = (next.get(from) ?? 1) - 1;
+    next = left === 0 ? next.delete(from) : next.set(from, left);
   }
-  return member ? next.set(member.account, (next.get(member.account) ?? 0) + 1) : next;
+  return to === undefined ? next : next.set(to, (next.get(to) ?? 0) + 1);
 }
 
 /** The roster with a member added, changed or, where it is undefined, removed. */

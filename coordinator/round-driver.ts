@@ -121,6 +121,11 @@ export class RoundDriver {
     this.#dispatch({ type: "contribution-withdrawn", account, from, to });
   }
 
+  /** Its account has rested: it may have the lease that it asked for before. */
+  rested(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-rested", worker });
+  }
+
   pause(worker: WorkerId): void {
     this.#dispatch({ type: "worker-paused", worker });
   }
@@ -139,15 +144,14 @@ export class RoundDriver {
    */
   contribute(worker: WorkerId, bytes: Uint8Array): void {
     const intake = this.#intake.take(this.#state, worker, bytes, this.leasesOf(worker)[0]?.lease);
-    const { lease } = intake;
+    const { lease, follows } = intake;
+    for (const copy of follows.copies) this.compare(copy);
+    for (const { account, ...range } of follows.withdrawn) this.withdraw(account, range);
     if (intake.kind === "refused") {
       const { code, message } = intake;
       this.#dispatch({ type: "contribution-refused", worker, lease, code, message });
-      return;
-    }
-    for (const copy of intake.follows.copies) this.compare(copy);
-    for (const { account, ...range } of intake.follows.withdrawn) this.withdraw(account, range);
-    this.#dispatch({ type: "contribution", worker, lease, samples: intake.samples });
+    } else this.#dispatch({ type: "contribution", worker, lease, samples: intake.samples });
+    for (const account of follows.resting) this.#dispatch({ type: "account-rests", account });
   }
 
   /**

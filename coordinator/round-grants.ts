@@ -90,8 +90,8 @@ function* takers({ roster, options }: RoundState, only?: WorkerId): Generator<re
   if (options.ahead) for (const [, worker] of roster.ahead) yield* found(worker);
 }
 
-function canTake({ ticket, suspended, leases }: Member, { ahead }: RoundOptions): boolean {
-  return ticket !== null && !suspended && (leases.length === 0 || (ahead && leases.length === 1));
+function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: RoundOptions): boolean {
+  return ticket !== null && !suspended && !resting && (leases.length === 0 || (ahead && leases.length === 1));
 }
 
 /** Whether a comparison is for this member. */

@@ -9,7 +9,7 @@ import type { Newcomers } from "./trust/newcomers.ts";
 /** What the sessions pass on of the workers' doings. */
 export type RoundInbox = Pick<
   RoundDriver,
-  "join" | "ready" | "pause" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
+  "join" | "ready" | "pause" | "rested" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
 >;
 
 export interface HouseParts extends Pick<SessionHouse, "patient" | "left"> {

@@ -199,10 +199,14 @@ export class Sessions implements Outbox {
     });
   }
 
-  /** Tells the workers of an account that they rest. */
+  /** Tells the workers of an account that they rest, and gives them what they have asked for when it is over. */
   #rest(account: string, ms: number): void {
+    const { trust } = this.#options;
     const message = { type: "rest", ms: Math.ceil(ms), message: restMessage(ms) } as const;
-    for (const session of this.#sessions.ofAccount(account)) session.send(message);
+    for (const session of this.#sessions.ofAccount(account)) {
+      session.send(message);
+      trust?.rests.whenRested(session.worker, account, () => this.#inbox().rested(session.worker));
+    }
   }
 
   #inbox(): RoundInbox {

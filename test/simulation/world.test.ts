@@ -141,6 +141,7 @@ function inboxOf(rounds: Parameters<NonNullable<Tamper["inbox"]>>[0]): typeof ro
     ready: (worker, wish) => rounds.ready(worker, wish),
     pause: (worker) => rounds.pause(worker),
     leave: (worker) => rounds.leave(worker),
+    rested: (worker) => rounds.rested(worker),
     suspend: (worker) => rounds.suspend(worker),
     resume: (worker) => rounds.resume(worker),
     giveBack: (worker, lease, reason) => rounds.giveBack(worker, lease, reason),
