@@ -4,9 +4,8 @@ import { BitswarmError } from "../shared/errors.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
 import type { ReturnReason } from "../shared/protocol.ts";
-import type { RoundSum } from "./aggregate.ts";
 import type { Clock } from "./clock.ts";
-import { ContributionIntake, type IntakeOptions } from "./contribution-intake.ts";
+import { ContributionIntake, type Intake, type IntakeOptions } from "./contribution-intake.ts";
 import { type Arrivals, withArrivals } from "./deadline.ts";
 import type { Outbox } from "./outbox.ts";
 import type { MemberFacts } from "./roster.ts";
@@ -23,8 +22,10 @@ import {
   type RoundEvent,
   type RoundState,
 } from "./round-state.ts";
+import type { SealedSum, Training } from "./training.ts";
 
 export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
+  readonly training: Training;
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly onRequeue: (lease: Lease, cause: RequeueCause) => void;
@@ -33,8 +34,7 @@ export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
 }
 
 /** A sealed round. */
-export interface Collected {
-  readonly sum: RoundSum;
+export interface Collected extends SealedSum {
   readonly ranges: readonly Range[];
   /** From its opening to its seal. */
   readonly elapsedMs: number;
@@ -49,7 +49,7 @@ interface OpenCollection {
   readonly plan: RoundPlan;
   readonly since: number;
   readonly resolve: (collected: Collected | "dropped") => void;
-  readonly reject: (error: BitswarmError) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export class RoundDriver {
@@ -70,6 +70,7 @@ export class RoundDriver {
   constructor(options: RoundDriverOptions) {
     this.#options = options;
     this.#intake = new ContributionIntake(options);
+    options.training.failure.then((error) => this.#collection && this.#drop(error));
   }
 
   /** What the round waits for, in words. */
@@ -134,11 +135,21 @@ export class RoundDriver {
   }
 
   /**
-   * Takes the bytes of a contribution frame. A bad one is answered by a rejection, and its range is leased again.
+   * Takes the bytes of a contribution frame, which are not the caller's any more. A bad one is answered by a rejection, and its
+   * range is leased again. While one is checked its lease does not expire.
    * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that could be named in a rejection
    */
-  contribute(worker: WorkerId, bytes: Uint8Array): void {
-    const intake = this.#intake.take(this.#state, worker, bytes, this.leasesOf(worker)[0]?.lease);
+  async contribute(worker: WorkerId, bytes: Uint8Array): Promise<void> {
+    const { training } = this.#options;
+    const leases = this.leasesOf(worker).map(({ lease }) => lease);
+    const named = leaseOf(bytes);
+    // A damaged frame may name another's: then it is the worker's oldest that it answers, if any.
+    const held = leases.find((lease) => lease === named) ?? leases[0];
+    if (held !== undefined && !training.inline) this.#dispatch({ type: "contribution-received", worker, lease: held });
+    await this.#intake.take({ worker, bytes, held, state: () => this.#state, done: (intake) => this.#taken(worker, intake) });
+  }
+
+  #taken(worker: WorkerId, intake: Intake): void {
     const { lease } = intake;
     if (intake.kind === "refused") {
       const { code, message } = intake;
@@ -245,10 +256,11 @@ export class RoundDriver {
         outbox.cancelled(effect.lease.worker, effect.lease.lease, effect.reason);
         break;
       case "seal": {
-        const { since, resolve } = this.#collecting();
+        const { since, resolve, reject } = this.#collecting();
         this.#collection = undefined;
         const elapsedMs = clock.now() - since;
-        this.#intake.seal(clock, (sum) => resolve({ sum, ranges: effect.ranges, elapsedMs }));
+        const { ranges } = effect;
+        this.#intake.seal(clock).then((sum) => resolve({ ...sum, ranges, elapsedMs }), reject);
         break;
       }
       case "diverged": {
@@ -282,7 +294,7 @@ export class RoundDriver {
     return now - this.#idleSince >= STOP_PATIENCE_MS;
   }
 
-  #drop(outcome: "dropped" | BitswarmError): void {
+  #drop(outcome: "dropped" | Error): void {
     const { resolve, reject } = this.#collecting();
     this.#collection = undefined;
     this.#intake.drop();

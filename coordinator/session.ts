@@ -1,7 +1,7 @@
 // A worker's membership of a run: what it may do next, what it holds and what is on its way to and from it. It outlives connections:
 // a worker that comes back with the session's token goes on where it was (SPEC.md, S and T).
 
-import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
+import { BitswarmError, type ErrorCode, type Refusal } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
 import {
@@ -16,7 +16,6 @@ import {
 import { isChunk } from "../shared/transfer/chunk.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
 import type { ParametersUpdate } from "./downlink.ts";
-import type { Refusal } from "./round-state.ts";
 import { type Activity, type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
 import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
 import { type Verdict, Verdicts } from "./verdicts.ts";

@@ -64,6 +64,27 @@ export interface TrainingState {
   readonly blobs: Map<ParameterSet | "frozen", WireBlob>;
 }
 
+/** Where a run stands, without the numbers of its networks. */
+export interface RunProgress extends Pick<TrainingState, "config" | "dataset" | "networks" | "program"> {
+  step: number;
+  readonly evaluations: TrainingState["evaluations"];
+  readonly evaluatedAt: TrainingState["evaluatedAt"];
+}
+
+/** A copy that goes on by itself. */
+export function progressOf({ config, dataset, networks, program, ...state }: TrainingState): RunProgress {
+  const { step, evaluations, evaluatedAt } = state;
+  return {
+    config,
+    dataset,
+    networks,
+    program,
+    step,
+    evaluations: { ...evaluations },
+    evaluatedAt: { ...evaluatedAt },
+  };
+}
+
 /** What a checkpoint brings back; a fresh run starts with the parameters alone. */
 export type StateParts = Pick<TrainingState, "teacher" | "student"> &
   Partial<
@@ -231,8 +252,8 @@ export function discriminatorsChanged(state: TrainingState): void {
   state.replicaChange = base === undefined ? undefined : { base, body: writer.finish() };
 }
 
-/** Notes the held-out accuracy of a network at the state's step. */
-export function recordEvaluation(state: TrainingState, network: NetworkName, accuracy: number): void {
-  state.evaluations[network] = accuracy;
-  state.evaluatedAt[network] = state.step;
+/** Notes the held-out accuracy of a network at the run's step. */
+export function recordEvaluation(progress: RunProgress, network: NetworkName, accuracy: number): void {
+  progress.evaluations[network] = accuracy;
+  progress.evaluatedAt[network] = progress.step;
 }
