@@ -8,9 +8,14 @@ import type { Contribution } from "./contribution-check.ts";
 import { spansOf, UnitReader } from "./contribution-units.ts";
 import { slotCount } from "./reduction/round-memory.ts";
 import type { RoundPlan } from "./round-plan.ts";
+<<<<<<< HEAD
 import { contributionVerdict, type Lease, type RoundState } from "./round-state.ts";
 import type { CheckedFrame, Inspected, SealedSum, Training } from "./training.ts";
 import type { RoundTrust, TrustOutcome } from "./trust/round-trust.ts";
+=======
+import { contributionVerdict, type Lease, type Refusal, type RoundState } from "./round-state.ts";
+import { nothingFollows, type RoundTrust, type TrustOutcome } from "./trust/round-trust.ts";
+>>>>>>> main
 
 export interface IntakeOptions {
   /** Where contributions are checked and summed. */
@@ -22,7 +27,7 @@ export interface IntakeOptions {
 /** What became of a contribution. One that is `taken` is in the sum, held back, or compared only. */
 export type Intake =
   | { readonly kind: "taken"; readonly lease: LeaseId; readonly samples: number; readonly follows: TrustOutcome }
-  | ({ readonly kind: "refused"; readonly lease: LeaseId } & Refusal);
+  | ({ readonly kind: "refused"; readonly lease: LeaseId; readonly follows: TrustOutcome } & Refusal);
 
 export interface Arrival {
   readonly worker: WorkerId;
@@ -47,7 +52,12 @@ function inSlices<T>(work: Generator<void, T>, clock: Pick<Clock, "after">, done
   else clock.after(0, () => inSlices(work, clock, done));
 }
 
-const nothing: TrustOutcome = { copies: [], withdrawn: [] };
+function disputed(lease: LeaseId): Refusal {
+  return {
+    code: "CONTRIBUTION_DISPUTED",
+    message: `the results of lease ${lease} differ from others'; its range goes to another worker`,
+  };
+}
 
 export class ContributionIntake {
   readonly #options: IntakeOptions;
@@ -144,10 +154,26 @@ export class ContributionIntake {
     if ("code" in live) return { kind: "refused", lease, ...live };
     if (checked.kind === "unfit") return { kind: "refused", lease, code: checked.code, message: checked.message };
     try {
+<<<<<<< HEAD
       return { kind: "taken", lease, samples: checked.samples, follows: this.#admit(slot, live, checked, bytes) };
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
       return { kind: "refused", lease, code: error.code, message: error.message };
+=======
+      const frame = this.#decode(bytes);
+      const { samples } = frame.header;
+      lease = leaseId(frame.header.lease);
+      const live = contributionVerdict(state, worker, lease, samples);
+      if ("code" in live) throw new BitswarmError(live.code, live.message);
+      if (!this.#round) throw new RangeError("a lease is live outside of a round");
+      const contribution = readContribution(frame, this.#round.plan);
+      const follows = this.#admit(this.#round.sum, live, samples, contribution);
+      if (follows.disputed) return { kind: "refused", lease, follows, ...disputed(lease) };
+      return { kind: "taken", lease, samples, follows };
+    } catch (error) {
+      if (!(error instanceof BitswarmError) || lease === undefined) throw error;
+      return { kind: "refused", lease, follows: nothingFollows, code: error.code, message: error.message };
+>>>>>>> main
     }
   }
 
@@ -168,9 +194,15 @@ export class ContributionIntake {
       const own = bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
       return trust?.take(lease, { samples, scale, ...partsOf(own, tensors) }) ?? nothing;
     }
+<<<<<<< HEAD
     training.commit(slot, scale);
     trust?.added(lease, { samples, scale, ...partsOf(bytes, tensors) });
     return nothing;
+=======
+    if (!trust || summed) return nothingFollows;
+    // The next contribution takes the bytes' place.
+    return trust.take(lease, { samples, scale, peaks, body: new Uint8Array(body) });
+>>>>>>> main
   }
 }
 

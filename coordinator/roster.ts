@@ -24,6 +24,8 @@ export interface Member {
   readonly expected: number | null;
   /** Its connection is lost, and it may come back. */
   readonly suspended: boolean;
+  /** It takes no lease: it has not asked for one yet, it is paused, or its account rests. Its next `ready` ends that. */
+  readonly resting: boolean;
   /** The newest round in which it was leased work that counts. */
   readonly served: number | null;
   /** Rounds in a row in which it waited and got nothing. */
@@ -37,7 +39,7 @@ export interface Roster {
   readonly members: PersistentMap<WorkerId, Member>;
   /** Tickets of those who wait for a lease. */
   readonly waiting: PersistentMap<WorkerId, number>;
-  /** How many workers each account has. */
+  /** How many workers each account has that are there and do not rest. */
   readonly accounts: PersistentMap<string, number>;
   /** Members whose connection is lost. */
   readonly suspended: number;
@@ -71,6 +73,7 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
     leases: [],
     expected: null,
     suspended: false,
+    resting: true,
     served: null,
     leftOut: 0,
     speeds: {},
@@ -78,8 +81,8 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
 }
 
 /** Whether it works, or is about to. */
-export function isActive({ suspended, ticket, leases, expected }: Member): boolean {
-  return !suspended && (ticket !== null || leases.length > 0 || expected !== null);
+export function isActive({ suspended, resting, ticket, leases, expected }: Member): boolean {
+  return !suspended && !resting && (ticket !== null || leases.length > 0 || expected !== null);
 }
 
 export function speedOf(member: Member, kind: RoundKind): number | undefined {
@@ -89,6 +92,11 @@ export function speedOf(member: Member, kind: RoundKind): number | undefined {
 /** The member with its speed at one kind of round changed. */
 export function withSpeed(member: Member, kind: RoundKind, change: (before: Speed) => Speed): Member {
   return { ...member, speeds: { ...member.speeds, [kind]: change(member.speeds[kind] ?? unknownSpeed) } };
+}
+
+/** The account for which a worker takes part in what accounts share. */
+function sharer(member: Member | undefined): string | undefined {
+  return member === undefined || member.suspended || member.resting ? undefined : member.account;
 }
 
 type Counts = Pick<Roster, "suspended" | "active" | "known" | "speed">;
@@ -111,12 +119,13 @@ export function withMember(roster: Roster, worker: WorkerId, member: Member | un
   let { waiting, accounts } = roster;
   if (member?.ticket == null) waiting = waiting.delete(worker);
   else waiting = waiting.set(worker, member.ticket);
-  if (before?.account !== member?.account) {
-    if (before) {
-      const left = (accounts.get(before.account) ?? 1) - 1;
-      accounts = left === 0 ? accounts.delete(before.account) : accounts.set(before.account, left);
+  const [from, to] = [sharer(before), sharer(member)];
+  if (from !== to) {
+    if (from !== undefined) {
+      const left = (accounts.get(from) ?? 1) - 1;
+      accounts = left === 0 ? accounts.delete(from) : accounts.set(from, left);
     }
-    if (member) accounts = accounts.set(member.account, (accounts.get(member.account) ?? 0) + 1);
+    if (to !== undefined) accounts = accounts.set(to, (accounts.get(to) ?? 0) + 1);
   }
   const members = member ? roster.members.set(worker, member) : roster.members.delete(worker);
   return { ...less, ...counted(less, member, 1), members, waiting, accounts };

@@ -1,6 +1,7 @@
 // Gives the pure round what it lacks: the clock, the sum and the way to the workers. Everything that workers do enters here.
 
 import { BitswarmError } from "../shared/errors.ts";
+import { frameLease } from "../shared/frame.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
 import type { ReturnReason } from "../shared/protocol.ts";
@@ -122,6 +123,11 @@ export class RoundDriver {
     this.#dispatch({ type: "contribution-withdrawn", account, from, to });
   }
 
+  /** Its account has rested: it may have the lease that it asked for before. */
+  rested(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-rested", worker });
+  }
+
   pause(worker: WorkerId): void {
     this.#dispatch({ type: "worker-paused", worker });
   }
@@ -139,26 +145,31 @@ export class RoundDriver {
    * range is leased again. While one is checked its lease does not expire.
    * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that could be named in a rejection
    */
+<<<<<<< HEAD
   async contribute(worker: WorkerId, bytes: Uint8Array): Promise<void> {
     const { training } = this.#options;
     const leases = this.leasesOf(worker).map(({ lease }) => lease);
-    const named = leaseOf(bytes);
-    // A damaged frame may name another's: then it is the worker's oldest that it answers, if any.
-    const held = leases.find((lease) => lease === named) ?? leases[0];
-    if (held !== undefined && !training.inline) this.#dispatch({ type: "contribution-received", worker, lease: held });
+    const named = leases.find((lease) => lease === frameLease(bytes));
+    if (named !== undefined && !training.inline) this.#dispatch({ type: "contribution-received", worker, lease: named });
+    // A damaged frame may name any lease: where none of them is its worker's, it answers the oldest that is.
+    const held = named ?? leases[0];
     await this.#intake.take({ worker, bytes, held, state: () => this.#state, done: (intake) => this.#taken(worker, intake) });
   }
 
   #taken(worker: WorkerId, intake: Intake): void {
     const { lease } = intake;
+=======
+  contribute(worker: WorkerId, bytes: Uint8Array): void {
+    const intake = this.#intake.take(this.#state, worker, bytes, this.leasesOf(worker)[0]?.lease);
+    const { lease, follows } = intake;
+    for (const copy of follows.copies) this.compare(copy);
+    for (const { account, ...range } of follows.withdrawn) this.withdraw(account, range);
+>>>>>>> main
     if (intake.kind === "refused") {
       const { code, message } = intake;
       this.#dispatch({ type: "contribution-refused", worker, lease, code, message });
-      return;
-    }
-    for (const copy of intake.follows.copies) this.compare(copy);
-    for (const { account, ...range } of intake.follows.withdrawn) this.withdraw(account, range);
-    this.#dispatch({ type: "contribution", worker, lease, samples: intake.samples });
+    } else this.#dispatch({ type: "contribution", worker, lease, samples: intake.samples });
+    for (const account of follows.resting) this.#dispatch({ type: "account-rests", account });
   }
 
   /**

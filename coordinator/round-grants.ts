@@ -51,7 +51,7 @@ export function takers({ roster, options }: RoundState, only?: WorkerId): readon
   const busy: [WorkerId, Member][] = [];
   for (const worker of only === undefined ? inLine(roster) : [only]) {
     const member = roster.members.get(worker);
-    if (!member || member.ticket === null || member.suspended) continue;
+    if (!member || member.ticket === null || member.suspended || member.resting) continue;
     if (member.leases.length === 0) idle.push([worker, member]);
     else if (options.ahead && member.leases.length === 1) busy.push([worker, member]);
   }

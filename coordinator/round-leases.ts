@@ -113,7 +113,13 @@ export function answered(now: number, state: RoundState, lease: Lease, speed: (b
 }
 
 /** What became of the holder with its lease: it asks again at once, or not until it says so. */
-const asksAgain: Record<RequeueCause, boolean> = { refused: true, expired: false, returned: false, left: false };
+const asksAgain: Record<RequeueCause, boolean> = {
+  refused: true,
+  expired: false,
+  returned: false,
+  left: false,
+  rests: false,
+};
 
 /** The state after a lease ended unanswered: unless its twin goes on, the range is at the head of the queue. */
 export function lapsed(

@@ -91,7 +91,7 @@ export interface RoundState extends RoundMembers {
 }
 
 /** Why a lease ended without an answer. */
-export type RequeueCause = "expired" | "returned" | "left" | "refused";
+export type RequeueCause = "expired" | "returned" | "left" | "refused" | "rests";
 
 export type RoundEvent =
   | ({ readonly type: "worker-joined"; readonly worker: WorkerId } & MemberFacts)
@@ -104,6 +104,9 @@ export type RoundEvent =
     }
   | { readonly type: "worker-paused"; readonly worker: WorkerId }
   | { readonly type: "worker-left"; readonly worker: WorkerId }
+  /** Others contradicted the account: its workers are leased nothing until they have rested, or say `ready` later. */
+  | { readonly type: "account-rests"; readonly account: string }
+  | { readonly type: "worker-rested"; readonly worker: WorkerId }
   /** Its connection is lost and may come back: it keeps what it holds, and others may compute that too. */
   | { readonly type: "worker-suspended"; readonly worker: WorkerId }
   | { readonly type: "worker-resumed"; readonly worker: WorkerId }

@@ -64,6 +64,12 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
       return asked(now, state, event);
     case "worker-paused":
       return departed(now, state, event.worker, "returned");
+    case "account-rests":
+      return rested(now, state, event.account);
+    case "worker-rested": {
+      const asks = state.roster.members.get(event.worker)?.ticket != null;
+      return settle(now, asks ? withRoster(state, updated(state.roster, event.worker, { resting: false })) : state, []);
+    }
     case "worker-left":
       return departed(now, state, event.worker, "left");
     case "worker-suspended":
@@ -112,14 +118,35 @@ function withRoster(state: RoundState, roster: Roster): RoundState {
 /** A worker asks for a lease. One that holds some asks `ahead`; one that asked already is not asked after again. */
 function asked(now: number, state: RoundState, event: Extract<RoundEvent, { type: "worker-ready" }>): Decision {
   const { worker, ahead, maxMicrobatches } = event;
-  const before = state.roster.members.get(worker) ?? newMember(worker);
+  const known = state.roster.members.get(worker) ?? newMember(worker);
+  const before = { ...known, resting: false };
   const member = maxMicrobatches === undefined ? before : { ...before, maxMicrobatches };
-  if (member.ticket !== null || (member.leases.length > 0 && !ahead)) return settle(now, state, []);
+  if (member.ticket !== null || (member.leases.length > 0 && !ahead)) {
+    return settle(now, known.resting ? withRoster(state, withMember(state.roster, worker, before)) : state, []);
+  }
   const { nextTicket } = state.roster;
   const roster = withMember({ ...state.roster, nextTicket: nextTicket + 1 }, worker, { ...member, ticket: nextTicket });
   const decision = settle(now, withRoster(state, roster), [], worker);
   if (decision.state.roster.members.get(worker)?.ticket == null) return decision;
   return result(now, decision.state, [...decision.effects, { type: "wait", worker }]);
+}
+
+/** An account rests: what its workers compute goes to others; who had asked for a lease gets one when it has rested. */
+function rested(now: number, state: RoundState, account: string): Decision {
+  const effects: RoundEffect[] = [];
+  let next = state;
+  for (const [worker, member] of state.roster.members) {
+    if (member.account !== account) continue;
+    for (const id of [...member.leases].reverse()) {
+      const lease = next.leases.get(id);
+      if (!lease || lease.receivedAt !== null) continue;
+      const ending = lapsed(now, next, lease, "rests");
+      next = ending.state;
+      effects.push(...ending.effects, { type: "cancel", reason: "rests", lease });
+    }
+    next = withRoster(next, updated(next.roster, worker, { resting: true, expected: null }));
+  }
+  return settle(now, next, effects);
 }
 
 /** A worker that pauses or leaves gives up what it holds; a contribution that is being checked is not its any more. */
@@ -137,7 +164,9 @@ function departed(now: number, state: RoundState, worker: WorkerId, cause: "left
     effects.push(...ending.effects);
   }
   const roster =
-    cause === "left" ? withMember(next.roster, worker, undefined) : updated(next.roster, worker, { expected: null });
+    cause === "left"
+      ? withMember(next.roster, worker, undefined)
+      : updated(next.roster, worker, { resting: true, expected: null });
   return settle(now, withRoster(next, roster), effects);
 }
 

@@ -2,7 +2,8 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseConfig, type RunConfig, readYaml, setField } from "../shared/config.ts";
+import { parseConfig, type RunConfig } from "../shared/config.ts";
+import { readYaml, setField } from "../shared/config-text.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { packageRoot } from "./package-root.ts";
 

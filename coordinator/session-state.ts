@@ -1,16 +1,8 @@
-// What a joined worker does, why a session ends, and what a session asks of the house behind it.
+// Why a session ends, and what a session asks of the house behind it.
 
 import type { ErrorCode } from "../shared/errors.ts";
-import type { LeaseId, WorkerId } from "../shared/ids.ts";
+import type { WorkerId } from "../shared/ids.ts";
 import type { WorkerMessage } from "../shared/protocol.ts";
-
-/** What a joined worker does. */
-export type Activity =
-  | { readonly kind: "idle" }
-  | { readonly kind: "waiting" }
-  /** One or two; `waiting`: it has asked for one more. */
-  | { readonly kind: "leased"; readonly leases: readonly LeaseId[]; readonly waiting: boolean }
-  | { readonly kind: "paused" };
 
 /** Why a session is over: an error of ours, the volunteer's word, or the socket's end. */
 export type LeaveCode = ErrorCode | "LEFT" | "GONE";
@@ -25,8 +17,8 @@ export interface SessionHouse {
   ready(worker: WorkerId, message: Pick<Extract<WorkerMessage, { type: "ready" }>, "ahead" | "maxMicrobatches">): void;
   paused(worker: WorkerId): void;
   returned(worker: WorkerId, message: Extract<WorkerMessage, { type: "return" }>): void;
-  /** @throws BitswarmError for bytes that no lease can answer for */
-  contribution(worker: WorkerId, bytes: Uint8Array): void;
+  /** Takes the bytes; resolves when they are checked. @throws BitswarmError for bytes that no lease can answer for */
+  contribution(worker: WorkerId, bytes: Uint8Array): Promise<void>;
   /** Whether those who lost their connection are waited for. */
   patient(): boolean;
   /** Its connection was lost; it may come back. */

@@ -14,17 +14,18 @@ import {
   type WorkerMessage,
 } from "../shared/protocol.ts";
 import { isChunk } from "../shared/transfer/chunk.ts";
+import { type Activity, asked, isHolding, isWaiting, leasesOf, withLease, withoutLease } from "./activity.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
 import type { ParametersUpdate } from "./downlink.ts";
-import { type Activity, type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
+import { type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
 import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
 import { type Verdict, Verdicts } from "./verdicts.ts";
 
 type Resume = NonNullable<HelloMessage["resume"]>;
 
 const GOING_AWAY = 1001;
-/** Leases of one worker: the one that it computes, and the one that it goes on with. */
-const LEASES_HELD = 2;
+/** Contributions of one worker that may be checked at a time: it holds two leases. */
+export const CHECKS_HELD = 4;
 /** What a chunk is called that the way has spoilt. */
 const damage: readonly ErrorCode[] = ["FRAME_CORRUPT", "FRAME_TRUNCATED"];
 
@@ -38,6 +39,7 @@ export class Session implements ConnectionOwner {
   #activity: Activity = { kind: "idle" };
   /** Leases in a row that came to nothing by the worker's fault, and chunks that came damaged. */
   #failures = 0;
+  #checking = 0;
   readonly #verdicts = new Verdicts();
   /** The connection's end is no reason to end the session, whatever its code. */
   #forgiven = false;
@@ -72,16 +74,16 @@ export class Session implements ConnectionOwner {
   /** Goes on with a worker that came back; an older connection that still stands gives way. */
   resume(connection: Connection, { leases }: Resume, holds: HelloMessage["holds"] = {}): void {
     const older = this.#connection;
-    const held = this.#leases();
+    const held = leasesOf(this.#activity);
     // Those that are still on their way to the worker are its leases too.
     const kept = held.filter((lease) => leases.includes(lease) || this.#transfers.undelivered(lease));
     this.#transfers.detach();
     this.#transfers.reconcile(holds);
-    const waiting = this.#activity.kind === "waiting" || (this.#activity.kind === "leased" && this.#activity.waiting);
+    const waiting = isWaiting(this.#activity);
     this.attach(connection, { type: "resumed", worker: this.worker, leases: kept, waiting });
     older?.fail(new BitswarmError("SESSION_REPLACED", "the worker came back over another connection"));
     this.#house.resumed(this.worker);
-    for (const lease of leases) if (!this.#holds(lease)) this.send(this.#verdicts.of(lease));
+    for (const lease of leases) if (!isHolding(this.#activity, lease)) this.send(this.#verdicts.of(lease));
     const detail = "the worker came back without it";
     for (const lease of held) {
       if (!kept.includes(lease)) this.#return({ type: "return", lease, reason: "leave", detail });
@@ -104,7 +106,7 @@ export class Session implements ConnectionOwner {
 
   /** Sends the parameters, once per set and hash, then the lease. */
   lease(lease: LeaseMessage, parameters: readonly ParametersUpdate[]): void {
-    this.#activity = { kind: "leased", leases: [...this.#leases(), leaseId(lease.lease)], waiting: false };
+    this.#activity = withLease(this.#activity, leaseId(lease.lease));
     this.#transfers.deliver({ lease, parameters });
   }
 
@@ -132,8 +134,8 @@ export class Session implements ConnectionOwner {
       return;
     }
     // It never came to the worker, which still waits for one.
-    const ahead = this.#leases().length > 0;
-    this.#wait(ahead);
+    const ahead = leasesOf(this.#activity).length > 0;
+    this.#activity = asked(this.#activity, ahead);
     this.#house.ready(this.worker, { ahead });
   }
 
@@ -165,7 +167,7 @@ export class Session implements ConnectionOwner {
   receive(connection: Connection, bytes: Uint8Array): void {
     if (connection !== this.#connection) return;
     if (isChunk(bytes)) this.#receiveChunk(bytes);
-    else if (isFrame(bytes)) this.#house.contribution(this.worker, bytes);
+    else if (isFrame(bytes)) this.#contribute(bytes);
     else this.#obey(decodeWorkerMessage(bytes));
   }
 
@@ -198,22 +200,8 @@ export class Session implements ConnectionOwner {
     this.#house.left(this.worker, code, message);
   }
 
-  /** Leases in hand, the oldest first. */
-  #leases(): readonly LeaseId[] {
-    return this.#activity.kind === "leased" ? this.#activity.leases : [];
-  }
-
-  #holds(lease: number): boolean {
-    return this.#leases().some((held) => held === lease);
-  }
-
-  /** The lease is over; one that is not in hand changes nothing. */
   #release(lease: LeaseId): void {
-    if (this.#activity.kind !== "leased") return;
-    const leases = this.#activity.leases.filter((held) => held !== lease);
-    const { waiting } = this.#activity;
-    if (leases.length > 0) this.#activity = { kind: "leased", leases, waiting };
-    else this.#activity = { kind: waiting ? "waiting" : "idle" };
+    this.#activity = withoutLease(this.#activity, lease);
   }
 
   #give(verdict: Verdict): void {
@@ -229,7 +217,7 @@ export class Session implements ConnectionOwner {
   }
 
   #receiveChunk(bytes: Uint8Array): void {
-    let contribution: Uint8Array | undefined;
+    let contribution: ReturnType<SessionTransfers["takeChunk"]>;
     try {
       contribution = this.#transfers.takeChunk(bytes);
     } catch (error) {
@@ -239,12 +227,31 @@ export class Session implements ConnectionOwner {
       }
       throw error;
     }
-    if (contribution) this.#house.contribution(this.worker, contribution);
+    if (contribution) this.#contribute(contribution.frame, contribution.release);
+  }
+
+  /** @throws RATE_LIMITED where too many are being checked */
+  #contribute(bytes: Uint8Array, release = () => {}): void {
+    if (this.#checking >= CHECKS_HELD) {
+      release();
+      const what = `a contribution came while ${this.#checking} were being checked, the limit; wait for a verdict`;
+      throw new BitswarmError("RATE_LIMITED", what);
+    }
+    this.#checking++;
+    const checked = this.#house.contribution(this.worker, bytes).finally(() => {
+      this.#checking--;
+      release();
+    });
+    // What a peer caused ends its session; anything else is a bug, and ends the process.
+    checked.catch((error) => {
+      if (!(error instanceof BitswarmError)) throw error;
+      this.fail(error);
+    });
   }
 
   #takeOffer({ transfer, bytes, lease }: OfferMessage): void {
     if (lease === null) throw new BitswarmError("TRANSFER_INVALID", `transfer ${transfer} answers no lease`);
-    if (this.#holds(lease)) this.#transfers.offered({ transfer, bytes, lease });
+    if (isHolding(this.#activity, lease)) this.#transfers.offered({ transfer, bytes, lease });
     else this.send(this.#verdicts.of(lease));
   }
 
@@ -254,28 +261,13 @@ export class Session implements ConnectionOwner {
     this.#house.returned(this.worker, message);
   }
 
-  /** @throws MESSAGE_INVALID for more than one lease at a time, or one ahead */
-  #wait(ahead: boolean): void {
-    const leases = this.#leases();
-    if (leases.length === 0) {
-      this.#activity = { kind: "waiting" };
-      return;
-    }
-    if (!ahead || leases.length >= LEASES_HELD) {
-      const held = leases.length === 1 ? `lease ${leases[0]} is` : `leases ${leases.join(" and ")} are`;
-      const what = `ready${ahead ? " ahead" : ""} came while ${held} held; answer or return one first`;
-      throw new BitswarmError("MESSAGE_INVALID", what);
-    }
-    this.#activity = { kind: "leased", leases, waiting: true };
-  }
-
   #obey(message: WorkerMessage): void {
     switch (message.type) {
       case "hello":
       case "proof":
         throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
       case "ready":
-        this.#wait(message.ahead ?? false);
+        this.#activity = asked(this.#activity, message.ahead ?? false);
         this.#house.ready(this.worker, message);
         break;
       case "canary-answer":
@@ -286,13 +278,13 @@ export class Session implements ConnectionOwner {
         break;
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
-        if (!this.#holds(message.lease)) break;
+        if (!isHolding(this.#activity, message.lease)) break;
         this.#return(message);
         if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
         if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);
         break;
       case "paused":
-        for (const lease of this.#leases()) this.#transfers.withdraw(lease);
+        for (const lease of leasesOf(this.#activity)) this.#transfers.withdraw(lease);
         this.#activity = { kind: "paused" };
         this.#transfers.dropUpload();
         this.#house.paused(this.worker);

@@ -1,6 +1,6 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
-import { createHash, randomBytes, randomInt } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError, type Refusal } from "../shared/errors.ts";
 import { accountOf } from "../shared/identity.ts";
@@ -20,11 +20,12 @@ import type { Clock } from "./clock.ts";
 import { Connection, type ConnectionHouse } from "./connection.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PeerSocket } from "./peer-socket.ts";
-import type { RoundDriver } from "./round-driver.ts";
 import { leaseMessage, type RoundPlan } from "./round-plan.ts";
 import type { Lease } from "./round-state.ts";
 import type { OnRunEvent } from "./run-event.ts";
 import { Session } from "./session.ts";
+import { SessionBook } from "./session-book.ts";
+import { type RoundInbox, sessionHouse } from "./session-house.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode, SessionHouse } from "./session-state.ts";
 import { createToken, isToken } from "./token.ts";
@@ -57,12 +58,6 @@ export interface SessionsOptions {
   readonly traffic: Traffic;
 }
 
-/** What the sessions pass on of the workers' doings. */
-export type RoundInbox = Pick<
-  RoundDriver,
-  "join" | "ready" | "pause" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
->;
-
 /** Connections beyond `maxWorkers`, for those who have not said hello yet. */
 const STRANGERS = 256;
 const NONCE_BYTES = 32;
@@ -74,10 +69,7 @@ export type SessionVitals = Session["vitals"] & { readonly worker: WorkerId };
 export class Sessions implements Outbox {
   readonly #options: SessionsOptions;
   readonly #connections = new Set<Connection>();
-  readonly #sessions = new Map<WorkerId, Session>();
-  /** By the hash of their token: how far a guess is right must not show in the time that a look-up takes. */
-  readonly #byToken = new Map<string, Session>();
-  readonly #secrets = new Map<WorkerId, { readonly tokenHash: string; readonly account: string }>();
+  readonly #sessions = new SessionBook();
   readonly #addresses: AddressBook;
   readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
@@ -122,7 +114,7 @@ export class Sessions implements Outbox {
 
   /** Every session, those that wait for their worker included. */
   get vitals(): readonly SessionVitals[] {
-    return [...this.#sessions.values()].map((session) => ({ worker: session.worker, ...session.vitals }));
+    return this.#sessions.all.map((session) => ({ worker: session.worker, ...session.vitals }));
   }
 
   /** Bytes of half-received contributions, of all workers together. */
@@ -172,43 +164,45 @@ export class Sessions implements Outbox {
 
   broadcast(status: RunStatus): void {
     const bytes = encodeMessage({ type: "status", status });
-    for (const session of this.#sessions.values()) session.sendStatus(bytes);
+    for (const session of this.#sessions.all) session.sendStatus(bytes);
   }
 
   /** The run stops: who has lost the connection, or loses it now, is not waited for. */
   hurry(): void {
     this.#stopping = true;
-    for (const session of [...this.#sessions.values()]) session.hurry();
+    for (const session of this.#sessions.all) session.hurry();
   }
 
   /** Tells everybody that the run is over; who comes later is told too. */
   end(message: string): void {
     this.#over = message;
-    for (const session of [...this.#sessions.values()]) session.ended(message);
+    for (const session of this.#sessions.all) session.ended(message);
     for (const connection of [...this.#connections]) connection.fail(new BitswarmError("RUN_ENDED", message));
   }
 
   /** Lets everybody go without a word about the run: a resumed coordinator may take them back. */
   goAway(): void {
-    for (const session of [...this.#sessions.values()]) session.goAway();
+    for (const session of this.#sessions.all) session.goAway();
     for (const connection of [...this.#connections]) connection.close(GOING_AWAY, "the coordinator stops", "GONE");
   }
 
   /** Does what a worker wishes once its canary is right and its account has rested. */
   #whenFree(worker: WorkerId, call: () => void): void {
     const { trust } = this.#options;
-    const account = this.#secrets.get(worker)?.account;
+    const account = this.#sessions.accountOf(worker);
     this.#newcomers.whenCleared(worker, () => {
       if (trust && account !== undefined) trust.rests.whenRested(worker, account, call);
       else call();
     });
   }
 
-  /** Tells the workers of an account that they rest. */
+  /** Tells the workers of an account that they rest, and gives them what they have asked for when it is over. */
   #rest(account: string, ms: number): void {
-    for (const [worker, its] of this.#secrets) {
-      if (its.account === account)
-        this.#sessions.get(worker)?.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
+    const { trust } = this.#options;
+    const message = { type: "rest", ms: Math.ceil(ms), message: restMessage(ms) } as const;
+    for (const session of this.#sessions.ofAccount(account)) {
+      session.send(message);
+      trust?.rests.whenRested(session.worker, account, () => this.#inbox().rested(session.worker));
     }
   }
 
@@ -228,15 +222,9 @@ export class Sessions implements Outbox {
     );
   }
 
-  /** The session that a hello goes on with: its token and its key must both be the session's. */
-  #resumable({ resume, publicKey }: HelloMessage): Session | undefined {
-    const session = resume && this.#byToken.get(sha256(resume.session));
-    return session && this.#secrets.get(session.worker)?.account === accountOf(publicKey) ? session : undefined;
-  }
-
   #challenge(hello: HelloMessage, address: string): ChallengeMessage {
     const { clock, nonce = () => randomBytes(NONCE_BYTES).toString("hex"), welcome } = this.#options;
-    const known = this.#resumable(hello);
+    const known = this.#sessions.resumable(hello);
     if (!known) this.#addresses.join(clock.now(), address);
     if (!isToken(this.#options.token, hello.token)) {
       throw new BitswarmError(
@@ -249,7 +237,7 @@ export class Sessions implements Outbox {
   }
 
   #admit(hello: HelloMessage, address: string, connection: Connection): Session {
-    const known = this.#resumable(hello);
+    const known = this.#sessions.resumable(hello);
     if (!known || !hello.resume) return this.#enter(hello, address, connection);
     known.resume(connection, hello.resume, hello.holds);
     const seed = this.#newcomers.pending(known.worker);
@@ -266,13 +254,10 @@ export class Sessions implements Outbox {
     const { graceMs } = limits;
     const worker = workerId(`w${this.#nextWorker++}`);
     const token = sessionToken();
-    const tokenHash = sha256(token);
     const memory = this.#memory;
     const chunked = this.#chunked;
     const session = new Session(worker, this.#house(), { clock, limits, contributionLimit, memory, chunked });
-    this.#sessions.set(worker, session);
-    this.#byToken.set(tokenHash, session);
-    this.#secrets.set(worker, { tokenHash, account });
+    this.#sessions.add(session, token, account);
     session.claim(hello.holds);
     const fields = { protocol: PROTOCOL_VERSION, worker, heartbeatMs, session: token, graceMs };
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
@@ -289,45 +274,21 @@ export class Sessions implements Outbox {
   }
 
   #house(): SessionHouse {
-    const { onEvent } = this.#options;
-    const rounds = this.#inbox();
-    return {
-      canaryAnswered: (worker, answer) => {
-        const elapsedMs = this.#newcomers.answer(worker, answer);
-        onEvent({ type: "calibrated", worker, elapsedMs });
-      },
-      ready: (worker, { ahead, maxMicrobatches }) =>
-        this.#whenFree(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
-      paused: (worker) => this.#whenFree(worker, () => rounds.pause(worker)),
-      returned: (worker, { lease, reason, detail }) => {
-        onEvent({ type: "returned", worker, reason, detail });
-        rounds.giveBack(worker, lease as LeaseId, reason);
-      },
-      contribution: (worker, bytes) => rounds.contribute(worker, bytes),
+    return sessionHouse({
+      rounds: this.#inbox(),
+      onEvent: this.#options.onEvent,
+      newcomers: this.#newcomers,
+      whenFree: (worker, call) => this.#whenFree(worker, call),
       patient: () => !this.#stopping,
-      suspended: (worker, code, message) => {
-        onEvent({ type: "worker-suspended", worker, code, message });
-        rounds.suspend(worker);
-      },
-      resumed: (worker) => {
-        onEvent({ type: "worker-resumed", worker });
-        rounds.resume(worker);
-      },
       left: (worker, code, message) => this.#leave(worker, code, message),
-    };
+    });
   }
 
   #leave(worker: WorkerId, code: LeaveCode, message: string): void {
-    this.#sessions.delete(worker);
-    this.#byToken.delete(this.#secrets.get(worker)?.tokenHash ?? "");
-    this.#secrets.delete(worker);
+    this.#sessions.remove(worker);
     this.#newcomers.forget(worker);
     this.#options.trust?.left(worker);
     this.#options.onEvent({ type: "left", worker, code, message });
     this.#inbox().leave(worker);
   }
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

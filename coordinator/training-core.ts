@@ -114,8 +114,7 @@ export class TrainingCore {
   seal(robust?: RobustResult): SealedSum {
     const { sum } = this;
     if (robust) sum.settle(robust);
-    const { samples } = sum;
-    return { samples, metrics: samples > 0 ? sum.metrics() : undefined };
+    return { samples: sum.samples, metrics: sum.metrics() };
   }
 
   apply(place: StepPlace): StepResult {

@@ -49,8 +49,7 @@ export interface Inspected {
 
 export interface SealedSum {
   readonly samples: number;
-  /** Means over the samples; undefined where there are none. */
-  readonly metrics: MetricMeans | undefined;
+  readonly metrics: MetricMeans;
 }
 
 export interface StepResult {
@@ -74,7 +73,7 @@ export interface Training {
   commit(slot: number, scale: number): void;
   /** Adds a contribution that was checked before; takes its bytes. */
   add(work: HeldWork): void;
-  /** Ends the sum. @param robust in place of its means */
+  /** Ends the sum, which must not be empty. @param robust in place of its means */
   seal(robust?: RobustResult): Promise<SealedSum>;
   /** Makes the step of the sealed sum. @throws GRADIENT_NOT_FINITE */
   apply(place: StepPlace): Promise<StepResult>;

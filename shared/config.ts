@@ -1,7 +1,7 @@
 // The run's configuration: every field, its default and its meaning. Unknown keys are refused, so a typing error never trains silently.
 
-import { parse as parseYaml } from "yaml";
 import { z } from "zod";
+import { configProblems } from "./config-problems.ts";
 import { BitswarmError } from "./errors.ts";
 import { gradientCodecs } from "./wire-layout.ts";
 
@@ -222,45 +222,11 @@ export const runConfigSchema = z.strictObject({
 export type RunConfig = z.output<typeof runConfigSchema>;
 export type SyncKind = RunConfig["sync"]["kind"];
 
-function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (value, key) =>
-      typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined,
-    root,
-  );
-}
-
-/** Names of the fields beside an unknown one. */
-function knownFields(path: readonly PropertyKey[], value: unknown): string[] {
-  type Node = {
-    readonly properties?: Record<string, Node>;
-    readonly oneOf?: readonly Node[];
-    readonly const?: unknown;
-  };
-  let node = z.toJSONSchema(runConfigSchema, { io: "input", unrepresentable: "any" }) as Node | undefined;
-  path.forEach((key, depth) => {
-    node = node?.properties?.[String(key)];
-    const kind = valueAt(value, [...path.slice(0, depth + 1), "kind"]);
-    if (node?.oneOf) node = node.oneOf.find((option) => option.properties?.kind?.const === kind);
-  });
-  return Object.keys(node?.properties ?? {});
-}
-
-function unknownField(path: readonly PropertyKey[], value: unknown): string {
-  const known = knownFields(path.slice(0, -1), value).join(", ");
-  return `  ${path.map(String).join(".")}: there is no such field, beside it are ${known}; got ${JSON.stringify(valueAt(value, path))}`;
-}
-
 /** Checks a configuration and fills in defaults. @throws CONFIG_INVALID naming each field, its value and what is allowed */
 export function parseConfig(value: unknown): RunConfig {
   const result = runConfigSchema.safeParse(value ?? {});
   if (!result.success) {
-    const lines = result.error.issues.flatMap((issue) => {
-      if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownField([...issue.path, key], value));
-      const field = issue.path.map(String).join(".") || "(top level)";
-      const actual = valueAt(value, issue.path);
-      return `  ${field}: ${issue.message}${actual === undefined ? "" : `; got ${JSON.stringify(actual)}`}`;
-    });
+    const lines = configProblems(runConfigSchema, value, result.error.issues);
     throw new BitswarmError("CONFIG_INVALID", `The run's configuration is not valid:\n${lines.join("\n")}`);
   }
   return checkTogether(result.data);
@@ -296,43 +262,4 @@ function checkTogether(config: RunConfig): RunConfig {
     );
   }
   return config;
-}
-
-/** Sets one `--set a.b.c=value` in a plain configuration object; the value is read as YAML. @throws CONFIG_INVALID */
-export function setField(config: Record<string, unknown>, assignment: string): void {
-  const at = assignment.indexOf("=");
-  if (at < 1) {
-    throw new BitswarmError(
-      "CONFIG_INVALID",
-      `--set wants field=value, e.g. checkpoint.everySteps=4; got ${JSON.stringify(assignment)}`,
-    );
-  }
-  const keys = assignment.slice(0, at).split(".");
-  if (keys.includes("__proto__"))
-    throw new BitswarmError("CONFIG_INVALID", `--set ${assignment}: there is no such field`);
-  let target = config;
-  for (const key of keys.slice(0, -1)) {
-    const next = target[key];
-    if (typeof next !== "object" || next === null || Array.isArray(next)) target[key] = {};
-    target = target[key] as Record<string, unknown>;
-  }
-  target[keys[keys.length - 1]] = parseYaml(assignment.slice(at + 1));
-}
-
-/** The plain object of a YAML text. @throws CONFIG_INVALID */
-export function readYaml(text: string, source: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = parseYaml(text);
-  } catch (cause) {
-    throw new BitswarmError("CONFIG_INVALID", `${source} is not YAML: ${(cause as Error).message}`, { cause });
-  }
-  if (value === null || value === undefined) return {};
-  if (typeof value !== "object" || Array.isArray(value)) {
-    throw new BitswarmError(
-      "CONFIG_INVALID",
-      `${source}: the top level must be a map of fields; got ${JSON.stringify(value).slice(0, 80)}`,
-    );
-  }
-  return value as Record<string, unknown>;
 }

@@ -86,7 +86,7 @@ const haveSchema = z.strictObject({
 export const MAX_MICROBATCHES = 1024;
 
 /** Why a lease is taken away: somebody else answered, its time is over, its round ended without it, or the run stops. */
-export const cancelReasons = ["answered", "expired", "sealed", "stopped"] as const;
+export const cancelReasons = ["answered", "expired", "sealed", "stopped", "rests"] as const;
 
 /** Why a worker gives a lease back. */
 export const returnReasons = ["pause", "leave", "device-lost", "not-finite", "error"] as const;

@@ -3,14 +3,14 @@
 // One flow of control (#live) walks through the states; sockets, timers and people only set fields and notify it.
 
 import { BitswarmError } from "../shared/errors.ts";
-import { proofBytes } from "../shared/identity.ts";
-import { type AdapterDescription, type HelloMessage, MAX_TEXT, PROTOCOL_VERSION } from "../shared/protocol.ts";
+import type { AdapterDescription, HelloMessage } from "../shared/protocol.ts";
 import { sleep } from "./backoff.ts";
 import { Condition } from "./condition.ts";
 import { Connection, type SessionMessage, type SocketConstructor } from "./connection.ts";
 import type { ContentCache } from "./content-fetch.ts";
 import type { OpenDevice } from "./device.ts";
 import { type Identity, openIdentity } from "./identity.ts";
+import { hello, proof } from "./introduction.ts";
 import { type JoinLink, readJoinLink } from "./join-link.ts";
 import { Membership } from "./membership.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
@@ -201,16 +201,7 @@ class Session implements RunningSession {
     if (stopped()) return;
     if (!connection.opened) return connection.fail(silence("the socket did not open", this.#limits));
     const { name, runtime } = this.#options;
-    connection.send({
-      type: "hello",
-      protocol: PROTOCOL_VERSION,
-      token: link.token,
-      name: name.slice(0, MAX_TEXT),
-      runtime,
-      adapter,
-      publicKey,
-      ...membership.resumption,
-    });
+    connection.send(hello({ name, runtime, adapter, publicKey, token: link.token }, membership.resumption));
     this.#state({ kind: "joining" });
     await this.#changed.until(() => this.#admitted || stopped(), this.#limits.handshakeMs);
     if (stopped()) return;
@@ -281,11 +272,10 @@ class Session implements RunningSession {
     const [connection, identity] = [this.#connection, this.#identity];
     if (!connection || !identity) throw new RangeError("a challenge came before the hello");
     try {
-      const signature = await identity.sign(proofBytes({ nonce, run, protocol, token }));
-      connection.send({ type: "proof", signature });
-    } catch (cause) {
-      const message = `this worker's key cannot sign: ${String(cause)}; clear this site's data and reload`;
-      connection.fail(new BitswarmError("IDENTITY_INVALID", message, { cause }), false);
+      connection.send(await proof({ nonce, run, protocol, token }, identity));
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      connection.fail(error, false);
     }
   }
 }

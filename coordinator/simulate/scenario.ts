@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { readYaml, setField } from "../../shared/config.ts";
+import { readYaml, setField } from "../../shared/config-text.ts";
 import { BitswarmError } from "../../shared/errors.ts";
 import { packageRoot } from "../package-root.ts";
 

@@ -86,7 +86,13 @@ export interface TrustOutcome {
   readonly copies: readonly CopyWanted[];
   /** Held work that is dropped: these ranges are to be collected again. */
   readonly withdrawn: readonly { readonly account: string; readonly from: number; readonly to: number }[];
+  /** Accounts that rest from now on. */
+  readonly resting: readonly string[];
+  /** Others have agreed already that this very contribution is wrong. */
+  readonly disputed: boolean;
 }
+
+export const nothingFollows: TrustOutcome = { copies: [], withdrawn: [], resting: [], disputed: false };
 
 const bytesOf = ({ peaks, body }: Contribution) => peaks.byteLength + body.byteLength;
 
@@ -165,10 +171,7 @@ export class RoundTrust {
     return audited && this.#heldBytes < HELD_BYTES;
   }
 
-  /**
-   * Takes a checked contribution that is held, or the answer to a copy; says what follows.
-   * @throws CONTRIBUTION_DISPUTED where others have agreed already that it is wrong
-   */
+  /** Takes a checked contribution that is held, or the answer to a copy; says what follows. */
   take(lease: Lease, work: HeldWork): TrustOutcome {
     const { account, from, to, worker } = lease;
     const counts = lease.purpose === "work" || lease.purpose === "backup";
@@ -182,13 +185,13 @@ export class RoundTrust {
       this.#held.push({ account, from, to, work });
       this.#heldBytes += bytesOf(work);
     }
-    if (!audit) return { copies: [], withdrawn: [] };
+    if (!audit) return nothingFollows;
     const outcome = this.#settle(audit, counts);
-    if (!counts || !outcome.withdrawn.some((range) => range.from === from && range.to === to)) return outcome;
-    throw new BitswarmError(
-      "CONTRIBUTION_DISPUTED",
-      `the results of lease ${lease.lease} differ from others'; its range goes to another worker`,
-    );
+    // It was never collected, so its range is not collected again but refused.
+    const withdrawn = counts
+      ? outcome.withdrawn.filter((range) => range.from !== from || range.to !== to)
+      : outcome.withdrawn;
+    return { ...outcome, withdrawn, disputed: withdrawn.length < outcome.withdrawn.length };
   }
 
   #settle(audit: OpenAudit, newest: boolean): TrustOutcome {
@@ -197,20 +200,23 @@ export class RoundTrust {
     if (verdict.kind === "open") {
       // The first copy was asked for as the lease was granted.
       const due = answers.length > 1 ? [{ purpose: "audit", from, to, not: verdict.not } as const] : [];
-      return { copies: due, withdrawn: [] };
+      return { ...nothingFollows, copies: due };
     }
     // The answer that is to be summed is due even where two others have agreed before it.
-    if (summed === null && !newest) return { copies: [], withdrawn: [] };
+    if (summed === null && !newest) return nothingFollows;
     this.#audits.delete(`${from}-${to}`);
     const { right, wrong, redo } = verdict;
     const { clock, standings, onRest, onVerdict } = this.#options;
     const now = clock.now();
     for (const account of right) standings.set(account, confirmed(standings.get(account) ?? newcomer));
+    const resting: string[] = [];
     for (const account of wrong) {
       const before = standings.get(account) ?? newcomer;
       const fallen = contradicted(now, before);
       standings.set(account, fallen);
-      if (fallen.strikes > before.strikes) onRest(account, restMs(now, fallen));
+      if (fallen.strikes === before.strikes) continue;
+      onRest(account, restMs(now, fallen));
+      resting.push(account);
     }
     onVerdict({ from, to, right, wrong });
     const lost = this.#held.filter(
@@ -219,7 +225,8 @@ export class RoundTrust {
     for (const { work } of lost) this.#heldBytes -= bytesOf(work);
     this.#held = this.#held.filter((held) => !lost.includes(held));
     return {
-      copies: [],
+      ...nothingFollows,
+      resting,
       withdrawn: lost.map(({ account, from: start, to: end }) => ({ account, from: start, to: end })),
     };
   }

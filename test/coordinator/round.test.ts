@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { DIVERGED_REPORTS } from "../../coordinator/round.ts";
 import { LEFT_OUT_ROUNDS } from "../../coordinator/round-grants.ts";
-import { leaseId, workerId } from "../../shared/ids.ts";
+import { leaseId, type WorkerId, workerId } from "../../shared/ids.ts";
 import { codes, inShort, RoundTable, w1, w2, w3 } from "../fixtures/round-table.ts";
 
 /** Three rounds in which each worker answers one lease, so that the speeds are known: samples a second by worker. */
@@ -345,15 +345,52 @@ test("L16 of ten accounts none holds more than its share of a round, until the r
   few.answer(few.held(workers[1]));
   few.ready(workers[1]);
   expect(few.grants()).toHaveLength(1);
-  const gone = new RoundTable({ from: 0, to: 32 * 20 }, workers, {
-    shareLimit: 0.1,
-    maxMicrobatches: 2,
-    timeoutMs: 9000,
-  });
-  gone.event({ type: "worker-paused", worker: workers[0] });
-  gone.answer(gone.held(workers[1]));
-  expect(gone.ready(workers[1])).toEqual([{ type: "wait", worker: workers[1] }]);
-  expect(inShort(gone.tick(1000)).filter((effect) => effect.startsWith("grant"))).toEqual(["grant v1 0-64"]);
+  const options = { shareLimit: 0.1, maxMicrobatches: 2, timeoutMs: 9000 };
+  const late = new RoundTable({ from: 0, to: 32 * 20 }, workers, options);
+  late.event({ type: "lease-returned", worker: workers[0], lease: late.held(workers[0]).lease, notFinite: false });
+  late.answer(late.held(workers[1]));
+  expect(late.ready(workers[1])).toEqual([{ type: "wait", worker: workers[1] }]);
+  expect(inShort(late.tick(1000)).filter((effect) => effect.startsWith("grant"))).toEqual(["grant v1 0-64"]);
+});
+
+test("L16 a worker that is paused, away, at rest or has not asked yet is none of the ten", () => {
+  const options = { shareLimit: 0.1, maxMicrobatches: 2, timeoutMs: 9000 };
+  const workers = Array.from({ length: 11 }, (_, i) => workerId(`v${i}`));
+  const [first, second, third] = workers;
+  for (const type of ["worker-paused", "worker-suspended", "account-rests"] as const) {
+    const table = new RoundTable({ from: 0, to: 32 * 30 }, workers, options);
+    const gone = (worker: WorkerId) =>
+      table.event(type === "account-rests" ? { type, account: worker } : { type, worker });
+    const next = () => {
+      table.answer(table.held(third));
+      return table.ready(third);
+    };
+    // Ten are left: a tenth is three microbatches, of which it had two.
+    gone(first);
+    expect(next(), type).toHaveLength(1);
+    expect(next(), type).toEqual([{ type: "wait", worker: third }]);
+    expect(inShort(gone(second)).at(-1), type).toMatch(/^grant v2 /);
+  }
+  const early = new RoundTable({ from: 0, to: 32 * 20 }, workers.slice(0, 9), options);
+  for (const worker of workers.slice(9)) early.event({ type: "worker-joined", worker });
+  early.answer(early.held(third));
+  expect(inShort(early.ready(third))).toEqual(["grant v2 576-640"]);
+});
+
+test("Z12 what an account computes when its rest begins goes to others, and what it asked for it gets afterwards", () => {
+  const table = new RoundTable({ from: 0, to: 128 }, [w1, w2], { maxMicrobatches: 2 });
+  table.ready(w1, true);
+  expect(inShort(table.event({ type: "account-rests", account: w1 }))).toEqual([
+    "lapse w1 0-64 rests",
+    "cancel w1 0-64 rests",
+  ]);
+  expect(table.tick(1)).toEqual([]);
+  expect(inShort(table.event({ type: "worker-rested", worker: w1 }))).toEqual(["grant w1 0-64"]);
+  // One that asked for nothing rests until it asks.
+  table.event({ type: "account-rests", account: w2 });
+  table.event({ type: "worker-rested", worker: w2 });
+  expect(table.state.roster.accounts.get(w2)).toBeUndefined();
+  expect(inShort(table.ready(w2))).toEqual(["grant w2 64-128"]);
 });
 
 test("C1 a contribution counts once: its repetition, another's and one for no lease are refused", () => {

@@ -1,6 +1,7 @@
 // The configuration's rules: defaults are complete, mistakes are named with field, value and what is allowed.
 import { expect, test } from "vitest";
-import { parseConfig, readYaml, runConfigSchema, setField } from "../../shared/config.ts";
+import { parseConfig, runConfigSchema } from "../../shared/config.ts";
+import { readYaml, setField } from "../../shared/config-text.ts";
 
 function messageOf(work: () => unknown): string {
   try {

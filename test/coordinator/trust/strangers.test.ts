@@ -180,23 +180,42 @@ test("Z8 this machine's own workers are not asked unless the run says so, and ea
   expect(seeds.size).toBe(3);
 });
 
-test("Z14 with ten accounts, none is leased more than a tenth of a step; with nine it may be", async () => {
-  const { connect } = await startTestRun({ config: { batch: 160, trust: { audits: "off" } } });
-  const crew = await Promise.all(Array.from({ length: 9 }, () => connect({ identity: newIdentity() }).join()));
-  const [first] = crew;
+/** Accounts of which the first was leased a whole step of 160, which it gave back once all had asked; and what the others got. */
+async function askedBy(accounts: number) {
+  const lease = { minDeadlineMs: 60_000 };
+  const { connect } = await startTestRun({ config: { batch: 160, lease, trust: { audits: "off" } } });
+  const crew = await Promise.all(Array.from({ length: accounts }, () => connect({ identity: newIdentity() }).join()));
+  const [first, ...others] = crew;
   const whole = await first.lease();
   expect(whole.to - whole.from).toBe(160);
+  for (const worker of others) await nothingFor(worker);
   first.send({ type: "return", lease: whole.lease, reason: "pause", detail: "" });
-  await connect({ identity: newIdentity() }).join();
-  const part = await first.lease();
-  expect(part.to - part.from).toBe(16);
-  await first.answer(part);
-  // Another socket of the same account gets nothing more either; another account does.
-  const second = await connect({ identity: first.identity }).join();
-  second.send({ type: "ready" });
-  second.send({ type: "ping", nonce: 1 });
-  expect(await second.next("pong")).toBeDefined();
-  expect((await crew[1].lease()).from).toBe(16);
+  const parts = await Promise.all(others.map((worker) => worker.next("lease")));
+  return { connect, first, others, parts, sizes: parts.map(({ from, to }) => to - from) };
+}
+
+/** Asks for a lease and sees that it has to wait. */
+async function nothingFor(worker: ScriptedWorker): Promise<void> {
+  worker.send({ type: "ready" });
+  worker.send({ type: "ping", nonce: 1 });
+  expect(await worker.next("pong")).toBeDefined();
+}
+
+test("Z14 with ten accounts, none is leased more than a tenth of a step; with nine it may be", async () => {
+  const nine = await askedBy(9);
+  await nine.first.answer(await nine.first.lease());
+  // Of the tenth that nobody has been leased.
+  expect((await nine.first.lease()).to).toBe(160);
+  const { connect, first, others, parts, sizes } = await askedBy(10);
+  expect(sizes).toEqual(others.map(() => 16));
+  const last = await first.lease();
+  expect(last.to - last.from).toBe(16);
+  await first.answer(last);
+  // A range that comes back is not for who has had its tenth, over whichever socket.
+  others[3].send({ type: "return", lease: parts[3].lease, reason: "pause", detail: "" });
+  await nothingFor(first);
+  await nothingFor(await connect({ identity: first.identity }).join());
+  expect((await others[3].lease()).from).toBe(parts[3].from);
 });
 
 test("a machine's own addresses are not limited unless the run says so", async () => {
