@@ -1,7 +1,7 @@
 // Whether a frame answers the lease that its worker holds (SPEC.md, C): header against round, payload against layout. The bytes are summed elsewhere.
 
-import { BitswarmError } from "../shared/errors.ts";
 import type { ContributionLayout } from "../shared/contribution.ts";
+import { BitswarmError } from "../shared/errors.ts";
 import type { Frame } from "../shared/frame.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { wireLayout } from "../shared/wire-layout.ts";

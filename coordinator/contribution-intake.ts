@@ -8,14 +8,9 @@ import type { Contribution } from "./contribution-check.ts";
 import { spansOf, UnitReader } from "./contribution-units.ts";
 import { slotCount } from "./reduction/round-memory.ts";
 import type { RoundPlan } from "./round-plan.ts";
-<<<<<<< HEAD
 import { contributionVerdict, type Lease, type RoundState } from "./round-state.ts";
 import type { CheckedFrame, Inspected, SealedSum, Training } from "./training.ts";
-import type { RoundTrust, TrustOutcome } from "./trust/round-trust.ts";
-=======
-import { contributionVerdict, type Lease, type Refusal, type RoundState } from "./round-state.ts";
 import { nothingFollows, type RoundTrust, type TrustOutcome } from "./trust/round-trust.ts";
->>>>>>> main
 
 export interface IntakeOptions {
   /** Where contributions are checked and summed. */
@@ -132,8 +127,7 @@ export class ContributionIntake {
       const settled = this.#options.training.check(used, next.bytes).then((inspected) => {
         // Nothing may come between the look at the lease and the word that it is answered.
         try {
-          const intake = this.#settle(used, next, inspected);
-          if (intake) next.done(intake);
+          next.done(this.#settle(used, next, inspected));
         } finally {
           this.#slots.push(used);
         }
@@ -144,36 +138,24 @@ export class ContributionIntake {
 
   /** What becomes of a contribution that was checked. */
   #settle(slot: number, { worker, held, state }: Arrival, { checked, bytes }: Inspected): Intake {
+    const refused = (lease: LeaseId, { code, message }: Refusal, follows = nothingFollows): Intake => {
+      return { kind: "refused", lease, follows, code, message };
+    };
     if (checked.kind === "unreadable") {
-      const { code, message } = checked;
-      if (held === undefined) throw new BitswarmError(code, message);
-      return { kind: "refused", lease: held, code, message };
+      if (held === undefined) throw new BitswarmError(checked.code, checked.message);
+      return refused(held, checked);
     }
     const lease = leaseId(checked.lease);
-    const live = contributionVerdict(state(), worker, lease, checked.samples);
-    if ("code" in live) return { kind: "refused", lease, ...live };
-    if (checked.kind === "unfit") return { kind: "refused", lease, code: checked.code, message: checked.message };
+    const { samples } = checked;
+    const live = contributionVerdict(state(), worker, lease, samples);
+    if ("code" in live) return refused(lease, live);
+    if (checked.kind === "unfit") return refused(lease, checked);
     try {
-<<<<<<< HEAD
-      return { kind: "taken", lease, samples: checked.samples, follows: this.#admit(slot, live, checked, bytes) };
+      const follows = this.#admit(slot, live, checked, bytes);
+      return follows.disputed ? refused(lease, disputed(lease), follows) : { kind: "taken", lease, samples, follows };
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
-      return { kind: "refused", lease, code: error.code, message: error.message };
-=======
-      const frame = this.#decode(bytes);
-      const { samples } = frame.header;
-      lease = leaseId(frame.header.lease);
-      const live = contributionVerdict(state, worker, lease, samples);
-      if ("code" in live) throw new BitswarmError(live.code, live.message);
-      if (!this.#round) throw new RangeError("a lease is live outside of a round");
-      const contribution = readContribution(frame, this.#round.plan);
-      const follows = this.#admit(this.#round.sum, live, samples, contribution);
-      if (follows.disputed) return { kind: "refused", lease, follows, ...disputed(lease) };
-      return { kind: "taken", lease, samples, follows };
-    } catch (error) {
-      if (!(error instanceof BitswarmError) || lease === undefined) throw error;
-      return { kind: "refused", lease, follows: nothingFollows, code: error.code, message: error.message };
->>>>>>> main
+      return refused(lease, error);
     }
   }
 
@@ -192,17 +174,11 @@ export class ContributionIntake {
     if (!counts || trust?.holds(lease)) {
       // What lies in a buffer that others share is copied.
       const own = bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
-      return trust?.take(lease, { samples, scale, ...partsOf(own, tensors) }) ?? nothing;
+      return trust?.take(lease, { samples, scale, ...partsOf(own, tensors) }) ?? nothingFollows;
     }
-<<<<<<< HEAD
     training.commit(slot, scale);
     trust?.added(lease, { samples, scale, ...partsOf(bytes, tensors) });
-    return nothing;
-=======
-    if (!trust || summed) return nothingFollows;
-    // The next contribution takes the bytes' place.
-    return trust.take(lease, { samples, scale, peaks, body: new Uint8Array(body) });
->>>>>>> main
+    return nothingFollows;
   }
 }
 

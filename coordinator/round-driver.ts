@@ -145,26 +145,22 @@ export class RoundDriver {
    * range is leased again. While one is checked its lease does not expire.
    * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that could be named in a rejection
    */
-<<<<<<< HEAD
   async contribute(worker: WorkerId, bytes: Uint8Array): Promise<void> {
     const { training } = this.#options;
     const leases = this.leasesOf(worker).map(({ lease }) => lease);
     const named = leases.find((lease) => lease === frameLease(bytes));
-    if (named !== undefined && !training.inline) this.#dispatch({ type: "contribution-received", worker, lease: named });
+    if (named !== undefined && !training.inline)
+      this.#dispatch({ type: "contribution-received", worker, lease: named });
     // A damaged frame may name any lease: where none of them is its worker's, it answers the oldest that is.
     const held = named ?? leases[0];
-    await this.#intake.take({ worker, bytes, held, state: () => this.#state, done: (intake) => this.#taken(worker, intake) });
+    const done = (intake: Intake) => this.#taken(worker, intake);
+    await this.#intake.take({ worker, bytes, held, state: () => this.#state, done });
   }
 
   #taken(worker: WorkerId, intake: Intake): void {
-    const { lease } = intake;
-=======
-  contribute(worker: WorkerId, bytes: Uint8Array): void {
-    const intake = this.#intake.take(this.#state, worker, bytes, this.leasesOf(worker)[0]?.lease);
     const { lease, follows } = intake;
     for (const copy of follows.copies) this.compare(copy);
     for (const { account, ...range } of follows.withdrawn) this.withdraw(account, range);
->>>>>>> main
     if (intake.kind === "refused") {
       const { code, message } = intake;
       this.#dispatch({ type: "contribution-refused", worker, lease, code, message });

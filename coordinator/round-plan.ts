@@ -71,7 +71,8 @@ export function planOf(
     config.sync.kind === "local" && kind !== "evaluate" ? learningRateAt(config, program, network, step) : undefined;
   const hashOf = (set: ParameterSet) => versions.find((version) => version.set === set)?.hash;
   const parametersHash = hashOf(network);
-  if (parametersHash === undefined) throw new RangeError(`round ${round} computes the ${network}, which it was not given`);
+  if (parametersHash === undefined)
+    throw new RangeError(`round ${round} computes the ${network}, which it was not given`);
   return {
     ranges,
     mayLeave,

@@ -13,14 +13,7 @@ import { DownlinkEncoder } from "./downlink-encoder.ts";
 import { exponentsFor } from "./exponents.ts";
 import { Reduction } from "./reduction/reduction.ts";
 import { contributionLimit } from "./round-plan.ts";
-import type {
-  CheckedFrame,
-  ParametersRequest,
-  SealedSum,
-  StepResult,
-  SumTerms,
-  WireParameters,
-} from "./training.ts";
+import type { CheckedFrame, ParametersRequest, SealedSum, StepResult, SumTerms, WireParameters } from "./training.ts";
 import { frozenTeacher, parametersHash, type TrainingState, wireBlob } from "./training-state.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
 import type { HeldWork } from "./trust/round-trust.ts";
@@ -65,9 +58,7 @@ export class TrainingCore {
     const versions = [this.#encoder.encode(network, wireBlob(state, network), round, holds[network])];
     if (adversarial) {
       const blob = wireBlob(state, "discriminators");
-      versions.push(
-        this.#encoder.encode("discriminators", blob, round, holds.discriminators, state.replicaChange),
-      );
+      versions.push(this.#encoder.encode("discriminators", blob, round, holds.discriminators, state.replicaChange));
     }
     const teacher = adversarial ? frozenTeacher(state) : null;
     return {

@@ -102,6 +102,30 @@ export type StateParts = Pick<TrainingState, "teacher" | "student"> &
     >
   >;
 
+/** The numbers of a state for another owner, to whom they go by value; the state keeps none of them. */
+export function takeParts(state: TrainingState): StateParts {
+  const { adamStep, step, evaluations, evaluatedAt } = state;
+  const parts = { adamStep, step, evaluations, evaluatedAt };
+  const taken = (map: ParameterMap) => {
+    const numbers = new Map(map);
+    map.clear();
+    return numbers;
+  };
+  const { teacher, student, momentum, adamFirst, adamSecond, replica } = state;
+  const exponents = new Map(state.exponents);
+  state.blobs.clear();
+  return {
+    ...parts,
+    exponents,
+    teacher: taken(teacher),
+    student: taken(student),
+    momentum: taken(momentum),
+    adamFirst: taken(adamFirst),
+    adamSecond: taken(adamSecond),
+    replica: taken(replica),
+  };
+}
+
 export function assembleState(config: RunConfig, dataset: Dataset, parts: StateParts): TrainingState {
   return {
     config,

@@ -3,9 +3,9 @@
 
 import { createHash } from "node:crypto";
 import type { Range } from "../../shared/intervals.ts";
+import type { RoundSum } from "../aggregate.ts";
 import type { CommitRecord } from "../commit-log.ts";
 import { unitOf } from "../exponents.ts";
-import type { RoundSum } from "../aggregate.ts";
 import type { RoundPlan } from "../round-plan.ts";
 import type { Lease } from "../round-state.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
