@@ -8,7 +8,7 @@ import type { RobustResult } from "./trust/robust-round.ts";
 import type { HeldWork } from "./trust/round-trust.ts";
 
 export class InlineTraining implements Training {
-  readonly inline = true;
+  readonly inline: boolean = true;
   readonly failure = new Promise<never>(() => {});
   readonly core: TrainingCore;
 

@@ -154,7 +154,10 @@ export class RoundDriver {
     // A damaged frame may name any lease: where none of them is its worker's, it answers the oldest that is.
     const held = named ?? leases[0];
     const done = (intake: Intake) => this.#taken(worker, intake);
-    await this.#intake.take({ worker, bytes, held, state: () => this.#state, done });
+    await this.#intake.take({ worker, bytes, held, state: () => this.#state, done }).catch((error) => {
+      // The run ends with that, and not this worker's session.
+      if (!(error instanceof BitswarmError && error.code === "THREAD_FAILED")) throw error;
+    });
   }
 
   #taken(worker: WorkerId, intake: Intake): void {

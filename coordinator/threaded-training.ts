@@ -154,7 +154,7 @@ export class ThreadedTraining implements Training {
     if (this.#state !== "running") return;
     const error = new BitswarmError(
       "THREAD_FAILED",
-      `the thread that sums and steps ended: ${cause.message}. Nothing since the newest checkpoint is lost that was not in the step in hand: \`coordinator resume\` this run`,
+      `the thread that sums and steps ended: ${cause.message}. The newest checkpoint is whole, what was computed since then is computed again: \`coordinator resume\` this run`,
       { cause },
     );
     this.#state = error;
