@@ -1,16 +1,12 @@
-// Who helps whom before the round is late: a lease that takes longer than its holder's speed says, or will end last, is lent to
-// somebody who will end it sooner ("longest approximate time to end": Zaharia et al., "Improving MapReduce performance in
+// Who helps whom before the round is late: what is overdue, or will end last, is lent to somebody who will end it sooner ("longest approximate time to end": Zaharia et al., "Improving MapReduce performance in
 // heterogeneous environments", OSDI 2008). Looked at with the clock's ticks, not at every event.
 
 import type { WorkerId } from "../shared/ids.ts";
 import { mayBackUp } from "./lease-book.ts";
 import { type Member, speedOf, totalSpeed } from "./roster.ts";
 import { type Granting, give, granting, mostLent } from "./round-grants.ts";
-import { cancelled, withOverdue } from "./round-leases.ts";
-import { isLive, type Lease, type RoundEffect, type RoundState } from "./round-state.ts";
+import { isLive, type Lease, type RoundChange, type RoundState } from "./round-state.ts";
 
-/** A lease is overdue when it has taken so much longer than its holder's speed says. */
-const OVERDUE = 0.25;
 /** A lease is lent early to a worker that will need less than the rest of its holder's time, divided by this. */
 const WORTH = 1.2;
 /** Nobody who is so many times slower than the mean helps early: it would be the next to wait for. */
@@ -19,53 +15,13 @@ const SLOW_HELPER = 1.5;
 const CONSIDERED = 32;
 /** Leases lent at one look at the clock; those that will end last come first. */
 const LENT_AT_ONCE = 256;
-/** Of a grant and its answer, in both estimates. */
-const ROUND_TRIP_MS = 250;
+/** Of a grant and its answer, in every estimate. */
+export const ROUND_TRIP_MS = 250;
 
 /** When the holder of a lease will probably be done; infinite where nobody knows. `mean` stands for an unknown speed. */
-function expectedEnd(now: number, lease: Lease, mean: number): number {
+export function expectedEnd(now: number, lease: Lease, mean: number): number {
   if (lease.overdue) return Number.POSITIVE_INFINITY;
   return lease.endsAt ?? (lease.startedAt ?? now) + (1000 * (lease.to - lease.from)) / mean;
-}
-
-/** Whether a lease that is started has taken too long. */
-export function tooLong(now: number, lease: Lease, mean: number): boolean {
-  if (lease.startedAt === null || lease.receivedAt !== null) return false;
-  const end = expectedEnd(now, lease, mean);
-  return now > end + OVERDUE * (end - lease.startedAt) + ROUND_TRIP_MS;
-}
-
-/** Of two holders of a range of whom nobody knows when they will be done, the first loses it, so that a third may help. */
-function withoutIdler(now: number, state: RoundState, lease: Lease): Decided {
-  const twin = "twin" in lease && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
-  if (!twin?.overdue || twin.receivedAt !== null || lease.receivedAt !== null) return { state, effects: [] };
-  const first = lease.lease < twin.lease ? lease : twin;
-  const { state: next, effect } = cancelled(now, state, first, "expired");
-  return { state: next, effects: [effect] };
-}
-
-interface Decided {
-  readonly state: RoundState;
-  readonly effects: readonly RoundEffect[];
-}
-
-/** The state in which nobody knows when these workers will be done with what they hold. */
-export function stalled(now: number, before: RoundState, workers: Iterable<WorkerId>): Decided {
-  let state = before;
-  const effects: RoundEffect[] = [];
-  for (const worker of workers) {
-    const held = state.roster.members.get(worker)?.leases ?? [];
-    state = withOverdue(state, worker, true);
-    if (!isLive(state) || state.options.pieces === 1) continue;
-    for (const id of held) {
-      const lease = state.leases.get(id);
-      if (!lease) continue;
-      const decided = withoutIdler(now, state, lease);
-      state = decided.state;
-      effects.push(...decided.effects);
-    }
-  }
-  return { state, effects };
 }
 
 interface Helper {
@@ -124,7 +80,7 @@ function lend(now: number, adding: Granting, open: Candidate[], { worker, member
  * Lends what is overdue to fast workers while there is work for all, as the lease that they go on with where they hold one,
  * so that at the end nobody waits for a large one; and to idle workers, when all is leased, what will end last.
  */
-export function grantEarly(now: number, state: RoundState): Decided {
+export function grantEarly(now: number, state: RoundState): RoundChange {
   const adding = granting(state, LENT_AT_ONCE);
   const { options, roster } = state;
   if (!isLive(state) || options.pieces === 1 || roster.idle.size + roster.ahead.size === 0) return adding;

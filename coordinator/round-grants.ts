@@ -12,6 +12,7 @@ import {
   isLate,
   isLive,
   type Lease,
+  type RoundChange,
   type RoundEffect,
   type RoundOptions,
   type RoundState,
@@ -50,11 +51,7 @@ export type Look =
   | { readonly kind: "event" };
 
 /** Grants what can be granted now; effect `more` where that is too much for one turn. */
-export function grantAll(
-  now: number,
-  state: RoundState,
-  look: Look,
-): { state: RoundState; effects: readonly RoundEffect[] } {
+export function grantAll(now: number, state: RoundState, look: Look): RoundChange {
   const adding = granting(state);
   const { roster, options } = state;
   if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;

@@ -150,6 +150,12 @@ export type RoundEffect =
   /** Every worker that takes part says that the gradient is not finite. */
   | { readonly type: "diverged"; readonly reports: number };
 
+/** A part of a decision. */
+export interface RoundChange {
+  readonly state: RoundState;
+  readonly effects: readonly RoundEffect[];
+}
+
 /** A state before the first round: workers may come, nothing is leased. */
 export function beforeRounds(): RoundState {
   return {

@@ -4,19 +4,19 @@
 import type { RoundKind } from "../shared/contribution.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
-import { mayEndEarly } from "./deadline.ts";
 import { measured } from "./lease-sizing.ts";
-import { atRound, isActive, newMember, type Roster, totalSpeed, updated, withMember } from "./roster.ts";
-import { grantEarly, stalled, tooLong } from "./round-early.ts";
-import { grantAll, type Look, mayCompare } from "./round-grants.ts";
+import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
+import { grantAll, type Look } from "./round-grants.ts";
 import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./round-leases.ts";
+import { looked, suspended } from "./round-look.ts";
 import { roundReason } from "./round-reason.ts";
+import { sealDue } from "./round-seal.ts";
 import {
   beforeRounds,
   contributionVerdict,
-  isLate,
   isLive,
   type RequeueCause,
+  type RoundChange,
   type RoundEffect,
   type RoundEvent,
   type RoundMembers,
@@ -75,7 +75,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "worker-left":
       return departed(now, state, event.worker, "left");
     case "worker-suspended":
-      return suspended(now, state, event.worker);
+      return after(now, suspended(now, state, event.worker));
     case "worker-resumed": {
       const known = withOverdue(state, event.worker, false);
       return settle(now, withRoster(known, updated(known.roster, event.worker, { suspended: false })), []);
@@ -101,7 +101,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "copy-wanted":
       return settle(now, isLive(state) ? { ...state, copies: [...state.copies, event.copy] } : state, []);
     case "tick":
-      return looked(now, state);
+      return after(now, looked(now, state), { kind: "all" });
     case "go-on":
       return settle(now, state, []);
     case "applied":
@@ -250,51 +250,8 @@ function withdrawn(
   );
 }
 
-/** The connection of a worker is lost: nobody knows when it will be done with what it holds. */
-function suspended(now: number, state: RoundState, worker: WorkerId): Decision {
-  const { state: next, effects } = stalled(now, state, [worker]);
-  return settle(now, withRoster(next, updated(next.roster, worker, { suspended: true })), effects);
-}
-
-/** A look at the clock: ends the leases that expired, and what their workers would have gone on with, and has others help. */
-function looked(now: number, state: RoundState): Decision {
-  const late = new Set<WorkerId>();
-  const slow = new Set<WorkerId>();
-  const { mean } = totalSpeed(state.roster.active);
-  const inPieces = state.options.pieces > 1;
-  state.leases.forEach((lease) => {
-    if (lease.expires <= now && lease.receivedAt === null) late.add(lease.worker);
-    else if (inPieces && tooLong(now, lease, mean)) slow.add(lease.worker);
-  });
-  const held = [...late].flatMap((worker) => state.roster.members.get(worker)?.leases ?? []);
-  let next = state;
-  const effects: RoundEffect[] = [];
-  for (const id of held.sort((a, b) => b - a)) {
-    const live = next.leases.get(id);
-    if (!live) continue;
-    const ending = lapsed(now, next, live, "expired");
-    next = ending.state;
-    effects.push(...ending.effects, { type: "cancel", reason: "expired", lease: live });
-  }
-  const stalling = stalled(now, next, slow);
-  const helping = grantEarly(now, stalling.state);
-  return settle(now, helping.state, [...effects, ...stalling.effects, ...helping.effects], { kind: "all" });
-}
-
-/** Whether the round ends now. Comparisons are waited for until it is late, and contributions that are being checked always. */
-function sealDue(now: number, state: RoundState): boolean {
-  const { collected, wanted, options, leases, checking } = state;
-  if (!isLive(state)) return false;
-  if (collected.size >= wanted)
-    return isLate(now, state) || !(leases.some((lease) => "copy" in lease) || copyDue(state));
-  if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
-  return checking === 0;
-}
-
-/** Whether somebody who takes part may compute a comparison that nobody computes yet. */
-function copyDue({ copies, roster }: RoundState): boolean {
-  if (copies.length === 0) return false;
-  return copies.some((copy) => roster.members.some((member) => isActive(member) && mayCompare(copy, member)));
+function after(now: number, { state, effects }: RoundChange, look: Look = anyEvent): Decision {
+  return settle(now, state, effects, look);
 }
 
 /** Seals the round where that is due, or else grants what can be granted. */
