@@ -16,7 +16,7 @@ function mayCompare(copy: CopyWanted, { account }: Member): boolean {
 
 /** The most samples that the member will have done, beside what it holds, when the round is done, or a little later. */
 function inTime(now: number, { roster, leases, since, wanted }: RoundState, member: Member): number {
-  const { total, mean } = totalSpeed(roster);
+  const { total, mean } = totalSpeed(roster.active);
   const roundMs = (1000 * wanted) / total;
   const patienceMs = Math.max((since ?? now) + roundMs - now, LATE_SHARE * roundMs);
   const held = member.leases.reduce((sum, id) => {
@@ -39,7 +39,5 @@ export function onlyCopies({ collected, wanted }: RoundState): boolean {
 
 /** Whether somebody who takes part may compute a comparison that nobody computes yet. */
 export function copyDue({ copies, roster }: RoundState): boolean {
-  if (copies.length === 0) return false;
-  const members = [...roster.members].map(([, member]) => member).filter(isActive);
-  return copies.some((copy) => members.some((member) => mayCompare(copy, member)));
+  return copies.some((copy) => roster.members.some((member) => isActive(member) && mayCompare(copy, member)));
 }
