@@ -57,7 +57,8 @@ export function grantAll(now: number, state: RoundState, look: Look): RoundChang
   if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;
   const inPieces = options.pieces > 1;
   const asker = inPieces && look.kind === "asker" ? look.worker : undefined;
-  if (state.copies.length > 0) grantCopies(now, adding, asker);
+  // Where nothing else is to be done the next look at the clock finds those who were just answered waiting too.
+  if (state.copies.length > 0 && !(onlyCopies(state) && look.kind !== "all")) grantCopies(now, adding, asker);
   if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
   if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
   const helps = inPieces ? look.kind === "all" : true;
@@ -91,13 +92,8 @@ function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: Roun
   return ticket !== null && !suspended && !resting && (leases.length === 0 || (ahead && leases.length === 1));
 }
 
-/** Those who ask, the quickest first: everybody waits for them. With the clock's next tick all who are idle are among them. */
-function theQuickest(
-  { roster }: RoundState,
-  asking: Iterable<readonly [WorkerId, Member]>,
-  only: WorkerId | undefined,
-): readonly (readonly [WorkerId, Member])[] {
-  if (only !== undefined) return [];
+/** The quickest first: all wait for them. */
+function byQuickness({ roster }: RoundState, asking: Iterable<readonly [WorkerId, Member]>) {
   const speed = (member: Member) => speedOf(member, roster.kind) ?? 0;
   return [...asking].sort(([, a], [, b]) => speed(b) - speed(a));
 }
@@ -105,7 +101,7 @@ function theQuickest(
 function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
   const { state } = granting;
   const asking = takers(state, only);
-  for (const [worker, member] of onlyCopies(state) ? theQuickest(state, asking, only) : asking) {
+  for (const [worker, member] of onlyCopies(state) ? byQuickness(state, asking) : asking) {
     if (granting.state.copies.length === 0 || granting.left === 0) return;
     const copy = copyFor(now, granting.state, member);
     if (!copy) continue;

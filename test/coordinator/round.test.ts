@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 import { DIVERGED_REPORTS } from "../../coordinator/round.ts";
 import { LEFT_OUT_ROUNDS } from "../../coordinator/round-grants.ts";
+import type { Lease } from "../../coordinator/round-state.ts";
 import { leaseId, type WorkerId, workerId } from "../../shared/ids.ts";
 import { codes, inShort, RoundTable, w1, w2, w3 } from "../fixtures/round-table.ts";
 
@@ -491,6 +492,30 @@ test("L20 when all is leased, what is overdue or will end last is lent to an idl
   whole.answer(whole.held(w1));
   whole.ready(w1);
   expect(whole.tick(2000)).toEqual([]);
+});
+
+test("L22 a comparison is not for a worker that would keep the round waiting for it, until all else is done: then for the quickest", () => {
+  const table = known({ w1: 400, w2: 400, w3: 20 });
+  const asked = (lease: Lease) =>
+    table.event({
+      type: "copy-wanted",
+      copy: { purpose: "audit", from: lease.from, to: lease.to, not: [lease.account] },
+    });
+  table.open({ from: 0, to: 32 * 26 }, { deadlineMs: 1_000_000, timeoutMs: 1_000_000 });
+  const [first, second] = [table.held(w1), table.held(w2)];
+  // The third is too slow for any work, and waits.
+  expect(asked(first)).toEqual([]);
+  table.answer(second);
+  expect(inShort(table.ready(w2))).toEqual([`grant w2 ${first.from}-${first.to} audit`]);
+
+  table.answer(table.held(w2));
+  table.tick(900);
+  // Nobody would be done in time.
+  asked(second);
+  expect(table.tick(1)).toEqual([]);
+  table.answer(first);
+  expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
+  expect(inShort(table.tick(200))).toEqual([`grant w1 ${second.from}-${second.to} audit`]);
 });
 
 test("L21 a range that expired with one holder is not lent again while the other has it, and is then leased in pieces that fit", () => {
