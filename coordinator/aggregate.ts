@@ -141,11 +141,12 @@ export class RoundSum {
 
   /** The tensors of what read() returns. */
   get spans(): readonly TensorSpan[] {
-    return this.#wire.tensors.map(({ kind, name, at, size, index }) => ({
-      group: groupOf({ kind, name }),
-      offset: at,
-      size,
-      unit: unitOf(this.exponents[index]),
+    return this.#wire.tensors.map((tensor) => ({
+      group: groupOf(tensor),
+      offset: tensor.at,
+      size: tensor.size,
+      unit: unitOf(this.exponents[tensor.index]),
+      signs: reportsMean(this.#wire, tensor),
     }));
   }
 

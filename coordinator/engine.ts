@@ -15,6 +15,7 @@ import { contributionLimit, type PlanContext, planEvaluation, planStep, type Rou
 import type { OnRunEvent } from "./run-event.ts";
 import type { Traffic } from "./traffic.ts";
 import { frozenTeacher, parametersHash, recordEvaluation, type TrainingState } from "./training-state.ts";
+import { VOIDS } from "./trust/feedback-doubts.ts";
 import type { RoundTrust } from "./trust/round-trust.ts";
 import { applyRound, evaluationResult, type StepLoss } from "./update.ts";
 
@@ -199,7 +200,8 @@ export class LocalEngine {
 
   /** What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. */
   #era(): number {
-    return (this.#options.incarnation ?? 0) * 2 ** 32 + (this.#checkpoint?.step ?? 0);
+    const checkpoint = (this.#checkpoint?.step ?? 0) * VOIDS;
+    return (this.#options.incarnation ?? 0) * 2 ** 32 + (checkpoint % 2 ** 32);
   }
 
   #context(): PlanContext {

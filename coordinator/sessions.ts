@@ -145,7 +145,8 @@ export class Sessions implements Outbox {
   }
 
   lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void {
-    this.#sessions.get(worker)?.lease(leaseMessage(plan, lease), plan.parameters);
+    const voids = this.#options.trust?.rounds.voidsOf(lease.account) ?? 0;
+    this.#sessions.get(worker)?.lease(leaseMessage(plan, lease, voids), plan.parameters);
   }
 
   accepted(worker: WorkerId, lease: LeaseId, samples: number): void {

@@ -3,18 +3,19 @@
 
 import type { RoundKind } from "../../shared/contribution.ts";
 import { BitswarmError } from "../../shared/errors.ts";
-import type { WorkerId } from "../../shared/ids.ts";
+import type { LeaseId, WorkerId } from "../../shared/ids.ts";
 import type { GradientCodec } from "../../shared/wire-layout.ts";
 import type { Clock } from "../clock.ts";
 import type { Contribution } from "../contribution-check.ts";
 import type { CopyWanted, Lease } from "../round-state.ts";
 import { type Answer, auditVerdict } from "./audit.ts";
 import { type ClipMode, type ClipRule, clipRule, clipVerdict, LEAST_ACCOUNTS, noRule } from "./clip-rule.ts";
-import { compareWork } from "./comparison.ts";
+import { type Comparison, compareWork } from "./comparison.ts";
+import { FeedbackDoubts } from "./feedback-doubts.ts";
 import type { GroupNorms } from "./gradient-norms.ts";
 import { type NormHistory, type ObservedNorms, usualNorms, withRound } from "./norm-history.ts";
 import { type RobustResult, RobustRounds, type RobustTerms } from "./robust-round.ts";
-import { auditProbability, confirmed, contradicted, newcomer, restMs, type Standing } from "./standing.ts";
+import { auditProbability, confirmed, contradicted, doubted, newcomer, restMs, type Standing } from "./standing.ts";
 
 /** Bytes of contributions that may be held back at a time; beyond them nothing more is audited. */
 export const HELD_BYTES = 256 << 20;
@@ -62,6 +63,7 @@ export interface TrustVerdict {
 }
 
 interface ComparedAnswer {
+  readonly lease: LeaseId;
   readonly work: HeldWork;
   readonly deviceClass: string;
 }
@@ -94,6 +96,12 @@ export interface TrustOutcome {
 
 export const nothingFollows: TrustOutcome = { copies: [], withdrawn: [], resting: [], disputed: false };
 
+function leaseIn(answers: OpenAudit["answers"], account: string): LeaseId {
+  const answer = answers.find((one) => one.account === account);
+  if (!answer) throw new RangeError(`an audit was decided on ${account}, which did not answer`);
+  return answer.work.lease;
+}
+
 const bytesOf = ({ peaks, body }: Contribution) => peaks.byteLength + body.byteLength;
 
 export class RoundTrust {
@@ -107,6 +115,7 @@ export class RoundTrust {
   readonly #robust: RobustRounds | undefined;
   #held: HeldLease[] = [];
   #heldBytes = 0;
+  readonly #feedback = new FeedbackDoubts();
 
   constructor(options: RoundTrustOptions) {
     this.#options = options;
@@ -130,9 +139,8 @@ export class RoundTrust {
   granted(lease: Lease): readonly CopyWanted[] {
     const { audits, draw, standings } = this.#options;
     const round = this.#round;
+    this.#feedback.granted(lease);
     if (lease.purpose !== "work" || audits === "off" || !round || round.accounts() < LEAST_ACCOUNTS) return [];
-    // Error feedback is a worker's own: two honest answers in signs differ.
-    if (round.codec === "sign" && round.kind !== "evaluate") return [];
     if (this.#heldBytes >= HELD_BYTES) return [];
     const { account, from, to } = lease;
     if (draw() >= auditProbability(standings.get(account) ?? newcomer)) return [];
@@ -177,14 +185,16 @@ export class RoundTrust {
     const counts = lease.purpose === "work" || lease.purpose === "backup";
     const audit = this.#audits.get(`${from}-${to}`);
     if (audit) {
-      const answer = { account, work: { work, deviceClass: this.#options.deviceClass(worker) } };
-      audit.answers = [...audit.answers, answer];
+      const compared = { lease: lease.lease, work, deviceClass: this.#options.deviceClass(worker) };
+      audit.answers = [...audit.answers, { account, work: compared }];
       if (counts) audit.summed = account;
     }
     if (counts) {
       this.#held.push({ account, from, to, work });
       this.#heldBytes += bytesOf(work);
     }
+    // What its signs left out or said twice is nobody's debt: the sum has another's answer.
+    if (!counts && this.#round?.codec === "sign") this.#feedback.void(account);
     if (!audit) return nothingFollows;
     const outcome = this.#settle(audit, counts);
     // It was never collected, so its range is not collected again but refused.
@@ -208,9 +218,19 @@ export class RoundTrust {
     const { right, wrong, redo } = verdict;
     const { clock, standings, onRest, onVerdict } = this.#options;
     const now = clock.now();
-    for (const account of right) standings.set(account, confirmed(standings.get(account) ?? newcomer));
+    for (const account of right) {
+      standings.set(account, confirmed(standings.get(account) ?? newcomer));
+      this.#feedback.confirmed(account, leaseIn(answers, account));
+    }
     const resting: string[] = [];
+    const blamed: string[] = [];
     for (const account of wrong) {
+      const unlike = this.#differs(answers, account, right[0]).kind === "unlike-signs";
+      if (unlike && this.#feedback.excuses(account, leaseIn(answers, account))) {
+        standings.set(account, doubted(standings.get(account) ?? newcomer));
+        continue;
+      }
+      blamed.push(account);
       const before = standings.get(account) ?? newcomer;
       const fallen = contradicted(now, before);
       standings.set(account, fallen);
@@ -218,9 +238,9 @@ export class RoundTrust {
       onRest(account, restMs(now, fallen));
       resting.push(account);
     }
-    onVerdict({ from, to, right, wrong });
+    onVerdict({ from, to, right, wrong: blamed });
     const lost = this.#held.filter(
-      (held) => wrong.includes(held.account) || (redo && held.from === from && held.to === to),
+      (held) => blamed.includes(held.account) || (redo && held.from === from && held.to === to),
     );
     for (const { work } of lost) this.#heldBytes -= bytesOf(work);
     this.#held = this.#held.filter((held) => !lost.includes(held));
@@ -231,11 +251,27 @@ export class RoundTrust {
     };
   }
 
+  /** Beside the run's era, in leases of the account: with another number what its workers keep of error feedback is void. */
+  voidsOf(account: string): number {
+    return this.#feedback.voidsOf(account);
+  }
+
   #same(a: ComparedAnswer, b: ComparedAnswer): boolean {
+    return this.#compared(a, b).kind === "same";
+  }
+
+  #differs(answers: OpenAudit["answers"], one: string, other: string): Comparison {
+    const of = (account: string) => answers.find((answer) => answer.account === account)?.work;
+    const [a, b] = [of(one), of(other)];
+    if (!a || !b) throw new RangeError(`an audit of ${one} and ${other} without an answer of both`);
+    return this.#compared(a, b);
+  }
+
+  #compared(a: ComparedAnswer, b: ComparedAnswer): Comparison {
     const round = this.#round;
     if (!round) throw new RangeError("an audit is open outside of a round");
     const units = ({ work, deviceClass }: ComparedAnswer) => ({ units: round.unitsOf(work), deviceClass });
-    return compareWork(units(a), units(b), round.spans).kind === "same";
+    return compareWork(units(a), units(b), round.spans);
   }
 
   /** A contribution was added to the round's sum. */

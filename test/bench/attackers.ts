@@ -109,7 +109,7 @@ export interface AttackersLine {
 
 export interface AttackersOptions {
   readonly attacks: readonly string[];
-  readonly codec: "exact" | "f32";
+  readonly codec: "exact" | "f32" | "sign";
   readonly trust: boolean;
   /** `trust.clip` of the run. */
   readonly clip: RunConfig["trust"]["clip"];
@@ -146,7 +146,12 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
       runtime: "auto",
       terminal: { write: () => true },
     });
-    const inner = createTrainer(device, config, run.data.dataset);
+    const trainers: Trainer[] = [];
+    // With signs each worker has error feedback of its own.
+    const trainerOf = () => {
+      if (trainers.length === 0 || codec === "sign") trainers.push(createTrainer(device, config, run.data.dataset));
+      return trainers[trainers.length - 1];
+    };
     let last: Promise<unknown> = Promise.resolve();
     const turn = <T>(work: () => Promise<T>): Promise<T> => {
       const mine = last.then(work);
@@ -166,7 +171,7 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
         runtime: "node",
         openIdentity: async () => ({ publicKey: pair.publicKey, sign: async (bytes) => signBytes(pair, bytes) }),
         openDevice: async () => ({ device: own, adapter }),
-        createTrainer: () => sharing(inner, turn, lies ? make() : (honest) => honest),
+        createTrainer: () => sharing(trainerOf(), turn, lies ? make() : (honest) => honest),
         onEvent: () => undefined,
         WebSocket: WebSocket as unknown as SocketConstructor,
       });
@@ -174,7 +179,9 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
     const { testAccuracy, paramsHash } = await coordination.done;
     for (const session of sessions) session.leave();
     await Promise.all(sessions.map(({ ended }) => ended));
-    await turn(async () => inner.close());
+    await turn(async () => {
+      for (const trainer of trainers) trainer.close();
+    });
     for (const line of await eventLines(run.directory.eventsPath)) {
       if (line.type === "refused") refused++;
       if (line.type !== "audited") continue;

@@ -109,7 +109,7 @@ program
   .argument("[attacks...]", `of ${attackNames.join(", ")}; all unless named`)
   .option("--json", "one JSON object a line")
   .option("--no-trust", "without clipping and audits")
-  .addOption(new Option("--codec <codec>", "of gradients").choices(["exact", "f32"]).default("exact"))
+  .addOption(new Option("--codec <codec>", "of gradients").choices(["exact", "f32", "sign"]).default("exact"))
   .addOption(
     new Option("--clip <mode>", "trust.clip; the last two want codec f32")
       .choices(["auto", "none", "norm", "centered-clip", "trimmed-mean"])

@@ -52,9 +52,9 @@ test("where all three differ nobody is blamed, and the work is done again", () =
 });
 
 const spans: TensorSpan[] = [
-  { group: "gradient", offset: 0, size: 200, unit: 2 ** -10 },
-  { group: "statistic", offset: 200, size: 10, unit: 2 ** -20 },
-  { group: "metric", offset: 210, size: 5, unit: 1 },
+  { group: "gradient", offset: 0, size: 200, unit: 2 ** -10, signs: false },
+  { group: "statistic", offset: 200, size: 10, unit: 2 ** -20, signs: false },
+  { group: "metric", offset: 210, size: 5, unit: 1, signs: false },
 ];
 const draws = rng(1, "audit test");
 const honest = Float64Array.from({ length: 215 }, (_, i) => Math.round(1000 * draws.normal()) + (i >= 200 ? 5000 : 0));

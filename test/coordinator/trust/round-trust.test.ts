@@ -10,7 +10,7 @@ const reader: RoundReader = {
   kind: "student",
   codec: "exact",
   era: 0,
-  spans: [{ group: "gradient", offset: 0, size: 4, unit: 1 }],
+  spans: [{ group: "gradient", offset: 0, size: 4, unit: 1, signs: false }],
   unitsOf: ({ body }) => Float64Array.from(body),
   accounts: () => 4,
 };
