@@ -1,7 +1,9 @@
 // The one binary frame: 80 bytes of little-endian header, then the payload (SPEC.md lists the fields).
+import { type HeadFormat, hasMagic, readHead, requireChecksum } from "./binary-head.ts";
 import { crc32c } from "./crc32c.ts";
 import { BitswarmError } from "./errors.ts";
 import { bytesToHex, hexToBytes } from "./hash.ts";
+import { encodeText } from "./text.ts";
 
 /** Value on the wire of each kind of frame. */
 const kindValues = { parameters: 1, contribution: 2, "parameters-change": 3 } as const;
@@ -53,11 +55,18 @@ export interface Frame {
   readonly payload: Uint8Array;
 }
 
-const magic = [0x42, 0x53, 0x57, 0x4d] as const; // "BSWM"
+const format: HeadFormat = {
+  noun: "frame",
+  headerBytes: frameHeaderBytes,
+  magic: "BSWM",
+  version: frameVersion,
+  versionOffset: offsets.version,
+  crcOffset: offsets.crc32c,
+};
 
 /** Whether bytes begin as a frame does. A msgpack map never does: 0x42 is the integer 66. */
 export function isFrame(bytes: Uint8Array): boolean {
-  return magic.every((byte, i) => bytes[i] === byte);
+  return hasMagic(bytes, format.magic);
 }
 
 function requireU32(name: string, value: number): number {
@@ -78,7 +87,7 @@ export function encodeFrame(header: FrameHeader, ...parts: readonly Uint8Array[]
   requireU32("payloadBytes", payloadBytes);
   const bytes = new Uint8Array(frameHeaderBytes + payloadBytes);
   const view = new DataView(bytes.buffer);
-  bytes.set(magic);
+  bytes.set(encodeText(format.magic));
   view.setUint8(offsets.version, frameVersion);
   view.setUint8(offsets.kind, kindValues[header.kind]);
   view.setUint8(offsets.codec, codecValues[header.codec]);
@@ -110,6 +119,10 @@ function listOf(values: Readonly<Record<string, number>>): string {
     .join(", ");
 }
 
+function hexAt({ buffer }: DataView<ArrayBuffer>, offset: number, bytes: number): string {
+  return bytesToHex(new Uint8Array(buffer, offset, bytes));
+}
+
 /**
  * Reads the frame that `bytes` are, header and payload together at most `limitBytes`. Throws FRAME_TOO_LARGE,
  * FRAME_TRUNCATED, FRAME_CORRUPT (magic, length, CRC, flags, kind, codec) or PROTOCOL_MISMATCH (version).
@@ -119,28 +132,7 @@ export function decodeFrame(bytes: Uint8Array, limitBytes: number, checksum: typ
   if (bytes.length > limitBytes) {
     throw new BitswarmError("FRAME_TOO_LARGE", `frame of ${bytes.length} bytes: the limit is ${limitBytes}`);
   }
-  if (bytes.length < frameHeaderBytes) {
-    throw new BitswarmError(
-      "FRAME_TRUNCATED",
-      `frame of ${bytes.length} bytes: its header alone takes ${frameHeaderBytes}`,
-    );
-  }
-  if (!isFrame(bytes)) {
-    throw new BitswarmError(
-      "FRAME_CORRUPT",
-      `frame begins with ${bytesToHex(bytes.subarray(0, 4))}, not ${bytesToHex(Uint8Array.from(magic))}`,
-    );
-  }
-  // Not slice(): that of Node's Buffer is a view, and the CRC is zeroed below.
-  const head = new Uint8Array(bytes.subarray(0, frameHeaderBytes));
-  const view = new DataView(head.buffer);
-  const version = view.getUint8(offsets.version);
-  if (version !== frameVersion) {
-    throw new BitswarmError(
-      "PROTOCOL_MISMATCH",
-      `frame of version ${version}: this side speaks ${frameVersion}; reload the page or update the older side`,
-    );
-  }
+  const view = readHead(bytes, format);
   const expectedBytes = frameHeaderBytes + view.getUint32(offsets.payloadBytes, true);
   if (expectedBytes > limitBytes) {
     throw new BitswarmError("FRAME_TOO_LARGE", `frame announces ${expectedBytes} bytes: the limit is ${limitBytes}`);
@@ -152,15 +144,7 @@ export function decodeFrame(bytes: Uint8Array, limitBytes: number, checksum: typ
     throw new BitswarmError("FRAME_CORRUPT", `frame announces ${expectedBytes} bytes, but ${bytes.length} came`);
   }
   const payload = bytes.subarray(frameHeaderBytes);
-  const announced = view.getUint32(offsets.crc32c, true);
-  view.setUint32(offsets.crc32c, 0, true);
-  const actual = checksum(payload, checksum(head));
-  if (announced !== actual) {
-    throw new BitswarmError(
-      "FRAME_CORRUPT",
-      `frame announces CRC-32C ${announced.toString(16)}, its bytes have ${actual.toString(16)}: send it again`,
-    );
-  }
+  requireChecksum(format, view, payload, "send it again", checksum);
   const flags = view.getUint8(offsets.flags);
   if (flags !== 0) throw new BitswarmError("FRAME_CORRUPT", `frame: flags are ${flags}, must be 0`);
   return {
@@ -171,8 +155,8 @@ export function decodeFrame(bytes: Uint8Array, limitBytes: number, checksum: typ
       lease: view.getUint32(offsets.lease, true),
       samples: view.getUint32(offsets.samples, true),
       tensors: view.getUint32(offsets.tensors, true),
-      run: bytesToHex(head.subarray(offsets.run, offsets.run + 16)),
-      parametersHash: bytesToHex(head.subarray(offsets.parametersHash, offsets.parametersHash + 32)),
+      run: hexAt(view, offsets.run, 16),
+      parametersHash: hexAt(view, offsets.parametersHash, 32),
     },
     payload,
   };

@@ -2,10 +2,10 @@
 
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../shared/protocol.ts";
 import { MAX_TEXT } from "../shared/protocol.ts";
+import type { SessionLine } from "../shared/transfer/session-line.ts";
 import { MEMORY_CAP_BYTES } from "./dataset-cache.ts";
 import { leaseMemory } from "./lease-memory.ts";
 import { type PreparedLease, prepareLease, type RunResources } from "./lease-work.ts";
-import type { SessionLine } from "./session-line.ts";
 
 /**
  * A lease that this worker holds. `queued`: waits for the one before. `computing`: may be given back, as queued ones may.

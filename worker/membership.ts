@@ -5,11 +5,11 @@ import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { buildNetworks } from "../shared/networks.ts";
 import type { HelloMessage, WelcomeMessage } from "../shared/protocol.ts";
+import { SessionLine } from "../shared/transfer/session-line.ts";
 import { answerCanary } from "./canary.ts";
 import type { Connection, SessionMessage } from "./connection.ts";
 import type { ContentOrigin } from "./content-fetch.ts";
 import { type JoinedRun, openRun, runIdentity } from "./joined-run.ts";
-import { SessionLine } from "./session-line.ts";
 import { type ShiftMessage, WorkShift, type WorkShiftOptions } from "./work-shift.ts";
 
 export interface MembershipOptions extends Omit<WorkShiftOptions, "line" | "run" | "runTag"> {

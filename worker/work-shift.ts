@@ -3,13 +3,13 @@
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { encodeFrame } from "../shared/frame.ts";
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../shared/protocol.ts";
+import type { SessionLine } from "../shared/transfer/session-line.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Condition } from "./condition.ts";
 import { type HeldLease, LeaseQueue } from "./lease-queue.ts";
 import { computeLease, type RunResources } from "./lease-work.ts";
 import type { LeaseSummary, SessionEvent, SessionState } from "./session-event.ts";
 import type { SessionLimits } from "./session-limits.ts";
-import type { SessionLine } from "./session-line.ts";
 import type { Tally } from "./tally.ts";
 import type { LeaseResult } from "./trainer-contract.ts";
 import type { TrainerOwner } from "./trainer-owner.ts";

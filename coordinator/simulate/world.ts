@@ -1,73 +1,29 @@
 // A whole run in virtual time: volunteers come, stall, lie and go as the scenario says, and the coordinator's own code copes.
 
 import { type CanaryLayer, canaryAnswer, canaryLayers } from "../../shared/canary.ts";
-import { parseConfig, type RunConfig } from "../../shared/config.ts";
+import type { RunConfig } from "../../shared/config.ts";
 import { type ContributionLayout, contributionLayout } from "../../shared/contribution.ts";
-import { type Dataset, shardBytes } from "../../shared/dataset.ts";
 import { decodeFrame } from "../../shared/frame.ts";
 import { buildNetworks, roundManifest } from "../../shared/networks.ts";
 import { readParameters } from "../../shared/parameter-frame.ts";
-import { type Rng, rng } from "../../shared/rng.ts";
+import { rng } from "../../shared/rng.ts";
 import { Account, type CapacityShares } from "./account.ts";
-import { between, drawProfile, meanSpeed, type Profile, shuffledSeats } from "./profile.ts";
+import { Population } from "./population.ts";
 import { Referee } from "./referee.ts";
 import { reportOf, type SimulationReport } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
-import { StallSchedule } from "./stall-schedule.ts";
 import type { HeldParameters, Surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
 import { RUN_TAG, type Tamper, VirtualCoordinator } from "./virtual-coordinator.ts";
 import { VirtualLink } from "./virtual-link.ts";
-import { Volunteer } from "./volunteer.ts";
+import { virtualDataset, virtualRunConfig } from "./virtual-run.ts";
+import type { Volunteer } from "./volunteer.ts";
 
-/** Images of the simulated data: the smallest that the smallest network takes. */
-const SIDE = 16;
-const CLASSES = 2;
 const TOKEN = "simulated";
 /** Steps after which the run counts as steady: speeds are known by then. */
 const WARM_STEPS = 3;
 /** A connection that nothing answers is given up after so long. */
 const CONNECT_MS = 5000;
-
-/** The run that a scenario's volunteers compute; `run` in the scenario overrides any field. */
-function runConfig(scenario: Scenario, seed: number): RunConfig {
-  const { volunteers, steps, passes, stepSeconds, microbatch, run } = scenario;
-  const wanted = volunteers * meanSpeed(scenario) * stepSeconds;
-  const batch = Math.max(1, Math.round(wanted / microbatch)) * microbatch;
-  // The last microbatch of a pass is not a whole one.
-  const trainSamples = Math.ceil(steps / passes) * batch - Math.floor(microbatch / 3);
-  return parseConfig({
-    name: scenario.name,
-    seed,
-    model: { kind: "lenet", widths: [1, 1, 1] },
-    data: { kind: "idx", trainSamples, testSamples: 4 * microbatch },
-    batch,
-    microbatch,
-    ablation: "R",
-    epochs: passes,
-    maxWorkers: Math.min(100_000, 2 * volunteers + 16),
-    checkpoint: { everySteps: 4 },
-    ...run,
-  });
-}
-
-function simulatedDataset({ data }: RunConfig): Dataset {
-  const shape = { h: SIDE, w: SIDE, c: 1 };
-  const split = (samples: number, digit: string) => ({
-    samples,
-    shards: [{ sha256: digit.repeat(64), samples, bytes: shardBytes({ shape }, samples) }],
-  });
-  const { trainSamples, testSamples } = data;
-  return {
-    name: "simulated",
-    shape,
-    classes: CLASSES,
-    mean: [0.5],
-    std: [0.25],
-    train: split(trainSamples, "a"),
-    test: split(testSamples, "b"),
-  };
-}
 
 export class World implements Surroundings {
   readonly timeline = new Timeline();
@@ -80,18 +36,13 @@ export class World implements Surroundings {
   readonly #seed: number;
   readonly #config: RunConfig;
   readonly #coordinator: VirtualCoordinator;
-  readonly #draws: Rng;
-  readonly #seats: readonly number[];
-  /** Who sits there now, and until when the seat is cut off from the coordinator. */
-  readonly #seated: (Volunteer | undefined)[] = [];
-  readonly #blockedUntil: Float64Array;
+  readonly #population: Population;
   readonly #networks: ReturnType<typeof buildNetworks>;
   readonly #canary: readonly CanaryLayer[];
   readonly #layouts = new Map<string, ContributionLayout>();
   readonly #frames = new WeakMap<Uint8Array, HeldParameters>();
   readonly #messages = new WeakMap<Uint8Array, unknown>();
   readonly #bytes = { up: 0, down: 0 };
-  #volunteers = 0;
   #coordinatorMs = 0;
   #events = 0;
   #over = false;
@@ -104,13 +55,11 @@ export class World implements Surroundings {
     this.microbatch = scenario.microbatch;
     const { evil } = scenario.link;
     this.evil = evil.lose + evil.duplicate + evil.reorder + evil.corrupt > 0;
-    this.#config = runConfig(scenario, seed);
-    const dataset = simulatedDataset(this.#config);
+    this.#config = virtualRunConfig(scenario, seed);
+    const dataset = virtualDataset(this.#config);
     this.#networks = buildNetworks(this.#config, dataset);
     this.#canary = canaryLayers(this.#networks.student.graph);
-    this.#draws = rng(seed, "simulate", "world");
-    this.#seats = shuffledSeats(seed, scenario.volunteers);
-    this.#blockedUntil = new Float64Array(scenario.volunteers);
+    this.#population = new Population(this, seed);
     this.referee = new Referee({
       timeline: this.timeline,
       microbatch: this.microbatch,
@@ -134,7 +83,8 @@ export class World implements Surroundings {
   async run(): Promise<SimulationReport> {
     const { timeline, referee, scenario } = this;
     const [startedAt, cpuBefore] = [performance.now(), process.cpuUsage()];
-    this.#populate();
+    this.#population.begin();
+    this.#expectRestarts();
     timeline.at(0, "coordinator", () => this.#coordinator.start());
     const patienceMs = 1000 * scenario.patienceSeconds;
     while (!this.#over && referee.violations.length === 0) {
@@ -166,8 +116,7 @@ export class World implements Surroundings {
   connect(volunteer: Volunteer, caller: Parameters<Surroundings["connect"]>[1]): void {
     const { timeline } = this;
     const { quality, draws, index } = volunteer.profile;
-    const seat = this.#seated.indexOf(volunteer);
-    const blockedUntil = () => this.#blockedUntil[seat];
+    const blockedUntil = this.#population.barrier(volunteer);
     const refuse = (afterMs: number) => timeline.at(timeline.now + afterMs, "world", () => caller.refused());
     if (blockedUntil() > timeline.now) {
       refuse(CONNECT_MS);
@@ -237,6 +186,13 @@ export class World implements Surroundings {
     this.#coordinatorMs += performance.now() - before;
   }
 
+  #expectRestarts(): void {
+    for (const { atSeconds, downSeconds } of this.scenario.restarts) {
+      this.timeline.at(1000 * atSeconds, "coordinator", () => this.#coordinator.kill());
+      this.timeline.at(1000 * (atSeconds + downSeconds), "coordinator", () => this.#coordinator.start());
+    }
+  }
+
   #end(failure: unknown): void {
     this.#over = true;
     if (failure !== undefined) {
@@ -251,74 +207,6 @@ export class World implements Surroundings {
     const mark = { shares: this.account.shares(), samples: committed - poisoned };
     if (steps <= Math.min(WARM_STEPS, this.scenario.steps - 1)) this.#warm = mark;
     this.#last = mark;
-  }
-
-  #populate(): void {
-    const { scenario, timeline } = this;
-    for (let seat = 0; seat < scenario.volunteers; seat++)
-      this.#seat(seat, this.#draws.uniform() * scenario.joinSeconds * 1000);
-    for (const { atSeconds, seconds, share } of scenario.partitions) {
-      timeline.at(1000 * atSeconds, "world", () => {
-        for (let seat = 0; seat < scenario.volunteers; seat++) {
-          if (this.#draws.uniform() < share) this.#blockedUntil[seat] = timeline.now + 1000 * seconds;
-        }
-      });
-    }
-    for (const { atSeconds, downSeconds } of scenario.restarts) {
-      timeline.at(1000 * atSeconds, "coordinator", () => this.#coordinator.kill());
-      timeline.at(1000 * (atSeconds + downSeconds), "coordinator", () => this.#coordinator.start());
-    }
-  }
-
-  #seat(seat: number, afterMs: number): void {
-    const { scenario, timeline, account } = this;
-    const profile = drawProfile(scenario, this.#seed, this.#volunteers++, seat, this.#seats);
-    const { index } = profile;
-    const draws = rng(this.#seed, "simulate", "faults", index);
-    timeline.at(timeline.now + afterMs, "world", () => {
-      const stalls = new StallSchedule(
-        rng(this.#seed, "simulate", "stalls", index),
-        scenario.stalls.share,
-        scenario.stalls.seconds,
-        timeline.now,
-      );
-      const volunteer = new Volunteer(profile, this, stalls);
-      this.#seated[seat] = volunteer;
-      account.arrived(profile);
-      volunteer.connect();
-      this.#expectFaults(seat, volunteer, profile, draws);
-    });
-  }
-
-  #expectFaults(seat: number, volunteer: Volunteer, profile: Profile, draws: Rng): void {
-    const { drops, churn, stepSeconds } = this.scenario;
-    const { timeline } = this;
-    /** Exponentially distributed times, of a mean that gives the share in a step's time. */
-    const wait = (share: number) =>
-      share > 0 ? (-Math.log(1 - draws.uniform()) * 1000 * stepSeconds) / share : undefined;
-    const dropLater = () => {
-      const ms = wait(drops.share);
-      if (ms === undefined) return;
-      timeline.at(timeline.now + ms, "world", () => {
-        if (this.#seated[seat] !== volunteer) return;
-        volunteer.drop(1000 * between(drops.awaySeconds, draws));
-        dropLater();
-      });
-    };
-    dropLater();
-    for (const [share, go] of [
-      [churn.leaves, () => volunteer.leave()],
-      [churn.deaths, () => volunteer.die()],
-    ] as const) {
-      const ms = wait(share);
-      if (ms === undefined) continue;
-      timeline.at(timeline.now + ms, "world", () => {
-        if (this.#seated[seat] !== volunteer) return;
-        this.#seated[seat] = undefined;
-        go();
-        this.#seat(seat, 1000 * between(churn.replacedAfterSeconds, profile.draws));
-      });
-    }
   }
 }
 

@@ -1,7 +1,9 @@
 // One chunk of a frame that is too long for one message: 32 bytes of little-endian header, then at most 256 KiB of the frame (SPEC.md, T).
 
+import { type HeadFormat, hasMagic, readHead, requireChecksum } from "../binary-head.ts";
 import { crc32c } from "../crc32c.ts";
 import { BitswarmError } from "../errors.ts";
+import { encodeText } from "../text.ts";
 
 /** Bytes of the frame in every chunk but the last. A frame of at most this many travels as one message. */
 export const CHUNK_BYTES = 256 << 10;
@@ -10,7 +12,6 @@ export const chunkHeaderBytes = 32;
 export const MAX_CHUNK_MESSAGE_BYTES = CHUNK_BYTES + chunkHeaderBytes;
 
 const chunkVersion = 1;
-const magic = [0x42, 0x53, 0x57, 0x43] as const; // "BSWC"
 
 /** Offsets in the header, in bytes. 5 to 7 and 28 to 31 are 0 in this version. */
 const offsets = {
@@ -22,6 +23,15 @@ const offsets = {
   chunkBytes: 20,
   crc32c: 24,
 } as const;
+
+const format: HeadFormat = {
+  noun: "chunk",
+  headerBytes: chunkHeaderBytes,
+  magic: "BSWC",
+  version: chunkVersion,
+  versionOffset: offsets.version,
+  crcOffset: offsets.crc32c,
+};
 
 export interface Chunk {
   /** u32: the sender's number of the transfer. */
@@ -35,7 +45,7 @@ export interface Chunk {
 
 /** Whether bytes begin as a chunk does. Neither a frame ("BSWM") nor a msgpack map does. */
 export function isChunk(bytes: Uint8Array): boolean {
-  return magic.every((byte, i) => bytes[i] === byte);
+  return hasMagic(bytes, format.magic);
 }
 
 /** Chunks of a frame of this many bytes, at least 1. */
@@ -54,7 +64,7 @@ export function encodeChunk(transfer: number, frame: Uint8Array, index: number):
   const length = chunkLength(frame.length, index);
   const bytes = new Uint8Array(chunkHeaderBytes + length);
   const view = new DataView(bytes.buffer);
-  bytes.set(magic);
+  bytes.set(encodeText(format.magic));
   view.setUint8(offsets.version, chunkVersion);
   view.setUint32(offsets.transfer, transfer, true);
   view.setUint32(offsets.totalBytes, frame.length, true);
@@ -68,38 +78,14 @@ export function encodeChunk(transfer: number, frame: Uint8Array, index: number):
 
 /** Reads the chunk that `bytes` are. @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH */
 export function decodeChunk(bytes: Uint8Array): Chunk {
-  if (bytes.length < chunkHeaderBytes) {
-    throw new BitswarmError(
-      "FRAME_TRUNCATED",
-      `chunk of ${bytes.length} bytes: its header alone takes ${chunkHeaderBytes}`,
-    );
-  }
-  if (!isChunk(bytes)) throw new BitswarmError("FRAME_CORRUPT", "a chunk begins with BSWC; these bytes do not");
-  // Not slice(): that of Node's Buffer is a view, and the CRC is zeroed below.
-  const head = new Uint8Array(bytes.subarray(0, chunkHeaderBytes));
-  const view = new DataView(head.buffer);
-  const version = view.getUint8(offsets.version);
-  if (version !== chunkVersion) {
-    throw new BitswarmError(
-      "PROTOCOL_MISMATCH",
-      `chunk of version ${version}: this side speaks ${chunkVersion}; reload the page or update the older side`,
-    );
-  }
+  const view = readHead(bytes, format);
   const payload = bytes.subarray(chunkHeaderBytes);
   const announcedBytes = view.getUint32(offsets.chunkBytes, true);
   if (announcedBytes !== payload.length) {
     const code = payload.length < announcedBytes ? "FRAME_TRUNCATED" : "FRAME_CORRUPT";
     throw new BitswarmError(code, `chunk announces ${announcedBytes} bytes, ${payload.length} came`);
   }
-  const announced = view.getUint32(offsets.crc32c, true);
-  view.setUint32(offsets.crc32c, 0, true);
-  const actual = crc32c(payload, crc32c(head));
-  if (announced !== actual) {
-    throw new BitswarmError(
-      "FRAME_CORRUPT",
-      `chunk announces CRC-32C ${announced.toString(16)}, its bytes have ${actual.toString(16)}: connect again, what arrived is kept`,
-    );
-  }
+  requireChecksum(format, view, payload, "connect again, what arrived is kept");
   return {
     transfer: view.getUint32(offsets.transfer, true),
     totalBytes: view.getUint32(offsets.totalBytes, true),

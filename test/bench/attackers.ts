@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { WebSocket } from "ws";
 import { coordinate } from "../../coordinator/coordinate.ts";
 import { openFreshRun } from "../../coordinator/open-run.ts";
-import { keyPairOf, signBytes } from "../../coordinator/trust/key-pair.ts";
+import { keyPairOf, signBytes } from "../../coordinator/simulate/signing-pair.ts";
 import { parseConfig, type RunConfig } from "../../shared/config.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import type { SocketConstructor } from "../../worker/connection.ts";
@@ -16,6 +16,7 @@ import { runSession } from "../../worker/session.ts";
 import { createTrainer } from "../../worker/trainer.ts";
 import type { LeaseResult, Trainer } from "../../worker/trainer-contract.ts";
 import { testDevice } from "../fixtures/device.ts";
+import { eventLines } from "../fixtures/event-lines.ts";
 
 const WORKERS = 10;
 /** Slow loris: how long each answer is kept; more than a round takes. */
@@ -206,12 +207,6 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-async function eventLines(path: string): Promise<readonly Record<string, unknown>[]> {
-  const { readFile } = await import("node:fs/promises");
-  const lines = (await readFile(path, "utf8")).trim().split("\n");
-  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
 /** One run an attack, one after another, the clean one first. */

@@ -1,6 +1,7 @@
 // A child of `bench sockets`: many scripted workers in one process, so that what they cost is not the coordinator's.
 
-import { newIdentity, ScriptedWorker } from "../fixtures/scripted-worker.ts";
+import { newIdentity } from "../fixtures/scripted-identity.ts";
+import { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 
 /** Sockets that open at once: a listener's backlog is short. */
 const AT_ONCE = 50;

@@ -2,13 +2,9 @@
 
 import { expect, test } from "vitest";
 import type { LeaseMessage } from "../../shared/protocol.ts";
-import {
-  frameOf,
-  honestContribution,
-  newIdentity,
-  type ScriptedContribution,
-  type ScriptedWorker,
-} from "../fixtures/scripted-worker.ts";
+import { frameOf, honestContribution, type ScriptedContribution } from "../fixtures/scripted-contribution.ts";
+import { newIdentity } from "../fixtures/scripted-identity.ts";
+import type { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { startTestRun, workToTheEnd } from "../fixtures/test-run.ts";
 
 const bits = (value: number) => new Uint32Array(Float32Array.of(value).buffer)[0];

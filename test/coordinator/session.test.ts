@@ -3,7 +3,8 @@
 import { expect, test } from "vitest";
 import { WHOLE_REQUESTS } from "../../coordinator/sent-parameters.ts";
 import { encodeMessage, MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from "../../shared/protocol.ts";
-import { honestContribution, type ScriptedWorker } from "../fixtures/scripted-worker.ts";
+import { honestContribution } from "../fixtures/scripted-contribution.ts";
+import type { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { startTestRun } from "../fixtures/test-run.ts";
 
 /** The error that a connection is told, and its close code. */

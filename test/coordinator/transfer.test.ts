@@ -14,7 +14,9 @@ import {
 } from "../../shared/transfer/chunk.ts";
 import { WINDOW_CHUNKS } from "../../shared/transfer/incoming.ts";
 import { cuttingProxy } from "../fixtures/cutting-proxy.ts";
-import { frameOf, honestContribution, newIdentity, type ScriptedWorker } from "../fixtures/scripted-worker.ts";
+import { frameOf, honestContribution } from "../fixtures/scripted-contribution.ts";
+import { newIdentity } from "../fixtures/scripted-identity.ts";
+import type { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { startTestRun, type TestRun } from "../fixtures/test-run.ts";
 
 /** Frames of 1.9 MB, eight chunks, both ways. */

@@ -28,6 +28,16 @@ function gated() {
   return { compute, discarded, finish: (lease: number) => gates.get(lease)?.() };
 }
 
+/** A worker that computes one lease and has another to go on with. */
+async function twiceLeased(compute: Compute) {
+  const play = await stage(compute, ahead);
+  const peer = await leased(play);
+  await peer.next("ready");
+  peer.send(leaseOf(2, hash));
+  await expect.poll(() => play.trainers[0].leases).toEqual([1]);
+  return { play, peer };
+}
+
 test("W8 while a lease is computed the next one is asked for, and its images are fetched", async () => {
   const { compute, finish } = gated();
   const play = await stage(compute, ahead);
@@ -47,11 +57,7 @@ test("W8 while a lease is computed the next one is asked for, and its images are
 
 test("W8 a worker without verdicts on two leases asks for no third", async () => {
   const { compute, finish } = gated();
-  const play = await stage(compute, ahead);
-  const peer = await leased(play);
-  await peer.next("ready");
-  peer.send(leaseOf(2, hash));
-  await expect.poll(() => play.trainers[0].leases).toEqual([1]);
+  const { play, peer } = await twiceLeased(compute);
   finish(1);
   await peer.next("frame");
   await expect.poll(() => play.trainers[0].leases).toEqual([1, 2]);
@@ -63,11 +69,7 @@ test("W8 a worker without verdicts on two leases asks for no third", async () =>
 
 test("W9 a lease that is cancelled is aborted, and the next one computed at once", async () => {
   const { compute } = gated();
-  const play = await stage(compute, ahead);
-  const peer = await leased(play);
-  await peer.next("ready");
-  peer.send(leaseOf(2, hash));
-  await expect.poll(() => play.trainers[0].leases).toEqual([1]);
+  const { play, peer } = await twiceLeased(compute);
   peer.send({ type: "cancel", lease: 1, reason: "answered" });
   await expect.poll(() => play.trainers[0].leases).toEqual([1, 2]);
   expect(await peer.next("ready")).toEqual({ type: "ready", ahead: true });
@@ -95,11 +97,7 @@ test("W9 what error feedback kept of a contribution that did not count is forgot
 
 test("W7 pause gives both leases back at once", async () => {
   const { compute } = gated();
-  const play = await stage(compute, ahead);
-  const peer = await leased(play);
-  await peer.next("ready");
-  peer.send(leaseOf(2, hash));
-  await expect.poll(() => play.trainers[0].leases).toEqual([1]);
+  const { play, peer } = await twiceLeased(compute);
   await new Promise((resolve) => setTimeout(resolve, 30));
   play.session.pause();
   expect(await peer.next("return")).toMatchObject({ lease: 1, reason: "pause" });

@@ -10,12 +10,9 @@ import { contributionLayout } from "../../../shared/contribution.ts";
 import { accountOf } from "../../../shared/identity.ts";
 import { buildNetworks, roundManifest } from "../../../shared/networks.ts";
 import type { LeaseMessage } from "../../../shared/protocol.ts";
-import {
-  honestContribution,
-  newIdentity,
-  type ScriptedContribution,
-  type ScriptedWorker,
-} from "../../fixtures/scripted-worker.ts";
+import { honestContribution, type ScriptedContribution } from "../../fixtures/scripted-contribution.ts";
+import { newIdentity } from "../../fixtures/scripted-identity.ts";
+import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun, type TestRun } from "../../fixtures/test-run.ts";
 
 type Lie = (honest: ScriptedContribution, lease: LeaseMessage) => ScriptedContribution;

@@ -9,7 +9,9 @@ import { ROBUST_BYTES, requireRobustMemory, robustBytes } from "../../../coordin
 import { type RobustMode, type RobustPart, RobustRounds } from "../../../coordinator/trust/robust-round.ts";
 import { parseConfig } from "../../../shared/config.ts";
 import { writeNoiseImages } from "../../fixtures/noise-images.ts";
-import { honestContribution, newIdentity, type ScriptedWorker } from "../../fixtures/scripted-worker.ts";
+import { honestContribution } from "../../fixtures/scripted-contribution.ts";
+import { newIdentity } from "../../fixtures/scripted-identity.ts";
+import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { scratchFolder, startTestRun } from "../../fixtures/test-run.ts";
 
 const spans = [

@@ -2,7 +2,8 @@
 
 import { expect, test } from "vitest";
 import { accountOf } from "../../../shared/identity.ts";
-import { newIdentity, type ScriptedWorker } from "../../fixtures/scripted-worker.ts";
+import { newIdentity } from "../../fixtures/scripted-identity.ts";
+import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
 
 async function refusal(worker: ScriptedWorker) {

@@ -1,16 +1,20 @@
-// A session's line to the coordinator: outlives the connections that carry it. What is said while there is none is lost, and told again
+// A worker's line to the coordinator: it outlives the connections that carry it. What is said while there is none is lost, and told again
 // by those who resume; contributions and parameters are not (SPEC.md, T).
 
-import type { BitswarmError } from "../shared/errors.ts";
-import type { HaveMessage, OfferMessage, WorkerMessage } from "../shared/protocol.ts";
-import { decodeChunk } from "../shared/transfer/chunk.ts";
-import { ChunkedFrame } from "../shared/transfer/chunk-sender.ts";
-import { Incoming } from "../shared/transfer/incoming.ts";
-import { isLong, Outgoing } from "../shared/transfer/outgoing.ts";
-import type { Connection } from "./connection.ts";
+import type { BitswarmError } from "../errors.ts";
+import type { HaveMessage, OfferMessage, WorkerMessage } from "../protocol.ts";
+import { decodeChunk } from "./chunk.ts";
+import { ChunkedFrame } from "./chunk-sender.ts";
+import { Incoming } from "./incoming.ts";
+import { isLong, Outgoing } from "./outgoing.ts";
 
 /** What a line needs of the connection that carries it. */
-export type LineCarrier = Pick<Connection, "send" | "sendBytes" | "fail">;
+export interface LineCarrier {
+  send(message: WorkerMessage): void;
+  sendBytes(bytes: Uint8Array<ArrayBuffer>): void;
+  /** Closes because of a fault on the way. */
+  fail(error: BitswarmError): void;
+}
 
 export interface SessionLineOptions {
   /** The welcome's session token. */

@@ -1,4 +1,4 @@
-// A worker's key pair on the coordinator's side of the house: for workers that are simulated or scripted, which have no WebCrypto store.
+// The key pair of a virtual volunteer: Node's own crypto, synchronous, and the same pair for the same secret.
 
 import { createECDH, createPrivateKey, type KeyObject, sign } from "node:crypto";
 import { accountOf, type ProofSubject, proofBytes } from "../../shared/identity.ts";

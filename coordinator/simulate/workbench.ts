@@ -1,0 +1,126 @@
+// The leases of a virtual volunteer: the one that it computes by letting virtual time pass, the one that it goes on with, and those
+// whose verdict it awaits.
+
+import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { KnownSum } from "./known-gradient.ts";
+import type { Profile } from "./profile.ts";
+import type { StallSchedule } from "./stall-schedule.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { virtualContribution } from "./virtual-contribution.ts";
+
+interface Computation {
+  readonly lease: LeaseMessage;
+  readonly since: number;
+  readonly stop: () => void;
+}
+
+export interface WorkbenchOptions {
+  readonly profile: Profile;
+  readonly world: Surroundings;
+  readonly stalls: StallSchedule;
+  /** Names the run in frames. */
+  readonly runTag: () => string;
+  /** A lease is computed; its verdict is awaited from now on. */
+  readonly handIn: (lease: number, frame: Uint8Array<ArrayBuffer>) => void;
+}
+
+export class Workbench {
+  readonly #options: WorkbenchOptions;
+  #computing: Computation | undefined;
+  #next: LeaseMessage | undefined;
+  /** Leases whose contribution has no verdict yet, in the order of handing in. */
+  readonly #sent = new Set<number>();
+  #before: KnownSum | undefined;
+
+  constructor(options: WorkbenchOptions) {
+    this.#options = options;
+  }
+
+  get computing(): boolean {
+    return this.#computing !== undefined;
+  }
+
+  /** Those without a verdict, whatever becomes of them. */
+  get leases(): readonly number[] {
+    const working = [this.#computing?.lease, this.#next].flatMap((lease) => lease?.lease ?? []);
+    return [...this.#sent, ...working];
+  }
+
+  awaits(lease: number): boolean {
+    return this.#sent.has(lease);
+  }
+
+  /** Begins a lease, or keeps it for later; false where there are two already. */
+  take(lease: LeaseMessage): boolean {
+    if (this.#computing && this.#next) return false;
+    if (this.#computing) this.#next = lease;
+    else this.#start(lease);
+    return true;
+  }
+
+  /** There is a verdict on what was sent, or the lease was taken away. */
+  settled(lease: number): void {
+    const computing = this.#computing;
+    this.#sent.delete(lease);
+    if (this.#next?.lease === lease) this.#next = undefined;
+    if (computing?.lease.lease !== lease) return;
+    this.#abandon(computing);
+    this.#goOn();
+  }
+
+  /** All of it comes to nothing. */
+  clear(): void {
+    if (this.#computing) this.#abandon(this.#computing);
+    this.#next = undefined;
+    this.#sent.clear();
+  }
+
+  #abandon({ since, stop }: Computation): void {
+    const { profile, world } = this.#options;
+    stop();
+    world.account.computed(profile, world.timeline.now - since);
+    this.#computing = undefined;
+  }
+
+  #goOn(): void {
+    const next = this.#next;
+    this.#next = undefined;
+    if (next) this.#start(next);
+  }
+
+  #start(lease: LeaseMessage): void {
+    const { profile, stalls, world } = this.#options;
+    const { timeline, account, referee, scenario } = world;
+    const { misdeed, samplesPerSecond, draws } = profile;
+    const samples = lease.to - lease.from;
+    const workMs = ((1000 * samples) / samplesPerSecond) * Math.exp(scenario.speed.jitter * draws.normal());
+    const since = timeline.now;
+    if (misdeed === "hoard") {
+      this.#computing = { lease, since, stop: () => undefined };
+      return;
+    }
+    const finish = stalls.finish(since, workMs);
+    for (const { from, to } of finish.stalls) {
+      account.stalled(profile, to - from);
+      timeline.at(from, "world", () => {
+        if (this.#computing?.lease === lease) referee.taken(lease.lease, "stalled");
+      });
+    }
+    const stop = timeline.at(finish.at, "world", () => this.#handIn(lease, workMs));
+    this.#computing = { lease, since, stop };
+  }
+
+  #handIn(lease: LeaseMessage, workMs: number): void {
+    const { profile, world, runTag, handIn } = this.#options;
+    const { misdeed } = profile;
+    this.#computing = undefined;
+    world.account.computed(profile, workMs);
+    const work = { lease, misdeed, runTag: runTag(), before: this.#before };
+    const { frame, honest, lie } = virtualContribution(work, world);
+    if (misdeed === "replay") this.#before ??= honest;
+    if (lie) world.referee.lie(lease.lease, lie);
+    this.#sent.add(lease.lease);
+    handIn(lease.lease, frame);
+    this.#goOn();
+  }
+}
