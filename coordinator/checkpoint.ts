@@ -21,6 +21,7 @@ import { diskFiles, type FileOperations } from "./durable-file.ts";
 import { Ledger } from "./ledger.ts";
 import { storageError } from "./storage-error.ts";
 import { assembleState, beginReplica, parametersHash, type TrainingState } from "./training-state.ts";
+import { normHistories } from "./trust/norm-history.ts";
 
 export const CHECKPOINTS = "checkpoints";
 
@@ -116,6 +117,7 @@ function manifestOf(
     },
     ledger: ledger.toJSON(),
     exponents: Object.fromEntries(state.exponents),
+    norms: Object.fromEntries(state.norms),
     evaluations: { ...state.evaluations },
     evaluatedAt: { ...state.evaluatedAt },
     adamStep: state.adamStep,
@@ -258,6 +260,7 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
     adamStep,
     step,
     exponents: new Map(Object.entries(manifest.exponents)),
+    norms: normHistories(manifest.norms),
     evaluations: { ...manifest.evaluations },
     evaluatedAt: { ...manifest.evaluatedAt },
   });

@@ -3,13 +3,16 @@
 import { BitswarmError } from "../shared/errors.ts";
 import { decodeFrame, type Frame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
+import { reportsMean } from "../shared/wire-layout.ts";
 import { RoundSum } from "./aggregate.ts";
 import type { Clock } from "./clock.ts";
 import { type Contribution, readContribution } from "./contribution-check.ts";
+import { largestPeakOf } from "./exponents.ts";
 import { Reduction } from "./reduction/reduction.ts";
 import type { RoundPlan } from "./round-plan.ts";
 import { contributionVerdict, type Lease, type Refusal, type RoundState } from "./round-state.ts";
-import { nothingFollows, type RoundTrust, type TrustOutcome } from "./trust/round-trust.ts";
+import { nothingFollows, type TrustOutcome } from "./trust/audits.ts";
+import type { RoundTrust } from "./trust/round-trust.ts";
 
 export interface IntakeOptions {
   /** Bytes of the largest contribution frame of the run. */
@@ -65,6 +68,11 @@ export class ContributionIntake {
       codec: terms.codec,
       era: terms.era,
       spans: sum.spans,
+      peaks: layout.tensors.map((tensor, i) => ({
+        name: tensor.name,
+        largest: largestPeakOf(tensor.kind, terms.exponents[i]),
+        magnitude: !reportsMean(terms, tensor),
+      })),
       unitsOf: ({ samples, peaks, body }) => sum.read(samples, peaks, body),
       accounts,
     });
@@ -128,7 +136,7 @@ export class ContributionIntake {
     const { trust } = this.#options;
     const counts = lease.purpose === "work" || lease.purpose === "backup";
     const checked = sum.check(samples, peaks, body);
-    const scale = counts && trust ? trust.judge(lease, samples, checked.norms) : 1;
+    const scale = counts && trust ? trust.judge(lease, samples, checked.norms, peaks) : 1;
     const summed = counts && !trust?.holds(lease);
     if (summed) {
       checked.commit(scale);

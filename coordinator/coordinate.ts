@@ -81,6 +81,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const trust = await TrustDesk.open({
     runDir: directory.path,
     config: state.config.trust,
+    norms: state.norms,
     clock,
     draw: options.drawAudit ?? Math.random,
     onEvent,

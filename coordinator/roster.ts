@@ -9,12 +9,15 @@ import { PersistentMap } from "./persistent-map.ts";
 export interface MemberFacts {
   /** Who answers for it; by default itself. */
   readonly account?: string;
+  /** Where it comes from, as addresses are counted. */
+  readonly address?: string;
   /** The most microbatches of one lease that it can hold. */
   readonly maxMicrobatches?: number;
 }
 
 export interface Member {
   readonly account: string;
+  readonly address: string | null;
   readonly maxMicrobatches: number;
   /** When it asked for a lease that it has not got; numbers in the order of asking. */
   readonly ticket: number | null;
@@ -33,14 +36,21 @@ export interface Member {
   readonly speeds: Readonly<Partial<Record<RoundKind, Speed>>>;
 }
 
+/** The workers of an account that are there and do not rest. */
+export interface AccountWorkers {
+  readonly workers: number;
+  /** Of the last that came. */
+  readonly address: string | null;
+}
+
 export interface Roster {
   /** The round's kind: `known` and `speed` are of it. */
   readonly kind: RoundKind;
   readonly members: PersistentMap<WorkerId, Member>;
   /** Tickets of those who wait for a lease. */
   readonly waiting: PersistentMap<WorkerId, number>;
-  /** How many workers each account has that are there and do not rest. */
-  readonly accounts: PersistentMap<string, number>;
+  /** Accounts that have any. */
+  readonly accounts: PersistentMap<string, AccountWorkers>;
   /** Members whose connection is lost. */
   readonly suspended: number;
   /** Members that work or are about to. */
@@ -68,6 +78,7 @@ export function emptyRoster(): Roster {
 export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
   return {
     account: facts.account ?? worker,
+    address: facts.address ?? null,
     maxMicrobatches: facts.maxMicrobatches ?? Number.POSITIVE_INFINITY,
     ticket: null,
     leases: [],
@@ -122,10 +133,12 @@ export function withMember(roster: Roster, worker: WorkerId, member: Member | un
   const [from, to] = [sharer(before), sharer(member)];
   if (from !== to) {
     if (from !== undefined) {
-      const left = (accounts.get(from) ?? 1) - 1;
-      accounts = left === 0 ? accounts.delete(from) : accounts.set(from, left);
+      const { workers, address } = accounts.get(from) ?? { workers: 1, address: null };
+      accounts = workers === 1 ? accounts.delete(from) : accounts.set(from, { workers: workers - 1, address });
     }
-    if (to !== undefined) accounts = accounts.set(to, (accounts.get(to) ?? 0) + 1);
+    if (member && to !== undefined) {
+      accounts = accounts.set(to, { workers: (accounts.get(to)?.workers ?? 0) + 1, address: member.address });
+    }
   }
   const members = member ? roster.members.set(worker, member) : roster.members.delete(worker);
   return { ...less, ...counted(less, member, 1), members, waiting, accounts };

@@ -5,8 +5,9 @@ import type { Range } from "../shared/intervals.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import { leaseMicrobatches, type ShareRequest, tooSlow } from "./lease-sizing.ts";
 import { inLine, isActive, type Member, speedOf, totalSpeed } from "./roster.ts";
+import { mayCompare } from "./round-audits.ts";
 import { granted, type Offer } from "./round-leases.ts";
-import { type CopyWanted, isLate, isLive, type Lease, type RoundEffect, type RoundState } from "./round-state.ts";
+import { isLate, isLive, type Lease, type RoundEffect, type RoundState } from "./round-state.ts";
 
 /** An account's share of a round is limited where there are at least so many accounts. */
 const LIMITED_FROM = 10;
@@ -58,17 +59,12 @@ export function takers({ roster, options }: RoundState, only?: WorkerId): readon
   return [...idle, ...busy];
 }
 
-/** Whether a comparison is for this member. */
-export function mayCompare(copy: CopyWanted, { account }: Member): boolean {
-  return !copy.not.includes(account);
-}
-
 function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
   for (const [worker, member] of takers(granting.state, only)) {
     const { copies } = granting.state;
-    const index = copies.findIndex((copy) => mayCompare(copy, member));
+    const index = copies.findIndex((due) => mayCompare(due, member));
     if (index < 0) continue;
-    const copy = copies[index];
+    const { copy } = copies[index];
     granting.state = { ...granting.state, copies: copies.toSpliced(index, 1) };
     give(now, granting, { worker, from: copy.from, to: copy.to, purpose: { kind: "copy", copy } });
   }

@@ -7,8 +7,9 @@ import { intervalSet, type Range } from "../shared/intervals.ts";
 import { mayEndEarly } from "./deadline.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
+import { comparisonDue, reassigned, withCopy } from "./round-audits.ts";
 import { grantEarly } from "./round-early.ts";
-import { grantAll, mayCompare } from "./round-grants.ts";
+import { grantAll } from "./round-grants.ts";
 import { allCancelled, answered, cancelled, lapsed, received } from "./round-leases.ts";
 import { roundReason } from "./round-reason.ts";
 import {
@@ -16,7 +17,6 @@ import {
   contributionVerdict,
   isLate,
   isLive,
-  type Lease,
   type RequeueCause,
   type RoundEffect,
   type RoundEvent,
@@ -95,7 +95,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "lease-returned":
       return spoiled(now, state, { ...event, cause: "returned" }, []);
     case "copy-wanted":
-      return settle(now, isLive(state) ? { ...state, copies: [...state.copies, event.copy] } : state, []);
+      return settle(now, isLive(state) ? withCopy(state, event.copy) : state, []);
     case "tick":
       return overdue(now, state);
     case "applied":
@@ -267,25 +267,17 @@ function overdue(now: number, state: RoundState): Decision {
     next = ending.state;
     effects.push(...ending.effects, { type: "cancel", reason: "expired", lease: live });
   }
-  const helping = grantEarly(now, next);
+  const helping = grantEarly(now, reassigned(now, next));
   return settle(now, helping.state, [...effects, ...helping.effects]);
 }
 
-/** Whether the round ends now. Comparisons are waited for until it is late, and contributions that are being checked always. */
+/** Whether the round ends now. Contributions that are being checked are always waited for. */
 function sealDue(now: number, state: RoundState): boolean {
   const { collected, wanted, options } = state;
   if (!isLive(state)) return false;
-  const leases = (test: (lease: Lease) => boolean) => state.leases.values().some(test);
-  if (collected.size >= wanted) return isLate(now, state) || !(leases((lease) => "copy" in lease) || copyDue(state));
+  if (collected.size >= wanted) return !comparisonDue(now, state);
   if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
-  return !leases(({ receivedAt }) => receivedAt !== null);
-}
-
-/** Whether somebody who takes part may compute a comparison that nobody computes yet. */
-function copyDue({ copies, roster }: RoundState): boolean {
-  if (copies.length === 0) return false;
-  const members = [...roster.members].map(([, member]) => member).filter(isActive);
-  return copies.some((copy) => members.some((member) => mayCompare(copy, member)));
+  return !comparisonDue(now, state) && !state.leases.values().some(({ receivedAt }) => receivedAt !== null);
 }
 
 /** Seals the round where that is due, or else grants what can be granted. */

@@ -30,7 +30,7 @@ import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode, SessionHouse } from "./session-state.ts";
 import { createToken, isToken } from "./token.ts";
 import type { Traffic } from "./traffic.ts";
-import { AddressBook } from "./trust/address-limits.ts";
+import { AddressBook, addressKey } from "./trust/address-limits.ts";
 import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
 import { restMessage } from "./trust/rests.ts";
@@ -264,7 +264,7 @@ export class Sessions implements Outbox {
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
     onEvent({ type: "joined", worker, account, name, runtime, adapter });
     trust?.joined(worker, hello);
-    this.#inbox().join(worker, { account, maxMicrobatches });
+    this.#inbox().join(worker, { account, address: addressKey(address), maxMicrobatches });
     const ms = trust?.rests.restMs(account) ?? 0;
     if (ms > 0) session.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
     if (this.#newcomers.asks(address)) {

@@ -5,6 +5,7 @@ import type { WorkerId } from "../../shared/ids.ts";
 import type { HelloMessage } from "../../shared/protocol.ts";
 import type { Clock } from "../clock.ts";
 import type { OnRunEvent } from "../run-event.ts";
+import type { NormHistories } from "./norm-history.ts";
 import { Rests } from "./rests.ts";
 import { RoundTrust } from "./round-trust.ts";
 import type { Standing } from "./standing.ts";
@@ -13,6 +14,8 @@ import { readTrust, writeTrust } from "./trust-file.ts";
 export interface TrustDeskOptions {
   readonly runDir: string;
   readonly config: RunConfig["trust"];
+  /** The run's, changed with each round. */
+  readonly norms: NormHistories;
   readonly clock: Clock;
   /** In [0, 1): which leases are audited is no part of the run's own draws, or a worker could foresee it. */
   readonly draw: () => number;
@@ -34,7 +37,7 @@ export class TrustDesk {
   #failed = false;
 
   private constructor(options: TrustDeskOptions, standings: Map<string, Standing>, notice: string | null) {
-    const { runDir, config, clock, draw, onEvent } = options;
+    const { runDir, config, norms, clock, draw, onEvent } = options;
     this.#runDir = runDir;
     this.#standings = standings;
     this.notice = notice;
@@ -42,6 +45,7 @@ export class TrustDesk {
     this.rounds = new RoundTrust({
       clip: config.clip,
       clipFactor: config.clipFactor,
+      histories: norms,
       audits: config.audits,
       clock,
       draw,

@@ -133,6 +133,7 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
     draw: () => 1,
     deviceClass: () => "",
     standings: new Map(),
+    histories: new Map(),
     onRest: () => undefined,
     onVerdict: () => undefined,
   });
@@ -145,11 +146,19 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
   const round = (factors: readonly number[]) => {
     const sum = sumOf();
     const unitsOf = () => new Float64Array();
-    trust.open({ kind: "student", codec: "f32", era: 0, spans: sum.spans, unitsOf, accounts: () => factors.length });
+    trust.open({
+      kind: "student",
+      codec: "f32",
+      era: 0,
+      spans: sum.spans,
+      peaks: [],
+      unitsOf,
+      accounts: () => factors.length,
+    });
     factors.forEach((factor, i) => {
       const body = contribution(factor);
       const { norms, commit } = sum.check(32, peaks, body);
-      commit(trust.judge({ account: `a${i}` }, 32, norms));
+      commit(trust.judge({ account: `a${i}` }, 32, norms, peaks));
     });
     trust.seal();
     return sum;

@@ -2,7 +2,8 @@
 
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round-state.ts";
-import { type HeldWork, type RoundReader, RoundTrust } from "../../../coordinator/trust/round-trust.ts";
+import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
+import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
 import { leaseId, workerId } from "../../../shared/ids.ts";
 
@@ -11,6 +12,7 @@ const reader: RoundReader = {
   codec: "exact",
   era: 0,
   spans: [{ group: "gradient", offset: 0, size: 4, unit: 1, signs: false }],
+  peaks: [],
   unitsOf: ({ body }) => Float64Array.from(body),
   accounts: () => 4,
 };
@@ -24,6 +26,7 @@ function trustOf(standings = new Map<string, Standing>()): RoundTrust {
     draw: () => 0,
     deviceClass: () => "",
     standings,
+    histories: new Map(),
     onRest: () => undefined,
     onVerdict: () => undefined,
   });
@@ -52,7 +55,7 @@ function leaseOf(account: string, from: number, purpose: "work" | "audit"): Leas
     receivedAt: null,
   };
   if (purpose === "work") return { ...term, purpose, twin: null, lent: false };
-  return { ...term, purpose, copy: { purpose, from, to: from + 32, not: [] } };
+  return { ...term, purpose, copy: { purpose, from, to: from + 32, not: [], draw: 0 } };
 }
 
 test("Z12 an account that is contradicted by its own last answer loses what else of it was held, too", () => {
