@@ -23,7 +23,9 @@ import { summaryLines, welcomeLines } from "./run-text.ts";
 import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
+import { type StartTraining, startTraining } from "./start-training.ts";
 import { Traffic } from "./traffic.ts";
+import { progressOf } from "./training-state.ts";
 import { TrustDesk } from "./trust/trust-desk.ts";
 
 export interface CoordinateOptions {
@@ -40,6 +42,8 @@ export interface CoordinateOptions {
   readonly limits?: SessionLimits;
   /** In [0, 1), for each lease whether it is audited; Math.random unless given. */
   readonly drawAudit?: () => number;
+  /** Who keeps the numbers; by their size unless given. */
+  readonly startTraining?: StartTraining;
 }
 
 export interface Coordination {
@@ -59,10 +63,16 @@ function publicConfig({ data: { root: _, ...data }, teacher: { file, ...teacher 
   return { ...rest, data, teacher: file === undefined ? teacher : { ...teacher, file: basename(file) } };
 }
 
-/** Starts to drive an open run, which it then owns. @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING */
+/** Starts to drive an open run, which it then owns. @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING, THREAD_FAILED */
 export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
   const { directory, state, ledger, log, data, resumedFrom } = run;
   const { host, port, maxSteps, terminal, printJson, limits = sessionLimits } = options;
+  const begin = options.startTraining ?? startTraining;
+  const training = await begin(state, directory.runTag).catch(async (error) => {
+    await log.close();
+    await run.discard?.();
+    throw error;
+  });
   const clock = systemClock;
   const { now } = clock;
   const startedAt = now();
@@ -78,10 +88,11 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
+  const committed = progressOf(state);
   const trust = await TrustDesk.open({
     runDir: directory.path,
     config: state.config.trust,
-    norms: state.norms,
+    norms: committed.norms,
     clock,
     draw: options.drawAudit ?? Math.random,
     onEvent,
@@ -106,11 +117,14 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     run: directory.run,
     runTag: directory.runTag,
     incarnation: randomInt(2 ** 20),
-    state,
+    progress: committed,
+    training,
     ledger,
     log,
-    writeCheckpoint: (state, ledger) =>
-      writeCheckpoint(directory.path, state, ledger, { run: directory.run, time: new Date().toISOString() }),
+    writeCheckpoint: async (progress, ledger) => {
+      const extra = { run: directory.run, time: new Date().toISOString() };
+      return writeCheckpoint(directory.path, await training.checkpoint(extra.run), progress, ledger, extra);
+    },
     outbox: sessions,
     trust: trust.rounds,
     traffic,
@@ -128,6 +142,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     loopDelay.close();
     await workers?.stop();
     await server?.close();
+    await training.close();
     await log.close();
     await trust.saved();
     await removeAddress(directory);

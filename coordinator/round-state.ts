@@ -1,6 +1,6 @@
 // The state of one round, the events that move it and the effects that follow. Immutable: a decision keeps the state it saw.
 
-import type { ErrorCode } from "../shared/errors.ts";
+import type { Refusal } from "../shared/errors.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import { emptyIntervals, type IntervalSet, type Range } from "../shared/intervals.ts";
 import type { CancelReason } from "../shared/protocol.ts";
@@ -133,11 +133,6 @@ export type RoundEvent =
   | { readonly type: "committed" }
   /** The run stops: what was collected is given up. */
   | { readonly type: "dropped" };
-
-export interface Refusal {
-  readonly code: ErrorCode;
-  readonly message: string;
-}
 
 export type RoundEffect =
   | { readonly type: "grant"; readonly lease: Lease }

@@ -2,7 +2,7 @@
 
 import { randomBytes, randomInt } from "node:crypto";
 import { canaryLayers } from "../shared/canary.ts";
-import { BitswarmError } from "../shared/errors.ts";
+import { BitswarmError, type Refusal } from "../shared/errors.ts";
 import { accountOf } from "../shared/identity.ts";
 import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
 import { buildNetworks } from "../shared/networks.ts";
@@ -21,7 +21,7 @@ import { Connection, type ConnectionHouse } from "./connection.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PeerSocket } from "./peer-socket.ts";
 import { leaseMessage, type RoundPlan } from "./round-plan.ts";
-import type { Lease, Refusal } from "./round-state.ts";
+import type { Lease } from "./round-state.ts";
 import type { OnRunEvent } from "./run-event.ts";
 import { Session } from "./session.ts";
 import { SessionBook } from "./session-book.ts";

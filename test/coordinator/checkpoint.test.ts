@@ -3,6 +3,7 @@ import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readNewestCheckpoint, restoreState, writeCheckpoint } from "../../coordinator/checkpoint.ts";
+import { encodeCheckpoint } from "../../coordinator/checkpoint-contents.ts";
 import { decodeManifest, encodeManifest } from "../../coordinator/checkpoint-manifest.ts";
 import { contentHash } from "../../coordinator/content-hash.ts";
 import { diskFiles, type FileOperations } from "../../coordinator/durable-file.ts";
@@ -14,7 +15,7 @@ import { advance, tinyConfig, tinyDataset, tinyState, withFolder } from "../fixt
 
 const extra = { run: "tiny-run", time: "2026-01-02T03:04:05.000Z" };
 const write = (runDir: string, state: TrainingState, ledger: Ledger, disk?: FileOperations) =>
-  writeCheckpoint(runDir, state, ledger, extra, disk);
+  writeCheckpoint(runDir, encodeCheckpoint(state, extra.run), state, ledger, extra, disk);
 
 /** Everything of a state that a later step can depend on; tensors by the hash of their bits. */
 function essence(state: TrainingState) {

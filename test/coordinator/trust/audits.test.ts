@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { RoundSum } from "../../../coordinator/aggregate.ts";
+import { spansOf } from "../../../coordinator/contribution-units.ts";
 import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { parseConfig } from "../../../shared/config.ts";
 import { contributionLayout } from "../../../shared/contribution.ts";
@@ -150,7 +151,7 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
       kind: "student",
       codec: "f32",
       era: 0,
-      spans: sum.spans,
+      spans: spansOf({ layout, exponents, codec: "f32" }),
       peaks: [],
       unitsOf,
       accounts: () => factors.length,
