@@ -85,13 +85,17 @@ export class Sessions implements Outbox {
     const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
     this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
     const { clock, limits, welcome, canarySeed = () => randomInt(2 ** 32) } = options;
-    if (options.trust) options.trust.onRest = (account, ms) => this.#rest(account, ms);
+    if (options.trust) {
+      options.trust.onRest = (account, ms) => this.#rest(account, ms);
+      options.trust.onAudited = (worker) => this.#askAgain(worker);
+    }
     this.#newcomers = new Newcomers({
       mode: calibration,
       layers: () => canaryLayers(buildNetworks(welcome.config, welcome.dataset).student.graph),
       clock,
       seed: canarySeed,
       timeoutMs: limits.calibrationMs,
+      againMs: limits.canaryMs,
     });
   }
 
@@ -195,6 +199,13 @@ export class Sessions implements Outbox {
       if (trust && account !== undefined) trust.rests.whenRested(worker, account, call);
       else call();
     });
+  }
+
+  /** A lease of a worker that was audited is answered: perhaps its GPU is asked for a sum, too. */
+  #askAgain(worker: WorkerId): void {
+    const session = this.#sessions.get(worker);
+    const seed = session && this.#newcomers.askAgain(worker, (error) => session.fail(error));
+    if (seed !== undefined) session?.send({ type: "canary", seed });
   }
 
   /** Tells the workers of an account that they rest, and gives them what they have asked for when it is over. */

@@ -26,6 +26,8 @@ export interface AuditsOptions {
   readonly standings: Map<string, Standing>;
   /** An account whose work others contradicted rests from now on. */
   readonly onRest: (account: string, ms: number) => void;
+  /** A worker answered a lease that is audited, which it could not know before. */
+  readonly onAudited: (worker: WorkerId) => void;
   /** Standings changed. */
   readonly onVerdict: (verdict: TrustVerdict) => void;
 }
@@ -134,7 +136,10 @@ export class Audits {
     // What its signs left out or said twice is nobody's debt: the sum has another's answer.
     if (!counts && this.#round?.codec === "sign") this.#feedback.void(account);
     if (!audit) return nothingFollows;
-    if (counts) audit.summed = account;
+    if (counts) {
+      audit.summed = account;
+      this.#options.onAudited(worker);
+    }
     // Who is lent the range that it compared confirms nobody, least of all itself.
     if (audit.answers.some((answer) => answer.account === account)) {
       return { ...nothingFollows, copies: [this.#copy(audit, accountsOf(audit))] };

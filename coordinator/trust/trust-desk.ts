@@ -29,6 +29,8 @@ export class TrustDesk {
   readonly notice: string | null;
   /** Told of an account that rests from now on. */
   onRest: (account: string, ms: number) => void = () => undefined;
+  /** Told of a worker that has answered a lease which is audited. */
+  onAudited: (worker: WorkerId) => void = () => undefined;
   readonly #runDir: string;
   readonly #standings: Map<string, Standing>;
   readonly #classes = new Map<WorkerId, string>();
@@ -55,6 +57,7 @@ export class TrustDesk {
         onEvent({ type: "rests", account, ms: Math.round(ms) });
         this.onRest(account, ms);
       },
+      onAudited: (worker) => this.onAudited(worker),
       onVerdict: (verdict) => {
         onEvent({ type: "audited", ...verdict });
         this.#save(onEvent);

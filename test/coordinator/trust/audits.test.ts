@@ -136,6 +136,7 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
     standings: new Map(),
     histories: new Map(),
     onRest: () => undefined,
+    onAudited: () => undefined,
     onVerdict: () => undefined,
   });
   const contribution = (factor: number) => {
