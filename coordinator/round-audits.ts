@@ -1,6 +1,7 @@
 // Who computes the copies that audits compare: an account that is drawn, not the one that asks first, or whoever lies could see
 // to it that an accomplice is always there; and none from the address of those who answered already, where others are.
 
+import type { WorkerId } from "../shared/ids.ts";
 import { rng } from "../shared/rng.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import type { Member, Roster } from "./roster.ts";
@@ -16,16 +17,21 @@ function drawnAuditor(copy: CopyWanted, { accounts }: Pick<Roster, "accounts">):
   const draws = rng(copy.draw, "auditor");
   const addresses = copy.not.map((account) => accounts.get(account)?.address ?? null);
   for (let i = 0; i < DRAWS; i++) {
-    const [account, { address }] = accounts.some(draws.uniform()) ?? ["", { address: null }];
+    const [account, { address }] = accounts.drawn(draws.uniform()) ?? ["", { address: null }];
     if (account === "" || copy.not.includes(account)) continue;
     if (i >= OTHER_ADDRESS_DRAWS || address === null || !addresses.includes(address)) return account;
   }
   return null;
 }
 
-/** The state with a copy to be computed by an account that is drawn. */
-export function withCopy(state: RoundState, copy: CopyWanted): RoundState {
-  return { ...state, copies: [...state.copies, { copy, auditor: drawnAuditor(copy, state.roster) }] };
+/** The state with a copy to be computed by an account that is drawn, and a worker of it. */
+export function withCopy(
+  state: RoundState,
+  copy: CopyWanted,
+): { readonly state: RoundState; readonly worker: WorkerId | undefined } {
+  const auditor = drawnAuditor(copy, state.roster);
+  const worker = auditor === null ? undefined : state.roster.accounts.get(auditor)?.newest;
+  return { state: { ...state, copies: [...state.copies, { copy, auditor }] }, worker };
 }
 
 /** Whether a copy is for this member. */
@@ -60,5 +66,5 @@ export function comparisonDue(now: number, state: RoundState): boolean {
   const late = age >= options.deadlineMs;
   const counts = ({ not }: CopyWanted) => !late || not.length > 1;
   if (copies.some((due) => counts(due.copy) && canCompare(due, roster))) return true;
-  return leases.values().some((lease) => "copy" in lease && counts(lease.copy));
+  return leases.some((lease) => "copy" in lease && counts(lease.copy));
 }

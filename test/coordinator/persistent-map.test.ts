@@ -26,6 +26,17 @@ test("it holds what a Map holds, whatever is set and deleted, and each version s
         expect(version.map.size).toBe(version.entries.length);
       }
       for (const [key, value] of model) expect(map.get(key)).toBe(value);
+      const seen: [string | number, number][] = [];
+      map.forEach((value, key) => {
+        seen.push([key, value]);
+      });
+      expect(sorted(seen)).toEqual(sorted(model));
+      expect(map.some((value) => value > 100)).toBe([...model.values()].some((value) => value > 100));
+      const halved = map.map((value, key) => (typeof key === "number" ? value / 2 : value));
+      expect(sorted(halved)).toEqual(
+        sorted(model).map(([key, value]) => [key, typeof key === "number" ? value / 2 : value]),
+      );
+      expect(map.map((value) => value)).toBe(map);
     }),
   );
 });
@@ -47,12 +58,12 @@ test("some entry is as likely as another, but for the shape of the tree", () => 
   const counts = new Map<number, number>();
   const draws = 100_000;
   for (let i = 0; i < draws; i++) {
-    const [, value] = map.some(i / draws) ?? ["", -1];
+    const [, value] = map.drawn(i / draws) ?? ["", -1];
     counts.set(value, (counts.get(value) ?? 0) + 1);
   }
   expect(counts.size).toBe(500);
   expect(Math.max(...counts.values())).toBeLessThan(4 * (draws / 500));
-  expect(PersistentMap.of().some(0.5)).toBeUndefined();
+  expect(PersistentMap.of().drawn(0.5)).toBeUndefined();
 });
 
 test("it iterates in the same order after the same history", () => {
