@@ -283,6 +283,9 @@ export class RoundDriver {
         );
         break;
       }
+      case "more":
+        clock.after(0, () => this.#dispatch({ type: "go-on" }));
+        break;
       case "wait":
         break;
       default:
@@ -298,7 +301,7 @@ export class RoundDriver {
       this.#idleSince = undefined;
       return false;
     }
-    if (![...roster.members.values()].some(({ expected }) => expected !== null)) return true;
+    if (!roster.members.some(({ expected }) => expected !== null)) return true;
     const now = this.#options.clock.now();
     this.#idleSince ??= now;
     return now - this.#idleSince >= STOP_PATIENCE_MS;

@@ -28,6 +28,7 @@ import { SessionBook } from "./session-book.ts";
 import { type RoundInbox, sessionHouse } from "./session-house.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode, SessionHouse } from "./session-state.ts";
+import { StatusFeed } from "./status-feed.ts";
 import { createToken, isToken } from "./token.ts";
 import type { Traffic } from "./traffic.ts";
 import { AddressBook } from "./trust/address-limits.ts";
@@ -74,6 +75,7 @@ export class Sessions implements Outbox {
   readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
   readonly #chunked = new ChunkedParameters();
+  readonly #statuses: StatusFeed;
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
   #over: string | undefined;
@@ -81,6 +83,7 @@ export class Sessions implements Outbox {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#statuses = new StatusFeed(options.clock, this.#sessions);
     this.#memory = new UploadMemory(options.limits.uploadBytes);
     const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
     this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
@@ -162,9 +165,9 @@ export class Sessions implements Outbox {
     this.#sessions.get(worker)?.cancelled(lease, reason);
   }
 
+  /** Tells workers how the run is doing, of many some at a time. */
   broadcast(status: RunStatus): void {
-    const bytes = encodeMessage({ type: "status", status });
-    for (const session of this.#sessions.all) session.sendStatus(bytes);
+    this.#statuses.broadcast(encodeMessage({ type: "status", status }));
   }
 
   /** The run stops: who has lost the connection, or loses it now, is not waited for. */

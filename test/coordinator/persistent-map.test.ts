@@ -26,6 +26,17 @@ test("it holds what a Map holds, whatever is set and deleted, and each version s
         expect(version.map.size).toBe(version.entries.length);
       }
       for (const [key, value] of model) expect(map.get(key)).toBe(value);
+      const seen: [string | number, number][] = [];
+      map.forEach((value, key) => {
+        seen.push([key, value]);
+      });
+      expect(sorted(seen)).toEqual(sorted(model));
+      expect(map.some((value) => value > 100)).toBe([...model.values()].some((value) => value > 100));
+      const halved = map.map((value, key) => (typeof key === "number" ? value / 2 : value));
+      expect(sorted(halved)).toEqual(
+        sorted(model).map(([key, value]) => [key, typeof key === "number" ? value / 2 : value]),
+      );
+      expect(map.map((value) => value)).toBe(map);
     }),
   );
 });

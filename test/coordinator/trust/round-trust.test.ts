@@ -50,6 +50,8 @@ function leaseOf(account: string, from: number, purpose: "work" | "audit"): Leas
     startedAt: 0,
     expires: 1,
     receivedAt: null,
+    endsAt: null,
+    overdue: false,
   };
   if (purpose === "work") return { ...term, purpose, twin: null, lent: false };
   return { ...term, purpose, copy: { purpose, from, to: from + 32, not: [] } };
