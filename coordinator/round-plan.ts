@@ -141,6 +141,11 @@ function frameBytes(layout: ContributionLayout, codec: LeaseMessage["codec"]): n
   return frameHeaderBytes + 4 * layout.tensors.length + wireLayout(layout, codec).bytes;
 }
 
+/** Bytes of a contribution frame of this round. */
+export function contributionBytes({ layout, terms }: Pick<RoundPlan, "layout" | "terms">): number {
+  return frameBytes(layout, terms.codec);
+}
+
 /** Bytes of the largest contribution frame that any round of this run can bring: what is larger is refused unread. */
 export function contributionLimit({
   config,
