@@ -6,7 +6,7 @@ import { BACKUP_FROM } from "./deadline.ts";
 import { mayBackUp } from "./lease-book.ts";
 import { leaseMicrobatches, type ShareRequest, tooSlow } from "./lease-sizing.ts";
 import { type Member, speedOf, totalSpeed } from "./roster.ts";
-import { copyFor, onlyCopies } from "./round-copies.ts";
+import { mayCompare } from "./round-audits.ts";
 import { granted, type Offer } from "./round-leases.ts";
 import {
   isLate,
@@ -57,8 +57,7 @@ export function grantAll(now: number, state: RoundState, look: Look): RoundChang
   if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;
   const inPieces = options.pieces > 1;
   const asker = inPieces && look.kind === "asker" ? look.worker : undefined;
-  // Where nothing else is to be done the next look at the clock finds those who were just answered waiting too.
-  if (state.copies.length > 0 && !(onlyCopies(state) && look.kind !== "all")) grantCopies(now, adding, asker);
+  if (state.copies.length > 0 && !(inPieces && look.kind === "event")) grantCopies(now, adding, asker);
   if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
   if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
   const helps = inPieces ? look.kind === "all" : true;
@@ -92,20 +91,16 @@ function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: Roun
   return ticket !== null && !suspended && !resting && (leases.length === 0 || (ahead && leases.length === 1));
 }
 
-/** The quickest first: all wait for them. */
-function byQuickness({ roster }: RoundState, asking: Iterable<readonly [WorkerId, Member]>) {
-  const speed = (member: Member) => speedOf(member, roster.kind) ?? 0;
-  return [...asking].sort(([, a], [, b]) => speed(b) - speed(a));
-}
-
 function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
-  const { state } = granting;
-  const asking = takers(state, only);
-  for (const [worker, member] of onlyCopies(state) ? byQuickness(state, asking) : asking) {
-    if (granting.state.copies.length === 0 || granting.left === 0) return;
-    const copy = copyFor(now, granting.state, member);
-    if (!copy) continue;
-    granting.state = { ...granting.state, copies: granting.state.copies.filter((other) => other !== copy) };
+  const auditors = new Set(granting.state.copies.map(({ auditor }) => auditor));
+  for (const [worker, member] of takers(granting.state, only)) {
+    const { copies } = granting.state;
+    if (copies.length === 0 || granting.left === 0) return;
+    if (!auditors.has(member.account) && !auditors.has(null)) continue;
+    const index = copies.findIndex((due) => mayCompare(due, member));
+    if (index < 0) continue;
+    const { copy } = copies[index];
+    granting.state = { ...granting.state, copies: copies.toSpliced(index, 1) };
     give(now, granting, { worker, from: copy.from, to: copy.to, purpose: { kind: "copy", copy } });
   }
 }

@@ -1,16 +1,14 @@
 // When a round ends: with its last sample or, late, with what is there (SPEC.md, L11 and L15).
 
 import { mayEndEarly } from "./deadline.ts";
-import { copyDue } from "./round-copies.ts";
+import { comparisonDue } from "./round-audits.ts";
 import { isLate, isLive, type RoundState } from "./round-state.ts";
 
-/** Whether the round ends now. Comparisons are waited for until it is late, and contributions that are being checked always. */
+/** Whether the round ends now. Contributions that are being checked are always waited for. */
 export function sealDue(now: number, state: RoundState): boolean {
-  const { collected, wanted, options, leases, checking } = state;
+  const { collected, wanted, options, checking } = state;
   if (!isLive(state)) return false;
-  if (collected.size >= wanted) {
-    return isLate(now, state) || !(leases.some((lease) => "copy" in lease) || copyDue(state));
-  }
+  if (collected.size >= wanted) return !comparisonDue(now, state);
   if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
-  return checking === 0;
+  return checking === 0 && !comparisonDue(now, state);
 }

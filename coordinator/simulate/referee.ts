@@ -8,7 +8,7 @@ import type { CommitRecord } from "../commit-log.ts";
 import { unitOf } from "../exponents.ts";
 import type { RoundPlan } from "../round-plan.ts";
 import type { Lease } from "../round-state.ts";
-import type { TrustVerdict } from "../trust/round-trust.ts";
+import type { TrustVerdict } from "../trust/audits.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";
 import { type Loss, Recoveries } from "./recoveries.ts";

@@ -100,9 +100,11 @@ export class VirtualCoordinator {
     const onEvent = (event: RunEvent) => {
       if (event.type === "audited") referee.audited(event);
     };
+    const progress = progressOf(state);
     const trust = new TrustDesk(
       {
         config: config.trust,
+        norms: progress.norms,
         clock,
         draw: () => draws.uniform(),
         onEvent,
@@ -124,7 +126,6 @@ export class VirtualCoordinator {
       onEvent,
     });
     const training = new InlineTraining(new TrainingCore(state, RUN_TAG));
-    const progress = progressOf(state);
     const engine = new LocalEngine({
       run: "simulated",
       runTag: RUN_TAG,
