@@ -90,9 +90,11 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
+  const committed = progressOf(state);
   const trust = await TrustDesk.open({
     runDir: directory.path,
     config: state.config.trust,
+    norms: committed.norms,
     clock,
     draw: options.drawAudit ?? Math.random,
     onEvent,
@@ -117,7 +119,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     run: directory.run,
     runTag: directory.runTag,
     incarnation: randomInt(2 ** 20),
-    progress: progressOf(state),
+    progress: committed,
     training,
     ledger,
     log,

@@ -18,6 +18,7 @@ import type { OnRunEvent } from "./run-event.ts";
 import type { StepBytes, Traffic } from "./traffic.ts";
 import type { Training } from "./training.ts";
 import { type RunProgress, recordEvaluation } from "./training-state.ts";
+import { VOIDS } from "./trust/feedback-doubts.ts";
 import type { RoundTrust } from "./trust/round-trust.ts";
 import type { StepLoss } from "./update.ts";
 
@@ -175,7 +176,8 @@ export class LocalEngine {
 
   /** What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. */
   #era(): number {
-    return (this.#options.incarnation ?? 0) * 2 ** 32 + (this.#checkpoint?.step ?? 0);
+    const checkpoint = (this.#checkpoint?.step ?? 0) * VOIDS;
+    return (this.#options.incarnation ?? 0) * 2 ** 32 + (checkpoint % 2 ** 32);
   }
 
   async #collect(subject: RoundSubject): Promise<Collected | "dropped"> {

@@ -131,8 +131,9 @@ export function evaluationSubject({ program, step, config, dataset }: RunProgres
   };
 }
 
-export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease): LeaseMessage {
-  return { type: "lease", lease, from, to, ...terms };
+/** @param voids below 256: with another number than in the worker's lease before, its error feedback is void */
+export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease, voids = 0): LeaseMessage {
+  return { type: "lease", lease, from, to, ...terms, era: terms.era + voids };
 }
 
 /** Bytes of a whole contribution frame in this layout. */

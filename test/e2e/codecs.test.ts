@@ -66,7 +66,7 @@ async function reached(process: CoordinatorProcess, step: number): Promise<void>
 }
 
 test.each(["f16", "int8", "sign"])(
-  "K12 with the codec %s one worker's run that was killed, stopped and resumed ends with the bits of the run that was not",
+  "K13 with the codec %s one worker's run that was killed, stopped and resumed ends with the bits of the run that was not",
   async (codec) => {
     const folder = await scratchFolder();
     const calm = start(join(folder, "calm"), codec);
