@@ -11,7 +11,7 @@ import { LocalEngine, type RunSummary } from "./engine.ts";
 import { modelSizes } from "./export.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
-import { LoopDelayMeter } from "./loop-delay.ts";
+import { type LoopDelay, LoopDelayMeter } from "./loop-delay.ts";
 import type { OpenRun } from "./open-run.ts";
 import { packageRoot } from "./package-root.ts";
 import { readPageFiles } from "./page-files.ts";
@@ -79,9 +79,11 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const progress = new Progress(terminal, now);
   const events = new JsonLineFile(directory.eventsPath);
   const loopDelay = new LoopDelayMeter();
+  let stepDelay: LoopDelay | null = null;
   let over = false;
   const onEvent = (event: RunEvent) => {
-    const line = jsonLineOf(event, () => loopDelay.take());
+    if (event.type === "step") stepDelay = loopDelay.take();
+    const line = jsonLineOf(event, stepDelay);
     if (line !== undefined) printJson?.(line);
     // Steps are in the commit log.
     if (event.type !== "step") events.append({ time: new Date().toISOString(), ...event });
@@ -128,6 +130,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     outbox: sessions,
     trust: trust.rounds,
     traffic,
+    loopDelay: () => stepDelay,
     clock,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),
