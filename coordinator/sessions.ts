@@ -35,6 +35,7 @@ import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
 import { restMessage } from "./trust/rests.ts";
 import type { TrustDesk } from "./trust/trust-desk.ts";
+import { TurnBudget } from "./turn-budget.ts";
 import { UploadMemory } from "./upload-memory.ts";
 
 export interface SessionsOptions {
@@ -74,6 +75,7 @@ export class Sessions implements Outbox {
   readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
   readonly #chunked = new ChunkedParameters();
+  readonly #turns: TurnBudget;
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
   #over: string | undefined;
@@ -81,6 +83,7 @@ export class Sessions implements Outbox {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#turns = new TurnBudget(options.clock);
     this.#memory = new UploadMemory(options.limits.uploadBytes);
     const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
     this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
@@ -141,7 +144,8 @@ export class Sessions implements Outbox {
       },
     };
     const { heartbeatMs } = welcome.config;
-    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received, traffic }));
+    const turns = this.#turns;
+    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received, traffic, turns }));
   }
 
   lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void {

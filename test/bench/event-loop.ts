@@ -15,6 +15,7 @@ import type { GradientCodec } from "../../shared/wire-layout.ts";
 import { writeNoiseImages } from "../fixtures/noise-images.ts";
 import type { Emit } from "./line.ts";
 import { rounded } from "./statistics.ts";
+import { TurnClock } from "./turn-clock.ts";
 
 const WORKERS = 2;
 /** Contributions of a step. */
@@ -54,6 +55,7 @@ export async function benchEventLoop({ steps, codecs, model = resNet18 }: EventL
       const open = await openFreshRun(config, join(folder, "run"));
       const { entries } = open.state.networks.student.manifest;
       const parameters = entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+      const own: (number | null)[] = [];
       const lines: { loopDelayMs: { max: number; p99: number }; bytes: { contributions: { up: number } } }[] = [];
       const since = performance.now();
       const run = await coordinate(open, {
@@ -62,9 +64,13 @@ export async function benchEventLoop({ steps, codecs, model = resNet18 }: EventL
         workers: 0,
         runtime: "auto",
         terminal: { write: () => true },
-        printJson: (line) => lines.push(JSON.parse(line)),
+        printJson: (line) => {
+          lines.push(JSON.parse(line));
+          own.push(turns.take());
+        },
         maxSteps: steps,
       });
+      const turns = new TurnClock();
       const crew = fork(fileURLToPath(new URL("loop-crew.js", import.meta.url)), [run.server.url, String(WORKERS)], {
         stdio: ["ignore", "ignore", "inherit", "ipc"],
       });
@@ -72,6 +78,7 @@ export async function benchEventLoop({ steps, codecs, model = resNet18 }: EventL
         await run.done;
       } finally {
         crew.kill();
+        turns.close();
       }
       const made = lines.slice(0, steps);
       const all = made.map(({ loopDelayMs }) => loopDelayMs.max);
@@ -85,6 +92,7 @@ export async function benchEventLoop({ steps, codecs, model = resNet18 }: EventL
         seconds: rounded((performance.now() - since) / 1000),
         worstMs: Math.max(...all),
         afterFirstMs: Math.max(...all.slice(1)),
+        ownMs: own.includes(null) ? null : Math.max(...own.slice(0, steps).map(Number)),
         p99Ms: Math.max(...made.map(({ loopDelayMs }) => loopDelayMs.p99)),
         idleMs,
       });

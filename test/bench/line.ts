@@ -144,6 +144,8 @@ export interface EventLoopLine {
   /** Longest turn of the run's steps, and of those after the first. */
   readonly worstMs: number;
   readonly afterFirstMs: number;
+  /** Of the longest turn, what its thread itself computed; null where the system does not tell. */
+  readonly ownMs: number | null;
   /** Of the worst step. */
   readonly p99Ms: number;
   /** Longest turn while nothing was to be done: what the machine's other programs take. */

@@ -50,7 +50,7 @@ export function lineText(line: Line): string {
     }
     case "event-loop": {
       const what = `${line.contributions} contributions, ${mebibytes(line.bytes)} MiB, ${line.steps} steps and checkpoints in ${line.seconds} s`;
-      return `${line.codec.padEnd(6)} event loop: longest turn ${line.worstMs} ms, after the first step ${line.afterFirstMs} ms, p99 ${line.p99Ms} ms (idle ${line.idleMs} ms); ${(line.parameters / 1e6).toFixed(1)} M parameters, ${what}`;
+      return `${line.codec.padEnd(6)} event loop: longest turn ${line.worstMs} ms, after the first step ${line.afterFirstMs} ms, p99 ${line.p99Ms} ms (idle ${line.idleMs} ms), the longest without the wait for a core ${line.ownMs} ms; ${(line.parameters / 1e6).toFixed(1)} M parameters, ${what}`;
     }
     case "accuracy": {
       const share = (accuracy: number | null) => (accuracy === null ? "none" : percent(accuracy));
