@@ -1,5 +1,5 @@
-// A child of `bench allreduce`: scripted workers in a process of their own. Each answers with the numbers of its first lease, so that
-// what computing costs keeps nobody waiting; what they send is checked and summed like any other.
+// A child of `bench allreduce`: scripted workers in a process of their own. They answer with the numbers of their first lease of a kind,
+// so that what computing costs keeps nobody waiting; what they send is checked and summed like any other.
 
 import { honestContribution, type ScriptedContribution } from "../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../fixtures/scripted-identity.ts";
@@ -9,7 +9,8 @@ const [url = "", count = "0"] = process.argv.slice(2);
 // The parent's end is this process's too.
 process.on("disconnect", () => process.exit(0));
 
-let first: ScriptedContribution | undefined;
+/** By what is computed: network and phase. */
+const first = new Map<string, ScriptedContribution>();
 
 async function work(worker: ScriptedWorker): Promise<void> {
   for (;;) {
@@ -22,9 +23,10 @@ async function work(worker: ScriptedWorker): Promise<void> {
         worker.sendContribution(honestContribution(worker.welcome, message));
         continue;
       }
-      first ??= honestContribution(worker.welcome, message);
-      const { lease, round, parametersHash } = message;
-      worker.sendContribution({ ...first, header: { ...first.header, lease, round, parametersHash } });
+      const { kind, lease, round, parametersHash } = message;
+      const known = first.get(kind) ?? honestContribution(worker.welcome, message);
+      first.set(kind, known);
+      worker.sendContribution({ ...known, header: { ...known.header, lease, round, parametersHash } });
     }
   }
 }
