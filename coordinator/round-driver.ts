@@ -186,7 +186,7 @@ export class RoundDriver {
         this.#collection = { plan, since: clock.now(), resolve, reject };
         this.#idleSince = undefined;
         this.#offsets = [];
-        const options = roundOptions(plan, this.#options, arrivals);
+        const options = roundOptions(plan, this.#options, arrivals, this.#state.roster.members);
         this.#intake.open(plan, () => this.#state.roster.accounts.size);
         this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
         this.#drain();
@@ -283,6 +283,9 @@ export class RoundDriver {
         );
         break;
       }
+      case "more":
+        clock.after(0, () => this.#dispatch({ type: "go-on" }));
+        break;
       case "wait":
         break;
       default:
@@ -298,7 +301,7 @@ export class RoundDriver {
       this.#idleSince = undefined;
       return false;
     }
-    if (![...roster.members.values()].some(({ expected }) => expected !== null)) return true;
+    if (!roster.members.some(({ expected }) => expected !== null)) return true;
     const now = this.#options.clock.now();
     this.#idleSince ??= now;
     return now - this.#idleSince >= STOP_PATIENCE_MS;

@@ -110,13 +110,15 @@ program
   .argument("[attacks...]", `of ${attackNames.join(", ")}; all unless named`)
   .option("--json", "one JSON object a line")
   .option("--no-trust", "without clipping and audits")
-  .addOption(new Option("--codec <codec>", "of gradients").choices(["exact", "f32"]).default("exact"))
+  .addOption(new Option("--codec <codec>", "of gradients").choices(["exact", "f32", "sign"]).default("exact"))
   .addOption(
     new Option("--clip <mode>", "trust.clip; the last two want codec f32")
       .choices(["auto", "none", "norm", "centered-clip", "trimmed-mean"])
       .default("auto"),
   )
   .addOption(new Option("--images <n>", "training images; half as many for testing").argParser(count).default(2000))
+  .addOption(new Option("--workers <n>", "accounts; their share of a batch of 320").argParser(count).default(10))
+  .addOption(new Option("--seed <n>", "of the run").argParser(Number).default(0))
   .action((attacks: string[], o: Omit<AttackersOptions, "attacks"> & { json?: boolean }) =>
     benchAttackers({ ...o, attacks: attacks.length > 0 ? attacks : attackNames }, (line) =>
       console.log(o.json ? JSON.stringify(line) : attackersText(line)),
