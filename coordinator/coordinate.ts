@@ -166,6 +166,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
         blob: (sha256) => engine.blob(sha256),
       },
     });
+    // Nobody waited for what came before.
+    loopDelay.take();
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
     for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
