@@ -8,6 +8,9 @@ import type { RoundMembers, RoundState } from "./round-state.ts";
 /** Reports of not finite gradients in one round before the run is called diverged. */
 export const DIVERGED_REPORTS = 3;
 
+/** Where nobody's work has counted yet, all must have said so for so many times as long as a lease may take. */
+export const UNPROVEN_PATIENCE = 10;
+
 /** Reports of one round. */
 export interface NotFinite {
   readonly reports: number;
@@ -34,13 +37,13 @@ export function witnessesOf({ given, witnesses }: RoundMembers): ReadonlySet<str
 
 /**
  * Whether all who are here, and at least half of those whose work counted last, say that the numbers are lost: nobody could
- * ever answer the range. Where nobody's work has counted yet, they must have said so for as long as a lease may take.
+ * ever answer the range. Where nobody's work has counted yet, time must tell.
  */
 export function hasDiverged(now: number, { notFinite, options, roster, witnesses }: RoundState): boolean {
   const { reports, since, accounts } = notFinite;
   if (reports < DIVERGED_REPORTS || since === null) return false;
   if (roster.members.some((member) => isActive(member) && !accounts.has(member.account))) return false;
-  if (witnesses.size === 0) return now - since >= options.timeoutMs;
+  if (witnesses.size === 0) return now - since >= UNPROVEN_PATIENCE * options.timeoutMs;
   const agreed = [...witnesses].filter((account) => accounts.has(account)).length;
   return 2 * agreed >= witnesses.size;
 }

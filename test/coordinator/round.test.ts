@@ -1,7 +1,7 @@
 // Rules L and C of SPEC.md, on the pure round: who is leased what, and what counts.
 
 import { expect, test } from "vitest";
-import { DIVERGED_REPORTS } from "../../coordinator/divergence.ts";
+import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../coordinator/divergence.ts";
 import { LEFT_OUT_ROUNDS } from "../../coordinator/round-grants.ts";
 import type { Lease } from "../../coordinator/round-state.ts";
 import { leaseId, type WorkerId, workerId } from "../../shared/ids.ts";
@@ -510,7 +510,7 @@ test("C3 a run has diverged when every worker reports, again and again, that its
   for (let report = 1; report <= DIVERGED_REPORTS; report++) expect(doubts(two, w1)).toBe(false);
 });
 
-test("C3 those whose work never counted end no run while others are away, at its beginning not before a lease's time is over", () => {
+test("C3 those whose work never counted end no run while others are away, at its beginning not before ten times a lease's time is over", () => {
   const table = second(w1, w2);
   for (const worker of [w1, w2]) table.event({ type: "worker-suspended", worker });
   const liars = [w3, workerId("w4")];
@@ -525,7 +525,9 @@ test("C3 those whose work never counted end no run while others are away, at its
 
   const fresh = new RoundTable({ from: 0, to: 64 }, liars, { timeoutMs: 10_000 });
   for (let i = 0; i < 2 * DIVERGED_REPORTS; i++) expect(doubts(fresh, liars[i % 2])).toBe(false);
-  fresh.now += 10_000;
+  fresh.now += UNPROVEN_PATIENCE * 10_000 - 1;
+  expect(doubts(fresh, w3)).toBe(false);
+  fresh.now++;
   expect(doubts(fresh, w3)).toBe(true);
 });
 
