@@ -1,7 +1,6 @@
 // One WebSocket of a worker from opening to closing: says hello, keeps the heartbeat, and remembers why it ended. What is said over it
 // is the session's business, which outlives it.
 
-import type { RawData } from "ws";
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import {
@@ -17,11 +16,13 @@ import {
 import { isChunk } from "../shared/transfer/chunk.ts";
 import type { Clock } from "./clock.ts";
 import { type Beat, firstBeat, nextBeat } from "./heartbeat.ts";
+import { PacedMessages, type RawMessage } from "./paced-messages.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode } from "./session-state.ts";
 import type { Traffic, TrafficClass } from "./traffic.ts";
 import { fullBucket, type TokenBucket, takeToken } from "./trust/token-bucket.ts";
+import type { TurnBudget } from "./turn-budget.ts";
 
 export interface ConnectionOptions {
   readonly clock: Clock;
@@ -30,6 +31,8 @@ export interface ConnectionOptions {
   /** Bytes that the socket has received so far: a long message on its way is a sign of life. */
   readonly received: () => number;
   readonly traffic: Traffic;
+  /** Of all connections together. */
+  readonly turns: TurnBudget;
 }
 
 /** Who a connection speaks for, once it has said hello. */
@@ -100,9 +103,12 @@ export class Connection {
       const what = this.#state.kind === "awaiting-proof" ? "proof of the key" : "hello";
       this.fail(new BitswarmError("HELLO_EXPECTED", `no ${what} came within ${helloMs} ms of the connection`));
     });
-    socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
+    const messages = new PacedMessages(options.turns, (message) => this.#receive(message));
+    // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
+    socket.on("message", (data, isBinary) => messages.receive({ bytes: data as Buffer, isBinary }));
     socket.on("error", (error) => this.#broken(error));
     socket.on("close", (code) => {
+      messages.flush();
       const text = `the socket closed with code ${code}`;
       this.#end(goodbyes.includes(code) ? "LEFT" : "GONE", text);
     });
@@ -192,13 +198,11 @@ export class Connection {
     }
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
+  #receive({ bytes, isBinary }: RawMessage): void {
     if (this.#state.kind === "closed") return;
     this.#messageAt = this.#options.clock.now();
     this.#guarded(() => {
       if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
-      // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
-      const bytes = data as Buffer;
       const bulk = this.#state.kind === "joined" && (isFrame(bytes) || isChunk(bytes));
       this.#options.traffic.count("up", bulk ? "contributions" : "control", bytes.length);
       if (!bulk) this.#spend(bytes);

@@ -27,6 +27,7 @@ import { type StartTraining, startTraining } from "./start-training.ts";
 import { Traffic } from "./traffic.ts";
 import { progressOf } from "./training-state.ts";
 import { TrustDesk } from "./trust/trust-desk.ts";
+import { trustFile } from "./trust/trust-file.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -92,7 +93,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   };
   const committed = progressOf(state);
   const trust = await TrustDesk.open({
-    runDir: directory.path,
+    store: trustFile(directory.path),
     config: state.config.trust,
     norms: committed.norms,
     clock,
@@ -166,6 +167,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
         blob: (sha256) => engine.blob(sha256),
       },
     });
+    // Nobody waited for what came before.
+    loopDelay.take();
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
     for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });

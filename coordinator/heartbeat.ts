@@ -1,4 +1,4 @@
-// Whether a worker lives, judged at each heartbeat by what has come from it since the one before (SPEC.md, S10, T13).
+// Whether a worker lives, judged at each heartbeat by what has come from it since the one before (SPEC.md, S10, T14).
 
 import { BitswarmError } from "../shared/errors.ts";
 

@@ -36,6 +36,7 @@ import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
 import { restMessage } from "./trust/rests.ts";
 import type { TrustDesk } from "./trust/trust-desk.ts";
+import { TurnBudget } from "./turn-budget.ts";
 import { UploadMemory } from "./upload-memory.ts";
 
 export interface SessionsOptions {
@@ -75,6 +76,7 @@ export class Sessions implements Outbox {
   readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
   readonly #chunked = new ChunkedParameters();
+  readonly #turns: TurnBudget;
   readonly #statuses: StatusFeed;
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
@@ -83,6 +85,7 @@ export class Sessions implements Outbox {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#turns = new TurnBudget(options.clock);
     this.#statuses = new StatusFeed(options.clock, this.#sessions);
     this.#memory = new UploadMemory(options.limits.uploadBytes);
     const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
@@ -148,7 +151,8 @@ export class Sessions implements Outbox {
       },
     };
     const { heartbeatMs } = welcome.config;
-    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received, traffic }));
+    const turns = this.#turns;
+    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received, traffic, turns }));
   }
 
   lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void {
