@@ -4,9 +4,10 @@ import { signWords, type WindowShape } from "../shared/window.ts";
 import { forwardPlan } from "./binary-forward-plans.ts";
 import type { Counter } from "./differing-bits.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { forwardTiles, locateTile, pickTile, storeTile, type Tile, tileCount, tileWorkgroup } from "./gemm.ts";
+import { locateTile, storeTile } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { lineOffsets } from "./operands.ts";
+import { forwardTiles, pickTile, type Tile, tileCount, tileWorkgroup } from "./tile-space.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
 /**

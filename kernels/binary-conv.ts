@@ -3,11 +3,12 @@ import type { Rectify, Surrogate } from "../shared/rectify.ts";
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { signedColumns } from "./activation-columns.ts";
 import { read, vectorType, vectorWidth } from "./dispatch.ts";
-import { type Columns, type Rows, SIGN_COST, type Tile, type TileSpace, wordColumns } from "./gemm.ts";
+import type { Columns, Rows } from "./gemm.ts";
 import { inputGradient, inputGradientTiles, type Operands } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { alignSigns, signColumns } from "./operands.ts";
 import { range } from "./range.ts";
+import { SIGN_COST, type Tile, type TileSpace, wordColumns } from "./tile-space.ts";
 import { weightGradient } from "./weight-gradient.ts";
 
 export { binaryConvForward } from "./binary-conv-forward.ts";

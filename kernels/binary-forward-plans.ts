@@ -1,8 +1,9 @@
 // How a tap's words become sums, for each shape of C: popcounts with one scale, popcounts with a scale a tap, or floats.
 import type { Rectify } from "../shared/rectify.ts";
 import { type Counter, declareDiffering } from "./differing-bits.ts";
-import { accumulators, eachQuad, multiplyAdd, type Tile, tileStep } from "./gemm.ts";
+import { accumulators, eachQuad, multiplyAdd } from "./gemm.ts";
 import { range } from "./range.ts";
+import { type Tile, tileStep } from "./tile-space.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
 export interface ForwardPlan {

@@ -3,22 +3,11 @@ import type { WindowShape } from "../shared/window.ts";
 import { activationColumns } from "./activation-columns.ts";
 import { columnReduce } from "./column-reduce.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import {
-  ANY_TILE,
-  accumulators,
-  forwardTiles,
-  locateTile,
-  multiplyAdd,
-  pickTile,
-  storeTile,
-  type Tile,
-  tileCount,
-  tileStep,
-  tileWorkgroup,
-} from "./gemm.ts";
+import { accumulators, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
 import { floatWeightOffsets, inputGradient, inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { acrossTile, columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { ANY_TILE, forwardTiles, pickTile, type Tile, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
 import { fitsStretch, unrolledLoop, unrollFactor } from "./unroll.ts";
 import { weightGradient } from "./weight-gradient.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";

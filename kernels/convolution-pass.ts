@@ -9,10 +9,10 @@ import {
   signedInputGradientTiles,
 } from "./binary-conv.ts";
 import { convForward, convInputGradient, convWeightGradient } from "./conv.ts";
-import { ANY_TILE, forwardTiles, rankTiles, type TileSpace } from "./gemm.ts";
 import { inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { naivePass } from "./naive-pass.ts";
+import { ANY_TILE, forwardTiles, rankTiles, type TileSpace } from "./tile-space.ts";
 import { type AdapterTraits, GUARANTEED_TRAITS, type RegisterTiling, type Tiling } from "./tiling.ts";
 import { weightGradientTiles } from "./weight-gradient.ts";
 import { foldPositions } from "./window-loops.ts";

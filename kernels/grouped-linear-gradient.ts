@@ -1,21 +1,11 @@
 // Gradients of the grouped linear layers: to the layer below, and to the parameters of every network, one dispatch each.
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import {
-  ANY_TILE,
-  accumulators,
-  LANES,
-  locateTile,
-  multiplyAdd,
-  pickTile,
-  storeTile,
-  tileCount,
-  tileStep,
-  tileWorkgroup,
-} from "./gemm.ts";
+import { accumulators, LANES, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
 import { describeGrouped, type GroupedLinear, LEAKY, memberStride } from "./grouped-linear.ts";
 import type { Kernel } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
 import { range } from "./range.ts";
+import { ANY_TILE, pickTile, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
 /**

@@ -1,23 +1,10 @@
 // dx of a convolution, the transposed product: shared by float and binary layers, which differ in how weights are read.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
-import {
-  ANY_TILE,
-  accumulators,
-  type Columns,
-  locateTile,
-  multiplyAdd,
-  pickTile,
-  type Rows,
-  storeTile,
-  type Tile,
-  type TileSpace,
-  tileCount,
-  tileStep,
-  tileWorkgroup,
-} from "./gemm.ts";
+import { accumulators, type Columns, locateTile, multiplyAdd, type Rows, storeTile } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { ANY_TILE, pickTile, type Tile, type TileSpace, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 import { describeWindow, eachInputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
