@@ -25,7 +25,7 @@ export function convForward(o: {
   const width = vectorWidth(s.in);
   const plane = (s.kernel * s.kernel * s.in) / width;
   const outputs = vectorWidth(s.out);
-  const space = forwardTiles(s);
+  const space = forwardTiles(s, width === 4);
   const { extent } = space;
   const tile = pickTile(space, o.tile);
   const items = tileCount(tile, extent);
@@ -40,7 +40,7 @@ export function convForward(o: {
     multiplyAdd(
       tile,
       width,
-      rowsAlongSum(x, tile.rows, "r", "x_base + i", mask),
+      rowsAlongSum({ source: x, tile, offsets: "r", base: "x_base + i", ...(mask === undefined ? {} : { mask }) }),
       columnsAlongSum(w, tile.columns, "c", "w_base + i"),
     );
   return {
@@ -56,6 +56,7 @@ export function convForward(o: {
         ],
         items,
         workgroupSize: tileWorkgroup(items),
+        quads: tile.quads === true,
         body: `
 ${locateTile(tile, extent)}
 let oh = outer / OW;
@@ -103,22 +104,19 @@ export function convInputGradient(o: {
     ...(o.tile ? { tile: o.tile } : {}),
     storage: [read("w", vectorType(w.width))],
     setup: floatWeightOffsets,
-    weights: (tile, rows) => ({
-      a: rows,
-      b: {
-        load: [
-          `let w_base = out0 * ${plane * depth}u + tap * ${o.shape.in / w.width}u;`,
-          acrossTile({
-            source: w,
-            prefix: "b",
-            offsets: "c",
-            count: tile.columns,
-            base: (k) => `w_base + ${k * plane}u`,
-            depth,
-          }),
-        ].join("\n"),
-        at: (q, k) => `b_${q}_${k}`,
-      },
+    weights: (tile) => ({
+      load: [
+        `let w_base = out0 * ${plane * depth}u + tap * ${o.shape.in / w.width}u;`,
+        acrossTile({
+          source: w,
+          prefix: "b",
+          offsets: "c",
+          count: tile.columns,
+          base: (k) => `w_base + ${k * plane}u`,
+          depth,
+        }),
+      ].join("\n"),
+      at: (q, k) => `b_${q}_${k}`,
     }),
   });
 }

@@ -31,7 +31,7 @@ export function groupedLinearInputGradient(
   const dy: Floats = { name: "dy", width: depth };
   const w: Floats = { name: "w", width };
   const base = (k: number) => `(w_base + i * W_STEP) + ${(k * o.in) / width}u`;
-  const product = multiplyAdd(tile, depth, rowsAlongSum(dy, tile.rows, "r", "dy_base + i"), {
+  const product = multiplyAdd(tile, depth, rowsAlongSum({ source: dy, tile, offsets: "r", base: "dy_base + i" }), {
     load: acrossTile({ source: w, prefix: "b", offsets: "c", count: tile.columns, base, depth }),
     at: (q, k) => `b_${q}_${k}`,
   });

@@ -53,7 +53,7 @@ export function groupedLinearForward(
   const product = multiplyAdd(
     tile,
     width,
-    rowsAlongSum(x, tile.rows, "r", "x_base + i"),
+    rowsAlongSum({ source: x, tile, offsets: "r", base: "x_base + i" }),
     columnsAlongSum(w, tile.columns, "c", "w_base + i"),
   );
   const type = vectorType(outputs);

@@ -7,6 +7,8 @@ import type { Step } from "./unroll.ts";
 export interface Tile {
   readonly rows: number;
   readonly columns: number;
+  /** Neighbours of four share what they read of the rows (quads.ts): column tiles come in multiples of four. */
+  readonly quads?: boolean;
 }
 
 /** The extent of the result: `rows` × `columns` for each of `outer` independent products or slices. */
@@ -35,6 +37,8 @@ export interface TileSpace {
   readonly mostSums?: number;
   /** What reading a column costs, in reads of a row; 1 unless told. */
   readonly columnCost?: number;
+  /** Rows are read as vec4s, which quads can share. */
+  readonly quads?: boolean;
 }
 
 export const ANY_TILE: TileSizes = { rows: [1, 2, 4, 8, 12], columns: [4, 8, 12, 16] };
@@ -46,8 +50,9 @@ export const SIGN_COST = 0.25;
 const MOST_SUMS = 144;
 
 /** How a forward pass may be tiled: rows are samples at one output position, columns outputs. `s` is folded. */
-export function forwardTiles(s: WindowShape): TileSpace {
-  return { extent: { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) }, sizes: ANY_TILE };
+export function forwardTiles(s: WindowShape, quads: boolean): TileSpace {
+  const extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) };
+  return { extent, sizes: ANY_TILE, quads };
 }
 
 /** Columns read from a sign plane of `channels`: a tile lies within one word, even where it reaches beyond the channels. */
@@ -59,11 +64,27 @@ export function wordColumns(channels: number): readonly number[] {
 }
 
 /** Tiles that the sizes allow, best first: large ones that waste little at the borders and still leave enough invocations. */
-export function rankTiles({ extent, sizes, mostSums = MOST_SUMS, columnCost = 1 }: TileSpace): readonly Tile[] {
+export function rankTiles(space: TileSpace): readonly Tile[] {
+  return rank(space, 1).map(({ rows, columns }) => ({ rows, columns }));
+}
+
+/** Those whose rows quads can share, best first; none where the layout does not let them. */
+export function rankQuadTiles(space: TileSpace): readonly Tile[] {
+  if (!space.quads) return [];
+  const fitting = rank(space, 0.25).filter((tile) => fitsQuads(space, tile));
+  return fitting.map(({ rows, columns }) => ({ rows, columns, quads: true }));
+}
+
+function fitsQuads({ extent, quads }: TileSpace, tile: Tile): boolean {
+  return quads === true && Math.ceil(extent.columns / tile.columns) % 4 === 0;
+}
+
+/** @param rowCost what reading a row costs, shared or not */
+function rank({ extent, sizes, mostSums = MOST_SUMS, columnCost = 1 }: TileSpace, rowCost: number): readonly Tile[] {
   const waste = (length: number, tile: number) => (Math.ceil(length / tile) * tile) / length;
   const cost = (tile: Tile) => {
     // Loads a multiply-add: every step reads rows + columns values for rows·columns products.
-    const loads = (tile.rows + columnCost * tile.columns) / (tile.rows * tile.columns);
+    const loads = (rowCost * tile.rows + columnCost * tile.columns) / (tile.rows * tile.columns);
     const idle = Math.max(1, ENOUGH_INVOCATIONS / tileCount(tile, extent));
     return waste(extent.rows, tile.rows) * waste(extent.columns, tile.columns) * (0.25 + loads) * idle;
   };
@@ -88,7 +109,14 @@ export function pickTile(space: TileSpace, wanted?: Tile): Tile {
       `a tile of ${rows}x${columns} does not fit: rows come in multiples of ${sizes.rowMultiple ?? 1}, columns are ${sizes.columns.join(", ")}`,
     );
   }
-  return { rows, columns };
+  if (!wanted.quads) return { rows, columns };
+  if (fitsQuads(space, wanted)) return { rows, columns, quads: true };
+  const tiles = Math.ceil(space.extent.columns / columns);
+  throw new RangeError(
+    space.quads
+      ? `quads share the rows of a tile where column tiles come in multiples of 4, not ${tiles}: take other columns than ${columns}`
+      : "quads share rows that are read as vec4s: the length of a row must be a multiple of 4",
+  );
 }
 
 /** The work of `depth` steps of a tile's sum. */

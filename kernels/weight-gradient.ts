@@ -5,6 +5,7 @@ import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts"
 import { accumulators, LANES, locateTile, multiplyAdd, type Rows, storeTile } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
+import { quadReads } from "./quads.ts";
 import { range } from "./range.ts";
 import { pickTile, type Tile, type TileSpace, tileCount, tileWorkgroup } from "./tile-space.ts";
 import { addSlices, weightGradientSlices } from "./weight-gradient-slices.ts";
@@ -27,11 +28,19 @@ export function weightGradientTiles(
     sizes: { rows: [4, 8, 12], columns: x.tileColumns, rowMultiple: 4 },
     mostSums: MOST_SUMS,
     columnCost: x.columnCost,
+    quads: vectorWidth(shape.out) === 4,
   };
 }
 
 /** dy of `depth` samples, at loads `dy_base_k`; 0 of a sample that is not `present_k`. */
-function dyRows(dy: Floats, rows: number, depth: number, whole: boolean): Rows {
+function dyRows(dy: Floats, tile: Tile, depth: number, whole: boolean): Rows {
+  const { rows } = tile;
+  if (tile.quads) {
+    const own = (k: number, q: number) => `dy[dy_base_${k} + r_${q}][quad_lane]`;
+    const read = (k: number, q: number) => (whole ? own(k, q) : `select(0.0, ${own(k, q)}, present_${k})`);
+    const load = range(depth).map((k) => quadReads(`g_${k}`, rows, (q) => read(k, q)));
+    return { load: load.join("\n"), at: (i, k) => `g_${k}_${i}` };
+  }
   const load = acrossTile({ source: dy, prefix: "g", offsets: "r", count: rows, base: (k) => `dy_base_${k}`, depth });
   if (whole) return { load, at: (i, k) => `g_${i >> 2}_${k}.${LANES[i & 3]}` };
   const present = range(depth).flatMap((k) =>
@@ -65,6 +74,7 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
     storage: [read("dy", vectorType(dy.width)), x.storage, readWrite(target, vectorType(width))],
     items,
     workgroupSize: tileWorkgroup(items),
+    quads: tile.quads === true,
     body: `
 ${locateTile(tile, extent)}
 let group = outer % ${groups}u;
@@ -79,7 +89,7 @@ ${eachTurn({
   whole,
   gather: !x.perTap,
   atPosition: x.atPosition?.(tile) ?? "",
-  statements: (depth) => multiplyAdd(tile, depth, dyRows(dy, tile.rows, depth, whole), x.columns(tile, s, depth)),
+  statements: (depth) => multiplyAdd(tile, depth, dyRows(dy, tile, depth, whole), x.columns(tile, s, depth)),
 })}
 ${storeTile({
   tile,
