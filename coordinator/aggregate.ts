@@ -12,10 +12,13 @@ import {
 } from "../shared/wire-layout.ts";
 import { unitOf } from "./exponents.ts";
 import { type ReducedRound, Reduction } from "./reduction/reduction.ts";
-import { type GroupNorms, groupNormsOf, groupOf, type TensorSpan } from "./trust/gradient-norms.ts";
+import { type GroupNorms, groupNormsOf } from "./trust/gradient-norms.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
 
-/** A contribution that is checked and not added yet; the next one takes its place. */
+/** Means over the samples of a round. */
+export type MetricMeans = Record<MetricName, number>;
+
+/** A contribution that is checked and not added yet; the next one in its slot takes its place. */
 export interface CheckedContribution {
   readonly norms: GroupNorms;
   /**
@@ -87,13 +90,13 @@ export class RoundSum {
 
   /**
    * Reads a frame where it will be summed, so that its CRC is a kernel's work; the payload is good until the next
-   * contribution. @throws as decodeFrame()
+   * contribution in its slot. @throws as decodeFrame()
    */
-  decode(bytes: Uint8Array, limitBytes: number): Frame {
+  decode(bytes: Uint8Array, limitBytes: number, slot = 0): Frame {
     const reduction = this.#reduction;
     // One that is too large for this round may still be within the run's limit: it is late, or wrong.
     if (!reduction.fits(bytes.length)) return decodeFrame(bytes, limitBytes);
-    return decodeFrame(reduction.load(0, bytes), limitBytes, (part, seed) => reduction.checksum(part, seed));
+    return decodeFrame(reduction.load(slot, bytes), limitBytes, (part, seed) => reduction.checksum(part, seed));
   }
 
   /**
@@ -101,14 +104,16 @@ export class RoundSum {
    * sum does not change.
    * @throws GRADIENT_NOT_FINITE naming the tensor, CONTRIBUTION_MISMATCH with the expected and the actual size
    */
-  check(samples: number, peaks: Uint32Array, body: Uint8Array): CheckedContribution {
-    const squares = this.#load(this.#reduction, samples, peaks, body);
+  check(samples: number, peaks: Uint32Array, body: Uint8Array, slot = 0): CheckedContribution {
+    const squares = this.#load(slot, samples, peaks, body);
     const norms = groupNormsOf(this.#wire.tensors, squares, samples);
-    const commit = (scale = 1) => {
-      this.#reduction.commit(0, scale);
-      this.#reduced = undefined;
-    };
-    return { norms, commit };
+    return { norms, commit: (scale = 1) => this.commit(slot, scale) };
+  }
+
+  /** Adds what check() let pass in a slot, once; `scale` as CheckedContribution.commit(). */
+  commit(slot: number, scale: number): void {
+    this.#reduction.commit(slot, scale);
+    this.#reduced = undefined;
   }
 
   /** Checks a contribution and adds it; on an error the sum is as it was. @throws as check() */
@@ -116,17 +121,8 @@ export class RoundSum {
     this.check(samples, peaks, body).commit(scale);
   }
 
-  /** Checks a contribution and returns its integers in the wire's order; the sum does not change. @throws as check() */
-  read(samples: number, peaks: Uint32Array, body: Uint8Array): Float64Array<ArrayBuffer> {
-    const { reader } = this.#reduction;
-    reader.begin(this);
-    this.#load(reader, samples, peaks, body);
-    reader.commit(0);
-    return new Float64Array(reader.finish().sum);
-  }
-
-  /** Into the first slot; returns Σ value² of each tensor in the wire's order. */
-  #load(reduction: Reduction, samples: number, peaks: Uint32Array, body: Uint8Array): Float64Array {
+  /** Into a slot; returns Σ value² of each tensor in the wire's order. */
+  #load(slot: number, samples: number, peaks: Uint32Array, body: Uint8Array): Float64Array {
     const { tensors } = this.layout;
     if (peaks.length !== tensors.length) {
       throw new BitswarmError(
@@ -135,18 +131,8 @@ export class RoundSum {
       );
     }
     const head = new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength);
-    reduction.loadPayload(0, head, body);
-    return reduction.inspect(0, samples, head.length + body.length).squares;
-  }
-
-  /** The tensors of what read() returns. */
-  get spans(): readonly TensorSpan[] {
-    return this.#wire.tensors.map(({ kind, name, at, size, index }) => ({
-      group: groupOf({ kind, name }),
-      offset: at,
-      size,
-      unit: unitOf(this.exponents[index]),
-    }));
+    this.#reduction.loadPayload(slot, head, body);
+    return this.#reduction.inspect(slot, samples, head.length + body.length).squares;
   }
 
   has(tensor: string): boolean {
@@ -168,9 +154,9 @@ export class RoundSum {
   }
 
   /** Means over the samples of the round. */
-  metrics(): Record<MetricName, number> {
+  metrics(): MetricMeans {
     const means = this.mean(METRICS);
     const entries = metricNames.map((name, index) => [name, means[index]] as const);
-    return Object.fromEntries(entries) as Record<MetricName, number>;
+    return Object.fromEntries(entries) as MetricMeans;
   }
 }

@@ -6,6 +6,7 @@ import type { Dataset } from "../shared/dataset.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { buildNetworks, type NetworkName, usesGan } from "../shared/networks.ts";
 import { PROTOCOL_VERSION } from "../shared/protocol.ts";
+import type { CheckpointContents } from "./checkpoint-contents.ts";
 import {
   CHECKPOINT_FORMAT,
   type CheckpointManifest,
@@ -14,13 +15,14 @@ import {
   encodeManifest,
   MANIFEST,
 } from "./checkpoint-manifest.ts";
-import { type CheckpointFile, decodeTensors, encodeTensors } from "./checkpoint-tensors.ts";
+import { decodeTensors } from "./checkpoint-tensors.ts";
 import { contentHash } from "./content-hash.ts";
 import { sealMode } from "./deadline.ts";
 import { diskFiles, type FileOperations } from "./durable-file.ts";
 import { Ledger } from "./ledger.ts";
 import { storageError } from "./storage-error.ts";
-import { assembleState, beginReplica, parametersHash, type TrainingState } from "./training-state.ts";
+import { assembleState, beginReplica, parametersHash, type RunProgress, type TrainingState } from "./training-state.ts";
+import { normHistories } from "./trust/norm-history.ts";
 
 export const CHECKPOINTS = "checkpoints";
 
@@ -76,26 +78,26 @@ async function candidates(root: string): Promise<Candidate[]> {
   return found.sort((a, b) => b.step - a.step || Number(a.replaced) - Number(b.replaced));
 }
 
-/** The network that step `state.step` trains; at the end, the last one's. */
-function nextNetwork({ program, step }: TrainingState): NetworkName {
+/** The network that step `progress.step` trains; at the end, the last one's. */
+function nextNetwork({ program, step }: RunProgress): NetworkName {
   const pass = program.passes.find((p) => step < p.firstStep + p.steps) ?? program.passes[program.passes.length - 1];
   return pass.network;
 }
 
 function manifestOf(
-  state: TrainingState,
+  progress: RunProgress,
+  { files, paramsHash, exponents, adamStep }: CheckpointContents,
   ledger: Ledger,
   extra: CheckpointExtra,
-  files: ReadonlyMap<string, CheckpointFile>,
 ): CheckpointManifest {
-  const { config, dataset } = state;
+  const { config, dataset } = progress;
   const { name, shape, classes, mean, std, train, test } = dataset;
   return {
     format: CHECKPOINT_FORMAT,
     run: extra.run,
     time: extra.time,
-    step: state.step,
-    network: nextNetwork(state),
+    step: progress.step,
+    network: nextNetwork(progress),
     config,
     dataset: {
       name,
@@ -108,39 +110,39 @@ function manifestOf(
       sha256: datasetHash(dataset),
     },
     files: Object.fromEntries(
-      [...files].map(([file, { bytes, holds }]) => [file, { bytes: bytes.length, sha256: contentHash(bytes), holds }]),
+      [...files].map(([file, { bytes, holds, sha256 }]) => [file, { bytes: bytes.length, sha256, holds }]),
     ),
-    paramsHash: {
-      teacher: usesGan(config) ? parametersHash(state, "teacher") : null,
-      student: parametersHash(state, "student"),
-    },
+    paramsHash,
     ledger: ledger.toJSON(),
-    exponents: Object.fromEntries(state.exponents),
-    evaluations: { ...state.evaluations },
-    evaluatedAt: { ...state.evaluatedAt },
-    adamStep: state.adamStep,
+    exponents,
+    norms: Object.fromEntries(progress.norms),
+    evaluations: { ...progress.evaluations },
+    evaluatedAt: { ...progress.evaluatedAt },
+    adamStep,
     versions: { protocol: PROTOCOL_VERSION, node: process.version },
   };
 }
 
 /**
- * Writes the state as it is at the call to `runDir`/checkpoints/step-N and removes all but the newest `checkpoint.keep`,
+ * Writes the run as it is at the call to `runDir`/checkpoints/step-N and removes all but the newest `checkpoint.keep`,
  * and those of later steps, which this run has left. Killed at any point, this one or the one before is there, whole.
+ * @param contents of the state after the step that `progress` names
  * @returns the checkpoint's folder
  * @throws STORAGE_FAILED
  */
 export async function writeCheckpoint(
   runDir: string,
-  state: TrainingState,
+  contents: CheckpointContents,
+  progress: RunProgress,
   ledger: Ledger,
   extra: CheckpointExtra,
   disk: FileOperations = diskFiles,
 ): Promise<string> {
-  // All bytes before the first await: the state may change while they are written.
-  const tensors = encodeTensors(state, extra.run);
-  const manifest = encodeManifest(manifestOf(state, ledger, extra, tensors));
-  const { step } = state;
-  const { keep } = state.config.checkpoint;
+  const { step } = progress;
+  if (contents.step !== step) throw new RangeError(`a checkpoint of step ${step} has tensors of step ${contents.step}`);
+  // Before the first await: the ledger may go on while this is written.
+  const manifest = encodeManifest(manifestOf(progress, contents, ledger, extra));
+  const { keep } = progress.config.checkpoint;
 
   const root = join(runDir, CHECKPOINTS);
   const target = join(root, stepName(step));
@@ -150,7 +152,7 @@ export async function writeCheckpoint(
     await disk.syncDirectory(runDir);
     await disk.remove(beside);
     await disk.makeDirectory(beside);
-    for (const [file, { bytes }] of tensors) await disk.writeFile(join(beside, file), bytes);
+    for (const [file, { bytes }] of contents.files) await disk.writeFile(join(beside, file), bytes);
     await disk.writeFile(join(beside, MANIFEST), manifest);
     await disk.syncDirectory(beside);
   } catch (error) {
@@ -258,6 +260,7 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
     adamStep,
     step,
     exponents: new Map(Object.entries(manifest.exponents)),
+    norms: normHistories(manifest.norms),
     evaluations: { ...manifest.evaluations },
     evaluatedAt: { ...manifest.evaluatedAt },
   });

@@ -1,9 +1,10 @@
 // Whether a frame answers the lease that its worker holds (SPEC.md, C): header against round, payload against layout. The bytes are summed elsewhere.
 
+import type { ContributionLayout } from "../shared/contribution.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import type { Frame } from "../shared/frame.ts";
+import type { LeaseMessage } from "../shared/protocol.ts";
 import { wireLayout } from "../shared/wire-layout.ts";
-import type { RoundPlan } from "./round-plan.ts";
 
 export interface Contribution {
   /** Bits of one f32 a tensor. */
@@ -12,11 +13,18 @@ export interface Contribution {
   readonly body: Uint8Array;
 }
 
+export interface ExpectedRound {
+  readonly terms: Pick<LeaseMessage, "round" | "parametersHash" | "codec">;
+  readonly layout: ContributionLayout;
+  /** 16 bytes in hex. */
+  readonly runTag: string;
+}
+
 /**
  * The parts of a contribution to this round.
  * @throws CONTRIBUTION_MISMATCH naming the field, what it must be and what it is
  */
-export function readContribution({ header, payload }: Frame, { terms, layout, runTag }: RoundPlan): Contribution {
+export function readContribution({ header, payload }: Frame, { terms, layout, runTag }: ExpectedRound): Contribution {
   const { round, parametersHash, codec } = terms;
   const tensors = layout.tensors.length;
   const expected = { kind: "contribution", run: runTag, round, parametersHash, codec, tensors } as const;

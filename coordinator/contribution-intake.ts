@@ -1,19 +1,21 @@
 // Takes the bytes of contributions into a round's sum: read and checked where they are summed, judged by trust, added or held back (SPEC.md, C and R).
 
-import { BitswarmError } from "../shared/errors.ts";
-import { decodeFrame, type Frame } from "../shared/frame.ts";
+import { BitswarmError, type Refusal } from "../shared/errors.ts";
+import { frameHeaderBytes } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
-import { RoundSum } from "./aggregate.ts";
 import type { Clock } from "./clock.ts";
-import { type Contribution, readContribution } from "./contribution-check.ts";
-import { Reduction } from "./reduction/reduction.ts";
+import type { Contribution } from "./contribution-check.ts";
+import { spansOf, UnitReader, usualPeaksOf } from "./contribution-units.ts";
+import { slotCount } from "./reduction/round-memory.ts";
 import type { RoundPlan } from "./round-plan.ts";
-import { contributionVerdict, type Lease, type Refusal, type RoundState } from "./round-state.ts";
-import { nothingFollows, type RoundTrust, type TrustOutcome } from "./trust/round-trust.ts";
+import { contributionVerdict, type Lease, type RoundState } from "./round-state.ts";
+import type { CheckedFrame, Inspected, SealedSum, Training } from "./training.ts";
+import { nothingFollows, type TrustOutcome } from "./trust/audits.ts";
+import type { RoundTrust } from "./trust/round-trust.ts";
 
 export interface IntakeOptions {
-  /** Bytes of the largest contribution frame of the run. */
-  readonly contributionLimit: number;
+  /** Where contributions are checked and summed. */
+  readonly training: Pick<Training, "open" | "check" | "commit" | "add" | "seal">;
   /** Judges contributions and audits them; without it all that is well formed is believed. */
   readonly trust?: RoundTrust;
 }
@@ -23,9 +25,20 @@ export type Intake =
   | { readonly kind: "taken"; readonly lease: LeaseId; readonly samples: number; readonly follows: TrustOutcome }
   | ({ readonly kind: "refused"; readonly lease: LeaseId; readonly follows: TrustOutcome } & Refusal);
 
-interface OpenRound {
-  readonly plan: RoundPlan;
-  readonly sum: RoundSum;
+export interface Arrival {
+  readonly worker: WorkerId;
+  readonly bytes: Uint8Array;
+  /** The lease to name where the frame cannot be read. */
+  readonly held: LeaseId | undefined;
+  /** The round as it is when the contribution has been checked. */
+  readonly state: () => RoundState;
+  /** Told at the very moment at which the sum changes, or does not. */
+  readonly done: (intake: Intake) => void;
+}
+
+interface Waiting extends Arrival {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** Runs work that pauses, with a turn for everybody else in each pause. */
@@ -44,9 +57,12 @@ function disputed(lease: LeaseId): Refusal {
 
 export class ContributionIntake {
   readonly #options: IntakeOptions;
-  /** Sums one round after another in the same memory. */
-  readonly #reduction = new Reduction();
-  #round: OpenRound | undefined;
+  readonly #units = new UnitReader();
+  #plan: RoundPlan | undefined;
+  /** Those of the reduction in which nothing is checked. */
+  readonly #slots = Array.from({ length: slotCount }, (_, slot) => slot);
+  /** In the order in which they came. */
+  readonly #waiting: Waiting[] = [];
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -57,85 +73,122 @@ export class ContributionIntake {
    * @param accounts how many take part, whenever that is asked
    */
   open(plan: RoundPlan, accounts: () => number): void {
+    const { training, trust } = this.#options;
     const { terms, layout } = plan;
-    const sum = new RoundSum(layout, terms.exponents, terms.codec, this.#reduction);
-    this.#round = { plan, sum };
-    this.#options.trust?.open({
-      kind: terms.kind,
-      codec: terms.codec,
-      era: terms.era,
-      spans: sum.spans,
-      unitsOf: ({ samples, peaks, body }) => sum.read(samples, peaks, body),
+    const { kind, network, round, parametersHash, codec, exponents, era } = terms;
+    this.#plan = plan;
+    training.open({ kind, network, round, parametersHash, codec, exponents });
+    const unitTerms = { layout, exponents, codec };
+    trust?.open({
+      kind,
+      codec,
+      era,
+      spans: spansOf(unitTerms),
+      peaks: usualPeaksOf(unitTerms),
+      unitsOf: (work) => this.#units.read(unitTerms, work),
       accounts,
     });
   }
 
-  /** Ends the round: `done` gets its sum, with what was held back and nobody contradicted. Nothing is taken any more. */
-  seal(clock: Pick<Clock, "after">, done: (sum: RoundSum) => void): void {
-    if (!this.#round) throw new RangeError("a round is sealed that is not open");
-    const { sum } = this.#round;
-    const { trust } = this.#options;
-    this.#round = undefined;
-    for (const { samples, peaks, body, scale } of trust?.seal() ?? []) sum.add(samples, peaks, body, scale);
+  /** Ends the round with what was held back and nobody contradicted. Nothing is taken any more. */
+  async seal(clock: Pick<Clock, "after">): Promise<SealedSum> {
+    if (!this.#plan) throw new RangeError("a round is sealed that is not open");
+    this.#plan = undefined;
+    const { training, trust } = this.#options;
+    for (const work of trust?.seal() ?? []) training.add(work);
     const combining = trust?.combined();
-    if (!combining) {
-      done(sum);
-      return;
-    }
-    inSlices(combining, clock, (means) => {
-      if (means) sum.settle(means);
-      done(sum);
-    });
+    if (!combining) return training.seal();
+    return training.seal(await new Promise((resolve) => inSlices(combining, clock, resolve)));
   }
 
   /** Gives up the round. */
   drop(): void {
-    this.#round = undefined;
+    this.#plan = undefined;
   }
 
   /**
-   * Takes the bytes of a contribution frame from a worker; what is refused changes nothing.
-   * @param held the lease to name where the frame cannot be read
-   * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where there is none
+   * Takes the bytes of a contribution frame from a worker; what is refused changes nothing. One after another, in the order
+   * in which they come.
+   * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where there is no lease to name
    */
-  take(state: RoundState, worker: WorkerId, bytes: Uint8Array, held: LeaseId | undefined): Intake {
-    let lease = held;
+  take(arrival: Arrival): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ ...arrival, resolve, reject });
+      this.#check();
+    });
+  }
+
+  #check(): void {
+    for (let slot = this.#slots.pop(); slot !== undefined; slot = this.#slots.pop()) {
+      const next = this.#waiting.shift();
+      const used = slot;
+      if (!next) {
+        this.#slots.push(used);
+        return;
+      }
+      const settled = this.#options.training.check(used, next.bytes).then((inspected) => {
+        // Nothing may come between the look at the lease and the word that it is answered.
+        try {
+          next.done(this.#settle(used, next, inspected));
+        } finally {
+          this.#slots.push(used);
+        }
+      });
+      settled.then(next.resolve, next.reject).finally(() => this.#check());
+    }
+  }
+
+  /** What becomes of a contribution that was checked. */
+  #settle(slot: number, { worker, held, state }: Arrival, { checked, bytes }: Inspected): Intake {
+    const refused = (lease: LeaseId, { code, message }: Refusal, follows = nothingFollows): Intake => {
+      return { kind: "refused", lease, follows, code, message };
+    };
+    if (checked.kind === "unreadable") {
+      if (held === undefined) throw new BitswarmError(checked.code, checked.message);
+      return refused(held, checked);
+    }
+    const lease = leaseId(checked.lease);
+    const { samples } = checked;
+    const live = contributionVerdict(state(), worker, lease, samples);
+    if ("code" in live) return refused(lease, live);
+    if (checked.kind === "unfit") return refused(lease, checked);
     try {
-      const frame = this.#decode(bytes);
-      const { samples } = frame.header;
-      lease = leaseId(frame.header.lease);
-      const live = contributionVerdict(state, worker, lease, samples);
-      if ("code" in live) throw new BitswarmError(live.code, live.message);
-      if (!this.#round) throw new RangeError("a lease is live outside of a round");
-      const contribution = readContribution(frame, this.#round.plan);
-      const follows = this.#admit(this.#round.sum, live, samples, contribution);
-      if (follows.disputed) return { kind: "refused", lease, follows, ...disputed(lease) };
-      return { kind: "taken", lease, samples, follows };
+      const follows = this.#admit(slot, live, checked, bytes);
+      return follows.disputed ? refused(lease, disputed(lease), follows) : { kind: "taken", lease, samples, follows };
     } catch (error) {
-      if (!(error instanceof BitswarmError) || lease === undefined) throw error;
-      return { kind: "refused", lease, follows: nothingFollows, code: error.code, message: error.message };
+      if (!(error instanceof BitswarmError)) throw error;
+      return refused(lease, error);
     }
   }
 
-  /** Between rounds nothing counts, so there only the words of the refusal depend on what the frame says. */
-  #decode(bytes: Uint8Array): Frame {
-    const { contributionLimit } = this.#options;
-    return this.#round?.sum.decode(bytes, contributionLimit) ?? decodeFrame(bytes, contributionLimit);
-  }
-
-  /** Adds a contribution to the sum, or leaves it to an audit. @throws what the sum or trust refuses it for */
-  #admit(sum: RoundSum, lease: Lease, samples: number, { peaks, body }: Contribution): TrustOutcome {
-    const { trust } = this.#options;
+  /** Adds a contribution to the sum, or leaves it to an audit. @throws what trust refuses it for */
+  #admit(
+    slot: number,
+    lease: Lease,
+    { samples, norms }: Extract<CheckedFrame, { kind: "sound" }>,
+    bytes: Uint8Array,
+  ): TrustOutcome {
+    if (!this.#plan) throw new RangeError("a lease is live outside of a round");
+    const { training, trust } = this.#options;
     const counts = lease.purpose === "work" || lease.purpose === "backup";
-    const checked = sum.check(samples, peaks, body);
-    const scale = counts && trust ? trust.judge(lease, samples, checked.norms) : 1;
-    const summed = counts && !trust?.holds(lease);
-    if (summed) {
-      checked.commit(scale);
-      trust?.added(lease, { samples, scale, peaks, body });
+    const tensors = this.#plan.layout.tensors.length;
+    const { peaks, body } = partsOf(bytes, tensors);
+    const scale = counts && trust ? trust.judge(lease, samples, norms, peaks) : 1;
+    if (!counts || trust?.holds(lease)) {
+      // What lies in a buffer that others share is copied.
+      const own = bytes.length === bytes.buffer.byteLength ? body : new Uint8Array(body);
+      return trust?.take(lease, { samples, scale, peaks, body: own }) ?? nothingFollows;
     }
-    if (!trust || summed) return nothingFollows;
-    // The next contribution takes the bytes' place.
-    return trust.take(lease, { samples, scale, peaks, body: new Uint8Array(body) });
+    training.commit(slot, scale);
+    trust?.added(lease, { samples, scale, peaks, body });
+    return nothingFollows;
   }
+}
+
+/** The parts of a frame that was checked. */
+function partsOf(bytes: Uint8Array, tensors: number): Contribution {
+  const body = frameHeaderBytes + 4 * tensors;
+  // A copy: the view need not be aligned.
+  const peaks = new Uint32Array(Uint8Array.from(bytes.subarray(frameHeaderBytes, body)).buffer);
+  return { peaks, body: bytes.subarray(body) };
 }

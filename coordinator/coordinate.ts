@@ -11,7 +11,7 @@ import { LocalEngine, type RunSummary } from "./engine.ts";
 import { modelSizes } from "./export.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
-import { LoopDelayMeter } from "./loop-delay.ts";
+import { type LoopDelay, LoopDelayMeter } from "./loop-delay.ts";
 import type { OpenRun } from "./open-run.ts";
 import { packageRoot } from "./package-root.ts";
 import { readPageFiles } from "./page-files.ts";
@@ -23,7 +23,9 @@ import { summaryLines, welcomeLines } from "./run-text.ts";
 import { type RunServer, startServer } from "./server.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Sessions } from "./sessions.ts";
+import { type StartTraining, startTraining } from "./start-training.ts";
 import { Traffic } from "./traffic.ts";
+import { progressOf } from "./training-state.ts";
 import { TrustDesk } from "./trust/trust-desk.ts";
 
 export interface CoordinateOptions {
@@ -40,6 +42,8 @@ export interface CoordinateOptions {
   readonly limits?: SessionLimits;
   /** In [0, 1), for each lease whether it is audited; Math.random unless given. */
   readonly drawAudit?: () => number;
+  /** Who keeps the numbers; by their size unless given. */
+  readonly startTraining?: StartTraining;
 }
 
 export interface Coordination {
@@ -59,28 +63,38 @@ function publicConfig({ data: { root: _, ...data }, teacher: { file, ...teacher 
   return { ...rest, data, teacher: file === undefined ? teacher : { ...teacher, file: basename(file) } };
 }
 
-/** Starts to drive an open run, which it then owns. @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING */
+/** Starts to drive an open run, which it then owns. @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING, THREAD_FAILED */
 export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
   const { directory, state, ledger, log, data, resumedFrom } = run;
   const { host, port, maxSteps, terminal, printJson, limits = sessionLimits } = options;
+  const begin = options.startTraining ?? startTraining;
+  const training = await begin(state, directory.runTag).catch(async (error) => {
+    await log.close();
+    await run.discard?.();
+    throw error;
+  });
   const clock = systemClock;
   const { now } = clock;
   const startedAt = now();
   const progress = new Progress(terminal, now);
   const events = new JsonLineFile(directory.eventsPath);
   const loopDelay = new LoopDelayMeter();
+  let stepDelay: LoopDelay | null = null;
   let over = false;
   const onEvent = (event: RunEvent) => {
-    const line = jsonLineOf(event, () => loopDelay.take());
+    if (event.type === "step") stepDelay = loopDelay.take();
+    const line = jsonLineOf(event, stepDelay);
     if (line !== undefined) printJson?.(line);
     // Steps are in the commit log.
     if (event.type !== "step") events.append({ time: new Date().toISOString(), ...event });
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
+  const committed = progressOf(state);
   const trust = await TrustDesk.open({
     runDir: directory.path,
     config: state.config.trust,
+    norms: committed.norms,
     clock,
     draw: options.drawAudit ?? Math.random,
     onEvent,
@@ -105,14 +119,18 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     run: directory.run,
     runTag: directory.runTag,
     incarnation: randomInt(2 ** 20),
-    state,
+    progress: committed,
+    training,
     ledger,
     log,
-    writeCheckpoint: (state, ledger) =>
-      writeCheckpoint(directory.path, state, ledger, { run: directory.run, time: new Date().toISOString() }),
+    writeCheckpoint: async (progress, ledger) => {
+      const extra = { run: directory.run, time: new Date().toISOString() };
+      return writeCheckpoint(directory.path, await training.checkpoint(extra.run), progress, ledger, extra);
+    },
     outbox: sessions,
     trust: trust.rounds,
     traffic,
+    loopDelay: () => stepDelay,
     clock,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),
@@ -127,6 +145,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     loopDelay.close();
     await workers?.stop();
     await server?.close();
+    await training.close();
     await log.close();
     await trust.saved();
     await removeAddress(directory);
@@ -147,6 +166,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
         blob: (sha256) => engine.blob(sha256),
       },
     });
+    // Nobody waited for what came before.
+    loopDelay.take();
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
     for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });

@@ -1,12 +1,8 @@
 // What goes down to the workers: each version of a parameter set is encoded once, whatever the number of sessions; each
 // session only says what its worker holds.
 
-import type { RunConfig } from "../shared/config.ts";
-import type { Networks } from "../shared/networks.ts";
-import { encodeParameters } from "../shared/parameter-frame.ts";
-import { type ParameterSet, type WireForm, wireForm } from "../shared/parameter-set.ts";
-import { encodeChange, encodeWhole, wholeBytes } from "../shared/parameter-update.ts";
-import type { ReplicaChange, WireBlob } from "./training-state.ts";
+import type { ParameterSet } from "../shared/parameter-set.ts";
+import type { EncodedVersion, VersionChange, VersionContents } from "./downlink-encoder.ts";
 
 /** Changes kept of a set, the newest last: a worker that is further behind is sent the whole. */
 export const KEPT_CHANGES = 4;
@@ -20,18 +16,9 @@ export interface ParametersUpdate {
   framesFor(held: string | undefined): readonly Uint8Array<ArrayBuffer>[];
 }
 
-interface Change {
-  readonly base: string;
-  readonly frame: Uint8Array<ArrayBuffer>;
-}
-
 /** What a version's frames are made of: as much as the parameters themselves. */
-interface Contents {
-  readonly blob: WireBlob;
-  readonly changes: readonly Change[];
-  readonly whole: () => Uint8Array<ArrayBuffer>;
-  /** Bytes of the whole. */
-  readonly largest: number;
+interface Contents extends Omit<VersionContents, "change"> {
+  readonly changes: readonly VersionChange[];
 }
 
 class Version implements ParametersUpdate {
@@ -39,14 +26,14 @@ class Version implements ParametersUpdate {
   readonly hash: string;
   #contents: Contents | undefined;
 
-  constructor(set: ParameterSet, contents: Contents) {
+  constructor({ set, hash }: EncodedVersion, contents: Contents) {
     this.set = set;
-    this.hash = contents.blob.hash;
+    this.hash = hash;
     this.#contents = contents;
   }
 
-  get contents(): Contents | undefined {
-    return this.#contents;
+  get changes(): readonly VersionChange[] {
+    return this.#contents?.changes ?? [];
   }
 
   framesFor(held: string | undefined): readonly Uint8Array<ArrayBuffer>[] {
@@ -64,47 +51,25 @@ class Version implements ParametersUpdate {
   }
 }
 
-export interface DownlinkOptions {
-  /** 16 bytes in hex: names the run in frames. */
-  readonly runTag: string;
-  readonly config: Pick<RunConfig, "downlink" | "sync">;
-  readonly networks: Networks;
-}
-
 export class Downlink {
-  readonly #options: DownlinkOptions;
   /** The newest of each set: the one before lives on in its changes alone. */
   readonly #versions = new Map<ParameterSet, Version>();
 
-  constructor(options: DownlinkOptions) {
-    this.#options = options;
+  /** Hash of the newest version of each set. */
+  get holds(): Readonly<Partial<Record<ParameterSet, string>>> {
+    return Object.fromEntries([...this.#versions].map(([set, { hash }]) => [set, hash]));
   }
 
-  /**
-   * The update to this blob of a set.
-   * @param round that is the first to use it
-   * @param replicaChange what led to the blob, where the set is sent as `int8`
-   */
-  update(set: ParameterSet, blob: WireBlob, round: number, replicaChange?: ReplicaChange): ParametersUpdate {
+  /** The update to a version, which is from now on the newest of its set. */
+  update(encoded: EncodedVersion): ParametersUpdate {
+    const { set, hash, contents } = encoded;
     const known = this.#versions.get(set);
-    if (known?.hash === blob.hash) return known;
-    const before = known?.contents;
-    const { networks, config, runTag } = this.#options;
-    const form = wireForm(networks, config, set);
-    const whole = once(() => {
-      return encodeParameters(runTag, round, { set, hash: blob.hash, base: null, body: encodeWhole(form, blob.bytes) });
-    });
-    const largest = wholeBytes(form);
-    const changes: Change[] = [];
-    if (before) {
-      const base = before.blob.hash;
-      const body = changeOf(form, before.blob, blob, replicaChange);
-      if (body && body.length < largest) {
-        const frame = encodeParameters(runTag, round, { set, hash: blob.hash, base, body });
-        changes.push(...before.changes.slice(1 - KEPT_CHANGES), { base, frame });
-      }
-    }
-    const version = new Version(set, { blob, changes, whole, largest });
+    if (known?.hash === hash) return known;
+    if (!contents) throw new RangeError(`the ${set}'s version ${hash} came without its contents, and is not held`);
+    const { change, ...rest } = contents;
+    const before = known?.changes ?? [];
+    const changes = change ? [...before.slice(1 - KEPT_CHANGES), change] : [];
+    const version = new Version(encoded, { ...rest, changes });
     this.#versions.set(set, version);
     return version;
   }
@@ -114,22 +79,4 @@ export class Downlink {
     this.#versions.get(set)?.release();
     this.#versions.delete(set);
   }
-}
-
-function changeOf(
-  form: WireForm,
-  before: WireBlob,
-  next: WireBlob,
-  replicaChange: ReplicaChange | undefined,
-): Uint8Array<ArrayBuffer> | undefined {
-  if (form.floats !== "int8") return encodeChange(form, before.bytes, next.bytes);
-  return replicaChange?.base === before.hash ? replicaChange.body : undefined;
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }

@@ -1,38 +1,47 @@
 // Drives the run in this process: round after round, each summed, applied, committed to the disk, and only then built upon (ARCHITECTURE §3).
 
-import type { NetworkName } from "../shared/networks.ts";
-import { type Pass, placeOf, type StepPlace } from "../shared/program.ts";
+import { type NetworkName, usesGan } from "../shared/networks.ts";
+import { placeOf, type StepPlace } from "../shared/program.ts";
 import type { RunStatus } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
 import type { CommitLog } from "./commit-log.ts";
 import { sealMode } from "./deadline.ts";
-import { Downlink } from "./downlink.ts";
+import { engineStatus } from "./engine-status.ts";
 import type { Ledger } from "./ledger.ts";
+import type { LoopDelay } from "./loop-delay.ts";
 import type { Outbox } from "./outbox.ts";
-import { type Pace, paced, remainingSeconds, samplesPerSecond } from "./pace.ts";
+import { type Pace, paced } from "./pace.ts";
+import { Planner } from "./planner.ts";
 import { type Collected, RoundDriver } from "./round-driver.ts";
-import { contributionLimit, type PlanContext, planEvaluation, planStep, type RoundPlan } from "./round-plan.ts";
+import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "./round-plan.ts";
 import type { OnRunEvent } from "./run-event.ts";
-import type { Traffic } from "./traffic.ts";
-import { frozenTeacher, parametersHash, recordEvaluation, type TrainingState } from "./training-state.ts";
+import type { StepBytes, Traffic } from "./traffic.ts";
+import type { Training } from "./training.ts";
+import { type RunProgress, recordEvaluation } from "./training-state.ts";
+import { VOIDS } from "./trust/feedback-doubts.ts";
 import type { RoundTrust } from "./trust/round-trust.ts";
-import { applyRound, evaluationResult, type StepLoss } from "./update.ts";
+import type { StepLoss } from "./update.ts";
 
 export interface EngineOptions {
   /** The run's id. */
   readonly run: string;
   /** 16 bytes in hex: names the run in frames. */
   readonly runTag: string;
-  readonly state: TrainingState;
+  /** The engine's own from now on. */
+  readonly progress: RunProgress;
+  /** Holds the numbers that belong to this progress. */
+  readonly training: Training;
   readonly ledger: Ledger;
   readonly log: Pick<CommitLog, "append">;
   /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
-  readonly writeCheckpoint: (state: TrainingState, ledger: Ledger) => Promise<string>;
+  readonly writeCheckpoint: (progress: RunProgress, ledger: Ledger) => Promise<string>;
   readonly outbox: Outbox;
   /** Judges contributions and audits them; without it all that is well formed is believed. */
   readonly trust?: RoundTrust;
   /** What the outbox's sockets carry. */
   readonly traffic: Traffic;
+  /** Of the last step; null before the first. */
+  readonly loopDelay?: () => LoopDelay | null;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
   /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
@@ -60,39 +69,35 @@ export interface RunSummary {
   readonly checkpoint: string;
 }
 
-/** The phase of a pass in words; epochs are counted from 1 here, as people do. */
-function phaseName({ kind, epoch }: Pass, epochs: number): string {
-  const names = { teacher: "teacher", student: "1-bit student", bn: "batch norm" } as const;
-  return `${names[kind]}, epoch ${epoch + 1}/${epochs}`;
-}
-
 export class LocalEngine {
   /** Where what the workers do goes in. */
   readonly rounds: RoundDriver;
   readonly #options: EngineOptions;
   readonly #target: number;
-  readonly #downlink: Downlink;
-  #round = 0;
+  readonly #planner: Planner;
   #evaluating: NetworkName | undefined;
   #stopping = false;
   #done = false;
   #pace: Pace = new Map();
   #loss: Partial<StepLoss> = {};
+  /** What the sockets carried for the last step. */
+  #bytes: StepBytes | undefined;
   #checkpoint: { readonly path: string; readonly step: number } | undefined;
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { state, clock, outbox, onEvent, resumedFrom, trust } = options;
-    const { microbatch, lease } = state.config;
-    this.#downlink = new Downlink({ runTag: options.runTag, config: state.config, networks: state.networks });
-    this.#target = Math.min(options.maxSteps ?? Infinity, state.program.steps);
-    if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step: state.step };
+    const { progress, training, clock, outbox, onEvent, resumedFrom, trust, runTag } = options;
+    const { config, program, step } = progress;
+    const { microbatch, lease } = config;
+    this.#planner = new Planner({ training, progress, runTag });
+    this.#target = Math.min(options.maxSteps ?? Infinity, program.steps);
+    if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step };
     this.rounds = new RoundDriver({
       outbox,
       microbatch,
       lease,
-      contributionLimit: contributionLimit(state),
-      shareLimit: state.config.trust.accountWeight,
+      training,
+      shareLimit: config.trust.accountWeight,
       ...(trust === undefined ? {} : { trust }),
       clock,
       onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
@@ -102,19 +107,19 @@ export class LocalEngine {
 
   /** Runs to the end, or until stop(). The newest checkpoint then holds everything that was committed. */
   async run(): Promise<RunSummary> {
-    const { state } = this.#options;
+    const { progress } = this.#options;
     // From the first moment on there is something to resume from.
     if (!this.#checkpoint) await this.#writeCheckpoint();
     await this.#evaluateIfDue();
-    while (!this.#stopping && state.step < this.#target) {
+    while (!this.#stopping && progress.step < this.#target) {
       const place = await this.#trainStep();
       if (!place) break;
       if (this.#checkpointDue(place)) await this.#writeCheckpoint();
       await this.#evaluateIfDue();
     }
-    if (this.#checkpoint?.step !== state.step) await this.#writeCheckpoint();
+    if (this.#checkpoint?.step !== progress.step) await this.#writeCheckpoint();
     this.#done = !this.#stopping;
-    return this.summary();
+    return this.#summary();
   }
 
   /** Finishes the step where somebody computes it, writes a checkpoint, and lets run() end. */
@@ -123,112 +128,80 @@ export class LocalEngine {
     this.rounds.stop();
   }
 
-  summary(): RunSummary {
-    const { state, ledger } = this.#options;
+  async #summary(): Promise<RunSummary> {
+    const { progress, training, ledger } = this.#options;
     const { pass } = this.#lastPlace();
+    const paramsHash = await training.parametersHash(pass.network);
     return {
       finished: this.#done,
-      step: state.step,
-      steps: state.program.steps,
+      step: progress.step,
+      steps: progress.program.steps,
       epoch: pass.epoch,
       samples: ledger.samples,
-      testAccuracy: state.evaluations.student,
-      teacherAccuracy: state.evaluations.teacher,
-      paramsHash: parametersHash(state, pass.network),
+      testAccuracy: progress.evaluations.student,
+      teacherAccuracy: progress.evaluations.teacher,
+      paramsHash,
       checkpoint: this.#checkpoint?.path ?? "",
     };
   }
 
   status(): RunStatus {
-    const { state, run, ledger } = this.#options;
-    const { config, program, dataset, step } = state;
-    const next = placeOf(program, Math.min(step, program.steps - 1), config.batch);
-    const { pass } = this.#evaluating ? this.#lastPlace() : next;
-    const { collected, wanted } = this.rounds.progress;
-    const epochs = pass.kind === "teacher" ? config.teacher.epochs : config.epochs;
-    return {
+    const { progress, run, ledger, loopDelay = () => null } = this.#options;
+    return engineStatus({
       run,
-      name: config.name,
-      state: this.#stateName(),
-      phase: this.#evaluating
-        ? `evaluating the ${this.#evaluating} (${phaseName(pass, epochs)})`
-        : phaseName(pass, epochs),
-      step,
-      steps: this.#target,
-      epoch: pass.epoch,
-      collected,
-      wanted,
-      workers: this.rounds.workers,
-      samples: ledger.samples,
-      samplesPerSecond: samplesPerSecond(this.#pace, this.#evaluating ? "evaluate" : pass.kind),
-      etaSeconds: remainingSeconds(this.#pace, {
-        program,
-        batch: config.batch,
-        testSamples: dataset.test.samples,
-        step,
-        target: this.#target,
-        evaluating: this.#evaluating ? wanted - collected : 0,
-      }),
-      reason: this.rounds.reason,
-      loss: { ...this.#loss } as Record<string, number>,
-      testAccuracy: state.evaluations.student,
-      teacherAccuracy: state.evaluations.teacher,
-    };
+      progress,
+      ledger,
+      rounds: this.rounds,
+      target: this.#target,
+      phase: this.#done ? "done" : this.#stopping ? "stopping" : "running",
+      evaluating: this.#evaluating,
+      pace: this.#pace,
+      loss: this.#loss,
+      bytes: this.#bytes,
+      loopDelay: loopDelay(),
+    });
   }
 
   /** Bytes by their SHA-256: those of the teacher. */
   blob(sha256: string): Uint8Array<ArrayBuffer> | undefined {
-    const { state } = this.#options;
-    if (state.teacher.size === 0) return undefined;
-    const { bytes, hash } = frozenTeacher(state);
-    return hash === sha256 ? bytes : undefined;
-  }
-
-  #stateName(): RunStatus["state"] {
-    if (this.#done) return "done";
-    if (this.#stopping) return "stopping";
-    if (this.rounds.workers === 0) return "waiting";
-    return this.#evaluating ? "evaluating" : "training";
+    const { frozen } = this.#planner;
+    return frozen?.hash === sha256 ? frozen.bytes : undefined;
   }
 
   /** Place of the last committed step; before the first, of that. */
   #lastPlace(): StepPlace {
-    const { program, step, config } = this.#options.state;
+    const { program, step, config } = this.#options.progress;
     return placeOf(program, Math.max(0, step - 1), config.batch);
   }
 
   /** What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. */
   #era(): number {
-    return (this.#options.incarnation ?? 0) * 2 ** 32 + (this.#checkpoint?.step ?? 0);
+    const checkpoint = (this.#checkpoint?.step ?? 0) * VOIDS;
+    return (this.#options.incarnation ?? 0) * 2 ** 32 + (checkpoint % 2 ** 32);
   }
 
-  #context(): PlanContext {
-    const { state, runTag } = this.#options;
-    return { state, runTag, downlink: this.#downlink, round: ++this.#round, era: this.#era() };
-  }
-
-  async #collect(plan: RoundPlan): Promise<Collected | "dropped"> {
+  async #collect(subject: RoundSubject): Promise<Collected | "dropped"> {
+    const plan = await this.#planner.plan(subject, this.#era());
     const collected = await this.rounds.collect(plan);
     if (collected === "dropped") return collected;
     this.#options.onSealed?.(plan, collected);
-    this.#pace = paced(this.#pace, plan.terms.kind, collected.sum.samples, collected.elapsedMs);
+    this.#pace = paced(this.#pace, subject.kind, collected.samples, collected.elapsedMs);
     return collected;
   }
 
   /** One step from its round to the disk; nothing where it was dropped. */
   async #trainStep(): Promise<StepPlace | undefined> {
-    const { state, ledger, log, traffic, onEvent } = this.#options;
-    const { plan, place } = planStep(this.#context(), ledger);
-    const collected = await this.#collect(plan);
+    const { progress, training, ledger, log, traffic, onEvent } = this.#options;
+    const { config } = progress;
+    const { subject, place } = stepSubject(progress, ledger);
+    const collected = await this.#collect(subject);
     if (collected === "dropped") return undefined;
     const { pass } = place;
     const ranges = collected.ranges.map(({ from, to }): [number, number] => [from, to]);
-    const { batch } = state.config;
-    ledger.commitStep(place, ranges, batch, sealMode(state.config));
-    const loss = applyRound(state, place, collected.sum);
+    ledger.commitStep(place, ranges, config.batch, sealMode(config));
+    const { loss, paramsHash } = await training.apply(place);
+    const step = ++progress.step;
     this.rounds.applied();
-    const { step } = state;
-    const paramsHash = parametersHash(state, pass.network);
     const { kind, epoch } = pass;
     await log.append({
       type: "step",
@@ -237,7 +210,7 @@ export class LocalEngine {
       kind,
       epoch,
       ranges,
-      samples: collected.sum.samples,
+      samples: collected.samples,
       paramsHash,
     });
     this.rounds.committed();
@@ -246,25 +219,26 @@ export class LocalEngine {
     if (carried > 0) onEvent({ type: "carried", step, samples: carried });
     const { workers } = this.rounds;
     const bytes = traffic.take(workers);
+    this.#bytes = bytes;
     onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers, paramsHash, bytes });
     return place;
   }
 
   #checkpointDue({ pass, last }: StepPlace): boolean {
-    const { step, config, program } = this.#options.state;
+    const { step, config, program } = this.#options.progress;
     if (step % config.checkpoint.everySteps === 0) return true;
     return last && program.passes[pass.index + 1]?.kind !== pass.kind;
   }
 
   /** What the step just committed calls to be evaluated and has not been. */
   #evaluationsDue(): NetworkName[] {
-    const { step, program, evaluations, evaluatedAt, teacher } = this.#options.state;
+    const { step, program, evaluations, evaluatedAt, config } = this.#options.progress;
     if (step === 0) return [];
     const { pass, last } = this.#lastPlace();
     const wanted = step === this.#target || (last && pass.evaluate);
     const due = wanted && evaluatedAt[pass.network] !== step ? [pass.network] : [];
     // One that came from a file was never evaluated on the way.
-    const stranger = step === program.steps && teacher.size > 0 && evaluations.teacher === null;
+    const stranger = step === program.steps && usesGan(config) && evaluations.teacher === null;
     return stranger ? [...due, "teacher"] : due;
   }
 
@@ -276,17 +250,18 @@ export class LocalEngine {
   }
 
   async #evaluate(network: NetworkName): Promise<boolean> {
-    const { state, log, onEvent } = this.#options;
+    const { progress, log, onEvent } = this.#options;
+    const { step } = progress;
     this.#evaluating = network;
     try {
-      const collected = await this.#collect(planEvaluation(this.#context(), network));
+      const collected = await this.#collect(evaluationSubject(progress, network));
       if (collected === "dropped") return false;
       this.rounds.applied();
-      const accuracy = evaluationResult(collected.sum).top1;
-      await log.append({ type: "evaluate", step: state.step, network, accuracy });
-      recordEvaluation(state, network, accuracy);
+      const accuracy = collected.metrics.top1;
+      await log.append({ type: "evaluate", step, network, accuracy });
+      recordEvaluation(progress, network, accuracy);
       this.rounds.committed();
-      onEvent({ type: "evaluation", step: state.step, network, accuracy });
+      onEvent({ type: "evaluation", step, network, accuracy });
       return true;
     } finally {
       this.#evaluating = undefined;
@@ -294,9 +269,9 @@ export class LocalEngine {
   }
 
   async #writeCheckpoint(): Promise<void> {
-    const { state, ledger, writeCheckpoint, onEvent } = this.#options;
-    const { step } = state;
-    const path = await writeCheckpoint(state, ledger);
+    const { progress, ledger, writeCheckpoint, onEvent } = this.#options;
+    const { step } = progress;
+    const path = await writeCheckpoint(progress, ledger);
     // Written again with an evaluation, it is no news.
     if (this.#checkpoint?.step !== step) onEvent({ type: "checkpoint", step, path });
     this.#checkpoint = { path, step };

@@ -1,9 +1,10 @@
 // The way from the rounds to the workers; sessions implement it.
 
+import type { Refusal } from "../shared/errors.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import type { CancelReason } from "../shared/protocol.ts";
 import type { RoundPlan } from "./round-plan.ts";
-import type { Lease, Refusal } from "./round-state.ts";
+import type { Lease } from "./round-state.ts";
 
 export interface Outbox {
   /** Hands over a lease, and before it the parameters where this worker has not been sent them. */

@@ -77,6 +77,26 @@ function collect<K, V>(node: Node<K, V>, into: (readonly [K, V])[]): (readonly [
   return into;
 }
 
+/** Whether an entry below a node passes the test; no entry after that is looked at. */
+function anyOf<K, V>(node: Node<K, V>, test: (value: V, key: K) => boolean): boolean {
+  if ("entries" in node) {
+    for (const [key, value] of node.entries) if (test(value, key)) return true;
+    return false;
+  }
+  for (const child of node.children) if (anyOf(child, test)) return true;
+  return false;
+}
+
+/** The node with its values changed; itself where none was. */
+function mapped<K, V>(node: Node<K, V>, change: (value: V, key: K) => V): Node<K, V> {
+  if ("entries" in node) {
+    const entries = node.entries.map(([key, value]) => [key, change(value, key)] as const);
+    return entries.every(([, value], i) => value === node.entries[i][1]) ? node : { hash: node.hash, entries };
+  }
+  const children = node.children.map((child) => mapped(child, change));
+  return children.every((child, i) => child === node.children[i]) ? node : { bitmap: node.bitmap, children };
+}
+
 /** Immutable: `set` and `delete` return the changed map. Iterates in an order of its own, the same for the same history. */
 export class PersistentMap<K extends string | number, V> implements Iterable<readonly [K, V]> {
   readonly size: number;
@@ -112,6 +132,39 @@ export class PersistentMap<K extends string | number, V> implements Iterable<rea
   delete(key: K): PersistentMap<K, V> {
     if (this.get(key) === undefined) return this;
     return new PersistentMap(without(this.#root, 0, hashOf(key), key) ?? (empty as Branch<K, V>), this.size - 1);
+  }
+
+  /** An entry for a number in [0, 1), each for nearly as many numbers as another; undefined where there is none. */
+  drawn(draw: number): readonly [K, V] | undefined {
+    let node: Node<K, V> = this.#root;
+    let rest = draw;
+    const choose = <T>(from: readonly T[]): T => {
+      const scaled = rest * from.length;
+      rest = scaled - Math.floor(scaled);
+      return from[Math.floor(scaled)];
+    };
+    if (this.size === 0) return undefined;
+    while (!("entries" in node)) node = choose(node.children);
+    return choose(node.entries);
+  }
+
+  /** Whether a value passes the test. */
+  some(test: (value: V, key: K) => boolean): boolean {
+    return anyOf(this.#root, test);
+  }
+
+  /** Looks at all without a copy. */
+  forEach(look: (value: V, key: K) => void): void {
+    anyOf(this.#root, (value, key) => {
+      look(value, key);
+      return false;
+    });
+  }
+
+  /** The same keys, and for each what `change` makes of its value. */
+  map(change: (value: V, key: K) => V): PersistentMap<K, V> {
+    const root = mapped(this.#root, change);
+    return root === this.#root ? this : new PersistentMap(root, this.size);
   }
 
   [Symbol.iterator](): Iterator<readonly [K, V]> {

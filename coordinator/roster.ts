@@ -2,6 +2,7 @@
 
 import type { RoundKind } from "../shared/contribution.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
+import { OrderedMap } from "../shared/ordered-map.ts";
 import { type Speed, unknownSpeed } from "./lease-sizing.ts";
 import { PersistentMap } from "./persistent-map.ts";
 
@@ -9,12 +10,15 @@ import { PersistentMap } from "./persistent-map.ts";
 export interface MemberFacts {
   /** Who answers for it; by default itself. */
   readonly account?: string;
+  /** Where it comes from, as addresses are counted. */
+  readonly address?: string;
   /** The most microbatches of one lease that it can hold. */
   readonly maxMicrobatches?: number;
 }
 
 export interface Member {
   readonly account: string;
+  readonly address: string | null;
   readonly maxMicrobatches: number;
   /** When it asked for a lease that it has not got; numbers in the order of asking. */
   readonly ticket: number | null;
@@ -33,34 +37,50 @@ export interface Member {
   readonly speeds: Readonly<Partial<Record<RoundKind, Speed>>>;
 }
 
-export interface Roster {
-  /** The round's kind: `known` and `speed` are of it. */
-  readonly kind: RoundKind;
-  readonly members: PersistentMap<WorkerId, Member>;
-  /** Tickets of those who wait for a lease. */
-  readonly waiting: PersistentMap<WorkerId, number>;
-  /** How many workers each account has that are there and do not rest. */
-  readonly accounts: PersistentMap<string, number>;
-  /** Members whose connection is lost. */
-  readonly suspended: number;
-  /** Members that work or are about to. */
-  readonly active: number;
+/** The workers of an account that are there and do not rest. */
+export interface AccountWorkers {
+  readonly workers: number;
+  /** The last that came, and its address. */
+  readonly newest: WorkerId;
+  readonly address: string | null;
+}
+
+/** What the speeds of some members add up to. */
+export interface Crew {
+  readonly count: number;
   /** Of those, whose speed is known, and the sum of their speeds in samples a second. */
   readonly known: number;
   readonly speed: number;
+}
+
+export interface Roster {
+  /** The round's kind, of which the speeds are, and its number. */
+  readonly kind: RoundKind;
+  readonly round: number;
+  readonly members: PersistentMap<WorkerId, Member>;
+  /** Who waits for a lease and holds none, or one, by ticket; nobody who rests or whose connection is lost. */
+  readonly idle: OrderedMap<WorkerId>;
+  readonly ahead: OrderedMap<WorkerId>;
+  /** Accounts that have any. */
+  readonly accounts: PersistentMap<string, AccountWorkers>;
+  /** Members that work or are about to, and those of them who were leased no work of the round. */
+  readonly active: Crew;
+  readonly unserved: Crew;
   readonly nextTicket: number;
 }
+
+const nobody: Crew = { count: 0, known: 0, speed: 0 };
 
 export function emptyRoster(): Roster {
   return {
     kind: "student",
+    round: 0,
     members: PersistentMap.of(),
-    waiting: PersistentMap.of(),
+    idle: OrderedMap.of(),
+    ahead: OrderedMap.of(),
     accounts: PersistentMap.of(),
-    suspended: 0,
-    active: 0,
-    known: 0,
-    speed: 0,
+    active: nobody,
+    unserved: nobody,
     nextTicket: 1,
   };
 }
@@ -68,6 +88,7 @@ export function emptyRoster(): Roster {
 export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
   return {
     account: facts.account ?? worker,
+    address: facts.address ?? null,
     maxMicrobatches: facts.maxMicrobatches ?? Number.POSITIVE_INFINITY,
     ticket: null,
     leases: [],
@@ -99,36 +120,60 @@ function sharer(member: Member | undefined): string | undefined {
   return member === undefined || member.suspended || member.resting ? undefined : member.account;
 }
 
-type Counts = Pick<Roster, "suspended" | "active" | "known" | "speed">;
-
-function counted(roster: Roster, member: Member | undefined, sign: 1 | -1): Counts {
-  const { active, known, speed } = roster;
-  const suspended = roster.suspended + (member?.suspended ? sign : 0);
-  if (!member || !isActive(member)) return { suspended, active, known, speed };
-  const own = speedOf(member, roster.kind);
-  if (own === undefined) return { suspended, active: active + sign, known, speed };
-  const others = known + sign;
+/** The crew with one member less and another more. */
+function exchanged(crew: Crew, kind: RoundKind, less: Member | undefined, more: Member | undefined): Crew {
+  const [before, after] = [less && speedOf(less, kind), more && speedOf(more, kind)];
+  if (less && more && before === after) return crew;
+  const count = crew.count + (more ? 1 : 0) - (less ? 1 : 0);
+  const known = crew.known + (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
   // Rounding must not add up to a speed where nobody is left.
-  return { suspended, active: active + sign, known: others, speed: others === 0 ? 0 : speed + sign * own };
+  return { count, known, speed: known === 0 ? 0 : crew.speed - (before ?? 0) + (after ?? 0) };
+}
+
+/** In which line it waits, if in any. */
+function lineOf({ ticket, suspended, resting, leases }: Member): "idle" | "ahead" | undefined {
+  if (ticket === null || suspended || resting || leases.length > 1) return undefined;
+  return leases.length === 0 ? "idle" : "ahead";
+}
+
+function lines({ idle, ahead }: Roster, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
+  const [from, to] = [before && lineOf(before), member && lineOf(member)];
+  const lines = { idle, ahead };
+  if (from === to && before?.ticket === member?.ticket) return lines;
+  if (from && before?.ticket != null) lines[from] = lines[from].delete(before.ticket);
+  if (to && member?.ticket != null) lines[to] = lines[to].set(member.ticket, worker);
+  return lines;
+}
+
+function accountsOf({ accounts }: Roster, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
+  const [from, to] = [sharer(before), sharer(member)];
+  if (from === to) return accounts;
+  let next = accounts;
+  if (from !== undefined) {
+    const known = next.get(from);
+    if (known && known.workers > 1) next = next.set(from, { ...known, workers: known.workers - 1 });
+    else next = next.delete(from);
+  }
+  if (!member || to === undefined) return next;
+  return next.set(to, { workers: (next.get(to)?.workers ?? 0) + 1, newest: worker, address: member.address });
 }
 
 /** The roster with a member added, changed or, where it is undefined, removed. */
 export function withMember(roster: Roster, worker: WorkerId, member: Member | undefined): Roster {
-  const before = roster.members.get(worker);
-  const less = { ...roster, ...counted(roster, before, -1) };
-  let { waiting, accounts } = roster;
-  if (member?.ticket == null) waiting = waiting.delete(worker);
-  else waiting = waiting.set(worker, member.ticket);
-  const [from, to] = [sharer(before), sharer(member)];
-  if (from !== to) {
-    if (from !== undefined) {
-      const left = (accounts.get(from) ?? 1) - 1;
-      accounts = left === 0 ? accounts.delete(from) : accounts.set(from, left);
-    }
-    if (to !== undefined) accounts = accounts.set(to, (accounts.get(to) ?? 0) + 1);
-  }
-  const members = member ? roster.members.set(worker, member) : roster.members.delete(worker);
-  return { ...less, ...counted(less, member, 1), members, waiting, accounts };
+  const { kind, round, members, active, unserved, nextTicket } = roster;
+  const before = members.get(worker);
+  const works = (one: Member | undefined) => (one && isActive(one) ? one : undefined);
+  const lacks = (one: Member | undefined) => (one && isActive(one) && one.served !== round ? one : undefined);
+  return {
+    kind,
+    round,
+    members: member ? members.set(worker, member) : members.delete(worker),
+    ...lines(roster, worker, before, member),
+    accounts: accountsOf(roster, worker, before, member),
+    active: exchanged(active, kind, works(before), works(member)),
+    unserved: exchanged(unserved, kind, lacks(before), lacks(member)),
+    nextTicket,
+  };
 }
 
 /** The roster with fields of a member changed; nothing where there is no such member. */
@@ -142,26 +187,22 @@ export function updated(roster: Roster, worker: WorkerId, change: Partial<Member
  * longer, and who waited through it was left out once more.
  */
 export function atRound(roster: Roster, kind: RoundKind, round: number): Roster {
-  let next: Roster = { ...emptyRoster(), kind, nextTicket: roster.nextTicket };
-  for (const [worker, member] of roster.members) {
-    const { ticket, leases, expected } = member;
+  const members = roster.members.map((member) => {
+    const { ticket, leases, expected, leftOut } = member;
+    const gone = expected !== null && expected < round - 1;
     const waits = ticket !== null && leases.length === 0;
-    next = withMember(next, worker, {
-      ...member,
-      expected: expected !== null && expected < round - 1 ? null : expected,
-      leftOut: waits ? member.leftOut + 1 : member.leftOut,
-    });
-  }
-  return next;
+    if (!gone && !waits) return member;
+    return { ...member, expected: gone ? null : expected, leftOut: waits ? leftOut + 1 : leftOut };
+  });
+  let active = nobody;
+  members.forEach((member) => {
+    if (isActive(member)) active = exchanged(active, kind, undefined, member);
+  });
+  return { ...roster, kind, round, members, active, unserved: active };
 }
 
-/** Speeds of the active, the unknown counted as the mean of the known. */
-export function totalSpeed({ active, known, speed }: Roster): { readonly mean: number; readonly total: number } {
+/** Speeds of a crew, the unknown counted as the mean of the known; `mean` of the known is any positive number where there is none. */
+export function totalSpeed({ count, known, speed }: Crew): { readonly mean: number; readonly total: number } {
   const mean = known === 0 ? 1 : Math.max(speed / known, Number.MIN_VALUE);
-  return { mean, total: Math.max(speed, 0) + (active - known) * mean };
-}
-
-/** Those who wait, in the order in which they asked. */
-export function inLine({ waiting }: Roster): WorkerId[] {
-  return [...waiting].sort(([, a], [, b]) => a - b).map(([worker]) => worker);
+  return { mean, total: Math.max(speed, 0) + (count - known) * mean };
 }

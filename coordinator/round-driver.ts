@@ -1,12 +1,12 @@
 // Gives the pure round what it lacks: the clock, the sum and the way to the workers. Everything that workers do enters here.
 
 import { BitswarmError } from "../shared/errors.ts";
+import { frameLease } from "../shared/frame.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
 import type { ReturnReason } from "../shared/protocol.ts";
-import type { RoundSum } from "./aggregate.ts";
 import type { Clock } from "./clock.ts";
-import { ContributionIntake, type IntakeOptions } from "./contribution-intake.ts";
+import { ContributionIntake, type Intake, type IntakeOptions } from "./contribution-intake.ts";
 import { type Arrivals, withArrivals } from "./deadline.ts";
 import type { Outbox } from "./outbox.ts";
 import type { MemberFacts } from "./roster.ts";
@@ -23,8 +23,10 @@ import {
   type RoundEvent,
   type RoundState,
 } from "./round-state.ts";
+import type { SealedSum, Training } from "./training.ts";
 
 export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
+  readonly training: Training;
   readonly outbox: Outbox;
   readonly clock: Clock;
   readonly onRequeue: (lease: Lease, cause: RequeueCause) => void;
@@ -33,8 +35,7 @@ export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
 }
 
 /** A sealed round. */
-export interface Collected {
-  readonly sum: RoundSum;
+export interface Collected extends SealedSum {
   readonly ranges: readonly Range[];
   /** From its opening to its seal. */
   readonly elapsedMs: number;
@@ -49,7 +50,7 @@ interface OpenCollection {
   readonly plan: RoundPlan;
   readonly since: number;
   readonly resolve: (collected: Collected | "dropped") => void;
-  readonly reject: (error: BitswarmError) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export class RoundDriver {
@@ -70,6 +71,7 @@ export class RoundDriver {
   constructor(options: RoundDriverOptions) {
     this.#options = options;
     this.#intake = new ContributionIntake(options);
+    options.training.failure.then((error) => this.#collection && this.#drop(error));
   }
 
   /** What the round waits for, in words. */
@@ -139,11 +141,26 @@ export class RoundDriver {
   }
 
   /**
-   * Takes the bytes of a contribution frame. A bad one is answered by a rejection, and its range is leased again.
+   * Takes the bytes of a contribution frame, which are not the caller's any more. A bad one is answered by a rejection, and its
+   * range is leased again. While one is checked its lease does not expire.
    * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that could be named in a rejection
    */
-  contribute(worker: WorkerId, bytes: Uint8Array): void {
-    const intake = this.#intake.take(this.#state, worker, bytes, this.leasesOf(worker)[0]?.lease);
+  async contribute(worker: WorkerId, bytes: Uint8Array): Promise<void> {
+    const { training } = this.#options;
+    const leases = this.leasesOf(worker).map(({ lease }) => lease);
+    const named = leases.find((lease) => lease === frameLease(bytes));
+    if (named !== undefined && !training.inline)
+      this.#dispatch({ type: "contribution-received", worker, lease: named });
+    // A damaged frame may name any lease: where none of them is its worker's, it answers the oldest that is.
+    const held = named ?? leases[0];
+    const done = (intake: Intake) => this.#taken(worker, intake);
+    await this.#intake.take({ worker, bytes, held, state: () => this.#state, done }).catch((error) => {
+      // The run ends with that, and not this worker's session.
+      if (!(error instanceof BitswarmError && error.code === "THREAD_FAILED")) throw error;
+    });
+  }
+
+  #taken(worker: WorkerId, intake: Intake): void {
     const { lease, follows } = intake;
     for (const copy of follows.copies) this.compare(copy);
     for (const { account, ...range } of follows.withdrawn) this.withdraw(account, range);
@@ -169,7 +186,7 @@ export class RoundDriver {
         this.#collection = { plan, since: clock.now(), resolve, reject };
         this.#idleSince = undefined;
         this.#offsets = [];
-        const options = roundOptions(plan, this.#options, arrivals);
+        const options = roundOptions(plan, this.#options, arrivals, this.#state.roster.members);
         this.#intake.open(plan, () => this.#state.roster.accounts.size);
         this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
         this.#drain();
@@ -249,10 +266,11 @@ export class RoundDriver {
         outbox.cancelled(effect.lease.worker, effect.lease.lease, effect.reason);
         break;
       case "seal": {
-        const { since, resolve } = this.#collecting();
+        const { since, resolve, reject } = this.#collecting();
         this.#collection = undefined;
         const elapsedMs = clock.now() - since;
-        this.#intake.seal(clock, (sum) => resolve({ sum, ranges: effect.ranges, elapsedMs }));
+        const { ranges } = effect;
+        this.#intake.seal(clock).then((sum) => resolve({ ...sum, ranges, elapsedMs }), reject);
         break;
       }
       case "diverged": {
@@ -265,6 +283,9 @@ export class RoundDriver {
         );
         break;
       }
+      case "more":
+        clock.after(0, () => this.#dispatch({ type: "go-on" }));
+        break;
       case "wait":
         break;
       default:
@@ -280,13 +301,13 @@ export class RoundDriver {
       this.#idleSince = undefined;
       return false;
     }
-    if (![...roster.members.values()].some(({ expected }) => expected !== null)) return true;
+    if (!roster.members.some(({ expected }) => expected !== null)) return true;
     const now = this.#options.clock.now();
     this.#idleSince ??= now;
     return now - this.#idleSince >= STOP_PATIENCE_MS;
   }
 
-  #drop(outcome: "dropped" | BitswarmError): void {
+  #drop(outcome: "dropped" | Error): void {
     const { resolve, reject } = this.#collecting();
     this.#collection = undefined;
     this.#intake.drop();

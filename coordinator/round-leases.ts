@@ -3,8 +3,9 @@
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import { leaseId } from "../shared/ids.ts";
 import type { CancelReason } from "../shared/protocol.ts";
+import { withLease, withoutLease } from "./lease-book.ts";
 import { expired, overtaken, type Speed } from "./lease-sizing.ts";
-import { type Member, updated, withMember, withSpeed } from "./roster.ts";
+import { type Member, speedOf, updated, withMember, withSpeed } from "./roster.ts";
 import type { CopyWanted, Lease, RequeueCause, RoundEffect, RoundState } from "./round-state.ts";
 
 /** A range for one worker, before it is a lease. */
@@ -31,6 +32,7 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
   if (!member) throw new RangeError(`a lease is offered to ${worker}, who is not there`);
   const id = leaseId(state.nextLease);
   const starts = member.leases.length === 0;
+  const before = starts ? undefined : state.leases.get(member.leases[0]);
   const term = {
     lease: id,
     worker,
@@ -41,6 +43,8 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
     startedAt: starts ? now : null,
     expires: starts ? now + state.options.timeoutMs : Number.POSITIVE_INFINITY,
     receivedAt: null,
+    endsAt: endOf(starts ? now : (before?.endsAt ?? null), to - from, member, state),
+    overdue: before?.overdue ?? false,
   };
   const lease: Lease =
     purpose.kind === "copy"
@@ -54,54 +58,76 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
     leftOut: 0,
     ...served,
   };
-  let { leases } = state;
-  if (purpose.kind === "backup") {
-    const twin = leases.get(purpose.of);
-    if (twin && "twin" in twin) leases = leases.set(purpose.of, { ...twin, twin: id });
-  }
   // A round that everybody had left starts anew.
-  const fresh = state.since === null || (leases.size === 0 && state.collected.size === 0);
-  const next: RoundState = {
-    ...state,
-    phase: "collecting",
-    since: fresh ? now : state.since,
-    nextLease: state.nextLease + 1,
-    roster: updated(state.roster, worker, holding),
-    leases: leases.set(id, lease),
-  };
+  const fresh = state.since === null || (state.leases.size === 0 && state.collected.size === 0);
+  let next: RoundState = withLease(
+    {
+      ...state,
+      phase: "collecting",
+      since: fresh ? now : state.since,
+      nextLease: state.nextLease + 1,
+      roster: updated(state.roster, worker, holding),
+    },
+    lease,
+  );
+  if (purpose.kind === "backup") {
+    const twin = next.leases.get(purpose.of);
+    if (twin && "twin" in twin) next = withLease(next, { ...twin, twin: id });
+  }
   return {
     state: counts(lease) ? withGiven(next, member.account, to - from) : next,
     grant: { type: "grant", lease },
   };
 }
 
+/** When a lease that begins at `from` ends, by its holder's speed; null where either is unknown. */
+function endOf(from: number | null, samples: number, member: Member, { roster }: RoundState): number | null {
+  const speed = speedOf(member, roster.kind);
+  return from === null || speed === undefined ? null : from + (1000 * samples) / speed;
+}
+
 /** The state after the holder of a lease is done with it and goes on with its next one; `holder` changes it. */
 function released(now: number, state: RoundState, lease: Lease, holder: (member: Member) => Member): RoundState {
-  const member = state.roster.members.get(lease.worker);
-  if (!member) return state;
-  let { leases } = state;
-  const rest = member.leases.filter((id) => id !== lease.lease);
-  const next = rest.length > 0 ? leases.get(rest[0]) : undefined;
-  if (next && next.startedAt === null) {
-    leases = leases.set(next.lease, { ...next, startedAt: now, expires: now + state.options.timeoutMs });
-  }
-  return { ...state, leases, roster: withMember(state.roster, lease.worker, holder({ ...member, leases: rest })) };
+  const before = state.roster.members.get(lease.worker);
+  if (!before) return state;
+  const rest = before.leases.filter((id) => id !== lease.lease);
+  const member = holder({ ...before, leases: rest });
+  const next = { ...state, roster: withMember(state.roster, lease.worker, member) };
+  const following = rest.length > 0 ? state.leases.get(rest[0]) : undefined;
+  if (following?.startedAt !== null) return next;
+  return withLease(next, {
+    ...following,
+    startedAt: now,
+    expires: now + state.options.timeoutMs,
+    endsAt: endOf(now, following.to - following.from, member, state),
+    overdue: member.suspended,
+  });
 }
 
 /** The state without a lease; its twin is alone. */
 function ended(now: number, state: RoundState, lease: Lease, holder: (member: Member) => Member): RoundState {
-  let leases = state.leases.delete(lease.lease);
+  let next = withoutLease(state, lease.lease);
   if ("twin" in lease && lease.twin !== null) {
-    const twin = leases.get(lease.twin);
-    if (twin && "twin" in twin) leases = leases.set(twin.lease, { ...twin, twin: null });
+    const twin = next.leases.get(lease.twin);
+    if (twin && "twin" in twin) next = withLease(next, { ...twin, twin: null });
   }
-  return released(now, { ...state, leases }, lease, holder);
+  return released(now, next, lease, holder);
 }
 
 /** The state after the contribution to a lease came: it is checked while its worker goes on. */
 export function received(now: number, state: RoundState, lease: Lease): RoundState {
-  const leases = state.leases.set(lease.lease, { ...lease, receivedAt: now });
-  return released(now, { ...state, leases }, lease, (member) => ({ ...member, expected: state.round }));
+  const next = withLease(state, { ...lease, receivedAt: now });
+  return released(now, next, lease, (member) => ({ ...member, expected: state.round }));
+}
+
+/** The state in which nobody knows, or it is known again, when a worker will be done with its leases. */
+export function withOverdue(state: RoundState, worker: WorkerId, overdue: boolean): RoundState {
+  let next = state;
+  for (const id of state.roster.members.get(worker)?.leases ?? []) {
+    const lease = next.leases.get(id);
+    if (lease && lease.overdue !== overdue) next = withLease(next, { ...lease, overdue });
+  }
+  return next;
 }
 
 /** The state after a lease was answered; `speed` is what that tells of its holder. */
@@ -137,11 +163,11 @@ export function lapsed(
   });
   const twin = "twin" in lease && lease.twin !== null ? next.leases.get(lease.twin) : undefined;
   if (cause === "expired" && twin && "twin" in twin) {
-    next = { ...next, leases: next.leases.set(twin.lease, { ...twin, lent: true }) };
+    next = withLease(next, { ...twin, lent: true });
   }
   if (!counts(lease)) {
     // Somebody else makes the comparison.
-    if ("copy" in lease) next = { ...next, copies: [lease.copy, ...next.copies] };
+    if ("copy" in lease) next = { ...next, copies: [{ copy: lease.copy, auditor: null }, ...next.copies] };
     return { state: next, effects: [{ type: "lapse", cause, lease, again: false }] };
   }
   next = withGiven(next, lease.account, -samples);

@@ -4,17 +4,18 @@ import { type ContributionLayout, contributionLayout, type RoundKind } from "../
 import type { Split } from "../shared/dataset.ts";
 import { frameHeaderBytes } from "../shared/frame.ts";
 import type { Range } from "../shared/intervals.ts";
-import { type NetworkName, roundManifest, usesGan } from "../shared/networks.ts";
+import { type NetworkName, roundManifest } from "../shared/networks.ts";
+import type { ParameterSet } from "../shared/parameter-set.ts";
 import { placeOf, type StepPlace } from "../shared/program.ts";
 import type { LeaseMessage } from "../shared/protocol.ts";
 import { wireLayout } from "../shared/wire-layout.ts";
 import { sealMode } from "./deadline.ts";
-import type { Downlink, ParametersUpdate } from "./downlink.ts";
-import { exponentsFor } from "./exponents.ts";
+import type { ParametersUpdate } from "./downlink.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Lease } from "./round-state.ts";
-import { frozenTeacher, type TrainingState, wireBlob } from "./training-state.ts";
+import type { WireParameters } from "./training.ts";
+import type { RunProgress } from "./training-state.ts";
 
 /** The part of a lease message that all leases of a round share. */
 type LeaseTerms = Omit<LeaseMessage, "type" | "lease" | "from" | "to">;
@@ -36,16 +37,16 @@ export interface RoundPlan {
 
 /** What a plan needs to know of the run. */
 export interface PlanContext {
-  readonly state: TrainingState;
+  readonly progress: RunProgress;
   readonly runTag: string;
-  readonly downlink: Downlink;
   /** Number of the round, from 1. */
   readonly round: number;
   /** Names what workers' error feedback belongs to (protocol.ts). */
   readonly era: number;
 }
 
-interface RoundSubject {
+/** A round before it is known what travels in it. */
+export interface RoundSubject {
   readonly kind: RoundKind;
   readonly network: NetworkName;
   readonly pass: number;
@@ -56,24 +57,22 @@ interface RoundSubject {
   readonly lambdaAdversarial: number;
 }
 
-function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: RoundSubject): RoundPlan {
-  const { config, networks, step } = state;
+/** @param parameters what the versions of `wire` are to the workers */
+export function planOf(
+  { progress, runTag, round, era }: PlanContext,
+  subject: RoundSubject,
+  { versions, frozen, exponents }: WireParameters,
+  parameters: readonly ParametersUpdate[],
+): RoundPlan {
+  const { config, networks, program, step } = progress;
   const { kind, network, pass, epoch, split, ranges, mayLeave, lambdaAdversarial } = subject;
   const layout = contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
   const innerLearningRate =
-    config.sync.kind === "local" && kind !== "evaluate"
-      ? learningRateAt(config, state.program, network, step)
-      : undefined;
-  const blob = wireBlob(state, network);
-  // A BN phase and an evaluation do not look at discriminators.
-  const adversarial = kind === "student" && usesGan(config);
-  const discriminators = adversarial ? wireBlob(state, "discriminators") : undefined;
-  // The student's rounds fetch the teacher as a blob, if at all.
-  if (network === "student") downlink.release("teacher");
-  const parameters = [downlink.update(network, blob, round)];
-  if (discriminators) {
-    parameters.push(downlink.update("discriminators", discriminators, round, state.replicaChange));
-  }
+    config.sync.kind === "local" && kind !== "evaluate" ? learningRateAt(config, program, network, step) : undefined;
+  const hashOf = (set: ParameterSet) => versions.find((version) => version.set === set)?.hash;
+  const parametersHash = hashOf(network);
+  if (parametersHash === undefined)
+    throw new RangeError(`round ${round} computes the ${network}, which it was not given`);
   return {
     ranges,
     mayLeave,
@@ -89,25 +88,24 @@ function planOf({ state, runTag, downlink, round, era }: PlanContext, subject: R
       pass,
       epoch,
       split,
-      parametersHash: blob.hash,
-      discriminatorsHash: discriminators?.hash ?? null,
+      parametersHash,
+      discriminatorsHash: hashOf("discriminators") ?? null,
       lambdaAdversarial,
       ...(innerLearningRate === undefined ? {} : { innerLearningRate }),
       codec: config.codec,
       era,
-      exponents: exponentsFor(state, kind, layout),
+      exponents: [...exponents],
       timeoutMs: config.lease.timeoutMs,
-      teacherHash: adversarial ? frozenTeacher(state).hash : null,
+      teacherHash: frozen?.hash ?? null,
     },
   };
 }
 
-/** The round of the state's next step, and the step's place in the program. `ledger` knows what is carried over to it. */
-export function planStep(
-  context: PlanContext,
+/** What the next step computes, and its place in the program. `ledger` knows what is carried over to it. */
+export function stepSubject(
+  { program, step, config }: RunProgress,
   ledger: Pick<Ledger, "carried">,
-): { readonly plan: RoundPlan; readonly place: StepPlace } {
-  const { program, step, config } = context.state;
+): { readonly subject: RoundSubject; readonly place: StepPlace } {
   const place = placeOf(program, step, config.batch);
   const { from, to, pass } = place;
   const { kind, network, epoch, lambdaAdversarial, index } = pass;
@@ -115,14 +113,13 @@ export function planStep(
   // The last step of a pass has nobody to leave anything to.
   const mayLeave = !place.last && sealMode(config) === "deadline";
   const subject = { kind, network, pass: index, epoch, ranges, mayLeave, lambdaAdversarial } as const;
-  return { place, plan: planOf(context, { ...subject, split: "train" }) };
+  return { place, subject: { ...subject, split: "train" } };
 }
 
-/** The round that evaluates a network on the whole test split after the state's last step. */
-export function planEvaluation(context: PlanContext, network: NetworkName): RoundPlan {
-  const { program, step, config, dataset } = context.state;
+/** A network on the whole test split, after the last step. */
+export function evaluationSubject({ program, step, config, dataset }: RunProgress, network: NetworkName): RoundSubject {
   const { pass } = placeOf(program, Math.max(0, step - 1), config.batch);
-  return planOf(context, {
+  return {
     kind: "evaluate",
     network,
     pass: pass.index,
@@ -131,11 +128,12 @@ export function planEvaluation(context: PlanContext, network: NetworkName): Roun
     ranges: [{ from: 0, to: dataset.test.samples }],
     mayLeave: false,
     lambdaAdversarial: 0,
-  });
+  };
 }
 
-export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease): LeaseMessage {
-  return { type: "lease", lease, from, to, ...terms };
+/** @param voids below 256: with another number than in the worker's lease before, its error feedback is void */
+export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease, voids = 0): LeaseMessage {
+  return { type: "lease", lease, from, to, ...terms, era: terms.era + voids };
 }
 
 /** Bytes of a whole contribution frame in this layout. */
@@ -143,8 +141,17 @@ function frameBytes(layout: ContributionLayout, codec: LeaseMessage["codec"]): n
   return frameHeaderBytes + 4 * layout.tensors.length + wireLayout(layout, codec).bytes;
 }
 
+/** Bytes of a contribution frame of this round. */
+export function contributionBytes({ layout, terms }: Pick<RoundPlan, "layout" | "terms">): number {
+  return frameBytes(layout, terms.codec);
+}
+
 /** Bytes of the largest contribution frame that any round of this run can bring: what is larger is refused unread. */
-export function contributionLimit({ config, networks, program }: TrainingState): number {
+export function contributionLimit({
+  config,
+  networks,
+  program,
+}: Pick<RunProgress, "config" | "networks" | "program">): number {
   const rounds = program.passes.flatMap(({ kind, network }) => [
     { kind, network },
     { kind: "evaluate" as const, network },

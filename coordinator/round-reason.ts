@@ -1,7 +1,7 @@
 // What a round waits for, in words: the terminal, the page and `status` show this line, so that a stall explains itself.
 
 import { mayEndEarly } from "./deadline.ts";
-import { isActive, speedOf } from "./roster.ts";
+import { speedOf } from "./roster.ts";
 import { isLate, type Lease, type RoundState } from "./round-state.ts";
 
 /** Workers named in a reason; the rest are counted. */
@@ -23,9 +23,15 @@ function holding(now: number, { roster }: RoundState, lease: Lease): string {
 }
 
 function waitedFor(now: number, state: RoundState): string {
-  const leases = state.leases.values().sort((a, b) => a.grantedAt - b.grantedAt || a.lease - b.lease);
-  const named = leases.slice(0, NAMED).map((lease) => holding(now, state, lease));
-  const more = leases.length - named.length;
+  const oldest: Lease[] = [];
+  state.leases.forEach((lease) => {
+    if (oldest.length === NAMED && lease.lease > oldest[NAMED - 1].lease) return;
+    oldest.push(lease);
+    // Numbers are given in the order of granting.
+    oldest.sort((a, b) => a.lease - b.lease).splice(NAMED);
+  });
+  const named = oldest.map((lease) => holding(now, state, lease));
+  const more = state.leases.size - named.length;
   return named.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
@@ -45,9 +51,7 @@ export function roundReason(now: number, state: RoundState): string {
   }
   if (joined === 0) return "waiting for workers: nobody has joined";
   if (phase === "committed") return "between rounds";
-  let active = 0;
-  for (const member of roster.members.values()) if (isActive(member)) active++;
-  const done = `${active}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}`;
+  const done = `${roster.active.count}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}`;
   if (leases.size > 0) return `${done}, waiting for ${waitedFor(now, state)}`;
   return `${done}, waiting for workers: ${joined} joined, none computes`;
 }

@@ -1,8 +1,9 @@
 // The state of one round, the events that move it and the effects that follow. Immutable: a decision keeps the state it saw.
 
-import type { ErrorCode } from "../shared/errors.ts";
+import type { Refusal } from "../shared/errors.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import { emptyIntervals, type IntervalSet, type Range } from "../shared/intervals.ts";
+import { OrderedMap } from "../shared/ordered-map.ts";
 import type { CancelReason } from "../shared/protocol.ts";
 import type { SealMode } from "./deadline.ts";
 import { PersistentMap } from "./persistent-map.ts";
@@ -13,7 +14,16 @@ export interface CopyWanted {
   readonly purpose: "audit";
   readonly from: number;
   readonly to: number;
+  /** Accounts that answered; with two of them, which differ, this answer decides. */
   readonly not: readonly string[];
+  /** A u32 that decides who computes it. */
+  readonly draw: number;
+}
+
+/** A copy that nobody computes yet, and the account that is to; anybody where it is null. */
+export interface CopyDue {
+  readonly copy: CopyWanted;
+  readonly auditor: string | null;
 }
 
 interface LeaseTerm {
@@ -31,6 +41,10 @@ interface LeaseTerm {
   readonly expires: number;
   /** When its contribution came, which is being checked: it neither expires nor is lent to another. Null until then. */
   readonly receivedAt: number | null;
+  /** When its holder's speed lets expect the answer; null where no speed was known as it was granted. */
+  readonly endsAt: number | null;
+  /** It takes too long for its holder's speed, or its holder's connection is lost: nobody knows when it ends. */
+  readonly overdue: boolean;
 }
 
 /**
@@ -79,13 +93,15 @@ export interface RoundState extends RoundMembers {
   /** What nobody holds; ranges that came back are at the head. */
   readonly unleased: readonly Range[];
   readonly leases: PersistentMap<LeaseId, Lease>;
-  /** Leases that were overdue at the last look at the clock, and that nobody has been lent. */
-  readonly overdue: readonly LeaseId[];
+  /** Leases that are overdue, and that another may be lent: by number. */
+  readonly overdue: OrderedMap<LeaseId>;
+  /** Leases whose contribution is being checked. */
+  readonly checking: number;
   readonly collected: IntervalSet;
   /** Samples that each account holds or has answered. */
   readonly given: PersistentMap<string, number>;
   /** Copies that nobody computes yet. */
-  readonly copies: readonly CopyWanted[];
+  readonly copies: readonly CopyDue[];
   /** Reports of gradients that are not finite, and who made them. */
   readonly notFinite: { readonly reports: number; readonly workers: ReadonlySet<WorkerId> };
 }
@@ -120,19 +136,18 @@ export type RoundEvent =
   | { readonly type: "lease-returned"; readonly worker: WorkerId; readonly lease: LeaseId; readonly notFinite: boolean }
   | { readonly type: "copy-wanted"; readonly copy: CopyWanted }
   | { readonly type: "tick" }
+  /** The turn after a decision with the effect `more`. */
+  | { readonly type: "go-on" }
   | { readonly type: "applied" }
   | { readonly type: "committed" }
   /** The run stops: what was collected is given up. */
   | { readonly type: "dropped" };
 
-export interface Refusal {
-  readonly code: ErrorCode;
-  readonly message: string;
-}
-
 export type RoundEffect =
   | { readonly type: "grant"; readonly lease: Lease }
   | { readonly type: "wait"; readonly worker: WorkerId }
+  /** There is more to grant than one turn has time for: `go-on` is due. */
+  | { readonly type: "more" }
   /** Counts, or is compared where the lease's purpose is that. `offsetMs` from the round's first lease. */
   | { readonly type: "accept"; readonly lease: Lease; readonly samples: number; readonly offsetMs: number }
   | ({ readonly type: "reject"; readonly worker: WorkerId; readonly lease: LeaseId } & Refusal)
@@ -143,6 +158,12 @@ export type RoundEffect =
   | { readonly type: "seal"; readonly ranges: readonly Range[] }
   /** Every worker that takes part says that the gradient is not finite. */
   | { readonly type: "diverged"; readonly reports: number };
+
+/** A part of a decision. */
+export interface RoundChange {
+  readonly state: RoundState;
+  readonly effects: readonly RoundEffect[];
+}
 
 /** A state before the first round: workers may come, nothing is leased. */
 export function beforeRounds(): RoundState {
@@ -165,7 +186,8 @@ export function beforeRounds(): RoundState {
     since: null,
     unleased: [],
     leases: PersistentMap.of(),
-    overdue: [],
+    overdue: OrderedMap.of(),
+    checking: 0,
     collected: emptyIntervals,
     given: PersistentMap.of(),
     copies: [],

@@ -3,21 +3,22 @@
 
 import type { RoundKind } from "../shared/contribution.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
-import { intervalSet, type Range } from "../shared/intervals.ts";
-import { mayEndEarly } from "./deadline.ts";
+import type { Range } from "../shared/intervals.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
-import { grantEarly } from "./round-early.ts";
-import { grantAll, mayCompare } from "./round-grants.ts";
-import { allCancelled, answered, cancelled, lapsed, received } from "./round-leases.ts";
+import { reassigned, withCopy } from "./round-audits.ts";
+import { grantAll, type Look } from "./round-grants.ts";
+import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./round-leases.ts";
+import { looked, suspended } from "./round-look.ts";
 import { roundReason } from "./round-reason.ts";
+import { sealDue } from "./round-seal.ts";
 import {
   beforeRounds,
+  type CopyWanted,
   contributionVerdict,
-  isLate,
   isLive,
-  type Lease,
   type RequeueCause,
+  type RoundChange,
   type RoundEffect,
   type RoundEvent,
   type RoundMembers,
@@ -42,6 +43,9 @@ export interface RoundOpening {
   readonly ranges: readonly Range[];
   readonly options: RoundOptions;
 }
+
+const anyEvent: Look = { kind: "event" };
+const asker = (worker: WorkerId): Look => ({ kind: "asker", worker });
 
 /** Opens a round over ranges and leases them to those who wait already. */
 export function openRound(now: number, opening: RoundOpening, { roster, nextLease }: RoundMembers): Decision {
@@ -73,13 +77,15 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "worker-left":
       return departed(now, state, event.worker, "left");
     case "worker-suspended":
-      return settle(now, withRoster(state, updated(state.roster, event.worker, { suspended: true })), []);
-    case "worker-resumed":
-      return settle(now, withRoster(state, updated(state.roster, event.worker, { suspended: false })), []);
+      return after(now, suspended(now, state, event.worker));
+    case "worker-resumed": {
+      const known = withOverdue(state, event.worker, false);
+      return settle(now, withRoster(known, updated(known.roster, event.worker, { suspended: false })), []);
+    }
     case "contribution-received": {
       const live = state.leases.get(event.lease);
       if (live?.worker !== event.worker) return settle(now, state, []);
-      return settle(now, live.receivedAt === null ? received(now, state, live) : state, [], event.worker);
+      return settle(now, live.receivedAt === null ? received(now, state, live) : state, [], asker(event.worker));
     }
     case "contribution":
       return contributed(now, state, event.worker, event.lease, event.samples);
@@ -95,9 +101,11 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "lease-returned":
       return spoiled(now, state, { ...event, cause: "returned" }, []);
     case "copy-wanted":
-      return settle(now, isLive(state) ? { ...state, copies: [...state.copies, event.copy] } : state, []);
+      return compared(now, state, event.copy);
     case "tick":
-      return overdue(now, state);
+      return after(now, looked(now, reassigned(now, state)), { kind: "all" });
+    case "go-on":
+      return settle(now, state, []);
     case "applied":
       return settle(now, state.phase === "sealed" ? { ...state, phase: "applied" } : state, []);
     case "committed":
@@ -109,6 +117,13 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     default:
       return event satisfies never;
   }
+}
+
+/** A copy is wanted: the drawn account may be waiting. */
+function compared(now: number, before: RoundState, copy: CopyWanted): Decision {
+  if (!isLive(before)) return settle(now, before, []);
+  const { state, worker } = withCopy(before, copy);
+  return settle(now, state, [], worker === undefined ? anyEvent : { kind: "asker", worker });
 }
 
 function withRoster(state: RoundState, roster: Roster): RoundState {
@@ -126,7 +141,7 @@ function asked(now: number, state: RoundState, event: Extract<RoundEvent, { type
   }
   const { nextTicket } = state.roster;
   const roster = withMember({ ...state.roster, nextTicket: nextTicket + 1 }, worker, { ...member, ticket: nextTicket });
-  const decision = settle(now, withRoster(state, roster), [], worker);
+  const decision = settle(now, withRoster(state, roster), [], asker(worker));
   if (decision.state.roster.members.get(worker)?.ticket == null) return decision;
   return result(now, decision.state, [...decision.effects, { type: "wait", worker }]);
 }
@@ -186,12 +201,12 @@ function contributed(now: number, state: RoundState, worker: WorkerId, lease: Le
   const effects: RoundEffect[] = [
     { type: "accept", lease: live, samples, offsetMs: arrived - (state.since ?? grantedAt) },
   ];
-  if (!("twin" in live)) return settle(now, next, effects, worker);
+  if (!("twin" in live)) return settle(now, next, effects, asker(worker));
   next = { ...next, collected: next.collected.add({ from: live.from, to: live.to }) };
   const twin = live.twin === null ? undefined : next.leases.get(live.twin);
-  if (!twin) return settle(now, next, effects, worker);
+  if (!twin) return settle(now, next, effects, asker(worker));
   const late = cancelled(now, next, twin, "answered");
-  return settle(now, late.state, [...effects, late.effect], worker);
+  return settle(now, late.state, [...effects, late.effect], asker(worker));
 }
 
 interface Spoiling {
@@ -221,8 +236,8 @@ function doubted(now: number, state: RoundState, effects: readonly RoundEffect[]
   const reports = state.notFinite.reports + 1;
   const workers = new Set(state.notFinite.workers).add(worker);
   const next = { ...state, notFinite: { reports, workers } };
-  const agreed = [...state.roster.members].every(([id, member]) => !isActive(member) || workers.has(id));
-  if (reports < DIVERGED_REPORTS || !agreed) return settle(now, next, effects);
+  const others = () => state.roster.members.some((member, id) => isActive(member) && !workers.has(id));
+  if (reports < DIVERGED_REPORTS || others()) return settle(now, next, effects);
   return settle(now, next, [...effects, { type: "diverged", reports }]);
 }
 
@@ -236,62 +251,22 @@ function withdrawn(
   const parts = collected.overlap({ from, to });
   const whole = parts.length === 1 && parts[0].from === from && parts[0].to === to;
   if (!isLive(state) || !whole || from === to) return settle(now, state, []);
-  const kept = collected.ranges.flatMap((range) => {
-    if (range.to <= from || range.from >= to) return [range];
-    return [
-      { from: range.from, to: from },
-      { from: to, to: range.to },
-    ].filter((part) => part.from < part.to);
-  });
   const less = given.set(account, Math.max(0, (given.get(account) ?? 0) - (to - from)));
   return settle(
     now,
-    { ...state, given: less, collected: intervalSet(kept), unleased: [{ from, to }, ...state.unleased] },
+    { ...state, given: less, collected: collected.remove({ from, to }), unleased: [{ from, to }, ...state.unleased] },
     [],
   );
 }
 
-/** Ends the leases that expired, and what their workers would have gone on with. */
-function overdue(now: number, state: RoundState): Decision {
-  const late = new Set<WorkerId>();
-  for (const lease of state.leases.values()) {
-    if (lease.expires <= now && lease.receivedAt === null) late.add(lease.worker);
-  }
-  let next = state;
-  const effects: RoundEffect[] = [];
-  const leases = state.leases.values().filter(({ worker, receivedAt }) => late.has(worker) && receivedAt === null);
-  for (const { lease } of leases.sort((a, b) => b.lease - a.lease)) {
-    const live = next.leases.get(lease);
-    if (!live) continue;
-    const ending = lapsed(now, next, live, "expired");
-    next = ending.state;
-    effects.push(...ending.effects, { type: "cancel", reason: "expired", lease: live });
-  }
-  const helping = grantEarly(now, next);
-  return settle(now, helping.state, [...effects, ...helping.effects]);
-}
-
-/** Whether the round ends now. Comparisons are waited for until it is late, and contributions that are being checked always. */
-function sealDue(now: number, state: RoundState): boolean {
-  const { collected, wanted, options } = state;
-  if (!isLive(state)) return false;
-  const leases = (test: (lease: Lease) => boolean) => state.leases.values().some(test);
-  if (collected.size >= wanted) return isLate(now, state) || !(leases((lease) => "copy" in lease) || copyDue(state));
-  if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
-  return !leases(({ receivedAt }) => receivedAt !== null);
-}
-
-/** Whether somebody who takes part may compute a comparison that nobody computes yet. */
-function copyDue({ copies, roster }: RoundState): boolean {
-  if (copies.length === 0) return false;
-  const members = [...roster.members].map(([, member]) => member).filter(isActive);
-  return copies.some((copy) => members.some((member) => mayCompare(copy, member)));
+function after(now: number, { state, effects }: RoundChange, look: Look = anyEvent): Decision {
+  return settle(now, state, effects, look);
 }
 
 /** Seals the round where that is due, or else grants what can be granted. */
-function settle(now: number, state: RoundState, effects: readonly RoundEffect[], only?: WorkerId): Decision {
+function settle(now: number, state: RoundState, effects: readonly RoundEffect[], look: Look = anyEvent): Decision {
   if (!sealDue(now, state)) {
-    const granting = grantAll(now, state, only);
+    const granting = grantAll(now, state, look);
     return result(now, granting.state, [...effects, ...granting.effects]);
   }
   const { ranges } = state.collected;

@@ -26,6 +26,11 @@ export class SessionBook {
     return [...this.#entries.values()].map(({ session }) => session);
   }
 
+  /** Goes on through changes: who is added comes last, who is removed does not come. */
+  *[Symbol.iterator](): Iterator<Session> {
+    for (const { session } of this.#entries.values()) yield session;
+  }
+
   get(worker: WorkerId): Session | undefined {
     return this.#entries.get(worker)?.session;
   }

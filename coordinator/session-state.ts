@@ -17,8 +17,8 @@ export interface SessionHouse {
   ready(worker: WorkerId, message: Pick<Extract<WorkerMessage, { type: "ready" }>, "ahead" | "maxMicrobatches">): void;
   paused(worker: WorkerId): void;
   returned(worker: WorkerId, message: Extract<WorkerMessage, { type: "return" }>): void;
-  /** @throws BitswarmError for bytes that no lease can answer for */
-  contribution(worker: WorkerId, bytes: Uint8Array): void;
+  /** Takes the bytes; resolves when they are checked. @throws BitswarmError for bytes that no lease can answer for */
+  contribution(worker: WorkerId, bytes: Uint8Array): Promise<void>;
   /** Whether those who lost their connection are waited for. */
   patient(): boolean;
   /** Its connection was lost; it may come back. */

@@ -165,13 +165,18 @@ export class SessionTransfers {
     this.#tell(have);
   }
 
-  /** Takes a chunk; returns the contribution once it is whole. @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH, TRANSFER_INVALID */
-  takeChunk(bytes: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
+  /**
+   * Takes a chunk; returns the contribution once it is whole, whose memory counts until it is released.
+   * @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH, TRANSFER_INVALID
+   */
+  takeChunk(bytes: Uint8Array): { readonly frame: Uint8Array<ArrayBuffer>; readonly release: () => void } | undefined {
     const { fresh, have, frame } = this.#incoming.take(decodeChunk(bytes));
     if (fresh) this.#progressAt = this.#options.clock.now();
     if (have) this.#send({ type: "have", ...have });
-    if (frame) this.#releaseUpload();
-    return frame;
+    if (!frame) return undefined;
+    const release = this.#releaseUpload;
+    this.#releaseUpload = () => {};
+    return { frame, release };
   }
 
   /** Lets the half-received contribution go, or only that to `lease`; whether there was one. */

@@ -1,7 +1,7 @@
 // A worker's membership of a run: what it may do next, what it holds and what is on its way to and from it. It outlives connections:
 // a worker that comes back with the session's token goes on where it was (SPEC.md, S and T).
 
-import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
+import { BitswarmError, type ErrorCode, type Refusal } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
 import {
@@ -17,7 +17,6 @@ import { isChunk } from "../shared/transfer/chunk.ts";
 import { type Activity, asked, isHolding, isWaiting, leasesOf, withLease, withoutLease } from "./activity.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
 import type { ParametersUpdate } from "./downlink.ts";
-import type { Refusal } from "./round-state.ts";
 import { type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
 import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
 import { type Verdict, Verdicts } from "./verdicts.ts";
@@ -25,6 +24,8 @@ import { type Verdict, Verdicts } from "./verdicts.ts";
 type Resume = NonNullable<HelloMessage["resume"]>;
 
 const GOING_AWAY = 1001;
+/** Contributions of one worker that may be checked at a time: it holds two leases. */
+export const CHECKS_HELD = 4;
 /** What a chunk is called that the way has spoilt. */
 const damage: readonly ErrorCode[] = ["FRAME_CORRUPT", "FRAME_TRUNCATED"];
 
@@ -38,6 +39,7 @@ export class Session implements ConnectionOwner {
   #activity: Activity = { kind: "idle" };
   /** Leases in a row that came to nothing by the worker's fault, and chunks that came damaged. */
   #failures = 0;
+  #checking = 0;
   readonly #verdicts = new Verdicts();
   /** The connection's end is no reason to end the session, whatever its code. */
   #forgiven = false;
@@ -165,7 +167,7 @@ export class Session implements ConnectionOwner {
   receive(connection: Connection, bytes: Uint8Array): void {
     if (connection !== this.#connection) return;
     if (isChunk(bytes)) this.#receiveChunk(bytes);
-    else if (isFrame(bytes)) this.#house.contribution(this.worker, bytes);
+    else if (isFrame(bytes)) this.#contribute(bytes);
     else this.#obey(decodeWorkerMessage(bytes));
   }
 
@@ -215,7 +217,7 @@ export class Session implements ConnectionOwner {
   }
 
   #receiveChunk(bytes: Uint8Array): void {
-    let contribution: Uint8Array | undefined;
+    let contribution: ReturnType<SessionTransfers["takeChunk"]>;
     try {
       contribution = this.#transfers.takeChunk(bytes);
     } catch (error) {
@@ -225,7 +227,26 @@ export class Session implements ConnectionOwner {
       }
       throw error;
     }
-    if (contribution) this.#house.contribution(this.worker, contribution);
+    if (contribution) this.#contribute(contribution.frame, contribution.release);
+  }
+
+  /** @throws RATE_LIMITED where too many are being checked */
+  #contribute(bytes: Uint8Array, release = () => {}): void {
+    if (this.#checking >= CHECKS_HELD) {
+      release();
+      const what = `a contribution came while ${this.#checking} were being checked, the limit; wait for a verdict`;
+      throw new BitswarmError("RATE_LIMITED", what);
+    }
+    this.#checking++;
+    const checked = this.#house.contribution(this.worker, bytes).finally(() => {
+      this.#checking--;
+      release();
+    });
+    // What a peer caused ends its session; anything else is a bug, and ends the process.
+    checked.catch((error) => {
+      if (!(error instanceof BitswarmError)) throw error;
+      this.fail(error);
+    });
   }
 
   #takeOffer({ transfer, bytes, lease }: OfferMessage): void {

@@ -16,6 +16,7 @@ import { RiceWriter } from "../shared/rice.ts";
 import { rng } from "../shared/rng.ts";
 import { fourAxes } from "./axis-order.ts";
 import { contentHash } from "./content-hash.ts";
+import type { NormHistories } from "./trust/norm-history.ts";
 
 /** Bytes that workers hold, named by their SHA-256. */
 export interface WireBlob {
@@ -50,6 +51,8 @@ export interface TrainingState {
   adamStep: number;
   /** Unit 2^e of a tensor in the next round, by `kind/tensor`. */
   readonly exponents: Map<string, number>;
+  /** What is usual of the sizes of contributions, from which clipping and refusals follow. */
+  readonly norms: NormHistories;
   /** Committed steps of the program. */
   step: number;
   /** Newest held-out accuracy (top-1, from 0 to 1) of each network. */
@@ -64,6 +67,29 @@ export interface TrainingState {
   readonly blobs: Map<ParameterSet | "frozen", WireBlob>;
 }
 
+/** Where a run stands, without the numbers of its networks. */
+export interface RunProgress extends Pick<TrainingState, "config" | "dataset" | "networks" | "program"> {
+  step: number;
+  readonly evaluations: TrainingState["evaluations"];
+  readonly evaluatedAt: TrainingState["evaluatedAt"];
+  readonly norms: TrainingState["norms"];
+}
+
+/** A copy that goes on by itself. */
+export function progressOf({ config, dataset, networks, program, ...state }: TrainingState): RunProgress {
+  const { step, evaluations, evaluatedAt, norms } = state;
+  return {
+    config,
+    dataset,
+    networks,
+    program,
+    step,
+    evaluations: { ...evaluations },
+    evaluatedAt: { ...evaluatedAt },
+    norms: new Map(norms),
+  };
+}
+
 /** What a checkpoint brings back; a fresh run starts with the parameters alone. */
 export type StateParts = Pick<TrainingState, "teacher" | "student"> &
   Partial<
@@ -74,12 +100,37 @@ export type StateParts = Pick<TrainingState, "teacher" | "student"> &
       | "adamSecond"
       | "adamStep"
       | "exponents"
+      | "norms"
       | "step"
       | "evaluations"
       | "evaluatedAt"
       | "replica"
     >
   >;
+
+/** The numbers of a state for another owner, to whom they go by value; the state keeps none of them. */
+export function takeParts(state: TrainingState): StateParts {
+  const { adamStep, step, evaluations, evaluatedAt } = state;
+  const parts = { adamStep, step, evaluations, evaluatedAt };
+  const taken = (map: ParameterMap) => {
+    const numbers = new Map(map);
+    map.clear();
+    return numbers;
+  };
+  const { teacher, student, momentum, adamFirst, adamSecond, replica } = state;
+  const exponents = new Map(state.exponents);
+  state.blobs.clear();
+  return {
+    ...parts,
+    exponents,
+    teacher: taken(teacher),
+    student: taken(student),
+    momentum: taken(momentum),
+    adamFirst: taken(adamFirst),
+    adamSecond: taken(adamSecond),
+    replica: taken(replica),
+  };
+}
 
 export function assembleState(config: RunConfig, dataset: Dataset, parts: StateParts): TrainingState {
   return {
@@ -92,6 +143,7 @@ export function assembleState(config: RunConfig, dataset: Dataset, parts: StateP
     adamSecond: new Map(),
     adamStep: 0,
     exponents: new Map(),
+    norms: new Map(),
     step: 0,
     evaluations: { teacher: null, student: null },
     evaluatedAt: { teacher: null, student: null },
@@ -231,8 +283,8 @@ export function discriminatorsChanged(state: TrainingState): void {
   state.replicaChange = base === undefined ? undefined : { base, body: writer.finish() };
 }
 
-/** Notes the held-out accuracy of a network at the state's step. */
-export function recordEvaluation(state: TrainingState, network: NetworkName, accuracy: number): void {
-  state.evaluations[network] = accuracy;
-  state.evaluatedAt[network] = state.step;
+/** Notes the held-out accuracy of a network at the run's step. */
+export function recordEvaluation(progress: RunProgress, network: NetworkName, accuracy: number): void {
+  progress.evaluations[network] = accuracy;
+  progress.evaluatedAt[network] = progress.step;
 }

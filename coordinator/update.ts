@@ -26,20 +26,6 @@ export type StepLoss = {
   readonly [part: string]: number;
 };
 
-export interface EvaluationResult {
-  /** Shares of the samples, from 0 to 1. */
-  readonly top1: number;
-  readonly top5: number;
-  /** Mean task loss. */
-  readonly loss: number;
-}
-
-/** The means of an evaluation round. */
-export function evaluationResult(sum: RoundSum): EvaluationResult {
-  const { top1, top5, task } = sum.metrics();
-  return { top1, top5, loss: task };
-}
-
 /** Everything that a parameter's update takes beside itself. */
 interface Update {
   readonly state: TrainingState;

@@ -44,9 +44,16 @@ export const errorCodes = {
   COMPUTE_FAILED: 4116,
   STORAGE_FAILED: 4117,
   REPLICA_DIFFERS: 4118,
+  THREAD_FAILED: 4119,
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;
+
+/** An error in words, without its stack. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
 
 /** Thrown for everything that a person or a peer can cause; anything else is a bug. */
 export class BitswarmError extends Error {

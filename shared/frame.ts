@@ -69,6 +69,12 @@ export function isFrame(bytes: Uint8Array): boolean {
   return hasMagic(bytes, format.magic);
 }
 
+/** The lease that a frame names, whose bytes nobody has checked yet; undefined where they are too few. */
+export function frameLease(bytes: Uint8Array): number | undefined {
+  if (bytes.length < frameHeaderBytes) return undefined;
+  return new DataView(bytes.buffer, bytes.byteOffset, frameHeaderBytes).getUint32(offsets.lease, true);
+}
+
 function requireU32(name: string, value: number): number {
   if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) {
     throw new RangeError(`frame: ${name} is an integer from 0 to 2^32 - 1, got ${value}`);

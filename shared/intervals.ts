@@ -1,5 +1,6 @@
 // Sets of integers as ranges: which positions of an epoch are committed. Immutable, so a decision can keep the one it saw.
 import { BitswarmError } from "./errors.ts";
+import { OrderedMap } from "./ordered-map.ts";
 
 /** The integers from `from` up to, not including, `to`. */
 export interface Range {
@@ -14,6 +15,8 @@ export interface IntervalSet {
   readonly size: number;
   /** The set with `range` too. Throws LEDGER_VIOLATION where a part is already in: nothing may count twice. */
   add(range: Range): IntervalSet;
+  /** The set without what of `range` is in it. */
+  remove(range: Range): IntervalSet;
   /** The parts of `range` that are in the set, ascending. */
   overlap(range: Range): readonly Range[];
   /** What of [0, size) is not in the set. */
@@ -22,7 +25,7 @@ export interface IntervalSet {
 }
 
 /** A set of no integers. */
-export const emptyIntervals: IntervalSet = setOf([]);
+export const emptyIntervals: IntervalSet = setOf(OrderedMap.of(), 0);
 
 function requireRange({ from, to }: Range): void {
   if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || from < 0 || to < from) {
@@ -30,31 +33,25 @@ function requireRange({ from, to }: Range): void {
   }
 }
 
-/** Index of the first range that ends after `position`. */
-function firstEndingAfter(ranges: readonly Range[], position: number): number {
-  let low = 0;
-  let high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (ranges[middle]!.to > position) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
-
-function setOf(ranges: readonly Range[]): IntervalSet {
+/** @param ends by the beginnings of the ranges, ascending, none empty, none touching the next */
+function setOf(ends: OrderedMap<number>, size: number): IntervalSet {
+  let listed: readonly Range[] | undefined;
   const overlap = (range: Range): readonly Range[] => {
     requireRange(range);
     const parts: Range[] = [];
-    if (range.from === range.to) return parts;
-    for (let i = firstEndingAfter(ranges, range.from); i < ranges.length && ranges[i]!.from < range.to; i++) {
-      parts.push({ from: Math.max(ranges[i]!.from, range.from), to: Math.min(ranges[i]!.to, range.to) });
+    const first = ends.atMost(range.from) ?? ends.above(range.from);
+    for (let entry = first; entry && entry[0] < range.to; entry = ends.above(entry[0])) {
+      const part = { from: Math.max(entry[0], range.from), to: Math.min(entry[1], range.to) };
+      if (part.from < part.to) parts.push(part);
     }
     return parts;
   };
   return {
-    ranges,
-    size: ranges.reduce((sum, { from, to }) => sum + to - from, 0),
+    get ranges() {
+      listed ??= [...ends].map(([from, to]) => ({ from, to }));
+      return listed;
+    },
+    size,
     overlap,
     add: (range) => {
       const [taken] = overlap(range);
@@ -64,28 +61,42 @@ function setOf(ranges: readonly Range[]): IntervalSet {
           `range [${range.from}, ${range.to}): [${taken.from}, ${taken.to}) is already in the set`,
         );
       }
-      if (range.from === range.to) return setOf(ranges);
-      const next = firstEndingAfter(ranges, range.from);
-      const before = next > 0 && ranges[next - 1]!.to === range.from ? 1 : 0;
-      const after = next < ranges.length && ranges[next]!.from === range.to ? 1 : 0;
-      const merged = {
-        from: before ? ranges[next - 1]!.from : range.from,
-        to: after ? ranges[next]!.to : range.to,
-      };
-      return setOf(ranges.toSpliced(next - before, before + after, merged));
+      if (range.from === range.to) return setOf(ends, size);
+      const before = ends.atMost(range.from);
+      const from = before && before[1] === range.from ? before[0] : range.from;
+      const after = ends.get(range.to);
+      const rest = after === undefined ? ends : ends.delete(range.to);
+      return setOf(rest.set(from, after ?? range.to), size + range.to - range.from);
     },
-    complement: (size) => {
-      const gaps: Range[] = [];
-      let from = 0;
-      for (const range of ranges) {
-        if (range.from >= size) break;
-        if (range.from > from) gaps.push({ from, to: range.from });
-        from = range.to;
+    remove: (range) => {
+      let rest = ends;
+      let less = 0;
+      for (const part of overlap(range)) {
+        const [from, to] = rest.atMost(part.from) as readonly [number, number];
+        rest = from < part.from ? rest.set(from, part.from) : rest.delete(from);
+        if (part.to < to) rest = rest.set(part.to, to);
+        less += part.to - part.from;
       }
-      if (from < size) gaps.push({ from, to: size });
-      return setOf(gaps);
+      return setOf(rest, size - less);
     },
-    toJSON: () => ranges.map(({ from, to }) => [from, to] as const),
+    complement: (end) => {
+      let gaps = OrderedMap.of<number>();
+      let missing = 0;
+      const gap = (from: number, to: number) => {
+        if (from >= to) return;
+        gaps = gaps.set(from, to);
+        missing += to - from;
+      };
+      let at = 0;
+      for (const [from, to] of ends) {
+        if (from >= end) break;
+        gap(at, from);
+        at = to;
+      }
+      gap(at, end);
+      return setOf(gaps, missing);
+    },
+    toJSON: () => [...ends],
   };
 }
 

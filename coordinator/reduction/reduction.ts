@@ -74,7 +74,6 @@ interface OpenRound extends ReductionTerms, RoundMemory {
 export class Reduction {
   readonly #memory = new KernelMemory();
   #round: OpenRound | undefined;
-  #reader: Reduction | undefined;
 
   constructor() {
     this.#memory.reserve(dataAt);
@@ -95,12 +94,6 @@ export class Reduction {
     const counts = { samples: 0, lowBound: 0, weight: 0 };
     const peaks = new PeakRecord(wire, layout);
     this.#round = { layout, exponents, codec, wire, ...places, peaks, pending: new Map(), ...counts };
-  }
-
-  /** Another one, to read single contributions with while this sums. */
-  get reader(): Reduction {
-    this.#reader ??= new Reduction();
-    return this.#reader;
   }
 
   /** Bytes of a contribution's payload. */

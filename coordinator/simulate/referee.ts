@@ -3,9 +3,9 @@
 
 import { createHash } from "node:crypto";
 import type { Range } from "../../shared/intervals.ts";
+import type { RoundSum } from "../aggregate.ts";
 import type { CommitRecord } from "../commit-log.ts";
 import { unitOf } from "../exponents.ts";
-import type { Collected } from "../round-driver.ts";
 import type { RoundPlan } from "../round-plan.ts";
 import type { Lease } from "../round-state.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
@@ -144,7 +144,7 @@ export class Referee {
   }
 
   /** Checks a round's sum, element by element, before it is applied. */
-  sealed({ terms, layout }: RoundPlan, { sum, ranges }: Collected): void {
+  sealed({ terms, layout }: RoundPlan, sum: RoundSum, ranges: readonly Range[]): void {
     this.note("seal", terms.round, ranges.map(({ from, to }) => `${from}-${to}`).join(","));
     const samples = ranges.reduce((total, { from, to }) => total + to - from, 0);
     if (sum.samples !== samples) {

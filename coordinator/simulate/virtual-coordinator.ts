@@ -9,6 +9,7 @@ import type { CommitRecord } from "../commit-log.ts";
 import { STATUS_EVERY_MS } from "../coordinate.ts";
 import { sealMode } from "../deadline.ts";
 import { LocalEngine } from "../engine.ts";
+import { InlineTraining } from "../inline-training.ts";
 import { Ledger } from "../ledger.ts";
 import type { Outbox } from "../outbox.ts";
 import type { RoundPlan } from "../round-plan.ts";
@@ -17,7 +18,15 @@ import type { RoundInbox } from "../session-house.ts";
 import { sessionLimits } from "../session-limits.ts";
 import { Sessions } from "../sessions.ts";
 import { Traffic } from "../traffic.ts";
-import { assembleState, createTrainingState, type StateParts, type TrainingState } from "../training-state.ts";
+import { TrainingCore } from "../training-core.ts";
+import {
+  assembleState,
+  createTrainingState,
+  progressOf,
+  type RunProgress,
+  type StateParts,
+  type TrainingState,
+} from "../training-state.ts";
 import type { Referee } from "./referee.ts";
 import type { VirtualLink } from "./virtual-link.ts";
 
@@ -94,12 +103,15 @@ export class VirtualCoordinator {
       clock,
       onEvent: () => undefined,
     });
+    const training = new InlineTraining(new TrainingCore(state, RUN_TAG));
+    const progress = progressOf(state);
     const engine = new LocalEngine({
       run: "simulated",
       runTag: RUN_TAG,
       traffic,
       incarnation: ++this.#lives,
-      state,
+      progress,
+      training,
       ledger,
       log: {
         append: async (record) => {
@@ -108,13 +120,13 @@ export class VirtualCoordinator {
         },
       },
       writeCheckpoint: async () => {
-        this.#checkpoint = memoryCheckpoint(state, ledger);
-        return `checkpoint of step ${state.step}`;
+        this.#checkpoint = memoryCheckpoint(state, progress, ledger);
+        return `checkpoint of step ${progress.step}`;
       },
       outbox: watchedOutbox(sessions, referee),
       clock,
       onEvent: () => undefined,
-      onSealed: (plan, collected) => referee.sealed(plan, collected),
+      onSealed: (plan, { ranges }) => referee.sealed(plan, training.core.sum, ranges),
       ...(checkpoint ? { resumedFrom: `checkpoint of step ${checkpoint.step}` } : {}),
     });
     sessions.serve(tamper.inbox?.(engine.rounds) ?? engine.rounds);
@@ -153,9 +165,11 @@ export class VirtualCoordinator {
   }
 }
 
-function memoryCheckpoint(state: TrainingState, ledger: Ledger): MemoryCheckpoint {
+function memoryCheckpoint(state: TrainingState, progress: RunProgress, ledger: Ledger): MemoryCheckpoint {
   const { config: _config, dataset: _dataset, networks: _networks, program: _program, blobs: _blobs, ...parts } = state;
-  return { parts: structuredClone(parts), ledger: structuredClone(ledger.toJSON()), step: state.step };
+  const { step, evaluations, evaluatedAt } = progress;
+  const whole = structuredClone({ ...parts, evaluations, evaluatedAt });
+  return { parts: whole, ledger: structuredClone(ledger.toJSON()), step };
 }
 
 /** Timers of a killed process never ring. */

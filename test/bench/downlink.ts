@@ -2,7 +2,6 @@
 // gradients, through the coordinator's own encoding and the worker's own decoding. No GPU takes part.
 
 import { deflateRawSync } from "node:zlib";
-import { Downlink } from "../../coordinator/downlink.ts";
 import {
   createTrainingState,
   discriminatorsChanged,
@@ -22,6 +21,7 @@ import { type ParameterSet, setManifest, wireForm } from "../../shared/parameter
 import { encodeWhole } from "../../shared/parameter-update.ts";
 import { wireLayout } from "../../shared/wire-layout.ts";
 import { ParameterStore } from "../../worker/parameter-store.ts";
+import { downlinkOf } from "../fixtures/planned.ts";
 import { rounded } from "./statistics.ts";
 
 /** Steps before the one that is measured, so that momentum and Adam's moments are there. */
@@ -166,7 +166,7 @@ interface Measured {
 
 async function measure(state: TrainingState, relativeStep: number): Promise<Measured[]> {
   const { config, networks } = state;
-  const downlink = new Downlink({ runTag: RUN_TAG, config, networks });
+  const downlink = downlinkOf(state, RUN_TAG);
   const store = new ParameterStore((set) => wireForm(networks, config, set));
   const training = new Training();
   const sets = ["student", "discriminators"] as const;

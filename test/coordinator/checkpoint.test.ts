@@ -3,6 +3,7 @@ import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readNewestCheckpoint, restoreState, writeCheckpoint } from "../../coordinator/checkpoint.ts";
+import { encodeCheckpoint } from "../../coordinator/checkpoint-contents.ts";
 import { decodeManifest, encodeManifest } from "../../coordinator/checkpoint-manifest.ts";
 import { contentHash } from "../../coordinator/content-hash.ts";
 import { diskFiles, type FileOperations } from "../../coordinator/durable-file.ts";
@@ -14,7 +15,7 @@ import { advance, tinyConfig, tinyDataset, tinyState, withFolder } from "../fixt
 
 const extra = { run: "tiny-run", time: "2026-01-02T03:04:05.000Z" };
 const write = (runDir: string, state: TrainingState, ledger: Ledger, disk?: FileOperations) =>
-  writeCheckpoint(runDir, state, ledger, extra, disk);
+  writeCheckpoint(runDir, encodeCheckpoint(state, extra.run), state, ledger, extra, disk);
 
 /** Everything of a state that a later step can depend on; tensors by the hash of their bits. */
 function essence(state: TrainingState) {
@@ -55,6 +56,20 @@ test("a run resumed at any step ends bit for bit where the uninterrupted one doe
       expect(restored.exponents).toEqual(whole.state.exponents);
       expect(checkpoint.ledger.toJSON()).toEqual(whole.ledger.toJSON());
     }
+  }));
+
+test("K12 what is usual of contributions is in the checkpoint, and one of before it was knows of nothing", () =>
+  withFolder(async (runDir) => {
+    const { state, ledger } = stateAt(3);
+    const norms = { gradient: 1 / 3, discriminator: 1e-30, statistic: 0, metric: 5 };
+    state.norms.set("student", [[{ samples: 32, norms }], [{ samples: 16, norms: { gradient: 2 } }]]);
+    await write(runDir, state, ledger);
+    const restored = restoreState(await readNewestCheckpoint(runDir), tinyDataset(state.config));
+    expect(restored.norms).toEqual(state.norms);
+    const checkpoint = await readNewestCheckpoint(runDir);
+    const { norms: _, ...manifest } = checkpoint.manifest;
+    expect(decodeManifest(encodeManifest(manifest))).toEqual(manifest);
+    expect(restoreState({ ...checkpoint, manifest }, tinyDataset(state.config)).norms).toEqual(new Map());
   }));
 
 test("restoring and writing again gives the same files, byte for byte", () =>

@@ -1,7 +1,6 @@
 // Rules D of SPEC.md: each version is encoded once, a change where that is enough, the whole to everybody else.
 import { expect, test } from "vitest";
-import { Downlink, KEPT_CHANGES } from "../../coordinator/downlink.ts";
-import { planEvaluation, planStep } from "../../coordinator/round-plan.ts";
+import { KEPT_CHANGES } from "../../coordinator/downlink.ts";
 import { type TrainingState, wireBlob } from "../../coordinator/training-state.ts";
 import { applyRound } from "../../coordinator/update.ts";
 import { decodeFrame } from "../../shared/frame.ts";
@@ -11,19 +10,13 @@ import { type ParameterSet, wireForm } from "../../shared/parameter-set.ts";
 import { decodeChange, decodeWhole } from "../../shared/parameter-update.ts";
 import { placeOf } from "../../shared/program.ts";
 import { ParameterStore } from "../../worker/parameter-store.ts";
+import { downlinkOf, planned } from "../fixtures/planned.ts";
 import { nextSum, tinyConfig, tinyState } from "../fixtures/tiny-run.ts";
 
 const runTag = "0123456789abcdef".repeat(2);
 
-/** A ledger of steps that left nothing to the next. */
-const whole = { carried: () => [] };
-
 function advance(state: TrainingState): void {
   applyRound(state, placeOf(state.program, state.step, state.config.batch), nextSum(state));
-}
-
-function downlinkOf({ config, networks }: TrainingState): Downlink {
-  return new Downlink({ runTag, config, networks });
 }
 
 /** A state whose next step is the student's. */
@@ -39,7 +32,7 @@ function read(frame: Uint8Array) {
 
 test("D3 a worker that holds the version before gets a change, the same bytes as everybody; a newcomer gets the whole", () => {
   const state = studentState();
-  const downlink = downlinkOf(state);
+  const downlink = downlinkOf(state, runTag);
   const form = wireForm(state.networks, state.config, "student");
   const before = wireBlob(state, "student");
   const first = downlink.update("student", before, 1);
@@ -63,7 +56,7 @@ test("D3 a worker that holds the version before gets a change, the same bytes as
 
 test("D3 a worker that is some versions behind gets the changes one after another, one further behind the whole", () => {
   const state = studentState({ discriminators: "f32" });
-  const downlink = downlinkOf(state);
+  const downlink = downlinkOf(state, runTag);
   const hashes = [wireBlob(state, "student").hash];
   let update = downlink.update("student", wireBlob(state, "student"), 0);
   for (let step = 1; step <= KEPT_CHANGES + 1; step++) {
@@ -85,7 +78,7 @@ test("D3 a worker that is some versions behind gets the changes one after anothe
 
 test("D3 a change that is no smaller than the whole is not sent", () => {
   const state = studentState();
-  const downlink = downlinkOf(state);
+  const downlink = downlinkOf(state, runTag);
   const before = wireBlob(state, "student");
   downlink.update("student", before, 1);
   const noise = { bytes: before.bytes.map((byte, i) => byte ^ (i * 97)), hash: "ab".repeat(32) };
@@ -93,27 +86,26 @@ test("D3 a change that is no smaller than the whole is not sent", () => {
   expect(read(frame).base).toBeNull();
 });
 
-test("the teacher's bytes are let go with the first round of the student, also by sessions that remember them", () => {
-  const state = tinyState(tinyConfig({ epochs: 9 }));
-  const context = { state, runTag, downlink: downlinkOf(state), round: 1, era: 0 };
-  const [teacher] = planEvaluation(context, "teacher").parameters;
+test("the teacher's bytes are let go with the first round of the student, also by sessions that remember them", async () => {
+  const plans = planned(tinyState(tinyConfig({ epochs: 9 })));
+  const [teacher] = (await plans.evaluation("teacher")).parameters;
   expect(teacher.framesFor(undefined)).toHaveLength(1);
-  planEvaluation(context, "student");
+  await plans.evaluation("student");
   expect(teacher.framesFor(undefined)).toEqual([]);
-  expect(planEvaluation(context, "teacher").parameters[0].framesFor(undefined)).toHaveLength(1);
+  expect((await plans.evaluation("teacher")).parameters[0].framesFor(undefined)).toHaveLength(1);
 });
 
-test("D5 only the student's mini-batches name discriminators; a BN phase, an evaluation and the teacher do not", () => {
+test("D5 only the student's mini-batches name discriminators; a BN phase, an evaluation and the teacher do not", async () => {
   const state = studentState();
-  const context = { state, runTag, downlink: downlinkOf(state), round: 1, era: 0 };
+  const plans = planned(state);
   const seen = new Map<string, readonly ParameterSet[]>();
   for (const network of ["teacher", "student"] as const) {
-    const { terms, parameters } = planEvaluation(context, network);
+    const { terms, parameters } = await plans.evaluation(network);
     expect(terms).toMatchObject({ discriminatorsHash: null, teacherHash: null });
     expect(parameters.map(({ set }) => set)).toEqual([network]);
   }
   while (seen.size < 2) {
-    const { terms, parameters } = planStep(context, whole).plan;
+    const { terms, parameters } = await plans.step();
     seen.set(
       terms.kind,
       parameters.map(({ set }) => set),
@@ -129,11 +121,11 @@ test.each(["f32", "f16", "int8"] as const)(
   "D6 workers hold the discriminators of each step, sent as %s, near the true ones",
   async (discriminators) => {
     const state = studentState({ discriminators, tail: discriminators === "f32" ? "f32" : "f16" });
-    const downlink = downlinkOf(state);
+    const plans = planned(state, runTag);
     const store = new ParameterStore((set) => wireForm(state.networks, state.config, set));
     const bases: (boolean | undefined)[] = [];
-    for (let round = 1; bases.length < 6; round++) {
-      const { terms, parameters } = planStep({ state, runTag, downlink, round, era: 0 }, whole).plan;
+    while (bases.length < 6) {
+      const { terms, parameters } = await plans.step();
       for (const update of parameters) {
         for (const frame of update.framesFor(store.holds[update.set])) {
           if (update.set === "discriminators") bases.push(read(frame).base !== null);

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { writeCheckpoint } from "../../coordinator/checkpoint.ts";
+import { encodeCheckpoint } from "../../coordinator/checkpoint-contents.ts";
 import { exportModel, modelSizes } from "../../coordinator/export.ts";
 import { Ledger } from "../../coordinator/ledger.ts";
 import { recordEvaluation } from "../../coordinator/training-state.ts";
@@ -21,7 +22,7 @@ test("it holds signs, C and the full-precision rest, and nothing else", () =>
     const ledger = new Ledger();
     for (let i = 0; i < 5; i++) advance(state, ledger);
     recordEvaluation(state, "student", 0.75);
-    await writeCheckpoint(runDir, state, ledger, extra);
+    await writeCheckpoint(runDir, encodeCheckpoint(state, extra.run), state, ledger, extra);
     const out = join(runDir, "model.safetensors");
     const result = await exportModel(runDir, out);
     const bytes = await readFile(out);
@@ -67,7 +68,7 @@ test("before the 1-bit network's first step there is nothing to export", () =>
     const state = tinyState();
     const ledger = new Ledger();
     for (let i = 0; i < 2; i++) advance(state, ledger);
-    await writeCheckpoint(runDir, state, ledger, extra);
+    await writeCheckpoint(runDir, encodeCheckpoint(state, extra.run), state, ledger, extra);
     await expect(exportModel(runDir, join(runDir, "out"))).rejects.toMatchObject({
       code: "CHECKPOINT_MISSING",
       message: expect.stringContaining("coordinator resume"),

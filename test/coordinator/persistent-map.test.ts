@@ -26,6 +26,17 @@ test("it holds what a Map holds, whatever is set and deleted, and each version s
         expect(version.map.size).toBe(version.entries.length);
       }
       for (const [key, value] of model) expect(map.get(key)).toBe(value);
+      const seen: [string | number, number][] = [];
+      map.forEach((value, key) => {
+        seen.push([key, value]);
+      });
+      expect(sorted(seen)).toEqual(sorted(model));
+      expect(map.some((value) => value > 100)).toBe([...model.values()].some((value) => value > 100));
+      const halved = map.map((value, key) => (typeof key === "number" ? value / 2 : value));
+      expect(sorted(halved)).toEqual(
+        sorted(model).map(([key, value]) => [key, typeof key === "number" ? value / 2 : value]),
+      );
+      expect(map.map((value) => value)).toBe(map);
     }),
   );
 });
@@ -40,6 +51,19 @@ test("keys whose hashes collide are told apart", () => {
   expect([map.get(a), map.get(b), map.size]).toEqual([1, 2, 2]);
   expect(sorted(map.delete(a))).toEqual([[b, 2]]);
   expect(map.delete("neither")).toBe(map);
+});
+
+test("some entry is as likely as another, but for the shape of the tree", () => {
+  const map = PersistentMap.of(Array.from({ length: 500 }, (_, i) => [`w${i}`, i] as const));
+  const counts = new Map<number, number>();
+  const draws = 100_000;
+  for (let i = 0; i < draws; i++) {
+    const [, value] = map.drawn(i / draws) ?? ["", -1];
+    counts.set(value, (counts.get(value) ?? 0) + 1);
+  }
+  expect(counts.size).toBe(500);
+  expect(Math.max(...counts.values())).toBeLessThan(4 * (draws / 500));
+  expect(PersistentMap.of().drawn(0.5)).toBeUndefined();
 });
 
 test("it iterates in the same order after the same history", () => {

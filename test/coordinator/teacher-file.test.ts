@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fileShape, toFileOrder } from "../../coordinator/axis-order.ts";
 import { readNewestCheckpoint, writeCheckpoint } from "../../coordinator/checkpoint.ts";
+import { encodeCheckpoint } from "../../coordinator/checkpoint-contents.ts";
 import { Ledger } from "../../coordinator/ledger.ts";
 import { readTeacherFile } from "../../coordinator/teacher-file.ts";
 import { type SafeTensor, tensorOf, writeSafetensors } from "../../shared/safetensors.ts";
@@ -42,7 +43,10 @@ test("doubles are rounded to float32", () =>
 
 test("a checkpoint's teacher.safetensors is such a file", () =>
   withFolder(async (folder) => {
-    await writeCheckpoint(folder, state, new Ledger(), { run: "r", time: "2026-01-01T00:00:00.000Z" });
+    await writeCheckpoint(folder, encodeCheckpoint(state, "r"), state, new Ledger(), {
+      run: "r",
+      time: "2026-01-01T00:00:00.000Z",
+    });
     const { path } = await readNewestCheckpoint(folder);
     const read = await readTeacherFile(join(path, "teacher.safetensors"), manifest);
     for (const [name, values] of read) expect(values, name).toEqual(state.teacher.get(name));

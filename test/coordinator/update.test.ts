@@ -4,7 +4,7 @@ import { RoundSum } from "../../coordinator/aggregate.ts";
 import { exponentsFor } from "../../coordinator/exponents.ts";
 import { learningRateAt } from "../../coordinator/learning-rate.ts";
 import { parametersHash, type TrainingState } from "../../coordinator/training-state.ts";
-import { applyRound, evaluationResult } from "../../coordinator/update.ts";
+import { applyRound } from "../../coordinator/update.ts";
 import { contributionLayout } from "../../shared/contribution.ts";
 import { roundManifest } from "../../shared/networks.ts";
 import { placeOf } from "../../shared/program.ts";
@@ -229,5 +229,5 @@ test("an evaluation's result is the means of its metrics", () => {
   const sum = new RoundSum(layout, exponentsFor(state, "evaluate", layout), "exact");
   const units = Int32Array.from({ length: layout.size }, (_, i) => [6 * 4096, 3 * 4096, 4 * 4096][i] ?? 0);
   sum.add(4, new Uint32Array(1), new Uint8Array(units.buffer));
-  expect(evaluationResult(sum)).toEqual({ loss: 1.5, top1: 0.75, top5: 1 });
+  expect(sum.metrics()).toMatchObject({ task: 1.5, top1: 0.75, top5: 1 });
 });

@@ -47,6 +47,19 @@ test("a set holds the integers that were added, and refuses every range that hol
   );
 });
 
+test("what is removed is gone, whatever of it was in the set", () => {
+  fc.assert(
+    fc.property(anyRanges, anyRange, (ranges, removed) => {
+      const { set, plain } = build(ranges);
+      for (const element of integers([removed])) plain.delete(element);
+      const rest = set.remove(removed);
+      expect(integers(rest.ranges)).toEqual(sorted(plain));
+      expect(rest.size).toBe(plain.size);
+      expect(rest.ranges).toEqual(intervalSet(rest.ranges).ranges);
+    }),
+  );
+});
+
 test("ranges stay ascending, none empty, none touching the next", () => {
   fc.assert(
     fc.property(anyRanges, (ranges) => {

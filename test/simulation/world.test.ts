@@ -102,7 +102,7 @@ test("V6 a contribution that is summed other than it was sent is seen", async ()
 
 test("V7 a coordinator that takes no contributions is seen to be stuck", async () => {
   const report = await simulate(scenarioOf({ ...calm, patienceSeconds: 100 }), 1, {
-    inbox: (rounds) => ({ ...inboxOf(rounds), contribute: () => undefined }),
+    inbox: (rounds) => ({ ...inboxOf(rounds), contribute: async () => undefined }),
   });
   expect(report.violations[0]).toMatch(/no step was committed for 100 s/);
 });

@@ -2,10 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RoundSum } from "../../coordinator/aggregate.ts";
-import { Downlink } from "../../coordinator/downlink.ts";
 import { exponentsFor } from "../../coordinator/exponents.ts";
 import { latentGradientsOf } from "../../coordinator/latent-gradients.ts";
-import { type PlanContext, planEvaluation, planStep } from "../../coordinator/round-plan.ts";
 import {
   createTrainingState,
   discriminatorsChanged,
@@ -29,6 +27,7 @@ import { createTrainer } from "../../worker/trainer.ts";
 import type { MicrobatchInput, Trainer } from "../../worker/trainer-contract.ts";
 import { badDriver } from "../fixtures/bad-driver.ts";
 import { testDevice } from "../fixtures/device.ts";
+import { planned } from "../fixtures/planned.ts";
 import { tinyConfig, tinyDataset } from "../fixtures/tiny-run.ts";
 
 const SAMPLES = 22;
@@ -83,12 +82,6 @@ function load(trainer: Trainer, state: TrainingState): void {
   }
 }
 
-function contextOf(state: TrainingState): PlanContext {
-  const { config, networks } = state;
-  const downlink = new Downlink({ runTag: "0".repeat(32), config, networks });
-  return { state, downlink, runTag: "0".repeat(32), round: 1, era: 0 };
-}
-
 /** Units far below what any of these values is rounded to elsewhere: a sum of one lease then holds what the device computed. */
 function fine(layout: ContributionLayout, exponents: readonly number[]): Pick<LeaseMessage, "codec" | "exponents"> {
   return { codec: "f32", exponents: exponents.map((e, t) => (layout.tensors[t].kind === "metric" ? e : -24)) };
@@ -97,7 +90,7 @@ function fine(layout: ContributionLayout, exponents: readonly number[]): Pick<Le
 /** The contribution of the state's whole next round, summed. */
 async function nextRound(trainer: Trainer, state: TrainingState, overrides: Partial<LeaseMessage> | "fine" = {}) {
   load(trainer, state);
-  const { plan } = planStep(contextOf(state), { carried: () => [] });
+  const plan = await planned(state).step();
   const [{ from, to }] = plan.ranges;
   const terms = overrides === "fine" ? fine(plan.layout, plan.terms.exponents) : overrides;
   const lease: LeaseMessage = { type: "lease", lease: 1, from, to, ...plan.terms, ...terms };
@@ -232,7 +225,7 @@ describe("a replica", { timeout: 180_000 }, () => {
   test("is evaluated to the same numbers as the network that it is of, also after it was trained", async () => {
     const numbers = async (by: Trainer, state: TrainingState) => {
       load(by, state);
-      const { ranges, terms } = planEvaluation(contextOf(state), "student");
+      const { ranges, terms } = await planned(state).evaluation("student");
       const lease: LeaseMessage = { type: "lease", lease: 1, ...ranges[0], ...terms };
       const result = await by.compute(lease, input, () => false);
       if (result === "aborted") throw new Error("nobody aborted this lease");

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { RoundSum } from "../../../coordinator/aggregate.ts";
+import { spansOf } from "../../../coordinator/contribution-units.ts";
 import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { parseConfig } from "../../../shared/config.ts";
 import { contributionLayout } from "../../../shared/contribution.ts";
@@ -133,7 +134,9 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
     draw: () => 1,
     deviceClass: () => "",
     standings: new Map(),
+    histories: new Map(),
     onRest: () => undefined,
+    onAudited: () => undefined,
     onVerdict: () => undefined,
   });
   const contribution = (factor: number) => {
@@ -145,11 +148,19 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
   const round = (factors: readonly number[]) => {
     const sum = sumOf();
     const unitsOf = () => new Float64Array();
-    trust.open({ kind: "student", codec: "f32", era: 0, spans: sum.spans, unitsOf, accounts: () => factors.length });
+    trust.open({
+      kind: "student",
+      codec: "f32",
+      era: 0,
+      spans: spansOf({ layout, exponents, codec: "f32" }),
+      peaks: [],
+      unitsOf,
+      accounts: () => factors.length,
+    });
     factors.forEach((factor, i) => {
       const body = contribution(factor);
       const { norms, commit } = sum.check(32, peaks, body);
-      commit(trust.judge({ account: `a${i}` }, 32, norms));
+      commit(trust.judge({ account: `a${i}` }, 32, norms, peaks));
     });
     trust.seal();
     return sum;
