@@ -122,7 +122,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
 /** A copy is wanted: the drawn account may be waiting. */
 function compared(now: number, before: RoundState, copy: CopyWanted): Decision {
   if (!isLive(before)) return settle(now, before, []);
-  const { state, worker } = withCopy(before, copy);
+  const { state, worker } = withCopy(now, before, copy);
   return settle(now, state, [], worker === undefined ? anyEvent : { kind: "asker", worker });
 }
 

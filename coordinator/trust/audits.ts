@@ -88,6 +88,7 @@ export class Audits {
   readonly #open = new Map<string, OpenAudit>();
   readonly #feedback = new FeedbackDoubts();
   #round: RoundReader | undefined;
+  #rounds = 0;
   #held: HeldLease[] = [];
   #heldBytes = 0;
 
@@ -97,6 +98,7 @@ export class Audits {
 
   open(round: RoundReader): void {
     this.#round = round;
+    this.#rounds++;
     this.#forget();
   }
 
@@ -105,7 +107,9 @@ export class Audits {
     const { audits, draw, standings } = this.#options;
     const round = this.#round;
     this.#feedback.granted({ lease });
-    if (purpose !== "work" || audits === "off" || !round || round.accounts() < LEAST_ACCOUNTS) return [];
+    if (purpose !== "work" || audits === "off" || !round) return [];
+    // While workers gather in the first round, the first that came are compared with those who come next.
+    if (this.#rounds > 1 && round.accounts() < LEAST_ACCOUNTS) return [];
     if (this.#heldBytes >= HELD_BYTES) return [];
     if (draw() >= auditProbability(standings.get(account) ?? newcomer)) return [];
     this.#open.set(`${from}-${to}`, { from, to, answers: [], summed: null });

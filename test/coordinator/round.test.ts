@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 import { DIVERGED_REPORTS } from "../../coordinator/round.ts";
 import { LEFT_OUT_ROUNDS } from "../../coordinator/round-grants.ts";
+import type { Lease } from "../../coordinator/round-state.ts";
 import { leaseId, type WorkerId, workerId } from "../../shared/ids.ts";
 import { codes, inShort, RoundTable, w1, w2, w3 } from "../fixtures/round-table.ts";
 
@@ -557,6 +558,26 @@ test("L20 when all is leased, what is overdue or will end last is lent to an idl
   whole.answer(whole.held(w1));
   whole.ready(w1);
   expect(whole.tick(2000)).toEqual([]);
+});
+
+test("L22 an audit is drawn for an account that will be done with it about when the round is, where there is one", () => {
+  const options = { deadlineMs: 1_000_000, timeoutMs: 1_000_000 };
+  const audits = (table: RoundTable, { from, to, account }: Lease) =>
+    Array.from({ length: 20 }, (_, draw) => {
+      const copy = { purpose: "audit", from, to, not: [account], draw } as const;
+      return inShort(table.event({ type: "copy-wanted", copy }));
+    });
+  const table = known({ w1: 400, w2: 400, w3: 20 });
+  table.open({ from: 0, to: 32 * 26 }, options);
+  // The third is too slow for any work, and waits.
+  audits(table, table.held(w1));
+  expect(new Set(table.state.copies.map(({ auditor }) => auditor))).toEqual(new Set(["w2"]));
+  expect(table.state.copies).toHaveLength(20);
+
+  const two = known({ w1: 400, w3: 20 });
+  two.open({ from: 0, to: 32 * 26 }, options);
+  audits(two, two.held(w1));
+  expect(two.state.copies.every(({ auditor }) => auditor === w3)).toBe(true);
 });
 
 test("L21 a range that expired with one holder is not lent again while the other has it, and is then leased in pieces that fit", () => {
