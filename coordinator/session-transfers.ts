@@ -29,6 +29,8 @@ export interface TransferOptions {
 
 const labelOfLease = (lease: number) => `lease ${lease}`;
 const PARAMETERS = "parameters";
+/** A contribution is checked where the sums are, perhaps in another thread, and nobody copies it there. */
+const inSharedMemory = (bytes: number) => new Uint8Array(new SharedArrayBuffer(bytes));
 
 /** A lease, and what is needed to compute it. */
 interface Delivery {
@@ -39,7 +41,7 @@ interface Delivery {
 export class SessionTransfers {
   readonly #options: TransferOptions;
   readonly #outgoing = new Outgoing();
-  readonly #incoming: Incoming;
+  readonly #incoming: Incoming<SharedArrayBuffer>;
   #connection: Connection | undefined;
   readonly #sent = new SentParameters();
   /** What may not have been sent yet, by lease. */
@@ -52,7 +54,7 @@ export class SessionTransfers {
 
   constructor(options: TransferOptions) {
     this.#options = options;
-    this.#incoming = new Incoming({ limitBytes: options.contributionLimit });
+    this.#incoming = new Incoming({ limitBytes: options.contributionLimit, allocate: inSharedMemory });
   }
 
   /** Bytes of the contribution that is half-received. */
@@ -177,7 +179,7 @@ export class SessionTransfers {
    * Takes a chunk; returns the contribution once it is whole, whose memory counts until it is released.
    * @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH, TRANSFER_INVALID
    */
-  takeChunk(bytes: Uint8Array): { readonly frame: Uint8Array<ArrayBuffer>; readonly release: () => void } | undefined {
+  takeChunk(bytes: Uint8Array): { readonly frame: Uint8Array; readonly release: () => void } | undefined {
     const { fresh, have, frame } = this.#incoming.take(decodeChunk(bytes));
     if (fresh) this.#progressAt = this.#options.clock.now();
     if (have) this.#send({ type: "have", ...have });
