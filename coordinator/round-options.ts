@@ -28,5 +28,6 @@ export function roundOptions(plan: RoundPlan, limits: RoundLimits, arrivals: Arr
     // Where a share is one lease, it is whole.
     pieces: plan.local ? 1 : pieces,
     first: plan.local ? Number.POSITIVE_INFINITY : first,
+    paced: arrivals.length > 0,
   };
 }
