@@ -5,6 +5,7 @@ import { runConfigSchema } from "../shared/config.ts";
 import { type Dataset, datasetSchema } from "../shared/dataset.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { contentHash } from "./content-hash.ts";
+import { normHistoriesSchema } from "./trust/norm-history.ts";
 
 export const MANIFEST = "manifest.json";
 export const CHECKPOINT_FORMAT = 1;
@@ -37,6 +38,8 @@ const checkpointManifestSchema = z.strictObject({
   ledger: z.unknown(),
   /** Unit 2^e of each tensor in the next round, by `kind/tensor`. */
   exponents: z.record(z.string(), z.number().int().min(-126).max(126)),
+  /** Norms of contributions in the last rounds, by kind; none in checkpoints of before they were kept. */
+  norms: normHistoriesSchema.optional(),
   evaluations: byNetwork(z.number()),
   evaluatedAt: byNetwork(counting),
   adamStep: counting,

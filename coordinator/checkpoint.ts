@@ -22,6 +22,7 @@ import { diskFiles, type FileOperations } from "./durable-file.ts";
 import { Ledger } from "./ledger.ts";
 import { storageError } from "./storage-error.ts";
 import { assembleState, beginReplica, parametersHash, type RunProgress, type TrainingState } from "./training-state.ts";
+import { normHistories } from "./trust/norm-history.ts";
 
 export const CHECKPOINTS = "checkpoints";
 
@@ -114,6 +115,7 @@ function manifestOf(
     paramsHash,
     ledger: ledger.toJSON(),
     exponents,
+    norms: Object.fromEntries(progress.norms),
     evaluations: { ...progress.evaluations },
     evaluatedAt: { ...progress.evaluatedAt },
     adamStep,
@@ -258,6 +260,7 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
     adamStep,
     step,
     exponents: new Map(Object.entries(manifest.exponents)),
+    norms: normHistories(manifest.norms),
     evaluations: { ...manifest.evaluations },
     evaluatedAt: { ...manifest.evaluatedAt },
   });

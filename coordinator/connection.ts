@@ -1,7 +1,6 @@
 // One WebSocket of a worker from opening to closing: says hello, keeps the heartbeat, and remembers why it ended. What is said over it
 // is the session's business, which outlives it.
 
-import type { RawData } from "ws";
 import { BitswarmError, type ErrorCode } from "../shared/errors.ts";
 import { isFrame } from "../shared/frame.ts";
 import {
@@ -16,11 +15,13 @@ import {
 } from "../shared/protocol.ts";
 import { isChunk } from "../shared/transfer/chunk.ts";
 import type { Clock } from "./clock.ts";
+import { PacedMessages, type RawMessage } from "./paced-messages.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode } from "./session-state.ts";
 import type { Traffic, TrafficClass } from "./traffic.ts";
 import { fullBucket, type TokenBucket, takeToken } from "./trust/token-bucket.ts";
+import type { TurnBudget } from "./turn-budget.ts";
 
 export interface ConnectionOptions {
   readonly clock: Clock;
@@ -29,6 +30,8 @@ export interface ConnectionOptions {
   /** Bytes that the socket has received so far: a long message on its way is a sign of life. */
   readonly received: () => number;
   readonly traffic: Traffic;
+  /** Of all connections together. */
+  readonly turns: TurnBudget;
 }
 
 /** Who a connection speaks for, once it has said hello. */
@@ -96,9 +99,12 @@ export class Connection {
       const what = this.#state.kind === "awaiting-proof" ? "proof of the key" : "hello";
       this.fail(new BitswarmError("HELLO_EXPECTED", `no ${what} came within ${helloMs} ms of the connection`));
     });
-    socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
+    const messages = new PacedMessages(options.turns, (message) => this.#receive(message));
+    // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
+    socket.on("message", (data, isBinary) => messages.receive({ bytes: data as Buffer, isBinary }));
     socket.on("error", (error) => this.#broken(error));
     socket.on("close", (code) => {
+      messages.flush();
       const text = `the socket closed with code ${code}`;
       this.#end(goodbyes.includes(code) ? "LEFT" : "GONE", text);
     });
@@ -188,12 +194,10 @@ export class Connection {
     }
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
+  #receive({ bytes, isBinary }: RawMessage): void {
     if (this.#state.kind === "closed") return;
     this.#guarded(() => {
       if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
-      // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
-      const bytes = data as Buffer;
       const bulk = this.#state.kind === "joined" && (isFrame(bytes) || isChunk(bytes));
       this.#options.traffic.count("up", bulk ? "contributions" : "control", bytes.length);
       if (!bulk) this.#spend(bytes);

@@ -5,12 +5,13 @@ import { frameHeaderBytes } from "../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../shared/ids.ts";
 import type { Clock } from "./clock.ts";
 import type { Contribution } from "./contribution-check.ts";
-import { spansOf, UnitReader } from "./contribution-units.ts";
+import { spansOf, UnitReader, usualPeaksOf } from "./contribution-units.ts";
 import { slotCount } from "./reduction/round-memory.ts";
 import type { RoundPlan } from "./round-plan.ts";
 import { contributionVerdict, type Lease, type RoundState } from "./round-state.ts";
 import type { CheckedFrame, Inspected, SealedSum, Training } from "./training.ts";
-import { nothingFollows, type RoundTrust, type TrustOutcome } from "./trust/round-trust.ts";
+import { nothingFollows, type TrustOutcome } from "./trust/audits.ts";
+import type { RoundTrust } from "./trust/round-trust.ts";
 
 export interface IntakeOptions {
   /** Where contributions are checked and summed. */
@@ -83,6 +84,7 @@ export class ContributionIntake {
       codec,
       era,
       spans: spansOf(unitTerms),
+      peaks: usualPeaksOf(unitTerms),
       unitsOf: (work) => this.#units.read(unitTerms, work),
       accounts,
     });
@@ -169,15 +171,16 @@ export class ContributionIntake {
     if (!this.#plan) throw new RangeError("a lease is live outside of a round");
     const { training, trust } = this.#options;
     const counts = lease.purpose === "work" || lease.purpose === "backup";
-    const scale = counts && trust ? trust.judge(lease, samples, norms) : 1;
     const tensors = this.#plan.layout.tensors.length;
+    const { peaks, body } = partsOf(bytes, tensors);
+    const scale = counts && trust ? trust.judge(lease, samples, norms, peaks) : 1;
     if (!counts || trust?.holds(lease)) {
       // What lies in a buffer that others share is copied.
-      const own = bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
-      return trust?.take(lease, { samples, scale, ...partsOf(own, tensors) }) ?? nothingFollows;
+      const own = bytes.length === bytes.buffer.byteLength ? body : new Uint8Array(body);
+      return trust?.take(lease, { samples, scale, peaks, body: own }) ?? nothingFollows;
     }
     training.commit(slot, scale);
-    trust?.added(lease, { samples, scale, ...partsOf(bytes, tensors) });
+    trust?.added(lease, { samples, scale, peaks, body });
     return nothingFollows;
   }
 }

@@ -1,11 +1,11 @@
 // The integers of single contributions, for those who compare or combine them: read by the sums' own kernels, in a memory of their own.
 
 import type { ContributionLayout } from "../shared/contribution.ts";
-import { type GradientCodec, wireLayout } from "../shared/wire-layout.ts";
-import { unitOf } from "./exponents.ts";
+import { type GradientCodec, reportsMean, wireLayout } from "../shared/wire-layout.ts";
+import { largestPeakOf, unitOf } from "./exponents.ts";
 import { Reduction } from "./reduction/reduction.ts";
 import { groupOf, type TensorSpan } from "./trust/gradient-norms.ts";
-import type { HeldWork } from "./trust/round-trust.ts";
+import type { HeldWork, UsualPeak } from "./trust/round-reader.ts";
 
 export interface UnitTerms {
   readonly layout: ContributionLayout;
@@ -16,11 +16,22 @@ export interface UnitTerms {
 
 /** The tensors of what UnitReader.read() returns. */
 export function spansOf({ layout, exponents, codec }: UnitTerms): readonly TensorSpan[] {
-  return wireLayout(layout, codec).tensors.map(({ kind, name, at, size, index }) => ({
-    group: groupOf({ kind, name }),
-    offset: at,
-    size,
-    unit: unitOf(exponents[index]),
+  const wire = wireLayout(layout, codec);
+  return wire.tensors.map((tensor) => ({
+    group: groupOf(tensor),
+    offset: tensor.at,
+    size: tensor.size,
+    unit: unitOf(exponents[tensor.index]),
+    signs: reportsMean(wire, tensor),
+  }));
+}
+
+/** What is usual of the peaks that come with the contributions. */
+export function usualPeaksOf({ layout, exponents, codec }: UnitTerms): readonly UsualPeak[] {
+  return layout.tensors.map((tensor, i) => ({
+    name: tensor.name,
+    largest: largestPeakOf(tensor.kind, exponents[i]),
+    magnitude: !reportsMean({ codec }, tensor),
   }));
 }
 

@@ -11,7 +11,7 @@ import { LocalEngine, type RunSummary } from "./engine.ts";
 import { modelSizes } from "./export.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
-import { LoopDelayMeter } from "./loop-delay.ts";
+import { type LoopDelay, LoopDelayMeter } from "./loop-delay.ts";
 import type { OpenRun } from "./open-run.ts";
 import { packageRoot } from "./package-root.ts";
 import { readPageFiles } from "./page-files.ts";
@@ -79,18 +79,22 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const progress = new Progress(terminal, now);
   const events = new JsonLineFile(directory.eventsPath);
   const loopDelay = new LoopDelayMeter();
+  let stepDelay: LoopDelay | null = null;
   let over = false;
   const onEvent = (event: RunEvent) => {
-    const line = jsonLineOf(event, () => loopDelay.take());
+    if (event.type === "step") stepDelay = loopDelay.take();
+    const line = jsonLineOf(event, stepDelay);
     if (line !== undefined) printJson?.(line);
     // Steps are in the commit log.
     if (event.type !== "step") events.append({ time: new Date().toISOString(), ...event });
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
+  const committed = progressOf(state);
   const trust = await TrustDesk.open({
     runDir: directory.path,
     config: state.config.trust,
+    norms: committed.norms,
     clock,
     draw: options.drawAudit ?? Math.random,
     onEvent,
@@ -115,7 +119,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     run: directory.run,
     runTag: directory.runTag,
     incarnation: randomInt(2 ** 20),
-    progress: progressOf(state),
+    progress: committed,
     training,
     ledger,
     log,
@@ -126,6 +130,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     outbox: sessions,
     trust: trust.rounds,
     traffic,
+    loopDelay: () => stepDelay,
     clock,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),
@@ -161,6 +166,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
         blob: (sha256) => engine.blob(sha256),
       },
     });
+    // Nobody waited for what came before.
+    loopDelay.take();
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
     for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });

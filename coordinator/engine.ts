@@ -1,21 +1,24 @@
 // Drives the run in this process: round after round, each summed, applied, committed to the disk, and only then built upon (ARCHITECTURE §3).
 
 import { type NetworkName, usesGan } from "../shared/networks.ts";
-import { type Pass, placeOf, type StepPlace } from "../shared/program.ts";
+import { placeOf, type StepPlace } from "../shared/program.ts";
 import type { RunStatus } from "../shared/protocol.ts";
 import type { Clock } from "./clock.ts";
 import type { CommitLog } from "./commit-log.ts";
 import { sealMode } from "./deadline.ts";
+import { engineStatus } from "./engine-status.ts";
 import type { Ledger } from "./ledger.ts";
+import type { LoopDelay } from "./loop-delay.ts";
 import type { Outbox } from "./outbox.ts";
-import { type Pace, paced, remainingSeconds, samplesPerSecond } from "./pace.ts";
+import { type Pace, paced } from "./pace.ts";
 import { Planner } from "./planner.ts";
 import { type Collected, RoundDriver } from "./round-driver.ts";
 import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "./round-plan.ts";
 import type { OnRunEvent } from "./run-event.ts";
-import type { Traffic } from "./traffic.ts";
+import type { StepBytes, Traffic } from "./traffic.ts";
 import type { Training } from "./training.ts";
 import { type RunProgress, recordEvaluation } from "./training-state.ts";
+import { VOIDS } from "./trust/feedback-doubts.ts";
 import type { RoundTrust } from "./trust/round-trust.ts";
 import type { StepLoss } from "./update.ts";
 
@@ -37,6 +40,8 @@ export interface EngineOptions {
   readonly trust?: RoundTrust;
   /** What the outbox's sockets carry. */
   readonly traffic: Traffic;
+  /** Of the last step; null before the first. */
+  readonly loopDelay?: () => LoopDelay | null;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
   /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
@@ -64,12 +69,6 @@ export interface RunSummary {
   readonly checkpoint: string;
 }
 
-/** The phase of a pass in words; epochs are counted from 1 here, as people do. */
-function phaseName({ kind, epoch }: Pass, epochs: number): string {
-  const names = { teacher: "teacher", student: "1-bit student", bn: "batch norm" } as const;
-  return `${names[kind]}, epoch ${epoch + 1}/${epochs}`;
-}
-
 export class LocalEngine {
   /** Where what the workers do goes in. */
   readonly rounds: RoundDriver;
@@ -81,6 +80,8 @@ export class LocalEngine {
   #done = false;
   #pace: Pace = new Map();
   #loss: Partial<StepLoss> = {};
+  /** What the sockets carried for the last step. */
+  #bytes: StepBytes | undefined;
   #checkpoint: { readonly path: string; readonly step: number } | undefined;
 
   constructor(options: EngineOptions) {
@@ -145,53 +146,26 @@ export class LocalEngine {
   }
 
   status(): RunStatus {
-    const { progress, run, ledger } = this.#options;
-    const { config, program, dataset, step, evaluations } = progress;
-    const next = placeOf(program, Math.min(step, program.steps - 1), config.batch);
-    const { pass } = this.#evaluating ? this.#lastPlace() : next;
-    const { collected, wanted } = this.rounds.progress;
-    const epochs = pass.kind === "teacher" ? config.teacher.epochs : config.epochs;
-    return {
+    const { progress, run, ledger, loopDelay = () => null } = this.#options;
+    return engineStatus({
       run,
-      name: config.name,
-      state: this.#stateName(),
-      phase: this.#evaluating
-        ? `evaluating the ${this.#evaluating} (${phaseName(pass, epochs)})`
-        : phaseName(pass, epochs),
-      step,
-      steps: this.#target,
-      epoch: pass.epoch,
-      collected,
-      wanted,
-      workers: this.rounds.workers,
-      samples: ledger.samples,
-      samplesPerSecond: samplesPerSecond(this.#pace, this.#evaluating ? "evaluate" : pass.kind),
-      etaSeconds: remainingSeconds(this.#pace, {
-        program,
-        batch: config.batch,
-        testSamples: dataset.test.samples,
-        step,
-        target: this.#target,
-        evaluating: this.#evaluating ? wanted - collected : 0,
-      }),
-      reason: this.rounds.reason,
-      loss: { ...this.#loss } as Record<string, number>,
-      testAccuracy: evaluations.student,
-      teacherAccuracy: evaluations.teacher,
-    };
+      progress,
+      ledger,
+      rounds: this.rounds,
+      target: this.#target,
+      phase: this.#done ? "done" : this.#stopping ? "stopping" : "running",
+      evaluating: this.#evaluating,
+      pace: this.#pace,
+      loss: this.#loss,
+      bytes: this.#bytes,
+      loopDelay: loopDelay(),
+    });
   }
 
   /** Bytes by their SHA-256: those of the teacher. */
   blob(sha256: string): Uint8Array<ArrayBuffer> | undefined {
     const { frozen } = this.#planner;
     return frozen?.hash === sha256 ? frozen.bytes : undefined;
-  }
-
-  #stateName(): RunStatus["state"] {
-    if (this.#done) return "done";
-    if (this.#stopping) return "stopping";
-    if (this.rounds.workers === 0) return "waiting";
-    return this.#evaluating ? "evaluating" : "training";
   }
 
   /** Place of the last committed step; before the first, of that. */
@@ -202,7 +176,8 @@ export class LocalEngine {
 
   /** What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. */
   #era(): number {
-    return (this.#options.incarnation ?? 0) * 2 ** 32 + (this.#checkpoint?.step ?? 0);
+    const checkpoint = (this.#checkpoint?.step ?? 0) * VOIDS;
+    return (this.#options.incarnation ?? 0) * 2 ** 32 + (checkpoint % 2 ** 32);
   }
 
   async #collect(subject: RoundSubject): Promise<Collected | "dropped"> {
@@ -244,6 +219,7 @@ export class LocalEngine {
     if (carried > 0) onEvent({ type: "carried", step, samples: carried });
     const { workers } = this.rounds;
     const bytes = traffic.take(workers);
+    this.#bytes = bytes;
     onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers, paramsHash, bytes });
     return place;
   }

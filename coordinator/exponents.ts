@@ -65,6 +65,15 @@ export function nextExponent(peak: number, previous: number): number {
 }
 
 /**
+ * The largest peak for which nextExponent() gives this exponent; infinite for what no peak was ever seen of, for metrics, and
+ * for differences, which grow with the leases.
+ */
+export function largestPeakOf(kind: ContributionTensor["kind"], exponent: number): number {
+  if (kind === "difference" || kind === "metric" || exponent === initialExponent(kind, 0)) return Infinity;
+  return 2 ** (exponent + valueBits - headroomBits);
+}
+
+/**
  * The exponent of the power of two nearest to the mean |c| that workers report, within ±126: with the codec `sign` a
  * tensor's unit is its scale, one step behind. A mean of 0 says nothing: `previous` stays.
  */

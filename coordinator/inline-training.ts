@@ -5,7 +5,7 @@ import type { StepPlace } from "../shared/program.ts";
 import type { ParametersRequest, SumTerms, Training } from "./training.ts";
 import type { TrainingCore } from "./training-core.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-trust.ts";
+import type { HeldWork } from "./trust/round-reader.ts";
 
 export class InlineTraining implements Training {
   readonly inline: boolean = true;

@@ -33,8 +33,8 @@ export class JsonLineFile {
   }
 }
 
-/** The line that --json prints for an event; nothing for most. `loopDelay`: since the line before. */
-export function jsonLineOf(event: RunEvent, loopDelay: () => LoopDelay): string | undefined {
+/** The line that --json prints for an event; nothing for most. `loopDelayMs`: since the line before. */
+export function jsonLineOf(event: RunEvent, loopDelayMs: LoopDelay | null): string | undefined {
   if (event.type !== "step") return undefined;
   const { step, epoch, samples, workers, paramsHash, bytes } = event;
   const { top1: _, ...loss } = event.loss;
@@ -47,7 +47,7 @@ export function jsonLineOf(event: RunEvent, loopDelay: () => LoopDelay): string 
     workers,
     paramsHash,
     bytes,
-    loopDelayMs: loopDelay(),
+    loopDelayMs,
   });
 }
 

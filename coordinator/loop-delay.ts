@@ -9,7 +9,7 @@ export interface LoopDelay {
 }
 
 /** Between samples; a delay shorter than this is not seen. */
-const resolutionMs = 5;
+const resolutionMs = 2;
 
 export class LoopDelayMeter {
   readonly #histogram = monitorEventLoopDelay({ resolution: resolutionMs });

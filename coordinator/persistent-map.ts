@@ -134,6 +134,20 @@ export class PersistentMap<K extends string | number, V> implements Iterable<rea
     return new PersistentMap(without(this.#root, 0, hashOf(key), key) ?? (empty as Branch<K, V>), this.size - 1);
   }
 
+  /** An entry for a number in [0, 1), each for nearly as many numbers as another; undefined where there is none. */
+  drawn(draw: number): readonly [K, V] | undefined {
+    let node: Node<K, V> = this.#root;
+    let rest = draw;
+    const choose = <T>(from: readonly T[]): T => {
+      const scaled = rest * from.length;
+      rest = scaled - Math.floor(scaled);
+      return from[Math.floor(scaled)];
+    };
+    if (this.size === 0) return undefined;
+    while (!("entries" in node)) node = choose(node.children);
+    return choose(node.entries);
+  }
+
   /** Whether a value passes the test. */
   some(test: (value: V, key: K) => boolean): boolean {
     return anyOf(this.#root, test);

@@ -26,6 +26,19 @@ function lossText(loss: RunStatus["loss"]): string {
   return values.length === 0 ? "no step yet" : values.join("  ");
 }
 
+/** `9.1 kB`, `1.56 MB`. */
+function bytesText(bytes: number): string {
+  return bytes < 1e6 ? `${(bytes / 1e3).toPrecision(3)} kB` : `${(bytes / 1e6).toPrecision(3)} MB`;
+}
+
+/** What a step costs a worker's line and the coordinator's event loop; nothing before the first. */
+export function costText({ bytesPerWorker, loopDelayMs }: RunStatus): string | undefined {
+  if (!bytesPerWorker) return undefined;
+  const { down, up } = bytesPerWorker;
+  const delay = loopDelayMs ? `; event loop late by ${loopDelayMs.max} ms at most` : "";
+  return `last step: ${bytesText(down)} down and ${bytesText(up)} up a worker${delay}`;
+}
+
 function etaText({ etaSeconds }: RunStatus): string {
   return etaSeconds === null ? "ETA unknown" : `ETA ${duration(etaSeconds)}`;
 }

@@ -10,12 +10,15 @@ import { PersistentMap } from "./persistent-map.ts";
 export interface MemberFacts {
   /** Who answers for it; by default itself. */
   readonly account?: string;
+  /** Where it comes from, as addresses are counted. */
+  readonly address?: string;
   /** The most microbatches of one lease that it can hold. */
   readonly maxMicrobatches?: number;
 }
 
 export interface Member {
   readonly account: string;
+  readonly address: string | null;
   readonly maxMicrobatches: number;
   /** When it asked for a lease that it has not got; numbers in the order of asking. */
   readonly ticket: number | null;
@@ -34,6 +37,14 @@ export interface Member {
   readonly speeds: Readonly<Partial<Record<RoundKind, Speed>>>;
 }
 
+/** The workers of an account that are there and do not rest. */
+export interface AccountWorkers {
+  readonly workers: number;
+  /** The last that came, and its address. */
+  readonly newest: WorkerId;
+  readonly address: string | null;
+}
+
 /** What the speeds of some members add up to. */
 export interface Crew {
   readonly count: number;
@@ -50,8 +61,8 @@ export interface Roster {
   /** Who waits for a lease and holds none, or one, by ticket; nobody who rests or whose connection is lost. */
   readonly idle: OrderedMap<WorkerId>;
   readonly ahead: OrderedMap<WorkerId>;
-  /** How many workers each account has that are there and do not rest. */
-  readonly accounts: PersistentMap<string, number>;
+  /** Accounts that have any. */
+  readonly accounts: PersistentMap<string, AccountWorkers>;
   /** Members that work or are about to, and those of them who were leased no work of the round. */
   readonly active: Crew;
   readonly unserved: Crew;
@@ -77,6 +88,7 @@ export function emptyRoster(): Roster {
 export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
   return {
     account: facts.account ?? worker,
+    address: facts.address ?? null,
     maxMicrobatches: facts.maxMicrobatches ?? Number.POSITIVE_INFINITY,
     ticket: null,
     leases: [],
@@ -133,15 +145,17 @@ function lines({ idle, ahead }: Roster, worker: WorkerId, before: Member | undef
   return lines;
 }
 
-function accountsOf({ accounts }: Roster, before: Member | undefined, member: Member | undefined) {
+function accountsOf({ accounts }: Roster, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
   const [from, to] = [sharer(before), sharer(member)];
   if (from === to) return accounts;
   let next = accounts;
   if (from !== undefined) {
-    const left = (next.get(from) ?? 1) - 1;
-    next = left === 0 ? next.delete(from) : next.set(from, left);
+    const known = next.get(from);
+    if (known && known.workers > 1) next = next.set(from, { ...known, workers: known.workers - 1 });
+    else next = next.delete(from);
   }
-  return to === undefined ? next : next.set(to, (next.get(to) ?? 0) + 1);
+  if (!member || to === undefined) return next;
+  return next.set(to, { workers: (next.get(to)?.workers ?? 0) + 1, newest: worker, address: member.address });
 }
 
 /** The roster with a member added, changed or, where it is undefined, removed. */
@@ -155,7 +169,7 @@ export function withMember(roster: Roster, worker: WorkerId, member: Member | un
     round,
     members: member ? members.set(worker, member) : members.delete(worker),
     ...lines(roster, worker, before, member),
-    accounts: accountsOf(roster, before, member),
+    accounts: accountsOf(roster, worker, before, member),
     active: exchanged(active, kind, works(before), works(member)),
     unserved: exchanged(unserved, kind, lacks(before), lacks(member)),
     nextTicket,

@@ -186,7 +186,7 @@ export class RoundDriver {
         this.#collection = { plan, since: clock.now(), resolve, reject };
         this.#idleSince = undefined;
         this.#offsets = [];
-        const options = roundOptions(plan, this.#options, arrivals);
+        const options = roundOptions(plan, this.#options, arrivals, this.#state.roster.members);
         this.#intake.open(plan, () => this.#state.roster.accounts.size);
         this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
         this.#drain();

@@ -6,9 +6,9 @@ import { BACKUP_FROM } from "./deadline.ts";
 import { mayBackUp } from "./lease-book.ts";
 import { leaseMicrobatches, type ShareRequest, tooSlow } from "./lease-sizing.ts";
 import { type Member, speedOf, totalSpeed } from "./roster.ts";
+import { mayCompare } from "./round-audits.ts";
 import { granted, type Offer } from "./round-leases.ts";
 import {
-  type CopyWanted,
   isLate,
   isLive,
   type Lease,
@@ -57,7 +57,7 @@ export function grantAll(now: number, state: RoundState, look: Look): RoundChang
   if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;
   const inPieces = options.pieces > 1;
   const asker = inPieces && look.kind === "asker" ? look.worker : undefined;
-  if (state.copies.length > 0) grantCopies(now, adding, asker);
+  if (state.copies.length > 0 && !(inPieces && look.kind === "event")) grantCopies(now, adding, asker);
   if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
   if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
   const helps = inPieces ? look.kind === "all" : true;
@@ -91,18 +91,15 @@ function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: Roun
   return ticket !== null && !suspended && !resting && (leases.length === 0 || (ahead && leases.length === 1));
 }
 
-/** Whether a comparison is for this member. */
-export function mayCompare(copy: CopyWanted, { account }: Member): boolean {
-  return !copy.not.includes(account);
-}
-
 function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
+  const auditors = new Set(granting.state.copies.map(({ auditor }) => auditor));
   for (const [worker, member] of takers(granting.state, only)) {
     const { copies } = granting.state;
     if (copies.length === 0 || granting.left === 0) return;
-    const index = copies.findIndex((copy) => mayCompare(copy, member));
+    if (!auditors.has(member.account) && !auditors.has(null)) continue;
+    const index = copies.findIndex((due) => mayCompare(due, member));
     if (index < 0) continue;
-    const copy = copies[index];
+    const { copy } = copies[index];
     granting.state = { ...granting.state, copies: copies.toSpliced(index, 1) };
     give(now, granting, { worker, from: copy.from, to: copy.to, purpose: { kind: "copy", copy } });
   }

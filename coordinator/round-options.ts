@@ -2,7 +2,9 @@
 
 import type { RunConfig } from "../shared/config.ts";
 import { type Arrivals, deadlineMs } from "./deadline.ts";
-import type { RoundPlan } from "./round-plan.ts";
+import { piecesOf } from "./lease-pieces.ts";
+import { isActive, type Roster, speedOf } from "./roster.ts";
+import { contributionBytes, type RoundPlan } from "./round-plan.ts";
 import type { RoundOptions } from "./round-state.ts";
 
 export interface RoundLimits {
@@ -12,8 +14,13 @@ export interface RoundLimits {
   readonly shareLimit?: number;
 }
 
-/** @param arrivals of the last rounds of this kind */
-export function roundOptions(plan: RoundPlan, limits: RoundLimits, arrivals: Arrivals): RoundOptions {
+/** @param arrivals of the last rounds of this kind @param members who there are */
+export function roundOptions(
+  plan: RoundPlan,
+  limits: RoundLimits,
+  arrivals: Arrivals,
+  members: Roster["members"],
+): RoundOptions {
   const { microbatch, shareLimit = 1 } = limits;
   const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, pieces, first } = limits.lease;
   return {
@@ -26,8 +33,26 @@ export function roundOptions(plan: RoundPlan, limits: RoundLimits, arrivals: Arr
     oneLease: plan.local,
     shareLimit,
     // Where a share is one lease, it is whole.
-    pieces: plan.local ? 1 : pieces,
+    pieces: plan.local ? 1 : pieces === "auto" ? autoPieces(plan, members) : pieces,
     first: plan.local ? Number.POSITIVE_INFINITY : first,
     paced: arrivals.length > 0,
   };
+}
+
+function autoPieces(plan: RoundPlan, members: Roster["members"]): number {
+  let [active, known, sum] = [0, 0, 0];
+  for (const member of members.values()) {
+    if (!isActive(member)) continue;
+    const speed = speedOf(member, plan.terms.kind);
+    active++;
+    if (speed === undefined) continue;
+    known++;
+    sum += speed;
+  }
+  return piecesOf({
+    samples: plan.ranges.reduce((total, { from, to }) => total + to - from, 0),
+    // Those that are not known count as the mean.
+    samplesPerSecond: known === 0 ? undefined : (sum / known) * active,
+    contributionBytes: contributionBytes(plan),
+  });
 }

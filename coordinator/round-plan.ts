@@ -131,13 +131,19 @@ export function evaluationSubject({ program, step, config, dataset }: RunProgres
   };
 }
 
-export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease): LeaseMessage {
-  return { type: "lease", lease, from, to, ...terms };
+/** @param voids below 256: with another number than in the worker's lease before, its error feedback is void */
+export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease, voids = 0): LeaseMessage {
+  return { type: "lease", lease, from, to, ...terms, era: terms.era + voids };
 }
 
 /** Bytes of a whole contribution frame in this layout. */
 function frameBytes(layout: ContributionLayout, codec: LeaseMessage["codec"]): number {
   return frameHeaderBytes + 4 * layout.tensors.length + wireLayout(layout, codec).bytes;
+}
+
+/** Bytes of a contribution frame of this round. */
+export function contributionBytes({ layout, terms }: Pick<RoundPlan, "layout" | "terms">): number {
+  return frameBytes(layout, terms.codec);
 }
 
 /** Bytes of the largest contribution frame that any round of this run can bring: what is larger is refused unread. */

@@ -14,7 +14,16 @@ export interface CopyWanted {
   readonly purpose: "audit";
   readonly from: number;
   readonly to: number;
+  /** Accounts that answered; with two of them, which differ, this answer decides. */
   readonly not: readonly string[];
+  /** A u32 that decides who computes it. */
+  readonly draw: number;
+}
+
+/** A copy that nobody computes yet, and the account that is to; anybody where it is null. */
+export interface CopyDue {
+  readonly copy: CopyWanted;
+  readonly auditor: string | null;
 }
 
 interface LeaseTerm {
@@ -94,7 +103,7 @@ export interface RoundState extends RoundMembers {
   /** Samples that each account holds or has answered. */
   readonly given: PersistentMap<string, number>;
   /** Copies that nobody computes yet. */
-  readonly copies: readonly CopyWanted[];
+  readonly copies: readonly CopyDue[];
   /** Reports of gradients that are not finite, and who made them. */
   readonly notFinite: { readonly reports: number; readonly workers: ReadonlySet<WorkerId> };
 }

@@ -6,6 +6,7 @@ import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
+import { reassigned, withCopy } from "./round-audits.ts";
 import { grantAll, type Look } from "./round-grants.ts";
 import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./round-leases.ts";
 import { looked, suspended } from "./round-look.ts";
@@ -13,6 +14,7 @@ import { roundReason } from "./round-reason.ts";
 import { sealDue } from "./round-seal.ts";
 import {
   beforeRounds,
+  type CopyWanted,
   contributionVerdict,
   isLive,
   type RequeueCause,
@@ -99,9 +101,9 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "lease-returned":
       return spoiled(now, state, { ...event, cause: "returned" }, []);
     case "copy-wanted":
-      return settle(now, isLive(state) ? { ...state, copies: [...state.copies, event.copy] } : state, []);
+      return compared(now, state, event.copy);
     case "tick":
-      return after(now, looked(now, state), { kind: "all" });
+      return after(now, looked(now, reassigned(now, state)), { kind: "all" });
     case "go-on":
       return settle(now, state, []);
     case "applied":
@@ -115,6 +117,13 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     default:
       return event satisfies never;
   }
+}
+
+/** A copy is wanted: the drawn account may be waiting. */
+function compared(now: number, before: RoundState, copy: CopyWanted): Decision {
+  if (!isLive(before)) return settle(now, before, []);
+  const { state, worker } = withCopy(before, copy);
+  return settle(now, state, [], worker === undefined ? anyEvent : { kind: "asker", worker });
 }
 
 function withRoster(state: RoundState, roster: Roster): RoundState {

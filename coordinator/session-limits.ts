@@ -9,6 +9,8 @@ export interface SessionLimits {
   readonly messageBytes: number;
   /** From a canary to its answer: shaders are compiled for it. */
   readonly calibrationMs: number;
+  /** Between two canaries of a worker whose work is audited. */
+  readonly canaryMs: number;
   /** Control messages of one session; frames are bounded by leases. */
   readonly messageRate: Rate;
   /** Heartbeats in a row without a byte from the worker. */
@@ -31,6 +33,7 @@ export const sessionLimits: SessionLimits = {
   helloMs: 10_000,
   messageBytes: 16 << 10,
   calibrationMs: 120_000,
+  canaryMs: 600_000,
   messageRate: { perSecond: 1000, burst: 4000 },
   missedPings: 3,
   failures: 3,

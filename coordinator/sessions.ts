@@ -31,11 +31,12 @@ import type { LeaveCode, SessionHouse } from "./session-state.ts";
 import { StatusFeed } from "./status-feed.ts";
 import { createToken, isToken } from "./token.ts";
 import type { Traffic } from "./traffic.ts";
-import { AddressBook } from "./trust/address-limits.ts";
+import { AddressBook, addressKey } from "./trust/address-limits.ts";
 import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
 import { restMessage } from "./trust/rests.ts";
 import type { TrustDesk } from "./trust/trust-desk.ts";
+import { TurnBudget } from "./turn-budget.ts";
 import { UploadMemory } from "./upload-memory.ts";
 
 export interface SessionsOptions {
@@ -75,6 +76,7 @@ export class Sessions implements Outbox {
   readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
   readonly #chunked = new ChunkedParameters();
+  readonly #turns: TurnBudget;
   readonly #statuses: StatusFeed;
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
@@ -83,18 +85,23 @@ export class Sessions implements Outbox {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#turns = new TurnBudget(options.clock);
     this.#statuses = new StatusFeed(options.clock, this.#sessions);
     this.#memory = new UploadMemory(options.limits.uploadBytes);
     const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
     this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
     const { clock, limits, welcome, canarySeed = () => randomInt(2 ** 32) } = options;
-    if (options.trust) options.trust.onRest = (account, ms) => this.#rest(account, ms);
+    if (options.trust) {
+      options.trust.onRest = (account, ms) => this.#rest(account, ms);
+      options.trust.onAudited = (worker) => this.#askAgain(worker);
+    }
     this.#newcomers = new Newcomers({
       mode: calibration,
       layers: () => canaryLayers(buildNetworks(welcome.config, welcome.dataset).student.graph),
       clock,
       seed: canarySeed,
       timeoutMs: limits.calibrationMs,
+      againMs: limits.canaryMs,
     });
   }
 
@@ -144,11 +151,13 @@ export class Sessions implements Outbox {
       },
     };
     const { heartbeatMs } = welcome.config;
-    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received, traffic }));
+    const turns = this.#turns;
+    this.#connections.add(new Connection(socket, house, { clock, limits, heartbeatMs, received, traffic, turns }));
   }
 
   lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void {
-    this.#sessions.get(worker)?.lease(leaseMessage(plan, lease), plan.parameters);
+    const voids = this.#options.trust?.rounds.voidsOf(lease.account) ?? 0;
+    this.#sessions.get(worker)?.lease(leaseMessage(plan, lease, voids), plan.parameters);
   }
 
   accepted(worker: WorkerId, lease: LeaseId, samples: number): void {
@@ -197,6 +206,13 @@ export class Sessions implements Outbox {
       if (trust && account !== undefined) trust.rests.whenRested(worker, account, call);
       else call();
     });
+  }
+
+  /** A lease of a worker that was audited is answered: perhaps its GPU is asked for a sum, too. */
+  #askAgain(worker: WorkerId): void {
+    const session = this.#sessions.get(worker);
+    const seed = session && this.#newcomers.askAgain(worker, (error) => session.fail(error));
+    if (seed !== undefined) session?.send({ type: "canary", seed });
   }
 
   /** Tells the workers of an account that they rest, and gives them what they have asked for when it is over. */
@@ -266,7 +282,7 @@ export class Sessions implements Outbox {
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
     onEvent({ type: "joined", worker, account, name, runtime, adapter });
     trust?.joined(worker, hello);
-    this.#inbox().join(worker, { account, maxMicrobatches });
+    this.#inbox().join(worker, { account, address: addressKey(address), maxMicrobatches });
     const ms = trust?.rests.restMs(account) ?? 0;
     if (ms > 0) session.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
     if (this.#newcomers.asks(address)) {

@@ -8,7 +8,7 @@ import { type RunStatus, runStatusSchema } from "../shared/protocol.ts";
 import { readNewestCheckpoint } from "./checkpoint.ts";
 import { readCommitLog, standingCommits } from "./commit-log.ts";
 import { samplesAt } from "./pace.ts";
-import { percent, statusBlock } from "./progress-text.ts";
+import { costText, percent, statusBlock } from "./progress-text.ts";
 import { isRunDirectory, readAddress } from "./run-directory.ts";
 
 /** A run that nobody drives at the moment. */
@@ -114,7 +114,10 @@ export function statusText(status: RunStatus | StoppedStatus, target: string): s
     accuracyLine("1-bit network:", status.testAccuracy),
     accuracyLine("teacher:      ", status.teacherAccuracy),
   ];
-  if (status.state !== "stopped") return [...statusBlock(status, 120), ...accuracies].join("\n");
+  if (status.state !== "stopped") {
+    const cost = costText(status);
+    return [...statusBlock(status, 120), ...(cost === undefined ? [] : [`  ${cost}`]), ...accuracies].join("\n");
+  }
   const { run, step, steps, samples, checkpoint, checkpointStep, notices } = status;
   const again =
     step > checkpointStep ? `; the ${step - checkpointStep} steps after it are computed again on resume` : "";

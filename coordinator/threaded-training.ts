@@ -19,7 +19,7 @@ import type {
 import type { ThreadCalls, ThreadOrder, ThreadQuestion, ThreadReply, ThreadStart } from "./training-messages.ts";
 import { type TrainingState, takeParts } from "./training-state.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-trust.ts";
+import type { HeldWork } from "./trust/round-reader.ts";
 
 type Call = keyof ThreadCalls;
 

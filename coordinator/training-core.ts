@@ -16,7 +16,7 @@ import { contributionLimit } from "./round-plan.ts";
 import type { CheckedFrame, ParametersRequest, SealedSum, StepResult, SumTerms, WireParameters } from "./training.ts";
 import { frozenTeacher, parametersHash, type TrainingState, wireBlob } from "./training-state.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-trust.ts";
+import type { HeldWork } from "./trust/round-reader.ts";
 import { applyRound } from "./update.ts";
 
 interface OpenSum {

@@ -8,7 +8,7 @@ import type { EncodedVersion, VersionContents } from "./downlink-encoder.ts";
 import type { Inspected, ParametersRequest, SealedSum, StepResult, SumTerms, WireParameters } from "./training.ts";
 import type { StateParts, TrainingState } from "./training-state.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-trust.ts";
+import type { HeldWork } from "./trust/round-reader.ts";
 
 /** What the thread begins with. */
 export interface ThreadStart extends Pick<TrainingState, "config" | "dataset"> {

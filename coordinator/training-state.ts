@@ -16,6 +16,7 @@ import { RiceWriter } from "../shared/rice.ts";
 import { rng } from "../shared/rng.ts";
 import { fourAxes } from "./axis-order.ts";
 import { contentHash } from "./content-hash.ts";
+import type { NormHistories } from "./trust/norm-history.ts";
 
 /** Bytes that workers hold, named by their SHA-256. */
 export interface WireBlob {
@@ -50,6 +51,8 @@ export interface TrainingState {
   adamStep: number;
   /** Unit 2^e of a tensor in the next round, by `kind/tensor`. */
   readonly exponents: Map<string, number>;
+  /** What is usual of the sizes of contributions, from which clipping and refusals follow. */
+  readonly norms: NormHistories;
   /** Committed steps of the program. */
   step: number;
   /** Newest held-out accuracy (top-1, from 0 to 1) of each network. */
@@ -69,11 +72,12 @@ export interface RunProgress extends Pick<TrainingState, "config" | "dataset" | 
   step: number;
   readonly evaluations: TrainingState["evaluations"];
   readonly evaluatedAt: TrainingState["evaluatedAt"];
+  readonly norms: TrainingState["norms"];
 }
 
 /** A copy that goes on by itself. */
 export function progressOf({ config, dataset, networks, program, ...state }: TrainingState): RunProgress {
-  const { step, evaluations, evaluatedAt } = state;
+  const { step, evaluations, evaluatedAt, norms } = state;
   return {
     config,
     dataset,
@@ -82,6 +86,7 @@ export function progressOf({ config, dataset, networks, program, ...state }: Tra
     step,
     evaluations: { ...evaluations },
     evaluatedAt: { ...evaluatedAt },
+    norms: new Map(norms),
   };
 }
 
@@ -95,6 +100,7 @@ export type StateParts = Pick<TrainingState, "teacher" | "student"> &
       | "adamSecond"
       | "adamStep"
       | "exponents"
+      | "norms"
       | "step"
       | "evaluations"
       | "evaluatedAt"
@@ -137,6 +143,7 @@ export function assembleState(config: RunConfig, dataset: Dataset, parts: StateP
     adamSecond: new Map(),
     adamStep: 0,
     exponents: new Map(),
+    norms: new Map(),
     step: 0,
     evaluations: { teacher: null, student: null },
     evaluatedAt: { teacher: null, student: null },

@@ -11,7 +11,7 @@ import type { CheckpointContents } from "./checkpoint-contents.ts";
 import type { EncodedVersion } from "./downlink-encoder.ts";
 import type { GroupNorms } from "./trust/gradient-norms.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-trust.ts";
+import type { HeldWork } from "./trust/round-reader.ts";
 import type { StepLoss } from "./update.ts";
 
 export interface ParametersRequest extends Pick<LeaseMessage, "kind" | "network" | "round"> {

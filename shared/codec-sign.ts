@@ -7,15 +7,6 @@ import { powerOfTwo } from "./powers-of-two.ts";
 /** A residual is kept within this many mean magnitudes of its tensor: rare large values must not be repeated for ever. */
 export const residualBound = 8;
 
-/** What became of one tensor. */
-export interface SignedTensor {
-  /** Mean |c| a sample: the coordinator chooses the scale of the next step from it. */
-  readonly mean: number;
-  /** ‖residual‖² and ‖gradient‖², both sums over the lease's samples: their ratio is the share that is still to be said. */
-  readonly residualSquares: number;
-  readonly gradientSquares: number;
-}
-
 /**
  * Encodes c = gradient + residual as its signs, 1 for negative (0 counts as positive), element i at bit i % 8 of byte
  * i / 8, and leaves in `residual` what the signs, taken as ±samples·2^exponent, did not say:
@@ -25,6 +16,7 @@ export interface SignedTensor {
  * Everything is a sum over samples, as contributions are, so that leases of any size hand on the same residual:
  * what was sent and what is left always add up to the gradients, save for the clip.
  * @param bits written; as many bytes as hold the elements, zero before
+ * @returns mean |c| a sample: the coordinator chooses the scale of the next step from it
  * @throws GRADIENT_NOT_FINITE; nothing is changed then
  */
 export function encodeSigns(
@@ -33,13 +25,9 @@ export function encodeSigns(
   samples: number,
   exponent: number,
   bits: Uint8Array,
-): SignedTensor {
+): number {
   let magnitudes = 0;
-  let gradientSquares = 0;
-  for (let i = 0; i < gradient.length; i++) {
-    magnitudes += Math.abs(gradient[i] + residual[i]);
-    gradientSquares += gradient[i] * gradient[i];
-  }
+  for (let i = 0; i < gradient.length; i++) magnitudes += Math.abs(gradient[i] + residual[i]);
   if (!(magnitudes < Infinity)) {
     const at = gradient.findIndex((value) => !(Math.abs(value) < Infinity));
     throw new BitswarmError("GRADIENT_NOT_FINITE", `gradient: element ${at} of a coded tensor is ${gradient[at]}`);
@@ -47,13 +35,11 @@ export function encodeSigns(
   const mean = gradient.length === 0 ? 0 : magnitudes / gradient.length;
   const said = samples * powerOfTwo(exponent);
   const bound = residualBound * Math.max(said, mean);
-  let residualSquares = 0;
   for (let i = 0; i < gradient.length; i++) {
     const c = gradient[i] + residual[i];
     if (c < 0) bits[i >> 3] |= 1 << (i & 7);
     const left = c < 0 ? c + said : c - said;
     residual[i] = Math.min(bound, Math.max(-bound, left));
-    residualSquares += residual[i] * residual[i];
   }
-  return { mean: mean / samples, residualSquares, gradientSquares };
+  return mean / samples;
 }

@@ -160,8 +160,11 @@ export const runConfigSchema = z.strictObject({
           "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
         ),
       pieces: count
-        .default(4)
-        .describe("a lease is so small a part of a worker's share of what nobody holds; 1 is all of it"),
+        .or(z.literal("auto"))
+        .default("auto")
+        .describe(
+          "a lease is so small a part of a worker's share of what nobody holds, 1 is all of it; `auto`: 4, or fewer where a part would be computed in under 2 s, or in less than twice the time that its contribution travels at 8 Mbit/s",
+        ),
       first: count
         .default(1)
         .describe("microbatches of a worker's first lease; twice as many in each until it is measured"),

@@ -153,6 +153,10 @@ export const runStatusSchema = z.strictObject({
   /** What the round waits for, in words. */
   reason: z.string().max(1000),
   loss: z.record(z.string(), z.number()),
+  /** Mean bytes on a worker's socket for the last committed step; null before the first. */
+  bytesPerWorker: z.strictObject({ down: counting, up: counting }).nullable(),
+  /** How long the coordinator's event loop was kept from its turn in that step; null where nobody measures it. */
+  loopDelayMs: z.strictObject({ max: z.number(), p99: z.number() }).nullable(),
   testAccuracy: z.number().nullable(),
   teacherAccuracy: z.number().nullable(),
 });

@@ -11,8 +11,6 @@ export interface EncodedContribution {
   /** Bits of one f32 a tensor of the layout. */
   readonly peaks: Uint32Array<ArrayBuffer>;
   readonly body: Uint8Array<ArrayBuffer>;
-  /** ‖e‖ / ‖g‖ of the tensors that travelled as signs: what is still to be said, in gradients of a lease. */
-  readonly residualRatio?: number;
 }
 
 /** A lease's numbers as they were read from the GPU, and how they are to travel. */
@@ -45,7 +43,7 @@ export function encodeContribution({ lease, wire, result, residual }: Accumulate
       return { peaks, body: whole(encodeInt8(values)) };
     case "sign": {
       const signs = encodeSignTensors(lease, wire, values, residual());
-      return { body: whole(signs.bits), peaks: signs.reported(peaks), residualRatio: signs.residualRatio };
+      return { body: whole(signs.bits), peaks: signs.reported(peaks) };
     }
     default:
       return codec satisfies never;
@@ -61,27 +59,22 @@ function encodeSignTensors(
   const samples = lease.to - lease.from;
   const bits = new Uint8Array(wideBytes("sign", wide));
   const means = new Map<number, number>();
-  let residualSquares = 0;
-  let gradientSquares = 0;
   for (const { index, at, size } of tensors) {
     if (at < plain) continue;
     const [from, to] = [at - plain, at - plain + size];
-    const signed = encodeSigns(
+    const mean = encodeSigns(
       values.subarray(from, to),
       residual.subarray(from, to),
       samples,
       lease.exponents[index],
       bits.subarray(from / 8, Math.ceil(to / 8)),
     );
-    means.set(index, signed.mean);
-    residualSquares += signed.residualSquares;
-    gradientSquares += signed.gradientSquares;
+    means.set(index, mean);
   }
   const reported = (peaks: Uint32Array) => {
     const reports = new Float32Array(Uint32Array.from(peaks).buffer);
     for (const [index, mean] of means) reports[index] = mean;
     return new Uint32Array(reports.buffer);
   };
-  const residualRatio = gradientSquares > 0 ? Math.sqrt(residualSquares / gradientSquares) : 0;
-  return { bits, reported, residualRatio };
+  return { bits, reported };
 }

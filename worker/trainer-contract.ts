@@ -18,8 +18,6 @@ export interface LeaseResult {
   readonly peaks: Uint32Array<ArrayBuffer>;
   /** The tensors in the lease's codec. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** ‖residual‖ / ‖gradient‖ where tensors travel as signs. */
-  readonly residualRatio?: number;
   /** To be called where the contribution does not count: its error feedback is void. */
   readonly discard?: () => void;
 }

@@ -6,6 +6,7 @@ import type { GradientCodec } from "../../shared/wire-layout.ts";
 import type { GroupNorms, NormGroup } from "./gradient-norms.ts";
 import type { UsualNorm, UsualNorms } from "./norm-history.ts";
 import type { RobustMode } from "./robust-round.ts";
+import type { UsualPeak } from "./round-reader.ts";
 
 /**
  * `auto`: `norm`, and no scaling with the codec `exact`, whose bits must not depend on who else takes part. The robust modes
@@ -17,6 +18,12 @@ export type ClipMode = "auto" | "none" | "norm" | RobustMode;
 export const OUTLIER_FACTOR = 10;
 /** Accounts in a round below which there is nobody to compare with, and nothing is clipped or refused. */
 export const LEAST_ACCOUNTS = 3;
+
+/**
+ * A peak so many times as large as the round before had is refused with any codec: the next round's unit follows from the
+ * largest, so that one forged peak would make everybody's gradients coarse.
+ */
+export const PEAK_FACTOR = 32;
 
 export interface ClipRule {
   readonly usual: UsualNorms;
@@ -46,6 +53,21 @@ function usualFor({ norm, samples: usually }: UsualNorm, samples: number): numbe
   return norm * Math.max(1, Math.sqrt(usually / samples));
 }
 
+/** The first peak that is refused, if any. @param peaks bits of one f32 a tensor, as `usual` has them */
+export function unusualPeak(
+  { outlier }: ClipRule,
+  usual: readonly UsualPeak[],
+  peaks: Uint32Array,
+): { readonly name: string; readonly value: number; readonly limit: number } | undefined {
+  if (outlier === null) return undefined;
+  const values = new Float32Array(Uint32Array.from(peaks).buffer);
+  for (let i = 0; i < usual.length; i++) {
+    const { name, largest, magnitude } = usual[i];
+    if (magnitude && values[i] > PEAK_FACTOR * largest) return { name, value: values[i], limit: PEAK_FACTOR * largest };
+  }
+  return undefined;
+}
+
 export type ClipVerdict =
   | { readonly kind: "add"; readonly scale: GroupScales }
   | { readonly kind: "refuse"; readonly group: NormGroup; readonly norm: number; readonly limit: number };
@@ -58,7 +80,8 @@ export function clipVerdict({ usual, factor, outlier }: ClipRule, norms: GroupNo
   const scale: Partial<Record<NormGroup, number>> = {};
   for (const group of ["gradient", "discriminator", "statistic", "metric"] as const) {
     const [norm, known] = [norms[group], usual[group]];
-    if (norm === undefined || known === undefined) continue;
+    // A group of which nothing was trained yet, as discriminators in the warm-up, tells nothing.
+    if (norm === undefined || known === undefined || known.norm === 0) continue;
     const expected = usualFor(known, samples);
     if (outlier !== null && norm > outlier * expected) {
       return { kind: "refuse", group, norm, limit: outlier * expected };

@@ -12,6 +12,8 @@ export interface TensorSpan {
   readonly size: number;
   /** Value of one unit. */
   readonly unit: number;
+  /** It travels as signs, of which a worker's own error feedback decides some. */
+  readonly signs: boolean;
 }
 
 /** Euclidean norm of the mean over the samples; no entry for a group without tensors. */

@@ -1,4 +1,5 @@
-// Newcomers compute a canary before anything that counts: a broken driver is found by a sum of which the answer is known, not by the training.
+// Newcomers compute a canary before anything that counts, and whose work is audited another now and then: a broken driver is found
+// by a sum of which the answer is known, not by the training.
 
 import { type CanaryLayer, canaryAnswer } from "../../shared/canary.ts";
 import { BitswarmError } from "../../shared/errors.ts";
@@ -18,7 +19,12 @@ export interface NewcomersOptions {
   readonly seed: () => number;
   /** Shaders are compiled for it. */
   readonly timeoutMs: number;
+  /** Between two canaries of a worker. */
+  readonly againMs: number;
 }
+
+/** Between two canaries of workers that are no newcomers: each is about 10 ms of the coordinator's time. */
+export const CANARY_EVERY_MS = 1000;
 
 interface Question {
   readonly seed: number;
@@ -31,6 +37,9 @@ interface Question {
 export class Newcomers {
   readonly #options: NewcomersOptions;
   readonly #asked = new Map<WorkerId, Question>();
+  /** When each was asked last. */
+  readonly #lastAsked = new Map<WorkerId, number>();
+  #lastAgain = Number.NEGATIVE_INFINITY;
   #layers: readonly CanaryLayer[] | undefined;
 
   constructor(options: NewcomersOptions) {
@@ -60,7 +69,19 @@ export class Newcomers {
       late(failed(`no answer to the calibration came within ${timeoutMs / 1000} s`));
     });
     this.#asked.set(worker, { seed, askedAt: clock.now(), stop, held: undefined });
+    this.#lastAsked.set(worker, clock.now());
     return seed;
+  }
+
+  /** The seed of another canary for a worker that was asked as a newcomer; none while one is asked, or too soon. */
+  askAgain(worker: WorkerId, late: (error: BitswarmError) => void): number | undefined {
+    const { clock, againMs } = this.#options;
+    const now = clock.now();
+    const last = this.#lastAsked.get(worker);
+    if (last === undefined || this.#asked.has(worker)) return undefined;
+    if (now - last < againMs || now - this.#lastAgain < CANARY_EVERY_MS) return undefined;
+    this.#lastAgain = now;
+    return this.ask(worker, late);
   }
 
   /** The seed of a canary that is asked and not answered. */
@@ -88,7 +109,8 @@ export class Newcomers {
     if (canaryAnswer(this.#layers, seed) !== hash) {
       throw failed("this GPU's 1-bit sums are not what they are on every other");
     }
-    this.forget(worker);
+    question.stop();
+    this.#asked.delete(worker);
     question.held?.();
     return this.#options.clock.now() - question.askedAt;
   }
@@ -96,6 +118,7 @@ export class Newcomers {
   forget(worker: WorkerId): void {
     this.#asked.get(worker)?.stop();
     this.#asked.delete(worker);
+    this.#lastAsked.delete(worker);
   }
 }
 

@@ -1,6 +1,8 @@
 // What norms the accounts' contributions had in the rounds before: the measure of what is usual. An account counts once a
 // round, so that many small leases, or many sockets, move the median no further than one.
 
+import { z } from "zod";
+import type { RoundKind } from "../../shared/contribution.ts";
 import type { GroupNorms, NormGroup } from "./gradient-norms.ts";
 import { median } from "./median.ts";
 
@@ -20,6 +22,24 @@ interface AccountNorms {
 /** Rounds of one kind, the oldest first. */
 export type NormHistory = readonly (readonly AccountNorms[])[];
 
+/** What the rounds before had, by kind. */
+export type NormHistories = Map<RoundKind, NormHistory>;
+
+const norm = z.number().min(0);
+const accountNorms = z.strictObject({
+  samples: z.number().min(0),
+  norms: z.strictObject({ gradient: norm, discriminator: norm, statistic: norm, metric: norm }).partial(),
+});
+const history = z.array(z.array(accountNorms));
+
+/** As a checkpoint has them. */
+export const normHistoriesSchema = z.strictObject({
+  teacher: history.optional(),
+  student: history.optional(),
+  bn: history.optional(),
+  evaluate: history.optional(),
+});
+
 /** The usual size of one group: the median norm, and of how many samples. */
 export interface UsualNorm {
   readonly norm: number;
@@ -27,6 +47,16 @@ export interface UsualNorm {
 }
 
 export type UsualNorms = Readonly<Partial<Record<NormGroup, UsualNorm>>>;
+
+/** What a checkpoint has; without any, nothing is usual yet. */
+export function normHistories(kept: z.output<typeof normHistoriesSchema> = {}): NormHistories {
+  const histories: NormHistories = new Map();
+  for (const kind of ["teacher", "student", "bn", "evaluate"] as const) {
+    const history = kept[kind];
+    if (history) histories.set(kind, history);
+  }
+  return histories;
+}
 
 /** Entries that the running median is of, at least; whole rounds are forgotten beyond them. */
 export const HISTORY_ENTRIES = 64;

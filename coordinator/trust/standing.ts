@@ -29,6 +29,11 @@ export function confirmed(standing: Standing): Standing {
   return { ...standing, consecutiveValid: standing.consecutiveValid + 1 };
 }
 
+/** After an audit in which its answer was another's only in part: it is audited until one says more. */
+export function doubted(standing: Standing): Standing {
+  return { ...standing, consecutiveValid: 0 };
+}
+
 /** After an audit that others decided against it. What it had sent before its rest began makes the rest no longer. */
 export function contradicted(now: number, standing: Standing): Standing {
   if (restMs(now, standing) > 0) return { ...standing, consecutiveValid: 0 };

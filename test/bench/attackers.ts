@@ -10,7 +10,11 @@ import { coordinate } from "../../coordinator/coordinate.ts";
 import { openFreshRun } from "../../coordinator/open-run.ts";
 import { keyPairOf, signBytes } from "../../coordinator/simulate/signing-pair.ts";
 import { parseConfig, type RunConfig } from "../../shared/config.ts";
+import { contributionLayout } from "../../shared/contribution.ts";
+import type { Dataset } from "../../shared/dataset.ts";
+import { buildNetworks, roundManifest } from "../../shared/networks.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
+import { wireLayout } from "../../shared/wire-layout.ts";
 import type { SocketConstructor } from "../../worker/connection.ts";
 import { runSession } from "../../worker/session.ts";
 import { createTrainer } from "../../worker/trainer.ts";
@@ -18,25 +22,47 @@ import type { LeaseResult, Trainer } from "../../worker/trainer-contract.ts";
 import { testDevice } from "../fixtures/device.ts";
 import { eventLines } from "../fixtures/event-lines.ts";
 
-const WORKERS = 10;
 /** Slow loris: how long each answer is kept; more than a round takes. */
 const DAWDLE_MS = 10_000;
 
-/** One attacker's way with an honest result. */
-type Attack = (honest: LeaseResult, lease: LeaseMessage) => LeaseResult | Promise<LeaseResult | "aborted">;
+/** Bits of the float32 1e38. */
+const FORGED_PEAK = new Uint32Array(Float32Array.of(1e38).buffer)[0];
+
+/** One attacker's way with an honest result; `plainBytes` of a body are 4-byte numbers, the rest are coded. */
+type Attack = (
+  honest: LeaseResult,
+  lease: LeaseMessage,
+  plainBytes: (lease: LeaseMessage) => number,
+) => LeaseResult | Promise<LeaseResult | "aborted">;
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Floats (or integers) times a factor; of what travels as signs, which know no other factor, the signs are turned where it is below 0. */
 function times(factor: number): Attack {
-  return (honest, { codec }) => {
+  return (honest, lease, plainBytes) => {
     const words = honest.body.slice().buffer;
-    const values = codec === "exact" ? new Int32Array(words) : new Float32Array(words);
+    const plain = plainBytes(lease);
+    const values =
+      lease.codec === "exact" ? new Int32Array(words, 0, plain / 4) : new Float32Array(words, 0, plain / 4);
     values.forEach((value, i) => {
       values[i] = Math.max(-(2 ** 30), Math.min(2 ** 30, value * factor));
     });
+    const signs = new Uint8Array(words, plain);
+    if (factor < 0) for (let i = 0; i < signs.length; i++) signs[i] ^= 0xff;
     return { ...honest, body: new Uint8Array(words) };
   };
 }
+
+/** Turns the signs alone: with `sign` all else that others could compare is honest. */
+const turned: Attack = (honest, lease, plainBytes) => {
+  if (lease.codec !== "sign") return times(-1)(honest, lease, plainBytes);
+  const body = honest.body.slice();
+  for (let i = plainBytes(lease); i < body.length; i++) body[i] ^= 0xff;
+  return { ...honest, body };
+};
+
+/** An honest body under peaks that would make everybody's next integers coarse. */
+const forgedPeak: Attack = (honest) => ({ ...honest, peaks: new Uint32Array(honest.peaks.length).fill(FORGED_PEAK) });
 
 /** Sends its first result of each kind of round again and again. */
 function replay(): Attack {
@@ -54,14 +80,15 @@ const notFinite: Attack = (honest, { codec }) =>
     ? { ...honest, peaks: honest.peaks.map(() => 0x7fc00000) }
     : { ...honest, body: new Uint8Array(new Float32Array(honest.body.length / 4).fill(Number.NaN).buffer) };
 
-/** How many of the ten attack, and how. Colluders agree on their lie. */
+/** How many attack, and how. Colluders agree on their lie. */
 const zoo: Readonly<Record<string, { readonly attackers: number; readonly attack: () => Attack }>> = {
   none: { attackers: 0, attack: () => (honest) => honest },
   "not-finite": { attackers: 1, attack: () => notFinite },
   x1000: { attackers: 1, attack: () => times(1000) },
-  "sign-flip": { attackers: 1, attack: () => times(-1) },
+  "sign-flip": { attackers: 1, attack: () => turned },
   zeros: { attackers: 1, attack: () => times(0) },
   replay: { attackers: 1, attack: replay },
+  "forged-peak": { attackers: 1, attack: () => forgedPeak },
   "wrong-shape": { attackers: 1, attack: () => (honest) => ({ ...honest, body: honest.body.slice(4) }) },
   "slow-loris": { attackers: 1, attack: () => (honest) => sleep(DAWDLE_MS).then(() => honest) },
   hoarding: { attackers: 1, attack: () => () => sleep(6 * DAWDLE_MS).then(() => "aborted") },
@@ -69,7 +96,11 @@ const zoo: Readonly<Record<string, { readonly attackers: number; readonly attack
 };
 
 /** A session's view of the shared trainer: its own parameters, loaded when its turn comes. */
-function sharing(inner: Trainer, turn: <T>(work: () => Promise<T>) => Promise<T>, attack: Attack): Trainer {
+function sharing(
+  inner: Trainer,
+  turn: <T>(work: () => Promise<T>) => Promise<T>,
+  attack: (honest: LeaseResult, lease: LeaseMessage) => ReturnType<Attack>,
+): Trainer {
   const sets = new Map<Parameters<Trainer["loadParameters"]>[0], readonly [string, Uint8Array]>();
   let teacher: readonly [string, Uint8Array] | undefined;
   return {
@@ -96,6 +127,7 @@ function sharing(inner: Trainer, turn: <T>(work: () => Promise<T>) => Promise<T>
 export interface AttackersLine {
   readonly attack: string;
   readonly attackers: number;
+  readonly workers: number;
   readonly codec: string;
   readonly accuracy: number | null;
   /** With the codec exact, that of the clean run where no lie came through. */
@@ -110,22 +142,28 @@ export interface AttackersLine {
 
 export interface AttackersOptions {
   readonly attacks: readonly string[];
-  readonly codec: "exact" | "f32";
+  readonly codec: "exact" | "f32" | "sign";
   readonly trust: boolean;
   /** `trust.clip` of the run. */
   readonly clip: RunConfig["trust"]["clip"];
   readonly images: number;
+  readonly workers: number;
+  readonly seed: number;
 }
 
 export const attackNames = Object.keys(zoo);
 
-async function runUnder(attack: string, { codec, trust, clip, images }: AttackersOptions): Promise<AttackersLine> {
+async function runUnder(
+  attack: string,
+  { codec, trust, clip, images, workers, seed }: AttackersOptions,
+): Promise<AttackersLine> {
   const started = performance.now();
   const folder = await mkdtemp(join(tmpdir(), "bitswarm-attackers-"));
   const protection = trust ? { clip } : { clip: "none", audits: "off" };
   const config = parseConfig({
     data: { trainSamples: images, testSamples: images / 2 },
-    batch: 32 * WORKERS,
+    seed,
+    batch: 320,
     microbatch: 32,
     epochs: 2,
     bnPhase: 0.5,
@@ -136,6 +174,11 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
     trust: { ...protection },
   });
   const { attackers, attack: make } = zoo[attack];
+  const plainBytesOf = (data: Dataset) => {
+    const networks = buildNetworks(config, data);
+    return ({ kind, network }: LeaseMessage) =>
+      4 * wireLayout(contributionLayout(roundManifest(networks, kind, network), kind), codec).plain;
+  };
   const device = await testDevice();
   let [audits, foundOut, wronged, refused] = [0, 0, 0, 0];
   try {
@@ -147,7 +190,13 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
       runtime: "auto",
       terminal: { write: () => true },
     });
-    const inner = createTrainer(device, config, run.data.dataset);
+    const plainBytes = plainBytesOf(run.data.dataset);
+    const trainers: Trainer[] = [];
+    // With signs each worker has error feedback of its own.
+    const trainerOf = () => {
+      if (trainers.length === 0 || codec === "sign") trainers.push(createTrainer(device, config, run.data.dataset));
+      return trainers[trainers.length - 1];
+    };
     let last: Promise<unknown> = Promise.resolve();
     const turn = <T>(work: () => Promise<T>): Promise<T> => {
       const mine = last.then(work);
@@ -157,9 +206,10 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
     const adapter = { vendor: "shared", architecture: "", description: "one device", software: true };
     const own: GPUDevice = { lost: new Promise(() => undefined), destroy: () => undefined } as unknown as GPUDevice;
     const liars = new Set<string>();
-    const sessions = Array.from({ length: WORKERS }, (_, worker) => {
+    const sessions = Array.from({ length: workers }, (_, worker) => {
       const lies = worker < attackers;
       const pair = keyPairOf(randomBytes(32));
+      const attackBy: Attack = lies ? make() : (honest) => honest;
       if (lies) liars.add(pair.account);
       return runSession({
         url: coordination.server.url,
@@ -167,7 +217,7 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
         runtime: "node",
         openIdentity: async () => ({ publicKey: pair.publicKey, sign: async (bytes) => signBytes(pair, bytes) }),
         openDevice: async () => ({ device: own, adapter }),
-        createTrainer: () => sharing(inner, turn, lies ? make() : (honest) => honest),
+        createTrainer: () => sharing(trainerOf(), turn, (honest, lease) => attackBy(honest, lease, plainBytes)),
         onEvent: () => undefined,
         WebSocket: WebSocket as unknown as SocketConstructor,
       });
@@ -175,7 +225,9 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
     const { testAccuracy, paramsHash } = await coordination.done;
     for (const session of sessions) session.leave();
     await Promise.all(sessions.map(({ ended }) => ended));
-    await turn(async () => inner.close());
+    await turn(async () => {
+      for (const trainer of trainers) trainer.close();
+    });
     for (const line of await eventLines(run.directory.eventsPath)) {
       if (line.type === "refused") refused++;
       if (line.type !== "audited") continue;
@@ -188,6 +240,7 @@ async function runUnder(attack: string, { codec, trust, clip, images }: Attacker
     return {
       attack,
       attackers,
+      workers,
       codec,
       accuracy: testAccuracy,
       paramsHash,
@@ -209,5 +262,5 @@ export async function benchAttackers(options: AttackersOptions, emit: (line: Att
 
 export function attackersText(line: AttackersLine): string {
   const accuracy = line.accuracy === null ? "none" : `${(100 * line.accuracy).toFixed(1)} %`;
-  return `${line.attack.padEnd(12)} ${line.attackers} of ${WORKERS}  ${line.codec.padEnd(5)}  accuracy ${accuracy}  ${line.paramsHash.slice(0, 8)}  ${line.audits} audits, ${line.foundOut} against attackers, ${line.wronged} against others, ${line.refused} refused  ${line.seconds.toFixed(0)} s`;
+  return `${line.attack.padEnd(12)} ${line.attackers} of ${line.workers}  ${line.codec.padEnd(5)}  accuracy ${accuracy}  ${line.paramsHash.slice(0, 8)}  ${line.audits} audits, ${line.foundOut} against attackers, ${line.wronged} against others, ${line.refused} refused  ${line.seconds.toFixed(0)} s`;
 }

@@ -6,6 +6,7 @@ import { benchAllreduce } from "./allreduce.ts";
 import { type AttackersOptions, attackersText, attackNames, benchAttackers } from "./attackers.ts";
 import { benchCodecs } from "./codecs.ts";
 import { benchDownlink, downlinkText } from "./downlink.ts";
+import { benchEventLoop } from "./event-loop.ts";
 import type { Emit } from "./line.ts";
 import { benchInNode } from "./node.ts";
 import { type BenchmarkRequest, benchmarks, type Runtime, requestSchema, runtimes } from "./request.ts";
@@ -109,13 +110,15 @@ program
   .argument("[attacks...]", `of ${attackNames.join(", ")}; all unless named`)
   .option("--json", "one JSON object a line")
   .option("--no-trust", "without clipping and audits")
-  .addOption(new Option("--codec <codec>", "of gradients").choices(["exact", "f32"]).default("exact"))
+  .addOption(new Option("--codec <codec>", "of gradients").choices(["exact", "f32", "sign"]).default("exact"))
   .addOption(
     new Option("--clip <mode>", "trust.clip; the last two want codec f32")
       .choices(["auto", "none", "norm", "centered-clip", "trimmed-mean"])
       .default("auto"),
   )
   .addOption(new Option("--images <n>", "training images; half as many for testing").argParser(count).default(2000))
+  .addOption(new Option("--workers <n>", "accounts; their share of a batch of 320").argParser(count).default(10))
+  .addOption(new Option("--seed <n>", "of the run").argParser(Number).default(0))
   .action((attacks: string[], o: Omit<AttackersOptions, "attacks"> & { json?: boolean }) =>
     benchAttackers({ ...o, attacks: attacks.length > 0 ? attacks : attackNames }, (line) =>
       console.log(o.json ? JSON.stringify(line) : attackersText(line)),
@@ -125,11 +128,15 @@ program
 program
   .command("allreduce")
   .description(
-    "contributions of ResNet-18 that the coordinator absorbs in a second on one core, by codec; bytes of each",
+    "contributions of ResNet-18 that the coordinator absorbs in a second on one core, by codec; how long they and steps keep its event loop",
   )
   .option("--json", "one JSON object a line")
   .addOption(new Option("--rounds <n>", "rounds of eight contributions of each codec").argParser(count).default(4))
-  .action(async ({ rounds, json }: Pick<Options, "rounds" | "json">) => benchAllreduce({ rounds }, printer(json)));
+  .addOption(new Option("--steps <n>", "of each run that the event loop is watched in").argParser(count).default(4))
+  .action(async ({ rounds, steps, json }: Pick<Options, "rounds" | "json"> & { readonly steps: number }) => {
+    await benchEventLoop({ steps, codecs: ["f32", "exact", "sign"] }, printer(json));
+    await benchAllreduce({ rounds }, printer(json));
+  });
 
 program
   .command("codecs")

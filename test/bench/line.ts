@@ -131,6 +131,27 @@ export interface AllreduceLine {
   readonly ofPlain: number;
 }
 
+/** How long the coordinator's event loop was kept from its turn while contributions came and steps were made. */
+export interface EventLoopLine {
+  readonly record: "event-loop";
+  readonly codec: string;
+  readonly parameters: number;
+  readonly steps: number;
+  readonly contributions: number;
+  /** Of the contributions, as they came. */
+  readonly bytes: number;
+  readonly seconds: number;
+  /** Longest turn of the run's steps, and of those after the first. */
+  readonly worstMs: number;
+  readonly afterFirstMs: number;
+  /** Of the longest turn, what its thread itself computed; null where the system does not tell. */
+  readonly ownMs: number | null;
+  /** Of the worst step. */
+  readonly p99Ms: number;
+  /** Longest turn while nothing was to be done: what the machine's other programs take. */
+  readonly idleMs: number;
+}
+
 /** Top-1 on the held-out images, from 0 to 1, of a run that was trained with one codec. */
 export interface AccuracyLine {
   readonly record: "accuracy";
@@ -156,6 +177,7 @@ export type Line =
   | RatioLine
   | AgreementLine
   | AllreduceLine
+  | EventLoopLine
   | AccuracyLine
   | NoteLine;
 

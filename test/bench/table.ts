@@ -48,6 +48,10 @@ export function lineText(line: Line): string {
       const size = `${pad(line.bytes, 9)} bytes (1/${line.ofFloat} of float32)`;
       return `${line.codec.padEnd(6)} ${size} ${pad(line.perSecond, 6)}/s  ${pad(line.medianMs, 6)} ms (${line.ms}; ${parts})  ${line.ofPlain}× the plain sum's speed`;
     }
+    case "event-loop": {
+      const what = `${line.contributions} contributions, ${mebibytes(line.bytes)} MiB, ${line.steps} steps and checkpoints in ${line.seconds} s`;
+      return `${line.codec.padEnd(6)} event loop: longest turn ${line.worstMs} ms, after the first step ${line.afterFirstMs} ms, p99 ${line.p99Ms} ms (idle ${line.idleMs} ms), the longest without the wait for a core ${line.ownMs} ms; ${(line.parameters / 1e6).toFixed(1)} M parameters, ${what}`;
+    }
     case "accuracy": {
       const share = (accuracy: number | null) => (accuracy === null ? "none" : percent(accuracy));
       return `${line.codec.padEnd(6)} 1-bit student ${share(line.testAccuracy)}, teacher ${share(line.teacherAccuracy)} after ${line.steps} steps`;

@@ -58,6 +58,20 @@ test("a run resumed at any step ends bit for bit where the uninterrupted one doe
     }
   }));
 
+test("K12 what is usual of contributions is in the checkpoint, and one of before it was knows of nothing", () =>
+  withFolder(async (runDir) => {
+    const { state, ledger } = stateAt(3);
+    const norms = { gradient: 1 / 3, discriminator: 1e-30, statistic: 0, metric: 5 };
+    state.norms.set("student", [[{ samples: 32, norms }], [{ samples: 16, norms: { gradient: 2 } }]]);
+    await write(runDir, state, ledger);
+    const restored = restoreState(await readNewestCheckpoint(runDir), tinyDataset(state.config));
+    expect(restored.norms).toEqual(state.norms);
+    const checkpoint = await readNewestCheckpoint(runDir);
+    const { norms: _, ...manifest } = checkpoint.manifest;
+    expect(decodeManifest(encodeManifest(manifest))).toEqual(manifest);
+    expect(restoreState({ ...checkpoint, manifest }, tinyDataset(state.config)).norms).toEqual(new Map());
+  }));
+
 test("restoring and writing again gives the same files, byte for byte", () =>
   withFolder(async (runDir) => {
     const { state, ledger } = stateAt(7);

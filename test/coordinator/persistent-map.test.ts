@@ -53,6 +53,19 @@ test("keys whose hashes collide are told apart", () => {
   expect(map.delete("neither")).toBe(map);
 });
 
+test("some entry is as likely as another, but for the shape of the tree", () => {
+  const map = PersistentMap.of(Array.from({ length: 500 }, (_, i) => [`w${i}`, i] as const));
+  const counts = new Map<number, number>();
+  const draws = 100_000;
+  for (let i = 0; i < draws; i++) {
+    const [, value] = map.drawn(i / draws) ?? ["", -1];
+    counts.set(value, (counts.get(value) ?? 0) + 1);
+  }
+  expect(counts.size).toBe(500);
+  expect(Math.max(...counts.values())).toBeLessThan(4 * (draws / 500));
+  expect(PersistentMap.of().drawn(0.5)).toBeUndefined();
+});
+
 test("it iterates in the same order after the same history", () => {
   const build = () => PersistentMap.of(Array.from({ length: 500 }, (_, i) => [`w${i}`, i] as const));
   expect([...build()]).toEqual([...build()]);

@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { paced, remainingSeconds, samplesAt } from "../../coordinator/pace.ts";
 import { Progress } from "../../coordinator/progress.ts";
-import { duration, eventLine, statusBlock, statusLine } from "../../coordinator/progress-text.ts";
+import { costText, duration, eventLine, statusBlock, statusLine } from "../../coordinator/progress-text.ts";
 import { workerId } from "../../shared/ids.ts";
 import { phaseProgram } from "../../shared/program.ts";
 import type { RunStatus } from "../../shared/protocol.ts";
@@ -25,6 +25,8 @@ const status: RunStatus = {
   etaSeconds: 192,
   reason: "2/2 workers, 96/128 samples, waiting for w2 (9 s)",
   loss: { task: 0.512, kernel: 0.0123, total: 0.5243, top1: 0.8125 },
+  bytesPerWorker: { down: 139_000, up: 778_000 },
+  loopDelayMs: { max: 12.5, p99: 3.25 },
   testAccuracy: null,
   teacherAccuracy: 0.8,
 };
@@ -65,6 +67,13 @@ test("the block says phase, step, losses, speed, workers, what it waits for, and
 test("no line of the block is as wide as the terminal: one that wraps could not be redrawn", () => {
   for (const columns of [10, 40, 79])
     for (const line of statusBlock(status, columns)) expect(line.length).toBeLessThan(columns);
+});
+
+test("what a step costs is told in bytes a worker, and how late the event loop was", () => {
+  expect(costText(status)).toBe("last step: 139 kB down and 778 kB up a worker; event loop late by 12.5 ms at most");
+  const large = { ...status, bytesPerWorker: { down: 1_560_000, up: 46_800_000 }, loopDelayMs: null };
+  expect(costText(large)).toBe("last step: 1.56 MB down and 46.8 MB up a worker");
+  expect(costText({ ...status, bytesPerWorker: null })).toBeUndefined();
 });
 
 test("on a terminal the block is redrawn in place, below the lines that stay", () => {

@@ -191,7 +191,13 @@ class PassRun {
       case "audit": {
         const [lease] = this.given;
         if (!lease) return undefined;
-        const copy = { purpose: "audit", from: lease.from, to: lease.to, not: [lease.account] } as const;
+        const copy = {
+          purpose: "audit",
+          from: lease.from,
+          to: lease.to,
+          not: [lease.account],
+          draw: lease.lease,
+        } as const;
         return { type: "copy-wanted", copy };
       }
       case "withdraw": {

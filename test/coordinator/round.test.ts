@@ -303,7 +303,7 @@ test("L14 a worker for which a microbatch takes longer than all the rest is left
 test("L15 an audit is the same range for another account, counts nothing, and is dropped when the round is late", () => {
   const table = new RoundTable({ from: 0, to: 64 }, [w1, w2]);
   const [mine] = table.grants();
-  const copy = { purpose: "audit", from: mine.from, to: mine.to, not: [mine.account] } as const;
+  const copy = { purpose: "audit", from: mine.from, to: mine.to, not: [mine.account], draw: 1 } as const;
   table.event({ type: "copy-wanted", copy });
   table.answer(mine);
   expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
@@ -326,6 +326,72 @@ test("L15 an audit is the same range for another account, counts nothing, and is
   done.ready(w2);
   done.answer(done.held(w1));
   expect(inShort(done.answer(done.held(w2)))).toEqual(["accept w2 0-32", "seal 0-64"]);
+});
+
+test("L15 an answer that decides between two that differ is waited for, until the round takes twice as long as it may", () => {
+  for (const seal of ["complete", "deadline"] as const) {
+    const table = new RoundTable({ from: 0, to: 96 }, [w1, w2, w3], { timeoutMs: 9000, seal });
+    const { from, to } = table.held(w1);
+    table.event({ type: "copy-wanted", copy: { purpose: "audit", from, to, not: [w1, w2], draw: 1 } });
+    for (const worker of [w1, w2, w3]) table.answer(table.held(worker));
+    expect(table.tick(1000)).toEqual([]);
+    expect(inShort(table.ready(w3))).toEqual([`grant w3 ${from}-${to} audit`]);
+    expect(table.tick(999)).toEqual([]);
+    expect(inShort(table.tick(1))).toContain("seal 0-96");
+  }
+});
+
+test("Z17 an audit is for an account that is drawn, not for the first that asks, until the round nears its end", () => {
+  const workers = Array.from({ length: 8 }, (_, i) => workerId(`v${i}`));
+  const auditors = new Set<string>();
+  for (let draw = 0; draw < 64; draw++) {
+    const table = new RoundTable({ from: 0, to: 256 }, workers);
+    const { account, from, to } = table.held(workers[0]);
+    table.event({ type: "copy-wanted", copy: { purpose: "audit", from, to, not: [account], draw } });
+    const granted = () => table.grants().find(({ purpose }) => purpose === "audit");
+    for (const worker of workers) {
+      table.answer(table.held(worker));
+      table.ready(worker);
+      const lease = granted();
+      if (lease) auditors.add(lease.account);
+      if (lease) break;
+    }
+  }
+  // Whoever asks first is drawn as seldom as the others.
+  expect([...auditors].sort()).toEqual(workers.slice(1));
+
+  const table = new RoundTable({ from: 0, to: 256 }, workers);
+  const [, second, ...others] = workers;
+  const copy = { purpose: "audit", from: 0, to: 32, not: [workers[0]] } as const;
+  const draw = Array.from({ length: 64 }, (_, seed) => seed).find((seed) => {
+    table.event({ type: "copy-wanted", copy: { ...copy, draw: seed } });
+    return table.state.copies.at(-1)?.auditor !== second;
+  });
+  expect(draw).toBeDefined();
+  const [due] = table.state.copies.slice(-1);
+  table.state = { ...table.state, copies: [due] };
+  table.answer(table.held(second));
+  expect(inShort(table.ready(second))).toEqual(["wait"]);
+  expect(inShort(table.tick(850))).toContain("grant v1 0-32 audit");
+  expect(others).toContain(due.auditor);
+});
+
+test("Z17 no audit goes to the address of the audited where others are", () => {
+  const table = new RoundTable({ from: 0, to: 32 * 6 });
+  const workers = Array.from({ length: 6 }, (_, i) => workerId(`v${i}`));
+  workers.forEach((worker, i) => {
+    table.event({ type: "worker-joined", worker, address: i < 5 ? "one" : "another" });
+    table.ready(worker);
+  });
+  const audit = (to: number) => {
+    for (let draw = 0; draw < 32; draw++) {
+      table.event({ type: "copy-wanted", copy: { purpose: "audit", from: 0, to, not: [workers[0]], draw } });
+    }
+    return new Set(table.state.copies.filter(({ copy }) => copy.to === to).map(({ auditor }) => auditor));
+  };
+  expect([...audit(32)]).toEqual([workers[5]]);
+  table.event({ type: "worker-left", worker: workers[5] });
+  expect([...audit(64)].sort()).toEqual(workers.slice(1, 5));
 });
 
 test("L15 a contribution that is not believed is withdrawn, and its range leased again", () => {

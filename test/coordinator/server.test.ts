@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { expect, test } from "vitest";
 import { coordinate } from "../../coordinator/coordinate.ts";
-import { readStatus } from "../../coordinator/status-command.ts";
+import { readStatus, statusText } from "../../coordinator/status-command.ts";
 import { runStatusSchema } from "../../shared/protocol.ts";
 import { openTestRun, startTestRun, workToTheEnd } from "../fixtures/test-run.ts";
 
@@ -65,7 +65,7 @@ test("H4 the frozen teacher that a lease names is given by its hash", async () =
 });
 
 test("H5 the status says in words what the run waits for", async () => {
-  const { url, connect } = await startTestRun();
+  const { url, connect, jsonLines } = await startTestRun();
   const status = async () => runStatusSchema.parse(await (await fetch(url.replace("/?", "/status?"))).json());
   expect(await status()).toMatchObject({
     run: "run",
@@ -74,6 +74,8 @@ test("H5 the status says in words what the run waits for", async () => {
     steps: 24,
     phase: "teacher, epoch 1/2",
     reason: "waiting for workers: nobody has joined",
+    bytesPerWorker: null,
+    loopDelayMs: null,
   });
   const worker = await connect().join();
   await worker.answer(await worker.lease());
@@ -86,6 +88,11 @@ test("H5 the status says in words what the run waits for", async () => {
     wanted: 64,
     reason: "1/1 workers, 0/64 samples, waiting for w1 (0 s)",
   });
+  const [step] = jsonLines.map((line) => JSON.parse(line));
+  expect(await status()).toMatchObject({ bytesPerWorker: step.bytes.perWorker, loopDelayMs: step.loopDelayMs });
+  expect(statusText(await status(), url)).toMatch(
+    /last step: \S+ [kM]B down and \S+ [kM]B up a worker; event loop late by/,
+  );
   expect((await fetch(new URL("/status", url))).status).toBe(403);
 });
 

@@ -83,6 +83,8 @@ export function scriptedStatus(overrides: Partial<RunStatus> = {}): RunStatus {
     etaSeconds: 215,
     reason: "2/2 workers, 96/128 samples, waiting for w2 (1 s)",
     loss: { total: 1.2345, task: 1.1 },
+    bytesPerWorker: { down: 139_000, up: 778_000 },
+    loopDelayMs: { max: 12.5, p99: 3.25 },
     testAccuracy: 0.7654,
     teacherAccuracy: 0.861,
     ...overrides,

@@ -52,27 +52,30 @@ test("where all three differ nobody is blamed, and the work is done again", () =
 });
 
 const spans: TensorSpan[] = [
-  { group: "gradient", offset: 0, size: 200, unit: 2 ** -10 },
-  { group: "statistic", offset: 200, size: 10, unit: 2 ** -20 },
-  { group: "metric", offset: 210, size: 5, unit: 1 },
+  { group: "gradient", offset: 0, size: 200, unit: 2 ** -10, signs: false },
+  { group: "statistic", offset: 200, size: 10, unit: 2 ** -20, signs: false },
+  { group: "metric", offset: 210, size: 5, unit: 1, signs: false },
 ];
+const usual = { name: "a", largest: Infinity, magnitude: true };
+const round = { spans, peaks: [usual, { ...usual, name: "b" }] };
 const draws = rng(1, "audit test");
 const honest = Float64Array.from({ length: 215 }, (_, i) => Math.round(1000 * draws.normal()) + (i >= 200 ? 5000 : 0));
-const work = (units: Float64Array, deviceClass = "gpu") => ({ units, deviceClass });
+const peaksOf = (...values: number[]) => new Uint32Array(Float32Array.from(values).buffer);
+const work = (units: Float64Array, deviceClass = "gpu", peaks = peaksOf(3, 5e-5)) => ({ units, deviceClass, peaks });
 const noisy = (share: number) => {
   const noise = rng(2, "audit noise");
   return honest.map((value) => Math.round(value + 1000 * share * noise.normal()));
 };
 
 test("equal work, and work that another GPU rounds otherwise, is the same", () => {
-  expect(compareWork(work(honest), work(honest), spans)).toEqual({ kind: "same" });
-  expect(compareWork(work(honest), work(noisy(0.01)), spans)).toEqual({ kind: "same" });
+  expect(compareWork(work(honest), work(honest), round)).toEqual({ kind: "same" });
+  expect(compareWork(work(honest), work(noisy(0.01)), round)).toEqual({ kind: "same" });
 });
 
 test("a difference that one class of devices cannot make, two classes may", () => {
   const rounded = noisy(0.1);
-  expect(compareWork(work(honest), work(rounded), spans)).toMatchObject({ kind: "different", group: "gradient" });
-  expect(compareWork(work(honest), work(rounded, "another"), spans)).toEqual({ kind: "same" });
+  expect(compareWork(work(honest), work(rounded), round)).toMatchObject({ kind: "different", group: "gradient" });
+  expect(compareWork(work(honest), work(rounded, "another"), round)).toEqual({ kind: "same" });
 });
 
 test.each([
@@ -84,11 +87,31 @@ test.each([
   ["statistics of its own", honest.map((value, i) => (i >= 200 && i < 210 ? 3 * value : value))],
 ])("%s is different, whatever the devices", (_, lie) => {
   for (const deviceClass of ["gpu", "another"]) {
-    expect(compareWork(work(honest), work(lie, deviceClass), spans).kind).toBe("different");
+    expect(compareWork(work(honest), work(lie, deviceClass), round).kind).toBe("different");
   }
 });
 
 test("two answers of nothing are the same", () => {
   const zeros = new Float64Array(215);
-  expect(compareWork(work(zeros), work(zeros), spans)).toEqual({ kind: "same" });
+  expect(compareWork(work(zeros), work(zeros), round)).toEqual({ kind: "same" });
+});
+
+test("a peak far above the other answer's is different, one of rounding alone is not", () => {
+  const forged = (...peaks: number[]) => compareWork(work(honest), work(honest, "gpu", peaksOf(...peaks)), round);
+  expect(forged(4, 5e-5)).toEqual({ kind: "same" });
+  expect(forged(1e38, 5e-5)).toEqual({ kind: "unlike-peaks", tensor: "a" });
+  expect(forged(3, 1)).toEqual({ kind: "unlike-peaks", tensor: "b" });
+  expect(forged(3, 4e-4)).toEqual({ kind: "same" });
+  const means = { spans, peaks: [{ ...usual, magnitude: false }] };
+  expect(compareWork(work(honest), work(honest, "gpu", peaksOf(1e38)), means)).toEqual({ kind: "same" });
+});
+
+test("signs agree in part, as error feedback has it; those that do not are another matter than numbers that differ", () => {
+  const signs: TensorSpan[] = [{ group: "gradient", offset: 0, size: 4096, unit: 2 ** -10, signs: true }];
+  const own = Float64Array.from({ length: 4096 }, () => (draws.uniform() < 0.5 ? 32 : -32));
+  const equalIn = (share: number) => own.map((value) => (draws.uniform() < share ? value : -value));
+  const compared = (units: Float64Array) => compareWork(work(own), work(units), { spans: signs, peaks: [] });
+  expect(compared(own)).toEqual({ kind: "same" });
+  expect(compared(equalIn(0.6))).toEqual({ kind: "same" });
+  for (const share of [0, 0.4, 0.47]) expect(compared(equalIn(share))).toMatchObject({ kind: "unlike-signs" });
 });

@@ -134,7 +134,9 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
     draw: () => 1,
     deviceClass: () => "",
     standings: new Map(),
+    histories: new Map(),
     onRest: () => undefined,
+    onAudited: () => undefined,
     onVerdict: () => undefined,
   });
   const contribution = (factor: number) => {
@@ -151,13 +153,14 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
       codec: "f32",
       era: 0,
       spans: spansOf({ layout, exponents, codec: "f32" }),
+      peaks: [],
       unitsOf,
       accounts: () => factors.length,
     });
     factors.forEach((factor, i) => {
       const body = contribution(factor);
       const { norms, commit } = sum.check(32, peaks, body);
-      commit(trust.judge({ account: `a${i}` }, 32, norms));
+      commit(trust.judge({ account: `a${i}` }, 32, norms, peaks));
     });
     trust.seal();
     return sum;

@@ -15,8 +15,8 @@ import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { scratchFolder, startTestRun } from "../../fixtures/test-run.ts";
 
 const spans = [
-  { group: "gradient", offset: 0, size: 3, unit: 0.5 },
-  { group: "statistic", offset: 3, size: 1, unit: 1 },
+  { group: "gradient", offset: 0, size: 3, unit: 0.5, signs: false },
+  { group: "statistic", offset: 3, size: 1, unit: 1, signs: false },
 ] as const;
 
 function bits(value: number): number {

@@ -2,7 +2,9 @@
 
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round-state.ts";
-import { type HeldWork, type RoundReader, RoundTrust } from "../../../coordinator/trust/round-trust.ts";
+import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
+import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
+import { JUMP_ACCOUNTS, RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
 import { leaseId, workerId } from "../../../shared/ids.ts";
 
@@ -10,21 +12,24 @@ const reader: RoundReader = {
   kind: "student",
   codec: "exact",
   era: 0,
-  spans: [{ group: "gradient", offset: 0, size: 4, unit: 1 }],
+  spans: [{ group: "gradient", offset: 0, size: 4, unit: 1, signs: false }],
+  peaks: [],
   unitsOf: ({ body }) => Float64Array.from(body),
   accounts: () => 4,
 };
 
-function trustOf(standings = new Map<string, Standing>()): RoundTrust {
+function trustOf(standings = new Map<string, Standing>(), clip: "auto" | "none" = "auto"): RoundTrust {
   return new RoundTrust({
-    clip: "auto",
+    clip,
     clipFactor: 1,
     audits: "auto",
     clock: { now: () => 0 },
     draw: () => 0,
     deviceClass: () => "",
     standings,
+    histories: new Map(),
     onRest: () => undefined,
+    onAudited: () => undefined,
     onVerdict: () => undefined,
   });
 }
@@ -54,7 +59,7 @@ function leaseOf(account: string, from: number, purpose: "work" | "audit"): Leas
     overdue: false,
   };
   if (purpose === "work") return { ...term, purpose, twin: null, lent: false };
-  return { ...term, purpose, copy: { purpose, from, to: from + 32, not: [] } };
+  return { ...term, purpose, copy: { purpose, from, to: from + 32, not: [], draw: 0 } };
 }
 
 test("Z12 an account that is contradicted by its own last answer loses what else of it was held, too", () => {
@@ -69,4 +74,101 @@ test("Z12 an account that is contradicted by its own last answer loses what else
   expect(withdrawn).toEqual([{ account: "liar", from: 0, to: 32 }]);
   expect(resting).toEqual(["liar"]);
   expect(trust.seal()).toEqual([]);
+});
+
+test("Z11 an account that is lent the range which it compared confirms nobody: another compares it", () => {
+  const standings = new Map<string, Standing>();
+  const trust = trustOf(standings);
+  trust.open(reader);
+  trust.granted(leaseOf("slow", 0, "work"));
+  trust.take(leaseOf("liar", 0, "audit"), wrong);
+  const { copies } = trust.take({ ...leaseOf("liar", 0, "work"), purpose: "backup", twin: null, lent: false }, wrong);
+  expect(copies).toMatchObject([{ from: 0, to: 32, not: ["liar"] }]);
+  expect(standings.size).toBe(0);
+  trust.take(leaseOf("a", 0, "audit"), right);
+  expect(trust.take(leaseOf("b", 0, "audit"), right).resting).toEqual(["liar"]);
+});
+
+const signs: RoundReader = {
+  ...reader,
+  codec: "sign",
+  spans: [
+    { group: "metric", offset: 0, size: 1, unit: 1, signs: false },
+    { group: "gradient", offset: 1, size: 64, unit: 1, signs: true },
+  ],
+  unitsOf: ({ body }) => Float64Array.from(body, (value, i) => (i > 0 && value === 0 ? -32 : 32)),
+};
+const said = (turned: boolean): HeldWork =>
+  work(1, ...Array.from({ length: 64 }, (_, i) => Number((i % 3 === 0) !== turned)));
+
+test("Z12 signs unlike others' are left out, and held against an account only once its feedback began anew", () => {
+  const standings = new Map<string, Standing>();
+  const trust = trustOf(standings);
+  trust.open(signs);
+  const audit = (from: number, lease = leaseOf("odd", from, "work")) => {
+    trust.granted(lease);
+    trust.take(lease, said(true));
+    trust.take(leaseOf("a", from, "audit"), said(false));
+    return trust.take(leaseOf("b", from, "audit"), said(false));
+  };
+  const ahead = leaseOf("odd", 32, "work");
+  trust.granted(ahead);
+  expect(trust.voidsOf("odd")).toBe(0);
+  expect(audit(0)).toMatchObject({ resting: [], withdrawn: [{ account: "odd", from: 0, to: 32 }] });
+  expect(trust.voidsOf("odd")).toBe(1);
+  expect(standings.get("odd")).toMatchObject({ consecutiveValid: 0, strikes: 0 });
+  // The lease that it held beside the first knows of nothing either.
+  trust.take(ahead, said(true));
+  trust.take(leaseOf("a", 32, "audit"), said(false));
+  expect(trust.take(leaseOf("b", 32, "audit"), said(false)).resting).toEqual([]);
+  expect(audit(64)).toMatchObject({ resting: ["odd"] });
+  // A comparison is in no sum, so neither is what its feedback makes of it.
+  expect(trust.voidsOf("a")).toBe(3);
+});
+
+test("Z12 all but the signs is compared as with any codec", () => {
+  const trust = trustOf();
+  trust.open(signs);
+  const lease = leaseOf("liar", 0, "work");
+  trust.granted(lease);
+  const lie = { ...said(false), body: Uint8Array.from([0, ...said(false).body.subarray(1)]) };
+  const withoutMetric = {
+    ...signs,
+    unitsOf: ({ body }: HeldWork) => signs.unitsOf({ ...lie, body }).map((v, i) => (i === 0 ? body[0] : v)),
+  };
+  trust.open(withoutMetric);
+  trust.granted(lease);
+  trust.take(lease, lie);
+  trust.take(leaseOf("a", 0, "audit"), said(false));
+  expect(trust.take(leaseOf("b", 0, "audit"), said(false)).resting).toEqual(["liar"]);
+});
+
+const peaked: RoundReader = { ...reader, peaks: [{ name: "conv1.weight", largest: 2, magnitude: true }] };
+const bits = (value: number) => new Uint32Array(Float32Array.of(value).buffer);
+
+test("Z10 a peak far beyond the round before is refused, unless most accounts have one, and means are no peaks", () => {
+  const trust = trustOf();
+  const judge = (account: string, peak: number) => trust.judge({ account }, 32, {}, bits(peak));
+  trust.open(peaked);
+  expect(judge("a", 2 * PEAK_FACTOR)).toBe(1);
+  expect(() => judge("liar", 2.1 * PEAK_FACTOR)).toThrow(
+    "the peak of conv1.weight is 67.2, the limit in this round is 64.0",
+  );
+  expect(() => judge("liar", 1e38)).toThrow(expect.objectContaining({ code: "CONTRIBUTION_OUTLIER" }));
+  expect(() => judge("b", 1000)).toThrow("the peak of conv1.weight");
+  expect(judge("c", 1000)).toBe(1);
+  trust.open({ ...peaked, peaks: [{ ...peaked.peaks[0], magnitude: false }] });
+  expect(judge("a", 1e38)).toBe(1);
+  trust.open({ ...peaked, peaks: [{ ...peaked.peaks[0], largest: Number.POSITIVE_INFINITY }] });
+  expect(judge("a", 1e38)).toBe(1);
+  trust.open({ ...peaked, accounts: () => 2 });
+  expect(judge("a", 1e38)).toBe(1);
+});
+
+test("Z10 of a thousand accounts nine agree that the training made a jump", () => {
+  const trust = trustOf();
+  trust.open({ ...peaked, accounts: () => 1000 });
+  const judge = (i: number) => () => trust.judge({ account: `a${i}` }, 32, {}, bits(1e9));
+  for (let i = 0; i < JUMP_ACCOUNTS / 2; i++) expect(judge(i)).toThrow("the peak of conv1.weight");
+  expect(judge(JUMP_ACCOUNTS / 2)()).toBe(1);
 });

@@ -181,6 +181,26 @@ test("Z8 this machine's own workers are not asked unless the run says so, and ea
   expect(seeds.size).toBe(3);
 });
 
+test("Z18 a worker whose work is audited is asked for another sum, and is gone where it is wrong", async () => {
+  const config = { trust: { calibration: "always" } };
+  const run = await startTestRun({ config, limits: { canaryMs: 0 }, drawAudit: () => 0 });
+  const crew = await Promise.all(Array.from({ length: 3 }, () => run.connect({ identity: newIdentity() }).join()));
+  const [broken] = crew;
+  // Its first answer was right.
+  const [lease] = await Promise.all(crew.map((worker) => worker.lease()));
+  broken.onCanary = (seed) => broken.send({ type: "canary-answer", seed, hash: 1 });
+  await broken.answer(lease);
+  expect(await refusal(broken)).toMatchObject({ code: "CALIBRATION_FAILED", retry: false });
+  const rare = await startTestRun({ config, drawAudit: () => 0 });
+  const others = await Promise.all(Array.from({ length: 3 }, () => rare.connect({ identity: newIdentity() }).join()));
+  const [first] = await Promise.all(others.map((worker) => worker.lease()));
+  // Not so soon after the one before.
+  others[0].onCanary = () => others[0].close();
+  await others[0].answer(first);
+  others[0].send({ type: "ping", nonce: 1 });
+  expect(await others[0].next("pong")).toBeDefined();
+});
+
 /** Accounts of which the first was leased a whole step of 160, which it gave back once all had asked; and what the others got. */
 async function askedBy(accounts: number) {
   const lease = { minDeadlineMs: 60_000 };
