@@ -27,6 +27,7 @@ import { type StartTraining, startTraining } from "./start-training.ts";
 import { Traffic } from "./traffic.ts";
 import { progressOf } from "./training-state.ts";
 import { TrustDesk } from "./trust/trust-desk.ts";
+import { trustFile } from "./trust/trust-file.ts";
 
 export interface CoordinateOptions {
   readonly host: string;
@@ -92,7 +93,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   };
   const committed = progressOf(state);
   const trust = await TrustDesk.open({
-    runDir: directory.path,
+    store: trustFile(directory.path),
     config: state.config.trust,
     norms: committed.norms,
     clock,

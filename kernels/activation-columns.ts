@@ -1,9 +1,10 @@
 // The activation side of a weight gradient: how its columns, pairs of a tap and an input, are numbered and read.
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { read, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
-import { ANY_TILE, type Columns, SIGN_COST, type Tile, wordColumns } from "./gemm.ts";
+import type { Columns } from "./gemm.ts";
 import { acrossTile, alignSigns, elementOffsets, type Floats, signColumns } from "./operands.ts";
 import { range } from "./range.ts";
+import { ANY_TILE, SIGN_COST, type Tile, wordColumns } from "./tile-space.ts";
 
 export interface ActivationColumns {
   readonly storage: Storage;

@@ -1,12 +1,12 @@
 // The 1-bit forward convolution: Σ ±1·±1 over a word is 32 − 2·popcount(a ^ w) (XNOR-Net, Rastegari et al. 2016), scaled by C.
 import type { Rectify } from "../shared/rectify.ts";
-import { signWords, type WindowShape } from "../shared/window.ts";
+import type { WindowShape } from "../shared/window.ts";
 import { forwardPlan } from "./binary-forward-plans.ts";
 import type { Counter } from "./differing-bits.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { forwardTiles, locateTile, pickTile, storeTile, type Tile, tileCount, tileWorkgroup } from "./gemm.ts";
+import { locateTile, storeTile } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
-import { lineOffsets } from "./operands.ts";
+import { forwardTiles, pickTile, type Tile, tileCount, tileWorkgroup } from "./tile-space.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
 /**
@@ -20,33 +20,30 @@ export function binaryConvForward(o: {
   readonly counter?: Counter;
 }): KernelSequence {
   const s = foldPositions(o.shape);
-  const words = signWords(s.in);
   const outputs = vectorWidth(s.out);
-  const space = forwardTiles(s);
+  const space = forwardTiles(s, o.rectify !== "filter");
   const { extent } = space;
   const tile = pickTile(space, o.tile);
   const items = tileCount(tile, extent);
-  const plan = forwardPlan(o.rectify, tile, o.counter ?? "popcount", words, s.in, outputs);
+  const plan = forwardPlan({ shape: s, tile, counter: o.counter ?? "popcount", rectify: o.rectify, outputs });
   return {
     kernels: [
       kernel({
         label: `binaryConvForward ${o.rectify} ${describeWindow(s)}`,
         constants: windowConstants(s),
         storage: [
-          read("a", "u32"),
-          read("w", "u32"),
+          ...plan.storage,
           read("c", o.rectify === "out" ? vectorType(outputs) : "f32"),
           readWrite("y", vectorType(outputs)),
         ],
         ...(plan.declarations ? { declarations: plan.declarations } : {}),
         items,
         workgroupSize: tileWorkgroup(items),
+        quads: tile.quads === true,
         body: `
 ${locateTile(tile, extent)}
 let oh = outer / OW;
 let ow = outer % OW;
-${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: s.h * s.w * words })}
-${lineOffsets({ prefix: "c", first: "column0", count: tile.columns, limit: s.out, stride: s.kernel * s.kernel * words })}
 ${plan.setup}
 ${eachOutputTap(s, false, () => plan.atTap)}
 ${storeTile({

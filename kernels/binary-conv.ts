@@ -3,11 +3,12 @@ import type { Rectify, Surrogate } from "../shared/rectify.ts";
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { signedColumns } from "./activation-columns.ts";
 import { read, vectorType, vectorWidth } from "./dispatch.ts";
-import { type Columns, type Rows, SIGN_COST, type Tile, type TileSpace, wordColumns } from "./gemm.ts";
-import { inputGradient, inputGradientTiles, type Operands } from "./input-gradient.ts";
+import type { Columns } from "./gemm.ts";
+import { inputGradient, inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { alignSigns, signColumns } from "./operands.ts";
 import { range } from "./range.ts";
+import { SIGN_COST, type Tile, type TileSpace, wordColumns } from "./tile-space.ts";
 import { weightGradient } from "./weight-gradient.ts";
 
 export { binaryConvForward } from "./binary-conv-forward.ts";
@@ -24,12 +25,11 @@ export function surrogateDerivative(surrogate: Surrogate, type: string): string 
   }
 }
 
-/** dy scaled on the way into the product, where C varies with the tap or the output. */
-function scaleRows(tile: Tile, rows: Rows, scale: string): Rows {
-  return {
-    load: [rows.load, ...range(tile.rows).map((i) => `let sa_${i} = a_${i} * ${scale};`)].join("\n"),
-    at: (i, k) => `s${rows.at(i, k)}`,
-  };
+/** Factor of dy on its way into the product, where C varies with the tap or the output. */
+function rowScale(rectify: Rectify): ((lane: string) => string) | undefined {
+  if (rectify === "kernel") return () => "scale";
+  if (rectify === "out") return (lane) => `c[out0]${lane}`;
+  return undefined;
 }
 
 /** Ŵ scaled in registers, where C varies with the input: `c_quad` holds this tap's entries. */
@@ -38,22 +38,6 @@ function scaleColumns(tile: Tile, depth: number, columns: Columns): Columns {
     range(tile.columns / 4).map((q) => `let sb_${q}_${k} = ${columns.at(q, k)} * c_${q};`),
   );
   return { load: [columns.load, ...scaled].join("\n"), at: (q, k) => `sb_${q}_${k}` };
-}
-
-/** Where C enters the product Σ dy·Ŵ·C: with the rows, with the columns, or after the sum (`layer`). */
-function scaled(rectify: Rectify, tile: Tile, depth: number, a: Rows, b: Columns): Operands {
-  switch (rectify) {
-    case "kernel":
-      return { a: scaleRows(tile, a, "scale"), b };
-    case "out":
-      return { a: scaleRows(tile, a, "c[out0]"), b };
-    case "layer":
-      return { a, b };
-    case "filter":
-      return { a, b: scaleColumns(tile, depth, b) };
-    default:
-      return rectify satisfies never;
-  }
 }
 
 /** Declares what of C belongs to a tap: `scale`, or `c_quad`, the entries of C [1][kh][kw][in] for the tile's columns. */
@@ -95,6 +79,7 @@ export function binaryConvInputGradient(o: {
   const width = vectorWidth(o.shape.in);
   const type = vectorType(width);
   const depth = vectorWidth(o.shape.out);
+  const scale = rowScale(o.rectify);
   const layer = o.rectify === "layer" ? "c[0] * " : "";
   return inputGradient({
     label: `binaryConvInputGradient ${o.rectify} ${o.surrogate}`,
@@ -106,7 +91,8 @@ export function binaryConvInputGradient(o: {
     declarations: `fn derivative(v: ${type}) -> ${type} { return ${surrogateDerivative(o.surrogate, type)}; }`,
     setup: (tile) => alignSigns(tile.columns),
     atTap: (tile) => tapScales(o.rectify, tile),
-    weights: (tile, rows) => {
+    ...(scale ? { scale } : {}),
+    weights: (tile) => {
       const signs = signColumns({
         name: "w",
         columns: tile.columns,
@@ -114,7 +100,8 @@ export function binaryConvInputGradient(o: {
         depth,
       });
       const load = `let w_base = out0 * ${plane * depth}u + tap * ${words}u;\n${signs.load}`;
-      return scaled(o.rectify, tile, depth, rows, { load, at: signs.at });
+      const columns = { load, at: signs.at };
+      return o.rectify === "filter" ? scaleColumns(tile, depth, columns) : columns;
     },
     epilogue: (value, at) => `${layer}${value} * derivative(x[${at}])`,
   });

@@ -1,13 +1,19 @@
 // How a tap's words become sums, for each shape of C: popcounts with one scale, popcounts with a scale a tap, or floats.
 import type { Rectify } from "../shared/rectify.ts";
+import { signWords, type WindowShape } from "../shared/window.ts";
 import { type Counter, declareDiffering } from "./differing-bits.ts";
-import { accumulators, eachQuad, multiplyAdd, type Tile, tileStep } from "./gemm.ts";
+import type { Storage } from "./dispatch.ts";
+import { accumulators, LANES, multiplyAdd } from "./gemm.ts";
 import { range } from "./range.ts";
+import { type Piece, tapWords } from "./tap-words.ts";
+import { type Tile, tileStep } from "./tile-space.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
 export interface ForwardPlan {
   /** WGSL functions. */
   readonly declarations?: string;
+  /** Bindings a and w. */
+  readonly storage: readonly Storage[];
   /** Before the taps, at each tap (`tap` of the `taps` inside the image), and the value of an accumulator to store. */
   readonly setup: string;
   readonly atTap: string;
@@ -17,101 +23,102 @@ export interface ForwardPlan {
 /** Words of a tap that are written out: beyond it they take turns. */
 const MOST_WORDS = 8;
 
-/** Loads the tile's words number `first` … of a tap, a_row_k and w_column_k. */
-function loadWords(tile: Tile, words: number, first: string): string {
-  return range(words)
-    .flatMap((k) => [
-      ...range(tile.rows).map((i) => `let a_${i}_${k} = a[a_base + ${first} + r_${i}${k > 0 ? ` + ${k}u` : ""}];`),
-      ...range(tile.columns).map((j) => `let w_${j}_${k} = w[w_base + ${first} + c_${j}${k > 0 ? ` + ${k}u` : ""}];`),
-    ])
+/** Sums are scalars, taken column by column: few words then wait in registers, and no vec4 is made whole. */
+function eachSum(tile: Tile, statement: (row: number, column: number) => string): string {
+  return range(tile.columns)
+    .flatMap((j) => range(tile.rows).map((i) => statement(i, j)))
     .join("\n");
 }
 
-/** `statement` of each quad of sums, given the differing bits of `words` words as vec4<i32>. */
-function eachCount(tile: Tile, words: number, statement: (row: number, quad: number, count: string) => string): string {
-  return eachQuad(tile, (i, q) => {
-    const counts = range(4).map((l) => `differing_${words}(${differingArguments(words, i, 4 * q + l)})`);
-    return statement(i, q, `vec4<i32>(${counts.join(", ")})`);
-  });
+/** The sums `name_row_column` of a quad of columns, or the one that `lane` names. */
+function sums(name: string, row: number, quad: number, lane: string): string {
+  const each = LANES.map((_, l) => `${name}_${row}_${4 * quad + l}`);
+  return lane === "" ? each.join(", ") : each.filter((_, l) => lane === `.${LANES[l]}`).join("");
 }
 
-function differingArguments(words: number, row: number, column: number): string {
-  return [...range(words).map((k) => `a_${row}_${k}`), ...range(words).map((k) => `w_${column}_${k}`)].join(", ");
-}
-
-/** How the words of a tap are cut into pieces: `turns` of `words` each, then `rest`. */
-function pieces(words: number): { readonly turns: number; readonly words: number; readonly rest: number } {
-  const size = Math.min(words, MOST_WORDS);
-  return { turns: Math.floor(words / size), words: size, rest: words % size };
-}
-
-/** The functions that a tap of `words` calls. */
-function declareCounts(counter: Counter, words: number): string {
-  const { words: size, rest } = pieces(words);
-  return [size, ...(rest > 0 ? [rest] : [])].map((length) => declareDiffering(counter, length)).join("\n");
-}
-
-/** count_row_quad += the differing bits of a tap. */
-function addCounts(tile: Tile, words: number): string {
-  const cut = pieces(words);
-  const piece = (length: number, first: string) =>
-    `${loadWords(tile, length, first)}
-${eachCount(tile, length, (i, q, count) => `count_${i}_${q} += ${count};`)}`;
-  const rest = cut.rest > 0 ? `{\n${piece(cut.rest, `${words - cut.rest}u`)}\n}` : "";
-  return `${unrolledLoop("piece", cut.turns, 1, piece(cut.words, `piece * ${cut.words}u`))}\n${rest}`;
-}
-
-function bases(words: number): string {
-  return `let a_base = pixel * ${words}u;\nlet w_base = tap * ${words}u;`;
+/** What both ways of counting share. */
+function countedTaps(shape: WindowShape, tile: Tile, counter: Counter) {
+  const all = signWords(shape.in);
+  const size = Math.min(all, MOST_WORDS);
+  const turns = Math.floor(all / size);
+  const rest = all % size;
+  const lengths = [size, ...(rest > 0 ? [rest] : [])];
+  const words = tapWords(shape, tile, lengths, true);
+  type Statement = (row: number, column: number, count: string) => string;
+  const inPiece = (piece: Piece, statement: Statement) => {
+    const count = (i: number, j: number) => {
+      const operands = [
+        ...range(piece.length).map((k) => words.row(piece, i, k)),
+        ...range(piece.length).map((k) => words.column(j, k)),
+      ];
+      return `differing_${piece.length}(${operands.join(", ")})`;
+    };
+    const column = (j: number) => [
+      words.loadColumn(piece, j),
+      ...range(tile.rows).map((i) => statement(i, j, count(i, j))),
+    ];
+    return [words.loadRows(piece), ...range(tile.columns).flatMap(column)].join("\n");
+  };
+  return {
+    storage: words.storage,
+    declarations: lengths.map((length) => declareDiffering(counter, length)).join("\n"),
+    offsets: words.offsets,
+    /** Whether the count of a tap is one expression. */
+    whole: turns === 1 && rest === 0,
+    /** `statement` of each sum and the count of each piece of a tap. */
+    atTap: (statement: Statement) => {
+      const piece = inPiece({ length: size, step: size, turn: "piece" }, statement);
+      const last = rest > 0 ? inPiece({ length: rest, step: turns * size, turn: "1u" }, statement) : "";
+      return `${words.bases}\n${unrolledLoop("piece", turns, 1, piece)}\n{\n${last}\n}`;
+    },
+  };
 }
 
 /** One count over all taps and one scale: exact in integers until the end. */
-function planOneScale(tile: Tile, counter: Counter, words: number, scale: (column: string) => string): ForwardPlan {
+function planOneScale(o: Counted, scale: (column: string) => string): ForwardPlan {
+  const { offsets, atTap, declarations, storage } = countedTaps(o.shape, o.tile, o.counter);
   return {
-    declarations: declareCounts(counter, words),
-    setup: accumulators(tile, "count", "vec4<i32>"),
-    atTap: `${bases(words)}\n${addCounts(tile, words)}`,
+    declarations,
+    storage,
+    setup: `${offsets}\n${eachSum(o.tile, (i, j) => `var count_${i}_${j} = 0i;`)}`,
+    atTap: atTap((i, j, count) => `count_${i}_${j} += ${count};`),
     value: (i, q, lane, column) => {
       const [float, integer] = lane === "" ? ["vec4<f32>", "vec4<i32>"] : ["f32", "i32"];
-      return `${float}(${integer}(i32(taps * IN)) - 2 * count_${i}_${q}${lane}) * ${scale(column)}`;
+      const counts = `${integer}(${sums("count", i, q, lane)})`;
+      return `${float}(${integer}(i32(taps * IN)) - 2 * ${counts}) * ${scale(column)}`;
     },
   };
 }
 
 /** One count a tap, scaled by the tap's C: Σ C·(IN − 2·popcount), each term exact. */
-function planTapScales(tile: Tile, counter: Counter, words: number): ForwardPlan {
-  const add = (i: number, q: number, count: string) =>
-    `sum_${i}_${q} += scale * (vec4<f32>(${count}) - vec4<f32>(0.5 * f32(IN)));`;
-  const body =
-    words <= MOST_WORDS
-      ? `${loadWords(tile, words, "0u")}\n${eachCount(tile, words, add)}`
-      : `${accumulators(tile, "count", "vec4<i32>")}
-${addCounts(tile, words)}
-${eachQuad(tile, (i, q) => add(i, q, `count_${i}_${q}`))}`;
+function planTapScales(o: Counted): ForwardPlan {
+  const { offsets, atTap, whole, declarations, storage } = countedTaps(o.shape, o.tile, o.counter);
+  const add = (i: number, j: number, count: string) => `sum_${i}_${j} += scale * (f32(${count}) - 0.5 * f32(IN));`;
+  const counted = `
+${eachSum(o.tile, (i, j) => `var count_${i}_${j} = 0i;`)}
+${atTap((i, j, count) => `count_${i}_${j} += ${count};`)}
+${eachSum(o.tile, (i, j) => add(i, j, `count_${i}_${j}`))}`;
   return {
-    declarations: declareCounts(counter, words),
-    setup: accumulators(tile),
-    atTap: `let scale = c[tap];\n${bases(words)}\n${body}`,
-    value: (i, q, lane) => `-2.0 * sum_${i}_${q}${lane}`,
+    declarations,
+    storage,
+    setup: `${offsets}\n${eachSum(o.tile, (i, j) => `var sum_${i}_${j} = 0.0;`)}`,
+    atTap: `let scale = c[tap];\n${whole ? atTap(add) : counted}`,
+    value: (i, q, lane) => `-2.0 * ${lane === "" ? "vec4<f32>" : "f32"}(${sums("sum", i, q, lane)})`,
   };
 }
 
 /** A scale an input channel: both operands are expanded to ±1 and multiplied as floats. */
-function planInputScales(tile: Tile, words: number, channels: number): ForwardPlan {
+function planInputScales({ shape, tile }: Counted): ForwardPlan {
+  const channels = shape.in;
+  const piece: Piece = { length: 1, step: 1, turn: "i" };
+  const words = tapWords(shape, tile, [1], false);
   const sign = (word: string) => `select(1.0, -1.0, (${word} & selected) != 0u)`;
   const b = range(tile.columns / 4).map(
-    (q) =>
-      `let b_${q} = scale * vec4<f32>(${range(4)
-        .map((l) => sign(`w_${4 * q + l}_0`))
-        .join(", ")});`,
+    (q) => `let b_${q} = scale * vec4<f32>(${LANES.map((_, l) => sign(words.column(4 * q + l, 0))).join(", ")});`,
   );
-  const a = range(tile.rows).map((i) => `let s_${i} = ${sign(`a_${i}_0`)};`);
-  const product = multiplyAdd(
-    tile,
-    1,
-    { load: a.join("\n"), at: (i) => `s_${i}` },
-    { load: b.join("\n"), at: (q) => `b_${q}` },
-  );
+  const a = range(tile.rows).map((i) => `let s_${i} = ${sign(words.row(piece, i, 0))};`);
+  const rows = { load: a.join("\n"), at: (i: number) => `s_${i}` };
+  const product = multiplyAdd(tile, 1, rows, { load: b.join("\n"), at: (q) => `b_${q}` });
   // Beyond the last channel the scale is 0: every word runs the same number of bits.
   const bits = Math.min(32, channels);
   const scale =
@@ -120,31 +127,33 @@ function planInputScales(tile: Tile, words: number, channels: number): ForwardPl
       : "select(0.0, c[tap * IN + min(32u * i + bit, IN - 1u)], 32u * i + bit < IN)";
   const body = `let selected = 1u << bit;\nlet scale = ${scale};\n${product}`;
   const signs = unrolledLoop("bit", bits, unrollFactor(bits, tileStep(tile, 1)), body);
+  const loads = [words.loadRows(piece), ...range(tile.columns).map((j) => words.loadColumn(piece, j))].join("\n");
   return {
-    setup: accumulators(tile),
-    atTap: `${bases(words)}\n${unrolledLoop("i", words, 1, `${loadWords(tile, 1, "i")}\n${signs}`)}`,
+    storage: words.storage,
+    setup: `${words.offsets}\n${accumulators(tile)}`,
+    atTap: `${words.bases}\n${unrolledLoop("i", signWords(channels), 1, `${loads}\n${signs}`)}`,
     value: (i, q, lane) => `sum_${i}_${q}${lane}`,
   };
 }
 
-export function forwardPlan(
-  rectify: Rectify,
-  tile: Tile,
-  counter: Counter,
-  words: number,
-  channels: number,
-  outputs: 4 | 1,
-): ForwardPlan {
-  switch (rectify) {
+interface Counted {
+  readonly shape: WindowShape;
+  readonly tile: Tile;
+  readonly counter: Counter;
+}
+
+/** @param outputs elements a store: C of `out` is read so */
+export function forwardPlan(o: Counted & { readonly rectify: Rectify; readonly outputs: 4 | 1 }): ForwardPlan {
+  switch (o.rectify) {
     case "kernel":
-      return planTapScales(tile, counter, words);
+      return planTapScales(o);
     case "layer":
-      return planOneScale(tile, counter, words, () => "c[0]");
+      return planOneScale(o, () => "c[0]");
     case "out":
-      return planOneScale(tile, counter, words, (column) => (outputs === 4 ? `c[${column} / 4u]` : `c[${column}]`));
+      return planOneScale(o, (column) => (o.outputs === 4 ? `c[${column} / 4u]` : `c[${column}]`));
     case "filter":
-      return planInputScales(tile, words, channels);
+      return planInputScales(o);
     default:
-      return rectify satisfies never;
+      return o.rectify satisfies never;
   }
 }

@@ -3,22 +3,11 @@ import type { WindowShape } from "../shared/window.ts";
 import { activationColumns } from "./activation-columns.ts";
 import { columnReduce } from "./column-reduce.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import {
-  ANY_TILE,
-  accumulators,
-  forwardTiles,
-  locateTile,
-  multiplyAdd,
-  pickTile,
-  storeTile,
-  type Tile,
-  tileCount,
-  tileStep,
-  tileWorkgroup,
-} from "./gemm.ts";
+import { accumulators, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
 import { floatWeightOffsets, inputGradient, inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { acrossTile, columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { ANY_TILE, forwardTiles, pickTile, type Tile, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
 import { fitsStretch, unrolledLoop, unrollFactor } from "./unroll.ts";
 import { weightGradient } from "./weight-gradient.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
@@ -36,7 +25,7 @@ export function convForward(o: {
   const width = vectorWidth(s.in);
   const plane = (s.kernel * s.kernel * s.in) / width;
   const outputs = vectorWidth(s.out);
-  const space = forwardTiles(s);
+  const space = forwardTiles(s, width === 4);
   const { extent } = space;
   const tile = pickTile(space, o.tile);
   const items = tileCount(tile, extent);
@@ -51,7 +40,7 @@ export function convForward(o: {
     multiplyAdd(
       tile,
       width,
-      rowsAlongSum(x, tile.rows, "r", "x_base + i", mask),
+      rowsAlongSum({ source: x, tile, offsets: "r", base: "x_base + i", ...(mask === undefined ? {} : { mask }) }),
       columnsAlongSum(w, tile.columns, "c", "w_base + i"),
     );
   return {
@@ -67,6 +56,7 @@ export function convForward(o: {
         ],
         items,
         workgroupSize: tileWorkgroup(items),
+        quads: tile.quads === true,
         body: `
 ${locateTile(tile, extent)}
 let oh = outer / OW;
@@ -114,22 +104,19 @@ export function convInputGradient(o: {
     ...(o.tile ? { tile: o.tile } : {}),
     storage: [read("w", vectorType(w.width))],
     setup: floatWeightOffsets,
-    weights: (tile, rows) => ({
-      a: rows,
-      b: {
-        load: [
-          `let w_base = out0 * ${plane * depth}u + tap * ${o.shape.in / w.width}u;`,
-          acrossTile({
-            source: w,
-            prefix: "b",
-            offsets: "c",
-            count: tile.columns,
-            base: (k) => `w_base + ${k * plane}u`,
-            depth,
-          }),
-        ].join("\n"),
-        at: (q, k) => `b_${q}_${k}`,
-      },
+    weights: (tile) => ({
+      load: [
+        `let w_base = out0 * ${plane * depth}u + tap * ${o.shape.in / w.width}u;`,
+        acrossTile({
+          source: w,
+          prefix: "b",
+          offsets: "c",
+          count: tile.columns,
+          base: (k) => `w_base + ${k * plane}u`,
+          depth,
+        }),
+      ].join("\n"),
+      at: (q, k) => `b_${q}_${k}`,
     }),
   });
 }

@@ -9,10 +9,10 @@ import {
   signedInputGradientTiles,
 } from "./binary-conv.ts";
 import { convForward, convInputGradient, convWeightGradient } from "./conv.ts";
-import { ANY_TILE, forwardTiles, rankTiles, type TileSpace } from "./gemm.ts";
 import { inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { naivePass } from "./naive-pass.ts";
+import { ANY_TILE, forwardTiles, rankQuadTiles, rankTiles, type TileSpace } from "./tile-space.ts";
 import { type AdapterTraits, GUARANTEED_TRAITS, type RegisterTiling, type Tiling } from "./tiling.ts";
 import { weightGradientTiles } from "./weight-gradient.ts";
 import { foldPositions } from "./window-loops.ts";
@@ -47,8 +47,9 @@ function tileSpace(pass: ConvolutionPass): TileSpace {
   const { shape } = pass;
   switch (pass.verb) {
     case "convForward":
+      return forwardTiles(foldPositions(shape), shape.in % 4 === 0);
     case "binaryConvForward":
-      return forwardTiles(foldPositions(shape));
+      return forwardTiles(foldPositions(shape), pass.rectify !== "filter");
     case "convInputGradient":
       return inputGradientTiles(shape, ANY_TILE.columns);
     case "binaryConvInputGradient":
@@ -72,14 +73,19 @@ function mayCarry(pass: ConvolutionPass): boolean {
 
 /** Register tiles, the best by the cost model first; a CPU counts bits slowly, and so adds words up before. */
 function registerTilings(pass: ConvolutionPass, traits: AdapterTraits): readonly RegisterTiling[] {
-  const ranked = rankTiles(tileSpace(pass))
+  const space = tileSpace(pass);
+  const ranked = rankTiles(space)
     .filter(({ rows, columns }) => traits.software || rows * columns <= GPU_SUMS)
     .map((tile): RegisterTiling => ({ kind: "registers", ...tile }));
   const [best] = ranked;
   if (!traits.software) return ranked.slice(0, 2);
-  if (!mayCarry(pass)) return ranked.slice(0, 4);
-  const carrying = ranked.map((tiling): RegisterTiling => ({ ...tiling, counter: "carrySave" }));
-  return [...carrying.slice(0, 3), best!];
+  const counter: Pick<RegisterTiling, "counter"> = mayCarry(pass) ? { counter: "carrySave" } : {};
+  const counting = ranked.map((tiling): RegisterTiling => ({ ...tiling, ...counter }));
+  const quads = (traits.subgroups ? rankQuadTiles(space) : []).map(
+    (tile): RegisterTiling => ({ kind: "registers", ...tile, ...counter }),
+  );
+  const candidates = [...quads.slice(0, 3), ...counting.slice(0, quads.length > 0 ? 2 : counter.counter ? 3 : 4)];
+  return counter.counter ? [...candidates.slice(0, 5), best!] : candidates;
 }
 
 /** At most eight tilings worth measuring on an adapter, the most promising first; never empty, never the naive one. */

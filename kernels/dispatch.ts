@@ -1,5 +1,6 @@
 // Assembles a kernel's WGSL text: constants, storage bindings and a one-dimensional index folded into a legal grid.
 import type { Access, Kernel } from "./kernel.ts";
+import { QUAD, QUAD_DIRECTIVES } from "./quads.ts";
 
 /** Workgroups that every WebGPU device allows in one dimension (WebGPU §3.6.2, maxComputeWorkgroupsPerDimension). */
 export const MAX_WORKGROUPS = 65_535;
@@ -48,24 +49,28 @@ export interface Dispatch {
   readonly barriers?: boolean;
   /** The body sees `lane`, its number in its subgroup, and `lanes`, the subgroup's size; needs the feature `subgroups`. */
   readonly subgroups?: boolean;
+  /** Invocations `4i … 4i + 3` are a quad and a workgroup, whose lanes are `quad_lane`; needs the feature `subgroups`. */
+  readonly quads?: boolean;
   /** Statements of `main`; `index` is the invocation's number, `local` its number in the workgroup. */
   readonly body: string;
 }
 
 /** A kernel of one invocation per item. */
 export function kernel(o: Dispatch): Kernel {
-  const size = o.workgroupSize ?? 64;
+  const size = o.quads ? QUAD : (o.workgroupSize ?? 64);
   const { grid, index } = gridFor(o.items, size);
-  const builtins = ["@builtin(workgroup_id) workgroup: vec3<u32>", "@builtin(local_invocation_index) local: u32"];
+  const place = o.quads ? "subgroup_invocation_id" : "local_invocation_index";
+  const builtins = ["@builtin(workgroup_id) workgroup: vec3<u32>", `@builtin(${place}) local: u32`];
   if (o.subgroups) builtins.push("@builtin(subgroup_invocation_id) lane: u32", "@builtin(subgroup_size) lanes: u32");
   const lines = [
-    ...(o.subgroups ? ["enable subgroups;"] : []),
+    ...(o.quads ? QUAD_DIRECTIVES : o.subgroups ? ["enable subgroups;"] : []),
     ...Object.entries(o.constants ?? {}).map(([name, value]) => `const ${name}: u32 = ${value}u;`),
     ...Object.entries(o.floats ?? {}).map(([name, value]) => `const ${name}: f32 = ${value};`),
     ...(o.declarations ? [o.declarations] : []),
     ...o.storage.map((s, i) => `@group(0) @binding(${i}) var<storage, ${s.access}> ${s.name}: array<${s.type}>;`),
     `@compute @workgroup_size(${size})`,
     `fn main(${builtins.join(", ")}) {`,
+    ...(o.quads ? ["let quad_lane = local;"] : []),
     `let index = ${index};`,
     ...(o.barriers ? [] : [`if (index >= ${o.items}u) { return; }`]),
     o.body,

@@ -1,21 +1,11 @@
 // Gradients of the grouped linear layers: to the layer below, and to the parameters of every network, one dispatch each.
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import {
-  ANY_TILE,
-  accumulators,
-  LANES,
-  locateTile,
-  multiplyAdd,
-  pickTile,
-  storeTile,
-  tileCount,
-  tileStep,
-  tileWorkgroup,
-} from "./gemm.ts";
+import { accumulators, LANES, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
 import { describeGrouped, type GroupedLinear, LEAKY, memberStride } from "./grouped-linear.ts";
 import type { Kernel } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
 import { range } from "./range.ts";
+import { ANY_TILE, pickTile, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
 /**
@@ -41,7 +31,7 @@ export function groupedLinearInputGradient(
   const dy: Floats = { name: "dy", width: depth };
   const w: Floats = { name: "w", width };
   const base = (k: number) => `(w_base + i * W_STEP) + ${(k * o.in) / width}u`;
-  const product = multiplyAdd(tile, depth, rowsAlongSum(dy, tile.rows, "r", "dy_base + i"), {
+  const product = multiplyAdd(tile, depth, rowsAlongSum({ source: dy, tile, offsets: "r", base: "dy_base + i" }), {
     load: acrossTile({ source: w, prefix: "b", offsets: "c", count: tile.columns, base, depth }),
     at: (q, k) => `b_${q}_${k}`,
   });

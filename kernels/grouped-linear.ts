@@ -1,18 +1,9 @@
 // The same linear layer of several networks in one dispatch: small products that would each leave a GPU idle.
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import {
-  ANY_TILE,
-  accumulators,
-  locateTile,
-  multiplyAdd,
-  pickTile,
-  storeTile,
-  tileCount,
-  tileStep,
-  tileWorkgroup,
-} from "./gemm.ts";
+import { accumulators, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
 import type { Kernel } from "./kernel.ts";
 import { columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { ANY_TILE, pickTile, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
 /**
@@ -62,7 +53,7 @@ export function groupedLinearForward(
   const product = multiplyAdd(
     tile,
     width,
-    rowsAlongSum(x, tile.rows, "r", "x_base + i"),
+    rowsAlongSum({ source: x, tile, offsets: "r", base: "x_base + i" }),
     columnsAlongSum(w, tile.columns, "c", "w_base + i"),
   );
   const type = vectorType(outputs);

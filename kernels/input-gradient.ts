@@ -1,30 +1,12 @@
 // dx of a convolution, the transposed product: shared by float and binary layers, which differ in how weights are read.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
-import {
-  ANY_TILE,
-  accumulators,
-  type Columns,
-  locateTile,
-  multiplyAdd,
-  pickTile,
-  type Rows,
-  storeTile,
-  type Tile,
-  type TileSpace,
-  tileCount,
-  tileStep,
-  tileWorkgroup,
-} from "./gemm.ts";
+import { accumulators, type Columns, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
+import { ANY_TILE, pickTile, type Tile, type TileSpace, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 import { describeWindow, eachInputTap, foldPositions, windowConstants } from "./window-loops.ts";
-
-export interface Operands {
-  readonly a: Rows;
-  readonly b: Columns;
-}
 
 export interface InputGradient {
   readonly label: string;
@@ -40,8 +22,10 @@ export interface InputGradient {
   readonly setup?: (tile: Tile, shape: WindowShape) => string;
   /** Statements at each tap. */
   readonly atTap?: (tile: Tile) => string;
-  /** Weights as columns (inputs) over the vectorWidth(out) outputs of step `out0`; dy may be scaled on the way. */
-  readonly weights: (tile: Tile, rows: Rows) => Operands;
+  /** Factor of dy on its way into the product: of vectorWidth(out) outputs of step `out0`, or of one, given `[quad_lane]`. */
+  readonly scale?: (lane: string) => string;
+  /** Weights as columns (inputs) over the vectorWidth(out) outputs of step `out0`. */
+  readonly weights: (tile: Tile) => Columns;
   /** The value to store, given the sum and dx's address in loads. */
   readonly epilogue?: (value: string, at: string) => string;
 }
@@ -49,7 +33,11 @@ export interface InputGradient {
 /** How dx may be tiled; `columns` are the sizes that the weights' layout allows. */
 export function inputGradientTiles(shape: WindowShape, columns: readonly number[]): TileSpace {
   const s = foldPositions(shape);
-  return { extent: { rows: s.n, columns: s.in, outer: s.h * s.w }, sizes: { rows: ANY_TILE.rows, columns } };
+  return {
+    extent: { rows: s.n, columns: s.in, outer: s.h * s.w },
+    sizes: { rows: ANY_TILE.rows, columns },
+    quads: vectorWidth(s.out) === 4,
+  };
 }
 
 /** Bindings dy f32 [n][oh][ow][out], …, dx f32 [n][h][w][in]. Rows are samples at one input position, columns inputs. */
@@ -62,8 +50,14 @@ export function inputGradient(o: InputGradient): KernelSequence {
   const tile = pickTile(o.tiles, o.tile);
   const items = tileCount(tile, extent);
   const steps = s.out / dy.width;
-  const rows = rowsAlongSum(dy, tile.rows, "r", "a_base + out0");
-  const { a, b } = o.weights(tile, rows);
+  const a = rowsAlongSum({
+    source: dy,
+    tile,
+    offsets: "r",
+    base: "a_base + out0",
+    ...(o.scale ? { scale: o.scale } : {}),
+  });
+  const b = o.weights(tile);
   return {
     kernels: [
       kernel({
@@ -73,6 +67,7 @@ export function inputGradient(o: InputGradient): KernelSequence {
         storage: [read("dy", vectorType(dy.width)), ...o.storage, readWrite("dx", vectorType(width))],
         items,
         workgroupSize: tileWorkgroup(items),
+        quads: tile.quads === true,
         body: `
 ${locateTile(tile, extent)}
 let ih = outer / W;

@@ -7,8 +7,8 @@ import type { ConvolutionPass } from "./convolution-pass.ts";
 import { read, readWrite, type Storage } from "./dispatch.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { FLOAT_INPUT, FLOAT_WEIGHT, naiveKernel, SIGN_INPUT, SIGN_WEIGHT } from "./naive-loops.ts";
-import { weightGradientSlices } from "./weight-gradient.ts";
-import { declarePlaces } from "./window-loops.ts";
+import { weightGradientSlices } from "./weight-gradient-slices.ts";
+import { declarePlaces } from "./weight-gradient-turns.ts";
 
 interface InputGradientLoops {
   readonly pass: ConvolutionPass;

@@ -1,7 +1,9 @@
 // How the tiles of a product read their operands: contiguous along the sum or along the rows/columns, float or sign bits.
 import { vectorType } from "./dispatch.ts";
 import { type Columns, LANES, type Rows } from "./gemm.ts";
+import { quadReads } from "./quads.ts";
 import { range } from "./range.ts";
+import type { Tile } from "./tile-space.ts";
 
 /** A float tensor read through `name[…]`, with elements of `width` floats. */
 export interface Floats {
@@ -65,11 +67,30 @@ function step(source: Floats, value: string, k: number): string {
 }
 
 /** Rows whose values are contiguous along the sum; a load gives `width` steps. */
-export function rowsAlongSum(source: Floats, rows: number, offsets: string, base: string, mask?: string): Rows {
-  return {
-    load: alongSum(source, rows, "a", offsets, base, mask),
-    at: (i, k) => step(source, `a_${i}`, k),
-  };
+export function rowsAlongSum(o: {
+  readonly source: Floats;
+  readonly tile: Tile;
+  readonly offsets: string;
+  readonly base: string;
+  /** Values are 0 where this is false. */
+  readonly mask?: string;
+  /** Factor of what is loaded, or, given `[quad_lane]`, of one value of it. */
+  readonly scale?: (lane: string) => string;
+}): Rows {
+  const { source, tile, offsets, base, mask, scale } = o;
+  const factor = (lane: string) => (scale ? ` * ${scale(lane)}` : "");
+  if (tile.quads) {
+    const own = (i: number) => `${source.name}[${base} + ${offsets}_${i}][quad_lane]`;
+    const masked = (i: number) => (mask === undefined ? own(i) : `select(0.0, ${own(i)}, ${mask})`);
+    return {
+      load: quadReads("a", 4 * tile.rows, (i) => `${masked(i)}${factor("[quad_lane]")}`),
+      at: (i, k) => `a_${4 * i + k}`,
+    };
+  }
+  const load = alongSum(source, tile.rows, "a", offsets, base, mask);
+  if (!scale) return { load, at: (i, k) => step(source, `a_${i}`, k) };
+  const scaled = range(tile.rows).map((i) => `let sa_${i} = a_${i}${factor("")};`);
+  return { load: [load, ...scaled].join("\n"), at: (i, k) => step(source, `sa_${i}`, k) };
 }
 
 /** Columns whose values are contiguous along the sum; transposed in registers. */

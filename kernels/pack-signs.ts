@@ -3,6 +3,7 @@ import { signWords } from "../shared/window.ts";
 import { type Dispatch, kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
 import { type Packing, packLanes } from "./pack-lanes.ts";
+import { range } from "./range.ts";
 
 /**
  * WGSL of an invocation that makes word `index` of [rows][signWords(channels)]: for each of its elements (quads where
@@ -10,15 +11,20 @@ import { type Packing, packLanes } from "./pack-lanes.ts";
  * packed. Wants the constants CHANNELS, COLUMNS and WORDS, and a binding `bits`.
  */
 function packSteps(channels: number, statements: string, value: string): string {
-  const width = vectorWidth(channels);
-  const type = vectorType(width);
-  const quads = width === 4;
-  const zero = quads ? "vec4<u32>()" : "0u";
+  const quads = vectorWidth(channels) === 4;
+  const place = "let first = (index % WORDS) * 32u;\nlet row = index / WORDS;";
+  if (quads && (channels % 32 === 0 || channels < 32)) {
+    return `${place}
+var word = vec4<u32>();
+${range(Math.min(channels, 32) / 4)
+  .map((q) => packQuad(q, statements, value))
+  .join("\n")}
+bits[index] = word.x | word.y | word.z | word.w;`;
+  }
+  const [width, type, zero] = quads ? [4, "vec4<f32>", "vec4<u32>()"] : [1, "f32", "0u"];
   const weights = quads ? "vec4<u32>(1u, 2u, 4u, 8u) << vec4<u32>(i)" : "1u << i";
-  const count = channels % 32 === 0 ? "32u" : channels < 32 ? "CHANNELS" : "min(32u, CHANNELS - first)";
-  return `
-let first = (index % WORDS) * 32u;
-let row = index / WORDS;
+  const count = channels < 32 ? "CHANNELS" : "min(32u, CHANNELS - first)";
+  return `${place}
 var word = ${zero};
 for (var i = 0u; i < ${count}; i += ${width}u) {
   let channel = (first + i) / ${width}u;
@@ -27,6 +33,17 @@ for (var i = 0u; i < ${count}; i += ${width}u) {
   word |= select(${zero}, ${weights}, ${value} < ${type}());
 }
 bits[index] = ${quads ? "word.x | word.y | word.z | word.w" : "word"};`;
+}
+
+/** Quad `q` of a word, written out: a software adapter shifts lane by lane, and masks what lives at each turn of a loop. */
+function packQuad(q: number, statements: string, value: string): string {
+  const weights = range(4).map((l) => `${2 ** (4 * q + l)}u`);
+  return `{
+  let channel = first / 4u + ${q}u;
+  let at = row * COLUMNS + channel;
+  ${statements}
+  word |= select(vec4<u32>(), vec4<u32>(${weights.join(", ")}), ${value} < vec4<f32>());
+}`;
 }
 
 /**

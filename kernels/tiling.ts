@@ -8,6 +8,8 @@ export interface RegisterTiling {
   readonly kind: "registers";
   readonly rows: number;
   readonly columns: number;
+  /** Neighbours of four share what they read of the rows (quads.ts); needs `subgroups`. */
+  readonly quads?: boolean;
   /** How the 1-bit forward counts; `popcount` unless told. Other passes count nothing. */
   readonly counter?: Counter;
 }
@@ -57,13 +59,13 @@ export const GUARANTEED_TRAITS: AdapterTraits = {
 
 export const NAIVE: NaiveTiling = { kind: "naive" };
 
-/** `naive`, `r8x16` (with `c` for carry-save adders), or `w64x64.8x4.16` (the workgroup's tile, the invocation's, the depth) with `h` for f16 signs. */
+/** `naive`, `r8x16` (with `c` for carry-save adders, `q` for quads), or `w64x64.8x4.16` (the workgroup's tile, the invocation's, the depth) with `h` for f16 signs. */
 export function tilingName(tiling: Tiling): string {
   switch (tiling.kind) {
     case "naive":
       return "naive";
     case "registers":
-      return `r${tiling.rows}x${tiling.columns}${tiling.counter === "carrySave" ? "c" : ""}`;
+      return `r${tiling.rows}x${tiling.columns}${tiling.counter === "carrySave" ? "c" : ""}${tiling.quads ? "q" : ""}`;
     case "workgroup": {
       const { rows, columns, down, across, depth, half } = tiling;
       return `w${rows * down}x${columns * across}.${rows}x${columns}.${depth}${half ? "h" : ""}`;

@@ -1,78 +1,16 @@
 // dw of a convolution: a small result summed over every position, so the sum is cut into slices that are added in order.
-import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
+import type { WindowShape } from "../shared/window.ts";
 import type { ActivationColumns } from "./activation-columns.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import {
-  accumulators,
-  LANES,
-  locateTile,
-  multiplyAdd,
-  pickTile,
-  type Rows,
-  storeTile,
-  type Tile,
-  type TileSpace,
-  tileCount,
-  tileWorkgroup,
-} from "./gemm.ts";
-import type { Kernel, KernelSequence } from "./kernel.ts";
+import { accumulators, LANES, locateTile, multiplyAdd, type Rows, storeTile } from "./gemm.ts";
+import type { KernelSequence } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
+import { quadReads } from "./quads.ts";
 import { range } from "./range.ts";
-import { describeWindow, eachTurn, foldPositions, windowConstants } from "./window-loops.ts";
-
-/**
- * How the sum of a weight gradient is cut, by the shape alone, so that every tiling adds in the same order. A turn is a pair
- * (place, block): `places` are output positions, row-major, and `samples` consecutive samples make a block. Turn t is place
- * ⌊t / blocks⌋ and block t mod blocks, which begins with sample `samples`·(t mod blocks). Slice i sums turns
- * [i·length, (i + 1)·length) in order, samples ascending in each; slices are added in ascending order. Per tap only the places
- * that `declarePlaces` numbers exist, so the last slices of a tap at the border may be short or empty.
- */
-export interface WeightGradientSlices {
-  /** Samples of a block; the last block of a place may lack some. */
-  readonly samples: number;
-  /** Blocks of a place: ⌈n / samples⌉. */
-  readonly blocks: number;
-  /** Turns of a slice. */
-  readonly length: number;
-  readonly slices: number;
-}
-
-/** At most 8, with the least left over. */
-function samplesABlock(n: number): number {
-  const padded = (samples: number) => Math.ceil(n / samples) * samples;
-  const sizes = range(9).filter((samples) => samples >= Math.min(n, 4));
-  return sizes.reduceRight((best, samples) => (padded(samples) < padded(best) ? samples : best), 8);
-}
-
-/** Enough slices to occupy a GPU with workgroups of 64 × 64 sums, each long enough to repay its partial result. */
-export function weightGradientSlices(shape: WindowShape, perTap: boolean): WeightGradientSlices {
-  const s = foldPositions(shape);
-  const taps = s.kernel * s.kernel;
-  const samples = samplesABlock(s.n);
-  const blocks = Math.ceil(s.n / samples);
-  const turns = outputHeight(s) * outputWidth(s) * blocks;
-  const columns = perTap ? s.in : taps * s.in;
-  const squares = Math.ceil(s.out / 64) * Math.ceil(columns / 64) * (perTap ? taps : 1);
-  const wanted = Math.max(1, Math.min(Math.ceil(128 / squares), Math.ceil(turns / 16)));
-  const length = Math.ceil(turns / wanted);
-  return { samples, blocks, length, slices: Math.ceil(turns / length) };
-}
-
-/** scratch [slices][size] → dw [size], added in order. */
-export function addSlices(label: string, size: number, slices: number): Kernel {
-  const width = vectorWidth(size);
-  const type = vectorType(width);
-  return kernel({
-    label: `${label} add ${slices}x${size}`,
-    constants: { SIZE: size / width, SLICES: slices },
-    storage: [read("scratch", type), readWrite("dw", type)],
-    items: size / width,
-    body: `
-var total = ${type}();
-for (var i = 0u; i < SLICES; i++) { total += scratch[i * SIZE + index]; }
-dw[index] = total;`,
-  });
-}
+import { pickTile, type Tile, type TileSpace, tileCount, tileWorkgroup } from "./tile-space.ts";
+import { addSlices, weightGradientSlices } from "./weight-gradient-slices.ts";
+import { eachTurn } from "./weight-gradient-turns.ts";
+import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
 
 /** Of eight samples written out: beyond, the code of a turn outgrows the instruction cache of a software adapter. */
 const MOST_SUMS = 128;
@@ -90,11 +28,19 @@ export function weightGradientTiles(
     sizes: { rows: [4, 8, 12], columns: x.tileColumns, rowMultiple: 4 },
     mostSums: MOST_SUMS,
     columnCost: x.columnCost,
+    quads: vectorWidth(shape.out) === 4,
   };
 }
 
 /** dy of `depth` samples, at loads `dy_base_k`; 0 of a sample that is not `present_k`. */
-function dyRows(dy: Floats, rows: number, depth: number, whole: boolean): Rows {
+function dyRows(dy: Floats, tile: Tile, depth: number, whole: boolean): Rows {
+  const { rows } = tile;
+  if (tile.quads) {
+    const own = (k: number, q: number) => `dy[dy_base_${k} + r_${q}][quad_lane]`;
+    const read = (k: number, q: number) => (whole ? own(k, q) : `select(0.0, ${own(k, q)}, present_${k})`);
+    const load = range(depth).map((k) => quadReads(`g_${k}`, rows, (q) => read(k, q)));
+    return { load: load.join("\n"), at: (i, k) => `g_${k}_${i}` };
+  }
   const load = acrossTile({ source: dy, prefix: "g", offsets: "r", count: rows, base: (k) => `dy_base_${k}`, depth });
   if (whole) return { load, at: (i, k) => `g_${i >> 2}_${k}.${LANES[i & 3]}` };
   const present = range(depth).flatMap((k) =>
@@ -128,6 +74,7 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
     storage: [read("dy", vectorType(dy.width)), x.storage, readWrite(target, vectorType(width))],
     items,
     workgroupSize: tileWorkgroup(items),
+    quads: tile.quads === true,
     body: `
 ${locateTile(tile, extent)}
 let group = outer % ${groups}u;
@@ -142,7 +89,7 @@ ${eachTurn({
   whole,
   gather: !x.perTap,
   atPosition: x.atPosition?.(tile) ?? "",
-  statements: (depth) => multiplyAdd(tile, depth, dyRows(dy, tile.rows, depth, whole), x.columns(tile, s, depth)),
+  statements: (depth) => multiplyAdd(tile, depth, dyRows(dy, tile, depth, whole), x.columns(tile, s, depth)),
 })}
 ${storeTile({
   tile,

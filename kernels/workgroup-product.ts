@@ -1,9 +1,10 @@
 // A matrix product whose workgroups share operand tiles in workgroup memory: V. Volkov and J. Demmel, "Benchmarking GPUs to
 // tune dense linear algebra" (SC 2008). The next slab of the operands is on its way while the last one is multiplied.
 import { gridFor, kernel, type Storage } from "./dispatch.ts";
-import { type Extent, LANES, multiplyAdd } from "./gemm.ts";
+import { LANES, multiplyAdd } from "./gemm.ts";
 import type { Kernel } from "./kernel.ts";
 import { range } from "./range.ts";
+import type { Extent } from "./tile-space.ts";
 import type { WorkgroupTiling } from "./tiling.ts";
 import { columnsInMemory, type Fill, type Operand, operandFill, rowsInMemory, tileLines } from "./workgroup-memory.ts";
 

@@ -1,6 +1,6 @@
 // Which workgroup tilings of a pass are worth measuring on an adapter.
 import type { ConvolutionPass } from "./convolution-pass.ts";
-import type { Extent } from "./gemm.ts";
+import type { Extent } from "./tile-space.ts";
 import type { AdapterTraits, WorkgroupTiling } from "./tiling.ts";
 import { tileLines } from "./workgroup-memory.ts";
 import { workgroupPlan } from "./workgroup-plan.ts";

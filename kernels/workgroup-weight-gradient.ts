@@ -1,10 +1,12 @@
 // dw over workgroup memory: dy and the activations lie across the tile, and the sum over positions is sliced as in weight-gradient.ts.
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
-import { accumulators, type Extent } from "./gemm.ts";
+import { accumulators } from "./gemm.ts";
+import type { Extent } from "./tile-space.ts";
 import type { WorkgroupTiling } from "./tiling.ts";
-import { addSlices, weightGradientSlices } from "./weight-gradient.ts";
-import { declarePlaces, describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
+import { addSlices, weightGradientSlices } from "./weight-gradient-slices.ts";
+import { declarePlaces } from "./weight-gradient-turns.ts";
+import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
 import { signValue } from "./workgroup-forward.ts";
 import type { Operand } from "./workgroup-memory.ts";
 import { floatProduct, type WorkgroupPlan } from "./workgroup-product.ts";

@@ -8,13 +8,17 @@ import type { CommitRecord } from "../commit-log.ts";
 import { unitOf } from "../exponents.ts";
 import type { RoundPlan } from "../round-plan.ts";
 import type { Lease } from "../round-state.ts";
+import type { TrustVerdict } from "../trust/audits.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";
 import { type Loss, Recoveries } from "./recoveries.ts";
+import { Suspects } from "./suspects.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** Refusals that an honest worker may meet: being late is no fault. */
 const innocent: readonly string[] = ["CONTRIBUTION_STALE"];
+/** And among several liars, to be outvoted, to be one of three that all differ, or to be larger than what is usual. */
+const outvoted: readonly string[] = ["CONTRIBUTION_DISPUTED", "CONTRIBUTION_OUTLIER"];
 
 export interface RefereeOptions {
   readonly timeline: Timeline;
@@ -35,6 +39,7 @@ interface Granted extends Range {
 
 export class Referee {
   readonly recoveries: Recoveries;
+  readonly suspects = new Suspects();
   readonly #options: RefereeOptions;
   readonly #trace = createHash("sha256");
   readonly #violations: string[] = [];
@@ -51,6 +56,7 @@ export class Referee {
   #doubled = 0;
   #lost = 0;
   #lastCommitAt = 0;
+  #life = 0;
 
   constructor(options: RefereeOptions) {
     this.#options = options;
@@ -120,6 +126,11 @@ export class Referee {
       return;
     }
     if (!granted.counts) return;
+    // What was accepted of this range before has been withdrawn since, or the sum will show that it has not.
+    for (const other of this.#accepted.keys()) {
+      const before = this.#granted.get(other);
+      if (before && before.from < granted.to && granted.from < before.to) this.#accepted.delete(other);
+    }
     const lie = this.#lies.get(lease);
     if (lie) this.#accepted.set(lease, lie);
     this.recoveries.done(granted);
@@ -129,12 +140,27 @@ export class Referee {
     this.note("reject", index, code);
     this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
     if (misdeed !== undefined || this.#options.evil || innocent.includes(code)) return;
+    if (outvoted.includes(code) && (this.suspects.several || this.suspects.plot)) return;
     this.violation(`the honest work of volunteer ${index} was refused: ${code}: ${message}`);
   }
 
-  /** A liar is about to send this for a lease. */
-  lie(lease: number, sum: KnownSum): void {
-    this.#lies.set(lease, sum);
+  /** Counts the coordinator's lives that went on from a checkpoint. */
+  get life(): number {
+    return this.#life;
+  }
+
+  /** A liar is about to send this for a lease, which a coordinator gave it in its life `life`. */
+  lie(lease: number, sum: KnownSum, life: number): void {
+    if (life === this.#life) this.#lies.set(lease, sum);
+  }
+
+  /** An audit came to a verdict. */
+  audited({ from, to, right, wrong }: TrustVerdict): void {
+    this.note("audited", from, to, right.length, wrong.length);
+    for (const account of this.suspects.audited(wrong)) {
+      if (this.suspects.plot) continue;
+      this.violation(`an audit of [${from}, ${to}) went against the honest account ${account.slice(0, 8)}`);
+    }
   }
 
   /** Whoever held the lease does not go on with it for now. */
@@ -153,7 +179,8 @@ export class Referee {
     const expected = knownSum(terms, layout, ranges, this.#options.microbatch).units;
     for (const [lease, lie] of this.#accepted) {
       const granted = this.#granted.get(lease);
-      if (!granted) continue;
+      // Withdrawn, and not collected again before the seal.
+      if (!granted || !ranges.some(({ from, to }) => from <= granted.from && granted.to <= to)) continue;
       const honest = knownSum(terms, layout, [granted], this.#options.microbatch).units;
       lie.units.forEach((value, tensor) => {
         expected[tensor] += Math.min(2 ** 30, Math.max(-(2 ** 30), value)) - honest[tensor];
@@ -198,6 +225,7 @@ export class Referee {
   /** The coordinator came back with what it had at `step`: later steps are undone. */
   resumed(step: number): void {
     this.note("resume", step);
+    this.#life++;
     for (let last = this.#records.at(-1); last && last.step > step; last = this.#records.at(-1)) {
       this.#records.pop();
       for (const [from, to] of last.ranges) this.#count(last.pass, from, to, -1);

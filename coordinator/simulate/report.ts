@@ -4,6 +4,7 @@ import type { CapacityShares } from "./account.ts";
 import type { RecoverySummary } from "./recoveries.ts";
 import type { Referee } from "./referee.ts";
 import type { Scenario } from "./scenario.ts";
+import type { AuditSummary } from "./suspects.ts";
 
 export interface SimulationReport {
   readonly scenario: string;
@@ -37,6 +38,7 @@ export interface SimulationReport {
   readonly bytesDown: number;
   readonly recovery: RecoverySummary;
   readonly refusals: Readonly<Record<string, number>>;
+  readonly audits: AuditSummary;
   /** The coordinator's own CPU time, measured: the only figure that a seed does not fix. */
   readonly coordinatorCpuMsPerStep: number;
   readonly events: number;
@@ -89,6 +91,7 @@ export function reportOf(findings: Findings): SimulationReport {
     bytesDown: bytes.down,
     recovery: referee.recoveries.summary(),
     refusals: referee.refusals,
+    audits: referee.suspects.summary(),
     coordinatorCpuMsPerStep: steps > 0 ? cpuMs / steps : 0,
     events,
     paramsHash: referee.paramsHash,
@@ -102,7 +105,7 @@ const seconds = (value: number | null) => (value === null ? "none" : `${value.to
 
 /** Some lines for a terminal. */
 export function reportText(report: SimulationReport): string {
-  const { capacity, recovery, volunteers, steps } = report;
+  const { audits, capacity, recovery, volunteers, steps } = report;
   const refusals = Object.entries(report.refusals).map(([code, count]) => `${count} ${code}`);
   const lines = [
     `${report.scenario}: ${volunteers} volunteers, ${steps} steps in ${report.seconds.toFixed(1)} virtual seconds, seed ${report.seed}`,
@@ -112,6 +115,7 @@ export function reportText(report: SimulationReport): string {
     `  bytes          ${megabytes(report.bytesUp)} up, ${megabytes(report.bytesDown)} down; a step and volunteer ${kilobytesEach(report)}`,
     `  recovery       ${recovery.faults} faults took a lease; its samples came after ${seconds(recovery.medianSeconds)} (median), ${seconds(recovery.longestSeconds)} (longest)`,
     `  refused        ${refusals.join(", ") || "nothing"}`,
+    `  audits         ${audits.audits} came to a verdict, ${audits.foundOut} against liars, ${audits.wronged} against the honest`,
     `  coordinator    ${report.coordinatorCpuMsPerStep.toFixed(1)} ms of CPU a step`,
     `  trace          ${report.trace}`,
   ];

@@ -14,6 +14,7 @@ import { Ledger } from "../ledger.ts";
 import type { Outbox } from "../outbox.ts";
 import type { RoundPlan } from "../round-plan.ts";
 import { contributionLimit } from "../round-plan.ts";
+import type { RunEvent } from "../run-event.ts";
 import type { RoundInbox } from "../session-house.ts";
 import { sessionLimits } from "../session-limits.ts";
 import { Sessions } from "../sessions.ts";
@@ -27,6 +28,9 @@ import {
   type StateParts,
   type TrainingState,
 } from "../training-state.ts";
+import { newcomer, type Standing } from "../trust/standing.ts";
+import { TrustDesk } from "../trust/trust-desk.ts";
+import type { TrustStore } from "../trust/trust-file.ts";
 import type { Referee } from "./referee.ts";
 import type { VirtualLink } from "./virtual-link.ts";
 
@@ -73,6 +77,8 @@ export class VirtualCoordinator {
   #checkpoint: MemoryCheckpoint | undefined;
   #life: Life | undefined;
   #lives = 0;
+  /** What accounts have earned: in place of trust.json. */
+  #standings = new Map<string, Standing>();
 
   constructor(options: VirtualCoordinatorOptions) {
     this.#options = options;
@@ -93,8 +99,24 @@ export class VirtualCoordinator {
     const life = { alive: true } as { alive: boolean } & Partial<Life>;
     const clock = livingClock(this.#options.clock, life);
     const traffic = new Traffic();
+    const onEvent = (event: RunEvent) => {
+      if (event.type === "audited") referee.audited(event);
+    };
+    const progress = progressOf(state);
+    const trust = new TrustDesk(
+      {
+        config: config.trust,
+        norms: progress.norms,
+        clock,
+        draw: () => draws.uniform(),
+        onEvent,
+        store: this.#trustStore(life),
+      },
+      { standings: structuredClone(this.#standings), notice: null },
+    );
     const sessions = new Sessions({
       token,
+      trust,
       traffic,
       contributionLimit: contributionLimit(state),
       welcome: { run: "simulated", runTag: RUN_TAG, config, dataset },
@@ -103,15 +125,15 @@ export class VirtualCoordinator {
       sessionToken: () => Array.from({ length: 4 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),
       canarySeed: () => draws.uint32(),
       clock,
-      onEvent: () => undefined,
+      onEvent,
     });
     const training = new InlineTraining(new TrainingCore(state, RUN_TAG));
-    const progress = progressOf(state);
     const engine = new LocalEngine({
       run: "simulated",
       runTag: RUN_TAG,
       traffic,
       incarnation: ++this.#lives,
+      trust: trust.rounds,
       progress,
       training,
       ledger,
@@ -127,7 +149,7 @@ export class VirtualCoordinator {
       },
       outbox: watchedOutbox(sessions, referee, aside),
       clock,
-      onEvent: () => undefined,
+      onEvent,
       onSealed: (plan, { ranges }) => aside(() => referee.sealed(plan, training.core.sum, ranges)),
       ...(checkpoint ? { resumedFrom: `checkpoint of step ${checkpoint.step}` } : {}),
     });
@@ -138,6 +160,21 @@ export class VirtualCoordinator {
       () => over(undefined),
       (error: unknown) => over(error),
     );
+  }
+
+  #trustStore(life: { readonly alive: boolean }): TrustStore {
+    return {
+      read: async () => ({ standings: structuredClone(this.#standings), notice: null }),
+      write: async (standings) => {
+        if (life.alive)
+          this.#standings = new Map(
+            [...standings].map(([account, { consecutiveValid, strikes }]) => [
+              account,
+              { ...newcomer, consecutiveValid, strikes },
+            ]),
+          );
+      },
+    };
   }
 
   /** Dies in the middle of whatever it does: connections break, what is not in a checkpoint is lost. */

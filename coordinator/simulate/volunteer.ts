@@ -41,6 +41,7 @@ export class Volunteer {
     this.profile = profile;
     this.#world = world;
     this.#identity = keyPairOf(world.secret(profile.index));
+    world.referee.suspects.arrived(this.#identity.account, profile.misdeed);
     this.#membership = new VirtualMembership({
       profile,
       world,

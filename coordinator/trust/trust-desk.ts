@@ -9,10 +9,10 @@ import type { NormHistories } from "./norm-history.ts";
 import { Rests } from "./rests.ts";
 import { RoundTrust } from "./round-trust.ts";
 import type { Standing } from "./standing.ts";
-import { readTrust, writeTrust } from "./trust-file.ts";
+import type { StoredTrust, TrustStore } from "./trust-file.ts";
 
 export interface TrustDeskOptions {
-  readonly runDir: string;
+  readonly store: TrustStore;
   readonly config: RunConfig["trust"];
   /** The run's, changed with each round. */
   readonly norms: NormHistories;
@@ -31,16 +31,16 @@ export class TrustDesk {
   onRest: (account: string, ms: number) => void = () => undefined;
   /** Told of a worker that has answered a lease which is audited. */
   onAudited: (worker: WorkerId) => void = () => undefined;
-  readonly #runDir: string;
+  readonly #store: TrustStore;
   readonly #standings: Map<string, Standing>;
   readonly #classes = new Map<WorkerId, string>();
   #saving: Promise<void> = Promise.resolve();
   #unsaved = false;
   #failed = false;
 
-  private constructor(options: TrustDeskOptions, standings: Map<string, Standing>, notice: string | null) {
-    const { runDir, config, norms, clock, draw, onEvent } = options;
-    this.#runDir = runDir;
+  constructor(options: TrustDeskOptions, { standings, notice }: StoredTrust) {
+    const { store, config, norms, clock, draw, onEvent } = options;
+    this.#store = store;
     this.#standings = standings;
     this.notice = notice;
     this.rests = new Rests(clock, standings);
@@ -66,8 +66,7 @@ export class TrustDesk {
   }
 
   static async open(options: TrustDeskOptions): Promise<TrustDesk> {
-    const { standings, notice } = await readTrust(options.runDir);
-    return new TrustDesk(options, standings, notice);
+    return new TrustDesk(options, await options.store.read());
   }
 
   joined(worker: WorkerId, { runtime, adapter }: Pick<HelloMessage, "runtime" | "adapter">): void {
@@ -92,7 +91,7 @@ export class TrustDesk {
     this.#saving = this.#saving.then(async () => {
       this.#unsaved = false;
       try {
-        await writeTrust(this.#runDir, this.#standings);
+        await this.#store.write(this.#standings);
       } catch (error) {
         if (this.#failed) return;
         this.#failed = true;

@@ -11,6 +11,23 @@ const TRUST_FILE = "trust.json";
 /** Accounts that are kept: those seen last. */
 export const KEPT_ACCOUNTS = 10_000;
 
+/** Where standings are kept between the lives of a coordinator. */
+export interface TrustStore {
+  read(): Promise<StoredTrust>;
+  write(standings: ReadonlyMap<string, Standing>): Promise<void>;
+}
+
+/** The standings that were kept, and what was wrong with them, if anything was. */
+export interface StoredTrust {
+  readonly standings: Map<string, Standing>;
+  readonly notice: string | null;
+}
+
+/** The file in a run's folder. */
+export function trustFile(runDir: string): TrustStore {
+  return { read: () => readTrust(runDir), write: (standings) => writeTrust(runDir, standings) };
+}
+
 const counting = z.number().int().min(0);
 const trustSchema = z.strictObject({
   accounts: z.array(
@@ -18,10 +35,8 @@ const trustSchema = z.strictObject({
   ),
 });
 
-/** The standings of a run's folder, and what was wrong with the file, if anything was. */
-export async function readTrust(
-  runDir: string,
-): Promise<{ readonly standings: Map<string, Standing>; readonly notice: string | null }> {
+/** The standings of a run's folder. */
+export async function readTrust(runDir: string): Promise<StoredTrust> {
   const standings = new Map<string, Standing>();
   const path = join(runDir, TRUST_FILE);
   let text: string;

@@ -1,8 +1,9 @@
 // Rules L and C of SPEC.md, on the pure round: who is leased what, and what counts.
 
 import { expect, test } from "vitest";
-import { DIVERGED_REPORTS } from "../../coordinator/round.ts";
+import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../coordinator/divergence.ts";
 import { LEFT_OUT_ROUNDS } from "../../coordinator/round-grants.ts";
+import type { Lease } from "../../coordinator/round-state.ts";
 import { leaseId, type WorkerId, workerId } from "../../shared/ids.ts";
 import { codes, inShort, RoundTable, w1, w2, w3 } from "../fixtures/round-table.ts";
 
@@ -482,20 +483,52 @@ test("C2 a contribution of another number of samples is refused and its range le
   expect(inShort(table.ready(w1))).toEqual(["grant w1 0-64"]);
 });
 
+/** The worker asks where it must, and says that its lease is not finite; whether that ends the run. */
+function doubts(table: RoundTable, worker: WorkerId): boolean {
+  table.ready(worker);
+  const { lease } = table.held(worker);
+  const effects = table.event({ type: "lease-returned", worker, lease, notFinite: true });
+  return effects.some(({ type }) => type === "diverged");
+}
+
+/** The second round of a run in whose first these workers' work counted; leases of one microbatch. */
+function second(...workers: readonly WorkerId[]): RoundTable {
+  const options = { maxMicrobatches: 1, timeoutMs: 10_000 };
+  const table = new RoundTable({ from: 0, to: 32 * workers.length }, workers, options);
+  for (const worker of workers) table.answer(table.held(worker));
+  table.open({ from: 0, to: 32 * 4 }, options);
+  return table;
+}
+
 test("C3 a run has diverged when every worker reports, again and again, that its gradient is not finite", () => {
-  const table = new RoundTable({ from: 0, to: 32 }, [w1]);
+  const table = second(w1);
   for (let report = 1; report <= DIVERGED_REPORTS; report++) {
-    const [{ lease }] = table.grants();
-    const effects = table.event({ type: "lease-returned", worker: w1, lease, notFinite: true });
-    expect(effects.some(({ type }) => type === "diverged")).toBe(report === DIVERGED_REPORTS);
-    table.ready(w1);
+    expect(doubts(table, w1)).toBe(report === DIVERGED_REPORTS);
   }
-  const two = new RoundTable({ from: 0, to: 64 }, [w1, w2]);
-  for (let report = 1; report <= DIVERGED_REPORTS; report++) {
-    const event = { type: "lease-returned", worker: w1, lease: two.held(w1).lease, notFinite: true } as const;
-    expect(two.event(event).some(({ type }) => type === "diverged")).toBe(false);
-    two.ready(w1);
+  const two = second(w1, w2);
+  two.ready(w2);
+  for (let report = 1; report <= DIVERGED_REPORTS; report++) expect(doubts(two, w1)).toBe(false);
+});
+
+test("C3 those whose work never counted end no run while others are away, at its beginning not before ten times a lease's time is over", () => {
+  const table = second(w1, w2);
+  for (const worker of [w1, w2]) table.event({ type: "worker-suspended", worker });
+  const liars = [w3, workerId("w4")];
+  for (const worker of liars) table.event({ type: "worker-joined", worker });
+  for (let i = 0; i < 2 * DIVERGED_REPORTS; i++) {
+    table.now += 20_000;
+    expect(doubts(table, liars[i % 2])).toBe(false);
   }
+  // What half of those who know say, and all who are here, is believed.
+  table.event({ type: "worker-resumed", worker: w1 });
+  expect(doubts(table, w1)).toBe(true);
+
+  const fresh = new RoundTable({ from: 0, to: 64 }, liars, { timeoutMs: 10_000 });
+  for (let i = 0; i < 2 * DIVERGED_REPORTS; i++) expect(doubts(fresh, liars[i % 2])).toBe(false);
+  fresh.now += UNPROVEN_PATIENCE * 10_000 - 1;
+  expect(doubts(fresh, w3)).toBe(false);
+  fresh.now++;
+  expect(doubts(fresh, w3)).toBe(true);
 });
 
 test("L18 leases come in pieces: a part of the share of what nobody holds, down to a grain", () => {
@@ -606,6 +639,26 @@ test("L20 of two holders the one that will end last makes room for an idle worke
   table.ready(w1);
   expect(inShort(table.tick(0))).toEqual([`cancel w2 ${range} expired`, `grant w1 ${range} backup`]);
   expect(table.held(w3)).toMatchObject({ from: slow.from, twin: table.held(w1).lease });
+});
+
+test("L22 an audit is drawn for an account that will be done with it about when the round is, where there is one", () => {
+  const options = { deadlineMs: 1_000_000, timeoutMs: 1_000_000 };
+  const audits = (table: RoundTable, { from, to, account }: Lease) =>
+    Array.from({ length: 20 }, (_, draw) => {
+      const copy = { purpose: "audit", from, to, not: [account], draw } as const;
+      return inShort(table.event({ type: "copy-wanted", copy }));
+    });
+  const table = known({ w1: 400, w2: 400, w3: 20 });
+  table.open({ from: 0, to: 32 * 26 }, options);
+  // The third is too slow for any work, and waits.
+  audits(table, table.held(w1));
+  expect(new Set(table.state.copies.map(({ auditor }) => auditor))).toEqual(new Set(["w2"]));
+  expect(table.state.copies).toHaveLength(20);
+
+  const two = known({ w1: 400, w3: 20 });
+  two.open({ from: 0, to: 32 * 26 }, options);
+  audits(two, two.held(w1));
+  expect(two.state.copies.every(({ auditor }) => auditor === w3)).toBe(true);
 });
 
 test("L21 a range that expired with one holder is not lent again while the other has it, and is then leased in pieces that fit", () => {

@@ -31,6 +31,7 @@ const SHAPES: readonly (readonly [number, number, number, number, number, number
   [3, 5, 3, 64, 20, 1, 2, 0],
   [5, 3, 3, 128, 8, 3, 1, 1],
   [7, 1, 1, 12, 33, 1, 1, 0],
+  [5, 4, 3, 32, 16, 3, 1, 1],
 ];
 
 function passesOf(shape: WindowShape, turn: number): readonly ConvolutionPass[] {
@@ -96,15 +97,23 @@ function dataOf(pass: ConvolutionPass): Data {
 }
 
 /** What a tuner may choose, on a CPU and on a GPU, and the reference. */
-function candidates(pass: ConvolutionPass): readonly Tiling[] {
-  const all = [true, false].flatMap((software) => tilings(pass, { ...GUARANTEED_TRAITS, software }));
+function candidates(pass: ConvolutionPass, subgroups: boolean): readonly Tiling[] {
+  const all = [true, false].flatMap((software) => tilings(pass, { ...GUARANTEED_TRAITS, software, subgroups }));
   const distinct = new Map(all.map((tiling) => [tilingName(tiling), tiling]));
   return [NAIVE, ...distinct.values()];
 }
 
-const PASSES = SHAPES.flatMap(([n, h, w, input, out, kernel, stride, padding], turn) =>
-  passesOf({ n, h, w, in: input, out, kernel, stride, padding }, turn),
-);
+/** Nine words a tap: a piece of eight and a rest, shared by quads or not. */
+const NINE_WORDS: WindowShape = { n: 6, h: 3, w: 3, in: 288, out: 64, kernel: 3, stride: 2, padding: 1 };
+
+const PASSES = [
+  ...SHAPES.flatMap(([n, h, w, input, out, kernel, stride, padding], turn) =>
+    passesOf({ n, h, w, in: input, out, kernel, stride, padding }, turn),
+  ),
+  ...(["kernel", "out"] as const).map(
+    (rectify): ConvolutionPass => ({ verb: "binaryConvForward", shape: NINE_WORDS, rectify }),
+  ),
+];
 
 test.each(PASSES.map((pass) => [passKey(pass), pass] as const))("%s", async (_, pass) => {
   const device = await testDevice();
@@ -116,19 +125,25 @@ test.each(PASSES.map((pass) => [passKey(pass), pass] as const))("%s", async (_, 
   const standard = await run();
   if (expected) expectSums(standard, expected, result);
   const bits = (values: Tensor) => [...new Uint32Array(values.buffer)];
-  const results = await Promise.all(candidates(pass).map(async (tiling) => ({ tiling, values: await run(tiling) })));
+  const results = await Promise.all(
+    candidates(pass, device.features.has("subgroups")).map(async (tiling) => ({ tiling, values: await run(tiling) })),
+  );
   for (const { tiling, values } of results) expect(bits(values), tilingName(tiling)).toEqual(bits(standard));
 });
 
 test("at most eight tilings are proposed, never the naive one, and the first is the default", () => {
   for (const pass of PASSES) {
-    for (const software of [true, false]) {
-      const proposed = tilings(pass, { ...GUARANTEED_TRAITS, software });
+    for (const [software, subgroups] of [
+      [true, false],
+      [true, true],
+      [false, true],
+    ] as const) {
+      const proposed = tilings(pass, { ...GUARANTEED_TRAITS, software, subgroups });
       expect(proposed.length).toBeGreaterThan(0);
       expect(proposed.length).toBeLessThanOrEqual(8);
       expect(new Set(proposed.map(tilingName)).size).toBe(proposed.length);
       expect(proposed.map(({ kind }) => kind)).not.toContain("naive");
-      if (software) expect(convolutionPass(pass)).toEqual(convolutionPass(pass, proposed[0]));
+      if (software && !subgroups) expect(convolutionPass(pass)).toEqual(convolutionPass(pass, proposed[0]));
     }
   }
 });

@@ -119,6 +119,34 @@ test.each(misdeeds)(
   },
 );
 
+test.each(["flip", "replay", "zero", "collude"] as const)(
+  "V10 a lone account that does `%s` is found out by audits before anything of its work is committed",
+  async (misdeed) => {
+    const run = { lease: { timeoutMs: 20_000 } };
+    const report = await simulate(scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 1 / 8 }, run }), 2);
+    expect(report.violations).toEqual([]);
+    expect(report.audits.foundOut).toBeGreaterThan(0);
+    expect(report.audits.wronged).toBe(0);
+    expect(report.samplesPoisoned).toBe(0);
+    // Nothing else would have seen it.
+    const audits = { ...run, trust: { audits: "off" } };
+    const believed = await simulate(
+      scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 1 / 8 }, run: audits }),
+      2,
+    );
+    expect(believed.violations).toEqual([]);
+    expect(believed.samplesPoisoned).toBeGreaterThan(0);
+  },
+);
+
+test("V11 two liars who send NaN end no run while the one honest volunteer is away", async () => {
+  const drops = { share: 0.6, awaySeconds: [20, 40] };
+  const run = { lease: { timeoutMs: 20_000 } };
+  const report = await simulate(scenarioOf({ ...calm, volunteers: 3, liars: { nan: 0.67 }, drops, run }), 1);
+  expect(report.violations).toEqual([]);
+  expect(report.refusals.GRADIENT_NOT_FINITE).toBeGreaterThan(5);
+});
+
 test("a scenario names what it does not know", () => {
   expect(() => scenarioOf({ volunteer: 3 })).toThrow(/test is not a valid scenario:\n.*volunteer/);
   expect(() => scenarioOf({ stalls: { seconds: [3, 1] } })).toThrow(/ascending/);

@@ -89,6 +89,14 @@ test("Z11 an account that is lent the range which it compared confirms nobody: a
   expect(trust.take(leaseOf("b", 0, "audit"), right).resting).toEqual(["liar"]);
 });
 
+test("Z11 in the first round the first that come are audited too, later there must be three accounts", () => {
+  const trust = trustOf();
+  for (const copies of [1, 0]) {
+    trust.open({ ...reader, accounts: () => 1 });
+    expect(trust.granted(leaseOf("first", 0, "work"))).toHaveLength(copies);
+  }
+});
+
 const signs: RoundReader = {
   ...reader,
   codec: "sign",
