@@ -273,7 +273,7 @@ export class Sessions implements Outbox {
     const { graceMs } = limits;
     const worker = workerId(`w${this.#nextWorker++}`);
     const token = sessionToken();
-    const memory = this.#memory;
+    const memory = this.#memory.roomFor(this.#addresses.counted(address));
     const chunked = this.#chunked;
     const session = new Session(worker, this.#house(), { clock, limits, contributionLimit, memory, chunked });
     this.#sessions.add(session, token, account);

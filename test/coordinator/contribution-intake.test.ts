@@ -2,8 +2,8 @@
 // checks are held up until the test lets them go on.
 
 import { expect, test } from "vitest";
+import { CHECKS_HELD } from "../../coordinator/contribution-checks.ts";
 import { InlineTraining } from "../../coordinator/inline-training.ts";
-import { CHECKS_HELD } from "../../coordinator/session.ts";
 import type { StartTraining } from "../../coordinator/start-training.ts";
 import { TrainingCore } from "../../coordinator/training-core.ts";
 import { frameOf, honestContribution } from "../fixtures/scripted-contribution.ts";
