@@ -15,6 +15,7 @@ import {
 } from "../shared/protocol.ts";
 import { isChunk } from "../shared/transfer/chunk.ts";
 import type { Clock } from "./clock.ts";
+import { type Beat, firstBeat, nextBeat } from "./heartbeat.ts";
 import { PacedMessages, type RawMessage } from "./paced-messages.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
 import type { SessionLimits } from "./session-limits.ts";
@@ -85,6 +86,8 @@ export class Connection {
   #stopHeartbeat = () => {};
   #state: State = { kind: "awaiting-hello" };
   #allowance: TokenBucket;
+  /** When the last message was here, whole. */
+  #messageAt: number;
   /** When the pings that are not answered were sent, by nonce. */
   readonly #pings = new Map<number, number>();
   #rttMs: number | undefined;
@@ -95,6 +98,7 @@ export class Connection {
     this.#options = options;
     const { helloMs, messageRate } = options.limits;
     this.#allowance = fullBucket(options.clock.now(), messageRate);
+    this.#messageAt = options.clock.now();
     this.#stopHello = options.clock.after(helloMs, () => {
       const what = this.#state.kind === "awaiting-proof" ? "proof of the key" : "hello";
       this.fail(new BitswarmError("HELLO_EXPECTED", `no ${what} came within ${helloMs} ms of the connection`));
@@ -196,6 +200,7 @@ export class Connection {
 
   #receive({ bytes, isBinary }: RawMessage): void {
     if (this.#state.kind === "closed") return;
+    this.#messageAt = this.#options.clock.now();
     this.#guarded(() => {
       if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
       const bulk = this.#state.kind === "joined" && (isFrame(bytes) || isChunk(bytes));
@@ -270,22 +275,17 @@ export class Connection {
 
   #startHeartbeat(owner: ConnectionOwner): void {
     const { clock, heartbeatMs, limits, received } = this.#options;
-    let before = received();
-    let missed = 0;
+    const pulse = () => ({ receivedBytes: received(), messageAt: this.#messageAt });
+    let beat: Beat | undefined;
     let nonce = 0;
     this.#stopHeartbeat = clock.every(heartbeatMs, () => {
-      const now = received();
-      missed = now === before && nonce > 0 ? missed + 1 : 0;
-      before = now;
+      const now = clock.now();
       this.#guarded(() => {
-        if (missed >= limits.missedPings) {
-          const what = `not a byte came in answer to ${missed} pings, one every ${heartbeatMs} ms`;
-          throw new BitswarmError("HEARTBEAT_LOST", what);
-        }
+        beat = beat ? nextBeat(now, beat, pulse(), { ...limits, heartbeatMs }) : firstBeat(now, pulse());
         owner.beat();
         // Pings that were not answered by now are not waited for.
         if (this.#pings.size >= limits.missedPings) this.#pings.clear();
-        this.#pings.set(nonce, clock.now());
+        this.#pings.set(nonce, now);
         this.send({ type: "ping", nonce: nonce++ });
       });
     });

@@ -9,13 +9,14 @@ import { spansOf, UnitReader, usualPeaksOf } from "./contribution-units.ts";
 import { slotCount } from "./reduction/round-memory.ts";
 import type { RoundPlan } from "./round-plan.ts";
 import { contributionVerdict, type Lease, type RoundState } from "./round-state.ts";
-import type { CheckedFrame, Inspected, SealedSum, Training } from "./training.ts";
+import type { CheckedFrame, SealedSum, Training } from "./training.ts";
 import { nothingFollows, type TrustOutcome } from "./trust/audits.ts";
+import type { Comparison } from "./trust/comparison.ts";
 import type { RoundTrust } from "./trust/round-trust.ts";
 
 export interface IntakeOptions {
   /** Where contributions are checked and summed. */
-  readonly training: Pick<Training, "open" | "check" | "commit" | "add" | "seal">;
+  readonly training: Pick<Training, "inline" | "open" | "check" | "commit" | "compare" | "add" | "seal">;
   /** Judges contributions and audits them; without it all that is well formed is believed. */
   readonly trust?: RoundTrust;
 }
@@ -35,6 +36,8 @@ export interface Arrival {
   /** Told at the very moment at which the sum changes, or does not. */
   readonly done: (intake: Intake) => void;
 }
+
+type SoundFrame = Extract<CheckedFrame, { kind: "sound" }>;
 
 interface Waiting extends Arrival {
   readonly resolve: () => void;
@@ -59,6 +62,10 @@ export class ContributionIntake {
   readonly #options: IntakeOptions;
   readonly #units = new UnitReader();
   #plan: RoundPlan | undefined;
+  /** What is known of two contributions, by their bodies; whoever holds none of them needs it no more. */
+  readonly #compared = new WeakMap<Uint8Array, WeakMap<Uint8Array, Comparison>>();
+  /** The contribution before is settled. */
+  #turn: Promise<unknown> = Promise.resolve();
   /** Those of the reduction in which nothing is checked. */
   readonly #slots = Array.from({ length: slotCount }, (_, slot) => slot);
   /** In the order in which they came. */
@@ -86,6 +93,7 @@ export class ContributionIntake {
       spans: spansOf(unitTerms),
       peaks: usualPeaksOf(unitTerms),
       unitsOf: (work) => this.#units.read(unitTerms, work),
+      known: (a, b) => this.#compared.get(a.body)?.get(b.body),
       accounts,
     });
   }
@@ -126,20 +134,50 @@ export class ContributionIntake {
         this.#slots.push(used);
         return;
       }
-      const settled = this.#options.training.check(used, next.bytes).then((inspected) => {
-        // Nothing may come between the look at the lease and the word that it is answered.
-        try {
-          next.done(this.#settle(used, next, inspected));
-        } finally {
-          this.#slots.push(used);
-        }
-      });
+      const checked = this.#options.training.check(used, next.bytes);
+      // One after another: each may have to be compared with the one before.
+      const settled = Promise.all([checked, this.#turn])
+        .then(([frame]) => this.#settle(used, next, frame))
+        .finally(() => this.#slots.push(used));
+      this.#turn = settled.catch(() => undefined);
       settled.then(next.resolve, next.reject).finally(() => this.#check());
     }
   }
 
+  async #settle(slot: number, arrival: Arrival, checked: CheckedFrame): Promise<void> {
+    const { training } = this.#options;
+    const own = this.#plan && checked.kind === "sound" ? ownParts(arrival.bytes, this.#plan) : undefined;
+    if (own && checked.kind === "sound" && !training.inline) await this.#compare(arrival, checked, own);
+    // Nothing may come between the look at the lease and the word that it is answered.
+    arrival.done(this.#verdict(slot, arrival, checked, own));
+  }
+
+  /** Compares an answer to an audited range where the sums are: trust then knows what it would else have to read. */
+  async #compare({ worker, state }: Arrival, { lease, samples }: SoundFrame, own: Contribution): Promise<void> {
+    const { training, trust } = this.#options;
+    const live = contributionVerdict(state(), worker, leaseId(lease), samples);
+    if (!trust || "code" in live) return;
+    const { answers, deviceClass } = trust.answersTo(live);
+    const mine = { work: { samples, scale: 1, ...own }, deviceClass };
+    for (const theirs of answers) {
+      const [ab, ba] = await training.compare(theirs, mine);
+      this.#note(theirs.work.body, own.body, ab);
+      this.#note(own.body, theirs.work.body, ba);
+    }
+  }
+
+  #note(a: Uint8Array, b: Uint8Array, comparison: Comparison): void {
+    const known = this.#compared.get(a) ?? new WeakMap<Uint8Array, Comparison>();
+    this.#compared.set(a, known.set(b, comparison));
+  }
+
   /** What becomes of a contribution that was checked. */
-  #settle(slot: number, { worker, held, state }: Arrival, { checked, bytes }: Inspected): Intake {
+  #verdict(
+    slot: number,
+    { worker, held, state }: Arrival,
+    checked: CheckedFrame,
+    own: Contribution | undefined,
+  ): Intake {
     const refused = (lease: LeaseId, { code, message }: Refusal, follows = nothingFollows): Intake => {
       return { kind: "refused", lease, follows, code, message };
     };
@@ -153,7 +191,8 @@ export class ContributionIntake {
     if ("code" in live) return refused(lease, live);
     if (checked.kind === "unfit") return refused(lease, checked);
     try {
-      const follows = this.#admit(slot, live, checked, bytes);
+      if (!own) throw new RangeError("a lease is live outside of a round");
+      const follows = this.#admit(slot, live, checked, own);
       return follows.disputed ? refused(lease, disputed(lease), follows) : { kind: "taken", lease, samples, follows };
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
@@ -162,33 +201,21 @@ export class ContributionIntake {
   }
 
   /** Adds a contribution to the sum, or leaves it to an audit. @throws what trust refuses it for */
-  #admit(
-    slot: number,
-    lease: Lease,
-    { samples, norms }: Extract<CheckedFrame, { kind: "sound" }>,
-    bytes: Uint8Array,
-  ): TrustOutcome {
-    if (!this.#plan) throw new RangeError("a lease is live outside of a round");
+  #admit(slot: number, lease: Lease, { samples, norms }: SoundFrame, { peaks, body }: Contribution): TrustOutcome {
     const { training, trust } = this.#options;
     const counts = lease.purpose === "work" || lease.purpose === "backup";
-    const tensors = this.#plan.layout.tensors.length;
-    const { peaks, body } = partsOf(bytes, tensors);
     const scale = counts && trust ? trust.judge(lease, samples, norms, peaks) : 1;
-    if (!counts || trust?.holds(lease)) {
-      // What lies in a buffer that others share is copied.
-      const own = bytes.length === bytes.buffer.byteLength ? body : new Uint8Array(body);
-      return trust?.take(lease, { samples, scale, peaks, body: own }) ?? nothingFollows;
-    }
+    if (!counts || trust?.holds(lease)) return trust?.take(lease, { samples, scale, peaks, body }) ?? nothingFollows;
     training.commit(slot, scale);
     trust?.added(lease, { samples, scale, peaks, body });
     return nothingFollows;
   }
 }
 
-/** The parts of a frame that was checked. */
-function partsOf(bytes: Uint8Array, tensors: number): Contribution {
-  const body = frameHeaderBytes + 4 * tensors;
+/** The parts of a frame that was checked. What lies in a buffer that others share is copied: they may be held for long. */
+function ownParts(bytes: Uint8Array, { layout }: RoundPlan): Contribution {
+  const body = frameHeaderBytes + 4 * layout.tensors.length;
+  const own = bytes.length === bytes.buffer.byteLength ? bytes.subarray(body) : new Uint8Array(bytes.subarray(body));
   // A copy: the view need not be aligned.
-  const peaks = new Uint32Array(Uint8Array.from(bytes.subarray(frameHeaderBytes, body)).buffer);
-  return { peaks, body: bytes.subarray(body) };
+  return { peaks: new Uint32Array(Uint8Array.from(bytes.subarray(frameHeaderBytes, body)).buffer), body: own };
 }

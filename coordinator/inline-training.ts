@@ -5,7 +5,7 @@ import type { StepPlace } from "../shared/program.ts";
 import type { ParametersRequest, SumTerms, Training } from "./training.ts";
 import type { TrainingCore } from "./training-core.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-reader.ts";
+import type { AuditedWork, HeldWork } from "./trust/round-reader.ts";
 
 export class InlineTraining implements Training {
   readonly inline: boolean = true;
@@ -25,7 +25,7 @@ export class InlineTraining implements Training {
   }
 
   async check(slot: number, bytes: Uint8Array) {
-    return { checked: this.core.check(slot, bytes), bytes };
+    return this.core.check(slot, bytes);
   }
 
   commit(slot: number, scale: number): void {
@@ -34,6 +34,10 @@ export class InlineTraining implements Training {
 
   add(work: HeldWork): void {
     this.core.add(work);
+  }
+
+  async compare(a: AuditedWork, b: AuditedWork) {
+    return this.core.compare(a, b);
   }
 
   async seal(robust?: RobustResult) {

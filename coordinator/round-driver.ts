@@ -16,13 +16,13 @@ import type { RoundPlan } from "./round-plan.ts";
 import { roundReason } from "./round-reason.ts";
 import {
   beforeRounds,
-  type CopyWanted,
   type Lease,
   type RequeueCause,
   type RoundEffect,
   type RoundEvent,
   type RoundState,
 } from "./round-state.ts";
+import { StopPatience } from "./stop-patience.ts";
 import type { SealedSum, Training } from "./training.ts";
 
 export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
@@ -43,8 +43,6 @@ export interface Collected extends SealedSum {
 
 /** Between looks at the clock for leases that expired. */
 const TICK_MS = 200;
-/** A stopping run waits this long for a worker that was just answered to go on with the step. */
-const STOP_PATIENCE_MS = 2000;
 
 interface OpenCollection {
   readonly plan: RoundPlan;
@@ -65,8 +63,7 @@ export class RoundDriver {
   readonly #queue: RoundEvent[] = [];
   #busy = false;
   #stopping = false;
-  /** Since when nobody computes. */
-  #idleSince: number | undefined;
+  readonly #patience = new StopPatience();
 
   constructor(options: RoundDriverOptions) {
     this.#options = options;
@@ -113,16 +110,6 @@ export class RoundDriver {
     this.#dispatch({ type: "worker-resumed", worker });
   }
 
-  /** Wants a range of this round computed once more, to be compared. */
-  compare(copy: CopyWanted): void {
-    this.#dispatch({ type: "copy-wanted", copy });
-  }
-
-  /** Collects a range of this round again; its contribution must be out of the sum already. */
-  withdraw(account: string, { from, to }: Range): void {
-    this.#dispatch({ type: "contribution-withdrawn", account, from, to });
-  }
-
   /** Its account has rested: it may have the lease that it asked for before. */
   rested(worker: WorkerId): void {
     this.#dispatch({ type: "worker-rested", worker });
@@ -162,8 +149,8 @@ export class RoundDriver {
 
   #taken(worker: WorkerId, intake: Intake): void {
     const { lease, follows } = intake;
-    for (const copy of follows.copies) this.compare(copy);
-    for (const { account, ...range } of follows.withdrawn) this.withdraw(account, range);
+    for (const copy of follows.copies) this.#dispatch({ type: "copy-wanted", copy });
+    for (const range of follows.withdrawn) this.#dispatch({ type: "contribution-withdrawn", ...range });
     if (intake.kind === "refused") {
       const { code, message } = intake;
       this.#dispatch({ type: "contribution-refused", worker, lease, code, message });
@@ -184,7 +171,7 @@ export class RoundDriver {
     try {
       return await new Promise((resolve, reject) => {
         this.#collection = { plan, since: clock.now(), resolve, reject };
-        this.#idleSince = undefined;
+        this.#patience.begin();
         this.#offsets = [];
         const options = roundOptions(plan, this.#options, arrivals, this.#state.roster.members);
         this.#intake.open(plan, () => this.#state.roster.accounts.size);
@@ -228,7 +215,9 @@ export class RoundDriver {
     for (let event = this.#queue.shift(); event; event = this.#queue.shift()) {
       this.#carryOut(decide(this.#options.clock.now(), this.#state, event));
     }
-    if (this.#stopping && this.#collection && this.#stuck()) this.#drop("dropped");
+    if (!this.#stopping || !this.#collection) return;
+    const { kind } = this.#collection.plan.terms;
+    if (this.#patience.isOver(this.#options.clock.now(), kind, this.#state)) this.#drop("dropped");
   }
 
   #carryOut({ state, effects }: Decision): void {
@@ -249,7 +238,7 @@ export class RoundDriver {
         const twin = "twin" in lease && lease.twin !== null ? this.#state.leases.get(lease.twin) : undefined;
         if (twin) onBackup(lease, twin.worker);
         outbox.lease(lease.worker, lease, this.#collecting().plan);
-        for (const copy of trust?.granted(lease) ?? []) this.compare(copy);
+        for (const copy of trust?.granted(lease) ?? []) this.#dispatch({ type: "copy-wanted", copy });
         break;
       }
       case "accept":
@@ -291,20 +280,6 @@ export class RoundDriver {
       default:
         effect satisfies never;
     }
-  }
-
-  /** Whether a stopping run waits for nobody: an evaluation is done again anyway, a step may be finished. */
-  #stuck(): boolean {
-    const { leases, roster } = this.#state;
-    if (this.#collecting().plan.terms.kind === "evaluate") return true;
-    if (leases.size > 0) {
-      this.#idleSince = undefined;
-      return false;
-    }
-    if (!roster.members.some(({ expected }) => expected !== null)) return true;
-    const now = this.#options.clock.now();
-    this.#idleSince ??= now;
-    return now - this.#idleSince >= STOP_PATIENCE_MS;
   }
 
   #drop(outcome: "dropped" | Error): void {

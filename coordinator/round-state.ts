@@ -6,6 +6,7 @@ import { emptyIntervals, type IntervalSet, type Range } from "../shared/interval
 import { OrderedMap } from "../shared/ordered-map.ts";
 import type { CancelReason } from "../shared/protocol.ts";
 import type { SealMode } from "./deadline.ts";
+import { allFinite, type NotFinite } from "./divergence.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
 
@@ -80,6 +81,10 @@ export interface RoundOptions {
 export interface RoundMembers {
   readonly roster: Roster;
   readonly nextLease: number;
+  /** Samples that each account holds or has answered. */
+  readonly given: PersistentMap<string, number>;
+  /** Accounts whose work counted in the last round before in which any did. */
+  readonly witnesses: ReadonlySet<string>;
 }
 
 export interface RoundState extends RoundMembers {
@@ -98,12 +103,10 @@ export interface RoundState extends RoundMembers {
   /** Leases whose contribution is being checked. */
   readonly checking: number;
   readonly collected: IntervalSet;
-  /** Samples that each account holds or has answered. */
-  readonly given: PersistentMap<string, number>;
   /** Copies that nobody computes yet. */
   readonly copies: readonly CopyDue[];
-  /** Reports of gradients that are not finite, and who made them. */
-  readonly notFinite: { readonly reports: number; readonly workers: ReadonlySet<WorkerId> };
+  /** Reports of gradients that are not finite. */
+  readonly notFinite: NotFinite;
 }
 
 /** Why a lease ended without an answer. */
@@ -193,7 +196,8 @@ export function beforeRounds(): RoundState {
     copies: [],
     roster: emptyRoster(),
     nextLease: 1,
-    notFinite: { reports: 0, workers: new Set() },
+    witnesses: new Set(),
+    notFinite: allFinite,
   };
 }
 

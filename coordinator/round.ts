@@ -4,8 +4,9 @@
 import type { RoundKind } from "../shared/contribution.ts";
 import type { LeaseId, WorkerId } from "../shared/ids.ts";
 import type { Range } from "../shared/intervals.ts";
+import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
 import { measured } from "./lease-sizing.ts";
-import { atRound, isActive, newMember, type Roster, updated, withMember } from "./roster.ts";
+import { atRound, newMember, type Roster, updated, withMember } from "./roster.ts";
 import { reassigned, withCopy } from "./round-audits.ts";
 import { grantAll, type Look } from "./round-grants.ts";
 import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./round-leases.ts";
@@ -33,9 +34,6 @@ export interface Decision {
   readonly reason: string;
 }
 
-/** Reports of not finite gradients in one round before the run is called diverged. */
-export const DIVERGED_REPORTS = 3;
-
 export interface RoundOpening {
   readonly round: number;
   readonly kind: RoundKind;
@@ -48,12 +46,14 @@ const anyEvent: Look = { kind: "event" };
 const asker = (worker: WorkerId): Look => ({ kind: "asker", worker });
 
 /** Opens a round over ranges and leases them to those who wait already. */
-export function openRound(now: number, opening: RoundOpening, { roster, nextLease }: RoundMembers): Decision {
+export function openRound(now: number, opening: RoundOpening, before: RoundMembers): Decision {
   const { round, kind, options } = opening;
   const unleased = opening.ranges.filter(({ from, to }) => from < to);
   const wanted = unleased.reduce((sum, { from, to }) => sum + to - from, 0);
-  const open = { ...beforeRounds(), round, options, wanted, unleased, nextLease, phase: "open" } as const;
-  return settle(now, { ...open, roster: atRound(roster, kind, round) }, []);
+  const { nextLease } = before;
+  const witnesses = witnessesOf(before);
+  const open = { ...beforeRounds(), round, options, wanted, unleased, nextLease, witnesses, phase: "open" } as const;
+  return settle(now, { ...open, roster: atRound(before.roster, kind, round) }, []);
 }
 
 /** What follows from an event. Never throws: an event that does not fit changes nothing. */
@@ -231,14 +231,11 @@ function spoiled(
   return notFinite ? doubted(now, next, all, worker) : settle(now, next, all);
 }
 
-/** Ends the run where all who take part agree that the numbers are lost: nobody could ever answer the range. */
+/** Ends the run where those who can tell agree that the numbers are lost. */
 function doubted(now: number, state: RoundState, effects: readonly RoundEffect[], worker: WorkerId): Decision {
-  const reports = state.notFinite.reports + 1;
-  const workers = new Set(state.notFinite.workers).add(worker);
-  const next = { ...state, notFinite: { reports, workers } };
-  const others = () => state.roster.members.some((member, id) => isActive(member) && !workers.has(id));
-  if (reports < DIVERGED_REPORTS || others()) return settle(now, next, effects);
-  return settle(now, next, [...effects, { type: "diverged", reports }]);
+  const next = withReport(now, state, worker);
+  if (!hasDiverged(now, next)) return settle(now, next, effects);
+  return settle(now, next, [...effects, { type: "diverged", reports: next.notFinite.reports }]);
 }
 
 /** Takes back samples that were collected, unless they are sealed already. */

@@ -1,5 +1,6 @@
 // What a stranger may do before the coordinator closes the connection. SPEC.md names each; tests shorten them.
 
+import { SLOWEST_BYTES_PER_SECOND } from "./transfer-patience.ts";
 import type { Rate } from "./trust/token-bucket.ts";
 
 export interface SessionLimits {
@@ -25,6 +26,8 @@ export interface SessionLimits {
   readonly graceMs: number;
   /** A transfer, of either direction, without one chunk more. Looked at with each heartbeat. */
   readonly transferStallMs: number;
+  /** What a transfer must make on average, after what it may stand still and be away. */
+  readonly slowestBytesPerSecond: number;
   /** Half-received contributions of all workers together. */
   readonly uploadBytes: number;
 }
@@ -41,5 +44,6 @@ export const sessionLimits: SessionLimits = {
   closeMs: 2_000,
   graceMs: 30_000,
   transferStallMs: 30_000,
+  slowestBytesPerSecond: SLOWEST_BYTES_PER_SECOND,
   uploadBytes: 1 << 30,
 };

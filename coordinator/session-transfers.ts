@@ -14,20 +14,23 @@ import type { Connection } from "./connection.ts";
 import type { ParametersUpdate } from "./downlink.ts";
 import { SentParameters } from "./sent-parameters.ts";
 import type { SessionLimits } from "./session-limits.ts";
-import type { UploadMemory } from "./upload-memory.ts";
+import { allowedMs, beganAt, type TransferTerm } from "./transfer-patience.ts";
+import type { UploadRoom } from "./upload-memory.ts";
 
 export interface TransferOptions {
   readonly clock: Clock;
   readonly limits: SessionLimits;
   /** Bytes of the largest contribution frame of the run. */
   readonly contributionLimit: number;
-  readonly memory: UploadMemory;
+  readonly memory: UploadRoom;
   /** Shared by all sessions. */
   readonly chunked: ChunkedParameters;
 }
 
 const labelOfLease = (lease: number) => `lease ${lease}`;
 const PARAMETERS = "parameters";
+/** A contribution is checked where the sums are, perhaps in another thread, and nobody copies it there. */
+const inSharedMemory = (bytes: number) => new Uint8Array(new SharedArrayBuffer(bytes));
 
 /** A lease, and what is needed to compute it. */
 interface Delivery {
@@ -38,7 +41,7 @@ interface Delivery {
 export class SessionTransfers {
   readonly #options: TransferOptions;
   readonly #outgoing = new Outgoing();
-  readonly #incoming: Incoming;
+  readonly #incoming: Incoming<SharedArrayBuffer>;
   #connection: Connection | undefined;
   readonly #sent = new SentParameters();
   /** What may not have been sent yet, by lease. */
@@ -46,10 +49,12 @@ export class SessionTransfers {
   #releaseUpload = () => {};
   /** When a transfer last got further. */
   #progressAt = 0;
+  #upload: TransferTerm | undefined;
+  #download: TransferTerm | undefined;
 
   constructor(options: TransferOptions) {
     this.#options = options;
-    this.#incoming = new Incoming({ limitBytes: options.contributionLimit });
+    this.#incoming = new Incoming({ limitBytes: options.contributionLimit, allocate: inSharedMemory });
   }
 
   /** Bytes of the contribution that is half-received. */
@@ -137,7 +142,10 @@ export class SessionTransfers {
       const sending = connection && this.#outgoing.next();
       if (!sending) return;
       if (sending.kind === "offer") {
-        this.#progressAt = this.#options.clock.now();
+        const now = this.#options.clock.now();
+        const { transfer, bytes } = sending.offer;
+        this.#progressAt = now;
+        this.#download = beganAt(now, this.#download, { purpose: transfer, bytes });
         connection.send({ type: "offer", ...sending.offer });
       } else connection.put(sending.bytes, sending.label === PARAMETERS ? "parameters" : "control");
     }
@@ -157,6 +165,8 @@ export class SessionTransfers {
       this.#releaseUpload();
       this.#releaseUpload = this.#options.memory.claim(bytes, () => {
         room = true;
+        const { lease } = offer;
+        if (lease !== null) this.#upload = beganAt(this.#options.clock.now(), this.#upload, { purpose: lease, bytes });
         if (answered) this.#tell(this.#incoming.admit());
       });
       return room;
@@ -169,7 +179,7 @@ export class SessionTransfers {
    * Takes a chunk; returns the contribution once it is whole, whose memory counts until it is released.
    * @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH, TRANSFER_INVALID
    */
-  takeChunk(bytes: Uint8Array): { readonly frame: Uint8Array<ArrayBuffer>; readonly release: () => void } | undefined {
+  takeChunk(bytes: Uint8Array): { readonly frame: Uint8Array; readonly release: () => void } | undefined {
     const { fresh, have, frame } = this.#incoming.take(decodeChunk(bytes));
     if (fresh) this.#progressAt = this.#options.clock.now();
     if (have) this.#send({ type: "have", ...have });
@@ -188,13 +198,15 @@ export class SessionTransfers {
     return true;
   }
 
-  /** @throws TRANSFER_STALLED where a transfer has not come further for too long */
+  /** @throws TRANSFER_STALLED where a transfer has not come further for too long, TRANSFER_TOO_SLOW where it takes too long in all */
   checkProgress(): void {
     const now = this.#options.clock.now();
     if (!this.#outgoing.expecting && !this.#incoming.expecting) {
       this.#progressAt = now;
       return;
     }
+    if (this.#incoming.expecting) this.#requirePace(now, "upload", this.#upload);
+    if (this.#outgoing.expecting) this.#requirePace(now, "download", this.#download);
     const stalledMs = now - this.#progressAt;
     const limit = this.#options.limits.transferStallMs;
     if (stalledMs < limit) return;
@@ -202,6 +214,17 @@ export class SessionTransfers {
     throw new BitswarmError(
       "TRANSFER_STALLED",
       `${what} has not come further for ${Math.round(stalledMs)} ms, the limit is ${limit}; connect again to go on`,
+    );
+  }
+
+  #requirePace(now: number, what: "upload" | "download", term: TransferTerm | undefined): void {
+    if (!term) return;
+    const { limits } = this.#options;
+    const [tookMs, limitMs] = [now - term.since, allowedMs(term.bytes, limits)];
+    if (tookMs < limitMs) return;
+    throw new BitswarmError(
+      "TRANSFER_TOO_SLOW",
+      `the worker's ${what} of ${term.bytes} bytes has taken ${Math.round(tookMs / 1000)} s, the limit is ${Math.round(limitMs / 1000)} s (${limits.slowestBytesPerSecond} bytes a second); join again over a faster line`,
     );
   }
 

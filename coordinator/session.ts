@@ -16,6 +16,7 @@ import {
 import { isChunk } from "../shared/transfer/chunk.ts";
 import { type Activity, asked, isHolding, isWaiting, leasesOf, withLease, withoutLease } from "./activity.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
+import { ContributionChecks } from "./contribution-checks.ts";
 import type { ParametersUpdate } from "./downlink.ts";
 import { type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
 import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
@@ -24,8 +25,6 @@ import { type Verdict, Verdicts } from "./verdicts.ts";
 type Resume = NonNullable<HelloMessage["resume"]>;
 
 const GOING_AWAY = 1001;
-/** Contributions of one worker that may be checked at a time: it holds two leases. */
-export const CHECKS_HELD = 4;
 /** What a chunk is called that the way has spoilt. */
 const damage: readonly ErrorCode[] = ["FRAME_CORRUPT", "FRAME_TRUNCATED"];
 
@@ -39,7 +38,7 @@ export class Session implements ConnectionOwner {
   #activity: Activity = { kind: "idle" };
   /** Leases in a row that came to nothing by the worker's fault, and chunks that came damaged. */
   #failures = 0;
-  #checking = 0;
+  readonly #checks = new ContributionChecks();
   readonly #verdicts = new Verdicts();
   /** The connection's end is no reason to end the session, whatever its code. */
   #forgiven = false;
@@ -53,12 +52,7 @@ export class Session implements ConnectionOwner {
   }
 
   /** What is measured of it. */
-  get vitals(): {
-    readonly connected: boolean;
-    readonly rttMs: number | undefined;
-    readonly waitingBytes: number;
-    readonly uploadBytes: number;
-  } {
+  get vitals() {
     const { rttMs, waitingBytes = 0 } = this.#connection ?? {};
     return { connected: this.#connection !== undefined, rttMs, waitingBytes, uploadBytes: this.#transfers.uploadBytes };
   }
@@ -230,18 +224,9 @@ export class Session implements ConnectionOwner {
     if (contribution) this.#contribute(contribution.frame, contribution.release);
   }
 
-  /** @throws RATE_LIMITED where too many are being checked */
+  /** @throws RATE_LIMITED */
   #contribute(bytes: Uint8Array, release = () => {}): void {
-    if (this.#checking >= CHECKS_HELD) {
-      release();
-      const what = `a contribution came while ${this.#checking} were being checked, the limit; wait for a verdict`;
-      throw new BitswarmError("RATE_LIMITED", what);
-    }
-    this.#checking++;
-    const checked = this.#house.contribution(this.worker, bytes).finally(() => {
-      this.#checking--;
-      release();
-    });
+    const checked = this.#checks.begin(() => this.#house.contribution(this.worker, bytes), release);
     // What a peer caused ends its session; anything else is a bug, and ends the process.
     checked.catch((error) => {
       if (!(error instanceof BitswarmError)) throw error;

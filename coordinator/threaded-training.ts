@@ -8,7 +8,8 @@ import type { StepPlace } from "../shared/program.ts";
 import type { CheckpointContents } from "./checkpoint-contents.ts";
 import { packageRoot } from "./package-root.ts";
 import type {
-  Inspected,
+  CheckedFrame,
+  ComparedPair,
   ParametersRequest,
   SealedSum,
   StepResult,
@@ -19,7 +20,7 @@ import type {
 import type { ThreadCalls, ThreadOrder, ThreadQuestion, ThreadReply, ThreadStart } from "./training-messages.ts";
 import { type TrainingState, takeParts } from "./training-state.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-reader.ts";
+import type { AuditedWork, HeldWork } from "./trust/round-reader.ts";
 
 type Call = keyof ThreadCalls;
 
@@ -28,10 +29,9 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-/** The whole of a typed array's buffer where it has it for itself, a copy otherwise: something that may be given away. */
-function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const whole = bytes.buffer instanceof ArrayBuffer && bytes.length === bytes.buffer.byteLength;
-  return whole ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
+/** Without what others keep beside it. */
+function postable({ work, deviceClass }: AuditedWork): AuditedWork {
+  return { work, deviceClass };
 }
 
 export class ThreadedTraining implements Training {
@@ -79,9 +79,12 @@ export class ThreadedTraining implements Training {
     this.#order({ call: "open", terms });
   }
 
-  check(slot: number, bytes: Uint8Array): Promise<Inspected> {
-    const given = owned(bytes);
-    return this.#ask("check", { slot, bytes: given }, [given.buffer]);
+  /** What does not lie in shared memory is copied: the small. */
+  check(slot: number, bytes: Uint8Array): Promise<CheckedFrame> {
+    return this.#ask("check", {
+      slot,
+      bytes: bytes.buffer instanceof SharedArrayBuffer ? bytes : new Uint8Array(bytes),
+    });
   }
 
   commit(slot: number, scale: number): void {
@@ -89,8 +92,11 @@ export class ThreadedTraining implements Training {
   }
 
   add(work: HeldWork): void {
-    const { buffer } = work.body;
-    this.#order({ call: "add", work }, buffer instanceof ArrayBuffer ? [buffer] : []);
+    this.#order({ call: "add", work });
+  }
+
+  compare(a: AuditedWork, b: AuditedWork): Promise<ComparedPair> {
+    return this.#ask("compare", { a: postable(a), b: postable(b) });
   }
 
   seal(robust?: RobustResult): Promise<SealedSum> {
@@ -122,11 +128,7 @@ export class ThreadedTraining implements Training {
     });
   }
 
-  #ask<C extends Call>(
-    call: C,
-    asks: ThreadCalls[C]["asks"],
-    transfer: readonly ArrayBuffer[] = [],
-  ): Promise<ThreadCalls[C]["gets"]> {
+  #ask<C extends Call>(call: C, asks: ThreadCalls[C]["asks"]): Promise<ThreadCalls[C]["gets"]> {
     return new Promise((resolve, reject) => {
       if (this.#state instanceof Error) {
         reject(this.#state);
@@ -134,12 +136,12 @@ export class ThreadedTraining implements Training {
       }
       const id = this.#nextId++;
       this.#pending.set(id, { resolve: resolve as Pending["resolve"], reject });
-      this.#worker.postMessage({ call, id, ...asks } as unknown as ThreadQuestion, transfer);
+      this.#worker.postMessage({ call, id, ...asks } as unknown as ThreadQuestion);
     });
   }
 
-  #order(order: ThreadOrder, transfer: readonly ArrayBuffer[] = []): void {
-    this.#worker.postMessage(order, transfer);
+  #order(order: ThreadOrder): void {
+    this.#worker.postMessage(order);
   }
 
   #hear(reply: ThreadReply): void {

@@ -9,14 +9,24 @@ import type { StepPlace } from "../shared/program.ts";
 import { RoundSum } from "./aggregate.ts";
 import { type CheckpointContents, encodeCheckpoint } from "./checkpoint-contents.ts";
 import { readContribution } from "./contribution-check.ts";
+import { spansOf, UnitReader, usualPeaksOf } from "./contribution-units.ts";
 import { DownlinkEncoder } from "./downlink-encoder.ts";
 import { exponentsFor } from "./exponents.ts";
 import { Reduction } from "./reduction/reduction.ts";
 import { contributionLimit } from "./round-plan.ts";
-import type { CheckedFrame, ParametersRequest, SealedSum, StepResult, SumTerms, WireParameters } from "./training.ts";
+import type {
+  CheckedFrame,
+  ComparedPair,
+  ParametersRequest,
+  SealedSum,
+  StepResult,
+  SumTerms,
+  WireParameters,
+} from "./training.ts";
 import { frozenTeacher, parametersHash, type TrainingState, wireBlob } from "./training-state.ts";
+import { compareWork } from "./trust/comparison.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-reader.ts";
+import type { AuditedWork, HeldWork } from "./trust/round-reader.ts";
 import { applyRound } from "./update.ts";
 
 interface OpenSum {
@@ -31,6 +41,7 @@ export class TrainingCore {
   readonly #limitBytes: number;
   /** Sums one round after another in the same memory. */
   readonly #reduction = new Reduction();
+  readonly #units = new UnitReader();
   readonly #encoder: DownlinkEncoder;
   readonly #layouts = new Map<string, ContributionLayout>();
   #open: OpenSum | undefined;
@@ -100,6 +111,18 @@ export class TrainingCore {
 
   add({ samples, peaks, body, scale }: HeldWork): void {
     this.sum.add(samples, peaks, body, scale);
+  }
+
+  compare(a: AuditedWork, b: AuditedWork): ComparedPair {
+    if (!this.#open) throw new RangeError("contributions are compared outside of a round");
+    const { terms, layout } = this.#open;
+    const unitTerms = { layout, exponents: terms.exponents, codec: terms.codec };
+    const read = ({ work, deviceClass }: AuditedWork) => {
+      return { units: this.#units.read(unitTerms, work), peaks: work.peaks, deviceClass };
+    };
+    const [one, other] = [read(a), read(b)];
+    const round = { spans: spansOf(unitTerms), peaks: usualPeaksOf(unitTerms) };
+    return [compareWork(one, other, round), compareWork(other, one, round)];
   }
 
   seal(robust?: RobustResult): SealedSum {

@@ -5,10 +5,18 @@ import type { NetworkName } from "../shared/networks.ts";
 import type { StepPlace } from "../shared/program.ts";
 import type { CheckpointContents } from "./checkpoint-contents.ts";
 import type { EncodedVersion, VersionContents } from "./downlink-encoder.ts";
-import type { Inspected, ParametersRequest, SealedSum, StepResult, SumTerms, WireParameters } from "./training.ts";
+import type {
+  CheckedFrame,
+  ComparedPair,
+  ParametersRequest,
+  SealedSum,
+  StepResult,
+  SumTerms,
+  WireParameters,
+} from "./training.ts";
 import type { StateParts, TrainingState } from "./training-state.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-reader.ts";
+import type { AuditedWork, HeldWork } from "./trust/round-reader.ts";
 
 /** What the thread begins with. */
 export interface ThreadStart extends Pick<TrainingState, "config" | "dataset"> {
@@ -27,7 +35,11 @@ export interface ThreadCalls {
     readonly asks: { readonly request: ParametersRequest };
     readonly gets: Omit<WireParameters, "versions"> & { readonly versions: readonly PostedVersion[] };
   };
-  readonly check: { readonly asks: { readonly slot: number; readonly bytes: Uint8Array }; readonly gets: Inspected };
+  readonly check: { readonly asks: { readonly slot: number; readonly bytes: Uint8Array }; readonly gets: CheckedFrame };
+  readonly compare: {
+    readonly asks: { readonly a: AuditedWork; readonly b: AuditedWork };
+    readonly gets: ComparedPair;
+  };
   readonly seal: { readonly asks: { readonly robust: RobustResult | undefined }; readonly gets: SealedSum };
   readonly apply: { readonly asks: { readonly place: StepPlace }; readonly gets: StepResult };
   readonly parametersHash: { readonly asks: { readonly network: NetworkName }; readonly gets: string };

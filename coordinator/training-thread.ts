@@ -30,10 +30,10 @@ function answer(core: TrainingCore, question: ThreadQuestion): Answer {
       const frames = posted.flatMap(({ contents }) => [contents?.whole, contents?.change?.frame]);
       return { value: { ...rest, versions: posted }, transfer: buffersOf(frames) };
     }
-    case "check": {
-      const { slot, bytes } = question;
-      return { value: { checked: core.check(slot, bytes), bytes }, transfer: buffersOf([bytes]) };
-    }
+    case "check":
+      return plain(core.check(question.slot, question.bytes));
+    case "compare":
+      return plain(core.compare(question.a, question.b));
     case "seal":
       return plain(core.seal(question.robust));
     case "apply":

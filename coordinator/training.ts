@@ -9,9 +9,10 @@ import type { LeaseMessage } from "../shared/protocol.ts";
 import type { MetricMeans } from "./aggregate.ts";
 import type { CheckpointContents } from "./checkpoint-contents.ts";
 import type { EncodedVersion } from "./downlink-encoder.ts";
+import type { Comparison } from "./trust/comparison.ts";
 import type { GroupNorms } from "./trust/gradient-norms.ts";
 import type { RobustResult } from "./trust/robust-round.ts";
-import type { HeldWork } from "./trust/round-reader.ts";
+import type { AuditedWork, HeldWork } from "./trust/round-reader.ts";
 import type { StepLoss } from "./update.ts";
 
 export interface ParametersRequest extends Pick<LeaseMessage, "kind" | "network" | "round"> {
@@ -41,11 +42,8 @@ export type CheckedFrame =
   /** It lies in its slot. */
   | { readonly kind: "sound"; readonly lease: number; readonly samples: number; readonly norms: GroupNorms };
 
-/** A checked frame, and its bytes, which are the caller's again. */
-export interface Inspected {
-  readonly checked: CheckedFrame;
-  readonly bytes: Uint8Array;
-}
+/** Two contributions to one range, compared in either order: a ratio of norms is not the same both ways. */
+export type ComparedPair = readonly [ab: Comparison, ba: Comparison];
 
 export interface SealedSum {
   readonly samples: number;
@@ -67,12 +65,14 @@ export interface Training {
   parameters(request: ParametersRequest): Promise<WireParameters>;
   /** Begins a round's sum; that of the round before is forgotten. */
   open(terms: SumTerms): void;
-  /** Takes the bytes until it answers. @param slot of the reduction's memory, in which nothing waits */
-  check(slot: number, bytes: Uint8Array): Promise<Inspected>;
+  /** The bytes must stay as they are. @param slot of the reduction's memory, in which nothing waits */
+  check(slot: number, bytes: Uint8Array): Promise<CheckedFrame>;
   /** Adds what lies in a slot; `scale` as Reduction.commit. */
   commit(slot: number, scale: number): void;
-  /** Adds a contribution that was checked before; takes its bytes. */
+  /** Adds a contribution that was checked before. */
   add(work: HeldWork): void;
+  /** Compares two contributions to the open round that were checked before. */
+  compare(a: AuditedWork, b: AuditedWork): Promise<ComparedPair>;
   /** Ends the sum, which must not be empty. @param robust in place of its means */
   seal(robust?: RobustResult): Promise<SealedSum>;
   /** Makes the step of the sealed sum. @throws GRADIENT_NOT_FINITE */

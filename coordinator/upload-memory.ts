@@ -1,18 +1,36 @@
-// What half-received contributions may take together: an upload is announced first, and gets its buffer when there is room for it.
+// What half-received contributions may take: an upload is announced first, and gets its buffer when there is room for it, in all
+// and for the address that it comes from. What is announced is pledged before a byte of it is here, and costs the stranger nothing.
+
+/** Of all the memory, what the uploads of one address may take while others wait. */
+export const ADDRESS_SHARE = 1 / 4;
 
 interface Claim {
   readonly bytes: number;
   readonly granted: () => void;
+  /** Who pledges it; undefined for those that are trusted with all of it. */
+  readonly address: string | undefined;
   state: "waiting" | "granted" | "over";
+}
+
+/** What a session asks for its uploads. */
+export interface UploadRoom {
+  /**
+   * Calls `granted` at once or, in the order of asking, when others are done. A claim above a whole limit waits until it is alone.
+   * @returns gives the bytes back, or the place in the queue; may be called twice
+   */
+  claim(bytes: number, granted: () => void): () => void;
 }
 
 export class UploadMemory {
   readonly #limitBytes: number;
+  readonly #addressLimitBytes: number;
   readonly #waiting: Claim[] = [];
+  readonly #byAddress = new Map<string, number>();
   #usedBytes = 0;
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
+    this.#addressLimitBytes = limitBytes * ADDRESS_SHARE;
   }
 
   get usedBytes(): number {
@@ -23,29 +41,50 @@ export class UploadMemory {
     return this.#waiting.length;
   }
 
-  /**
-   * Calls `granted` at once or, in the order of asking, when others are done. A claim above the whole limit waits until it is alone.
-   * @returns gives the bytes back, or the place in the queue; may be called twice
-   */
-  claim(bytes: number, granted: () => void): () => void {
-    const claim: Claim = { bytes, granted, state: "waiting" };
+  /** The room of one session. @param address undefined where there is no limit but the whole */
+  roomFor(address: string | undefined): UploadRoom {
+    return { claim: (bytes, granted) => this.#claim({ bytes, granted, address, state: "waiting" }) };
+  }
+
+  #claim(claim: Claim): () => void {
     this.#waiting.push(claim);
     this.#grant();
     return () => {
-      if (claim.state === "granted") this.#usedBytes -= bytes;
+      if (claim.state === "granted") this.#take(claim, -claim.bytes);
       else if (claim.state === "waiting") this.#waiting.splice(this.#waiting.indexOf(claim), 1);
       claim.state = "over";
       this.#grant();
     };
   }
 
+  #take({ address }: Claim, bytes: number): void {
+    this.#usedBytes += bytes;
+    if (address === undefined) return;
+    const used = this.#usedBy(address) + bytes;
+    if (used > 0) this.#byAddress.set(address, used);
+    else this.#byAddress.delete(address);
+  }
+
+  #usedBy(address: string | undefined): number {
+    return address === undefined ? 0 : (this.#byAddress.get(address) ?? 0);
+  }
+
+  /** The first in line whose address has room; nobody passes one that only the whole limit keeps waiting. */
+  #next(): Claim | undefined {
+    const claim = this.#waiting.find(({ address, bytes }) => {
+      const used = this.#usedBy(address);
+      return used === 0 || used + bytes <= this.#addressLimitBytes;
+    });
+    const fits = this.#usedBytes === 0 || (claim && this.#usedBytes + claim.bytes <= this.#limitBytes);
+    return fits ? claim : undefined;
+  }
+
   #grant(): void {
-    for (let head = this.#waiting[0]; head; head = this.#waiting[0]) {
-      if (this.#usedBytes > 0 && this.#usedBytes + head.bytes > this.#limitBytes) return;
-      this.#waiting.shift();
-      head.state = "granted";
-      this.#usedBytes += head.bytes;
-      head.granted();
+    for (let claim = this.#next(); claim; claim = this.#next()) {
+      this.#waiting.splice(this.#waiting.indexOf(claim), 1);
+      claim.state = "granted";
+      this.#take(claim, claim.bytes);
+      claim.granted();
     }
   }
 }

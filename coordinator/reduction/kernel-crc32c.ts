@@ -2,6 +2,8 @@
 // look-ups alone waits for itself (Kounavis and Berry, 2005, for the slices).
 
 const slices = 16;
+/** Where the tables lie: a constant, so that it is part of each load. */
+export const crcTablesAt = 64;
 export const crcTableBytes = slices * 1024;
 
 /** u32 [16][256]: row s, column b is the CRC of byte b followed by s zero bytes. */
@@ -17,8 +19,9 @@ export function crcTables(): Int32Array<ArrayBuffer> {
 }
 
 const lookup = (word: string, shift: number, slice: number) => {
-  const byte = `(i32.and (i32.shr_u ${word} (i32.const ${shift})) (i32.const 255))`;
-  return `(i32.load offset=${1024 * slice} (i32.add (local.get $table) (i32.shl ${byte} (i32.const 2))))`;
+  // Four times the byte, without a shift of its own.
+  const moved = shift === 0 ? `(i32.shl ${word} (i32.const 2))` : `(i32.shr_u ${word} (i32.const ${shift - 2}))`;
+  return `(i32.load offset=${crcTablesAt + 1024 * slice} (i32.and ${moved} (i32.const 1020)))`;
 };
 
 const xor = (terms: readonly string[]): string => terms.reduce((a, b) => `(i32.xor ${a} ${b})`);
@@ -36,7 +39,7 @@ const step = (state: string, at: string) => {
 
 /** CRC state (not inverted) from `crc` over `length` bytes, a multiple of 16, at `source`; the second chain starts at 0, `half` further on, at $report. */
 export const crcKernel = `
-(func $crcPair (param $source i32) (param $length i32) (param $crc i32) (param $half i32) (param $table i32) (param $report i32) (result i32)
+(func $crcPair (param $source i32) (param $length i32) (param $crc i32) (param $half i32) (param $report i32) (result i32)
   (local $end i32) (local $other i32) (local $w0 i32) (local $w1 i32) (local $w2 i32) (local $w3 i32)
   (local.set $end (i32.add (local.get $source) (local.get $length)))
   (block $done

@@ -27,7 +27,7 @@ export interface Kernels {
   addSigns(source: number, groups: number, weight: number, counters: number): void;
   foldSigns(counters: number, groups: number, used: number, total: number, high: number): void;
   foldLow(low: number, quads: number, high: number): void;
-  crcPair(source: number, length: number, crc: number, half: number, table: number, report: number): number;
+  crcPair(source: number, length: number, crc: number, half: number, report: number): number;
 }
 
 const text = [floatKernels, int8Kernels, signKernels, crcKernel].join("\n");

@@ -18,11 +18,11 @@ import {
 } from "../../shared/wire-layout.ts";
 import { PeakRecord } from "../peak-record.ts";
 import { shiftCrc } from "./crc-combine.ts";
-import { crcTableBytes, crcTables } from "./kernel-crc32c.ts";
+import { crcTableBytes, crcTables, crcTablesAt } from "./kernel-crc32c.ts";
 import { KernelMemory } from "./kernels.ts";
 import { planes } from "./kernels-sign.ts";
 import { halfInfinity, notFinite } from "./not-finite.ts";
-import { dataAt, type RoundMemory, roundMemory, slotAt, tableAt } from "./round-memory.ts";
+import { dataAt, type RoundMemory, roundMemory, slotAt } from "./round-memory.ts";
 
 /** One contribution's bound in units, and that of the i32 sums. */
 const clipUnits = 2 ** 30;
@@ -77,7 +77,7 @@ export class Reduction {
 
   constructor() {
     this.#memory.reserve(dataAt);
-    new Int32Array(this.#memory.buffer, tableAt, crcTableBytes / 4).set(crcTables());
+    new Int32Array(this.#memory.buffer, crcTablesAt, crcTableBytes / 4).set(crcTables());
   }
 
   /** Begins a round; that before it is forgotten, its sum with it. */
@@ -131,7 +131,7 @@ export class Reduction {
     const half = (bytes.length >>> 5) << 4;
     if (bytes.buffer !== this.#memory.buffer || half < 4096) return crc32c(bytes, seed);
     const { kernels, buffer } = this.#memory;
-    const first = kernels.crcPair(bytes.byteOffset, half, ~seed, half, tableAt, 0);
+    const first = kernels.crcPair(bytes.byteOffset, half, ~seed, half, 0);
     const second = new Int32Array(buffer, 0, 1)[0];
     return crc32c(bytes.subarray(2 * half), ~(shiftCrc(first, half) ^ second) >>> 0);
   }

@@ -2,7 +2,7 @@
 
 import { frameHeaderBytes } from "../../shared/frame.ts";
 import type { WireLayout } from "../../shared/wire-layout.ts";
-import { crcTableBytes } from "./kernel-crc32c.ts";
+import { crcTableBytes, crcTablesAt } from "./kernel-crc32c.ts";
 import { groupBytes } from "./kernels-sign.ts";
 
 /** Frames that may be under inspection, or wait for the word to be added, at a time. */
@@ -10,9 +10,8 @@ export const slotCount = 2;
 /** Elements of a group of the sign counters. */
 const groupSize = 128;
 
-/** Reports of kernels lie at 0; the CRC's tables behind them. */
-export const tableAt = 64;
-export const dataAt = tableAt + crcTableBytes;
+/** Reports of kernels lie at 0, the CRC's tables behind them. */
+export const dataAt = crcTablesAt + crcTableBytes;
 
 /** Addresses and sizes in bytes, unless said otherwise. */
 export interface RoundMemory {

@@ -17,7 +17,7 @@ import type { Timeline } from "./timeline.ts";
 
 /** Refusals that an honest worker may meet: being late is no fault. */
 const innocent: readonly string[] = ["CONTRIBUTION_STALE"];
-/** And where liars agree, to be outvoted, or to be larger than what is usual among them. */
+/** And among several liars, to be outvoted, to be one of three that all differ, or to be larger than what is usual. */
 const outvoted: readonly string[] = ["CONTRIBUTION_DISPUTED", "CONTRIBUTION_OUTLIER"];
 
 export interface RefereeOptions {
@@ -56,6 +56,7 @@ export class Referee {
   #doubled = 0;
   #lost = 0;
   #lastCommitAt = 0;
+  #life = 0;
 
   constructor(options: RefereeOptions) {
     this.#options = options;
@@ -139,13 +140,18 @@ export class Referee {
     this.note("reject", index, code);
     this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
     if (misdeed !== undefined || this.#options.evil || innocent.includes(code)) return;
-    if (outvoted.includes(code) && this.suspects.plot) return;
+    if (outvoted.includes(code) && (this.suspects.several || this.suspects.plot)) return;
     this.violation(`the honest work of volunteer ${index} was refused: ${code}: ${message}`);
   }
 
-  /** A liar is about to send this for a lease. */
-  lie(lease: number, sum: KnownSum): void {
-    this.#lies.set(lease, sum);
+  /** Counts the coordinator's lives that went on from a checkpoint. */
+  get life(): number {
+    return this.#life;
+  }
+
+  /** A liar is about to send this for a lease, which a coordinator gave it in its life `life`. */
+  lie(lease: number, sum: KnownSum, life: number): void {
+    if (life === this.#life) this.#lies.set(lease, sum);
   }
 
   /** An audit came to a verdict. */
@@ -219,6 +225,7 @@ export class Referee {
   /** The coordinator came back with what it had at `step`: later steps are undone. */
   resumed(step: number): void {
     this.note("resume", step);
+    this.#life++;
     for (let last = this.#records.at(-1); last && last.step > step; last = this.#records.at(-1)) {
       this.#records.pop();
       for (const [from, to] of last.ranges) this.#count(last.pass, from, to, -1);

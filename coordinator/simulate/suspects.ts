@@ -33,6 +33,11 @@ export class Suspects {
     return agreeable.some((misdeed) => (this.#counts.get(misdeed) ?? 0) > 1) || 2 * liars >= this.#misdeeds.size;
   }
 
+  /** Whether there are two whose numbers are well formed: with an honest answer they are three that all differ. */
+  get several(): boolean {
+    return agreeable.reduce((sum, misdeed) => sum + (this.#counts.get(misdeed) ?? 0), 0) > 1;
+  }
+
   /** An audit is over. Returns the honest accounts that it went against. */
   audited(wrong: readonly string[]): readonly string[] {
     this.#audits++;

@@ -41,6 +41,8 @@ export class VirtualMembership {
   /** Hashes of the parameters that it holds. */
   readonly #parameters = new Map<ParameterSet, string>();
   #idleSince = 0;
+  /** Of the coordinator. */
+  #life = 0;
 
   constructor(options: VirtualMembershipOptions) {
     const { profile, world, stalls } = options;
@@ -50,6 +52,7 @@ export class VirtualMembership {
       world,
       stalls,
       runTag: () => this.#welcome?.runTag ?? "",
+      life: () => this.#life,
       handIn: (lease, frame) => this.#handIn(lease, frame),
     });
   }
@@ -87,6 +90,7 @@ export class VirtualMembership {
   welcomed(message: WelcomeMessage, link: VirtualLink): void {
     this.forget();
     this.#welcome = message;
+    this.#life = this.#options.world.referee.life;
     this.#line = new SessionLine({ session: message.session, frameLimit: FRAME_LIMIT });
     this.#attach(link, []);
     this.#ask();

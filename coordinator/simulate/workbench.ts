@@ -20,6 +20,8 @@ export interface WorkbenchOptions {
   readonly stalls: StallSchedule;
   /** Names the run in frames. */
   readonly runTag: () => string;
+  /** The coordinator's life that the session is of. */
+  readonly life: () => number;
   /** A lease is computed; its verdict is awaited from now on. */
   readonly handIn: (lease: number, frame: Uint8Array<ArrayBuffer>) => void;
 }
@@ -111,14 +113,14 @@ export class Workbench {
   }
 
   #handIn(lease: LeaseMessage, workMs: number): void {
-    const { profile, world, runTag, handIn } = this.#options;
+    const { profile, world, runTag, life, handIn } = this.#options;
     const { misdeed } = profile;
     this.#computing = undefined;
     world.account.computed(profile, workMs);
     const work = { lease, misdeed, runTag: runTag(), before: this.#before };
     const { frame, honest, lie } = virtualContribution(work, world);
     if (misdeed === "replay") this.#before ??= honest;
-    if (lie) world.referee.lie(lease.lease, lie);
+    if (lie) world.referee.lie(lease.lease, lie, life());
     this.#sent.add(lease.lease);
     handIn(lease.lease, frame);
     this.#goOn();

@@ -62,6 +62,11 @@ export class AddressBook {
     return this.#visitors.size;
   }
 
+  /** The name under which an address is counted; undefined for one that no limit is for. */
+  counted(address: string): string | undefined {
+    return this.#exempt(address) ? undefined : addressKey(address);
+  }
+
   /** Counts a socket, unless the address has as many as it may have: then says so. */
   open(
     now: number,

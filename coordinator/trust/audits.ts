@@ -10,7 +10,7 @@ import { type Answer, auditVerdict } from "./audit.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
 import { type Comparison, compareWork } from "./comparison.ts";
 import { FeedbackDoubts } from "./feedback-doubts.ts";
-import type { HeldWork, RoundReader } from "./round-reader.ts";
+import type { AuditedWork, HeldWork, RoundReader } from "./round-reader.ts";
 import { auditProbability, confirmed, contradicted, doubted, newcomer, restMs, type Standing } from "./standing.ts";
 
 /** Bytes of contributions that may be held back at a time; beyond them nothing more is audited. */
@@ -40,10 +40,8 @@ export interface TrustVerdict {
   readonly wrong: readonly string[];
 }
 
-interface ComparedAnswer {
+interface ComparedAnswer extends AuditedWork {
   readonly lease: LeaseId;
-  readonly work: HeldWork;
-  readonly deviceClass: string;
 }
 
 interface OpenAudit {
@@ -127,6 +125,12 @@ export class Audits {
     if (this.#open.has(`${from}-${to}`)) return true;
     const audited = [...this.#open.values()].some(({ summed }) => summed === account);
     return audited && this.#heldBytes < HELD_BYTES;
+  }
+
+  /** Answers that one to this lease will be compared with. */
+  answersTo({ account, from, to }: Lease): readonly AuditedWork[] {
+    const { answers = [] } = this.#open.get(`${from}-${to}`) ?? {};
+    return answers.some((answer) => answer.account === account) ? [] : answers.map(({ work }) => work);
   }
 
   /** Takes a checked contribution that is held, or the answer to a copy; says what follows. */
@@ -214,6 +218,8 @@ export class Audits {
   #compared(a: ComparedAnswer, b: ComparedAnswer): Comparison {
     const round = this.#round;
     if (!round) throw new RangeError("an audit is open outside of a round");
+    const known = round.known?.(a.work, b.work);
+    if (known) return known;
     const read = ({ work, deviceClass }: ComparedAnswer) => ({
       units: round.unitsOf(work),
       peaks: work.peaks,

@@ -8,7 +8,7 @@ import { type ClipMode, type ClipRule, clipRule, clipVerdict, noRule, unusualPea
 import type { GroupNorms } from "./gradient-norms.ts";
 import { type NormHistories, type ObservedNorms, usualNorms, withRound } from "./norm-history.ts";
 import { type RobustResult, RobustRounds } from "./robust-round.ts";
-import type { HeldWork, RoundReader } from "./round-reader.ts";
+import type { AuditedWork, HeldWork, RoundReader } from "./round-reader.ts";
 
 /** Accounts of a round that may be kept from it for being unusual before the round itself is taken to be so. */
 export const UNUSUAL_ACCOUNTS = 2;
@@ -94,6 +94,11 @@ export class RoundTrust {
   /** Takes a checked contribution that is held, or the answer to a copy; says what follows. */
   take(lease: Lease, work: HeldWork): TrustOutcome {
     return this.#audits.take(lease, work);
+  }
+
+  /** Answers that one to this lease will be compared with; where there are some, of which kind of device it is itself. */
+  answersTo(lease: Lease): { readonly answers: readonly AuditedWork[]; readonly deviceClass: string } {
+    return { answers: this.#audits.answersTo(lease), deviceClass: this.#options.deviceClass(lease.worker) };
   }
 
   /** See `Audits`. */

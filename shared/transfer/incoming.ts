@@ -13,43 +13,49 @@ export const WINDOW_CHUNKS = 8;
 const REMEMBERED_TRANSFERS = 16;
 
 /** `waiting` has no buffer yet: the receiver's memory is taken by others. */
-type State =
+type State<B extends ArrayBufferLike> =
   | { readonly kind: "none" }
   | { readonly kind: "waiting"; readonly offer: Offer }
   | {
       readonly kind: "receiving";
       readonly offer: Offer;
-      readonly buffer: Uint8Array<ArrayBuffer>;
+      readonly buffer: Uint8Array<B>;
       readonly arrived: ChunkSet;
     };
 
-export interface IncomingOptions {
+export interface IncomingOptions<B extends ArrayBufferLike = ArrayBuffer> {
   /** Largest frame that can be due, in bytes. */
   readonly limitBytes: number;
   readonly windowChunks?: number;
   /** A transfer that arrived whole may be wanted again: parameters that were let go meanwhile. Else it is answered as whole. */
   readonly repeats?: boolean;
+  /** Makes the buffer of a transfer: `inOwnMemory`, or memory that threads share. */
+  readonly allocate: (bytes: number) => Uint8Array<B>;
 }
 
-export interface Taken {
+export const inOwnMemory = (bytes: number): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);
+
+export interface Taken<B extends ArrayBufferLike = ArrayBuffer> {
   /** Whether the chunk was news. */
   readonly fresh: boolean;
   readonly have: Have | undefined;
   /** The frame, once it is whole; the caller owns it. */
-  readonly frame: Uint8Array<ArrayBuffer> | undefined;
+  readonly frame: Uint8Array<B> | undefined;
 }
 
-const nothing: Taken = { fresh: false, have: undefined, frame: undefined };
+const nothing: Taken<never> = { fresh: false, have: undefined, frame: undefined };
 
-export class Incoming {
+export class Incoming<B extends ArrayBufferLike = ArrayBuffer> {
   readonly #limitBytes: number;
   readonly #windowChunks: number;
   readonly #repeats: boolean;
-  #state: State = { kind: "none" };
+  readonly #allocate: IncomingOptions<B>["allocate"];
+  #state: State<B> = { kind: "none" };
   /** Transfers that arrived whole or were abandoned, and their chunks; the oldest first. */
   readonly #over = new Map<number, { readonly bytes: number; readonly whole: boolean }>();
 
-  constructor({ limitBytes, windowChunks = WINDOW_CHUNKS, repeats = false }: IncomingOptions) {
+  constructor({ limitBytes, windowChunks = WINDOW_CHUNKS, repeats = false, allocate }: IncomingOptions<B>) {
+    this.#allocate = allocate;
     this.#limitBytes = limitBytes;
     this.#repeats = repeats;
     this.#windowChunks = windowChunks;
@@ -112,12 +118,12 @@ export class Incoming {
     if (this.#state.kind !== "waiting") throw new RangeError("no transfer waits for its buffer");
     const { offer } = this.#state;
     const arrived = new ChunkSet(chunkCount(offer.bytes));
-    this.#state = { kind: "receiving", offer, buffer: new Uint8Array(offer.bytes), arrived };
+    this.#state = { kind: "receiving", offer, buffer: this.#allocate(offer.bytes), arrived };
     return this.#have();
   }
 
   /** Takes a chunk. Repeated ones, and those of a transfer that is over, change nothing. @throws TRANSFER_INVALID */
-  take({ transfer, totalBytes, index, payload }: Chunk): Taken {
+  take({ transfer, totalBytes, index, payload }: Chunk): Taken<B> {
     if (this.#over.has(transfer)) return nothing;
     const state = this.#state;
     if (state.kind === "none" || state.offer.transfer !== transfer) {

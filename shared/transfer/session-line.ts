@@ -5,7 +5,7 @@ import type { BitswarmError } from "../errors.ts";
 import type { HaveMessage, OfferMessage, WorkerMessage } from "../protocol.ts";
 import { decodeChunk } from "./chunk.ts";
 import { ChunkedFrame } from "./chunk-sender.ts";
-import { Incoming } from "./incoming.ts";
+import { Incoming, inOwnMemory } from "./incoming.ts";
 import { isLong, Outgoing } from "./outgoing.ts";
 
 /** What a line needs of the connection that carries it. */
@@ -37,7 +37,7 @@ export class SessionLine {
 
   constructor({ session, frameLimit }: SessionLineOptions) {
     this.session = session;
-    this.#incoming = new Incoming({ limitBytes: frameLimit, repeats: true });
+    this.#incoming = new Incoming({ limitBytes: frameLimit, repeats: true, allocate: inOwnMemory });
   }
 
   /** The session is over: no connection will carry it any more. */

@@ -46,7 +46,7 @@ export function lineText(line: Line): string {
     case "allreduce": {
       const parts = `check and sum ${line.sumMs}, copy and CRC ${line.checksumMs}; end of a round ${line.finishMs}`;
       const size = `${pad(line.bytes, 9)} bytes (1/${line.ofFloat} of float32)`;
-      return `${line.codec.padEnd(6)} ${size} ${pad(line.perSecond, 6)}/s  ${pad(line.medianMs, 6)} ms (${line.ms}; ${parts})  ${line.ofPlain}× the plain sum's speed`;
+      return `${line.codec.padEnd(6)} ${size} ${pad(line.perSecond, 6)}/s  ${pad(line.coreMs, 6)} ms of a core (${line.medianMs} by the clock, the best ${line.ms}; ${parts})  ${line.ofPlain}× the plain sum's speed`;
     }
     case "event-loop": {
       const what = `${line.contributions} contributions, ${mebibytes(line.bytes)} MiB, ${line.steps} steps and checkpoints in ${line.seconds} s`;

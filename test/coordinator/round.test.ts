@@ -1,7 +1,7 @@
 // Rules L and C of SPEC.md, on the pure round: who is leased what, and what counts.
 
 import { expect, test } from "vitest";
-import { DIVERGED_REPORTS } from "../../coordinator/round.ts";
+import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../coordinator/divergence.ts";
 import { LEFT_OUT_ROUNDS } from "../../coordinator/round-grants.ts";
 import type { Lease } from "../../coordinator/round-state.ts";
 import { leaseId, type WorkerId, workerId } from "../../shared/ids.ts";
@@ -483,20 +483,52 @@ test("C2 a contribution of another number of samples is refused and its range le
   expect(inShort(table.ready(w1))).toEqual(["grant w1 0-64"]);
 });
 
+/** The worker asks where it must, and says that its lease is not finite; whether that ends the run. */
+function doubts(table: RoundTable, worker: WorkerId): boolean {
+  table.ready(worker);
+  const { lease } = table.held(worker);
+  const effects = table.event({ type: "lease-returned", worker, lease, notFinite: true });
+  return effects.some(({ type }) => type === "diverged");
+}
+
+/** The second round of a run in whose first these workers' work counted; leases of one microbatch. */
+function second(...workers: readonly WorkerId[]): RoundTable {
+  const options = { maxMicrobatches: 1, timeoutMs: 10_000 };
+  const table = new RoundTable({ from: 0, to: 32 * workers.length }, workers, options);
+  for (const worker of workers) table.answer(table.held(worker));
+  table.open({ from: 0, to: 32 * 4 }, options);
+  return table;
+}
+
 test("C3 a run has diverged when every worker reports, again and again, that its gradient is not finite", () => {
-  const table = new RoundTable({ from: 0, to: 32 }, [w1]);
+  const table = second(w1);
   for (let report = 1; report <= DIVERGED_REPORTS; report++) {
-    const [{ lease }] = table.grants();
-    const effects = table.event({ type: "lease-returned", worker: w1, lease, notFinite: true });
-    expect(effects.some(({ type }) => type === "diverged")).toBe(report === DIVERGED_REPORTS);
-    table.ready(w1);
+    expect(doubts(table, w1)).toBe(report === DIVERGED_REPORTS);
   }
-  const two = new RoundTable({ from: 0, to: 64 }, [w1, w2]);
-  for (let report = 1; report <= DIVERGED_REPORTS; report++) {
-    const event = { type: "lease-returned", worker: w1, lease: two.held(w1).lease, notFinite: true } as const;
-    expect(two.event(event).some(({ type }) => type === "diverged")).toBe(false);
-    two.ready(w1);
+  const two = second(w1, w2);
+  two.ready(w2);
+  for (let report = 1; report <= DIVERGED_REPORTS; report++) expect(doubts(two, w1)).toBe(false);
+});
+
+test("C3 those whose work never counted end no run while others are away, at its beginning not before ten times a lease's time is over", () => {
+  const table = second(w1, w2);
+  for (const worker of [w1, w2]) table.event({ type: "worker-suspended", worker });
+  const liars = [w3, workerId("w4")];
+  for (const worker of liars) table.event({ type: "worker-joined", worker });
+  for (let i = 0; i < 2 * DIVERGED_REPORTS; i++) {
+    table.now += 20_000;
+    expect(doubts(table, liars[i % 2])).toBe(false);
   }
+  // What half of those who know say, and all who are here, is believed.
+  table.event({ type: "worker-resumed", worker: w1 });
+  expect(doubts(table, w1)).toBe(true);
+
+  const fresh = new RoundTable({ from: 0, to: 64 }, liars, { timeoutMs: 10_000 });
+  for (let i = 0; i < 2 * DIVERGED_REPORTS; i++) expect(doubts(fresh, liars[i % 2])).toBe(false);
+  fresh.now += UNPROVEN_PATIENCE * 10_000 - 1;
+  expect(doubts(fresh, w3)).toBe(false);
+  fresh.now++;
+  expect(doubts(fresh, w3)).toBe(true);
 });
 
 test("L18 leases come in pieces: a part of the share of what nobody holds, down to a grain", () => {

@@ -1,8 +1,9 @@
-// Rules S17 to S21 and T7 to T12 of SPEC.md: sockets that are cut, stalled and not read, and what the session makes of them.
+// Rules S17 to S21 and T7 to T14 of SPEC.md: sockets that are cut, stalled and not read, and what the session makes of them.
 
+import type { Socket } from "node:net";
 import { expect, test } from "vitest";
 import type { SessionLimits } from "../../coordinator/session-limits.ts";
-import { UploadMemory } from "../../coordinator/upload-memory.ts";
+import { ADDRESS_SHARE, UploadMemory } from "../../coordinator/upload-memory.ts";
 import { decodeCoordinatorMessage, type LeaseMessage } from "../../shared/protocol.ts";
 import { rng } from "../../shared/rng.ts";
 import {
@@ -199,7 +200,7 @@ test("T12 half-received contributions take no more memory than there is: further
 test("T12 claims of memory are granted in their order, and one above the whole limit when it is alone", () => {
   const memory = new UploadMemory(10);
   const granted: string[] = [];
-  const claim = (name: string, bytes: number) => memory.claim(bytes, () => granted.push(name));
+  const claim = (name: string, bytes: number) => memory.roomFor(undefined).claim(bytes, () => granted.push(name));
   const [a, b, c] = [claim("a", 6), claim("b", 20), claim("c", 1)];
   expect(granted).toEqual(["a"]);
   a();
@@ -208,6 +209,79 @@ test("T12 claims of memory are granted in their order, and one above the whole l
   b();
   b();
   expect([granted, memory.usedBytes, memory.waiting]).toEqual([["a", "b"], 0, 0]);
+});
+
+test("T12 what one address pledges takes a quarter at most while others wait, and keeps nobody else waiting", () => {
+  const memory = new UploadMemory(100);
+  const granted: string[] = [];
+  const claim = (name: string, bytes: number) => memory.roomFor(name[0]).claim(bytes, () => granted.push(name));
+  const releases = ["a1", "a2", "a3", "b1", "c1"].map((name) => claim(name, 20));
+  expect([...granted]).toEqual(["a1", "b1", "c1"]);
+  claim("d1", 60);
+  expect([granted.length, memory.usedBytes, memory.waiting]).toEqual([3, 60, 3]);
+  releases[0]();
+  expect(granted.slice(3)).toEqual(["a2"]);
+  releases[1]();
+  releases[2]();
+  expect([granted.slice(4), memory.usedBytes, memory.waiting]).toEqual([["a3", "d1"], 100, 0]);
+});
+
+test("T12 over sockets: an address that announces more than its share is given credit for the rest when it is done", async () => {
+  const uploadBytes = 8 << 20;
+  const { connect, coordination } = await wideRun({ uploadBytes }, { trust: { limitLoopback: true } });
+  const workers = await Promise.all([0, 1].map(() => connect().join()));
+  const leases = [await workers[0].lease(), await workers[1].lease()];
+  const frames = workers.map((worker, i) => contributionOf(worker, leases[i]));
+  expect(frames[0].length).toBeLessThan(uploadBytes * ADDRESS_SHARE);
+  expect(frames[0].length * 2).toBeGreaterThan(uploadBytes * ADDRESS_SHARE);
+  for (const i of [0, 1]) {
+    workers[i].send({ type: "offer", transfer: 99, bytes: frames[i].length, lease: leases[i].lease });
+    workers[i].send({ type: "ping", nonce: 1 });
+    await workers[i].next("pong");
+  }
+  const held = () => coordination.sessions.vitals.map((vitals) => vitals.uploadBytes);
+  expect(held()).toEqual([frames[0].length, 0]);
+  for (let index = 0; index < chunkCount(frames[0].length); index++) {
+    workers[0].socket.send(encodeChunk(99, frames[0], index));
+  }
+  await workers[0].next("accepted");
+  await expect.poll(held).toEqual([0, frames[1].length]);
+});
+
+test("T14 an upload that comes further, but too slowly to end, closes with TRANSFER_TOO_SLOW, and its lease is another's", async () => {
+  const limits = { transferStallMs: 1000, graceMs: 0, slowestBytesPerSecond: 1 << 30 };
+  const { connect } = await wideRun(limits, { heartbeatMs: 50 });
+  const worker = await connect().join();
+  const lease = await worker.lease();
+  const frame = contributionOf(worker, lease);
+  const offer = { type: "offer", bytes: frame.length, lease: lease.lease } as const;
+  let transfer = 99;
+  worker.send({ ...offer, transfer });
+  worker.socket.send(encodeChunk(transfer, frame, 0));
+  // To begin anew, or to say again what is coming, is no progress.
+  const dribble = setInterval(() => {
+    worker.send({ ...offer, transfer: ++transfer });
+    worker.socket.send(encodeChunk(transfer, frame, 0));
+  }, 200);
+  expect(await worker.next("error")).toMatchObject({ code: "TRANSFER_TOO_SLOW", retry: true });
+  clearInterval(dribble);
+  expect((await worker.closed).code).toBe(4023);
+  const other = await connect().join();
+  expect(await other.lease()).toMatchObject({ from: lease.from, to: lease.to });
+});
+
+test("T14 a message that dribbles in byte by byte closes with TRANSFER_STALLED: bytes alone are no life", async () => {
+  const { connect, coordination } = await wideRun({ transferStallMs: 400 }, { heartbeatMs: 50 });
+  const worker = await connect().join();
+  await worker.lease();
+  const { _socket: wire } = worker.socket as unknown as { readonly _socket: Socket };
+  // RFC 6455, section 5.2: a masked binary message of 65,535 bytes, whose mask is 0.
+  wire.write(Uint8Array.of(0x82, 0x80 | 126, 0xff, 0xff, 0, 0, 0, 0));
+  const dribble = setInterval(() => wire.write(Uint8Array.of(0)), 20);
+  const events = () => coordination.sessions.vitals.map(({ connected }) => connected);
+  await expect.poll(events, { timeout: 5000 }).toEqual([false]);
+  clearInterval(dribble);
+  expect((await worker.closed).code).toBe(4021);
 });
 
 test("S17 a worker that comes back with its session's token keeps its name, its lease and what it was sent", async () => {

@@ -139,6 +139,14 @@ test.each(["flip", "replay", "zero", "collude"] as const)(
   },
 );
 
+test("V11 two liars who send NaN end no run while the one honest volunteer is away", async () => {
+  const drops = { share: 0.6, awaySeconds: [20, 40] };
+  const run = { lease: { timeoutMs: 20_000 } };
+  const report = await simulate(scenarioOf({ ...calm, volunteers: 3, liars: { nan: 0.67 }, drops, run }), 1);
+  expect(report.violations).toEqual([]);
+  expect(report.refusals.GRADIENT_NOT_FINITE).toBeGreaterThan(5);
+});
+
 test("a scenario names what it does not know", () => {
   expect(() => scenarioOf({ volunteer: 3 })).toThrow(/test is not a valid scenario:\n.*volunteer/);
   expect(() => scenarioOf({ stalls: { seconds: [3, 1] } })).toThrow(/ascending/);

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { RoundSum } from "../../../coordinator/aggregate.ts";
 import { spansOf } from "../../../coordinator/contribution-units.ts";
+import { type StartTraining, startTraining } from "../../../coordinator/start-training.ts";
+import { ThreadedTraining } from "../../../coordinator/threaded-training.ts";
 import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { parseConfig } from "../../../shared/config.ts";
 import { contributionLayout } from "../../../shared/contribution.ts";
@@ -54,8 +56,13 @@ interface Outcome {
 }
 
 /** A run with three honest accounts and one that lies from its first lease on. */
-async function runWith(lie: Lie, config: Record<string, unknown>, drawAudit = () => 0): Promise<Outcome> {
-  const run = await startTestRun({ config, maxSteps: 8, drawAudit });
+async function runWith(
+  lie: Lie,
+  config: Record<string, unknown>,
+  drawAudit = () => 0,
+  begin: StartTraining = startTraining,
+): Promise<Outcome> {
+  const run = await startTestRun({ config, maxSteps: 8, drawAudit, startTraining: begin });
   const crew = await Promise.all(Array.from({ length: 4 }, () => run.connect({ identity: newIdentity() }).join()));
   onTestFinished(() => {
     for (const worker of crew) worker.close();
@@ -92,6 +99,26 @@ test.each([
   const earned = Object.fromEntries(accounts.map((one: { account: string }) => [one.account, one]));
   expect(earned[liar]).toMatchObject({ consecutiveValid: 0, strikes: 1 });
   expect(accounts.some(({ consecutiveValid }: { consecutiveValid: number }) => consecutiveValid > 0)).toBe(true);
+});
+
+test("Z12 an account that doubles is found out where a thread compares, too", async () => {
+  const clean = await runWith(honest, exact);
+  let compared = 0;
+  const attacked = await runWith(times(2), exact, undefined, async (state, runTag) => {
+    const thread = await ThreadedTraining.start(state, runTag);
+    const compare = thread.compare.bind(thread);
+    thread.compare = (a, b) => {
+      compared++;
+      return compare(a, b);
+    };
+    return thread;
+  });
+  expect(attacked.hash).toBe(clean.hash);
+  const { events, liar } = attacked;
+  expect(events).toContainEqual(expect.objectContaining({ type: "rests", account: liar, ms: 30_000 }));
+  const audits = events.filter(({ type }) => type === "audited");
+  expect(audits.every(({ wrong }) => (wrong as string[]).every((account) => account === liar))).toBe(true);
+  expect(compared).toBeGreaterThanOrEqual(audits.length);
 });
 
 test("Z11 an account is audited by chance, the less the more it was confirmed", async () => {

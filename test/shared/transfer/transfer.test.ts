@@ -14,7 +14,7 @@ import {
 } from "../../../shared/transfer/chunk.ts";
 import { ChunkedFrame, type Have } from "../../../shared/transfer/chunk-sender.ts";
 import { ChunkSet } from "../../../shared/transfer/chunk-set.ts";
-import { Incoming, WINDOW_CHUNKS } from "../../../shared/transfer/incoming.ts";
+import { Incoming, inOwnMemory, WINDOW_CHUNKS } from "../../../shared/transfer/incoming.ts";
 import { type Offer, Outgoing } from "../../../shared/transfer/outgoing.ts";
 
 function frameOf(bytes: number, seed = 0): Uint8Array {
@@ -64,7 +64,7 @@ test("T3 whatever is dropped, repeated, reordered or cut, the frame arrives bit 
       (bytes, fates) => {
         const frame = frameOf(bytes, bytes);
         const outgoing = new Outgoing();
-        const incoming = new Incoming({ limitBytes: bytes });
+        const incoming = new Incoming({ limitBytes: bytes, allocate: inOwnMemory });
         outgoing.push({ kind: "frame", frame: new ChunkedFrame(1, frame), lease: 5 });
         let way: Message[] = [];
         let [arrived, sent, cuts] = [undefined as Uint8Array | undefined, 0, 0];
@@ -150,9 +150,9 @@ test("T6 a frame that was let go may be sent again under the number of one that 
     const have = incoming.offered(offer, yes);
     return [have.credit, ...chunks.map((chunk) => incoming.take(chunk).frame?.length)];
   };
-  const again = new Incoming({ limitBytes: frame.length, repeats: true });
+  const again = new Incoming({ limitBytes: frame.length, repeats: true, allocate: inOwnMemory });
   expect([take(again), take(again)]).toEqual(Array(2).fill([WINDOW_CHUNKS, undefined, frame.length]));
-  const known = new Incoming({ limitBytes: frame.length });
+  const known = new Incoming({ limitBytes: frame.length, allocate: inOwnMemory });
   take(known);
   expect(known.offered(offer, yes)).toEqual({ transfer: 9, chunks: Uint8Array.of(3), credit: 0 });
 });
@@ -166,13 +166,13 @@ test.each([
   ["that is shorter than its place", { ...good, payload: new Uint8Array(CHUNK_BYTES - 1) }],
   ["that overlaps what follows", { ...good, index: 2, payload: new Uint8Array(CHUNK_BYTES) }],
 ])("T5 a chunk %s is TRANSFER_INVALID", (_, chunk) => {
-  const incoming = new Incoming({ limitBytes: bytes });
+  const incoming = new Incoming({ limitBytes: bytes, allocate: inOwnMemory });
   incoming.offered({ transfer: 1, bytes, lease: 1 }, yes);
   expect(() => incoming.take(chunk)).toThrow(failure("TRANSFER_INVALID"));
 });
 
 test("T5 an offer over the limit is FRAME_TOO_LARGE; a short one, one of two lengths and a chunk without credit are TRANSFER_INVALID", () => {
-  const incoming = new Incoming({ limitBytes: bytes });
+  const incoming = new Incoming({ limitBytes: bytes, allocate: inOwnMemory });
   const offered = (length: number, transfer = 1) =>
     incoming.offered({ transfer, bytes: length, lease: 1 }, () => false);
   expect(() => offered(bytes + 1)).toThrow(failure("FRAME_TOO_LARGE"));
