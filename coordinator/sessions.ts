@@ -1,6 +1,6 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
-import { randomBytes, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 import { canaryLayers } from "../shared/canary.ts";
 import { BitswarmError, type Refusal } from "../shared/errors.ts";
 import { accountOf } from "../shared/identity.ts";
@@ -8,16 +8,14 @@ import { type LeaseId, type WorkerId, workerId } from "../shared/ids.ts";
 import { buildNetworks } from "../shared/networks.ts";
 import {
   type CancelReason,
-  type ChallengeMessage,
   encodeMessage,
   type HelloMessage,
   PROTOCOL_VERSION,
   type RunStatus,
-  type WelcomeMessage,
 } from "../shared/protocol.ts";
 import { ChunkedParameters } from "./chunked-parameters.ts";
-import type { Clock } from "./clock.ts";
 import { Connection, type ConnectionHouse } from "./connection.ts";
+import { Door, type DoorOptions, type Opening } from "./door.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PeerSocket } from "./peer-socket.ts";
 import { leaseMessage, type RoundPlan } from "./round-plan.ts";
@@ -29,9 +27,9 @@ import { type RoundInbox, sessionHouse } from "./session-house.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { LeaveCode, SessionHouse } from "./session-state.ts";
 import { StatusFeed } from "./status-feed.ts";
-import { createToken, isToken } from "./token.ts";
+import { createToken } from "./token.ts";
 import type { Traffic } from "./traffic.ts";
-import { AddressBook, addressKey } from "./trust/address-limits.ts";
+import { addressKey } from "./trust/address-limits.ts";
 import { Newcomers } from "./trust/newcomers.ts";
 import { requireProof } from "./trust/proof.ts";
 import { restMessage } from "./trust/rests.ts";
@@ -39,18 +37,12 @@ import type { TrustDesk } from "./trust/trust-desk.ts";
 import { TurnBudget } from "./turn-budget.ts";
 import { UploadMemory } from "./upload-memory.ts";
 
-export interface SessionsOptions {
-  readonly token: string;
-  /** What every worker is told when it joins. */
-  readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
+export interface SessionsOptions extends DoorOptions {
   readonly limits: SessionLimits;
   /** Bytes of the largest contribution frame of the run. */
   readonly contributionLimit: number;
-  readonly clock: Clock;
   /** Who rests, and what devices there are; without it nobody is kept from asking. */
   readonly trust?: TrustDesk;
-  /** 32 bytes in hex that nobody can foresee: of each challenge. */
-  readonly nonce?: () => string;
   /** 128 bits that nobody can guess: of each session. */
   readonly sessionToken?: () => string;
   /** A u32 that nobody can foresee: of each newcomer's canary. */
@@ -60,9 +52,6 @@ export interface SessionsOptions {
   readonly traffic: Traffic;
 }
 
-/** Connections beyond `maxWorkers`, for those who have not said hello yet. */
-const STRANGERS = 256;
-const NONCE_BYTES = 32;
 const GOING_AWAY = 1001;
 
 /** What is measured of one session. */
@@ -72,7 +61,7 @@ export class Sessions implements Outbox {
   readonly #options: SessionsOptions;
   readonly #connections = new Set<Connection>();
   readonly #sessions = new SessionBook();
-  readonly #addresses: AddressBook;
+  readonly #door: Door;
   readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
   readonly #chunked = new ChunkedParameters();
@@ -80,7 +69,6 @@ export class Sessions implements Outbox {
   readonly #statuses: StatusFeed;
   #rounds: RoundInbox | undefined;
   #nextWorker = 1;
-  #over: string | undefined;
   #stopping = false;
 
   constructor(options: SessionsOptions) {
@@ -88,15 +76,14 @@ export class Sessions implements Outbox {
     this.#turns = new TurnBudget(options.clock);
     this.#statuses = new StatusFeed(options.clock, this.#sessions);
     this.#memory = new UploadMemory(options.limits.uploadBytes);
-    const { socketsPerAddress, joinsPerMinute, limitLoopback, calibration } = options.welcome.config.trust;
-    this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
+    this.#door = new Door(options, this.#sessions);
     const { clock, limits, welcome, canarySeed = () => randomInt(2 ** 32) } = options;
     if (options.trust) {
       options.trust.onRest = (account, ms) => this.#rest(account, ms);
       options.trust.onAudited = (worker) => this.#askAgain(worker);
     }
     this.#newcomers = new Newcomers({
-      mode: calibration,
+      mode: welcome.config.trust.calibration,
       layers: () => canaryLayers(buildNetworks(welcome.config, welcome.dataset).student.graph),
       clock,
       seed: canarySeed,
@@ -111,15 +98,12 @@ export class Sessions implements Outbox {
   }
 
   /** Counts a connection that opens; says why where it does not fit. Whoever calls it calls `closed` when the socket is gone. */
-  open(address: string): { readonly kind: "opened" } | { readonly kind: "full"; readonly message: string } {
-    if (this.#connections.size >= this.#options.welcome.config.maxWorkers + STRANGERS) {
-      return { kind: "full", message: "too many connections; try again later" };
-    }
-    return this.#addresses.open(this.#options.clock.now(), address);
+  open(address: string): Opening {
+    return this.#door.open(address, this.#connections.size);
   }
 
   closed(address: string): void {
-    this.#addresses.close(this.#options.clock.now(), address);
+    this.#door.closed(address);
   }
 
   /** Every session, those that wait for their worker included. */
@@ -140,7 +124,7 @@ export class Sessions implements Outbox {
   accept(socket: PeerSocket, address: string, received: () => number): void {
     const { clock, limits, traffic, welcome, onEvent } = this.#options;
     const house: ConnectionHouse = {
-      challenge: (hello) => this.#challenge(hello, address),
+      challenge: (hello) => this.#door.challenge(hello, address),
       admit: (hello, challenge, signature, connection) => {
         requireProof(hello.publicKey, signature, { ...challenge, token: this.#options.token });
         return this.#admit(hello, address, connection);
@@ -187,7 +171,7 @@ export class Sessions implements Outbox {
 
   /** Tells everybody that the run is over; who comes later is told too. */
   end(message: string): void {
-    this.#over = message;
+    this.#door.close(message);
     for (const session of this.#sessions.all) session.ended(message);
     for (const connection of [...this.#connections]) connection.fail(new BitswarmError("RUN_ENDED", message));
   }
@@ -230,31 +214,6 @@ export class Sessions implements Outbox {
     return this.#rounds;
   }
 
-  /** @throws RUN_ENDED, TOO_MANY_WORKERS */
-  #requireRoom(): void {
-    if (this.#over !== undefined) throw new BitswarmError("RUN_ENDED", this.#over);
-    const { maxWorkers } = this.#options.welcome.config;
-    if (this.#sessions.size < maxWorkers) return;
-    throw new BitswarmError(
-      "TOO_MANY_WORKERS",
-      `the run has ${this.#sessions.size} workers, its limit is ${maxWorkers}; try again later`,
-    );
-  }
-
-  #challenge(hello: HelloMessage, address: string): ChallengeMessage {
-    const { clock, nonce = () => randomBytes(NONCE_BYTES).toString("hex"), welcome } = this.#options;
-    const known = this.#sessions.resumable(hello);
-    if (!known) this.#addresses.join(clock.now(), address);
-    if (!isToken(this.#options.token, hello.token)) {
-      throw new BitswarmError(
-        "TOKEN_INVALID",
-        "the token is not that of this run: copy the whole link that the coordinator printed",
-      );
-    }
-    if (!known) this.#requireRoom();
-    return { type: "challenge", nonce: nonce(), run: welcome.run, protocol: PROTOCOL_VERSION };
-  }
-
   #admit(hello: HelloMessage, address: string, connection: Connection): Session {
     const known = this.#sessions.resumable(hello);
     if (!known || !hello.resume) return this.#enter(hello, address, connection);
@@ -265,7 +224,7 @@ export class Sessions implements Outbox {
   }
 
   #enter(hello: HelloMessage, address: string, connection: Connection): Session {
-    this.#requireRoom();
+    this.#door.requireRoom();
     const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
     const account = accountOf(publicKey);
     const { welcome, limits, clock, contributionLimit, sessionToken = createToken, onEvent, trust } = this.#options;
@@ -273,7 +232,7 @@ export class Sessions implements Outbox {
     const { graceMs } = limits;
     const worker = workerId(`w${this.#nextWorker++}`);
     const token = sessionToken();
-    const memory = this.#memory.roomFor(this.#addresses.counted(address));
+    const memory = this.#memory.roomFor(this.#door.counted(address));
     const chunked = this.#chunked;
     const session = new Session(worker, this.#house(), { clock, limits, contributionLimit, memory, chunked });
     this.#sessions.add(session, token, account);
