@@ -115,21 +115,28 @@ const PASSES = [
   ),
 ];
 
-test.each(PASSES.map((pass) => [passKey(pass), pass] as const))("%s", async (_, pass) => {
-  const device = await testDevice();
-  const { bindings, result, expected } = dataOf(pass);
-  const run = async (tiling?: Tiling) => {
-    const { [result]: values } = await runKernels(device, convolutionPass(pass, tiling), bindings);
-    return values!;
-  };
-  const standard = await run();
-  if (expected) expectSums(standard, expected, result);
-  const bits = (values: Tensor) => [...new Uint32Array(values.buffer)];
-  const results = await Promise.all(
-    candidates(pass, device.features.has("subgroups")).map(async (tiling) => ({ tiling, values: await run(tiling) })),
-  );
-  for (const { tiling, values } of results) expect(bits(values), tilingName(tiling)).toEqual(bits(standard));
-});
+/** A dozen large tiles to compile, on two cores that others use too. */
+const COMPILE_TILINGS_MS = 180_000;
+
+test.each(PASSES.map((pass) => [passKey(pass), pass] as const))(
+  "%s",
+  { timeout: COMPILE_TILINGS_MS },
+  async (_, pass) => {
+    const device = await testDevice();
+    const { bindings, result, expected } = dataOf(pass);
+    const run = async (tiling?: Tiling) => {
+      const { [result]: values } = await runKernels(device, convolutionPass(pass, tiling), bindings);
+      return values!;
+    };
+    const standard = await run();
+    if (expected) expectSums(standard, expected, result);
+    const bits = (values: Tensor) => [...new Uint32Array(values.buffer)];
+    const results = await Promise.all(
+      candidates(pass, device.features.has("subgroups")).map(async (tiling) => ({ tiling, values: await run(tiling) })),
+    );
+    for (const { tiling, values } of results) expect(bits(values), tilingName(tiling)).toEqual(bits(standard));
+  },
+);
 
 test("at most eight tilings are proposed, never the naive one, and the first is the default", () => {
   for (const pass of PASSES) {
