@@ -83,18 +83,26 @@ export interface ShareRequest {
   /** Samples of a microbatch. */
   readonly microbatch: number;
   readonly timeoutMs: number;
+  /** Milliseconds since the round's first lease, where no round of the kind was before; Infinity else. */
+  readonly unpacedMs: number;
 }
+
+/** In a kind's first round a lease takes at most so long, or this share of the time since its first lease: others may come yet. */
+const UNPACED_MS = 1000;
+const UNPACED_SHARE = 0.25;
 
 /**
  * Microbatches of a worker's next lease: its share, by speed, of all that is not answered yet, less what it holds; at
  * most `most`, a part of what nobody holds, and what it can compute within half the time limit. At least 1 for a worker that holds nothing; 0 is no lease.
  */
 export function leaseMicrobatches(request: ShareRequest): number {
-  const { speed, mean, total, remaining, held, most, microbatch, timeoutMs } = request;
+  const { speed, mean, total, remaining, held, most, microbatch, timeoutMs, unpacedMs, pieces } = request;
   if (most < 1) return 0;
+  const unpaced = pieces === 1 ? Number.POSITIVE_INFINITY : Math.max(UNPACED_MS, unpacedMs * UNPACED_SHARE);
   const part = (speed ?? mean) / Math.max(total, speed ?? mean);
   const share = Math.min(Math.round(remaining * part) - held, pieceOf(request, part));
-  const inTime = Math.floor(((speed ?? Number.POSITIVE_INFINITY) * timeoutMs * TIMEOUT_SHARE) / 1000 / microbatch);
+  const longest = Math.min(timeoutMs * TIMEOUT_SHARE, unpaced);
+  const inTime = Math.floor(((speed ?? Number.POSITIVE_INFINITY) * longest) / 1000 / microbatch);
   return Math.max(held === 0 ? 1 : 0, Math.min(share, most, inTime));
 }
 

@@ -5,6 +5,7 @@ import type { WorkerId } from "../shared/ids.ts";
 import { mayBackUp } from "./lease-book.ts";
 import { type Member, speedOf, totalSpeed } from "./roster.ts";
 import { type Granting, give, granting, mostLent } from "./round-grants.ts";
+import { cancelled } from "./round-leases.ts";
 import { isLive, type Lease, type RoundChange, type RoundState } from "./round-state.ts";
 
 /** A lease is lent early to a worker that will need less than the rest of its holder's time, divided by this. */
@@ -43,7 +44,19 @@ function helpers({ roster }: RoundState, line: Iterable<readonly [number, Worker
 
 interface Candidate {
   readonly lease: Lease;
+  /** Of two that share the range, the one that will end last: it makes room for the helper. */
+  readonly loser: Lease | undefined;
   readonly end: number;
+}
+
+/** A range that is computed already, once or twice, and may be lent; nothing where another look will find it, or nobody may help. */
+function candidate(now: number, state: RoundState, lease: Lease, mean: number): Candidate | undefined {
+  const end = expectedEnd(now, lease, mean);
+  if (mayBackUp(lease, true)) return lease.overdue ? undefined : { lease, loser: undefined, end };
+  const twin = "twin" in lease && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
+  if (!twin || lease.lease > twin.lease || lease.receivedAt !== null || twin.receivedAt !== null) return undefined;
+  const other = expectedEnd(now, twin, mean);
+  return other < end ? { lease: twin, loser: lease, end: other } : { lease, loser: twin, end };
 }
 
 /** What may be lent, that of which nobody knows the end first and then, where all is leased, what will end last. */
@@ -51,14 +64,13 @@ function candidates(now: number, state: RoundState, mean: number): Candidate[] {
   const open: Candidate[] = [];
   for (const [, id] of state.overdue) {
     const lease = state.leases.get(id);
-    if (lease) open.push({ lease, end: Number.POSITIVE_INFINITY });
+    if (lease) open.push({ lease, loser: undefined, end: Number.POSITIVE_INFINITY });
   }
   if (state.unleased.length > 0 || state.roster.idle.size === 0) return open;
   const late: Candidate[] = [];
   state.leases.forEach((lease) => {
-    if (lease.overdue || !mayBackUp(lease, true)) return;
-    const end = expectedEnd(now, lease, mean);
-    if (end > now + ROUND_TRIP_MS) late.push({ lease, end });
+    const found = candidate(now, state, lease, mean);
+    if (found && found.end > now + ROUND_TRIP_MS) late.push(found);
   });
   return [...open, ...late.sort((a, b) => b.end - a.end || a.lease.lease - b.lease.lease)];
 }
@@ -72,7 +84,12 @@ function lend(now: number, adding: Granting, open: Candidate[], { worker, member
     return member.leases.length === 0 && now + ROUND_TRIP_MS + (1000 * WORTH * samples) / speed < end;
   });
   if (index < 0) return;
-  const [{ lease }] = open.splice(index, 1);
+  const [{ lease, loser }] = open.splice(index, 1);
+  if (loser) {
+    const { state, effect } = cancelled(now, adding.state, loser, "expired");
+    adding.state = state;
+    adding.effects.push(effect);
+  }
   give(now, adding, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: lease.lease } });
 }
 

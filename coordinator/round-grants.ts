@@ -137,6 +137,7 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
     ),
     microbatch,
     timeoutMs,
+    unpacedMs: options.paced ? Number.POSITIVE_INFINITY : now - (state.since ?? now),
   };
 }
 

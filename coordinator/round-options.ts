@@ -35,6 +35,7 @@ export function roundOptions(
     // Where a share is one lease, it is whole.
     pieces: plan.local ? 1 : pieces === "auto" ? autoPieces(plan, members) : pieces,
     first: plan.local ? Number.POSITIVE_INFINITY : first,
+    paced: arrivals.length > 0,
   };
 }
 

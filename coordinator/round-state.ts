@@ -75,6 +75,8 @@ export interface RoundOptions {
   readonly pieces: number;
   /** Microbatches of the first lease of a worker whose speed is unknown. */
   readonly first: number;
+  /** A round of the kind was before. */
+  readonly paced: boolean;
 }
 
 /** What goes on from one round to the next. */
@@ -185,6 +187,7 @@ export function beforeRounds(): RoundState {
       shareLimit: 1,
       pieces: 1,
       first: Number.POSITIVE_INFINITY,
+      paced: true,
     },
     since: null,
     unleased: [],

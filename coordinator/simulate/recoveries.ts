@@ -39,17 +39,20 @@ export class Recoveries {
 
   done({ from, to, pass }: Omit<Loss, "cause">): void {
     if (this.#open.length === 0) return;
+    let over = false;
     for (const open of this.#open) {
-      if (open.pass !== pass) continue;
+      if (open.pass !== pass || !open.rest.some((range) => range.from < to && range.to > from)) continue;
       open.rest = open.rest.flatMap((range) =>
         [
           { from: range.from, to: Math.min(range.to, from) },
           { from: Math.max(range.from, to), to: range.to },
         ].filter((part) => part.from < part.to),
       );
-      if (open.rest.length === 0) this.#seconds.push((this.#timeline.now - open.since) / 1000);
+      if (open.rest.length > 0) continue;
+      this.#seconds.push((this.#timeline.now - open.since) / 1000);
+      over = true;
     }
-    this.#open = this.#open.filter(({ rest }) => rest.length > 0);
+    if (over) this.#open = this.#open.filter(({ rest }) => rest.length > 0);
   }
 
   /** What was collected is given up with everything that was open. */

@@ -49,6 +49,8 @@ export interface VirtualCoordinatorOptions {
   readonly draws: Rng;
   readonly referee: Referee;
   readonly tamper: Tamper;
+  /** Does what is the simulation's own, and is not counted as the coordinator's. */
+  readonly aside: (look: () => void) => void;
   readonly committed: () => void;
   /** The run came to its end, or failed. */
   readonly over: (failure: unknown) => void;
@@ -84,7 +86,7 @@ export class VirtualCoordinator {
 
   /** Starts afresh or, where there is a checkpoint, from it. */
   start(): void {
-    const { config, dataset, token, draws, referee, committed, over, tamper } = this.#options;
+    const { config, dataset, token, draws, referee, committed, over, tamper, aside } = this.#options;
     const checkpoint = this.#checkpoint;
     let state: TrainingState;
     let ledger = new Ledger();
@@ -137,7 +139,7 @@ export class VirtualCoordinator {
       ledger,
       log: {
         append: async (record) => {
-          referee.committed(tamper.record?.(record) ?? record);
+          aside(() => referee.committed(tamper.record?.(record) ?? record));
           if (record.type === "step") committed();
         },
       },
@@ -145,10 +147,10 @@ export class VirtualCoordinator {
         this.#checkpoint = memoryCheckpoint(state, progress, ledger);
         return `checkpoint of step ${progress.step}`;
       },
-      outbox: watchedOutbox(sessions, referee),
+      outbox: watchedOutbox(sessions, referee, aside),
       clock,
       onEvent,
-      onSealed: (plan, { ranges }) => referee.sealed(plan, training.core.sum, ranges),
+      onSealed: (plan, { ranges }) => aside(() => referee.sealed(plan, training.core.sum, ranges)),
       ...(checkpoint ? { resumedFrom: `checkpoint of step ${checkpoint.step}` } : {}),
     });
     sessions.serve(tamper.inbox?.(engine.rounds) ?? engine.rounds);
@@ -228,19 +230,19 @@ function livingClock(clock: Clock, life: { readonly alive: boolean }): Clock {
 }
 
 /** Lets the referee see what the rounds decide. */
-function watchedOutbox(sessions: Sessions, referee: Referee): Outbox {
+function watchedOutbox(sessions: Sessions, referee: Referee, aside: VirtualCoordinatorOptions["aside"]): Outbox {
   return {
     lease: (worker, lease, plan: RoundPlan) => {
-      referee.granted(worker, lease, plan);
+      aside(() => referee.granted(worker, lease, plan));
       sessions.lease(worker, lease, plan);
     },
     accepted: (worker, lease, samples) => {
-      referee.accepted(worker, lease);
+      aside(() => referee.accepted(worker, lease));
       sessions.accepted(worker, lease, samples);
     },
     rejected: (worker, lease, refusal) => sessions.rejected(worker, lease, refusal),
     cancelled: (worker, lease, reason) => {
-      referee.note("cancel", worker, lease, reason);
+      aside(() => referee.note("cancel", worker, lease, reason));
       sessions.cancelled(worker, lease, reason);
     },
   };

@@ -256,6 +256,8 @@ test("L13 a worker may hold the lease that it goes on with, whose clock starts w
   const table = new RoundTable({ from: 0, to: 256 }, [w1], { maxMicrobatches: 3 });
   table.ready(w1, true);
   expect(table.grants()).toMatchObject([{ from: 96, to: 192, startedAt: null, expires: Number.POSITIVE_INFINITY }]);
+  // Who holds two is waited for once.
+  expect(table.reason).toBe("1/1 workers, 0/256 samples, waiting for w1 (0 s)");
   expect(table.ready(w1, true)).toEqual([{ type: "wait", worker: w1 }]);
   table.now = 700;
   const [first] = [...table.state.leases.values()].sort((a, b) => a.lease - b.lease);
@@ -590,6 +592,55 @@ test("L20 when all is leased, what is overdue or will end last is lent to an idl
   whole.answer(whole.held(w1));
   whole.ready(w1);
   expect(whole.tick(2000)).toEqual([]);
+});
+
+test("L19 in a kind's first round leases are short at first: who comes early does not take what those who come later could", () => {
+  const options = { pieces: 4, timeoutMs: 1_000_000, deadlineMs: 1_000_000 };
+  const secondsOf = ({ from, to }: { readonly from: number; readonly to: number }) => (to - from) / 100;
+  const usual = known({ w1: 100, w2: 100 });
+  usual.open({ from: 0, to: 32 * 1000 }, { ...options, paced: true });
+  expect(secondsOf(usual.held(w1))).toBeGreaterThan(20);
+  const table = known({ w1: 100, w2: 100 });
+  table.open({ from: 0, to: 32 * 1000 }, { ...options, paced: false });
+  expect(secondsOf(table.held(w1))).toBeLessThanOrEqual(1);
+  table.now += 20_000;
+  table.answer(table.held(w1));
+  table.ready(w1);
+  const later = secondsOf(table.held(w1));
+  expect(later).toBeGreaterThan(3);
+  expect(later).toBeLessThanOrEqual(5);
+});
+
+test("L20 what a lost connection holds is lent to a fast worker that asks, before it is given what nobody has begun", () => {
+  const table = known({ w1: 400, w2: 100 });
+  table.open({ from: 0, to: 32 * 10 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const [theirs, mine] = [table.held(w2), table.held(w1)];
+  table.event({ type: "worker-suspended", worker: w2 });
+  table.now += 100;
+  table.answer(mine);
+  expect(table.state.unleased.length).toBeGreaterThan(0);
+  expect(inShort(table.ready(w1))).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
+});
+
+test("L20 of two holders the one that will end last makes room for an idle worker that will end it sooner than both", () => {
+  const table = known({ w1: 400, w2: 100, w3: 50 });
+  const options = { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000, maxMicrobatches: 1 };
+  table.event({ type: "worker-paused", worker: w1 });
+  table.open({ from: 0, to: 64 }, options);
+  const [slow, theirs] = [table.held(w3), table.held(w2)];
+  table.event({ type: "worker-suspended", worker: w3 });
+  table.now += 10;
+  table.answer(theirs);
+  table.ready(w2);
+  expect(inShort(table.tick(0))).toEqual([]);
+  const range = `${slow.from}-${slow.to}`;
+  expect(table.held(w2)).toMatchObject({ purpose: "backup", from: slow.from });
+  table.event({ type: "worker-resumed", worker: w3 });
+  table.event({ type: "worker-suspended", worker: w2 });
+  table.now += 10;
+  table.ready(w1);
+  expect(inShort(table.tick(0))).toEqual([`cancel w2 ${range} expired`, `grant w1 ${range} backup`]);
+  expect(table.held(w3)).toMatchObject({ from: slow.from, twin: table.held(w1).lease });
 });
 
 test("L22 an audit is drawn for an account that will be done with it about when the round is, where there is one", () => {
