@@ -24,14 +24,18 @@ function holding(now: number, { roster }: RoundState, lease: Lease): string {
 
 function waitedFor(now: number, state: RoundState): string {
   const oldest: Lease[] = [];
+  let begun = 0;
   state.leases.forEach((lease) => {
+    // Its worker is named for the lease that it computes.
+    if (lease.startedAt === null) return;
+    begun++;
     if (oldest.length === NAMED && lease.lease > oldest[NAMED - 1].lease) return;
     oldest.push(lease);
     // Numbers are given in the order of granting.
     oldest.sort((a, b) => a.lease - b.lease).splice(NAMED);
   });
   const named = oldest.map((lease) => holding(now, state, lease));
-  const more = state.leases.size - named.length;
+  const more = begun - named.length;
   return named.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 

@@ -40,9 +40,10 @@ export class Population {
   }
 
   /** Until when nothing passes between this volunteer's seat and the coordinator, whenever that is asked. */
-  barrier(volunteer: Volunteer): () => number {
-    const seat = this.#seated.indexOf(volunteer);
-    return () => this.#blockedUntil[seat];
+  barrier(volunteer: Pick<Volunteer, "profile">): () => number {
+    const seat = this.#seated.findIndex((seated) => seated === volunteer);
+    // Who has no seat is never cut off.
+    return () => this.#blockedUntil[seat] ?? 0;
   }
 
   #seat(seat: number, afterMs: number): void {

@@ -30,7 +30,7 @@ export interface Surroundings {
   /** Messages get lost or damaged. */
   readonly evil: boolean;
   /** Opens a connection to the coordinator. */
-  connect(volunteer: Volunteer, caller: Caller): void;
+  connect(volunteer: Pick<Volunteer, "profile">, caller: Caller): void;
   /** What a parameters frame brings; its bytes are verified. @throws FRAME_CORRUPT, FRAME_TRUNCATED, … */
   parameters(frame: Uint8Array): HeldParameters;
   /** Decodes bytes that many receive only once. */

@@ -118,7 +118,7 @@ export class World implements Surroundings {
     });
   }
 
-  connect(volunteer: Volunteer, caller: Parameters<Surroundings["connect"]>[1]): void {
+  connect(volunteer: Pick<Volunteer, "profile">, caller: Parameters<Surroundings["connect"]>[1]): void {
     const { timeline } = this;
     const { quality, draws, index } = volunteer.profile;
     const blockedUntil = this.#population.barrier(volunteer);

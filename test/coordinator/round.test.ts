@@ -256,6 +256,8 @@ test("L13 a worker may hold the lease that it goes on with, whose clock starts w
   const table = new RoundTable({ from: 0, to: 256 }, [w1], { maxMicrobatches: 3 });
   table.ready(w1, true);
   expect(table.grants()).toMatchObject([{ from: 96, to: 192, startedAt: null, expires: Number.POSITIVE_INFINITY }]);
+  // Who holds two is waited for once.
+  expect(table.reason).toBe("1/1 workers, 0/256 samples, waiting for w1 (0 s)");
   expect(table.ready(w1, true)).toEqual([{ type: "wait", worker: w1 }]);
   table.now = 700;
   const [first] = [...table.state.leases.values()].sort((a, b) => a.lease - b.lease);
