@@ -14,6 +14,8 @@ const DRAWS = 24;
 const LATE_SHARE = 1 / 4;
 /** Where nobody is quick enough: one drawn later is preferred when it needs no more than this share of the time. */
 const QUICKER = 0.8;
+/** When all samples are there, comparisons are waited for as long as the larger of these shares says. */
+const WHOLE_PATIENCE = { ofTheirTime: 1 / 16, ofMinDeadline: 1 / 4 } as const;
 /** An answer that decides between two is waited for until the round has taken so many times as long as it may. */
 export const DISPUTE_PATIENCE = 2;
 
@@ -87,15 +89,22 @@ function canCompare({ copy, auditor }: CopyDue, { accounts }: Roster): boolean {
 }
 
 /**
- * Whether the round waits for a comparison: until it is late for any, and as long again for those that decide between two
- * answers, one of which would be in the sum.
+ * Whether the round waits for a comparison: until it is late for any, or they alone have kept it waiting for some time, and
+ * longer for those that decide between two answers, one of which would be in the sum.
  */
 export function comparisonDue(now: number, state: RoundState): boolean {
   const { copies, leases, roster, since, options } = state;
   const age = since === null ? 0 : now - since;
   if (age >= DISPUTE_PATIENCE * options.deadlineMs) return false;
-  const late = age >= options.deadlineMs;
+  const late = age >= options.deadlineMs || keptWaiting(now, state);
   const counts = ({ not }: CopyWanted) => !late || not.length > 1;
   if (copies.some((due) => counts(due.copy) && canCompare(due, roster))) return true;
   return leases.some((lease) => "copy" in lease && counts(lease.copy));
+}
+
+/** Whether all samples have been there so long that the auditors are what is slow. */
+function keptWaiting(now: number, { since, wholeSince, options }: RoundState): boolean {
+  if (since === null || wholeSince === null) return false;
+  const { ofTheirTime, ofMinDeadline } = WHOLE_PATIENCE;
+  return now - wholeSince >= Math.max(ofTheirTime * (wholeSince - since), ofMinDeadline * options.minDeadlineMs);
 }

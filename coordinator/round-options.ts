@@ -28,6 +28,7 @@ export function roundOptions(
     maxMicrobatches,
     timeoutMs,
     deadlineMs: deadlineMs(arrivals, { minMs: minDeadlineMs, maxMs: timeoutMs }),
+    minDeadlineMs,
     seal: plan.mayLeave ? "deadline" : "complete",
     ahead: ahead && !plan.local,
     oneLease: plan.local,

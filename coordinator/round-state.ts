@@ -64,6 +64,8 @@ export interface RoundOptions {
   readonly timeoutMs: number;
   /** From the first lease on, after which the round is late; see deadline.ts. */
   readonly deadlineMs: number;
+  /** No round is late before. */
+  readonly minDeadlineMs: number;
   readonly seal: SealMode;
   /** A worker may hold the lease that it goes on with. */
   readonly ahead: boolean;
@@ -105,6 +107,8 @@ export interface RoundState extends RoundMembers {
   /** Leases whose contribution is being checked. */
   readonly checking: number;
   readonly collected: IntervalSet;
+  /** Since when all samples are there. */
+  readonly wholeSince: number | null;
   /** Copies that nobody computes yet. */
   readonly copies: readonly CopyDue[];
   /** Reports of gradients that are not finite. */
@@ -181,6 +185,7 @@ export function beforeRounds(): RoundState {
       maxMicrobatches: 1,
       timeoutMs: 1,
       deadlineMs: 1,
+      minDeadlineMs: 1,
       seal: "complete",
       ahead: false,
       oneLease: false,
@@ -195,6 +200,7 @@ export function beforeRounds(): RoundState {
     overdue: OrderedMap.of(),
     checking: 0,
     collected: emptyIntervals,
+    wholeSince: null,
     given: PersistentMap.of(),
     copies: [],
     roster: emptyRoster(),

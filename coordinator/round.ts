@@ -202,7 +202,8 @@ function contributed(now: number, state: RoundState, worker: WorkerId, lease: Le
     { type: "accept", lease: live, samples, offsetMs: arrived - (state.since ?? grantedAt) },
   ];
   if (!("twin" in live)) return settle(now, next, effects, asker(worker));
-  next = { ...next, collected: next.collected.add({ from: live.from, to: live.to }) };
+  const collected = next.collected.add({ from: live.from, to: live.to });
+  next = { ...next, collected, wholeSince: collected.size >= state.wanted ? now : null };
   const twin = live.twin === null ? undefined : next.leases.get(live.twin);
   if (!twin) return settle(now, next, effects, asker(worker));
   const late = cancelled(now, next, twin, "answered");
@@ -251,7 +252,13 @@ function withdrawn(
   const less = given.set(account, Math.max(0, (given.get(account) ?? 0) - (to - from)));
   return settle(
     now,
-    { ...state, given: less, collected: collected.remove({ from, to }), unleased: [{ from, to }, ...state.unleased] },
+    {
+      ...state,
+      given: less,
+      collected: collected.remove({ from, to }),
+      wholeSince: null,
+      unleased: [{ from, to }, ...state.unleased],
+    },
     [],
   );
 }

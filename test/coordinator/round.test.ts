@@ -331,6 +331,32 @@ test("L15 an audit is the same range for another account, counts nothing, and is
   expect(inShort(done.answer(done.held(w2)))).toEqual(["accept w2 0-32", "seal 0-64"]);
 });
 
+test("L15 with all samples there an audit is waited for a sixteenth of their time, or a quarter of the least deadline", () => {
+  const audited = (answeredAfterMs: number) => {
+    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000 };
+    const table = new RoundTable({ from: 0, to: 64 }, [w1, w2], options);
+    const { from, to, account } = table.held(w1);
+    table.event({ type: "copy-wanted", copy: { purpose: "audit", from, to, not: [account], draw: 1 } });
+    table.tick(answeredAfterMs);
+    table.answer(table.held(w1));
+    table.answer(table.held(w2));
+    expect(inShort(table.ready(w2))).toEqual([`grant w2 ${from}-${to} audit`]);
+    return table;
+  };
+  for (const [answeredAfterMs, patienceMs] of [
+    [400, 500],
+    [16_000, 1000],
+  ]) {
+    const table = audited(answeredAfterMs);
+    expect(table.tick(patienceMs - 1)).toEqual([]);
+    expect(inShort(table.tick(1))).toContain("seal 0-64");
+  }
+  // What is withdrawn is collected again, and the time counts from then.
+  const withdrawn = audited(400);
+  withdrawn.event({ type: "contribution-withdrawn", account: "w1", from: 0, to: 32 });
+  expect(inShort(withdrawn.tick(5000))).not.toContain("seal 0-64");
+});
+
 test("L15 an answer that decides between two that differ is waited for, until the round takes twice as long as it may", () => {
   for (const seal of ["complete", "deadline"] as const) {
     const table = new RoundTable({ from: 0, to: 96 }, [w1, w2, w3], { timeoutMs: 9000, seal });
