@@ -1,5 +1,6 @@
-// Who helps whom before the round is late: what is overdue, or will end last, is lent to somebody who will end it sooner ("longest approximate time to end": Zaharia et al., "Improving MapReduce performance in
-// heterogeneous environments", OSDI 2008). Looked at with the clock's ticks, not at every event.
+// Who helps whom before the round is late: what is overdue, or will end last, is lent to somebody who will end it sooner ("longest
+// approximate time to end": Zaharia et al., "Improving MapReduce performance in heterogeneous environments", OSDI 2008). Looked at
+// with the clock's ticks, not at every event.
 
 import type { WorkerId } from "../shared/ids.ts";
 import { mayBackUp } from "./lease-book.ts";

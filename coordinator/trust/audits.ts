@@ -162,7 +162,8 @@ export class Audits {
     return { ...outcome, withdrawn, disputed: withdrawn.length < outcome.withdrawn.length };
   }
 
-  #settle(audit: OpenAudit, newest: boolean): TrustOutcome {
+  /** @param counts whether the newest answer is the one to be summed */
+  #settle(audit: OpenAudit, counts: boolean): TrustOutcome {
     const { from, to, answers, summed } = audit;
     const verdict = auditVerdict<ComparedAnswer>({ answers }, summed, (a, b) => this.#compared(a, b).kind === "same");
     if (verdict.kind === "open") {
@@ -170,7 +171,7 @@ export class Audits {
       return { ...nothingFollows, copies: answers.length > 1 ? [this.#copy(audit, verdict.not)] : [] };
     }
     // The answer that is to be summed is due even where two others have agreed before it.
-    if (summed === null && !newest) return nothingFollows;
+    if (summed === null && !counts) return nothingFollows;
     this.#open.delete(`${from}-${to}`);
     const { right, wrong, redo } = verdict;
     const { standings, onVerdict } = this.#options;

@@ -19,6 +19,19 @@ async function stepHashes({ run }: TestRun): Promise<string[]> {
   return commits.flatMap((commit) => (commit.type === "step" ? [`${commit.step} ${commit.paramsHash}`] : []));
 }
 
+/** A run with its thread at hand. */
+async function startThreadedRun(): Promise<{ readonly started: TestRun; readonly thread: ThreadedTraining }> {
+  let thread: ThreadedTraining | undefined;
+  const started = await startTestRun({
+    startTraining: async (state, runTag) => {
+      thread = await threaded(state, runTag);
+      return thread;
+    },
+  });
+  if (!thread) throw new Error("the run began without its thread");
+  return { started, thread };
+}
+
 test.each([
   ["exact", {}],
   ["f32", { trust: { clip: "trimmed-mean" } }],
@@ -63,20 +76,14 @@ test("R11 a checkpoint of a thread goes on without one, and the other way round,
 test("K11 a thread that ends in the middle of a step ends the run with THREAD_FAILED, and a resume ends with the same bits", async () => {
   const whole = await startTestRun();
   const expected = await workToTheEnd(whole, 1);
-  let thread: ThreadedTraining | undefined;
-  const started = await startTestRun({
-    startTraining: async (state, runTag) => {
-      thread = await ThreadedTraining.start(state, runTag);
-      return thread;
-    },
-  });
+  const { started, thread } = await startThreadedRun();
   const worker = await started.connect().join();
   for (let lease = await worker.lease(); ; lease = await worker.lease()) {
     if (lease.step === 7) break;
     await worker.answer(lease);
   }
   // An order that makes no sense is a bug, and ends it: nothing lies in the slot.
-  thread?.commit(1, 1);
+  thread.commit(1, 1);
   await expect(started.coordination.done).rejects.toMatchObject({
     code: "THREAD_FAILED",
     message: expect.stringContaining("nothing to add in slot 1"),
@@ -88,16 +95,10 @@ test("K11 a thread that ends in the middle of a step ends the run with THREAD_FA
 });
 
 test("K11 a thread that ends while it checks a contribution ends the run with THREAD_FAILED", async () => {
-  let thread: ThreadedTraining | undefined;
-  const started = await startTestRun({
-    startTraining: async (state, runTag) => {
-      thread = await ThreadedTraining.start(state, runTag);
-      return thread;
-    },
-  });
+  const { started, thread } = await startThreadedRun();
   const worker = await started.connect().join();
   const contribution = honestContribution(worker.welcome, await worker.lease());
-  thread?.commit(0, 1);
+  thread.commit(0, 1);
   worker.sendContribution(contribution);
   await expect(started.coordination.done).rejects.toMatchObject({ code: "THREAD_FAILED" });
   // The run is over, not this worker's session alone.

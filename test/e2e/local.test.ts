@@ -2,8 +2,9 @@
 
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { CoordinatorProcess } from "../fixtures/coordinator-process.ts";
+import type { CoordinatorProcess } from "../fixtures/coordinator-process.ts";
 import { scratchFolder } from "../fixtures/test-run.ts";
+import { hashes, type Line, linesOf, reached, resume, start, succeeded } from "./run-process.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 const TIMEOUT_MS = 240_000;
@@ -26,38 +27,16 @@ const fields = {
 };
 const steps = 2 * 2 + 3 * 3;
 
-function start(runDir: string): CoordinatorProcess {
-  const flags = Object.entries(fields).flatMap(([field, value]) => ["--set", `${field}=${JSON.stringify(value)}`]);
-  return new CoordinatorProcess(["start", "--json", "--workers", "0", "--port", "0", "--run-dir", runDir, ...flags]);
-}
-
-interface Line {
-  readonly event: "step" | "done";
-  readonly step: number;
-  readonly paramsHash: string;
-  readonly loss: { readonly task: number };
-  readonly testAccuracy: number;
-}
-
-function linesOf(process: CoordinatorProcess): Line[] {
-  return process.lines() as unknown as Line[];
-}
-
 async function finished(process: CoordinatorProcess): Promise<Line[]> {
-  const exit = await process.exited;
-  expect(exit, exit.stderr).toMatchObject({ code: 0 });
+  await succeeded(process);
   return linesOf(process);
-}
-
-function hashes(lines: readonly Line[]): Record<number, string> {
-  return Object.fromEntries(lines.filter((l) => l.event === "step").map((l) => [l.step, l.paramsHash]));
 }
 
 test(
   "two workers of either kind train, and one that resumes after kill -9 ends with the same bits",
   async () => {
     const folder = await scratchFolder();
-    const pair = start(join(folder, "pair"));
+    const pair = start(join(folder, "pair"), fields);
     const url = await pair.url();
     new WorkerProcess(url, "browser");
     new WorkerProcess(url, "deno");
@@ -68,18 +47,18 @@ test(
     expect(losses[steps - 2]).toBeLessThan(losses[4]);
     expect(trained[trained.length - 1].testAccuracy).toBeGreaterThan(0.25);
 
-    const calm = start(join(folder, "calm"));
+    const calm = start(join(folder, "calm"), fields);
     new WorkerProcess(await calm.url(), "deno");
     const expected = hashes(await finished(calm));
 
     const runDir = join(folder, "killed");
-    const first = start(runDir);
+    const first = start(runDir, fields);
     const victim = new WorkerProcess(await first.url(), "deno");
-    await first.printed(/"event":"step","step":7,/);
+    await reached(first, 7);
     first.child.kill("SIGKILL");
     await first.exited;
     victim.child.kill("SIGTERM");
-    const resumed = new CoordinatorProcess(["resume", runDir, "--json", "--workers", "0", "--port", "0"]);
+    const resumed = resume(runDir);
     new WorkerProcess(await resumed.url(), "deno");
     const after = hashes(await finished(resumed));
     expect(after).toEqual(Object.fromEntries(Object.entries(expected).filter(([step]) => step in after)));

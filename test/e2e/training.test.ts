@@ -5,66 +5,24 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readCommitLog, standingCommits } from "../../coordinator/commit-log.ts";
 import { intervalSet } from "../../shared/intervals.ts";
-import { CoordinatorProcess, type Exit, runCoordinator } from "../fixtures/coordinator-process.ts";
+import { runCoordinator } from "../fixtures/coordinator-process.ts";
 import { scratchFolder } from "../fixtures/test-run.ts";
+import {
+  hashes,
+  type Line,
+  linesOf,
+  reached,
+  resume,
+  smallRun,
+  smallRunSteps,
+  start,
+  succeeded,
+} from "./run-process.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 const TIMEOUT_MS = 180_000;
 
-function flagsOf(fields: Readonly<Record<string, unknown>>): string[] {
-  return Object.entries(fields).flatMap(([field, value]) => ["--set", `${field}=${JSON.stringify(value)}`]);
-}
-
-/** 4 steps of the teacher, then twice 4 of the student and 1 of the BN phase. */
-const short = {
-  "model.widths": [4, 8, 16],
-  "data.trainSamples": 256,
-  "data.testSamples": 64,
-  batch: 64,
-  microbatch: 16,
-  "teacher.epochs": 1,
-  epochs: 2,
-  bnPhase: 0.25,
-  "adversarial.warmupEpochs": 0,
-  "checkpoint.everySteps": 4,
-};
-const steps = 4 + 2 * 5;
-
-function start(runDir: string, fields: Readonly<Record<string, unknown>>): CoordinatorProcess {
-  const command = ["start", "--json", "--workers", "0", "--port", "0", "--run-dir", runDir];
-  return new CoordinatorProcess([...command, ...flagsOf(fields)]);
-}
-
-interface Line {
-  readonly event: "step" | "done";
-  readonly step: number;
-  readonly samples: number;
-  readonly workers: number;
-  readonly paramsHash: string;
-  readonly loss: { readonly task: number; readonly total: number };
-  readonly testAccuracy: number;
-  readonly teacherAccuracy: number;
-  readonly checkpoint: string;
-}
-
-function linesOf(process: CoordinatorProcess): Line[] {
-  return process.lines() as unknown as Line[];
-}
-
-async function succeeded(process: CoordinatorProcess): Promise<Exit> {
-  const exit = await process.exited;
-  expect(exit, exit.stderr).toMatchObject({ code: 0 });
-  return exit;
-}
-
-async function reached(process: CoordinatorProcess, step: number): Promise<void> {
-  await process.printed(new RegExp(`"event":"step","step":${step},`));
-}
-
-/** The hash after each step. */
-function hashes(lines: readonly Line[]): Record<number, string> {
-  return Object.fromEntries(lines.filter((l) => l.event === "step").map((l) => [l.step, l.paramsHash]));
-}
+const short = { ...smallRun, "checkpoint.everySteps": 4 };
 
 /** Checks from the commit log alone that each pass committed each of its samples once. */
 async function expectEverySampleOnce(runDir: string, passes: readonly number[]): Promise<void> {
@@ -119,7 +77,7 @@ describe.each(["deno", "browser"] as const)("with %s workers", (runtime) => {
     async () => {
       const one = await uninterrupted(1);
       const two = await uninterrupted(2);
-      expect(Object.keys(hashes(one.lines))).toHaveLength(steps);
+      expect(Object.keys(hashes(one.lines))).toHaveLength(smallRunSteps);
       expect(hashes(two.lines)).toEqual(hashes(one.lines));
       expect(two.lines[two.lines.length - 1].testAccuracy).toBe(one.lines[one.lines.length - 1].testAccuracy);
       await expectEverySampleOnce(two.runDir, shortPasses);
@@ -149,7 +107,7 @@ test(
     victim.child.kill("SIGTERM");
     helper.child.kill("SIGTERM");
 
-    const resumed = new CoordinatorProcess(["resume", runDir, "--json", "--workers", "0", "--port", "0"]);
+    const resumed = resume(runDir);
     new WorkerProcess(await resumed.url(), "deno", 2);
     await succeeded(resumed);
     const expected = hashes(linesOf(calm));
