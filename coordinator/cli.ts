@@ -3,8 +3,8 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { BitswarmError } from "../shared/errors.ts";
+import { exportModel } from "./checkpoint/export.ts";
 import { coordinate } from "./coordinate.ts";
-import { exportModel } from "./export.ts";
 import { type Runtime, runtimes } from "./local-workers.ts";
 import { type OpenRun, openFreshRun, reopenRun } from "./open-run.ts";
 import { readRunConfig } from "./run-config.ts";

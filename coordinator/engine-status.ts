@@ -3,13 +3,13 @@
 import type { NetworkName } from "../shared/networks.ts";
 import { type Pass, placeOf } from "../shared/program.ts";
 import type { RunStatus } from "../shared/protocol.ts";
-import type { Ledger } from "./ledger.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 import { type Pace, remainingSeconds, samplesPerSecond } from "./pace.ts";
-import type { RoundDriver } from "./round-driver.ts";
-import type { StepBytes } from "./traffic.ts";
-import type { RunProgress } from "./training-state.ts";
-import type { StepLoss } from "./update.ts";
+import type { Ledger } from "./round/ledger.ts";
+import type { RoundDriver } from "./round/round-driver.ts";
+import type { StepBytes } from "./session/traffic.ts";
+import type { RunProgress } from "./training/training-state.ts";
+import type { StepLoss } from "./training/update.ts";
 
 export interface EngineView {
   readonly run: string;

@@ -3,24 +3,24 @@
 import { type NetworkName, usesGan } from "../shared/networks.ts";
 import { placeOf, type StepPlace } from "../shared/program.ts";
 import type { RunStatus } from "../shared/protocol.ts";
+import type { CommitLog } from "./checkpoint/commit-log.ts";
 import type { Clock } from "./clock.ts";
-import type { CommitLog } from "./commit-log.ts";
-import { sealMode } from "./deadline.ts";
 import { engineStatus } from "./engine-status.ts";
-import type { Ledger } from "./ledger.ts";
 import type { LoopDelay } from "./loop-delay.ts";
-import type { Outbox } from "./outbox.ts";
 import { type Pace, paced } from "./pace.ts";
-import { Planner } from "./planner.ts";
-import { type Collected, RoundDriver } from "./round-driver.ts";
-import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "./round-plan.ts";
+import { sealMode } from "./round/deadline.ts";
+import type { Ledger } from "./round/ledger.ts";
+import type { Outbox } from "./round/outbox.ts";
+import { type Collected, RoundDriver } from "./round/round-driver.ts";
+import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "./round/round-plan.ts";
 import type { OnRunEvent } from "./run-event.ts";
-import type { StepBytes, Traffic } from "./traffic.ts";
-import type { Training } from "./training.ts";
-import { type RunProgress, recordEvaluation } from "./training-state.ts";
+import type { StepBytes, Traffic } from "./session/traffic.ts";
+import { Planner } from "./training/planner.ts";
+import type { Training } from "./training/training.ts";
+import { type RunProgress, recordEvaluation } from "./training/training-state.ts";
+import type { StepLoss } from "./training/update.ts";
 import { VOIDS } from "./trust/feedback-doubts.ts";
 import type { RoundTrust } from "./trust/round-trust.ts";
-import type { StepLoss } from "./update.ts";
 
 export interface EngineOptions {
   /** The run's id. */

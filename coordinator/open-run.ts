@@ -5,13 +5,13 @@ import { relative, resolve } from "node:path";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
 import { buildNetworks, usesGan } from "../shared/networks.ts";
-import { type Checkpoint, readNewestCheckpoint, restoreState } from "./checkpoint.ts";
-import { type CommitLog, openCommitLog, standingCommits } from "./commit-log.ts";
+import { type Checkpoint, readNewestCheckpoint, restoreState } from "./checkpoint/checkpoint.ts";
+import { type CommitLog, openCommitLog, standingCommits } from "./checkpoint/commit-log.ts";
+import { readTeacherFile } from "./checkpoint/teacher-file.ts";
 import { type OpenDataset, openDataset } from "./data/import.ts";
-import { Ledger } from "./ledger.ts";
+import { Ledger } from "./round/ledger.ts";
 import { createRunDirectory, openRunDirectory, type RunDirectory } from "./run-directory.ts";
-import { readTeacherFile } from "./teacher-file.ts";
-import { createTrainingState, type TrainingState } from "./training-state.ts";
+import { createTrainingState, type TrainingState } from "./training/training-state.ts";
 import { requireRobustMemory } from "./trust/robust-memory.ts";
 
 export interface OpenRun {

@@ -7,9 +7,9 @@ import { stringify } from "yaml";
 import { z } from "zod";
 import type { RunConfig } from "../shared/config.ts";
 import { BitswarmError } from "../shared/errors.ts";
-import { COMMIT_LOG } from "./commit-log.ts";
-import { writeDurably } from "./durable-file.ts";
-import { createToken } from "./token.ts";
+import { COMMIT_LOG } from "./checkpoint/commit-log.ts";
+import { writeDurably } from "./checkpoint/durable-file.ts";
+import { createToken } from "./server/token.ts";
 
 const RUN_FILE = "run.yaml";
 const TOKEN_FILE = "token";

@@ -4,10 +4,10 @@ import type { ErrorCode } from "../shared/errors.ts";
 import type { WorkerId } from "../shared/ids.ts";
 import type { NetworkName } from "../shared/networks.ts";
 import type { AdapterDescription, HelloMessage } from "../shared/protocol.ts";
-import type { RequeueCause } from "./round-state.ts";
-import type { LeaveCode } from "./session-state.ts";
-import type { StepBytes } from "./traffic.ts";
-import type { StepLoss } from "./update.ts";
+import type { RequeueCause } from "./round/round-state.ts";
+import type { LeaveCode } from "./session/session-state.ts";
+import type { StepBytes } from "./session/traffic.ts";
+import type { StepLoss } from "./training/update.ts";
 
 export type RunEvent =
   | {

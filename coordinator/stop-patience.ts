@@ -1,7 +1,7 @@
 // How long a run that stops waits for those who may go on with its step.
 
 import type { RoundKind } from "../shared/contribution.ts";
-import type { RoundState } from "./round-state.ts";
+import type { RoundState } from "./round/round-state.ts";
 
 /** For a worker that was just answered to go on with the step. */
 const STOP_PATIENCE_MS = 2000;

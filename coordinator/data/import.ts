@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { RunConfig } from "../../shared/config.ts";
 import { type Dataset, type Shard, type Split, shardBytes } from "../../shared/dataset.ts";
 import { BitswarmError } from "../../shared/errors.ts";
-import { contentHash } from "../content-hash.ts";
+import { contentHash } from "../checkpoint/content-hash.ts";
 import { type IdxImages, readIdxImages, readIdxLabels } from "./idx.ts";
 
 /** Samples of every shard but a split's last. */

@@ -16,7 +16,7 @@ import {
   type WireTensor,
   wireLayout,
 } from "../../shared/wire-layout.ts";
-import { PeakRecord } from "../peak-record.ts";
+import { PeakRecord } from "../round/peak-record.ts";
 import { shiftCrc } from "./crc-combine.ts";
 import { crcTableBytes, crcTables, crcTablesAt } from "./kernel-crc32c.ts";
 import { KernelMemory } from "./kernels.ts";

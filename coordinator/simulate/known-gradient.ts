@@ -8,7 +8,7 @@ import type { ContributionLayout, ContributionTensor } from "../../shared/contri
 import type { Range } from "../../shared/intervals.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import { blockSize, gatherArena, type WireLayout, wideBytes, wireLayout } from "../../shared/wire-layout.ts";
-import { unitOf } from "../exponents.ts";
+import { unitOf } from "../training/exponents.ts";
 
 /** What of a round decides its contributions. */
 export type KnownTerms = Pick<LeaseMessage, "kind" | "pass" | "parametersHash" | "exponents" | "codec">;

@@ -3,11 +3,11 @@
 
 import { createHash } from "node:crypto";
 import type { Range } from "../../shared/intervals.ts";
-import type { RoundSum } from "../aggregate.ts";
-import type { CommitRecord } from "../commit-log.ts";
-import { unitOf } from "../exponents.ts";
-import type { RoundPlan } from "../round-plan.ts";
-import type { Lease } from "../round-state.ts";
+import type { CommitRecord } from "../checkpoint/commit-log.ts";
+import type { RoundPlan } from "../round/round-plan.ts";
+import type { Lease } from "../round/round-state.ts";
+import type { RoundSum } from "../training/aggregate.ts";
+import { unitOf } from "../training/exponents.ts";
 import type { TrustVerdict } from "../trust/audits.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";

@@ -4,22 +4,22 @@
 import type { RunConfig } from "../../shared/config.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import type { Rng } from "../../shared/rng.ts";
+import type { CommitRecord } from "../checkpoint/commit-log.ts";
 import type { Clock } from "../clock.ts";
-import type { CommitRecord } from "../commit-log.ts";
 import { STATUS_EVERY_MS } from "../coordinate.ts";
-import { sealMode } from "../deadline.ts";
 import { LocalEngine } from "../engine.ts";
-import { InlineTraining } from "../inline-training.ts";
-import { Ledger } from "../ledger.ts";
-import type { Outbox } from "../outbox.ts";
-import type { RoundPlan } from "../round-plan.ts";
-import { contributionLimit } from "../round-plan.ts";
+import { sealMode } from "../round/deadline.ts";
+import { Ledger } from "../round/ledger.ts";
+import type { Outbox } from "../round/outbox.ts";
+import type { RoundPlan } from "../round/round-plan.ts";
+import { contributionLimit } from "../round/round-plan.ts";
 import type { RunEvent } from "../run-event.ts";
-import type { RoundInbox } from "../session-house.ts";
-import { sessionLimits } from "../session-limits.ts";
-import { Sessions } from "../sessions.ts";
-import { Traffic } from "../traffic.ts";
-import { TrainingCore } from "../training-core.ts";
+import type { RoundInbox } from "../session/session-house.ts";
+import { sessionLimits } from "../session/session-limits.ts";
+import { Sessions } from "../session/sessions.ts";
+import { Traffic } from "../session/traffic.ts";
+import { InlineTraining } from "../training/inline-training.ts";
+import { TrainingCore } from "../training/training-core.ts";
 import {
   assembleState,
   createTrainingState,
@@ -27,7 +27,7 @@ import {
   type RunProgress,
   type StateParts,
   type TrainingState,
-} from "../training-state.ts";
+} from "../training/training-state.ts";
 import { newcomer, type Standing } from "../trust/standing.ts";
 import { TrustDesk } from "../trust/trust-desk.ts";
 import type { TrustStore } from "../trust/trust-file.ts";

@@ -4,7 +4,7 @@
 import type { RawData } from "ws";
 import { frameHeaderBytes, isFrame } from "../../shared/frame.ts";
 import type { Rng } from "../../shared/rng.ts";
-import { type PeerSocket, SOCKET_OPEN } from "../peer-socket.ts";
+import { type PeerSocket, SOCKET_OPEN } from "../session/peer-socket.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Owner, Timeline } from "./timeline.ts";
 

@@ -4,8 +4,8 @@
 
 import type { LeaseId, WorkerId } from "../../shared/ids.ts";
 import type { Clock } from "../clock.ts";
-import type { Contribution } from "../contribution-check.ts";
-import type { CopyWanted, Lease } from "../round-state.ts";
+import type { Contribution } from "../round/contribution-check.ts";
+import type { CopyWanted, Lease } from "../round/round-state.ts";
 import { type Answer, auditVerdict } from "./audit.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
 import { type Comparison, compareWork } from "./comparison.ts";

@@ -3,8 +3,8 @@
 import { contributionLayout } from "../../shared/contribution.ts";
 import { BitswarmError } from "../../shared/errors.ts";
 import { roundManifest } from "../../shared/networks.ts";
-import { sealMode } from "../deadline.ts";
-import type { TrainingState } from "../training-state.ts";
+import { sealMode } from "../round/deadline.ts";
+import type { TrainingState } from "../training/training-state.ts";
 
 /** Bytes that the parts of a round may take, with `trust.clip` centered-clip or trimmed-mean. */
 export const ROBUST_BYTES = 2 ** 30;

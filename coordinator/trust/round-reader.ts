@@ -1,7 +1,7 @@
 // How trust reads a round's contributions: what they are in numbers, without knowing the codec.
 
 import type { GradientCodec } from "../../shared/wire-layout.ts";
-import type { Contribution } from "../contribution-check.ts";
+import type { Contribution } from "../round/contribution-check.ts";
 import type { Comparison } from "./comparison.ts";
 import type { RobustTerms } from "./robust-round.ts";
 

@@ -2,7 +2,7 @@
 // of norms and peaks, the audits and the robust means of a round together.
 
 import { BitswarmError } from "../../shared/errors.ts";
-import type { CopyWanted, Lease } from "../round-state.ts";
+import type { CopyWanted, Lease } from "../round/round-state.ts";
 import { Audits, type AuditsOptions, type TrustOutcome } from "./audits.ts";
 import { type ClipMode, type ClipRule, clipRule, clipVerdict, noRule, unusualPeak } from "./clip-rule.ts";
 import type { GroupNorms } from "./gradient-norms.ts";

@@ -1,7 +1,7 @@
 // `bench allreduce`: contributions of ResNet-18 (ImageNet widths) that the coordinator absorbs in a second on one core, by codec.
 
-import { exponentsFor, recordPeaks } from "../../coordinator/exponents.ts";
 import { Reduction } from "../../coordinator/reduction/reduction.ts";
+import { exponentsFor, recordPeaks } from "../../coordinator/training/exponents.ts";
 import { parseConfig } from "../../shared/config.ts";
 import { type ContributionLayout, contributionLayout } from "../../shared/contribution.ts";
 import { frameHeaderBytes } from "../../shared/frame.ts";

@@ -8,7 +8,7 @@ import {
   parametersChanged,
   type TrainingState,
   wireBlob,
-} from "../../coordinator/training-state.ts";
+} from "../../coordinator/training/training-state.ts";
 import { parseConfig, type RunConfig } from "../../shared/config.ts";
 import { contributionLayout } from "../../shared/contribution.ts";
 import type { Dataset } from "../../shared/dataset.ts";

@@ -2,7 +2,7 @@
 // Whatever happened, each sample is committed once and the parameters are those of a run that nothing happened to.
 
 import { expect, test } from "vitest";
-import { readCommitLog, standingCommits } from "../../coordinator/commit-log.ts";
+import { readCommitLog, standingCommits } from "../../coordinator/checkpoint/commit-log.ts";
 import { intervalSet } from "../../shared/intervals.ts";
 import { type Rng, rng } from "../../shared/rng.ts";
 import { CoordinatorProcess } from "../fixtures/coordinator-process.ts";

@@ -4,7 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { readNewestCheckpoint } from "../../coordinator/checkpoint.ts";
+import { readNewestCheckpoint } from "../../coordinator/checkpoint/checkpoint.ts";
 import { readSafetensors } from "../../shared/safetensors.ts";
 import { CoordinatorProcess, runCoordinator } from "../fixtures/coordinator-process.ts";
 import { ScriptedWorker } from "../fixtures/scripted-worker.ts";

@@ -1,7 +1,7 @@
 // A simulated world is a function of its seed; it keeps every promise, and its referee sees each that is broken.
 
 import { expect, test } from "vitest";
-import type { CommitRecord } from "../../coordinator/commit-log.ts";
+import type { CommitRecord } from "../../coordinator/checkpoint/commit-log.ts";
 import { failureText, reportText } from "../../coordinator/simulate/report.ts";
 import { misdeeds, parseScenario } from "../../coordinator/simulate/scenario.ts";
 import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";

@@ -1,9 +1,9 @@
 // Inner steps on a real device: a lease of k microbatches goes where k steps of the coordinator's own arithmetic would.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { RoundSum } from "../../coordinator/aggregate.ts";
-import { exponentsFor } from "../../coordinator/exponents.ts";
-import { latentGradientsOf } from "../../coordinator/latent-gradients.ts";
+import { RoundSum } from "../../coordinator/training/aggregate.ts";
+import { exponentsFor } from "../../coordinator/training/exponents.ts";
+import { latentGradientsOf } from "../../coordinator/training/latent-gradients.ts";
 import {
   createTrainingState,
   discriminatorsChanged,
@@ -11,8 +11,8 @@ import {
   parametersChanged,
   type TrainingState,
   wireBlob,
-} from "../../coordinator/training-state.ts";
-import { applyRound } from "../../coordinator/update.ts";
+} from "../../coordinator/training/training-state.ts";
+import { applyRound } from "../../coordinator/training/update.ts";
 import type { RunConfig } from "../../shared/config.ts";
 import { type ContributionLayout, contributionLayout, METRICS } from "../../shared/contribution.ts";
 import { roundManifest, wireManifest } from "../../shared/networks.ts";

@@ -1,7 +1,7 @@
 // A lease that a real trainer can compute: fresh parameters of the scripted run's student, evaluated on its held-out images.
 
-import { exponentsFor } from "../../coordinator/exponents.ts";
-import { createTrainingState, wireBlob } from "../../coordinator/training-state.ts";
+import { exponentsFor } from "../../coordinator/training/exponents.ts";
+import { createTrainingState, wireBlob } from "../../coordinator/training/training-state.ts";
 import { contributionLayout } from "../../shared/contribution.ts";
 import { wireForm } from "../../shared/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";

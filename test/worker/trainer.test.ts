@@ -1,8 +1,8 @@
 // The trainer on a real device: what a lease's contribution is, whoever computes it and however it is cut.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { exponentsFor } from "../../coordinator/exponents.ts";
-import { createTrainingState, wireBlob } from "../../coordinator/training-state.ts";
+import { exponentsFor } from "../../coordinator/training/exponents.ts";
+import { createTrainingState, wireBlob } from "../../coordinator/training/training-state.ts";
 import { addContribution } from "../../shared/codec.ts";
 import type { RunConfig } from "../../shared/config.ts";
 import { contributionLayout, METRICS, type RoundKind } from "../../shared/contribution.ts";

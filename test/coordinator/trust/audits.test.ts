@@ -3,10 +3,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { RoundSum } from "../../../coordinator/aggregate.ts";
-import { spansOf } from "../../../coordinator/contribution-units.ts";
-import { type StartTraining, startTraining } from "../../../coordinator/start-training.ts";
-import { ThreadedTraining } from "../../../coordinator/threaded-training.ts";
+import { spansOf } from "../../../coordinator/round/contribution-units.ts";
+import { RoundSum } from "../../../coordinator/training/aggregate.ts";
+import { type StartTraining, startTraining } from "../../../coordinator/training/start-training.ts";
+import { ThreadedTraining } from "../../../coordinator/training/threaded-training.ts";
 import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { parseConfig } from "../../../shared/config.ts";
 import { contributionLayout } from "../../../shared/contribution.ts";

@@ -1,7 +1,7 @@
 // Two accounts of twenty that agree on their lie, against the round's own decisions and the audits: what gets through, and whom it costs.
 
 import { expect, test } from "vitest";
-import type { Lease } from "../../../coordinator/round-state.ts";
+import type { Lease } from "../../../coordinator/round/round-state.ts";
 import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
 import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { restMs, type Standing } from "../../../coordinator/trust/standing.ts";

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { openFreshRun } from "../../../coordinator/open-run.ts";
-import { createTrainingState } from "../../../coordinator/training-state.ts";
+import { createTrainingState } from "../../../coordinator/training/training-state.ts";
 import { ROBUST_BYTES, requireRobustMemory, robustBytes } from "../../../coordinator/trust/robust-memory.ts";
 import { type RobustMode, type RobustPart, RobustRounds } from "../../../coordinator/trust/robust-round.ts";
 import { parseConfig } from "../../../shared/config.ts";

@@ -1,7 +1,7 @@
 // What the rounds are told by trust: pure of sockets, with contributions that are made up.
 
 import { expect, test } from "vitest";
-import type { Lease } from "../../../coordinator/round-state.ts";
+import type { Lease } from "../../../coordinator/round/round-state.ts";
 import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
 import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
 import { JUMP_ACCOUNTS, RoundTrust } from "../../../coordinator/trust/round-trust.ts";

@@ -1,0 +1,87 @@
+// manifest.json of a checkpoint: what the folder holds, with the hash of everything in it, so that a damaged one is never resumed from.
+
+import { z } from "zod";
+import { runConfigSchema } from "../../shared/config.ts";
+import { type Dataset, datasetSchema } from "../../shared/dataset.ts";
+import { BitswarmError } from "../../shared/errors.ts";
+import { normHistoriesSchema } from "../trust/norm-history.ts";
+import { contentHash } from "./content-hash.ts";
+
+export const MANIFEST = "manifest.json";
+export const CHECKPOINT_FORMAT = 1;
+
+const counting = z.number().int().min(0);
+const hex = z.string().regex(/^[0-9a-f]{64}$/);
+const byNetwork = <T extends z.ZodType>(value: T) =>
+  z.strictObject({ teacher: value.nullable(), student: value.nullable() });
+
+const checkpointManifestSchema = z.strictObject({
+  format: z.literal(CHECKPOINT_FORMAT),
+  run: z.string(),
+  /** ISO 8601, of the writing. */
+  time: z.string(),
+  /** Committed steps. */
+  step: counting,
+  /** The network that the next step trains; before the student's turn its parameters are the initial ones. */
+  network: z.enum(["teacher", "student"]),
+  config: runConfigSchema,
+  /** What the parameters were trained on; `sha256` names every pixel and label. */
+  dataset: datasetSchema.pick({ name: true, shape: true, classes: true, mean: true, std: true }).extend({
+    trainSamples: counting,
+    testSamples: counting,
+    sha256: hex,
+  }),
+  /** By name; `holds` is for people. */
+  files: z.record(z.string(), z.strictObject({ bytes: counting, sha256: hex, holds: z.string() })),
+  /** Of the latent float32 parameters; null for a teacher that the run does not have. */
+  paramsHash: byNetwork(hex),
+  ledger: z.unknown(),
+  /** Unit 2^e of each tensor in the next round, by `kind/tensor`. */
+  exponents: z.record(z.string(), z.number().int().min(-126).max(126)),
+  /** Norms of contributions in the last rounds, by kind; none in checkpoints of before they were kept. */
+  norms: normHistoriesSchema.optional(),
+  evaluations: byNetwork(z.number()),
+  evaluatedAt: byNetwork(counting),
+  adamStep: counting,
+  versions: z.strictObject({ protocol: counting, node: z.string() }),
+});
+
+export type CheckpointManifest = z.output<typeof checkpointManifestSchema>;
+
+/** Names the samples of a data set, their order and their classes. */
+export function datasetHash({ name, shape, classes, train, test }: Dataset): string {
+  const shards = (split: Dataset["train"]) => [split.samples, ...split.shards.map(({ sha256 }) => sha256)];
+  return contentHash(JSON.stringify([name, shape.h, shape.w, shape.c, classes, shards(train), shards(test)]));
+}
+
+/** The text of manifest.json; its last field is the SHA-256 of the JSON of all others. */
+export function encodeManifest(manifest: CheckpointManifest): string {
+  return `${JSON.stringify({ ...manifest, sha256: contentHash(JSON.stringify(manifest)) }, null, 2)}\n`;
+}
+
+function corrupt(what: string): BitswarmError {
+  return new BitswarmError("CHECKPOINT_CORRUPT", `${MANIFEST}: ${what}`);
+}
+
+/** @throws CHECKPOINT_CORRUPT naming the field, or where a single byte is not what was written */
+export function decodeManifest(text: string): CheckpointManifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw corrupt(`is not JSON (${(cause as Error).message})`);
+  }
+  const hashed = z.looseObject({ format: z.number(), sha256: hex }).safeParse(value);
+  if (!hashed.success)
+    throw corrupt(`${hashed.error.issues[0].path.join(".") || "the top"}: ${hashed.error.issues[0].message}`);
+  if (hashed.data.format !== CHECKPOINT_FORMAT) {
+    throw corrupt(`format is ${hashed.data.format}; this version reads ${CHECKPOINT_FORMAT}`);
+  }
+  // Not zod's output: the hash is over the fields in the order they were written in.
+  const { sha256, ...fields } = value as Record<string, unknown>;
+  const actual = contentHash(JSON.stringify(fields));
+  if (actual !== sha256) throw corrupt(`its SHA-256 is ${actual}, it says ${String(sha256)}`);
+  const parsed = checkpointManifestSchema.safeParse(fields);
+  if (!parsed.success) throw corrupt(`${parsed.error.issues[0].path.join(".")}: ${parsed.error.issues[0].message}`);
+  return parsed.data;
+}

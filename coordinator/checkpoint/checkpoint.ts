@@ -1,0 +1,286 @@
+// Checkpoints: runs/<id>/checkpoints/step-N, whole or not there whenever the process dies, and the newest that verifies on resume.
+
+import { access, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Dataset } from "../../shared/dataset.ts";
+import { BitswarmError } from "../../shared/errors.ts";
+import { buildNetworks, type NetworkName, usesGan } from "../../shared/networks.ts";
+import { PROTOCOL_VERSION } from "../../shared/protocol.ts";
+import { sealMode } from "../round/deadline.ts";
+import { Ledger } from "../round/ledger.ts";
+import {
+  assembleState,
+  beginReplica,
+  parametersHash,
+  type RunProgress,
+  type TrainingState,
+} from "../training/training-state.ts";
+import { normHistories } from "../trust/norm-history.ts";
+import type { CheckpointContents } from "./checkpoint-contents.ts";
+import {
+  CHECKPOINT_FORMAT,
+  type CheckpointManifest,
+  datasetHash,
+  decodeManifest,
+  encodeManifest,
+  MANIFEST,
+} from "./checkpoint-manifest.ts";
+import { decodeTensors } from "./checkpoint-tensors.ts";
+import { contentHash } from "./content-hash.ts";
+import { diskFiles, type FileOperations } from "./durable-file.ts";
+import { storageError } from "./storage-error.ts";
+
+export const CHECKPOINTS = "checkpoints";
+
+/** What a checkpoint names beside the state. */
+export interface CheckpointExtra {
+  readonly run: string;
+  /** ISO 8601. */
+  readonly time: string;
+}
+
+export interface SkippedCheckpoint {
+  readonly path: string;
+  /** In words; begins with the code where there is one. */
+  readonly reason: string;
+}
+
+/** A checkpoint whose every hash verified. */
+export interface Checkpoint {
+  readonly path: string;
+  readonly manifest: CheckpointManifest;
+  /** Bytes of the tensor files by name. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly ledger: Ledger;
+  /** Newer ones that do not verify. */
+  readonly skipped: readonly SkippedCheckpoint[];
+}
+
+interface Candidate {
+  readonly name: string;
+  readonly step: number;
+  /** Renamed away while another took its place: stands in only if that one is not there. */
+  readonly replaced: boolean;
+}
+
+const REPLACED = ".replaced";
+const WRITING = ".writing-";
+const REMOVING = ".removing-";
+
+function stepName(step: number): string {
+  return `step-${step}`;
+}
+
+/** Newest first; of one step, the one in place first. */
+async function candidates(root: string): Promise<Candidate[]> {
+  const names = await readdir(root).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+    throw error;
+  });
+  const found = names.flatMap((name): Candidate[] => {
+    const match = /^step-(\d+)(\.replaced)?$/.exec(name);
+    return match ? [{ name, step: Number(match[1]), replaced: match[2] !== undefined }] : [];
+  });
+  return found.sort((a, b) => b.step - a.step || Number(a.replaced) - Number(b.replaced));
+}
+
+/** The network that step `progress.step` trains; at the end, the last one's. */
+function nextNetwork({ program, step }: RunProgress): NetworkName {
+  const pass = program.passes.find((p) => step < p.firstStep + p.steps) ?? program.passes[program.passes.length - 1];
+  return pass.network;
+}
+
+function manifestOf(
+  progress: RunProgress,
+  { files, paramsHash, exponents, adamStep }: CheckpointContents,
+  ledger: Ledger,
+  extra: CheckpointExtra,
+): CheckpointManifest {
+  const { config, dataset } = progress;
+  const { name, shape, classes, mean, std, train, test } = dataset;
+  return {
+    format: CHECKPOINT_FORMAT,
+    run: extra.run,
+    time: extra.time,
+    step: progress.step,
+    network: nextNetwork(progress),
+    config,
+    dataset: {
+      name,
+      shape,
+      classes,
+      mean,
+      std,
+      trainSamples: train.samples,
+      testSamples: test.samples,
+      sha256: datasetHash(dataset),
+    },
+    files: Object.fromEntries(
+      [...files].map(([file, { bytes, holds, sha256 }]) => [file, { bytes: bytes.length, sha256, holds }]),
+    ),
+    paramsHash,
+    ledger: ledger.toJSON(),
+    exponents,
+    norms: Object.fromEntries(progress.norms),
+    evaluations: { ...progress.evaluations },
+    evaluatedAt: { ...progress.evaluatedAt },
+    adamStep,
+    versions: { protocol: PROTOCOL_VERSION, node: process.version },
+  };
+}
+
+/**
+ * Writes the run as it is at the call to `runDir`/checkpoints/step-N and removes all but the newest `checkpoint.keep`,
+ * and those of later steps, which this run has left. Killed at any point, this one or the one before is there, whole.
+ * @param contents of the state after the step that `progress` names
+ * @returns the checkpoint's folder
+ * @throws STORAGE_FAILED
+ */
+export async function writeCheckpoint(
+  runDir: string,
+  contents: CheckpointContents,
+  progress: RunProgress,
+  ledger: Ledger,
+  extra: CheckpointExtra,
+  disk: FileOperations = diskFiles,
+): Promise<string> {
+  const { step } = progress;
+  if (contents.step !== step) throw new RangeError(`a checkpoint of step ${step} has tensors of step ${contents.step}`);
+  // Before the first await: the ledger may go on while this is written.
+  const manifest = encodeManifest(manifestOf(progress, contents, ledger, extra));
+  const { keep } = progress.config.checkpoint;
+
+  const root = join(runDir, CHECKPOINTS);
+  const target = join(root, stepName(step));
+  const beside = join(root, WRITING + stepName(step));
+  try {
+    await disk.makeDirectory(root);
+    await disk.syncDirectory(runDir);
+    await disk.remove(beside);
+    await disk.makeDirectory(beside);
+    for (const [file, { bytes }] of contents.files) await disk.writeFile(join(beside, file), bytes);
+    await disk.writeFile(join(beside, MANIFEST), manifest);
+    await disk.syncDirectory(beside);
+  } catch (error) {
+    // On a full disk what was written of it is in the way of the next one.
+    await disk.remove(beside).catch(() => undefined);
+    throw storageError(error, target);
+  }
+  const there = await access(target).then(
+    () => true,
+    () => false,
+  );
+  if (there) {
+    // A folder cannot be renamed over another: the old one steps aside, where a reader still finds it.
+    await disk.remove(target + REPLACED);
+    await disk.rename(target, target + REPLACED);
+  }
+  await disk.rename(beside, target);
+  await disk.syncDirectory(root);
+  await prune(root, step, keep, disk);
+  return target;
+}
+
+async function prune(root: string, step: number, keep: number, disk: FileOperations): Promise<void> {
+  const all = await candidates(root);
+  const standing = all.filter((candidate) => candidate.step <= step && !candidate.replaced).slice(0, keep);
+  for (const { name } of all.filter((candidate) => !standing.includes(candidate))) {
+    // Renamed first: half a checkpoint must not look like one.
+    await disk.remove(join(root, REMOVING + name));
+    await disk.rename(join(root, name), join(root, REMOVING + name));
+  }
+  const leftovers = (await readdir(root)).filter((name) => name.startsWith(REMOVING) || name.startsWith(WRITING));
+  for (const name of leftovers) await disk.remove(join(root, name));
+  if (leftovers.length > 0) await disk.syncDirectory(root);
+}
+
+async function readCheckpoint(path: string): Promise<Omit<Checkpoint, "skipped">> {
+  const manifest = decodeManifest(await readFile(join(path, MANIFEST), "utf8"));
+  const files = new Map<string, Uint8Array>();
+  for (const [file, { bytes, sha256 }] of Object.entries(manifest.files)) {
+    const content = await readFile(join(path, file));
+    if (content.length !== bytes) {
+      throw new BitswarmError("CHECKPOINT_CORRUPT", `${file} has ${content.length} bytes; ${MANIFEST} says ${bytes}`);
+    }
+    const actual = contentHash(content);
+    if (actual !== sha256) {
+      throw new BitswarmError("CHECKPOINT_CORRUPT", `${file}: its SHA-256 is ${actual}; ${MANIFEST} says ${sha256}`);
+    }
+    files.set(file, content);
+  }
+  return { path, manifest, files, ledger: Ledger.fromJSON(manifest.ledger) };
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof BitswarmError) return `${error.code}: ${error.message}`;
+  return `CHECKPOINT_CORRUPT: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/**
+ * The newest checkpoint of a run whose every hash verifies; `skipped` lists the newer ones that do not, and why.
+ * @throws CHECKPOINT_MISSING where there is none, CHECKPOINT_CORRUPT where none verifies
+ */
+export async function readNewestCheckpoint(runDir: string): Promise<Checkpoint> {
+  const root = join(runDir, CHECKPOINTS);
+  const skipped: SkippedCheckpoint[] = [];
+  for (const { name } of await candidates(root)) {
+    const path = join(root, name);
+    try {
+      return { ...(await readCheckpoint(path)), skipped };
+    } catch (error) {
+      skipped.push({ path, reason: reasonOf(error) });
+    }
+  }
+  if (skipped.length === 0) {
+    throw new BitswarmError(
+      "CHECKPOINT_MISSING",
+      `${root} holds no checkpoint (step-N): check that ${runDir} is a run's folder; a run that ended before its first checkpoint starts anew with \`coordinator start\``,
+    );
+  }
+  throw new BitswarmError(
+    "CHECKPOINT_CORRUPT",
+    [
+      `none of the ${skipped.length} checkpoints in ${root} verifies; restore one from a copy, or start a new run:`,
+      ...skipped.map(({ path, reason }) => `  ${path}: ${reason}`),
+    ].join("\n"),
+  );
+}
+
+/**
+ * The training state of a checkpoint, bit for bit, over the data set that it was trained on.
+ * @throws DATA_INVALID where the data set is another, CHECKPOINT_CORRUPT, LEDGER_VIOLATION
+ */
+export function restoreState({ path, manifest, files, ledger }: Checkpoint, dataset: Dataset): TrainingState {
+  const { config, step, adamStep, paramsHash } = manifest;
+  const actual = datasetHash(dataset);
+  if (actual !== manifest.dataset.sha256) {
+    const { name, trainSamples, testSamples } = manifest.dataset;
+    throw new BitswarmError(
+      "DATA_INVALID",
+      `${path} was trained on ${name} (${trainSamples} + ${testSamples} samples, SHA-256 ${manifest.dataset.sha256}); the data set here is ${dataset.name} (${dataset.train.samples} + ${dataset.test.samples}, ${actual}). Bring back the files of data.root`,
+    );
+  }
+  const gan = usesGan(config);
+  const state = assembleState(config, dataset, {
+    ...decodeTensors(files, buildNetworks(config, dataset), gan),
+    adamStep,
+    step,
+    exponents: new Map(Object.entries(manifest.exponents)),
+    norms: normHistories(manifest.norms),
+    evaluations: { ...manifest.evaluations },
+    evaluatedAt: { ...manifest.evaluatedAt },
+  });
+  for (const network of ["teacher", "student"] as const) {
+    const expected = paramsHash[network];
+    const hash = expected === null ? null : parametersHash(state, network);
+    if (hash !== expected) {
+      throw new BitswarmError(
+        "CHECKPOINT_CORRUPT",
+        `${path}: the ${network}'s parameters hash to ${hash}; ${MANIFEST} says ${expected}`,
+      );
+    }
+  }
+  beginReplica(state);
+  ledger.check(state.program, step, config.batch, sealMode(config));
+  return state;
+}

@@ -1,0 +1,206 @@
+// What happened to the run, for good: one fsynced JSON line per commit, each hashed over the one before. Nothing is ever removed from it.
+
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, open, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { BitswarmError } from "../../shared/errors.ts";
+import { diskFiles } from "./durable-file.ts";
+import { storageError } from "./storage-error.ts";
+
+const counting = z.number().int().min(0);
+const hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+const commitRecordSchema = z.discriminatedUnion("type", [
+  /** `step` counts committed steps, this one included; `ranges` are positions of the pass; `samples` their number. */
+  z.strictObject({
+    type: z.literal("step"),
+    step: counting,
+    pass: counting,
+    kind: z.enum(["teacher", "student", "bn"]),
+    epoch: counting,
+    ranges: z.array(z.tuple([counting, counting])),
+    samples: counting,
+    paramsHash: hex,
+  }),
+  /** Held-out accuracy after `step` steps, from 0 to 1. */
+  z.strictObject({
+    type: z.literal("evaluate"),
+    step: counting,
+    network: z.enum(["teacher", "student"]),
+    accuracy: z.number(),
+  }),
+  /** The run went on from this checkpoint: records of later steps before this line no longer stand. */
+  z.strictObject({ type: z.literal("resume"), fromStep: counting, checkpoint: z.string() }),
+]);
+
+export type CommitRecord = z.output<typeof commitRecordSchema>;
+
+export const COMMIT_LOG = "commits.ndjson";
+/** What the first record is chained to. */
+const firstLink = "0".repeat(64);
+
+/** SHA-256 of the hash before and the record's JSON. */
+function link(previous: string, record: unknown): string {
+  return createHash("sha256").update(previous).update(JSON.stringify(record)).digest("hex");
+}
+
+export interface CommitLog {
+  /** What the file held when it was opened, in order. */
+  readonly records: readonly CommitRecord[];
+  /** Says what was cut from the end after a crash; null where nothing was. */
+  readonly notice: string | null;
+  /** Hash of the newest record. */
+  readonly head: string;
+  /** Resolves when the record is on the disk. Calls are written in their order. */
+  append(record: CommitRecord): Promise<void>;
+  close(): Promise<void>;
+}
+
+function corrupt(path: string, line: number, what: string): BitswarmError {
+  return new BitswarmError(
+    "COMMIT_LOG_CORRUPT",
+    `${path}, line ${line}: ${what}. The file was changed or damaged; restore it from a copy, or start a new run`,
+  );
+}
+
+function verify(path: string, text: string): { readonly records: CommitRecord[]; readonly head: string } {
+  const records: CommitRecord[] = [];
+  let head = firstLink;
+  // What follows the last newline is empty: the caller cut the rest.
+  const lines = text.split("\n").slice(0, -1);
+  lines.forEach((line, index) => {
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch {
+      throw corrupt(path, index + 1, "is not JSON");
+    }
+    const parsed = z.looseObject({ h: hex }).safeParse(value);
+    if (!parsed.success) throw corrupt(path, index + 1, "has no hash `h` of 64 hex digits");
+    // Not zod's output: the hash is over the fields in the order they were written in.
+    const { h, ...fields } = value as Record<string, unknown>;
+    const expected = link(head, fields);
+    if (h !== expected) throw corrupt(path, index + 1, `its hash is ${String(h)}, the chain gives ${expected}`);
+    const record = commitRecordSchema.safeParse(fields);
+    if (!record.success) {
+      const [issue] = record.error.issues;
+      throw corrupt(path, index + 1, `${issue.path.join(".") || "the record"}: ${issue.message}`);
+    }
+    records.push(record.data);
+    head = expected;
+  });
+  return { records, head };
+}
+
+/** Verifies the lines that have their end; `whole` is their bytes. */
+function verifyWhole(path: string, bytes: Buffer) {
+  const whole = bytes.lastIndexOf(0x0a) + 1;
+  return { ...verify(path, bytes.toString("utf8", 0, whole)), whole };
+}
+
+/** The verified records of a run, also of one that is running: changes nothing. A run without a log has none. @throws COMMIT_LOG_CORRUPT */
+export async function readCommitLog(runDir: string): Promise<readonly CommitRecord[]> {
+  const path = join(runDir, COMMIT_LOG);
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return Buffer.alloc(0);
+    throw error;
+  });
+  return verifyWhole(path, bytes).records;
+}
+
+class FileCommitLog implements CommitLog {
+  readonly records: readonly CommitRecord[];
+  readonly notice: string | null;
+  readonly #path: string;
+  readonly #file: FileHandle;
+  #head: string;
+  #bytes: number;
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(
+    path: string,
+    file: FileHandle,
+    records: readonly CommitRecord[],
+    head: string,
+    bytes: number,
+    notice: string | null,
+  ) {
+    this.#path = path;
+    this.#file = file;
+    this.records = records;
+    this.#head = head;
+    this.#bytes = bytes;
+    this.notice = notice;
+  }
+
+  get head(): string {
+    return this.#head;
+  }
+
+  append(record: CommitRecord): Promise<void> {
+    const done = this.#queue.then(() => this.#write(record));
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+
+  async #write(record: CommitRecord): Promise<void> {
+    const h = link(this.#head, record);
+    const line = Buffer.from(`${JSON.stringify({ ...record, h })}\n`);
+    try {
+      let written = 0;
+      while (written < line.length) {
+        const { bytesWritten } = await this.#file.write(line, written, line.length - written, this.#bytes + written);
+        written += bytesWritten;
+      }
+      await this.#file.sync();
+    } catch (error) {
+      // A full disk must not leave half a line for the next record to be glued to.
+      await this.#file.truncate(this.#bytes).catch(() => {});
+      throw storageError(error, this.#path);
+    }
+    this.#bytes += line.length;
+    this.#head = h;
+  }
+
+  async close(): Promise<void> {
+    await this.#queue;
+    await this.#file.close();
+  }
+}
+
+/**
+ * Opens the run's log, made if it is not there, after verifying its chain. A last line without its end, as a crash
+ * leaves it, was never acknowledged: it is cut, and `notice` says so.
+ * @throws COMMIT_LOG_CORRUPT naming the line
+ */
+export async function openCommitLog(runDir: string): Promise<CommitLog> {
+  const path = join(runDir, COMMIT_LOG);
+  const file = await open(path, constants.O_RDWR | constants.O_CREAT);
+  try {
+    const bytes = await file.readFile();
+    const { records, head, whole } = verifyWhole(path, bytes);
+    let notice: string | null = null;
+    if (whole < bytes.length) {
+      await file.truncate(whole);
+      await file.sync();
+      notice = `${path}: cut ${bytes.length - whole} bytes of a record that a crash left unfinished after line ${records.length}`;
+    }
+    await diskFiles.syncDirectory(runDir);
+    return new FileCommitLog(path, file, records, head, whole, notice);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** The records that stand: those that no later `resume` superseded, without the `resume` records themselves. */
+export function standingCommits(records: readonly CommitRecord[]): Exclude<CommitRecord, { type: "resume" }>[] {
+  let standing: Exclude<CommitRecord, { type: "resume" }>[] = [];
+  for (const record of records) {
+    if (record.type === "resume") standing = standing.filter(({ step }) => step <= record.fromStep);
+    else standing.push(record);
+  }
+  return standing;
+}

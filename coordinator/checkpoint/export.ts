@@ -1,0 +1,107 @@
+// The 1-bit network for inference: Ŵ in bits, C and the full-precision rest. Latent W, discriminators and teacher stay behind (METHOD §1).
+
+import { BitswarmError } from "../../shared/errors.ts";
+import { elementCount, type Manifest } from "../../shared/manifest.ts";
+import { buildNetworks, type Networks } from "../../shared/networks.ts";
+import { type Parameters, parameter } from "../../shared/parameter-blob.ts";
+import { phaseProgram } from "../../shared/program.ts";
+import { type SafeTensor, tensorOf, writeSafetensors } from "../../shared/safetensors.ts";
+import { packSignPlanes } from "../../shared/sign-planes.ts";
+import { signWords } from "../../shared/window.ts";
+import { fileShape, toFileOrder } from "./axis-order.ts";
+import { readNewestCheckpoint, type SkippedCheckpoint } from "./checkpoint.ts";
+import { decodeStudent } from "./checkpoint-tensors.ts";
+import { writeDurably } from "./durable-file.ts";
+
+const EXPORT_FORMAT = 1;
+
+const layout = {
+  signs:
+    "<layer>.weight.signs is U32 [out][kh][kw][words], words = ceil(in/32): input channel i is bit i%32 of word floor(i/32); 1 means -1, 0 means +1, tail bits are 0",
+  rectifier: "<layer>.c scales the signs, broadcast over [out][in][kh][kw]: weight = sign * c",
+  others: "F32 with PyTorch's names and axis order (convolutions [out][in][kh][kw], linear [out][in])",
+};
+
+export interface ModelSizes {
+  /** Of the 1-bit network: one bit a binary weight, 32 for every other learned parameter. */
+  readonly binaryBytes: number;
+  /** Of its twin with every layer in float32. */
+  readonly teacherBytes: number;
+}
+
+export interface ExportResult {
+  readonly path: string;
+  /** Steps behind the exported parameters. */
+  readonly step: number;
+  /** Of the file, with names, metadata and running statistics. */
+  readonly fileBytes: number;
+  readonly sizes: ModelSizes;
+  /** Newer checkpoints that do not verify. */
+  readonly skipped: readonly SkippedCheckpoint[];
+}
+
+function learnedBytes(manifest: Manifest): number {
+  const bits = manifest.entries.map(({ role, shape }) => {
+    if (role === "statistic") return 0;
+    return elementCount(shape) * (role === "latent-binary" ? 1 : 32);
+  });
+  return Math.ceil(bits.reduce((a, b) => a + b, 0) / 8);
+}
+
+/** Sizes as the literature counts them: learned parameters; running statistics fold into the batch norm's weight and bias. */
+export function modelSizes(networks: Networks): ModelSizes {
+  return {
+    binaryBytes: learnedBytes(networks.student.manifest),
+    teacherBytes: learnedBytes(networks.teacher.manifest),
+  };
+}
+
+function exportTensors(manifest: Manifest, parameters: Parameters): (readonly [string, SafeTensor])[] {
+  return manifest.entries.map(({ name, role, shape }) => {
+    const values = parameter(parameters, name);
+    if (role !== "latent-binary") return [name, tensorOf(toFileOrder(values, shape), fileShape(shape))];
+    const channels = shape[shape.length - 1];
+    const planes = packSignPlanes(values, values.length / channels, channels);
+    return [`${name}.signs`, tensorOf(planes, [...shape.slice(0, -1), signWords(channels)])];
+  });
+}
+
+/**
+ * Writes the student of the run's newest checkpoint that verifies to `out` as safetensors; the metadata say how to read it.
+ * @throws CHECKPOINT_MISSING also where the run has not trained the student yet, CHECKPOINT_CORRUPT
+ */
+export async function exportModel(runDir: string, out: string): Promise<ExportResult> {
+  const { path, manifest, files, skipped } = await readNewestCheckpoint(runDir);
+  const { config, dataset, step } = manifest;
+  const first = phaseProgram(config, dataset.trainSamples).passes.find(({ network }) => network === "student");
+  if (!first || step <= first.firstStep) {
+    throw new BitswarmError(
+      "CHECKPOINT_MISSING",
+      `${path} is from before the 1-bit network's first step (step ${step}; its training begins after ${first?.firstStep}): go on with \`coordinator resume ${runDir}\``,
+    );
+  }
+  const networks = buildNetworks(config, dataset);
+  const sizes = modelSizes(networks);
+  const { shape, mean, std, classes } = dataset;
+  const metadata = {
+    format: "bitswarm-inference",
+    formatVersion: String(EXPORT_FORMAT),
+    run: manifest.run,
+    step: String(step),
+    config: JSON.stringify(config),
+    classes: String(classes),
+    input: JSON.stringify({
+      ...shape,
+      pad: config.data.pad,
+      mean,
+      std,
+      value: "(pixel/255 - mean)/std, zero pixels padded before",
+    }),
+    layout: JSON.stringify(layout),
+    sizes: JSON.stringify(sizes),
+    ...(manifest.evaluations.student === null ? {} : { testAccuracy: String(manifest.evaluations.student) }),
+  };
+  const bytes = writeSafetensors(exportTensors(networks.student.manifest, decodeStudent(files, networks)), metadata);
+  await writeDurably(out, bytes);
+  return { path: out, step, fileBytes: bytes.length, sizes, skipped };
+}

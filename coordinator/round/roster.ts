@@ -1,0 +1,208 @@
+// Who takes part in the rounds: what each worker does, holds and can do, with the sums that sizing a lease needs kept up to date.
+
+import type { RoundKind } from "../../shared/contribution.ts";
+import type { LeaseId, WorkerId } from "../../shared/ids.ts";
+import { OrderedMap } from "../../shared/ordered-map.ts";
+import { type Speed, unknownSpeed } from "./lease-sizing.ts";
+import { PersistentMap } from "./persistent-map.ts";
+
+/** What a worker is known by when it joins. */
+export interface MemberFacts {
+  /** Who answers for it; by default itself. */
+  readonly account?: string;
+  /** Where it comes from, as addresses are counted. */
+  readonly address?: string;
+  /** The most microbatches of one lease that it can hold. */
+  readonly maxMicrobatches?: number;
+}
+
+export interface Member {
+  readonly account: string;
+  readonly address: string | null;
+  readonly maxMicrobatches: number;
+  /** When it asked for a lease that it has not got; numbers in the order of asking. */
+  readonly ticket: number | null;
+  /** At most two: the one it computes, and the one it goes on with. */
+  readonly leases: readonly LeaseId[];
+  /** The round in which it was last answered and since when it is expected to ask again. */
+  readonly expected: number | null;
+  /** Its connection is lost, and it may come back. */
+  readonly suspended: boolean;
+  /** It takes no lease: it has not asked for one yet, it is paused, or its account rests. Its next `ready` ends that. */
+  readonly resting: boolean;
+  /** The newest round in which it was leased work that counts. */
+  readonly served: number | null;
+  /** Rounds in a row in which it waited and got nothing. */
+  readonly leftOut: number;
+  readonly speeds: Readonly<Partial<Record<RoundKind, Speed>>>;
+}
+
+/** The workers of an account that are there and do not rest. */
+export interface AccountWorkers {
+  readonly workers: number;
+  /** The last that came, and its address. */
+  readonly newest: WorkerId;
+  readonly address: string | null;
+}
+
+/** What the speeds of some members add up to. */
+export interface Crew {
+  readonly count: number;
+  /** Of those, whose speed is known, and the sum of their speeds in samples a second. */
+  readonly known: number;
+  readonly speed: number;
+}
+
+export interface Roster {
+  /** The round's kind, of which the speeds are, and its number. */
+  readonly kind: RoundKind;
+  readonly round: number;
+  readonly members: PersistentMap<WorkerId, Member>;
+  /** Who waits for a lease and holds none, or one, by ticket; nobody who rests or whose connection is lost. */
+  readonly idle: OrderedMap<WorkerId>;
+  readonly ahead: OrderedMap<WorkerId>;
+  /** Accounts that have any. */
+  readonly accounts: PersistentMap<string, AccountWorkers>;
+  /** Members that work or are about to, and those of them who were leased no work of the round. */
+  readonly active: Crew;
+  readonly unserved: Crew;
+  readonly nextTicket: number;
+}
+
+const nobody: Crew = { count: 0, known: 0, speed: 0 };
+
+export function emptyRoster(): Roster {
+  return {
+    kind: "student",
+    round: 0,
+    members: PersistentMap.of(),
+    idle: OrderedMap.of(),
+    ahead: OrderedMap.of(),
+    accounts: PersistentMap.of(),
+    active: nobody,
+    unserved: nobody,
+    nextTicket: 1,
+  };
+}
+
+export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
+  return {
+    account: facts.account ?? worker,
+    address: facts.address ?? null,
+    maxMicrobatches: facts.maxMicrobatches ?? Number.POSITIVE_INFINITY,
+    ticket: null,
+    leases: [],
+    expected: null,
+    suspended: false,
+    resting: true,
+    served: null,
+    leftOut: 0,
+    speeds: {},
+  };
+}
+
+/** Whether it works, or is about to. */
+export function isActive({ suspended, resting, ticket, leases, expected }: Member): boolean {
+  return !suspended && !resting && (ticket !== null || leases.length > 0 || expected !== null);
+}
+
+export function speedOf(member: Member, kind: RoundKind): number | undefined {
+  return member.speeds[kind]?.samplesPerSecond;
+}
+
+/** The member with its speed at one kind of round changed. */
+export function withSpeed(member: Member, kind: RoundKind, change: (before: Speed) => Speed): Member {
+  return { ...member, speeds: { ...member.speeds, [kind]: change(member.speeds[kind] ?? unknownSpeed) } };
+}
+
+/** The account for which a worker takes part in what accounts share. */
+function sharer(member: Member | undefined): string | undefined {
+  return member === undefined || member.suspended || member.resting ? undefined : member.account;
+}
+
+/** The crew with one member less and another more. */
+function exchanged(crew: Crew, kind: RoundKind, less: Member | undefined, more: Member | undefined): Crew {
+  const [before, after] = [less && speedOf(less, kind), more && speedOf(more, kind)];
+  if (less && more && before === after) return crew;
+  const count = crew.count + (more ? 1 : 0) - (less ? 1 : 0);
+  const known = crew.known + (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
+  // Rounding must not add up to a speed where nobody is left.
+  return { count, known, speed: known === 0 ? 0 : crew.speed - (before ?? 0) + (after ?? 0) };
+}
+
+/** In which line it waits, if in any. */
+function lineOf({ ticket, suspended, resting, leases }: Member): "idle" | "ahead" | undefined {
+  if (ticket === null || suspended || resting || leases.length > 1) return undefined;
+  return leases.length === 0 ? "idle" : "ahead";
+}
+
+function lines({ idle, ahead }: Roster, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
+  const [from, to] = [before && lineOf(before), member && lineOf(member)];
+  const lines = { idle, ahead };
+  if (from === to && before?.ticket === member?.ticket) return lines;
+  if (from && before?.ticket != null) lines[from] = lines[from].delete(before.ticket);
+  if (to && member?.ticket != null) lines[to] = lines[to].set(member.ticket, worker);
+  return lines;
+}
+
+function accountsOf({ accounts }: Roster, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
+  const [from, to] = [sharer(before), sharer(member)];
+  if (from === to) return accounts;
+  let next = accounts;
+  if (from !== undefined) {
+    const known = next.get(from);
+    if (known && known.workers > 1) next = next.set(from, { ...known, workers: known.workers - 1 });
+    else next = next.delete(from);
+  }
+  if (!member || to === undefined) return next;
+  return next.set(to, { workers: (next.get(to)?.workers ?? 0) + 1, newest: worker, address: member.address });
+}
+
+/** The roster with a member added, changed or, where it is undefined, removed. */
+export function withMember(roster: Roster, worker: WorkerId, member: Member | undefined): Roster {
+  const { kind, round, members, active, unserved, nextTicket } = roster;
+  const before = members.get(worker);
+  const works = (one: Member | undefined) => (one && isActive(one) ? one : undefined);
+  const lacks = (one: Member | undefined) => (one && isActive(one) && one.served !== round ? one : undefined);
+  return {
+    kind,
+    round,
+    members: member ? members.set(worker, member) : members.delete(worker),
+    ...lines(roster, worker, before, member),
+    accounts: accountsOf(roster, worker, before, member),
+    active: exchanged(active, kind, works(before), works(member)),
+    unserved: exchanged(unserved, kind, lacks(before), lacks(member)),
+    nextTicket,
+  };
+}
+
+/** The roster with fields of a member changed; nothing where there is no such member. */
+export function updated(roster: Roster, worker: WorkerId, change: Partial<Member>): Roster {
+  const member = roster.members.get(worker);
+  return member ? withMember(roster, worker, { ...member, ...change }) : roster;
+}
+
+/**
+ * The roster at the opening of a round: sums are of its kind, who was expected all through the round before is so no
+ * longer, and who waited through it was left out once more.
+ */
+export function atRound(roster: Roster, kind: RoundKind, round: number): Roster {
+  const members = roster.members.map((member) => {
+    const { ticket, leases, expected, leftOut } = member;
+    const gone = expected !== null && expected < round - 1;
+    const waits = ticket !== null && leases.length === 0;
+    if (!gone && !waits) return member;
+    return { ...member, expected: gone ? null : expected, leftOut: waits ? leftOut + 1 : leftOut };
+  });
+  let active = nobody;
+  members.forEach((member) => {
+    if (isActive(member)) active = exchanged(active, kind, undefined, member);
+  });
+  return { ...roster, kind, round, members, active, unserved: active };
+}
+
+/** Speeds of a crew, the unknown counted as the mean of the known; `mean` of the known is any positive number where there is none. */
+export function totalSpeed({ count, known, speed }: Crew): { readonly mean: number; readonly total: number } {
+  const mean = known === 0 ? 1 : Math.max(speed / known, Number.MIN_VALUE);
+  return { mean, total: Math.max(speed, 0) + (count - known) * mean };
+}

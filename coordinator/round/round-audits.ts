@@ -1,0 +1,110 @@
+// Who computes the copies that audits compare: an account that is drawn, not the one that asks first, or whoever lies could see
+// to it that an accomplice is always there; and none from the address of those who answered already, where others are, and
+// none that would keep the round waiting, where others would not.
+
+import type { WorkerId } from "../../shared/ids.ts";
+import { rng } from "../../shared/rng.ts";
+import { BACKUP_FROM } from "./deadline.ts";
+import { type Member, type Roster, speedOf, totalSpeed } from "./roster.ts";
+import type { CopyDue, CopyWanted, RoundState } from "./round-state.ts";
+
+/** Accounts drawn from those of other addresses than the answers', and then from all, before anybody may who asks. */
+const DRAWS = 24;
+/** Of the time that the whole round takes all who are there, what a comparison may last where it begins late. */
+const LATE_SHARE = 1 / 4;
+/** Where nobody is quick enough: one drawn later is preferred when it needs no more than this share of the time. */
+const QUICKER = 0.8;
+/** When all samples are there, comparisons are waited for as long as the larger of these shares says. */
+const WHOLE_PATIENCE = { ofTheirTime: 1 / 16, ofMinDeadline: 1 / 4 } as const;
+/** An answer that decides between two is waited for until the round has taken so many times as long as it may. */
+export const DISPUTE_PATIENCE = 2;
+
+/** Time in which a comparison is done before the round is, or a little later. */
+function patienceMs(now: number, { roster, since, wanted }: RoundState): number {
+  const roundMs = (1000 * wanted) / totalSpeed(roster.active).total;
+  return Math.max((since ?? now) + roundMs - now, LATE_SHARE * roundMs);
+}
+
+/** Time in which an account's newest worker is done with what it holds and a comparison; none where its speed is unknown. */
+function durationMs({ roster, leases }: RoundState, worker: WorkerId, { from, to }: CopyWanted): number {
+  const member = roster.members.get(worker);
+  if (!member) return Number.POSITIVE_INFINITY;
+  const held = member.leases.reduce((sum, id) => {
+    const lease = leases.get(id);
+    return lease ? sum + lease.to - lease.from : sum;
+  }, 0);
+  const speed = speedOf(member, roster.kind);
+  return speed === undefined ? 0 : (1000 * (held + to - from)) / speed;
+}
+
+/** The first of the drawn that is quick enough, or else quicker than those before it; an account may be drawn again. */
+function drawnAuditor(now: number, state: RoundState, copy: CopyWanted): string | null {
+  const { accounts } = state.roster;
+  const draws = rng(copy.draw, "auditor");
+  const addresses = copy.not.map((account) => accounts.get(account)?.address ?? null);
+  const enoughMs = patienceMs(now, state);
+  let best: { readonly account: string; readonly ms: number } | undefined;
+  for (let i = 0; i < 2 * DRAWS; i++) {
+    if (i === DRAWS && best) break;
+    const [account, drawn] = accounts.drawn(draws.uniform()) ?? ["", undefined];
+    if (!drawn || copy.not.includes(account)) continue;
+    if (i < DRAWS && drawn.address !== null && addresses.includes(drawn.address)) continue;
+    const ms = durationMs(state, drawn.newest, copy);
+    if (ms <= enoughMs) return account;
+    if (!best || ms < QUICKER * best.ms) best = { account, ms };
+  }
+  return best?.account ?? null;
+}
+
+/** The state with a copy to be computed by an account that is drawn, and a worker of it. */
+export function withCopy(
+  now: number,
+  state: RoundState,
+  copy: CopyWanted,
+): { readonly state: RoundState; readonly worker: WorkerId | undefined } {
+  const auditor = drawnAuditor(now, state, copy);
+  const worker = auditor === null ? undefined : state.roster.accounts.get(auditor)?.newest;
+  return { state: { ...state, copies: [...state.copies, { copy, auditor }] }, worker };
+}
+
+/** Whether a copy is for this member. */
+export function mayCompare({ copy, auditor }: CopyDue, { account }: Pick<Member, "account">): boolean {
+  return auditor === null ? !copy.not.includes(account) : auditor === account;
+}
+
+/** Towards the end of a round, and where its auditor has gone, a copy is for anybody. */
+export function reassigned(now: number, state: RoundState): RoundState {
+  const { copies, since, options, roster } = state;
+  if (copies.length === 0) return state;
+  const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
+  const waits = ({ auditor }: CopyDue) => auditor === null || (!ending && roster.accounts.get(auditor) !== undefined);
+  if (copies.every(waits)) return state;
+  return { ...state, copies: copies.map((due) => (waits(due) ? due : { ...due, auditor: null })) };
+}
+
+/** Whether an account that takes part may compute the copy. */
+function canCompare({ copy, auditor }: CopyDue, { accounts }: Roster): boolean {
+  if (auditor !== null && accounts.get(auditor) !== undefined) return true;
+  return accounts.size > copy.not.filter((account) => accounts.get(account) !== undefined).length;
+}
+
+/**
+ * Whether the round waits for a comparison: until it is late for any, or they alone have kept it waiting for some time, and
+ * longer for those that decide between two answers, one of which would be in the sum.
+ */
+export function comparisonDue(now: number, state: RoundState): boolean {
+  const { copies, leases, roster, since, options } = state;
+  const age = since === null ? 0 : now - since;
+  if (age >= DISPUTE_PATIENCE * options.deadlineMs) return false;
+  const late = age >= options.deadlineMs || keptWaiting(now, state);
+  const counts = ({ not }: CopyWanted) => !late || not.length > 1;
+  if (copies.some((due) => counts(due.copy) && canCompare(due, roster))) return true;
+  return leases.some((lease) => "copy" in lease && counts(lease.copy));
+}
+
+/** Whether all samples have been there so long that the auditors are what is slow. */
+function keptWaiting(now: number, { since, wholeSince, options }: RoundState): boolean {
+  if (since === null || wholeSince === null) return false;
+  const { ofTheirTime, ofMinDeadline } = WHOLE_PATIENCE;
+  return now - wholeSince >= Math.max(ofTheirTime * (wholeSince - since), ofMinDeadline * options.minDeadlineMs);
+}

@@ -1,0 +1,118 @@
+// Who helps whom before the round is late: what is overdue, or will end last, is lent to somebody who will end it sooner ("longest
+// approximate time to end": Zaharia et al., "Improving MapReduce performance in heterogeneous environments", OSDI 2008). Looked at
+// with the clock's ticks, not at every event.
+
+import type { WorkerId } from "../../shared/ids.ts";
+import { mayBackUp } from "./lease-book.ts";
+import { type Member, speedOf, totalSpeed } from "./roster.ts";
+import { type Granting, give, granting, mostLent } from "./round-grants.ts";
+import { cancelled } from "./round-leases.ts";
+import { isLive, type Lease, type RoundChange, type RoundState } from "./round-state.ts";
+
+/** A lease is lent early to a worker that will need less than the rest of its holder's time, divided by this. */
+const WORTH = 1.2;
+/** Nobody who is so many times slower than the mean helps early: it would be the next to wait for. */
+const SLOW_HELPER = 1.5;
+/** A helper looks at so many leases, those that will end last: with ten thousand workers all would take too long. */
+const CONSIDERED = 32;
+/** Leases lent at one look at the clock; those that will end last come first. */
+const LENT_AT_ONCE = 256;
+/** Of a grant and its answer, in every estimate. */
+export const ROUND_TRIP_MS = 250;
+
+/** When the holder of a lease will probably be done; infinite where nobody knows. `mean` stands for an unknown speed. */
+export function expectedEnd(now: number, lease: Lease, mean: number): number {
+  if (lease.overdue) return Number.POSITIVE_INFINITY;
+  return lease.endsAt ?? (lease.startedAt ?? now) + (1000 * (lease.to - lease.from)) / mean;
+}
+
+interface Helper {
+  readonly worker: WorkerId;
+  readonly member: Member;
+  readonly speed: number;
+}
+
+/** Those of a line who are fast enough, the fastest first. */
+function helpers({ roster }: RoundState, line: Iterable<readonly [number, WorkerId]>, least: number): Helper[] {
+  const found: Helper[] = [];
+  for (const [, worker] of line) {
+    const member = roster.members.get(worker);
+    const speed = member && speedOf(member, roster.kind);
+    if (member && speed !== undefined && speed >= least) found.push({ worker, member, speed });
+  }
+  return found.sort((a, b) => b.speed - a.speed);
+}
+
+interface Candidate {
+  readonly lease: Lease;
+  /** Of two that share the range, the one that will end last: it makes room for the helper. */
+  readonly loser: Lease | undefined;
+  readonly end: number;
+}
+
+/** A range that is computed already, once or twice, and may be lent; nothing where another look will find it, or nobody may help. */
+function candidate(now: number, state: RoundState, lease: Lease, mean: number): Candidate | undefined {
+  const end = expectedEnd(now, lease, mean);
+  if (mayBackUp(lease, true)) return lease.overdue ? undefined : { lease, loser: undefined, end };
+  const twin = "twin" in lease && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
+  if (!twin || lease.lease > twin.lease || lease.receivedAt !== null || twin.receivedAt !== null) return undefined;
+  const other = expectedEnd(now, twin, mean);
+  return other < end ? { lease: twin, loser: lease, end: other } : { lease, loser: twin, end };
+}
+
+/** What may be lent, that of which nobody knows the end first and then, where all is leased, what will end last. */
+function candidates(now: number, state: RoundState, mean: number): Candidate[] {
+  const open: Candidate[] = [];
+  for (const [, id] of state.overdue) {
+    const lease = state.leases.get(id);
+    if (lease) open.push({ lease, loser: undefined, end: Number.POSITIVE_INFINITY });
+  }
+  if (state.unleased.length > 0 || state.roster.idle.size === 0) return open;
+  const late: Candidate[] = [];
+  state.leases.forEach((lease) => {
+    const found = candidate(now, state, lease, mean);
+    if (found && found.end > now + ROUND_TRIP_MS) late.push(found);
+  });
+  return [...open, ...late.sort((a, b) => b.end - a.end || a.lease.lease - b.lease.lease)];
+}
+
+function lend(now: number, adding: Granting, open: Candidate[], { worker, member, speed }: Helper): void {
+  const most = mostLent(now, adding.state, member);
+  const index = open.slice(0, CONSIDERED).findIndex(({ lease, end }) => {
+    const samples = lease.to - lease.from;
+    if (lease.account === member.account || samples > most) return false;
+    if (end === Number.POSITIVE_INFINITY) return true;
+    return member.leases.length === 0 && now + ROUND_TRIP_MS + (1000 * WORTH * samples) / speed < end;
+  });
+  if (index < 0) return;
+  const [{ lease, loser }] = open.splice(index, 1);
+  if (loser) {
+    const { state, effect } = cancelled(now, adding.state, loser, "expired");
+    adding.state = state;
+    adding.effects.push(effect);
+  }
+  give(now, adding, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: lease.lease } });
+}
+
+/**
+ * Lends what is overdue to fast workers while there is work for all, as the lease that they go on with where they hold one,
+ * so that at the end nobody waits for a large one; and to idle workers, when all is leased, what will end last.
+ */
+export function grantEarly(now: number, state: RoundState): RoundChange {
+  const adding = granting(state, LENT_AT_ONCE);
+  const { options, roster } = state;
+  if (!isLive(state) || options.pieces === 1 || roster.idle.size + roster.ahead.size === 0) return adding;
+  const { mean } = totalSpeed(roster.active);
+  const open = candidates(now, state, mean);
+  for (const helper of open.length > 0 ? helpers(state, roster.idle, mean / SLOW_HELPER) : []) {
+    if (adding.left === 0 || open.length === 0) return adding;
+    lend(now, adding, open, helper);
+  }
+  // Who holds a lease helps only where nobody knows the end.
+  if (open[0]?.end !== Number.POSITIVE_INFINITY || !options.ahead) return adding;
+  for (const helper of helpers(state, roster.ahead, mean)) {
+    if (adding.left === 0 || open[0]?.end !== Number.POSITIVE_INFINITY) return adding;
+    lend(now, adding, open, helper);
+  }
+  return adding;
+}

@@ -1,0 +1,291 @@
+// One round, training or evaluation, as a pure function of (now, state, event), which returns the effects and the reason too
+// (torchft's quorum is built so): clock, sockets and sums are elsewhere. The rules are those of SPEC.md, L and C.
+
+import type { RoundKind } from "../../shared/contribution.ts";
+import type { LeaseId, WorkerId } from "../../shared/ids.ts";
+import type { Range } from "../../shared/intervals.ts";
+import { hasDiverged, withReport, witnessesOf } from "../training/divergence.ts";
+import { measured } from "./lease-sizing.ts";
+import { atRound, newMember, type Roster, updated, withMember } from "./roster.ts";
+import { reassigned, withCopy } from "./round-audits.ts";
+import { grantAll, type Look } from "./round-grants.ts";
+import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./round-leases.ts";
+import { looked, suspended } from "./round-look.ts";
+import { roundReason } from "./round-reason.ts";
+import { sealDue } from "./round-seal.ts";
+import {
+  beforeRounds,
+  type CopyWanted,
+  contributionVerdict,
+  isLive,
+  type RequeueCause,
+  type RoundChange,
+  type RoundEffect,
+  type RoundEvent,
+  type RoundMembers,
+  type RoundOptions,
+  type RoundState,
+} from "./round-state.ts";
+
+export interface Decision {
+  readonly state: RoundState;
+  readonly effects: readonly RoundEffect[];
+  /** What the round waits for, in words. */
+  readonly reason: string;
+}
+
+export interface RoundOpening {
+  readonly round: number;
+  readonly kind: RoundKind;
+  /** In the order in which they are leased; disjoint. */
+  readonly ranges: readonly Range[];
+  readonly options: RoundOptions;
+}
+
+const anyEvent: Look = { kind: "event" };
+const asker = (worker: WorkerId): Look => ({ kind: "asker", worker });
+
+/** Opens a round over ranges and leases them to those who wait already. */
+export function openRound(now: number, opening: RoundOpening, before: RoundMembers): Decision {
+  const { round, kind, options } = opening;
+  const unleased = opening.ranges.filter(({ from, to }) => from < to);
+  const wanted = unleased.reduce((sum, { from, to }) => sum + to - from, 0);
+  const { nextLease } = before;
+  const witnesses = witnessesOf(before);
+  const open = { ...beforeRounds(), round, options, wanted, unleased, nextLease, witnesses, phase: "open" } as const;
+  return settle(now, { ...open, roster: atRound(before.roster, kind, round) }, []);
+}
+
+/** What follows from an event. Never throws: an event that does not fit changes nothing. */
+export function decide(now: number, state: RoundState, event: RoundEvent): Decision {
+  switch (event.type) {
+    case "worker-joined": {
+      const { worker } = event;
+      if (state.roster.members.get(worker)) return settle(now, state, []);
+      return settle(now, withRoster(state, withMember(state.roster, worker, newMember(worker, event))), []);
+    }
+    case "worker-ready":
+      return asked(now, state, event);
+    case "worker-paused":
+      return departed(now, state, event.worker, "returned");
+    case "account-rests":
+      return rested(now, state, event.account);
+    case "worker-rested": {
+      const asks = state.roster.members.get(event.worker)?.ticket != null;
+      return settle(now, asks ? withRoster(state, updated(state.roster, event.worker, { resting: false })) : state, []);
+    }
+    case "worker-left":
+      return departed(now, state, event.worker, "left");
+    case "worker-suspended":
+      return after(now, suspended(now, state, event.worker));
+    case "worker-resumed": {
+      const known = withOverdue(state, event.worker, false);
+      return settle(now, withRoster(known, updated(known.roster, event.worker, { suspended: false })), []);
+    }
+    case "contribution-received": {
+      const live = state.leases.get(event.lease);
+      if (live?.worker !== event.worker) return settle(now, state, []);
+      return settle(now, live.receivedAt === null ? received(now, state, live) : state, [], asker(event.worker));
+    }
+    case "contribution":
+      return contributed(now, state, event.worker, event.lease, event.samples);
+    case "contribution-refused": {
+      const { worker, lease, code, message } = event;
+      const reject: RoundEffect = { type: "reject", worker, lease, code, message };
+      return spoiled(now, state, { worker, lease, cause: "refused", notFinite: code === "GRADIENT_NOT_FINITE" }, [
+        reject,
+      ]);
+    }
+    case "contribution-withdrawn":
+      return withdrawn(now, state, event);
+    case "lease-returned":
+      return spoiled(now, state, { ...event, cause: "returned" }, []);
+    case "copy-wanted":
+      return compared(now, state, event.copy);
+    case "tick":
+      return after(now, looked(now, reassigned(now, state)), { kind: "all" });
+    case "go-on":
+      return settle(now, state, []);
+    case "applied":
+      return settle(now, state.phase === "sealed" ? { ...state, phase: "applied" } : state, []);
+    case "committed":
+      return settle(now, state.phase === "applied" ? { ...state, phase: "committed" } : state, []);
+    case "dropped": {
+      const { state: next, effects } = allCancelled(now, state, "stopped");
+      return settle(now, { ...next, phase: "committed", unleased: [], copies: [] }, effects);
+    }
+    default:
+      return event satisfies never;
+  }
+}
+
+/** A copy is wanted: the drawn account may be waiting. */
+function compared(now: number, before: RoundState, copy: CopyWanted): Decision {
+  if (!isLive(before)) return settle(now, before, []);
+  const { state, worker } = withCopy(now, before, copy);
+  return settle(now, state, [], worker === undefined ? anyEvent : { kind: "asker", worker });
+}
+
+function withRoster(state: RoundState, roster: Roster): RoundState {
+  return { ...state, roster };
+}
+
+/** A worker asks for a lease. One that holds some asks `ahead`; one that asked already is not asked after again. */
+function asked(now: number, state: RoundState, event: Extract<RoundEvent, { type: "worker-ready" }>): Decision {
+  const { worker, ahead, maxMicrobatches } = event;
+  const known = state.roster.members.get(worker) ?? newMember(worker);
+  const before = { ...known, resting: false };
+  const member = maxMicrobatches === undefined ? before : { ...before, maxMicrobatches };
+  if (member.ticket !== null || (member.leases.length > 0 && !ahead)) {
+    return settle(now, known.resting ? withRoster(state, withMember(state.roster, worker, before)) : state, []);
+  }
+  const { nextTicket } = state.roster;
+  const roster = withMember({ ...state.roster, nextTicket: nextTicket + 1 }, worker, { ...member, ticket: nextTicket });
+  const decision = settle(now, withRoster(state, roster), [], asker(worker));
+  if (decision.state.roster.members.get(worker)?.ticket == null) return decision;
+  return result(now, decision.state, [...decision.effects, { type: "wait", worker }]);
+}
+
+/** An account rests: what its workers compute goes to others; who had asked for a lease gets one when it has rested. */
+function rested(now: number, state: RoundState, account: string): Decision {
+  const effects: RoundEffect[] = [];
+  let next = state;
+  for (const [worker, member] of state.roster.members) {
+    if (member.account !== account) continue;
+    for (const id of [...member.leases].reverse()) {
+      const lease = next.leases.get(id);
+      if (!lease || lease.receivedAt !== null) continue;
+      const ending = lapsed(now, next, lease, "rests");
+      next = ending.state;
+      effects.push(...ending.effects, { type: "cancel", reason: "rests", lease });
+    }
+    next = withRoster(next, updated(next.roster, worker, { resting: true, expected: null }));
+  }
+  return settle(now, next, effects);
+}
+
+/** A worker that pauses or leaves gives up what it holds; a contribution that is being checked is not its any more. */
+function departed(now: number, state: RoundState, worker: WorkerId, cause: "left" | "returned"): Decision {
+  const member = state.roster.members.get(worker);
+  if (!member) return settle(now, state, []);
+  let next = withRoster(state, updated(state.roster, worker, { ticket: null }));
+  const effects: RoundEffect[] = [];
+  // The newest first, so that the queue has them in order.
+  for (const id of [...member.leases].reverse()) {
+    const lease = next.leases.get(id);
+    if (!lease) continue;
+    const ending = lapsed(now, next, lease, cause);
+    next = ending.state;
+    effects.push(...ending.effects);
+  }
+  const roster =
+    cause === "left"
+      ? withMember(next.roster, worker, undefined)
+      : updated(next.roster, worker, { resting: true, expected: null });
+  return settle(now, withRoster(next, roster), effects);
+}
+
+function contributed(now: number, state: RoundState, worker: WorkerId, lease: LeaseId, samples: number): Decision {
+  const live = contributionVerdict(state, worker, lease, samples);
+  if ("code" in live) {
+    const refusal = { type: "contribution-refused", worker, lease, code: live.code, message: live.message } as const;
+    return decide(now, state, refusal);
+  }
+  const { startedAt, grantedAt } = live;
+  const arrived = live.receivedAt ?? now;
+  let next = answered(now, state, live, (speed) => {
+    // Without an average to compare with, from the grant: no lease was begun before.
+    const from = speed.samplesPerSecond === undefined || speed.bound ? grantedAt : (startedAt ?? grantedAt);
+    return measured(speed, samples, arrived - from);
+  });
+  const effects: RoundEffect[] = [
+    { type: "accept", lease: live, samples, offsetMs: arrived - (state.since ?? grantedAt) },
+  ];
+  if (!("twin" in live)) return settle(now, next, effects, asker(worker));
+  const collected = next.collected.add({ from: live.from, to: live.to });
+  next = { ...next, collected, wholeSince: collected.size >= state.wanted ? now : null };
+  const twin = live.twin === null ? undefined : next.leases.get(live.twin);
+  if (!twin) return settle(now, next, effects, asker(worker));
+  const late = cancelled(now, next, twin, "answered");
+  return settle(now, late.state, [...effects, late.effect], asker(worker));
+}
+
+interface Spoiling {
+  readonly worker: WorkerId;
+  readonly lease: LeaseId;
+  readonly cause: RequeueCause;
+  /** The worker says, or its contribution shows, that the gradient is not finite. */
+  readonly notFinite: boolean;
+}
+
+/** A lease that its own worker spoiled or gave back. */
+function spoiled(
+  now: number,
+  state: RoundState,
+  { worker, lease, cause, notFinite }: Spoiling,
+  before: readonly RoundEffect[],
+): Decision {
+  const live = state.leases.get(lease);
+  if (live?.worker !== worker) return settle(now, state, before);
+  const { state: next, effects } = lapsed(now, state, live, cause);
+  const all = [...before, ...effects];
+  return notFinite ? doubted(now, next, all, worker) : settle(now, next, all);
+}
+
+/** Ends the run where those who can tell agree that the numbers are lost. */
+function doubted(now: number, state: RoundState, effects: readonly RoundEffect[], worker: WorkerId): Decision {
+  const next = withReport(now, state, worker);
+  if (!hasDiverged(now, next)) return settle(now, next, effects);
+  return settle(now, next, [...effects, { type: "diverged", reports: next.notFinite.reports }]);
+}
+
+/** Takes back samples that were collected, unless they are sealed already. */
+function withdrawn(
+  now: number,
+  state: RoundState,
+  { account, from, to }: Range & { readonly account: string },
+): Decision {
+  const { collected, given } = state;
+  const parts = collected.overlap({ from, to });
+  const whole = parts.length === 1 && parts[0].from === from && parts[0].to === to;
+  if (!isLive(state) || !whole || from === to) return settle(now, state, []);
+  const less = given.set(account, Math.max(0, (given.get(account) ?? 0) - (to - from)));
+  return settle(
+    now,
+    {
+      ...state,
+      given: less,
+      collected: collected.remove({ from, to }),
+      wholeSince: null,
+      unleased: [{ from, to }, ...state.unleased],
+    },
+    [],
+  );
+}
+
+function after(now: number, { state, effects }: RoundChange, look: Look = anyEvent): Decision {
+  return settle(now, state, effects, look);
+}
+
+/** Seals the round where that is due, or else grants what can be granted. */
+function settle(now: number, state: RoundState, effects: readonly RoundEffect[], look: Look = anyEvent): Decision {
+  if (!sealDue(now, state)) {
+    const granting = grantAll(now, state, look);
+    return result(now, granting.state, [...effects, ...granting.effects]);
+  }
+  const { ranges } = state.collected;
+  const { state: next, effects: cancels } = allCancelled(now, state, "sealed");
+  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: [] };
+  return result(now, sealed, [...effects, ...cancels, { type: "seal", ranges }]);
+}
+
+function result(now: number, state: RoundState, effects: readonly RoundEffect[]): Decision {
+  return {
+    state,
+    effects,
+    // Words cost more than the decision with ten thousand workers, and are read twice a second.
+    get reason() {
+      return roundReason(now, state);
+    },
+  };
+}

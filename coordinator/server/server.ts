@@ -1,0 +1,122 @@
+// The coordinator's one port: HTTP, and the WebSocket at /ws.
+
+import type { IncomingMessage, Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
+import type { Duplex } from "node:stream";
+import { createAdaptorServer } from "@hono/node-server";
+import { WebSocketServer } from "ws";
+import { BitswarmError } from "../../shared/errors.ts";
+import type { Sessions } from "../session/sessions.ts";
+import { type HttpSource, httpApp } from "./http-app.ts";
+
+export interface ServerOptions {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly source: HttpSource;
+  readonly sessions: Pick<Sessions, "accept" | "open" | "closed">;
+  /** Largest WebSocket message in bytes: a chunk, or the largest control message. */
+  readonly messageLimit: number;
+}
+
+export interface RunServer {
+  readonly port: number;
+  /** The volunteers' link, with the token. */
+  readonly url: string;
+  /** The link for workers on this machine, where it differs. */
+  readonly localUrl: string;
+  close(): Promise<void>;
+}
+
+const wildcards = ["0.0.0.0", "::", ""];
+
+/** Why the port cannot be had, and what to do. */
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  switch (error.code) {
+    case "EADDRINUSE":
+      return new BitswarmError(
+        "PORT_IN_USE",
+        `port ${port} of ${host} is taken by another program; choose another with --port N, or --port 0 for any free one`,
+        { cause: error },
+      );
+    case "EACCES":
+      return new BitswarmError(
+        "PORT_IN_USE",
+        `port ${port} is not open to this user; choose one above 1023 with --port N`,
+        {
+          cause: error,
+        },
+      );
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return new BitswarmError(
+        "CONFIG_INVALID",
+        `--host ${host} is no address of this machine; 127.0.0.1 serves this machine alone, 0.0.0.0 all its networks`,
+        { cause: error },
+      );
+    default:
+      return error;
+  }
+}
+
+/** An address under which others reach this machine, for the link; the loopback where there is none. */
+function outwardAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
+}
+
+/** A page of another site must not lend its visitor's hand (RFC 6455, section 10.2). Programs send no origin. */
+function isForeign({ headers }: IncomingMessage): boolean {
+  const { origin, host } = headers;
+  if (origin === undefined) return false;
+  return !URL.canParse(origin) || new URL(origin).host !== host;
+}
+
+function refuse(socket: Duplex, status: string, message: string): void {
+  const body = `${message}\n`;
+  socket.end(
+    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
+
+/** @throws PORT_IN_USE, CONFIG_INVALID for a host that is not this machine's */
+export async function startServer({ host, port, source, sessions, messageLimit }: ServerOptions): Promise<RunServer> {
+  const app = httpApp(source);
+  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: messageLimit, perMessageDeflate: false });
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => socket.destroy());
+    const [pathname] = (request.url ?? "").split("?");
+    if (pathname !== "/ws") return refuse(socket, "404 Not Found", "the WebSocket is at /ws");
+    if (isForeign(request)) return refuse(socket, "403 Forbidden", "the page of another site may not join this run");
+    const address = request.socket.remoteAddress ?? "";
+    const opened = sessions.open(address);
+    if (opened.kind === "full") return refuse(socket, "429 Too Many Requests", opened.message);
+    socket.once("close", () => sessions.closed(address));
+    sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      sessions.accept(webSocket, address, () => request.socket.bytesRead);
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+  const { port: actual } = server.address() as AddressInfo;
+  const link = (name: string) => {
+    const address = name.includes(":") ? `[${name}]` : name;
+    return `http://${address}:${actual}/?token=${encodeURIComponent(source.token)}`;
+  };
+  const everywhere = wildcards.includes(host);
+  return {
+    port: actual,
+    url: link(everywhere ? outwardAddress() : host),
+    localUrl: link(everywhere ? "127.0.0.1" : host),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+        for (const client of sockets.clients) client.terminate();
+      }),
+  };
+}

@@ -1,0 +1,293 @@
+// One WebSocket of a worker from opening to closing: says hello, keeps the heartbeat, and remembers why it ended. What is said over it
+// is the session's business, which outlives it.
+
+import { BitswarmError, type ErrorCode } from "../../shared/errors.ts";
+import { isFrame } from "../../shared/frame.ts";
+import {
+  type ChallengeMessage,
+  type CoordinatorMessage,
+  decodeWorkerMessage,
+  encodeMessage,
+  type HelloMessage,
+  helloProtocol,
+  PROTOCOL_VERSION,
+  type WorkerMessage,
+} from "../../shared/protocol.ts";
+import { isChunk } from "../../shared/transfer/chunk.ts";
+import type { Clock } from "../clock.ts";
+import { fullBucket, type TokenBucket, takeToken } from "../trust/token-bucket.ts";
+import { type Beat, firstBeat, nextBeat } from "./heartbeat.ts";
+import { PacedMessages, type RawMessage } from "./paced-messages.ts";
+import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
+import type { SessionLimits } from "./session-limits.ts";
+import type { LeaveCode } from "./session-state.ts";
+import type { Traffic, TrafficClass } from "./traffic.ts";
+import type { TurnBudget } from "./turn-budget.ts";
+
+export interface ConnectionOptions {
+  readonly clock: Clock;
+  readonly limits: SessionLimits;
+  readonly heartbeatMs: number;
+  /** Bytes that the socket has received so far: a long message on its way is a sign of life. */
+  readonly received: () => number;
+  readonly traffic: Traffic;
+  /** Of all connections together. */
+  readonly turns: TurnBudget;
+}
+
+/** Who a connection speaks for, once it has said hello. */
+export interface ConnectionOwner {
+  /** @throws BitswarmError, which closes the connection with its code */
+  receive(connection: Connection, bytes: Uint8Array): void;
+  /** Called at each heartbeat. @throws BitswarmError, which closes the connection with its code */
+  beat(): void;
+  /** Called once, when the connection is over. */
+  lost(connection: Connection, code: LeaveCode, message: string): void;
+}
+
+export interface ConnectionHouse {
+  /** What a hello is to sign. @throws RATE_LIMITED, TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
+  challenge(hello: HelloMessage): ChallengeMessage;
+  /** Finds or makes the session of whoever holds the hello's key; it then owns the connection. @throws IDENTITY_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
+  admit(hello: HelloMessage, challenge: ChallengeMessage, signature: string, connection: Connection): ConnectionOwner;
+  /** Called once for every connection, with whether it had joined. */
+  closed(connection: Connection, joined: boolean, code: LeaveCode, message: string): void;
+}
+
+type State =
+  | { readonly kind: "awaiting-hello" }
+  /** Has named its key and not shown yet that it holds it. */
+  | { readonly kind: "awaiting-proof"; readonly hello: HelloMessage; readonly challenge: ChallengeMessage }
+  | { readonly kind: "joined"; readonly owner: ConnectionOwner }
+  | { readonly kind: "closed" };
+
+/** Codes after which the same worker would be turned away again. */
+const finalCodes: readonly ErrorCode[] = [
+  "TOKEN_INVALID",
+  "PROTOCOL_MISMATCH",
+  "RUN_ENDED",
+  "MESSAGE_INVALID",
+  "IDENTITY_INVALID",
+  "CALIBRATION_FAILED",
+  "SESSION_REPLACED",
+];
+/** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
+const MAX_CLOSE_REASON = 123;
+/** Close codes with which a worker says goodbye: its own, and a browser's for a tab that is closed. */
+const goodbyes: readonly number[] = [1000, 1001];
+/** Weight of the newest measurement in the moving average of the round trip. */
+const RTT_WEIGHT = 0.25;
+
+export class Connection {
+  readonly #socket: PeerSocket;
+  readonly #house: ConnectionHouse;
+  readonly #options: ConnectionOptions;
+  readonly #stopHello: () => void;
+  #stopHeartbeat = () => {};
+  #state: State = { kind: "awaiting-hello" };
+  #allowance: TokenBucket;
+  /** When the last message was here, whole. */
+  #messageAt: number;
+  /** When the pings that are not answered were sent, by nonce. */
+  readonly #pings = new Map<number, number>();
+  #rttMs: number | undefined;
+
+  constructor(socket: PeerSocket, house: ConnectionHouse, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#house = house;
+    this.#options = options;
+    const { helloMs, messageRate } = options.limits;
+    this.#allowance = fullBucket(options.clock.now(), messageRate);
+    this.#messageAt = options.clock.now();
+    this.#stopHello = options.clock.after(helloMs, () => {
+      const what = this.#state.kind === "awaiting-proof" ? "proof of the key" : "hello";
+      this.fail(new BitswarmError("HELLO_EXPECTED", `no ${what} came within ${helloMs} ms of the connection`));
+    });
+    const messages = new PacedMessages(options.turns, (message) => this.#receive(message));
+    // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
+    socket.on("message", (data, isBinary) => messages.receive({ bytes: data as Buffer, isBinary }));
+    socket.on("error", (error) => this.#broken(error));
+    socket.on("close", (code) => {
+      messages.flush();
+      const text = `the socket closed with code ${code}`;
+      this.#end(goodbyes.includes(code) ? "LEFT" : "GONE", text);
+    });
+  }
+
+  /** Moving average of the time from a ping to its pong, in ms; undefined before the first. */
+  get rttMs(): number | undefined {
+    return this.#rttMs;
+  }
+
+  /** Bytes that were sent and have not left this machine. */
+  get waitingBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  send(message: CoordinatorMessage): void {
+    this.put(encodeMessage(message));
+  }
+
+  /** Sends unless the connection is over. A worker that does not read what it asked for is let go. */
+  put(bytes: Uint8Array<ArrayBuffer>, of: TrafficClass = "control"): void {
+    if (this.#state.kind === "closed") return;
+    const limit = this.#options.limits.backlogBytes;
+    const waiting = this.#socket.bufferedAmount;
+    if (waiting <= limit) {
+      if (this.#socket.readyState !== SOCKET_OPEN) return;
+      this.#options.traffic.count("down", of, bytes.length);
+      this.#socket.send(bytes, { binary: true });
+      return;
+    }
+    // Nothing that is said now would arrive.
+    this.#socket.terminate();
+    this.#end("HEARTBEAT_LOST", `the worker does not read: ${waiting} bytes wait, the limit is ${limit}`);
+  }
+
+  /** Says what is wrong and closes with the code's close code. */
+  fail(error: BitswarmError): void {
+    const { code, message, closeCode } = error;
+    if (this.#state.kind === "closed") return;
+    this.send({ type: "error", code, message, retry: !finalCodes.includes(code) });
+    this.close(closeCode, message, code);
+  }
+
+  /** Closes without a word. */
+  close(closeCode: number, reason: string, code: LeaveCode = "LEFT"): void {
+    if (this.#state.kind === "closed") return;
+    let short = Buffer.from(reason).subarray(0, MAX_CLOSE_REASON).toString();
+    while (Buffer.byteLength(short) > MAX_CLOSE_REASON) short = short.slice(0, -1);
+    this.#socket.close(closeCode, short);
+    this.#options.clock.after(this.#options.limits.closeMs, () => this.#socket.terminate());
+    this.#end(code, reason);
+  }
+
+  /** Takes a pong. One that answers no ping of ours says nothing. */
+  answered(nonce: number): void {
+    const sentAt = this.#pings.get(nonce);
+    if (sentAt === undefined) return;
+    this.#pings.delete(nonce);
+    const rttMs = this.#options.clock.now() - sentAt;
+    this.#rttMs = this.#rttMs === undefined ? rttMs : this.#rttMs + RTT_WEIGHT * (rttMs - this.#rttMs);
+  }
+
+  /** The ws package closes a connection that breaks RFC 6455 or its size limit by itself; this gives it our name. */
+  #broken(error: Error & { readonly code?: string }): void {
+    if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") {
+      this.#end("FRAME_TOO_LARGE", `a message is larger than a chunk (${error.message})`);
+    } else this.#end(error.code?.startsWith("WS_ERR_") ? "MESSAGE_INVALID" : "GONE", error.message);
+  }
+
+  #end(code: LeaveCode, message: string): void {
+    const before = this.#state;
+    if (before.kind === "closed") return;
+    this.#state = { kind: "closed" };
+    this.#stopHello();
+    this.#stopHeartbeat();
+    this.#house.closed(this, before.kind === "joined", code, message);
+    if (before.kind === "joined") before.owner.lost(this, code, message);
+  }
+
+  /** What a peer caused closes the connection with its code; anything else is a bug. */
+  #guarded(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      this.fail(error);
+    }
+  }
+
+  #receive({ bytes, isBinary }: RawMessage): void {
+    if (this.#state.kind === "closed") return;
+    this.#messageAt = this.#options.clock.now();
+    this.#guarded(() => {
+      if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
+      const bulk = this.#state.kind === "joined" && (isFrame(bytes) || isChunk(bytes));
+      this.#options.traffic.count("up", bulk ? "contributions" : "control", bytes.length);
+      if (!bulk) this.#spend(bytes);
+      switch (this.#state.kind) {
+        case "awaiting-hello":
+          this.#greet(bytes);
+          break;
+        case "awaiting-proof":
+          this.#join(this.#state, decodeWorkerMessage(bytes));
+          break;
+        case "joined":
+          this.#state.owner.receive(this, bytes);
+          break;
+        case "closed":
+          break;
+        default:
+          this.#state satisfies never;
+      }
+    });
+  }
+
+  /** Counts a control message. @throws FRAME_TOO_LARGE, RATE_LIMITED */
+  #spend({ length }: Uint8Array): void {
+    const { clock, limits } = this.#options;
+    if (length > limits.messageBytes) {
+      const what = `a control message has ${length} bytes; the limit is ${limits.messageBytes}`;
+      throw new BitswarmError("FRAME_TOO_LARGE", what);
+    }
+    const taken = takeToken(this.#allowance, clock.now(), limits.messageRate);
+    this.#allowance = taken.bucket;
+    if (taken.kind === "taken") return;
+    const { perSecond, burst } = limits.messageRate;
+    throw new BitswarmError(
+      "RATE_LIMITED",
+      `more than ${perSecond} control messages a second came, after ${burst} at once; come back in ${taken.retryMs} ms or later, and send fewer`,
+    );
+  }
+
+  #greet(bytes: Uint8Array): void {
+    const protocol = helloProtocol(bytes);
+    if (protocol === undefined) throw new BitswarmError("HELLO_EXPECTED", "the first message must be a hello");
+    if (protocol !== PROTOCOL_VERSION) {
+      throw new BitswarmError(
+        "PROTOCOL_MISMATCH",
+        `the worker speaks protocol ${protocol}, this coordinator ${PROTOCOL_VERSION}; reload the page or update the older side`,
+      );
+    }
+    const hello = decodeWorkerMessage(bytes);
+    if (hello.type !== "hello")
+      throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
+    const challenge = this.#house.challenge(hello);
+    this.#state = { kind: "awaiting-proof", hello, challenge };
+    this.send(challenge);
+  }
+
+  #join({ hello, challenge }: Extract<State, { kind: "awaiting-proof" }>, message: WorkerMessage): void {
+    if (message.type !== "proof") {
+      throw new BitswarmError("HELLO_EXPECTED", `the second message must be a proof of the key; got ${message.type}`);
+    }
+    const owner = this.#house.admit(hello, challenge, message.signature, this);
+    this.#stopHello();
+    // Sending the welcome may already have shown that nobody reads it.
+    if (this.#state.kind === "closed") {
+      owner.lost(this, "GONE", "the connection was lost at its welcome");
+      return;
+    }
+    this.#state = { kind: "joined", owner };
+    this.#startHeartbeat(owner);
+  }
+
+  #startHeartbeat(owner: ConnectionOwner): void {
+    const { clock, heartbeatMs, limits, received } = this.#options;
+    const pulse = () => ({ receivedBytes: received(), messageAt: this.#messageAt });
+    let beat: Beat | undefined;
+    let nonce = 0;
+    this.#stopHeartbeat = clock.every(heartbeatMs, () => {
+      const now = clock.now();
+      this.#guarded(() => {
+        beat = beat ? nextBeat(now, beat, pulse(), { ...limits, heartbeatMs }) : firstBeat(now, pulse());
+        owner.beat();
+        // Pings that were not answered by now are not waited for.
+        if (this.#pings.size >= limits.missedPings) this.#pings.clear();
+        this.#pings.set(nonce, now);
+        this.send({ type: "ping", nonce: nonce++ });
+      });
+    });
+  }
+}

@@ -1,0 +1,297 @@
+// A worker's membership of a run: what it may do next, what it holds and what is on its way to and from it. It outlives connections:
+// a worker that comes back with the session's token goes on where it was (SPEC.md, S and T).
+
+import { BitswarmError, type ErrorCode, type Refusal } from "../../shared/errors.ts";
+import { isFrame } from "../../shared/frame.ts";
+import { type LeaseId, leaseId, type WorkerId } from "../../shared/ids.ts";
+import {
+  type CancelReason,
+  type CoordinatorMessage,
+  decodeWorkerMessage,
+  type HelloMessage,
+  type LeaseMessage,
+  type OfferMessage,
+  type WorkerMessage,
+} from "../../shared/protocol.ts";
+import { isChunk } from "../../shared/transfer/chunk.ts";
+import { ContributionChecks } from "../round/contribution-checks.ts";
+import type { ParametersUpdate } from "../training/downlink.ts";
+import { type Activity, asked, isHolding, isWaiting, leasesOf, withLease, withoutLease } from "./activity.ts";
+import type { Connection, ConnectionOwner } from "./connection.ts";
+import { type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
+import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
+import { type Verdict, Verdicts } from "./verdicts.ts";
+
+type Resume = NonNullable<HelloMessage["resume"]>;
+
+const GOING_AWAY = 1001;
+/** What a chunk is called that the way has spoilt. */
+const damage: readonly ErrorCode[] = ["FRAME_CORRUPT", "FRAME_TRUNCATED"];
+
+export class Session implements ConnectionOwner {
+  readonly worker: WorkerId;
+  readonly #house: SessionHouse;
+  readonly #options: TransferOptions;
+  readonly #transfers: SessionTransfers;
+  #connection: Connection | undefined;
+  #over = false;
+  #activity: Activity = { kind: "idle" };
+  /** Leases in a row that came to nothing by the worker's fault, and chunks that came damaged. */
+  #failures = 0;
+  readonly #checks = new ContributionChecks();
+  readonly #verdicts = new Verdicts();
+  /** The connection's end is no reason to end the session, whatever its code. */
+  #forgiven = false;
+  #stopGrace = () => {};
+
+  constructor(worker: WorkerId, house: SessionHouse, options: TransferOptions) {
+    this.worker = worker;
+    this.#house = house;
+    this.#options = options;
+    this.#transfers = new SessionTransfers(options);
+  }
+
+  /** What is measured of it. */
+  get vitals() {
+    const { rttMs, waitingBytes = 0 } = this.#connection ?? {};
+    return { connected: this.#connection !== undefined, rttMs, waitingBytes, uploadBytes: this.#transfers.uploadBytes };
+  }
+
+  /** Speaks over a fresh connection from now on, first these words. */
+  attach(connection: Connection, welcome: CoordinatorMessage): void {
+    this.#connection = connection;
+    this.#stopGrace();
+    connection.send(welcome);
+    this.#transfers.attach(connection);
+  }
+
+  /** Goes on with a worker that came back; an older connection that still stands gives way. */
+  resume(connection: Connection, { leases }: Resume, holds: HelloMessage["holds"] = {}): void {
+    const older = this.#connection;
+    const held = leasesOf(this.#activity);
+    // Those that are still on their way to the worker are its leases too.
+    const kept = held.filter((lease) => leases.includes(lease) || this.#transfers.undelivered(lease));
+    this.#transfers.detach();
+    this.#transfers.reconcile(holds);
+    const waiting = isWaiting(this.#activity);
+    this.attach(connection, { type: "resumed", worker: this.worker, leases: kept, waiting });
+    older?.fail(new BitswarmError("SESSION_REPLACED", "the worker came back over another connection"));
+    this.#house.resumed(this.worker);
+    for (const lease of leases) if (!isHolding(this.#activity, lease)) this.send(this.#verdicts.of(lease));
+    const detail = "the worker came back without it";
+    for (const lease of held) {
+      if (!kept.includes(lease)) this.#return({ type: "return", lease, reason: "leave", detail });
+    }
+  }
+
+  send(message: CoordinatorMessage): void {
+    this.#connection?.send(message);
+  }
+
+  /** Sends a status, which is worth nothing to a worker that is behind already. */
+  sendStatus(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#connection?.waitingBytes === 0) this.#connection.put(bytes);
+  }
+
+  /** Takes the worker's word for the parameters that it holds from a session before. */
+  claim(holds: HelloMessage["holds"] = {}): void {
+    this.#transfers.reconcile(holds);
+  }
+
+  /** Sends the parameters, once per set and hash, then the lease. */
+  lease(lease: LeaseMessage, parameters: readonly ParametersUpdate[]): void {
+    this.#activity = withLease(this.#activity, leaseId(lease.lease));
+    this.#transfers.deliver({ lease, parameters });
+  }
+
+  accepted(lease: LeaseId, samples: number): void {
+    this.#failures = 0;
+    this.#transfers.useful();
+    this.#release(lease);
+    this.#give({ type: "accepted", lease, samples });
+  }
+
+  rejected(lease: LeaseId, { code, message }: Refusal): void {
+    // A late answer to another lease leaves those in hand alone.
+    this.#release(lease);
+    this.#give({ type: "rejected", lease, code, message });
+    // Being late is no fault: the lease was sized by somebody else.
+    if (code !== "CONTRIBUTION_STALE") this.#failed(code, message);
+  }
+
+  /** Takes a lease away. */
+  cancelled(lease: LeaseId, reason: CancelReason): void {
+    this.#release(lease);
+    this.#transfers.dropUpload(lease);
+    if (!this.#transfers.withdraw(lease)) {
+      this.#give({ type: "cancel", lease, reason });
+      return;
+    }
+    // It never came to the worker, which still waits for one.
+    const ahead = leasesOf(this.#activity).length > 0;
+    this.#activity = asked(this.#activity, ahead);
+    this.#house.ready(this.worker, { ahead });
+  }
+
+  /** Says that the run is over and closes. */
+  ended(message: string): void {
+    this.send({ type: "ended", message });
+    this.fail(new BitswarmError("RUN_ENDED", message));
+  }
+
+  /** Waits no longer for a worker that has lost its connection. */
+  hurry(): void {
+    if (!this.#connection) this.#end("GONE", "its connection was lost, and the run stops");
+  }
+
+  /** Closes because the coordinator goes, perhaps to come back. */
+  goAway(): void {
+    const message = "the coordinator stops";
+    const connection = this.#connection;
+    this.#end("GONE", message);
+    connection?.close(GOING_AWAY, message, "GONE");
+  }
+
+  /** Says what is wrong, closes the connection with the code's close code, and ends. */
+  fail(error: BitswarmError): void {
+    this.#connection?.fail(error);
+    this.#end(error.code, error.message);
+  }
+
+  receive(connection: Connection, bytes: Uint8Array): void {
+    if (connection !== this.#connection) return;
+    if (isChunk(bytes)) this.#receiveChunk(bytes);
+    else if (isFrame(bytes)) this.#contribute(bytes);
+    else this.#obey(decodeWorkerMessage(bytes));
+  }
+
+  beat(): void {
+    this.#transfers.checkProgress();
+  }
+
+  lost(connection: Connection, code: LeaveCode, message: string): void {
+    if (connection !== this.#connection) return;
+    this.#connection = undefined;
+    if (this.#over) return;
+    this.#transfers.detach();
+    const resumable = this.#forgiven || resumableCodes.includes(code);
+    this.#forgiven = false;
+    const { clock, limits } = this.#options;
+    if (!resumable || limits.graceMs === 0 || !this.#house.patient()) {
+      this.#end(code, message);
+      return;
+    }
+    this.#stopGrace = clock.after(limits.graceMs, () => this.#end(code, message));
+    this.#house.suspended(this.worker, code, message);
+  }
+
+  #end(code: LeaveCode, message: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopGrace();
+    this.#connection = undefined;
+    this.#transfers.close();
+    this.#house.left(this.worker, code, message);
+  }
+
+  #release(lease: LeaseId): void {
+    this.#activity = withoutLease(this.#activity, lease);
+  }
+
+  #give(verdict: Verdict): void {
+    this.send(this.#verdicts.keep(verdict));
+  }
+
+  #failed(code: ErrorCode, message: string): void {
+    this.#failures++;
+    const limit = this.#options.limits.failures;
+    if (this.#failures < limit) return;
+    const what = `${this.#failures} leases in a row came to nothing, the limit is ${limit}; the last: ${message}`;
+    this.fail(new BitswarmError(code, what));
+  }
+
+  #receiveChunk(bytes: Uint8Array): void {
+    let contribution: ReturnType<SessionTransfers["takeChunk"]>;
+    try {
+      contribution = this.#transfers.takeChunk(bytes);
+    } catch (error) {
+      // Damage on the way: the connection is worth nothing, what arrived before is.
+      if (error instanceof BitswarmError && damage.includes(error.code)) {
+        this.#forgiven = ++this.#failures < this.#options.limits.failures;
+      }
+      throw error;
+    }
+    if (contribution) this.#contribute(contribution.frame, contribution.release);
+  }
+
+  /** @throws RATE_LIMITED */
+  #contribute(bytes: Uint8Array, release = () => {}): void {
+    const checked = this.#checks.begin(() => this.#house.contribution(this.worker, bytes), release);
+    // What a peer caused ends its session; anything else is a bug, and ends the process.
+    checked.catch((error) => {
+      if (!(error instanceof BitswarmError)) throw error;
+      this.fail(error);
+    });
+  }
+
+  #takeOffer({ transfer, bytes, lease }: OfferMessage): void {
+    if (lease === null) throw new BitswarmError("TRANSFER_INVALID", `transfer ${transfer} answers no lease`);
+    if (isHolding(this.#activity, lease)) this.#transfers.offered({ transfer, bytes, lease });
+    else this.send(this.#verdicts.of(lease));
+  }
+
+  #return(message: Extract<WorkerMessage, { type: "return" }>): void {
+    this.#release(leaseId(message.lease));
+    this.#transfers.dropUpload(message.lease);
+    this.#house.returned(this.worker, message);
+  }
+
+  #obey(message: WorkerMessage): void {
+    switch (message.type) {
+      case "hello":
+      case "proof":
+        throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
+      case "ready":
+        this.#activity = asked(this.#activity, message.ahead ?? false);
+        this.#house.ready(this.worker, message);
+        break;
+      case "canary-answer":
+        this.#house.canaryAnswered(this.worker, message);
+        break;
+      case "need":
+        this.#transfers.needed(message.set);
+        break;
+      case "return":
+        // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
+        if (!isHolding(this.#activity, message.lease)) break;
+        this.#return(message);
+        if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
+        if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);
+        break;
+      case "paused":
+        for (const lease of leasesOf(this.#activity)) this.#transfers.withdraw(lease);
+        this.#activity = { kind: "paused" };
+        this.#transfers.dropUpload();
+        this.#house.paused(this.worker);
+        break;
+      case "leave":
+        this.#connection?.close(1000, "goodbye");
+        this.#end("LEFT", "the volunteer left");
+        break;
+      case "ping":
+        this.send({ type: "pong", nonce: message.nonce });
+        break;
+      case "pong":
+        this.#connection?.answered(message.nonce);
+        break;
+      case "offer":
+        this.#takeOffer(message);
+        break;
+      case "have":
+        this.#transfers.told(message);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+}

@@ -1,0 +1,49 @@
+// Whether the training has diverged. Only workers see a gradient that is not finite, and any of them may say so: what ends the run is
+// therefore the word of those whose work has counted before, and never that of strangers alone while others were here.
+
+import type { WorkerId } from "../../shared/ids.ts";
+import { isActive } from "../round/roster.ts";
+import type { RoundMembers, RoundState } from "../round/round-state.ts";
+
+/** Reports of not finite gradients in one round before the run is called diverged. */
+export const DIVERGED_REPORTS = 3;
+
+/** Where nobody's work has counted yet, all must have said so for so many times as long as a lease may take. */
+export const UNPROVEN_PATIENCE = 10;
+
+/** Reports of one round. */
+export interface NotFinite {
+  readonly reports: number;
+  /** When the first came; null before. */
+  readonly since: number | null;
+  /** Whose they are. */
+  readonly accounts: ReadonlySet<string>;
+}
+
+export const allFinite: NotFinite = { reports: 0, since: null, accounts: new Set() };
+
+export function withReport(now: number, state: RoundState, worker: WorkerId): RoundState {
+  const { reports, since, accounts } = state.notFinite;
+  const account = state.roster.members.get(worker)?.account ?? worker;
+  const notFinite = { reports: reports + 1, since: since ?? now, accounts: new Set(accounts).add(account) };
+  return { ...state, notFinite };
+}
+
+/** The accounts whose work counted in the last round in which any did. */
+export function witnessesOf({ given, witnesses }: RoundMembers): ReadonlySet<string> {
+  const counted = [...given].flatMap(([account, samples]) => (samples > 0 ? [account] : []));
+  return counted.length > 0 ? new Set(counted) : witnesses;
+}
+
+/**
+ * Whether all who are here, and at least half of those whose work counted last, say that the numbers are lost: nobody could
+ * ever answer the range. Where nobody's work has counted yet, time must tell.
+ */
+export function hasDiverged(now: number, { notFinite, options, roster, witnesses }: RoundState): boolean {
+  const { reports, since, accounts } = notFinite;
+  if (reports < DIVERGED_REPORTS || since === null) return false;
+  if (roster.members.some((member) => isActive(member) && !accounts.has(member.account))) return false;
+  if (witnesses.size === 0) return now - since >= UNPROVEN_PATIENCE * options.timeoutMs;
+  const agreed = [...witnesses].filter((account) => accounts.has(account)).length;
+  return 2 * agreed >= witnesses.size;
+}

@@ -1,0 +1,60 @@
+// The numbers of a small run in the engine's own thread: each of its turns is shorter than the way to another thread and back is worth.
+
+import type { NetworkName } from "../../shared/networks.ts";
+import type { StepPlace } from "../../shared/program.ts";
+import type { RobustResult } from "../trust/robust-round.ts";
+import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
+import type { ParametersRequest, SumTerms, Training } from "./training.ts";
+import type { TrainingCore } from "./training-core.ts";
+
+export class InlineTraining implements Training {
+  readonly inline: boolean = true;
+  readonly failure = new Promise<never>(() => {});
+  readonly core: TrainingCore;
+
+  constructor(core: TrainingCore) {
+    this.core = core;
+  }
+
+  async parameters(request: ParametersRequest) {
+    return this.core.parameters(request);
+  }
+
+  open(terms: SumTerms): void {
+    this.core.open(terms);
+  }
+
+  async check(slot: number, bytes: Uint8Array) {
+    return this.core.check(slot, bytes);
+  }
+
+  commit(slot: number, scale: number): void {
+    this.core.commit(slot, scale);
+  }
+
+  add(work: HeldWork): void {
+    this.core.add(work);
+  }
+
+  async compare(a: AuditedWork, b: AuditedWork) {
+    return this.core.compare(a, b);
+  }
+
+  async seal(robust?: RobustResult) {
+    return this.core.seal(robust);
+  }
+
+  async apply(place: StepPlace) {
+    return this.core.apply(place);
+  }
+
+  async parametersHash(network: NetworkName) {
+    return this.core.parametersHash(network);
+  }
+
+  async checkpoint(run: string) {
+    return this.core.checkpoint(run);
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,27 @@
+// Where the numbers of a run are kept: small ones in the engine's own thread, large ones in a thread of their own.
+
+import { elementCount, type Manifest } from "../../shared/manifest.ts";
+import { usesGan } from "../../shared/networks.ts";
+import { InlineTraining } from "./inline-training.ts";
+import { ThreadedTraining } from "./threaded-training.ts";
+import type { Training } from "./training.ts";
+import { TrainingCore } from "./training-core.ts";
+import type { TrainingState } from "./training-state.ts";
+
+/**
+ * Parameters, discriminators' among them, of the largest run that needs no thread: what follows a seal, the longest turn there is,
+ * takes the event loop about 10 ms. The example has 214,458.
+ */
+export const INLINE_PARAMETERS = 250_000;
+
+export type StartTraining = (state: TrainingState, runTag: string) => Promise<Training>;
+
+/** Takes the numbers of a state over. @throws THREAD_FAILED */
+export const startTraining: StartTraining = async (state, runTag) => {
+  const { networks, config } = state;
+  const parameters = ({ entries }: Manifest) => entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const student = parameters(networks.student.manifest) + (usesGan(config) ? parameters(networks.discriminators) : 0);
+  const largest = Math.max(student, usesGan(config) ? parameters(networks.teacher.manifest) : 0);
+  if (largest > INLINE_PARAMETERS) return ThreadedTraining.start(state, runTag);
+  return new InlineTraining(new TrainingCore(state, runTag));
+};

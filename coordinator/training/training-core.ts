@@ -1,0 +1,155 @@
+// The numbers of a run and all that is done to them, without a wait: sums, the optimizer's step, encoding, hashing. One owner, in
+// whichever thread it is.
+
+import { type ContributionLayout, contributionLayout } from "../../shared/contribution.ts";
+import { BitswarmError } from "../../shared/errors.ts";
+import { decodeFrame, type Frame } from "../../shared/frame.ts";
+import { type NetworkName, roundManifest, usesGan } from "../../shared/networks.ts";
+import type { StepPlace } from "../../shared/program.ts";
+import { type CheckpointContents, encodeCheckpoint } from "../checkpoint/checkpoint-contents.ts";
+import { Reduction } from "../reduction/reduction.ts";
+import { readContribution } from "../round/contribution-check.ts";
+import { spansOf, UnitReader, usualPeaksOf } from "../round/contribution-units.ts";
+import { contributionLimit } from "../round/round-plan.ts";
+import { compareWork } from "../trust/comparison.ts";
+import type { RobustResult } from "../trust/robust-round.ts";
+import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
+import { RoundSum } from "./aggregate.ts";
+import { DownlinkEncoder } from "./downlink-encoder.ts";
+import { exponentsFor } from "./exponents.ts";
+import type {
+  CheckedFrame,
+  ComparedPair,
+  ParametersRequest,
+  SealedSum,
+  StepResult,
+  SumTerms,
+  WireParameters,
+} from "./training.ts";
+import { frozenTeacher, parametersHash, type TrainingState, wireBlob } from "./training-state.ts";
+import { applyRound } from "./update.ts";
+
+interface OpenSum {
+  readonly terms: SumTerms;
+  readonly layout: ContributionLayout;
+  readonly sum: RoundSum;
+}
+
+export class TrainingCore {
+  readonly state: TrainingState;
+  readonly #runTag: string;
+  readonly #limitBytes: number;
+  /** Sums one round after another in the same memory. */
+  readonly #reduction = new Reduction();
+  readonly #units = new UnitReader();
+  readonly #encoder: DownlinkEncoder;
+  readonly #layouts = new Map<string, ContributionLayout>();
+  #open: OpenSum | undefined;
+
+  /** @param runTag 16 bytes in hex: names the run in frames */
+  constructor(state: TrainingState, runTag: string) {
+    this.state = state;
+    this.#runTag = runTag;
+    this.#limitBytes = contributionLimit(state);
+    const { config, networks } = state;
+    this.#encoder = new DownlinkEncoder({ runTag, config, networks });
+  }
+
+  /** The sum of the last round that was opened. */
+  get sum(): RoundSum {
+    if (!this.#open) throw new RangeError("no round was opened yet");
+    return this.#open.sum;
+  }
+
+  parameters({ kind, network, round, holds }: ParametersRequest): WireParameters {
+    const { state } = this;
+    // A BN phase and an evaluation do not look at discriminators; the student's rounds fetch the teacher as a blob, if at all.
+    const adversarial = kind === "student" && usesGan(state.config);
+    if (network === "student") this.#encoder.release("teacher");
+    const versions = [this.#encoder.encode(network, wireBlob(state, network), round, holds[network])];
+    if (adversarial) {
+      const blob = wireBlob(state, "discriminators");
+      versions.push(this.#encoder.encode("discriminators", blob, round, holds.discriminators, state.replicaChange));
+    }
+    const teacher = adversarial ? frozenTeacher(state) : null;
+    return {
+      versions,
+      frozen: teacher && { hash: teacher.hash, bytes: teacher.hash === holds.frozen ? null : teacher.bytes },
+      exponents: exponentsFor(state, kind, this.#layout(kind, network)),
+    };
+  }
+
+  open(terms: SumTerms): void {
+    const { kind, network, exponents, codec } = terms;
+    const layout = this.#layout(kind, network);
+    this.#open = { terms, layout, sum: new RoundSum(layout, exponents, codec, this.#reduction) };
+  }
+
+  /** Reads and checks the bytes of a contribution into a slot; the sum does not change. */
+  check(slot: number, bytes: Uint8Array): CheckedFrame {
+    let frame: Frame | undefined;
+    try {
+      const open = this.#open;
+      frame = open?.sum.decode(bytes, this.#limitBytes, slot) ?? decodeFrame(bytes, this.#limitBytes);
+      const { lease, samples } = frame.header;
+      if (!open) throw new BitswarmError("CONTRIBUTION_STALE", "a contribution came before the first round");
+      const { terms, layout, sum } = open;
+      const { peaks, body } = readContribution(frame, { terms, layout, runTag: this.#runTag });
+      return { kind: "sound", lease, samples, norms: sum.check(samples, peaks, body, slot).norms };
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      const { code, message } = error;
+      if (!frame) return { kind: "unreadable", code, message };
+      const { lease, samples } = frame.header;
+      return { kind: "unfit", lease, samples, code, message };
+    }
+  }
+
+  commit(slot: number, scale: number): void {
+    this.sum.commit(slot, scale);
+  }
+
+  add({ samples, peaks, body, scale }: HeldWork): void {
+    this.sum.add(samples, peaks, body, scale);
+  }
+
+  compare(a: AuditedWork, b: AuditedWork): ComparedPair {
+    if (!this.#open) throw new RangeError("contributions are compared outside of a round");
+    const { terms, layout } = this.#open;
+    const unitTerms = { layout, exponents: terms.exponents, codec: terms.codec };
+    const read = ({ work, deviceClass }: AuditedWork) => {
+      return { units: this.#units.read(unitTerms, work), peaks: work.peaks, deviceClass };
+    };
+    const [one, other] = [read(a), read(b)];
+    const round = { spans: spansOf(unitTerms), peaks: usualPeaksOf(unitTerms) };
+    return [compareWork(one, other, round), compareWork(other, one, round)];
+  }
+
+  seal(robust?: RobustResult): SealedSum {
+    const { sum } = this;
+    if (robust) sum.settle(robust);
+    return { samples: sum.samples, metrics: sum.metrics() };
+  }
+
+  apply(place: StepPlace): StepResult {
+    const loss = applyRound(this.state, place, this.sum);
+    return { loss, paramsHash: parametersHash(this.state, place.pass.network) };
+  }
+
+  parametersHash(network: NetworkName): string {
+    return parametersHash(this.state, network);
+  }
+
+  checkpoint(run: string): CheckpointContents {
+    return encodeCheckpoint(this.state, run);
+  }
+
+  #layout(kind: SumTerms["kind"], network: NetworkName): ContributionLayout {
+    const key = `${kind} ${network}`;
+    const { networks, config } = this.state;
+    const layout =
+      this.#layouts.get(key) ?? contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
+    this.#layouts.set(key, layout);
+    return layout;
+  }
+}

@@ -1,0 +1,61 @@
+// What engine and training thread say to each other. Both are of one build and one process: nothing here is parsed, only typed.
+
+import type { Refusal } from "../../shared/errors.ts";
+import type { NetworkName } from "../../shared/networks.ts";
+import type { StepPlace } from "../../shared/program.ts";
+import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
+import type { RobustResult } from "../trust/robust-round.ts";
+import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
+import type { EncodedVersion, VersionContents } from "./downlink-encoder.ts";
+import type {
+  CheckedFrame,
+  ComparedPair,
+  ParametersRequest,
+  SealedSum,
+  StepResult,
+  SumTerms,
+  WireParameters,
+} from "./training.ts";
+import type { StateParts, TrainingState } from "./training-state.ts";
+
+/** What the thread begins with. */
+export interface ThreadStart extends Pick<TrainingState, "config" | "dataset"> {
+  readonly parts: StateParts;
+  readonly runTag: string;
+}
+
+/** A version with its bytes. */
+export interface PostedVersion extends Omit<EncodedVersion, "contents"> {
+  readonly contents: (Omit<VersionContents, "whole"> & { readonly whole: Uint8Array<ArrayBuffer> }) | null;
+}
+
+/** Calls that are answered, by name: what is asked and what comes back. */
+export interface ThreadCalls {
+  readonly parameters: {
+    readonly asks: { readonly request: ParametersRequest };
+    readonly gets: Omit<WireParameters, "versions"> & { readonly versions: readonly PostedVersion[] };
+  };
+  readonly check: { readonly asks: { readonly slot: number; readonly bytes: Uint8Array }; readonly gets: CheckedFrame };
+  readonly compare: {
+    readonly asks: { readonly a: AuditedWork; readonly b: AuditedWork };
+    readonly gets: ComparedPair;
+  };
+  readonly seal: { readonly asks: { readonly robust: RobustResult | undefined }; readonly gets: SealedSum };
+  readonly apply: { readonly asks: { readonly place: StepPlace }; readonly gets: StepResult };
+  readonly parametersHash: { readonly asks: { readonly network: NetworkName }; readonly gets: string };
+  readonly checkpoint: { readonly asks: { readonly run: string }; readonly gets: CheckpointContents };
+}
+
+export type ThreadQuestion = {
+  [Call in keyof ThreadCalls]: { readonly call: Call; readonly id: number } & ThreadCalls[Call]["asks"];
+}[keyof ThreadCalls];
+
+export type ThreadOrder =
+  | { readonly call: "open"; readonly terms: SumTerms }
+  | { readonly call: "commit"; readonly slot: number; readonly scale: number }
+  | { readonly call: "add"; readonly work: HeldWork };
+
+export type ThreadReply =
+  | { readonly kind: "ready" }
+  | { readonly kind: "answer"; readonly id: number; readonly value: ThreadCalls[keyof ThreadCalls]["gets"] }
+  | ({ readonly kind: "failed"; readonly id: number } & Refusal);

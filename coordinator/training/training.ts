@@ -1,0 +1,83 @@
+// What the engine asks of whoever holds the numbers of a run: sums, parameters, optimizer. A small run's are in the engine's own
+// thread, a large one's in a thread of their own, so that sockets, pings and deadlines never wait for them.
+
+import type { Refusal } from "../../shared/errors.ts";
+import type { NetworkName } from "../../shared/networks.ts";
+import type { ParameterSet } from "../../shared/parameter-set.ts";
+import type { StepPlace } from "../../shared/program.ts";
+import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
+import type { Comparison } from "../trust/comparison.ts";
+import type { GroupNorms } from "../trust/gradient-norms.ts";
+import type { RobustResult } from "../trust/robust-round.ts";
+import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
+import type { MetricMeans } from "./aggregate.ts";
+import type { EncodedVersion } from "./downlink-encoder.ts";
+import type { StepLoss } from "./update.ts";
+
+export interface ParametersRequest extends Pick<LeaseMessage, "kind" | "network" | "round"> {
+  /** Hashes of what whoever asks holds already, the packed teacher's among them. */
+  readonly holds: Readonly<Partial<Record<ParameterSet | "frozen", string>>>;
+}
+
+/** What a round begins with. */
+export interface WireParameters {
+  /** The network's, and where the round wants them the discriminators'. */
+  readonly versions: readonly EncodedVersion[];
+  /** The packed teacher that the round wants; `bytes` null where whoever asks holds it. */
+  readonly frozen: { readonly hash: string; readonly bytes: Uint8Array<ArrayBuffer> | null } | null;
+  /** Unit 2^e of each tensor of the round's layout. */
+  readonly exponents: readonly number[];
+}
+
+/** What contributions to a round must name, and how they are summed. */
+export type SumTerms = Pick<LeaseMessage, "kind" | "network" | "round" | "parametersHash" | "codec" | "exponents">;
+
+/** What a look at the bytes of a contribution says. */
+export type CheckedFrame =
+  /** They are no frame. */
+  | ({ readonly kind: "unreadable" } & Refusal)
+  /** A frame that the open round cannot take, or there is none. */
+  | ({ readonly kind: "unfit"; readonly lease: number; readonly samples: number } & Refusal)
+  /** It lies in its slot. */
+  | { readonly kind: "sound"; readonly lease: number; readonly samples: number; readonly norms: GroupNorms };
+
+/** Two contributions to one range, compared in either order: a ratio of norms is not the same both ways. */
+export type ComparedPair = readonly [ab: Comparison, ba: Comparison];
+
+export interface SealedSum {
+  readonly samples: number;
+  readonly metrics: MetricMeans;
+}
+
+export interface StepResult {
+  readonly loss: StepLoss;
+  /** Of the trained network, after the step. */
+  readonly paramsHash: string;
+}
+
+/** Answers come in the order of the questions. Whatever it throws for a peer's or a person's fault is a BitswarmError. */
+export interface Training {
+  /** What is asked is done at once: nobody need be told of the time between. */
+  readonly inline: boolean;
+  /** Resolves where nothing more will be answered. */
+  readonly failure: Promise<Error>;
+  parameters(request: ParametersRequest): Promise<WireParameters>;
+  /** Begins a round's sum; that of the round before is forgotten. */
+  open(terms: SumTerms): void;
+  /** The bytes must stay as they are. @param slot of the reduction's memory, in which nothing waits */
+  check(slot: number, bytes: Uint8Array): Promise<CheckedFrame>;
+  /** Adds what lies in a slot; `scale` as Reduction.commit. */
+  commit(slot: number, scale: number): void;
+  /** Adds a contribution that was checked before. */
+  add(work: HeldWork): void;
+  /** Compares two contributions to the open round that were checked before. */
+  compare(a: AuditedWork, b: AuditedWork): Promise<ComparedPair>;
+  /** Ends the sum, which must not be empty. @param robust in place of its means */
+  seal(robust?: RobustResult): Promise<SealedSum>;
+  /** Makes the step of the sealed sum. @throws GRADIENT_NOT_FINITE */
+  apply(place: StepPlace): Promise<StepResult>;
+  parametersHash(network: NetworkName): Promise<string>;
+  checkpoint(run: string): Promise<CheckpointContents>;
+  close(): Promise<void>;
+}

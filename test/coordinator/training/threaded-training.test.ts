@@ -1,0 +1,123 @@
+// A large run's numbers in a thread of their own: the same bits, and nothing is lost with the thread. Here the run is small, and
+// the thread is asked for.
+
+import { expect, test } from "vitest";
+import { readCommitLog, standingCommits } from "../../../coordinator/checkpoint/commit-log.ts";
+import { reopenRun } from "../../../coordinator/open-run.ts";
+import { INLINE_PARAMETERS, startTraining } from "../../../coordinator/training/start-training.ts";
+import { ThreadedTraining } from "../../../coordinator/training/threaded-training.ts";
+import { createTrainingState } from "../../../coordinator/training/training-state.ts";
+import { parseConfig } from "../../../shared/config.ts";
+import { honestContribution } from "../../fixtures/scripted-contribution.ts";
+import { startTestRun, type TestRun, workToTheEnd } from "../../fixtures/test-run.ts";
+import { tinyDataset } from "../../fixtures/tiny-run.ts";
+
+const threaded = ThreadedTraining.start;
+
+async function stepHashes({ run }: TestRun): Promise<string[]> {
+  const commits = standingCommits(await readCommitLog(run.directory.path));
+  return commits.flatMap((commit) => (commit.type === "step" ? [`${commit.step} ${commit.paramsHash}`] : []));
+}
+
+/** A run with its thread at hand. */
+async function startThreadedRun(): Promise<{ readonly started: TestRun; readonly thread: ThreadedTraining }> {
+  let thread: ThreadedTraining | undefined;
+  const started = await startTestRun({
+    startTraining: async (state, runTag) => {
+      thread = await threaded(state, runTag);
+      return thread;
+    },
+  });
+  if (!thread) throw new Error("the run began without its thread");
+  return { started, thread };
+}
+
+test.each([
+  ["exact", {}],
+  ["f32", { trust: { clip: "trimmed-mean" } }],
+  ["int8", { downlink: { discriminators: "f16", tail: "f16" } }],
+  ["sign", { epochs: 1 }],
+] as const)("R11 with the codec %s a thread ends each step with the bits of none", async (codec, fields) => {
+  const config = { codec, ...fields };
+  const inline = await startTestRun({ config });
+  const expected = await workToTheEnd(inline, 1);
+  const started = await startTestRun({ config, startTraining: threaded });
+  const worker = await started.connect().join();
+  expect(await worker.work()).toBe("ended");
+  const summary = await started.coordination.done;
+  expect({ ...summary, checkpoint: "" }).toEqual({ ...expected, checkpoint: "" });
+  expect(await stepHashes(started)).toEqual(await stepHashes(inline));
+  // What went down was what its hash names, and changes were of what the worker held.
+  expect([worker.refused, worker.wanted]).toEqual([[], []]);
+  expect(worker.parameters.some(({ base }) => base !== null)).toBe(true);
+});
+
+test("R11 with the codec exact three workers on a thread end with the bits of one without", async () => {
+  const alone = await startTestRun();
+  const together = await startTestRun({ startTraining: threaded });
+  const [one, three] = [await workToTheEnd(alone, 1), await workToTheEnd(together, 3)];
+  expect(three.paramsHash).toBe(one.paramsHash);
+  expect(await stepHashes(together)).toEqual(await stepHashes(alone));
+});
+
+test("R11 a checkpoint of a thread goes on without one, and the other way round, bit for bit", async () => {
+  const whole = await startTestRun();
+  const expected = await workToTheEnd(whole, 1);
+  const first = await startTestRun({ maxSteps: 7, startTraining: threaded });
+  await workToTheEnd(first, 1);
+  const { path } = first.run.directory;
+  await workToTheEnd(await startTestRun({ open: await reopenRun(path), maxSteps: 14 }), 2);
+  const third = await startTestRun({ open: await reopenRun(path), startTraining: threaded });
+  const summary = await workToTheEnd(third, 1);
+  expect({ ...summary, checkpoint: "" }).toEqual({ ...expected, checkpoint: "" });
+  expect(await stepHashes(third)).toEqual(await stepHashes(whole));
+});
+
+test("K11 a thread that ends in the middle of a step ends the run with THREAD_FAILED, and a resume ends with the same bits", async () => {
+  const whole = await startTestRun();
+  const expected = await workToTheEnd(whole, 1);
+  const { started, thread } = await startThreadedRun();
+  const worker = await started.connect().join();
+  for (let lease = await worker.lease(); ; lease = await worker.lease()) {
+    if (lease.step === 7) break;
+    await worker.answer(lease);
+  }
+  // An order that makes no sense is a bug, and ends it: nothing lies in the slot.
+  thread.commit(1, 1);
+  await expect(started.coordination.done).rejects.toMatchObject({
+    code: "THREAD_FAILED",
+    message: expect.stringContaining("nothing to add in slot 1"),
+  });
+  expect((await worker.closed).code).toBe(4013);
+  const resumed = await startTestRun({ open: await reopenRun(started.run.directory.path), startTraining: threaded });
+  const summary = await workToTheEnd(resumed, 2);
+  expect({ ...summary, checkpoint: "" }).toEqual({ ...expected, checkpoint: "" });
+});
+
+test("K11 a thread that ends while it checks a contribution ends the run with THREAD_FAILED", async () => {
+  const { started, thread } = await startThreadedRun();
+  const worker = await started.connect().join();
+  const contribution = honestContribution(worker.welcome, await worker.lease());
+  thread.commit(0, 1);
+  worker.sendContribution(contribution);
+  await expect(started.coordination.done).rejects.toMatchObject({ code: "THREAD_FAILED" });
+  // The run is over, not this worker's session alone.
+  expect((await worker.closed).code).toBe(4013);
+});
+
+test("a network above the limit has a thread, one below it none", async () => {
+  const startedFor = async (widths: number[]) => {
+    const config = parseConfig({
+      model: { kind: "lenet", widths },
+      data: { kind: "idx", trainSamples: 7, testSamples: 5 },
+      ablation: "R",
+    });
+    const state = createTrainingState(config, tinyDataset(config));
+    const parameters = [...state.student.values()].reduce((sum, { length }) => sum + length, 0);
+    const training = await startTraining(state, "0".repeat(32));
+    await training.close();
+    return { large: parameters > INLINE_PARAMETERS, inline: training.inline, left: state.student.size > 0 };
+  };
+  expect(await startedFor([4, 4, 8])).toEqual({ large: false, inline: true, left: true });
+  expect(await startedFor([64, 128, 512])).toEqual({ large: true, inline: false, left: false });
+});
