@@ -56,8 +56,9 @@ export function grantAll(now: number, state: RoundState, look: Look): RoundChang
   const { roster, options } = state;
   if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;
   const inPieces = options.pieces > 1;
-  const asker = inPieces && look.kind === "asker" ? look.worker : undefined;
-  if (state.copies.length > 0 && !(inPieces && look.kind === "event")) grantCopies(now, adding, asker);
+  const asked = look.kind === "asker" ? look.worker : undefined;
+  const asker = inPieces ? asked : undefined;
+  if (state.copies.length > 0 && !(inPieces && look.kind === "event")) grantCopies(now, adding, asked);
   if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
   if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
   const helps = inPieces ? look.kind === "all" : true;
