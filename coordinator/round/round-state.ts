@@ -6,6 +6,7 @@ import { emptyIntervals, type IntervalSet, type Range } from "../../shared/inter
 import { OrderedMap } from "../../shared/ordered-map.ts";
 import type { CancelReason } from "../../shared/protocol.ts";
 import { allFinite, type NotFinite } from "../training/divergence.ts";
+import { CopiesDue } from "./copies-due.ts";
 import type { SealMode } from "./deadline.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
@@ -19,12 +20,6 @@ export interface CopyWanted {
   readonly not: readonly string[];
   /** A u32 that decides who computes it. */
   readonly draw: number;
-}
-
-/** A copy that nobody computes yet, and the account that is to; anybody where it is null. */
-export interface CopyDue {
-  readonly copy: CopyWanted;
-  readonly auditor: string | null;
 }
 
 interface LeaseTerm {
@@ -110,7 +105,7 @@ export interface RoundState extends RoundMembers {
   /** Since when all samples are there. */
   readonly wholeSince: number | null;
   /** Copies that nobody computes yet. */
-  readonly copies: readonly CopyDue[];
+  readonly copies: CopiesDue;
   /** Reports of gradients that are not finite. */
   readonly notFinite: NotFinite;
 }
@@ -202,7 +197,7 @@ export function beforeRounds(): RoundState {
     collected: emptyIntervals,
     wholeSince: null,
     given: PersistentMap.of(),
-    copies: [],
+    copies: CopiesDue.of(),
     roster: emptyRoster(),
     nextLease: 1,
     witnesses: new Set(),

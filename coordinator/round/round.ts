@@ -5,6 +5,7 @@ import type { RoundKind } from "../../shared/contribution.ts";
 import type { LeaseId, WorkerId } from "../../shared/ids.ts";
 import type { Range } from "../../shared/intervals.ts";
 import { hasDiverged, withReport, witnessesOf } from "../training/divergence.ts";
+import { CopiesDue } from "./copies-due.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, newMember, type Roster, updated, withMember } from "./roster.ts";
 import { reassigned, withCopy } from "./round-audits.ts";
@@ -112,7 +113,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
       return settle(now, state.phase === "applied" ? { ...state, phase: "committed" } : state, []);
     case "dropped": {
       const { state: next, effects } = allCancelled(now, state, "stopped");
-      return settle(now, { ...next, phase: "committed", unleased: [], copies: [] }, effects);
+      return settle(now, { ...next, phase: "committed", unleased: [], copies: CopiesDue.of() }, effects);
     }
     default:
       return event satisfies never;
@@ -275,7 +276,7 @@ function settle(now: number, state: RoundState, effects: readonly RoundEffect[],
   }
   const { ranges } = state.collected;
   const { state: next, effects: cancels } = allCancelled(now, state, "sealed");
-  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: [] };
+  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: CopiesDue.of() };
   return result(now, sealed, [...effects, ...cancels, { type: "seal", ranges }]);
 }
 
