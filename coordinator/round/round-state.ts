@@ -5,8 +5,8 @@ import type { LeaseId, WorkerId } from "../../shared/ids.ts";
 import { emptyIntervals, type IntervalSet, type Range } from "../../shared/intervals.ts";
 import { OrderedMap } from "../../shared/ordered-map.ts";
 import type { CancelReason } from "../../shared/protocol.ts";
-import { allFinite, type NotFinite } from "../training/divergence.ts";
 import type { SealMode } from "./deadline.ts";
+import { allFinite, type NotFinite } from "./divergence.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
 
@@ -109,6 +109,8 @@ export interface RoundState extends RoundMembers {
   readonly collected: IntervalSet;
   /** Since when all samples are there. */
   readonly wholeSince: number | null;
+  /** The last grants were as many as one turn has time for: the others are granted with the next `go-on`. */
+  readonly crowded: boolean;
   /** Copies that nobody computes yet. */
   readonly copies: readonly CopyDue[];
   /** Reports of gradients that are not finite. */
@@ -201,6 +203,7 @@ export function beforeRounds(): RoundState {
     checking: 0,
     collected: emptyIntervals,
     wholeSince: null,
+    crowded: false,
     given: PersistentMap.of(),
     copies: [],
     roster: emptyRoster(),
