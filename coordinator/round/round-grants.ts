@@ -23,7 +23,7 @@ const LIMITED_FROM = 10;
 export const LEFT_OUT_ROUNDS = 8;
 
 /** Grants of one decision at most: the others, and what comes in meanwhile, have their turn too. */
-export const GRANTS_AT_ONCE = 128;
+export const GRANTS_AT_ONCE = 16;
 
 /** A state to which grants are added. */
 export interface Granting {
@@ -46,14 +46,21 @@ export type Look =
    * tick of the clock, so that ten thousand workers are not looked at with each of their messages.
    */
   | { readonly kind: "asker"; readonly worker: WorkerId }
+  /** A copy is due, perhaps to this worker, and nothing else has changed: one decision's grants may bring many of them. */
+  | { readonly kind: "copy"; readonly worker: WorkerId | undefined }
   /** What changed is of no use to those who hold a lease, or wait for one to back up. */
   | { readonly kind: "event" };
 
-/** Grants what can be granted now; effect `more` where that is too much for one turn. */
+/** Grants what can be granted now; effect `more` where that is too much for one turn, and then none but copies until `go-on`. */
 export function grantAll(now: number, state: RoundState, look: Look): RoundChange {
   const adding = granting(state);
   const { roster, options } = state;
   if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;
+  if (look.kind === "copy") {
+    grantCopies(now, adding, look.worker);
+    return adding;
+  }
+  if (state.crowded) return adding;
   const inPieces = options.pieces > 1;
   const asked = look.kind === "asker" ? look.worker : undefined;
   const asker = inPieces ? asked : undefined;
@@ -62,8 +69,8 @@ export function grantAll(now: number, state: RoundState, look: Look): RoundChang
   if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
   const helps = inPieces ? look.kind === "all" : true;
   if (adding.state.unleased.length === 0 && helps) grantBackups(now, adding);
-  if (adding.left === 0) adding.effects.push({ type: "more" });
-  return adding;
+  if (adding.left > 0) return adding;
+  return { state: { ...adding.state, crowded: true }, effects: [...adding.effects, { type: "more" }] };
 }
 
 export function give(now: number, granting: Granting, offer: Offer): void {

@@ -5,9 +5,9 @@ import type { LeaseId, WorkerId } from "../../shared/ids.ts";
 import { emptyIntervals, type IntervalSet, type Range } from "../../shared/intervals.ts";
 import { OrderedMap } from "../../shared/ordered-map.ts";
 import type { CancelReason } from "../../shared/protocol.ts";
-import { allFinite, type NotFinite } from "../training/divergence.ts";
 import { CopiesDue } from "./copies-due.ts";
 import type { SealMode } from "./deadline.ts";
+import { allFinite, type NotFinite } from "./divergence.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
 
@@ -104,6 +104,8 @@ export interface RoundState extends RoundMembers {
   readonly collected: IntervalSet;
   /** Since when all samples are there. */
   readonly wholeSince: number | null;
+  /** The last grants were as many as one turn has time for: the others are granted with the next `go-on`. */
+  readonly crowded: boolean;
   /** Copies that nobody computes yet. */
   readonly copies: CopiesDue;
   /** Reports of gradients that are not finite. */
@@ -196,6 +198,7 @@ export function beforeRounds(): RoundState {
     checking: 0,
     collected: emptyIntervals,
     wholeSince: null,
+    crowded: false,
     given: PersistentMap.of(),
     copies: CopiesDue.of(),
     roster: emptyRoster(),

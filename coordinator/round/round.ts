@@ -4,8 +4,8 @@
 import type { RoundKind } from "../../shared/contribution.ts";
 import type { LeaseId, WorkerId } from "../../shared/ids.ts";
 import type { Range } from "../../shared/intervals.ts";
-import { hasDiverged, withReport, witnessesOf } from "../training/divergence.ts";
 import { CopiesDue } from "./copies-due.ts";
+import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, newMember, type Roster, updated, withMember } from "./roster.ts";
 import { reassigned, withCopy } from "./round-audits.ts";
@@ -106,7 +106,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "tick":
       return after(now, looked(now, reassigned(now, state)), { kind: "all" });
     case "go-on":
-      return settle(now, state, []);
+      return settle(now, state.crowded ? { ...state, crowded: false } : state, []);
     case "applied":
       return settle(now, state.phase === "sealed" ? { ...state, phase: "applied" } : state, []);
     case "committed":
@@ -124,7 +124,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
 function compared(now: number, before: RoundState, copy: CopyWanted): Decision {
   if (!isLive(before)) return settle(now, before, []);
   const { state, worker } = withCopy(now, before, copy);
-  return settle(now, state, [], worker === undefined ? anyEvent : { kind: "asker", worker });
+  return settle(now, state, [], { kind: "copy", worker });
 }
 
 function withRoster(state: RoundState, roster: Roster): RoundState {

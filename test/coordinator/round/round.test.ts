@@ -2,9 +2,9 @@
 
 import { expect, test } from "vitest";
 import { CopiesDue } from "../../../coordinator/round/copies-due.ts";
+import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../../coordinator/round/divergence.ts";
 import { LEFT_OUT_ROUNDS } from "../../../coordinator/round/round-grants.ts";
 import type { Lease } from "../../../coordinator/round/round-state.ts";
-import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../../coordinator/training/divergence.ts";
 import { leaseId, type WorkerId, workerId } from "../../../shared/ids.ts";
 import { codes, inShort, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
