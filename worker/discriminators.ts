@@ -66,7 +66,6 @@ export function recordAdversarial(
   const { n, lambda, reduce } = options;
   const layers = graph.maps.length;
   const scale = adversarialScale(layers, reduce);
-  const members = lambda > 0 ? 3 : 2;
   const column = memberStride(n, 1);
   const logits = list.tensor(layers * 2 * column);
   const groups = discriminatorGroups(graph, options).map((group) => {
@@ -75,16 +74,20 @@ export function recordAdversarial(
     const out = slice(logits, group.first * 2 * column, group.count * 2 * column);
     return { group, layers: recordLayers(list, graph, group, pooled, out, options) };
   });
-  const dlogits = list.tensor(layers * members * column);
+  const dlogits = list.tensor(layers * 2 * column);
+  const turn = lambda > 0 ? list.tensor(layers * column) : undefined;
   const metrics = list.tensor(2 * layers);
-  list.run(adversarialLoss({ layers, n, members, discriminatorWeight: scale, generatorWeight: scale * lambda }), {
+  list.run(adversarialLoss({ layers, n, weight: scale, lambda }), {
     logits,
     dlogits,
+    ...(turn && { turn }),
     metrics,
   });
   const dPooled = groups.flatMap(({ group, layers: inputs }) => {
-    const seed = slice(dlogits, group.first * members * column, group.count * members * column);
-    return recordGradients(list, graph, group, inputs, seed, members, options);
+    const { first, count } = group;
+    const seed = slice(dlogits, first * 2 * column, count * 2 * column);
+    const turns = turn && slice(turn, first * column, count * column);
+    return recordGradients(list, graph, group, inputs, seed, turns, options);
   });
   return { metrics, dPooled };
 }
@@ -167,8 +170,8 @@ function recordLayers(
 }
 
 /**
- * Back through the layers. The generator's member goes down beside the discriminators' two, which stop at the first layer's
- * parameters as it does at the pooled map.
+ * Back through the layers: the discriminators' gradients, from which `turn` makes the generator's of the pooled maps.
+ * Without it nothing goes beyond the first layer's parameters.
  */
 function recordGradients(
   list: LaunchList,
@@ -176,7 +179,7 @@ function recordGradients(
   group: DiscriminatorGroup,
   inputs: readonly Ref[],
   seed: Ref,
-  members: 2 | 3,
+  turn: Ref | undefined,
   { n, parameter, gradient }: AdversarialOptions,
 ): readonly (Ref | undefined)[] {
   const { count: groups, channels, parameterStride, gradientStride } = group;
@@ -194,24 +197,24 @@ function recordGradients(
     list.run(
       groupedLinearParameterGradient({
         ...shape,
-        members,
         stride: gradientStride / 4,
         weight: (dWeight[0].offset - arena.offset) / 4,
         bias: (dBias[0].offset - arena.offset) / 4,
       }),
       { dy, x: inputs[layer], gradient: arena },
     );
-    const first = layer === 0 ? 2 : 0;
-    if (first === members) break;
-    const dx = list.tensor(groups * (members - first) * memberStride(n, shape.in));
-    const leaky = layer > 0;
-    list.run(groupedLinearInputGradient({ ...shape, members, first, weightStride: parameterStride / 4, leaky }), {
-      dy,
-      w: groupRange(tensorsOf(graph, group, parameter, layer, "weight")),
-      ...(leaky && { activated: inputs[layer] }),
-      dx,
-    });
-    dy = dx;
+    const weightStride = parameterStride / 4;
+    const w = groupRange(tensorsOf(graph, group, parameter, layer, "weight"));
+    if (layer > 0) {
+      const dx = list.tensor(groups * 2 * memberStride(n, shape.in));
+      const activated = inputs[layer];
+      list.run(groupedLinearInputGradient({ ...shape, weightStride, to: "hidden" }), { dy, w, activated, dx });
+      dy = dx;
+    } else if (turn) {
+      const dx = list.tensor(groups * memberStride(n, channels));
+      list.run(groupedLinearInputGradient({ ...shape, weightStride, to: "maps" }), { dy, w, turn, dx });
+      return range(groups).map((i) => slice(dx, i * memberStride(n, channels), n * channels));
+    }
   }
-  return range(groups).map((i) => (members === 3 ? slice(dy, i * memberStride(n, channels), n * channels) : undefined));
+  return range(groups).map(() => undefined);
 }
