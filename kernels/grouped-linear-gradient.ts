@@ -70,7 +70,7 @@ ${storeTile({
   });
 }
 
-/** At most 4 rows written out, a divisor of n. */
+/** At most 4 rows at once, a divisor of n. */
 function rowsATurn(n: number): number {
   return [4, 3, 2].find((rows) => n % rows === 0) ?? 1;
 }
@@ -94,23 +94,27 @@ export function groupedLinearParameterGradient(
   const tile = pickTile({ extent, sizes: { rows: [4, 8, 12], columns: ANY_TILE.columns } });
   const items = tileCount(tile, extent);
   const quads = range(tile.rows / 4);
+  const depth = rowsATurn(o.n);
+  const base = (name: string, of: Floats, length: number) => (k: number) =>
+    `(${name}_member + (row + ${k}u) * ${length / of.width}u)`;
   const product = multiplyAdd(
     tile,
-    1,
+    depth,
     {
-      load: acrossTile({ source: dy, prefix: "g", offsets: "r", count: tile.rows, base: () => "dy_base", depth: 1 }),
-      at: (i) => `g_${i >> 2}_0.${LANES[i & 3]}`,
+      load: acrossTile({ source: dy, prefix: "g", offsets: "r", count: tile.rows, base: base("dy", dy, o.out), depth }),
+      at: (i, k) => `g_${i >> 2}_${k}.${LANES[i & 3]}`,
     },
     {
-      load: acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: () => "x_base", depth: 1 }),
-      at: (q) => `b_${q}_0`,
+      load: acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: base("x", x, o.in), depth }),
+      at: (q, k) => `b_${q}_${k}`,
     },
   );
-  const turn = `
-let dy_base = dy_member + row * ${o.out / dy.width}u;
-let x_base = x_member + row * ${o.in / x.width}u;
-${product}
-${quads.map((q) => `bias_${q} += g_${q}_0;`).join(" ")}`;
+  const biases = quads.map(
+    (q) =>
+      `bias_${q} += ${range(depth)
+        .map((k) => `g_${q}_${k}`)
+        .join(" + ")};`,
+  );
   const lanes = width === 4 ? [""] : LANES.map((lane) => `.${lane}`);
   const storeBias = quads.flatMap((q) =>
     lanes.map((lane, l) => {
@@ -137,7 +141,10 @@ ${quads.map((q) => `var bias_${q} = vec4<f32>();`).join("\n")}
 for (var member = 0u; member < 2u; member++) {
   let dy_member = (outer * 2u + member) * ${memberStride(o.n, o.out) / dy.width}u;
   let x_member = (outer * 2u + member) * ${memberStride(o.n, o.in) / x.width}u;
-  ${unrolledLoop("row", o.n, rowsATurn(o.n), turn)}
+  for (var row = 0u; row < ${o.n}u; row += ${depth}u) {
+${product}
+${biases.join("\n")}
+  }
 }
 ${storeTile({
   tile,
