@@ -4,9 +4,10 @@
 
 import type { WorkerId } from "../../shared/ids.ts";
 import { rng } from "../../shared/rng.ts";
+import { CopiesDue, type CopyDue } from "./copies-due.ts";
 import { BACKUP_FROM } from "./deadline.ts";
-import { type Member, type Roster, speedOf, totalSpeed } from "./roster.ts";
-import type { CopyDue, CopyWanted, RoundState } from "./round-state.ts";
+import { type Roster, speedOf, totalSpeed } from "./roster.ts";
+import type { CopyWanted, RoundState } from "./round-state.ts";
 
 /** Accounts drawn from those of other addresses than the answers', and then from all, before anybody may who asks. */
 const DRAWS = 24;
@@ -64,22 +65,18 @@ export function withCopy(
 ): { readonly state: RoundState; readonly worker: WorkerId | undefined } {
   const auditor = drawnAuditor(now, state, copy);
   const worker = auditor === null ? undefined : state.roster.accounts.get(auditor)?.newest;
-  return { state: { ...state, copies: [...state.copies, { copy, auditor }] }, worker };
-}
-
-/** Whether a copy is for this member. */
-export function mayCompare({ copy, auditor }: CopyDue, { account }: Pick<Member, "account">): boolean {
-  return auditor === null ? !copy.not.includes(account) : auditor === account;
+  return { state: { ...state, copies: state.copies.with({ copy, auditor }) }, worker };
 }
 
 /** Towards the end of a round, and where its auditor has gone, a copy is for anybody. */
 export function reassigned(now: number, state: RoundState): RoundState {
   const { copies, since, options, roster } = state;
-  if (copies.length === 0) return state;
+  if (copies.size === 0) return state;
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
   const waits = ({ auditor }: CopyDue) => auditor === null || (!ending && roster.accounts.get(auditor) !== undefined);
-  if (copies.every(waits)) return state;
-  return { ...state, copies: copies.map((due) => (waits(due) ? due : { ...due, auditor: null })) };
+  const all = [...copies];
+  if (all.every(waits)) return state;
+  return { ...state, copies: CopiesDue.of(all.map((due) => (waits(due) ? due : { ...due, auditor: null }))) };
 }
 
 /** Whether an account that takes part may compute the copy. */

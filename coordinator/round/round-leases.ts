@@ -167,7 +167,7 @@ export function lapsed(
   }
   if (!counts(lease)) {
     // Somebody else makes the comparison.
-    if ("copy" in lease) next = { ...next, copies: [{ copy: lease.copy, auditor: null }, ...next.copies] };
+    if ("copy" in lease) next = { ...next, copies: next.copies.with({ copy: lease.copy, auditor: null }) };
     return { state: next, effects: [{ type: "lapse", cause, lease, again: false }] };
   }
   next = withGiven(next, lease.account, -samples);

@@ -6,6 +6,7 @@ import { type ContributionLayout, contributionLayout } from "../../shared/contri
 import { decodeFrame } from "../../shared/frame.ts";
 import { buildNetworks, roundManifest } from "../../shared/networks.ts";
 import { readParameters } from "../../shared/parameter-frame.ts";
+import { type CoordinatorMessage, decodeCoordinatorMessage } from "../../shared/protocol.ts";
 import { rng } from "../../shared/rng.ts";
 import { Account, type CapacityShares } from "./account.ts";
 import { Population } from "./population.ts";
@@ -43,7 +44,7 @@ export class World implements Surroundings {
   readonly #canary: readonly CanaryLayer[];
   readonly #layouts = new Map<string, ContributionLayout>();
   readonly #frames = new WeakMap<Uint8Array, HeldParameters>();
-  readonly #messages = new WeakMap<Uint8Array, unknown>();
+  readonly #statuses = new WeakMap<Uint8Array, CoordinatorMessage>();
   readonly #bytes = { up: 0, down: 0 };
   #coordinatorMs = 0;
   #events = 0;
@@ -162,11 +163,11 @@ export class World implements Surroundings {
     return { set, hash, base };
   }
 
-  decoded<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => T): T {
-    const known = this.#messages.get(bytes);
-    if (known !== undefined) return known as T;
-    const message = decode(bytes);
-    this.#messages.set(bytes, message);
+  decoded(bytes: Uint8Array): CoordinatorMessage {
+    const known = this.#statuses.get(bytes);
+    if (known) return known;
+    const message = decodeCoordinatorMessage(bytes);
+    if (message.type === "status") this.#statuses.set(bytes, message);
     return message;
   }
 

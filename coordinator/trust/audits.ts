@@ -53,7 +53,7 @@ interface OpenAudit {
   summed: string | null;
 }
 
-interface HeldLease {
+export interface HeldLease {
   readonly account: string;
   readonly from: number;
   readonly to: number;

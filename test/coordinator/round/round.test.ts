@@ -1,9 +1,10 @@
 // Rules L and C of SPEC.md, on the pure round: who is leased what, and what counts.
 
 import { expect, test } from "vitest";
+import { CopiesDue } from "../../../coordinator/round/copies-due.ts";
+import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../../coordinator/round/divergence.ts";
 import { LEFT_OUT_ROUNDS } from "../../../coordinator/round/round-grants.ts";
 import type { Lease } from "../../../coordinator/round/round-state.ts";
-import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../../coordinator/training/divergence.ts";
 import { leaseId, type WorkerId, workerId } from "../../../shared/ids.ts";
 import { codes, inShort, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
@@ -394,11 +395,11 @@ test("Z17 an audit is for an account that is drawn, not for the first that asks,
   const copy = { purpose: "audit", from: 0, to: 32, not: [workers[0]] } as const;
   const draw = Array.from({ length: 64 }, (_, seed) => seed).find((seed) => {
     table.event({ type: "copy-wanted", copy: { ...copy, draw: seed } });
-    return table.state.copies.at(-1)?.auditor !== second;
+    return [...table.state.copies].at(-1)?.auditor !== second;
   });
   expect(draw).toBeDefined();
-  const [due] = table.state.copies.slice(-1);
-  table.state = { ...table.state, copies: [due] };
+  const [due] = [...table.state.copies].slice(-1);
+  table.state = { ...table.state, copies: CopiesDue.of([due]) };
   table.answer(table.held(second));
   expect(inShort(table.ready(second))).toEqual(["wait"]);
   expect(inShort(table.tick(850))).toContain("grant v1 0-32 audit");
@@ -416,7 +417,7 @@ test("Z17 no audit goes to the address of the audited where others are", () => {
     for (let draw = 0; draw < 32; draw++) {
       table.event({ type: "copy-wanted", copy: { purpose: "audit", from: 0, to, not: [workers[0]], draw } });
     }
-    return new Set(table.state.copies.filter(({ copy }) => copy.to === to).map(({ auditor }) => auditor));
+    return new Set([...table.state.copies].filter(({ copy }) => copy.to === to).map(({ auditor }) => auditor));
   };
   expect([...audit(32)]).toEqual([workers[5]]);
   table.event({ type: "worker-left", worker: workers[5] });
@@ -680,13 +681,13 @@ test("L22 an audit is drawn for an account that will be done with it about when 
   table.open({ from: 0, to: 32 * 26 }, options);
   // The third is too slow for any work, and waits.
   audits(table, table.held(w1));
-  expect(new Set(table.state.copies.map(({ auditor }) => auditor))).toEqual(new Set(["w2"]));
-  expect(table.state.copies).toHaveLength(20);
+  expect(new Set([...table.state.copies].map(({ auditor }) => auditor))).toEqual(new Set(["w2"]));
+  expect(table.state.copies.size).toBe(20);
 
   const two = known({ w1: 400, w3: 20 });
   two.open({ from: 0, to: 32 * 26 }, options);
   audits(two, two.held(w1));
-  expect(two.state.copies.every(({ auditor }) => auditor === w3)).toBe(true);
+  expect([...two.state.copies].every(({ auditor }) => auditor === w3)).toBe(true);
 });
 
 test("L21 a range that expired with one holder is not lent again while the other has it, and is then leased in pieces that fit", () => {

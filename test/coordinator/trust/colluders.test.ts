@@ -69,6 +69,7 @@ function historyOf(seed: number, liars: number): History {
       due.push(lease);
       for (const copy of trust.granted(lease)) event({ type: "copy-wanted", copy });
     }
+    if (table.state.crowded) event({ type: "go-on" });
   };
   const event = (what: Parameters<RoundTable["event"]>[0]) => {
     const effects = table.event(what);
@@ -111,7 +112,8 @@ function historyOf(seed: number, liars: number): History {
       if (!standing || restMs(table.now, standing) === 0) ready(worker);
     }
     due.length = 0;
-    for (const { body } of [...added, ...trust.seal()]) if (body[0] === 2) history.through++;
+    const held = trust.seal().map(({ work }) => work);
+    for (const { body } of [...added, ...held]) if (body[0] === 2) history.through++;
     table.event({ type: "applied" });
     table.event({ type: "committed" });
   }
