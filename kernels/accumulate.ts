@@ -1,6 +1,7 @@
 // Adds a microbatch's gradient to a lease's accumulator on the GPU, so that a lease is read back once.
 import { kernel, read, readWrite } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
+import { range } from "./range.ts";
 
 /** Elements of the gradient arena that share a tensor: every tensor starts at a multiple of 256 bytes. */
 const SEGMENT = 64;
@@ -10,13 +11,32 @@ function checked(size: number): number {
   return size;
 }
 
-/** Non-finite values have the greatest bits, so a peak ≥ 0x7f800000 says that the gradient was not finite. */
-const RAISE_PEAK = `
-let tensor = segments[index / ${SEGMENT / 4}u];
-let v = gradient[index] * WEIGHT;
+/** Quads of a segment that an invocation takes: what it reads of its tensor it reads once. Four neighbours share a segment. */
+const TURNS = 4;
+const NEIGHBOURS = SEGMENT / 4 / TURNS;
+
+/**
+ * `statements` of every quad of the gradient, where `v` is its value times WEIGHT, and `bits` that of |v|. Non-finite values
+ * have the greatest bits, so a peak ≥ 0x7f800000 says that the gradient was not finite.
+ */
+function eachQuad(setup: string, statements: string): string {
+  const turn = (k: number) => `{
+let at = first + ${k * NEIGHBOURS}u;
+let v = gradient[at] * WEIGHT;
 let bits = bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu);
-let largest = max(max(bits.x, bits.y), max(bits.z, bits.w));
+most = max(most, bits);
+${statements}
+}`;
+  return `
+let segment = index / ${NEIGHBOURS}u;
+let first = segment * ${SEGMENT / 4}u + index % ${NEIGHBOURS}u;
+let tensor = segments[segment];
+${setup}
+var most = vec4<u32>();
+${range(TURNS).map(turn).join("\n")}
+let largest = max(max(most.x, most.y), max(most.z, most.w));
 if (largest > atomicLoad(&peak[tensor])) { atomicMax(&peak[tensor], largest); }`;
+}
 
 /**
  * Order-independent accumulation in integers. gradient f32 [size]; segments u32 [size/64], the tensor of each 64 elements;
@@ -38,11 +58,13 @@ export function accumulateExact(o: { readonly size: number; readonly weight: num
       readWrite("sum", "vec4<i32>"),
       readWrite("peak", "atomic<u32>"),
     ],
-    items: checked(o.size) / 4,
-    body: `${RAISE_PEAK}
-let finite = bits < vec4<u32>(0x7f800000u);
-let level = clamp(round(select(vec4<f32>(), v, finite) * scale[tensor]), vec4<f32>(-CLIP), vec4<f32>(CLIP));
-sum[index] += vec4<i32>(level);`,
+    items: checked(o.size) / 4 / TURNS,
+    body: eachQuad(
+      "let unit = scale[tensor];",
+      `let finite = bits < vec4<u32>(0x7f800000u);
+let level = clamp(round(select(vec4<f32>(), v, finite) * unit), vec4<f32>(-CLIP), vec4<f32>(CLIP));
+sum[at] += vec4<i32>(level);`,
+    ),
   });
 }
 
@@ -57,8 +79,7 @@ export function accumulateFloat(o: { readonly size: number; readonly weight: num
       readWrite("sum", "vec4<f32>"),
       readWrite("peak", "atomic<u32>"),
     ],
-    items: checked(o.size) / 4,
-    body: `${RAISE_PEAK}
-sum[index] += v;`,
+    items: checked(o.size) / 4 / TURNS,
+    body: eachQuad("", "sum[at] += v;"),
   });
 }

@@ -9,22 +9,17 @@ import { ANY_TILE, pickTile, tileCount, tileStep, tileWorkgroup } from "./tile-s
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
 /**
- * dx = dy·W for members `first` … `members` − 1 of dy, times LeakyReLU's derivative where `activated` is bound: what the layer
- * below put out, for member m of dy its member min(m, 1). Bindings dy f32 [groups][members][n][out], w as in the forward,
- * (activated f32 [groups][2][n][in],) dx f32 [groups][members − first][n][in].
+ * dx = dy·W. To a hidden layer of both members, times LeakyReLU's derivative at `activated`, what that layer put out. To the
+ * maps of member 1 alone, the student's, each row times its `turn`. Bindings dy f32 [groups][2][n][out], w as in the forward,
+ * activated f32 [groups][2][n][in] or turn f32 [groups][n], dx f32 [groups][2][n][in] or [groups][n][in].
  */
 export function groupedLinearInputGradient(
-  o: GroupedLinear & {
-    readonly members: number;
-    readonly first: number;
-    readonly weightStride: number;
-    readonly leaky: boolean;
-  },
+  o: GroupedLinear & { readonly weightStride: number; readonly to: "hidden" | "maps" },
 ): Kernel {
+  const hidden = o.to === "hidden";
   const width = vectorWidth(o.in);
   const depth = vectorWidth(o.out);
-  const written = o.members - o.first;
-  const extent = { rows: o.n, columns: o.in, outer: o.groups * written };
+  const extent = { rows: o.n, columns: o.in, outer: hidden ? 2 * o.groups : o.groups };
   const tile = pickTile({ extent, sizes: ANY_TILE });
   const items = tileCount(tile, extent);
   const steps = o.out / depth;
@@ -37,55 +32,56 @@ export function groupedLinearInputGradient(
   });
   const type = vectorType(width);
   const stride = memberStride(o.n, o.in);
+  const turn = (i: number) =>
+    `let turn_${i} = turn[outer * ${memberStride(o.n, 1)}u + min(row0 + ${i}u, ${o.n - 1}u)];`;
   return kernel({
-    label: `groupedLinearInputGradient ${describeGrouped(o, written)}`,
+    label: `groupedLinearInputGradient ${describeGrouped(o, hidden ? 2 : 1)}`,
     constants: { W_STEP: (depth * o.in) / width },
     floats: LEAKY,
     storage: [
       read("dy", vectorType(depth)),
       read("w", type),
-      ...(o.leaky ? [read("activated", type)] : []),
+      hidden ? read("activated", type) : read("turn"),
       readWrite("dx", type),
     ],
     items,
     workgroupSize: tileWorkgroup(items),
     body: `
 ${locateTile(tile, extent)}
-let group = outer / ${written}u;
-let member = ${o.first}u + outer % ${written}u;
-let dy_base = (group * ${o.members}u + member) * ${memberStride(o.n, o.out) / depth}u;
-let w_base = group * ${o.weightStride / width}u;
-${o.leaky ? `let activated_base = (group * 2u + min(member, 1u)) * ${stride / width}u;` : ""}
+let dy_base = ${hidden ? "outer" : "(2u * outer + 1u)"} * ${memberStride(o.n, o.out) / depth}u;
+let w_base = ${hidden ? "outer / 2u" : "outer"} * ${o.weightStride / width}u;
 let dx_base = outer * ${stride / width}u;
 ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: o.n, stride: steps })}
 ${elementOffsets({ prefix: "c", source: w, first: "column0", count: tile.columns, limit: o.in })}
 ${accumulators(tile)}
 ${unrolledLoop("i", steps, unrollFactor(steps, tileStep(tile, depth)), product)}
+${hidden ? "" : range(tile.rows).map(turn).join("\n")}
 ${storeTile({
   tile,
   extent,
   width,
   rowAddress: (row) => `${row} * ${o.in}u`,
-  value: (i, q, lane) => `sum_${i}_${q}${lane}`,
+  value: (i, q, lane) => `${hidden ? "" : `turn_${i} * `}sum_${i}_${q}${lane}`,
   write: (at, value) =>
-    `{ let at = ${at}; let v = ${value}; dx[dx_base + at] = ${o.leaky ? `select(SLOPE * v, v, activated[activated_base + at] > ${type}())` : "v"}; }`,
+    hidden
+      ? `{ let at = dx_base + ${at}; let v = ${value}; dx[at] = select(SLOPE * v, v, activated[at] > ${type}()); }`
+      : `dx[dx_base + ${at}] = ${value};`,
 })}`,
   });
 }
 
-/** At most 4 rows written out, a divisor of n. */
+/** At most 4 rows at once, a divisor of n. */
 function rowsATurn(n: number): number {
   return [4, 3, 2].find((rows) => n % rows === 0) ?? 1;
 }
 
 /**
- * dW = Σ dyᵀ·x and db = Σ dy over the rows of members 0 and 1, in order. Bindings dy f32 [groups][members][n][out],
+ * dW = Σ dyᵀ·x and db = Σ dy over the rows of members 0 and 1, in order. Bindings dy f32 [groups][2][n][out],
  * x f32 [groups][2][n][in], gradient: an f32 range that holds, every `stride` elements, a group's dW [out][in] at `weight` and
  * its db [out] at `bias` (all multiples of 4).
  */
 export function groupedLinearParameterGradient(
   o: GroupedLinear & {
-    readonly members: number;
     readonly stride: number;
     readonly weight: number;
     readonly bias: number;
@@ -98,23 +94,27 @@ export function groupedLinearParameterGradient(
   const tile = pickTile({ extent, sizes: { rows: [4, 8, 12], columns: ANY_TILE.columns } });
   const items = tileCount(tile, extent);
   const quads = range(tile.rows / 4);
+  const depth = rowsATurn(o.n);
+  const base = (name: string, of: Floats, length: number) => (k: number) =>
+    `(${name}_member + (row + ${k}u) * ${length / of.width}u)`;
   const product = multiplyAdd(
     tile,
-    1,
+    depth,
     {
-      load: acrossTile({ source: dy, prefix: "g", offsets: "r", count: tile.rows, base: () => "dy_base", depth: 1 }),
-      at: (i) => `g_${i >> 2}_0.${LANES[i & 3]}`,
+      load: acrossTile({ source: dy, prefix: "g", offsets: "r", count: tile.rows, base: base("dy", dy, o.out), depth }),
+      at: (i, k) => `g_${i >> 2}_${k}.${LANES[i & 3]}`,
     },
     {
-      load: acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: () => "x_base", depth: 1 }),
-      at: (q) => `b_${q}_0`,
+      load: acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: base("x", x, o.in), depth }),
+      at: (q, k) => `b_${q}_${k}`,
     },
   );
-  const turn = `
-let dy_base = dy_member + row * ${o.out / dy.width}u;
-let x_base = x_member + row * ${o.in / x.width}u;
-${product}
-${quads.map((q) => `bias_${q} += g_${q}_0;`).join(" ")}`;
+  const biases = quads.map(
+    (q) =>
+      `bias_${q} += ${range(depth)
+        .map((k) => `g_${q}_${k}`)
+        .join(" + ")};`,
+  );
   const lanes = width === 4 ? [""] : LANES.map((lane) => `.${lane}`);
   const storeBias = quads.flatMap((q) =>
     lanes.map((lane, l) => {
@@ -139,9 +139,12 @@ ${elementOffsets({ prefix: "c", source: x, first: "column0", count: tile.columns
 ${accumulators(tile)}
 ${quads.map((q) => `var bias_${q} = vec4<f32>();`).join("\n")}
 for (var member = 0u; member < 2u; member++) {
-  let dy_member = (outer * ${o.members}u + member) * ${memberStride(o.n, o.out) / dy.width}u;
+  let dy_member = (outer * 2u + member) * ${memberStride(o.n, o.out) / dy.width}u;
   let x_member = (outer * 2u + member) * ${memberStride(o.n, o.in) / x.width}u;
-  ${unrolledLoop("row", o.n, rowsATurn(o.n), turn)}
+  for (var row = 0u; row < ${o.n}u; row += ${depth}u) {
+${product}
+${biases.join("\n")}
+  }
 }
 ${storeTile({
   tile,

@@ -1,5 +1,6 @@
 // Gradients of a normalisation with its epilogue, in two passes over the map and none between: sums over the batch, then dx.
 import { pointwise } from "./activation.ts";
+import { columnRows } from "./column-rows.ts";
 import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel, KernelSequence } from "./kernel.ts";
 import { blockConstants, describeMap, locateBlock, type MapShape, sampleBlocks } from "./norm-statistics.ts";
@@ -90,24 +91,31 @@ export type NormTarget = "in place" | "fresh" | "accumulate";
 export function normaliseBackwardInput(o: MapShape & Pooled & { readonly target: NormTarget }): Kernel {
   const width = vectorWidth(o.channels);
   const type = vectorType(width);
+  const columns = o.channels / width;
+  const rows = o.n * o.positions;
   const inPlace = o.target === "in place";
-  const store = inPlace ? "x[index] =" : o.target === "fresh" ? "dx[index] =" : "dx[index] +=";
+  const store = inPlace ? "x[at] =" : o.target === "fresh" ? "dx[at] =" : "dx[at] +=";
   return kernel({
     label: `normaliseBackward input ${o.target} ${describeMap(o)}`,
-    constants: { COLUMNS: o.channels / width, POSITIONS: o.positions },
-    floats: { ROWS: o.n * o.positions },
+    constants: { COLUMNS: columns, POSITIONS: o.positions },
+    floats: { ROWS: rows },
     storage: [
       read("g", type),
       inPlace ? readWrite("x", type) : read("x", type),
       ...["norm", "dbias", "dweight", ...(o.pooled ? ["dPooled"] : [])].map((name) => read(name, type)),
       ...(inPlace ? [] : [readWrite("dx", type)]),
     ],
-    items: (o.n * o.positions * o.channels) / width,
-    body: `
-let channel = index % COLUMNS;
-${o.pooled ? "let sample = index / (POSITIONS * COLUMNS);" : ""}
-let dbn = g[index]${o.pooled ? " + dPooled[sample * COLUMNS + channel] / f32(POSITIONS)" : ""};
-let normal = (x[index] - norm[channel]) * norm[COLUMNS + channel];
-${store} norm[2u * COLUMNS + channel] * (dbn - dbias[channel] / ROWS - normal * (dweight[channel] / ROWS));`,
+    ...columnRows(
+      rows,
+      columns,
+      `let center = norm[channel];
+let invstd = norm[COLUMNS + channel];
+let scale = norm[2u * COLUMNS + channel];
+let shift = dbias[channel] / ROWS;
+let slant = dweight[channel] / ROWS;`,
+      `let dbn = g[at]${o.pooled ? " + dPooled[at / (POSITIONS * COLUMNS) * COLUMNS + channel] / f32(POSITIONS)" : ""};
+let normal = (x[at] - center) * invstd;
+${store} scale * (dbn - shift - normal * slant);`,
+    ),
   });
 }

@@ -1,5 +1,6 @@
 // Normalisation in one pass with what follows it in a network: shortcut, activation, and the signs that a binary layer reads.
 import { type PointwiseKind, pointwise } from "./activation.ts";
+import { columnRows } from "./column-rows.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
 import { describeMap, type MapShape } from "./norm-statistics.ts";
@@ -17,12 +18,6 @@ export function describeEpilogue({ activation, shortcut }: Epilogue): string {
   return `${shortcut ? "+ shortcut " : ""}${activation}`;
 }
 
-/** WGSL of v = (x − mean)·scale + bias (+ shortcut) for the element (or quad) `at` of column `channel`. */
-function preActivation(shortcut: boolean): string {
-  const normal = "(x[at] - norm[channel]) * norm[2u * COLUMNS + channel] + norm[3u * COLUMNS + channel]";
-  return `let v = ${normal}${shortcut ? " + shortcut[at]" : ""};`;
-}
-
 /**
  * y = activation((x − mean)·scale + bias (+ shortcut)). x, shortcut, y f32 [n][positions][channels], norm as
  * norm-statistics.ts gives it, slope f32 [channels] for prelu; `pack` says who writes bits u32 [n][positions][signWords(channels)],
@@ -33,11 +28,15 @@ export function normalise(
 ): Kernel {
   const rows = o.n * o.positions;
   const prelu = o.activation === "prelu";
-  const value = o.activation === "none" ? "v" : pointwise(o.activation, "slope[channel]").value;
-  const statements = `${preActivation(o.shortcut)}\nlet result = ${value};${o.store ? "\ny[at] = result;" : ""}`;
+  const value = o.activation === "none" ? "v" : pointwise(o.activation, "slope_of").value;
+  const setup = `let center = norm[channel];
+let scale = norm[2u * COLUMNS + channel];
+let bias = norm[3u * COLUMNS + channel];${prelu ? "\nlet slope_of = slope[channel];" : ""}`;
+  const each = `let v = (x[at] - center) * scale + bias${o.shortcut ? " + shortcut[at]" : ""};
+let result = ${value};${o.store ? "\ny[at] = result;" : ""}`;
   const { width, declarations, ...dispatch } = o.pack
-    ? packing({ how: o.pack, rows, channels: o.channels, statements, value: "result" })
-    : pointwiseDispatch(rows, o.channels, statements);
+    ? packing({ how: o.pack, rows, channels: o.channels, setup, statements: each, value: "result" })
+    : storing(rows, o.channels, setup, each);
   const type = vectorType(width);
   return kernel({
     ...dispatch,
@@ -54,14 +53,8 @@ export function normalise(
   });
 }
 
-/** One invocation an element, or a quad. */
-function pointwiseDispatch(rows: number, channels: number, statements: string) {
+function storing(rows: number, channels: number, setup: string, each: string) {
   const width = vectorWidth(channels);
-  return {
-    width,
-    declarations: undefined,
-    constants: { COLUMNS: channels / width },
-    items: (rows * channels) / width,
-    body: `let at = index;\nlet channel = index % COLUMNS;\n${statements}`,
-  };
+  const columns = channels / width;
+  return { width, declarations: undefined, constants: { COLUMNS: columns }, ...columnRows(rows, columns, setup, each) };
 }

@@ -5,44 +5,74 @@ import type { Kernel } from "./kernel.ts";
 import { type Packing, packLanes } from "./pack-lanes.ts";
 import { range } from "./range.ts";
 
+/** Words that an invocation makes at most, and the invocations below which none makes more than one. */
+const MOST_WORDS = 4;
+const ENOUGH_INVOCATIONS = 512;
+
+/** What is packed of every element (quad where `channels % 4 == 0`) of [rows][channels]. */
+interface Packed {
+  readonly rows: number;
+  readonly channels: number;
+  /** Statements that see `channel`, the element's column. */
+  readonly setup: string;
+  /** Statements that see its address `at` too, and declare `value`, whose sign is packed. */
+  readonly statements: string;
+  readonly value: string;
+}
+
 /**
- * WGSL of an invocation that makes word `index` of [rows][signWords(channels)]: for each of its elements (quads where
- * `channels % 4 == 0`), `statements` see its address `at` and its column `channel` and declare `value`, whose sign is
- * packed. Wants the constants CHANNELS, COLUMNS and WORDS, and a binding `bits`.
+ * Invocations that make the words of [rows][signWords(channels)], each those of one word in several rows where something of
+ * the column is read once for them. Wants the constants CHANNELS, COLUMNS and WORDS, and a binding `bits`.
  */
-function packSteps(channels: number, statements: string, value: string): string {
+function packSteps(o: Packed): { readonly items: number; readonly body: string } {
+  const { rows, channels } = o;
+  const words = signWords(channels);
   const quads = vectorWidth(channels) === 4;
   const place = "let first = (index % WORDS) * 32u;\nlet row = index / WORDS;";
   if (quads && (channels % 32 === 0 || channels < 32)) {
-    return `${place}
-var word = vec4<u32>();
-${range(Math.min(channels, 32) / 4)
-  .map((q) => packQuad(q, statements, value))
+    const fits = (turns: number) => rows % turns === 0 && rows * words >= turns * ENOUGH_INVOCATIONS;
+    const turns = o.setup === "" ? 1 : ([MOST_WORDS, 2].find(fits) ?? 1);
+    const apart = rows / turns;
+    const body = `${place}
+${range(turns)
+  .map((k) => `var word_${k} = vec4<u32>();`)
   .join("\n")}
-bits[index] = word.x | word.y | word.z | word.w;`;
+${range(Math.min(channels, 32) / 4)
+  .map((q) => packQuad(o, q, turns, apart))
+  .join("\n")}
+${range(turns)
+  .map((k) => `bits[index + ${k * apart * words}u] = word_${k}.x | word_${k}.y | word_${k}.z | word_${k}.w;`)
+  .join("\n")}`;
+    return { items: apart * words, body };
   }
   const [width, type, zero] = quads ? [4, "vec4<f32>", "vec4<u32>()"] : [1, "f32", "0u"];
   const weights = quads ? "vec4<u32>(1u, 2u, 4u, 8u) << vec4<u32>(i)" : "1u << i";
   const count = channels < 32 ? "CHANNELS" : "min(32u, CHANNELS - first)";
-  return `${place}
+  const body = `${place}
 var word = ${zero};
 for (var i = 0u; i < ${count}; i += ${width}u) {
   let channel = (first + i) / ${width}u;
   let at = row * COLUMNS + channel;
-  ${statements}
-  word |= select(${zero}, ${weights}, ${value} < ${type}());
+  ${o.setup}
+  ${o.statements}
+  word |= select(${zero}, ${weights}, ${o.value} < ${type}());
 }
 bits[index] = ${quads ? "word.x | word.y | word.z | word.w" : "word"};`;
+  return { items: rows * words, body };
 }
 
-/** Quad `q` of a word, written out: a software adapter shifts lane by lane, and masks what lives at each turn of a loop. */
-function packQuad(q: number, statements: string, value: string): string {
+/** Quad `q` of the words, written out: a software adapter shifts lane by lane, and masks what lives at each turn of a loop. */
+function packQuad({ setup, statements, value }: Packed, q: number, turns: number, apart: number): string {
   const weights = range(4).map((l) => `${2 ** (4 * q + l)}u`);
-  return `{
-  let channel = first / 4u + ${q}u;
-  let at = row * COLUMNS + channel;
+  const turn = (k: number) => `{
+  let at = (row + ${k * apart}u) * COLUMNS + channel;
   ${statements}
-  word |= select(vec4<u32>(), vec4<u32>(${weights.join(", ")}), ${value} < vec4<f32>());
+  word_${k} |= select(vec4<u32>(), vec4<u32>(${weights.join(", ")}), ${value} < vec4<f32>());
+}`;
+  return `{
+let channel = first / 4u + ${q}u;
+${setup}
+${range(turns).map(turn).join("\n")}
 }`;
 }
 
@@ -50,20 +80,14 @@ function packQuad(q: number, statements: string, value: string): string {
  * A dispatch that packs a value of every element of [rows][channels], by whom `how` says: see packSteps and packLanes. The
  * statements see quads where `width` is 4.
  */
-export function packing(o: {
-  readonly how: Packing;
-  readonly rows: number;
-  readonly channels: number;
-  readonly statements: string;
-  readonly value: string;
-}): Omit<Dispatch, "label" | "storage"> & { readonly width: 4 | 1 } {
-  const { how, rows, channels, statements, value } = o;
+export function packing(
+  o: Packed & { readonly how: Packing },
+): Omit<Dispatch, "label" | "storage"> & { readonly width: 4 | 1 } {
+  const { how, channels, setup, statements } = o;
   const width = how === "words" ? vectorWidth(channels) : 1;
-  const words = signWords(channels);
-  const constants = { CHANNELS: channels, COLUMNS: channels / width, WORDS: words };
-
-  if (how === "words") return { constants, width, items: rows * words, body: packSteps(channels, statements, value) };
-  return { constants, width, ...packLanes({ how, rows, channels, statements, value }) };
+  const constants = { CHANNELS: channels, COLUMNS: channels / width, WORDS: signWords(channels) };
+  if (how === "words") return { constants, width, ...packSteps(o) };
+  return { constants, width, ...packLanes({ ...o, how, statements: `${setup}\n${statements}` }) };
 }
 
 /**
@@ -71,7 +95,7 @@ export function packing(o: {
  * ±0 give 0 (sign +1, METHOD §1); the tail bits of the last word are 0.
  */
 export function packSigns(o: { readonly rows: number; readonly channels: number; readonly how?: Packing }): Kernel {
-  const { width, ...dispatch } = packing({ how: "words", ...o, statements: "", value: "x[at]" });
+  const { width, ...dispatch } = packing({ how: "words", ...o, setup: "", statements: "", value: "x[at]" });
   return kernel({
     ...dispatch,
     label: `packSigns ${o.rows}x${o.channels}`,

@@ -1,4 +1,4 @@
-// Which discriminators share a dispatch: neighbours of one width whose tensors lie at one constant distance.
+// Which discriminators' layers share a dispatch: neighbours' of one width whose tensors lie at one constant distance.
 
 import type { Graph } from "../shared/graph.ts";
 import { discriminatorName, discriminatorWidths } from "../shared/manifest.ts";
@@ -10,11 +10,12 @@ export interface DiscriminatorTensors {
   readonly gradient: (name: string) => Ref;
 }
 
-/** Compared maps `first` … `first + count − 1` of a graph. */
+/** One layer of the discriminators of compared maps `first` … `first + count − 1` of a graph. */
 export interface DiscriminatorGroup {
   readonly first: number;
   readonly count: number;
-  readonly channels: number;
+  /** Inputs of the layer. */
+  readonly in: number;
   /** Bytes from one discriminator's tensors to the next one's; 0 for a group of one. */
   readonly parameterStride: number;
   readonly gradientStride: number;
@@ -33,18 +34,20 @@ function distance(from: readonly Ref[], to: readonly Ref[]): number | undefined 
   return stride > 0 && others.every((other) => other === stride) ? stride : undefined;
 }
 
-/** The compared maps in order, cut into the longest runs that one dispatch can serve. */
-export function discriminatorGroups(graph: Graph, tensors: DiscriminatorTensors): readonly DiscriminatorGroup[] {
+/** The compared maps in order, cut into the longest runs whose `layer` one dispatch can serve. */
+export function discriminatorGroups(
+  graph: Graph,
+  tensors: DiscriminatorTensors,
+  layer: number,
+): readonly DiscriminatorGroup[] {
   const refsOf = (map: number, ref: (name: string) => Ref) =>
-    discriminatorWidths.flatMap((_, layer) =>
-      (["weight", "bias"] as const).map((tensor) => ref(discriminatorName(graph.maps[map].name, layer, tensor))),
-    );
+    (["weight", "bias"] as const).map((tensor) => ref(discriminatorName(graph.maps[map].name, layer, tensor)));
   const strideTo = (map: number, ref: (name: string) => Ref) => distance(refsOf(map - 1, ref), refsOf(map, ref));
   const groups: DiscriminatorGroup[] = [];
   graph.maps.forEach(({ node }, map) => {
-    const channels = graph.shapes[node].c;
+    const width = layer === 0 ? graph.shapes[node].c : discriminatorWidths[layer - 1];
     const last = groups.at(-1);
-    if (last?.channels === channels) {
+    if (last?.in === width) {
       const parameterStride = strideTo(map, tensors.parameter);
       const gradientStride = strideTo(map, tensors.gradient);
       const fits =
@@ -54,7 +57,7 @@ export function discriminatorGroups(graph: Graph, tensors: DiscriminatorTensors)
         return;
       }
     }
-    groups.push({ first: map, count: 1, channels, parameterStride: 0, gradientStride: 0 });
+    groups.push({ first: map, count: 1, in: width, parameterStride: 0, gradientStride: 0 });
   });
   return groups;
 }

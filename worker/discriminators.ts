@@ -42,7 +42,7 @@ export function adversarialScale(layers: number, reduce: "mean" | "sum"): number
 
 /** Tensors for the pooled maps, laid out as the discriminators read them: what is written there need not be copied. */
 export function pooledMaps(list: LaunchList, graph: Graph, n: number, tensors: DiscriminatorTensors): PooledMaps {
-  const maps = discriminatorGroups(graph, tensors).flatMap(({ count, channels }) => {
+  const maps = discriminatorGroups(graph, tensors, 0).flatMap(({ count, in: channels }) => {
     const stride = memberStride(n, channels);
     const both = list.tensor(2 * count * stride);
     return range(count).map((i) => ({
@@ -64,36 +64,27 @@ export function recordAdversarial(
   options: AdversarialOptions,
 ): Adversarial {
   const { n, lambda, reduce } = options;
-  const layers = graph.maps.length;
-  const scale = adversarialScale(layers, reduce);
-  const members = lambda > 0 ? 3 : 2;
+  const maps = graph.maps.length;
+  const scale = adversarialScale(maps, reduce);
   const column = memberStride(n, 1);
-  const logits = list.tensor(layers * 2 * column);
-  const groups = discriminatorGroups(graph, options).map((group) => {
-    const of = <T>(values: readonly T[]) => values.slice(group.first, group.first + group.count);
-    const pooled = bringTogether(list, n, group, of(real), of(fake));
-    const out = slice(logits, group.first * 2 * column, group.count * 2 * column);
-    return { group, layers: recordLayers(list, graph, group, pooled, out, options) };
-  });
-  const dlogits = list.tensor(layers * members * column);
-  const metrics = list.tensor(2 * layers);
-  list.run(adversarialLoss({ layers, n, members, discriminatorWeight: scale, generatorWeight: scale * lambda }), {
-    logits,
+  const layers = recordLayers(list, graph, real, fake, options);
+  const dlogits = list.tensor(maps * 2 * column);
+  const turn = lambda > 0 ? list.tensor(maps * column) : undefined;
+  const metrics = list.tensor(2 * maps);
+  list.run(adversarialLoss({ layers: maps, n, weight: scale, lambda }), {
+    logits: layers[layers.length - 1].out,
     dlogits,
+    ...(turn && { turn }),
     metrics,
   });
-  const dPooled = groups.flatMap(({ group, layers: inputs }) => {
-    const seed = slice(dlogits, group.first * members * column, group.count * members * column);
-    return recordGradients(list, graph, group, inputs, seed, members, options);
-  });
-  return { metrics, dPooled };
+  return { metrics, dPooled: recordGradients(list, graph, layers, dlogits, turn, options) };
 }
 
 /** f32 [count][2][n][channels], the teacher's member first. */
 function bringTogether(
   list: LaunchList,
   n: number,
-  { count, channels }: DiscriminatorGroup,
+  { count, in: channels }: DiscriminatorGroup,
   real: readonly Ref[],
   fake: readonly Ref[],
 ): Ref {
@@ -128,90 +119,116 @@ function tensorsOf(
   return graph.maps.slice(first, first + count).map((map) => ref(discriminatorName(map.name, layer, tensor)));
 }
 
-/** Forward through the layers into `logits`; returns each layer's input, f32 [count][2][n][width]. */
+/** One layer of all discriminators. */
+interface Layer {
+  readonly groups: readonly DiscriminatorGroup[];
+  /** Each group's input, f32 [count][2][n][in]. */
+  readonly inputs: readonly Ref[];
+  /** f32 [maps][2][n][width]. */
+  readonly out: Ref;
+}
+
+/** What of a tensor with `elements` a map belongs to a group. */
+function part(tensor: Ref, { first, count }: DiscriminatorGroup, elements: number): Ref {
+  return slice(tensor, first * elements, count * elements);
+}
+
 function recordLayers(
   list: LaunchList,
   graph: Graph,
-  group: DiscriminatorGroup,
-  pooled: Ref,
-  logits: Ref,
-  { n, parameter }: AdversarialOptions,
-): readonly Ref[] {
-  const { count: groups, channels, parameterStride } = group;
-  const inputs: Ref[] = [pooled];
-  const last = discriminatorWidths.length - 1;
-  discriminatorWidths.forEach((out, layer) => {
-    const y = layer === last ? logits : list.tensor(groups * 2 * memberStride(n, out));
-    const stride = parameterStride / 4;
-    list.run(
-      groupedLinearForward({
-        groups,
-        members: 2,
-        n,
-        in: layer === 0 ? channels : discriminatorWidths[layer - 1],
-        out,
-        weightStride: stride,
-        biasStride: stride,
-        leaky: layer < last,
-      }),
-      {
-        x: inputs[layer],
-        w: groupRange(tensorsOf(graph, group, parameter, layer, "weight")),
-        bias: groupRange(tensorsOf(graph, group, parameter, layer, "bias")),
-        y,
-      },
-    );
-    if (layer < last) inputs.push(y);
+  real: readonly Ref[],
+  fake: readonly Ref[],
+  options: AdversarialOptions,
+): readonly Layer[] {
+  const { n, parameter } = options;
+  const layers: Layer[] = [];
+  discriminatorWidths.forEach((width, layer) => {
+    const groups = discriminatorGroups(graph, options, layer);
+    const out = list.tensor(graph.maps.length * 2 * memberStride(n, width));
+    const inputs = groups.map((group) => {
+      if (layer > 0) return part(layers[layer - 1].out, group, 2 * memberStride(n, group.in));
+      const of = <T>(values: readonly T[]) => values.slice(group.first, group.first + group.count);
+      return bringTogether(list, n, group, of(real), of(fake));
+    });
+    groups.forEach((group, i) => {
+      const stride = group.parameterStride / 4;
+      list.run(
+        groupedLinearForward({
+          groups: group.count,
+          members: 2,
+          n,
+          in: group.in,
+          out: width,
+          weightStride: stride,
+          biasStride: stride,
+          leaky: layer < discriminatorWidths.length - 1,
+        }),
+        {
+          x: inputs[i],
+          w: groupRange(tensorsOf(graph, group, parameter, layer, "weight")),
+          bias: groupRange(tensorsOf(graph, group, parameter, layer, "bias")),
+          y: part(out, group, 2 * memberStride(n, width)),
+        },
+      );
+    });
+    layers.push({ groups, inputs, out });
   });
-  return inputs;
+  return layers;
 }
 
 /**
- * Back through the layers. The generator's member goes down beside the discriminators' two, which stop at the first layer's
- * parameters as it does at the pooled map.
+ * Back through the layers: the discriminators' gradients, from which `turn` makes the generator's of the pooled maps.
+ * Without it nothing goes beyond the first layer's parameters.
  */
 function recordGradients(
   list: LaunchList,
   graph: Graph,
-  group: DiscriminatorGroup,
-  inputs: readonly Ref[],
-  seed: Ref,
-  members: 2 | 3,
-  { n, parameter, gradient }: AdversarialOptions,
+  layers: readonly Layer[],
+  dlogits: Ref,
+  turn: Ref | undefined,
+  options: AdversarialOptions,
 ): readonly (Ref | undefined)[] {
-  const { count: groups, channels, parameterStride, gradientStride } = group;
-  let dy = seed;
-  for (let layer = discriminatorWidths.length - 1; layer >= 0; layer--) {
-    const shape = {
-      groups,
-      n,
-      in: layer === 0 ? channels : discriminatorWidths[layer - 1],
-      out: discriminatorWidths[layer],
-    };
-    const dWeight = tensorsOf(graph, group, gradient, layer, "weight");
-    const dBias = tensorsOf(graph, group, gradient, layer, "bias");
-    const arena = groupRange([...dWeight, ...dBias]);
-    list.run(
-      groupedLinearParameterGradient({
-        ...shape,
-        members,
-        stride: gradientStride / 4,
-        weight: (dWeight[0].offset - arena.offset) / 4,
-        bias: (dBias[0].offset - arena.offset) / 4,
-      }),
-      { dy, x: inputs[layer], gradient: arena },
-    );
-    const first = layer === 0 ? 2 : 0;
-    if (first === members) break;
-    const dx = list.tensor(groups * (members - first) * memberStride(n, shape.in));
-    const leaky = layer > 0;
-    list.run(groupedLinearInputGradient({ ...shape, members, first, weightStride: parameterStride / 4, leaky }), {
-      dy,
-      w: groupRange(tensorsOf(graph, group, parameter, layer, "weight")),
-      ...(leaky && { activated: inputs[layer] }),
-      dx,
+  const { n, parameter, gradient } = options;
+  const dPooled: (Ref | undefined)[] = graph.maps.map(() => undefined);
+  let above = dlogits;
+  for (let layer = layers.length - 1; layer >= 0; layer--) {
+    const { groups, inputs } = layers[layer];
+    const out = discriminatorWidths[layer];
+    const below = layer > 0 ? list.tensor(layers[layer - 1].out.bytes / 4) : undefined;
+    groups.forEach((group, i) => {
+      const shape = { groups: group.count, n, in: group.in, out };
+      const dy = part(above, group, 2 * memberStride(n, out));
+      const dWeight = tensorsOf(graph, group, gradient, layer, "weight");
+      const dBias = tensorsOf(graph, group, gradient, layer, "bias");
+      const arena = groupRange([...dWeight, ...dBias]);
+      list.run(
+        groupedLinearParameterGradient({
+          ...shape,
+          stride: group.gradientStride / 4,
+          weight: (dWeight[0].offset - arena.offset) / 4,
+          bias: (dBias[0].offset - arena.offset) / 4,
+        }),
+        { dy, x: inputs[i], gradient: arena },
+      );
+      const weightStride = group.parameterStride / 4;
+      const w = groupRange(tensorsOf(graph, group, parameter, layer, "weight"));
+      const member = memberStride(n, group.in);
+      if (below) {
+        const dx = part(below, group, 2 * member);
+        list.run(groupedLinearInputGradient({ ...shape, weightStride, to: "hidden" }), {
+          dy,
+          w,
+          activated: inputs[i],
+          dx,
+        });
+      } else if (turn) {
+        const dx = list.tensor(group.count * member);
+        const turns = part(turn, group, memberStride(n, 1));
+        list.run(groupedLinearInputGradient({ ...shape, weightStride, to: "maps" }), { dy, w, turn: turns, dx });
+        for (let k = 0; k < group.count; k++) dPooled[group.first + k] = slice(dx, k * member, n * group.in);
+      }
     });
-    dy = dx;
+    if (below) above = below;
   }
-  return range(groups).map((i) => (members === 3 ? slice(dy, i * memberStride(n, channels), n * channels) : undefined));
+  return dPooled;
 }

@@ -4,7 +4,7 @@ import { activationForward, preluForward } from "../kernels/activation.ts";
 import { add } from "../kernels/elementwise.ts";
 import { packSigns } from "../kernels/pack-signs.ts";
 import { globalAveragePoolForward, poolForward } from "../kernels/pool.ts";
-import type { Graph, GraphNode, NodeId } from "../shared/graph.ts";
+import { type Graph, type GraphNode, inputsOf, type NodeId } from "../shared/graph.ts";
 import { signWords } from "../shared/window.ts";
 import { consumersOf, type Fusion, fuseNormalisations, type NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
@@ -37,13 +37,35 @@ interface Wanted {
   readonly signs: boolean;
 }
 
+export interface ForwardOptions {
+  /** Tensors f32 [n][c] that receive the mean over positions of these nodes' outputs. */
+  readonly pooled?: ReadonlyMap<NodeId, Ref>;
+  /** Somebody reads the network's output, and not those means alone. True unless given. */
+  readonly output?: boolean;
+}
+
+/** Nodes that what is read depends on. */
+function usedNodes(graph: Graph, pooled: ReadonlyMap<NodeId, Ref>, output: boolean): readonly boolean[] {
+  const used = graph.nodes.map((_, id) => pooled.has(id) || (output && id === graph.output));
+  for (let id = used.length - 1; id >= 0; id--) {
+    if (used[id]) for (const input of inputsOf(graph.nodes[id])) used[input] = true;
+  }
+  return used;
+}
+
 /** A binary layer alone wants values only for its surrogate, so in training. */
-function wantedOutputs(graph: Graph, trains: boolean, pooled: ReadonlyMap<NodeId, Ref>): readonly Wanted[] {
+function wantedOutputs(
+  graph: Graph,
+  trains: boolean,
+  used: readonly boolean[],
+  pooled: ReadonlyMap<NodeId, Ref>,
+): readonly Wanted[] {
   const consumers = consumersOf(graph);
   return graph.nodes.map((node, id) => {
-    const binary = consumers[id].filter((consumer) => graph.nodes[consumer].op === "rbconv").length;
-    const read = consumers[id].length > binary || id === graph.output || (pooled.has(id) && node.op !== "batchnorm");
-    return { values: read || trains, signs: binary > 0 };
+    const readers = consumers[id].filter((consumer) => used[consumer]);
+    const binary = readers.filter((consumer) => graph.nodes[consumer].op === "rbconv").length;
+    const read = readers.length > binary || id === graph.output || (pooled.has(id) && node.op !== "batchnorm");
+    return { values: used[id] && (read || trains), signs: binary > 0 };
   });
 }
 
@@ -65,17 +87,17 @@ export function recordBinaryConvolution(
   );
 }
 
-/** @param pooled tensors f32 [n][c] that receive the mean over positions of these nodes' outputs */
 export function recordForward(
   list: LaunchList,
   graph: Graph,
   n: number,
   images: Ref,
   net: NetworkBuffers,
-  pooled: ReadonlyMap<NodeId, Ref> = new Map(),
+  { pooled = new Map(), output = true }: ForwardOptions = {},
 ): ForwardTrace {
   const fusion = fuseNormalisations(graph);
-  const wanted = wantedOutputs(graph, net.statistic !== undefined, pooled);
+  const used = usedNodes(graph, pooled, output);
+  const wanted = wantedOutputs(graph, net.statistic !== undefined, used, pooled);
   const values: (Ref | undefined)[] = [];
   const signs = new Map<NodeId, Ref>();
   const norms = new Map<NodeId, Ref>();
@@ -103,8 +125,8 @@ export function recordForward(
     norms.set(group.norm, norm);
     const y = wanted[last].values ? list.tensor(n * sampleSize(graph.shapes[last])) : undefined;
     const bits = wanted[last].signs ? signTensor(last) : undefined;
-    const shortcut = group.shortcut === undefined ? undefined : value(group.shortcut);
     if (!y && !bits) return undefined;
+    const shortcut = group.shortcut === undefined ? undefined : value(group.shortcut);
     recordNormalise(
       list,
       shape,
@@ -168,8 +190,8 @@ export function recordForward(
     }
   };
   graph.nodes.forEach((node, id) => {
-    const y = record(node, id);
-    values.push(y);
+    const isUsed = used[fusion.groups.get(id)?.norm ?? id];
+    values.push(isUsed ? record(node, id) : undefined);
     const mean = node.op === "batchnorm" ? undefined : pooled.get(id);
     if (mean) list.run(globalAveragePoolForward(mapShape(graph, id, n)), { x: value(id), y: mean });
   });

@@ -41,8 +41,9 @@ export interface PlanOptions {
   readonly accumulate: "exact" | "float";
   /** Of a network whose replica takes inner steps (`sync: local`). */
   readonly local?: LocalPlan;
-  /** Also computes ∂L/∂images; training never wants it. */
+  /** Also computes ∂L/∂images, and the teacher's logits; training never wants them. */
   readonly imageGradient?: boolean;
+  readonly teacherLogits?: boolean;
   /** The tiling of each convolution pass; the kernels' own first choice unless given. */
   readonly choose?: ChooseTiling;
   /** Who packs signs; an invocation a word unless given. */
@@ -56,7 +57,6 @@ export interface Plan {
   readonly layout: ContributionLayout;
   /** The loss layer's input, f32 [n][classes]; dead after the launches unless kept. */
   readonly logits: Ref;
-  /** The teacher's, in rounds that run it. */
   readonly teacherLogits?: Ref;
   readonly imageGradient?: Ref;
   readonly memory: PlanMemory;
@@ -120,11 +120,11 @@ export function compilePlan(options: PlanOptions): Plan {
         n,
         images,
         { parameter: blobRefs("teacher", blobLayout(networks.teacher.manifest)) },
-        byMap(teacherGraph, pooled.real),
+        { pooled: byMap(teacherGraph, pooled.real), output: options.teacherLogits ?? false },
       )
     : undefined;
   const buffers = trains ? { parameter, statistic: present(arena) } : { parameter };
-  const trace = recordForward(list, graph, n, images, buffers, pooled && byMap(graph, pooled.fake));
+  const trace = recordForward(list, graph, n, images, buffers, pooled && { pooled: byMap(graph, pooled.fake) });
 
   const logits = outputOf(trace, graph.output);
   const { c: classes } = graph.shapes[graph.output];
@@ -161,7 +161,7 @@ export function compilePlan(options: PlanOptions): Plan {
   }
   if (options.local?.spend) options.local.spend(list);
   else recordAccumulation(list, layout, n, options.accumulate);
-  const teacherLogits = teacher && outputOf(teacher, teacherGraph.output);
+  const teacherLogits = teacher && options.teacherLogits ? outputOf(teacher, teacherGraph.output) : undefined;
   const imageGradient = options.imageGradient ? gradients.get(0) : undefined;
   const memory = planMemory(list, graph, n, trains);
   return {

@@ -58,16 +58,21 @@ export function createSampleDecoder(config: DecoderConfig, dataset: Dataset): Sa
 
   const drawImage = (into: Float32Array, pixels: Uint8Array, { top, left, flip }: Placement): void => {
     into.set(blank);
-    const firstRow = Math.max(0, -top);
-    const lastRow = Math.min(shape.h, height - top);
     const firstColumn = Math.max(0, -left);
-    const lastColumn = Math.min(shape.w, width - left);
-    for (let y = firstRow; y < lastRow; y++) {
-      for (let x = firstColumn; x < lastColumn; x++) {
-        const column = flip ? width - 1 - (x + left) : x + left;
-        const from = (y * shape.w + x) * shape.c;
-        const to = ((y + top) * width + column) * shape.c;
-        for (let c = 0; c < shape.c; c++) into[to + c] = tables[c][pixels[from + c]];
+    const columns = Math.min(shape.w, width - left) - firstColumn;
+    const lastRow = Math.min(shape.h, height - top);
+    const start = flip ? width - 1 - (firstColumn + left) : firstColumn + left;
+    const step = flip ? -shape.c : shape.c;
+    for (let y = Math.max(0, -top); y < lastRow; y++) {
+      for (let c = 0; c < shape.c; c++) {
+        const table = tables[c];
+        let from = (y * shape.w + firstColumn) * shape.c + c;
+        let to = ((y + top) * width + start) * shape.c + c;
+        for (let x = 0; x < columns; x++) {
+          into[to] = table[pixels[from]];
+          from += shape.c;
+          to += step;
+        }
       }
     }
   };

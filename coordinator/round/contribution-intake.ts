@@ -3,7 +3,6 @@
 import { BitswarmError, type Refusal } from "../../shared/errors.ts";
 import { frameHeaderBytes } from "../../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../../shared/ids.ts";
-import type { Clock } from "../clock.ts";
 import { slotCount } from "../reduction/round-memory.ts";
 import type { CheckedFrame, SealedSum, Training } from "../training/training.ts";
 import { nothingFollows, type TrustOutcome } from "../trust/audits.ts";
@@ -44,13 +43,6 @@ interface Waiting extends Arrival {
   readonly reject: (error: unknown) => void;
 }
 
-/** Runs work that pauses, with a turn for everybody else in each pause. */
-function inSlices<T>(work: Generator<void, T>, clock: Pick<Clock, "after">, done: (value: T) => void): void {
-  const step = work.next();
-  if (step.done) done(step.value);
-  else clock.after(0, () => inSlices(work, clock, done));
-}
-
 function disputed(lease: LeaseId): Refusal {
   return {
     code: "CONTRIBUTION_DISPUTED",
@@ -84,7 +76,7 @@ export class ContributionIntake {
     const { terms, layout } = plan;
     const { kind, network, round, parametersHash, codec, exponents, era } = terms;
     this.#plan = plan;
-    training.open({ kind, network, round, parametersHash, codec, exponents });
+    training.open({ kind, network, round, parametersHash, codec, exponents, era });
     const unitTerms = { layout, exponents, codec };
     trust?.open({
       kind,
@@ -99,14 +91,12 @@ export class ContributionIntake {
   }
 
   /** Ends the round with what was held back and nobody contradicted. Nothing is taken any more. */
-  async seal(clock: Pick<Clock, "after">): Promise<SealedSum> {
+  async seal(): Promise<SealedSum> {
     if (!this.#plan) throw new RangeError("a round is sealed that is not open");
     this.#plan = undefined;
     const { training, trust } = this.#options;
-    for (const work of trust?.seal() ?? []) training.add(work);
-    const combining = trust?.combined();
-    if (!combining) return training.seal();
-    return training.seal(await new Promise((resolve) => inSlices(combining, clock, resolve)));
+    for (const { work, ...of } of trust?.seal() ?? []) training.add(work, of);
+    return training.seal();
   }
 
   /** Gives up the round. */
@@ -206,8 +196,7 @@ export class ContributionIntake {
     const counts = lease.purpose === "work" || lease.purpose === "backup";
     const scale = counts && trust ? trust.judge(lease, samples, norms, peaks) : 1;
     if (!counts || trust?.holds(lease)) return trust?.take(lease, { samples, scale, peaks, body }) ?? nothingFollows;
-    training.commit(slot, scale);
-    trust?.added(lease, { samples, scale, peaks, body });
+    training.commit(slot, scale, lease);
     return nothingFollows;
   }
 }

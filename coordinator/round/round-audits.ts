@@ -4,9 +4,10 @@
 
 import type { WorkerId } from "../../shared/ids.ts";
 import { rng } from "../../shared/rng.ts";
+import { CopiesDue, type CopyDue } from "./copies-due.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import { type Member, newestOf, type Roster, speedOf, totalSpeed } from "./roster.ts";
-import type { CopyDue, CopyWanted, RoundState } from "./round-state.ts";
+import type { CopyWanted, Lease, RoundState } from "./round-state.ts";
 
 /** Accounts drawn from the trusted at other addresses than the answers', and then from all, before anybody may who asks. */
 const DRAWS = 24;
@@ -14,8 +15,14 @@ const DRAWS = 24;
 const LATE_SHARE = 1 / 4;
 /** Where nobody is quick enough: one drawn later is preferred when it needs no more than this share of the time. */
 const QUICKER = 0.8;
-/** When all samples are there, comparisons are waited for as long as the larger of these shares says. */
-const WHOLE_PATIENCE = { ofTheirTime: 1 / 16, ofMinDeadline: 1 / 4 } as const;
+/**
+ * When all samples are there, comparisons are waited for as long as the larger of these shares says: longer in the first round
+ * of a kind, of whose workers nothing is known. Of a thousand workers some auditor is always late, and all others wait.
+ */
+const WHOLE_PATIENCE = {
+  first: { ofTheirTime: 1 / 16, ofMinDeadline: 1 / 4 },
+  later: { ofTheirTime: 1 / 40, ofMinDeadline: 1 / 10 },
+} as const;
 /** An answer that decides between two is waited for until the round has taken so many times as long as it may. */
 export const DISPUTE_PATIENCE = 2;
 
@@ -64,22 +71,18 @@ export function withCopy(
 ): { readonly state: RoundState; readonly worker: WorkerId | undefined } {
   const auditor = drawnAuditor(now, state, copy);
   const worker = auditor === null ? undefined : newestOf(state.roster, auditor)?.[0];
-  return { state: { ...state, copies: [...state.copies, { copy, auditor }] }, worker };
-}
-
-/** Whether a copy is for this member. */
-export function mayCompare({ copy, auditor }: CopyDue, { account }: Pick<Member, "account">): boolean {
-  return auditor === null ? !copy.not.includes(account) : auditor === account;
+  return { state: { ...state, copies: state.copies.with({ copy, auditor }) }, worker };
 }
 
 /** Towards the end of a round, and where its auditor has gone, a copy is for anybody. */
 export function reassigned(now: number, state: RoundState): RoundState {
   const { copies, since, options, roster } = state;
-  if (copies.length === 0) return state;
+  if (copies.size === 0) return state;
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
   const waits = ({ auditor }: CopyDue) => auditor === null || (!ending && roster.accounts.get(auditor) !== undefined);
-  if (copies.every(waits)) return state;
-  return { ...state, copies: copies.map((due) => (waits(due) ? due : { ...due, auditor: null })) };
+  const all = [...copies];
+  if (all.every(waits)) return state;
+  return { ...state, copies: CopiesDue.of(all.map((due) => (waits(due) ? due : { ...due, auditor: null }))) };
 }
 
 /** Whether an account that takes part may compute the copy. */
@@ -96,15 +99,19 @@ export function comparisonDue(now: number, state: RoundState): boolean {
   const { copies, leases, roster, since, options } = state;
   const age = since === null ? 0 : now - since;
   if (age >= DISPUTE_PATIENCE * options.deadlineMs) return false;
-  const late = age >= options.deadlineMs || keptWaiting(now, state);
-  const counts = ({ not }: CopyWanted) => !late || not.length > 1;
-  if (copies.some((due) => counts(due.copy) && canCompare(due, roster))) return true;
-  return leases.some((lease) => "copy" in lease && counts(lease.copy));
+  const until = patientUntil(state);
+  const late = age >= options.deadlineMs || now >= until;
+  const decides = ({ not }: CopyWanted) => not.length > 1;
+  if (copies.some((due) => (!late || decides(due.copy)) && canCompare(due, roster))) return true;
+  // Nobody waits for an auditor that will not be done in time.
+  const inTime = ({ overdue, endsAt, receivedAt }: Lease) =>
+    receivedAt !== null || (!overdue && (endsAt ?? now) <= until);
+  return leases.some((lease) => "copy" in lease && (decides(lease.copy) || (!late && inTime(lease))));
 }
 
-/** Whether all samples have been there so long that the auditors are what is slow. */
-function keptWaiting(now: number, { since, wholeSince, options }: RoundState): boolean {
-  if (since === null || wholeSince === null) return false;
-  const { ofTheirTime, ofMinDeadline } = WHOLE_PATIENCE;
-  return now - wholeSince >= Math.max(ofTheirTime * (wholeSince - since), ofMinDeadline * options.minDeadlineMs);
+/** Until when comparisons are waited for where all samples are there. */
+function patientUntil({ since, wholeSince, options }: RoundState): number {
+  if (since === null || wholeSince === null) return Number.POSITIVE_INFINITY;
+  const { ofTheirTime, ofMinDeadline } = WHOLE_PATIENCE[options.paced ? "later" : "first"];
+  return wholeSince + Math.max(ofTheirTime * (wholeSince - since), ofMinDeadline * options.minDeadlineMs);
 }

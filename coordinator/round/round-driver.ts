@@ -259,7 +259,7 @@ export class RoundDriver {
         this.#collection = undefined;
         const elapsedMs = clock.now() - since;
         const { ranges } = effect;
-        this.#intake.seal(clock).then((sum) => resolve({ ...sum, ranges, elapsedMs }), reject);
+        this.#intake.seal().then((sum) => resolve({ ...sum, ranges, elapsedMs }), reject);
         break;
       }
       case "diverged": {

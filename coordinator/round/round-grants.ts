@@ -6,7 +6,6 @@ import { BACKUP_FROM } from "./deadline.ts";
 import { mayBackUp } from "./lease-book.ts";
 import { leaseMicrobatches, type ShareRequest, tooSlow } from "./lease-sizing.ts";
 import { type Member, speedOf, totalSpeed } from "./roster.ts";
-import { mayCompare } from "./round-audits.ts";
 import { granted, type Offer } from "./round-leases.ts";
 import {
   isLate,
@@ -24,7 +23,7 @@ const LIMITED_FROM = 10;
 export const LEFT_OUT_ROUNDS = 8;
 
 /** Grants of one decision at most: the others, and what comes in meanwhile, have their turn too. */
-export const GRANTS_AT_ONCE = 128;
+export const GRANTS_AT_ONCE = 16;
 
 /** A state to which grants are added. */
 export interface Granting {
@@ -47,24 +46,31 @@ export type Look =
    * tick of the clock, so that ten thousand workers are not looked at with each of their messages.
    */
   | { readonly kind: "asker"; readonly worker: WorkerId }
+  /** A copy is due, perhaps to this worker, and nothing else has changed: one decision's grants may bring many of them. */
+  | { readonly kind: "copy"; readonly worker: WorkerId | undefined }
   /** What changed is of no use to those who hold a lease, or wait for one to back up. */
   | { readonly kind: "event" };
 
-/** Grants what can be granted now; effect `more` where that is too much for one turn. */
+/** Grants what can be granted now; effect `more` where that is too much for one turn, and then none but copies until `go-on`. */
 export function grantAll(now: number, state: RoundState, look: Look): RoundChange {
   const adding = granting(state);
   const { roster, options } = state;
   if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;
+  if (look.kind === "copy") {
+    grantCopies(now, adding, look.worker);
+    return adding;
+  }
+  if (state.crowded) return adding;
   const inPieces = options.pieces > 1;
   const asked = look.kind === "asker" ? look.worker : undefined;
   const asker = inPieces ? asked : undefined;
-  if (state.copies.length > 0 && !(inPieces && look.kind === "event")) grantCopies(now, adding, asked);
+  if (state.copies.size > 0 && !(inPieces && look.kind === "event")) grantCopies(now, adding, asked);
   if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
   if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
   const helps = inPieces ? look.kind === "all" : true;
   if (adding.state.unleased.length === 0 && helps) grantBackups(now, adding);
-  if (adding.left === 0) adding.effects.push({ type: "more" });
-  return adding;
+  if (adding.left > 0) return adding;
+  return { state: { ...adding.state, crowded: true }, effects: [...adding.effects, { type: "more" }] };
 }
 
 export function give(now: number, granting: Granting, offer: Offer): void {
@@ -75,17 +81,20 @@ export function give(now: number, granting: Granting, offer: Offer): void {
 }
 
 /** Members that can take a lease now, idle ones before those who would hold a second; each group in the order of asking. */
-function* takers({ roster, options }: RoundState, only?: WorkerId): Generator<readonly [WorkerId, Member]> {
-  const found = (worker: WorkerId): readonly [WorkerId, Member][] => {
-    const member = roster.members.get(worker);
-    return member ? [[worker, member]] : [];
-  };
+function* takers(granting: Granting, only?: WorkerId): Generator<readonly [WorkerId, Member]> {
+  const { roster, options } = granting.state;
   if (only !== undefined) {
-    for (const [worker, member] of found(only)) if (canTake(member, options)) yield [worker, member];
+    const member = roster.members.get(only);
+    if (member && canTake(member, options)) yield [only, member];
     return;
   }
-  for (const [, worker] of roster.idle) yield* found(worker);
-  if (options.ahead) for (const [, worker] of roster.ahead) yield* found(worker);
+  for (const line of options.ahead ? [roster.idle, roster.ahead] : [roster.idle]) {
+    for (const [, worker] of line) {
+      // Of the newest state, whose map is the fast one.
+      const member = granting.state.roster.members.get(worker);
+      if (member) yield [worker, member];
+    }
+  }
 }
 
 function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: RoundOptions): boolean {
@@ -93,15 +102,13 @@ function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: Roun
 }
 
 function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
-  const auditors = new Set(granting.state.copies.map(({ auditor }) => auditor));
-  for (const [worker, member] of takers(granting.state, only)) {
+  for (const [worker, member] of takers(granting, only)) {
     const { copies } = granting.state;
-    if (copies.length === 0 || granting.left === 0) return;
-    if (!auditors.has(member.account) && !auditors.has(null)) continue;
-    const index = copies.findIndex((due) => mayCompare(due, member));
-    if (index < 0) continue;
-    const { copy } = copies[index];
-    granting.state = { ...granting.state, copies: copies.toSpliced(index, 1) };
+    if (copies.size === 0 || granting.left === 0) return;
+    const taken = copies.takenBy(member);
+    if (!taken) continue;
+    const { copy, rest } = taken;
+    granting.state = { ...granting.state, copies: rest };
     give(now, granting, { worker, from: copy.from, to: copy.to, purpose: { kind: "copy", copy } });
   }
 }
@@ -158,7 +165,7 @@ function onlyRequest(now: number, state: RoundState, member: Member): ShareReque
 }
 
 function grantWork(now: number, granting: Granting, only?: WorkerId): void {
-  for (const [worker, member] of takers(granting.state, only)) {
+  for (const [worker, member] of takers(granting, only)) {
     const { state } = granting;
     const [head] = state.unleased;
     if (!head || granting.left === 0) return;
@@ -184,7 +191,7 @@ export function mostLent(now: number, state: RoundState, { account, maxMicrobatc
 function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
   const { state } = granting;
   const { overdue, roster } = state;
-  for (const [worker, member] of takers(state, asker)) {
+  for (const [worker, member] of takers(granting, asker)) {
     if ((speedOf(member, roster.kind) ?? 0) < totalSpeed(roster.active).mean) return;
     const most = mostLent(now, state, member);
     for (const [, id] of overdue) {
@@ -229,7 +236,7 @@ function grantBackups(now: number, granting: Granting): void {
   const idle = [...roster.idle].map(([, worker]) => ({ worker, speed: speed(worker) }));
   idle.sort((a, b) => b.speed - a.speed);
   for (const { worker } of idle) {
-    const member = roster.members.get(worker);
+    const member = granting.state.roster.members.get(worker);
     if (!member) continue;
     if (open.length === 0 || granting.left === 0) return;
     const most = mostLent(now, granting.state, member);

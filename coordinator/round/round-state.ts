@@ -5,8 +5,9 @@ import type { LeaseId, WorkerId } from "../../shared/ids.ts";
 import { emptyIntervals, type IntervalSet, type Range } from "../../shared/intervals.ts";
 import { OrderedMap } from "../../shared/ordered-map.ts";
 import type { CancelReason } from "../../shared/protocol.ts";
-import { allFinite, type NotFinite } from "../training/divergence.ts";
+import { CopiesDue } from "./copies-due.ts";
 import type { SealMode } from "./deadline.ts";
+import { allFinite, type NotFinite } from "./divergence.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
 
@@ -23,12 +24,6 @@ export interface CopyWanted {
   readonly avoid: ReadonlySet<string>;
   /** A u32 that decides who computes it. */
   readonly draw: number;
-}
-
-/** A copy that nobody computes yet, and the account that is to; anybody where it is null. */
-export interface CopyDue {
-  readonly copy: CopyWanted;
-  readonly auditor: string | null;
 }
 
 interface LeaseTerm {
@@ -113,8 +108,10 @@ export interface RoundState extends RoundMembers {
   readonly collected: IntervalSet;
   /** Since when all samples are there. */
   readonly wholeSince: number | null;
+  /** The last grants were as many as one turn has time for: the others are granted with the next `go-on`. */
+  readonly crowded: boolean;
   /** Copies that nobody computes yet. */
-  readonly copies: readonly CopyDue[];
+  readonly copies: CopiesDue;
   /** Reports of gradients that are not finite. */
   readonly notFinite: NotFinite;
 }
@@ -205,8 +202,9 @@ export function beforeRounds(): RoundState {
     checking: 0,
     collected: emptyIntervals,
     wholeSince: null,
+    crowded: false,
     given: PersistentMap.of(),
-    copies: [],
+    copies: CopiesDue.of(),
     roster: emptyRoster(),
     nextLease: 1,
     witnesses: new Set(),

@@ -4,7 +4,8 @@
 import type { RoundKind } from "../../shared/contribution.ts";
 import type { LeaseId, WorkerId } from "../../shared/ids.ts";
 import type { Range } from "../../shared/intervals.ts";
-import { hasDiverged, withReport, witnessesOf } from "../training/divergence.ts";
+import { CopiesDue } from "./copies-due.ts";
+import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
 import { measured } from "./lease-sizing.ts";
 import { atRound, newMember, type Roster, updated, withMember } from "./roster.ts";
 import { reassigned, withCopy } from "./round-audits.ts";
@@ -105,14 +106,14 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "tick":
       return after(now, looked(now, reassigned(now, state)), { kind: "all" });
     case "go-on":
-      return settle(now, state, []);
+      return settle(now, state.crowded ? { ...state, crowded: false } : state, []);
     case "applied":
       return settle(now, state.phase === "sealed" ? { ...state, phase: "applied" } : state, []);
     case "committed":
       return settle(now, state.phase === "applied" ? { ...state, phase: "committed" } : state, []);
     case "dropped": {
       const { state: next, effects } = allCancelled(now, state, "stopped");
-      return settle(now, { ...next, phase: "committed", unleased: [], copies: [] }, effects);
+      return settle(now, { ...next, phase: "committed", unleased: [], copies: CopiesDue.of() }, effects);
     }
     default:
       return event satisfies never;
@@ -123,7 +124,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
 function compared(now: number, before: RoundState, copy: CopyWanted): Decision {
   if (!isLive(before)) return settle(now, before, []);
   const { state, worker } = withCopy(now, before, copy);
-  return settle(now, state, [], worker === undefined ? anyEvent : { kind: "asker", worker });
+  return settle(now, state, [], { kind: "copy", worker });
 }
 
 function withRoster(state: RoundState, roster: Roster): RoundState {
@@ -275,7 +276,7 @@ function settle(now: number, state: RoundState, effects: readonly RoundEffect[],
   }
   const { ranges } = state.collected;
   const { state: next, effects: cancels } = allCancelled(now, state, "sealed");
-  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: [] };
+  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: CopiesDue.of() };
   return result(now, sealed, [...effects, ...cancels, { type: "seal", ranges }]);
 }
 

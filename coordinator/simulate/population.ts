@@ -41,7 +41,7 @@ export class Population {
 
   /** Until when nothing passes between this volunteer's seat and the coordinator, whenever that is asked. */
   barrier(volunteer: Pick<Volunteer, "profile">): () => number {
-    const seat = this.#seated.findIndex((seated) => seated === volunteer);
+    const seat = this.#seated.indexOf(volunteer as Volunteer);
     // Who has no seat is never cut off.
     return () => this.#blockedUntil[seat] ?? 0;
   }

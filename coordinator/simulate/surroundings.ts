@@ -2,7 +2,7 @@
 
 import type { ContributionLayout } from "../../shared/contribution.ts";
 import type { ParametersFrame } from "../../shared/parameter-frame.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { CoordinatorMessage, LeaseMessage } from "../../shared/protocol.ts";
 import type { Account } from "./account.ts";
 import type { Referee } from "./referee.ts";
 import type { Scenario } from "./scenario.ts";
@@ -33,8 +33,8 @@ export interface Surroundings {
   connect(volunteer: Pick<Volunteer, "profile">, caller: Caller): void;
   /** What a parameters frame brings; its bytes are verified. @throws FRAME_CORRUPT, FRAME_TRUNCATED, … */
   parameters(frame: Uint8Array): HeldParameters;
-  /** Decodes bytes that many receive only once. */
-  decoded<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => T): T;
+  /** What the coordinator says; a status, which many receive, is decoded once. @throws MESSAGE_INVALID */
+  decoded(bytes: Uint8Array): CoordinatorMessage;
   /** The right answer to a canary. */
   canary(seed: number): number;
   layout(lease: LeaseMessage): ContributionLayout;

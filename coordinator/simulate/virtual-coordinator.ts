@@ -30,7 +30,7 @@ import {
 } from "../training/training-state.ts";
 import { newcomer, type Standing } from "../trust/standing.ts";
 import { TrustDesk } from "../trust/trust-desk.ts";
-import type { TrustStore } from "../trust/trust-file.ts";
+import type { StoredTrust, TrustStore } from "../trust/trust-file.ts";
 import type { Referee } from "./referee.ts";
 import type { VirtualLink } from "./virtual-link.ts";
 
@@ -77,8 +77,8 @@ export class VirtualCoordinator {
   #checkpoint: MemoryCheckpoint | undefined;
   #life: Life | undefined;
   #lives = 0;
-  /** What accounts have earned: in place of trust.json. */
-  #standings = new Map<string, Standing>();
+  /** What accounts have earned, as it was last written: in place of trust.json. */
+  #standings: ReadonlyMap<string, Standing> = new Map();
 
   constructor(options: VirtualCoordinatorOptions) {
     this.#options = options;
@@ -112,7 +112,7 @@ export class VirtualCoordinator {
         onEvent,
         store: this.#trustStore(life),
       },
-      { standings: structuredClone(this.#standings), notice: null },
+      this.#trusted(),
     );
     const sessions = new Sessions({
       token,
@@ -164,17 +164,20 @@ export class VirtualCoordinator {
 
   #trustStore(life: { readonly alive: boolean }): TrustStore {
     return {
-      read: async () => ({ standings: structuredClone(this.#standings), notice: null }),
+      read: async () => this.#trusted(),
+      // The desk's own map: what it holds when its life ends was written just now, as each of its changes is.
       write: async (standings) => {
-        if (life.alive)
-          this.#standings = new Map(
-            [...standings].map(([account, { consecutiveValid, strikes }]) => [
-              account,
-              { ...newcomer, consecutiveValid, strikes },
-            ]),
-          );
+        if (life.alive) this.#standings = standings;
       },
     };
+  }
+
+  /** What a file keeps of standings, for a new life to change. */
+  #trusted(): StoredTrust {
+    const kept = [...this.#standings].map(([account, { consecutiveValid, strikes }]) => {
+      return [account, { ...newcomer, consecutiveValid, strikes }] as const;
+    });
+    return { standings: new Map(kept), notice: null };
   }
 
   /** Dies in the middle of whatever it does: connections break, what is not in a checkpoint is lost. */

@@ -2,13 +2,7 @@
 
 import { BitswarmError } from "../../shared/errors.ts";
 import { isFrame } from "../../shared/frame.ts";
-import {
-  type CoordinatorMessage,
-  decodeCoordinatorMessage,
-  encodeMessage,
-  PROTOCOL_VERSION,
-  type WorkerMessage,
-} from "../../shared/protocol.ts";
+import { type CoordinatorMessage, encodeMessage, PROTOCOL_VERSION, type WorkerMessage } from "../../shared/protocol.ts";
 import { isChunk } from "../../shared/transfer/chunk.ts";
 import type { Profile } from "./profile.ts";
 import { keyPairOf, type SigningPair, signProof } from "./signing-pair.ts";
@@ -122,7 +116,7 @@ export class Volunteer {
     try {
       if (isFrame(bytes)) this.#membership.takeFrame(bytes);
       else if (isChunk(bytes)) this.#membership.takeChunk(bytes);
-      else this.#obey(this.#world.decoded(bytes, decodeCoordinatorMessage));
+      else this.#obey(this.#world.decoded(bytes));
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
       if (!this.#world.evil)

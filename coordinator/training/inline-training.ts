@@ -2,9 +2,8 @@
 
 import type { NetworkName } from "../../shared/networks.ts";
 import type { StepPlace } from "../../shared/program.ts";
-import type { RobustResult } from "../trust/robust-round.ts";
 import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
-import type { ParametersRequest, SumTerms, Training } from "./training.ts";
+import type { ParametersRequest, PartOf, SumTerms, Training } from "./training.ts";
 import type { TrainingCore } from "./training-core.ts";
 
 export class InlineTraining implements Training {
@@ -28,20 +27,20 @@ export class InlineTraining implements Training {
     return this.core.check(slot, bytes);
   }
 
-  commit(slot: number, scale: number): void {
-    this.core.commit(slot, scale);
+  commit(slot: number, scale: number, of: PartOf): void {
+    this.core.commit(slot, scale, of);
   }
 
-  add(work: HeldWork): void {
-    this.core.add(work);
+  add(work: HeldWork, of: PartOf): void {
+    this.core.add(work, of);
   }
 
   async compare(a: AuditedWork, b: AuditedWork) {
     return this.core.compare(a, b);
   }
 
-  async seal(robust?: RobustResult) {
-    return this.core.seal(robust);
+  async seal() {
+    return this.core.seal();
   }
 
   async apply(place: StepPlace) {

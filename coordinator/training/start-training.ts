@@ -2,6 +2,7 @@
 
 import { elementCount, type Manifest } from "../../shared/manifest.ts";
 import { usesGan } from "../../shared/networks.ts";
+import { isRobust } from "../trust/robust-round.ts";
 import { InlineTraining } from "./inline-training.ts";
 import { ThreadedTraining } from "./threaded-training.ts";
 import type { Training } from "./training.ts";
@@ -22,6 +23,7 @@ export const startTraining: StartTraining = async (state, runTag) => {
   const parameters = ({ entries }: Manifest) => entries.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const student = parameters(networks.student.manifest) + (usesGan(config) ? parameters(networks.discriminators) : 0);
   const largest = Math.max(student, usesGan(config) ? parameters(networks.teacher.manifest) : 0);
-  if (largest > INLINE_PARAMETERS) return ThreadedTraining.start(state, runTag);
+  // To combine accounts' parts takes many times as long as to sum them.
+  if (largest > INLINE_PARAMETERS || isRobust(config.trust.clip)) return ThreadedTraining.start(state, runTag);
   return new InlineTraining(new TrainingCore(state, runTag));
 };

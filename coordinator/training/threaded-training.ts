@@ -7,12 +7,12 @@ import type { NetworkName } from "../../shared/networks.ts";
 import type { StepPlace } from "../../shared/program.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import { packageRoot } from "../package-root.ts";
-import type { RobustResult } from "../trust/robust-round.ts";
 import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
 import type {
   CheckedFrame,
   ComparedPair,
   ParametersRequest,
+  PartOf,
   SealedSum,
   StepResult,
   SumTerms,
@@ -32,6 +32,10 @@ interface Pending {
 /** Without what others keep beside it. */
 function postable({ work, deviceClass }: AuditedWork): AuditedWork {
   return { work, deviceClass };
+}
+
+function postablePart({ account, from }: PartOf): PartOf {
+  return { account, from };
 }
 
 export class ThreadedTraining implements Training {
@@ -87,20 +91,20 @@ export class ThreadedTraining implements Training {
     });
   }
 
-  commit(slot: number, scale: number): void {
-    this.#order({ call: "commit", slot, scale });
+  commit(slot: number, scale: number, of: PartOf): void {
+    this.#order({ call: "commit", slot, scale, of: postablePart(of) });
   }
 
-  add(work: HeldWork): void {
-    this.#order({ call: "add", work });
+  add(work: HeldWork, of: PartOf): void {
+    this.#order({ call: "add", work, of: postablePart(of) });
   }
 
   compare(a: AuditedWork, b: AuditedWork): Promise<ComparedPair> {
     return this.#ask("compare", { a: postable(a), b: postable(b) });
   }
 
-  seal(robust?: RobustResult): Promise<SealedSum> {
-    return this.#ask("seal", { robust });
+  seal(): Promise<SealedSum> {
+    return this.#ask("seal", {});
   }
 
   apply(place: StepPlace): Promise<StepResult> {

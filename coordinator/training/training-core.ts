@@ -9,10 +9,10 @@ import type { StepPlace } from "../../shared/program.ts";
 import { type CheckpointContents, encodeCheckpoint } from "../checkpoint/checkpoint-contents.ts";
 import { Reduction } from "../reduction/reduction.ts";
 import { readContribution } from "../round/contribution-check.ts";
-import { spansOf, UnitReader, usualPeaksOf } from "../round/contribution-units.ts";
+import { spansOf, UnitReader, type UnitTerms, usualPeaksOf } from "../round/contribution-units.ts";
 import { contributionLimit } from "../round/round-plan.ts";
 import { compareWork } from "../trust/comparison.ts";
-import type { RobustResult } from "../trust/robust-round.ts";
+import { isRobust, RobustRounds } from "../trust/robust-round.ts";
 import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
 import { RoundSum } from "./aggregate.ts";
 import { DownlinkEncoder } from "./downlink-encoder.ts";
@@ -21,6 +21,7 @@ import type {
   CheckedFrame,
   ComparedPair,
   ParametersRequest,
+  PartOf,
   SealedSum,
   StepResult,
   SumTerms,
@@ -44,6 +45,9 @@ export class TrainingCore {
   readonly #units = new UnitReader();
   readonly #encoder: DownlinkEncoder;
   readonly #layouts = new Map<string, ContributionLayout>();
+  readonly #robust: RobustRounds | undefined;
+  /** What lies in the slots, for a run that combines its rounds robustly. */
+  readonly #loaded: (Omit<HeldWork, "scale"> | undefined)[] = [];
   #open: OpenSum | undefined;
 
   /** @param runTag 16 bytes in hex: names the run in frames */
@@ -52,6 +56,8 @@ export class TrainingCore {
     this.#runTag = runTag;
     this.#limitBytes = contributionLimit(state);
     const { config, networks } = state;
+    const { clip } = config.trust;
+    if (isRobust(clip)) this.#robust = new RobustRounds(clip);
     this.#encoder = new DownlinkEncoder({ runTag, config, networks });
   }
 
@@ -80,9 +86,10 @@ export class TrainingCore {
   }
 
   open(terms: SumTerms): void {
-    const { kind, network, exponents, codec } = terms;
+    const { kind, network, exponents, codec, era } = terms;
     const layout = this.#layout(kind, network);
     this.#open = { terms, layout, sum: new RoundSum(layout, exponents, codec, this.#reduction) };
+    this.#robust?.open({ kind, era, spans: spansOf({ layout, exponents, codec }) });
   }
 
   /** Reads and checks the bytes of a contribution into a slot; the sum does not change. */
@@ -95,7 +102,9 @@ export class TrainingCore {
       if (!open) throw new BitswarmError("CONTRIBUTION_STALE", "a contribution came before the first round");
       const { terms, layout, sum } = open;
       const { peaks, body } = readContribution(frame, { terms, layout, runTag: this.#runTag });
-      return { kind: "sound", lease, samples, norms: sum.check(samples, peaks, body, slot).norms };
+      const { norms } = sum.check(samples, peaks, body, slot);
+      if (this.#robust) this.#loaded[slot] = { samples, peaks, body };
+      return { kind: "sound", lease, samples, norms };
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
       const { code, message } = error;
@@ -105,18 +114,31 @@ export class TrainingCore {
     }
   }
 
-  commit(slot: number, scale: number): void {
+  commit(slot: number, scale: number, of: PartOf): void {
     this.sum.commit(slot, scale);
+    const loaded = this.#loaded[slot];
+    if (loaded) this.#addPart(loaded, of);
   }
 
-  add({ samples, peaks, body, scale }: HeldWork): void {
+  add(work: HeldWork, of: PartOf): void {
+    const { samples, peaks, body, scale } = work;
     this.sum.add(samples, peaks, body, scale);
+    this.#addPart(work, of);
+  }
+
+  #addPart(work: Omit<HeldWork, "scale">, { account, from }: PartOf): void {
+    const { samples, peaks } = work;
+    this.#robust?.add(() => ({ account, from, samples, peaks, units: this.#units.read(this.#unitTerms, work) }));
+  }
+
+  get #unitTerms(): UnitTerms {
+    if (!this.#open) throw new RangeError("contributions are read outside of a round");
+    const { terms, layout } = this.#open;
+    return { layout, exponents: terms.exponents, codec: terms.codec };
   }
 
   compare(a: AuditedWork, b: AuditedWork): ComparedPair {
-    if (!this.#open) throw new RangeError("contributions are compared outside of a round");
-    const { terms, layout } = this.#open;
-    const unitTerms = { layout, exponents: terms.exponents, codec: terms.codec };
+    const unitTerms = this.#unitTerms;
     const read = ({ work, deviceClass }: AuditedWork) => {
       return { units: this.#units.read(unitTerms, work), peaks: work.peaks, deviceClass };
     };
@@ -125,8 +147,9 @@ export class TrainingCore {
     return [compareWork(one, other, round), compareWork(other, one, round)];
   }
 
-  seal(robust?: RobustResult): SealedSum {
+  seal(): SealedSum {
     const { sum } = this;
+    const robust = this.#robust?.combine();
     if (robust) sum.settle(robust);
     return { samples: sum.samples, metrics: sum.metrics() };
   }

@@ -4,13 +4,13 @@ import type { Refusal } from "../../shared/errors.ts";
 import type { NetworkName } from "../../shared/networks.ts";
 import type { StepPlace } from "../../shared/program.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
-import type { RobustResult } from "../trust/robust-round.ts";
 import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
 import type { EncodedVersion, VersionContents } from "./downlink-encoder.ts";
 import type {
   CheckedFrame,
   ComparedPair,
   ParametersRequest,
+  PartOf,
   SealedSum,
   StepResult,
   SumTerms,
@@ -40,7 +40,7 @@ export interface ThreadCalls {
     readonly asks: { readonly a: AuditedWork; readonly b: AuditedWork };
     readonly gets: ComparedPair;
   };
-  readonly seal: { readonly asks: { readonly robust: RobustResult | undefined }; readonly gets: SealedSum };
+  readonly seal: { readonly asks: object; readonly gets: SealedSum };
   readonly apply: { readonly asks: { readonly place: StepPlace }; readonly gets: StepResult };
   readonly parametersHash: { readonly asks: { readonly network: NetworkName }; readonly gets: string };
   readonly checkpoint: { readonly asks: { readonly run: string }; readonly gets: CheckpointContents };
@@ -52,8 +52,8 @@ export type ThreadQuestion = {
 
 export type ThreadOrder =
   | { readonly call: "open"; readonly terms: SumTerms }
-  | { readonly call: "commit"; readonly slot: number; readonly scale: number }
-  | { readonly call: "add"; readonly work: HeldWork };
+  | { readonly call: "commit"; readonly slot: number; readonly scale: number; readonly of: PartOf }
+  | { readonly call: "add"; readonly work: HeldWork; readonly of: PartOf };
 
 export type ThreadReply =
   | { readonly kind: "ready" }

@@ -35,7 +35,7 @@ function answer(core: TrainingCore, question: ThreadQuestion): Answer {
     case "compare":
       return plain(core.compare(question.a, question.b));
     case "seal":
-      return plain(core.seal(question.robust));
+      return plain(core.seal());
     case "apply":
       return plain(core.apply(question.place));
     case "parametersHash":
@@ -55,10 +55,10 @@ function obey(core: TrainingCore, order: ThreadOrder): void {
       core.open(order.terms);
       break;
     case "commit":
-      core.commit(order.slot, order.scale);
+      core.commit(order.slot, order.scale, order.of);
       break;
     case "add":
-      core.add(order.work);
+      core.add(order.work, order.of);
       break;
     default:
       order satisfies never;

@@ -7,9 +7,9 @@ import type { ParameterSet } from "../../shared/parameter-set.ts";
 import type { StepPlace } from "../../shared/program.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
+import type { Lease } from "../round/round-state.ts";
 import type { Comparison } from "../trust/comparison.ts";
 import type { GroupNorms } from "../trust/gradient-norms.ts";
-import type { RobustResult } from "../trust/robust-round.ts";
 import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
 import type { MetricMeans } from "./aggregate.ts";
 import type { EncodedVersion } from "./downlink-encoder.ts";
@@ -31,7 +31,13 @@ export interface WireParameters {
 }
 
 /** What contributions to a round must name, and how they are summed. */
-export type SumTerms = Pick<LeaseMessage, "kind" | "network" | "round" | "parametersHash" | "codec" | "exponents">;
+export type SumTerms = Pick<
+  LeaseMessage,
+  "kind" | "network" | "round" | "parametersHash" | "codec" | "exponents" | "era"
+>;
+
+/** Whose a contribution is, and where its range starts: rounds that are combined robustly keep accounts apart. */
+export type PartOf = Pick<Lease, "account" | "from">;
 
 /** What a look at the bytes of a contribution says. */
 export type CheckedFrame =
@@ -68,13 +74,13 @@ export interface Training {
   /** The bytes must stay as they are. @param slot of the reduction's memory, in which nothing waits */
   check(slot: number, bytes: Uint8Array): Promise<CheckedFrame>;
   /** Adds what lies in a slot; `scale` as Reduction.commit. */
-  commit(slot: number, scale: number): void;
+  commit(slot: number, scale: number, of: PartOf): void;
   /** Adds a contribution that was checked before. */
-  add(work: HeldWork): void;
+  add(work: HeldWork, of: PartOf): void;
   /** Compares two contributions to the open round that were checked before. */
   compare(a: AuditedWork, b: AuditedWork): Promise<ComparedPair>;
-  /** Ends the sum, which must not be empty. @param robust in place of its means */
-  seal(robust?: RobustResult): Promise<SealedSum>;
+  /** Ends the sum, which must not be empty. */
+  seal(): Promise<SealedSum>;
   /** Makes the step of the sealed sum. @throws GRADIENT_NOT_FINITE */
   apply(place: StepPlace): Promise<StepResult>;
   parametersHash(network: NetworkName): Promise<string>;

@@ -25,7 +25,7 @@ export const THREE_DECIDE_FROM = 5;
 /**
  * What follows from the answers so far, one of an account.
  * @param summed account whose answer is in the sum; null where none is
- * @param accounts that take part
+ * @param accounts that take part, or did while it was open
  */
 export function auditVerdict(answers: readonly Answer[], summed: string | null, accounts: number): AuditVerdict {
   const agree = (a: Answer, b: Answer) => a === b || a.same.includes(b.account) || b.same.includes(a.account);

@@ -55,11 +55,13 @@ interface OpenAudit {
   answers: readonly ComparedAnswer[];
   /** Whose answer is held for the sum. */
   summed: string | null;
+  /** The most that took part at a time: who rests or left may have answered. */
+  accounts: number;
   /** Whose contributions are held until the verdict. */
   suspects: readonly string[];
 }
 
-interface HeldLease {
+export interface HeldLease {
   readonly account: string;
   readonly from: number;
   readonly to: number;
@@ -130,7 +132,7 @@ export class Audits {
     // A range that came back and is leased again is audited already.
     if (this.#due.has(rangeOf({ from, to }))) return [];
     if (draw() >= auditProbability(this.#standings.of(account))) return [];
-    const audit: OpenAudit = { of: lease, from, to, answers: [], summed: null, suspects: [] };
+    const audit: OpenAudit = { of: lease, from, to, answers: [], summed: null, accounts: 0, suspects: [] };
     this.#open.set(lease, audit);
     this.#due.set(rangeOf(audit), audit);
     return [this.#copy(audit, [account])];
@@ -190,8 +192,9 @@ export class Audits {
   }
 
   #settle(audit: OpenAudit): TrustOutcome {
-    const { of, answers, summed } = audit;
-    const verdict = auditVerdict(answers, summed, this.#round?.accounts() ?? 0);
+    audit.accounts = Math.max(audit.accounts, this.#round?.accounts() ?? 0);
+    const { of, answers, summed, accounts } = audit;
+    const verdict = auditVerdict(answers, summed, accounts);
     // The first copy was asked for as the lease was granted.
     if (verdict.kind === "open" && answers.length < 2) return nothingFollows;
     // The answer that is to be summed is due even where others have agreed before it.

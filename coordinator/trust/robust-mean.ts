@@ -1,6 +1,4 @@
-// Means that a minority cannot steer, for runs that choose them: both want all contributions of a round at once. Generators,
-// so that whoever runs them can let others have the thread between two slices.
-
+// Means that a minority cannot steer, for runs that choose them: both want all contributions of a round at once.
 import { median } from "./median.ts";
 
 /** A mean over samples, and of how many. */
@@ -19,8 +17,6 @@ export interface Span {
 export const TRIMMED_SHARE = 0.1;
 /** Passes of centered clipping: each starts nearer to the middle. */
 export const CENTERED_PASSES = 3;
-/** Elements between two pauses. */
-export const SLICE = 2 ** 15;
 
 /** b = ⌈0.1 n⌉, and at least one vector stays. */
 export function trimmed(n: number): number {
@@ -32,7 +28,7 @@ export function trimmed(n: number): number {
  * smallest and largest of each coordinate, weighted by samples.
  * @param vectors at least one, of one length, in an order that does not depend on when they came
  */
-export function* trimmedMean(vectors: readonly WeightedVector[]): Generator<void, Float64Array<ArrayBuffer>> {
+export function trimmedMean(vectors: readonly WeightedVector[]): Float64Array<ArrayBuffer> {
   const n = vectors.length;
   const cut = trimmed(n);
   const mean = new Float64Array(vectors[0].values.length);
@@ -47,7 +43,6 @@ export function* trimmedMean(vectors: readonly WeightedVector[]): Generator<void
       weight += one.weight;
     }
     mean[at] = sum / weight;
-    if (at % SLICE === SLICE - 1) yield;
   }
   return mean;
 }
@@ -58,16 +53,6 @@ function squaredDistance(a: Float64Array, b: Float64Array, { offset, size }: Spa
   return sum;
 }
 
-/** Spans of at most SLICE elements. */
-function sliced(spans: readonly Span[]): Span[] {
-  return spans.flatMap(({ offset, size }) =>
-    Array.from({ length: Math.ceil(size / SLICE) }, (_, i) => ({
-      offset: offset + i * SLICE,
-      size: Math.min(SLICE, size - i * SLICE),
-    })),
-  );
-}
-
 /**
  * Centered clipping (Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization", 2021):
  * v ← v + Σ wᵢ (xᵢ − v) min(1, τ / ‖xᵢ − v‖) from v = the mean of the round before. τ is the median distance to v, anew in
@@ -76,33 +61,22 @@ function sliced(spans: readonly Span[]): Span[] {
  * @param middle v; changed in place, within `spans`, to the result
  * @param spans the elements that are one vector here
  */
-export function* centeredClip(
-  vectors: readonly WeightedVector[],
-  middle: Float64Array,
-  spans: readonly Span[],
-): Generator<void, void> {
+export function centeredClip(vectors: readonly WeightedVector[], middle: Float64Array, spans: readonly Span[]): void {
   const total = vectors.reduce((sum, { weight }) => sum + weight, 0);
-  const slices = sliced(spans);
   for (let pass = 0; pass < CENTERED_PASSES; pass++) {
-    const squares = vectors.map(() => 0);
-    for (const slice of slices) {
-      vectors.forEach(({ values }, i) => {
-        squares[i] += squaredDistance(values, middle, slice);
-      });
-      yield;
-    }
-    const distances = squares.map(Math.sqrt);
+    const distances = vectors.map(({ values }) =>
+      Math.sqrt(spans.reduce((sum, span) => sum + squaredDistance(values, middle, span), 0)),
+    );
     const radius = median(distances);
     const shares = vectors.map(
       ({ weight }, i) => (weight / total) * (distances[i] > radius ? radius / distances[i] : 1),
     );
-    for (const { offset, size } of slices) {
+    for (const { offset, size } of spans) {
       for (let at = offset; at < offset + size; at++) {
         let move = 0;
         for (let i = 0; i < vectors.length; i++) move += shares[i] * (vectors[i].values[at] - middle[at]);
         middle[at] += move;
       }
-      yield;
     }
   }
 }

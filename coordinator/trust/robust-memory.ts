@@ -5,6 +5,7 @@ import { BitswarmError } from "../../shared/errors.ts";
 import { roundManifest } from "../../shared/networks.ts";
 import { sealMode } from "../round/deadline.ts";
 import type { TrainingState } from "../training/training-state.ts";
+import { isRobust } from "./robust-round.ts";
 
 /** Bytes that the parts of a round may take, with `trust.clip` centered-clip or trimmed-mean. */
 export const ROBUST_BYTES = 2 ** 30;
@@ -25,7 +26,7 @@ export function robustBytes({ config, networks, program }: Pick<TrainingState, "
 /** @throws CONFIG_INVALID for a run that is to combine its rounds robustly and would need more memory than ROBUST_BYTES */
 export function requireRobustMemory(state: Pick<TrainingState, "config" | "networks" | "program">): void {
   const { trust, batch, microbatch } = state.config;
-  if (trust.clip !== "centered-clip" && trust.clip !== "trimmed-mean") return;
+  if (!isRobust(trust.clip)) return;
   const { elements, parts, bytes } = robustBytes(state);
   if (bytes <= ROBUST_BYTES) return;
   const mebibytes = (count: number) => Math.ceil(count / 2 ** 20);

@@ -8,6 +8,10 @@ import { centeredClip, trimmed, trimmedMean, type WeightedVector } from "./robus
 /** `trust.clip`, where it wants all parts of a round at once. */
 export type RobustMode = "centered-clip" | "trimmed-mean";
 
+export function isRobust(clip: string): clip is RobustMode {
+  return clip === "centered-clip" || clip === "trimmed-mean";
+}
+
 export interface RobustTerms {
   readonly kind: RoundKind;
   /** What is carried from round to round begins anew with another; see `EngineOptions`. */
@@ -78,7 +82,7 @@ export class RobustRounds {
   }
 
   /** The round is sealed: what its accounts' parts come to, or nothing where it is summed as always. */
-  *combine(): Generator<void, RobustResult | undefined> {
+  combine(): RobustResult | undefined {
     const round = this.#round;
     // One range begins in one part only, so the order is the ranges'.
     const parts = [...this.#parts.values()].sort((a, b) => a.from - b.from);
@@ -90,13 +94,12 @@ export class RobustRounds {
         for (let i = offset; i < offset + size; i++) sum[i] = (sum[i] * unit) / samples;
       }
       vectors.push({ values: sum, weight: samples });
-      yield;
     }
-    const means = this.#mode === "trimmed-mean" ? yield* trimmedMean(vectors) : yield* this.#centered(round, vectors);
+    const means = this.#mode === "trimmed-mean" ? trimmedMean(vectors) : this.#centered(round, vectors);
     return { means, peaks: trimmedPeaks(parts.map(({ peaks }) => peaks)) };
   }
 
-  *#centered({ kind, era, spans }: RobustTerms, vectors: readonly WeightedVector[]) {
+  #centered({ kind, era, spans }: RobustTerms, vectors: readonly WeightedVector[]) {
     const { length } = vectors[0].values;
     const last = this.#centers.get(kind);
     // What is resumed from a checkpoint starts at zero, so whoever goes on past it does too.
@@ -104,7 +107,7 @@ export class RobustRounds {
     const means = known ? last.means : new Float64Array(length);
     for (const group of ["gradient", "discriminator", "statistic", "metric"] as const) {
       const own = spans.filter((span) => span.group === group);
-      if (own.length > 0) yield* centeredClip(vectors, means, own);
+      if (own.length > 0) centeredClip(vectors, means, own);
     }
     this.#centers.set(kind, { era, means });
     return means;

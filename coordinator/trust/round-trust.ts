@@ -1,13 +1,12 @@
-// What the rounds ask of trust: is this contribution usual, is its range audited, and how are the parts combined. Puts the judge
-// of norms and peaks, the audits and the robust means of a round together.
+// What the rounds ask of trust: is this contribution usual, and is its range audited. Puts the judge of norms and peaks
+// and the audits of a round together.
 
 import { BitswarmError } from "../../shared/errors.ts";
 import type { CopyWanted, Lease } from "../round/round-state.ts";
-import { Audits, type AuditsOptions, type TrustOutcome } from "./audits.ts";
+import { Audits, type AuditsOptions, type HeldLease, type TrustOutcome } from "./audits.ts";
 import { type ClipMode, type ClipRule, clipRule, clipVerdict, noRule, unusualPeak } from "./clip-rule.ts";
 import type { GroupNorms } from "./gradient-norms.ts";
 import { type NormHistories, type ObservedNorms, usualNorms, withRound } from "./norm-history.ts";
-import { type RobustResult, RobustRounds } from "./robust-round.ts";
 import type { AuditedWork, HeldWork, RoundReader } from "./round-reader.ts";
 
 /** Accounts of a round that may be kept from it for being unusual before the round itself is taken to be so. */
@@ -29,13 +28,10 @@ export class RoundTrust {
   #observed: ObservedNorms[] = [];
   readonly #unusual = new Set<string>();
   readonly #audits: Audits;
-  readonly #robust: RobustRounds | undefined;
 
   constructor(options: RoundTrustOptions) {
     this.#options = options;
     this.#audits = new Audits(options);
-    const { clip } = options;
-    if (clip === "centered-clip" || clip === "trimmed-mean") this.#robust = new RobustRounds(clip);
   }
 
   /** A round opens; what is usual in it is fixed now. */
@@ -46,7 +42,6 @@ export class RoundTrust {
     this.#rule = clipRule({ mode: clip, codec: round.codec, factor: clipFactor, accounts: round.accounts(), usual });
     this.#observed = [];
     this.#unusual.clear();
-    this.#robust?.open(round);
     this.#audits.open(round);
   }
 
@@ -106,26 +101,11 @@ export class RoundTrust {
     return this.#audits.voidsOf(account);
   }
 
-  /** A contribution was added to the round's sum. */
-  added({ account, from }: Pick<Lease, "account" | "from">, work: HeldWork): void {
-    const round = this.#round;
-    if (!round) throw new RangeError("a contribution was added outside of a round");
-    const { samples, peaks } = work;
-    this.#robust?.add(() => ({ account, from, samples, peaks, units: round.unitsOf(work) }));
-  }
-
-  /** After seal(): what is to stand in place of the sum's means, where the run combines contributions robustly. */
-  combined(): Generator<void, RobustResult | undefined> | undefined {
-    return this.#robust?.combine();
-  }
-
   /** The round is sealed: what is held and nobody contradicted belongs to the sum. */
-  seal(): readonly HeldWork[] {
+  seal(): readonly HeldLease[] {
     const { histories } = this.#options;
     const { kind } = this.#round ?? {};
     if (kind) histories.set(kind, withRound(histories.get(kind) ?? [], this.#observed));
-    const held = this.#audits.seal();
-    for (const one of held) this.added(one, one.work);
-    return held.map(({ work }) => work);
+    return this.#audits.seal();
   }
 }

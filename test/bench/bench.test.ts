@@ -37,7 +37,7 @@ test("a case is wanted when its name has all of the words", () => {
 
 async function linesOf(request: Partial<BenchmarkRequest> & Pick<BenchmarkRequest, "benchmark">): Promise<Line[]> {
   const lines: Line[] = [];
-  const whole = { filter: [], rounds: 1, atLeastMs: 1, tune: false, imagenet: false, ...request };
+  const whole = { filter: [], rounds: 1, atLeastMs: 1, tune: false, imagenet: false, launches: false, ...request };
   await benchInNode(whole, async (line) => {
     lines.push(line);
   });

@@ -23,6 +23,7 @@ interface Options {
   readonly atLeast: number;
   readonly tune: boolean;
   readonly imagenet?: boolean;
+  readonly launches?: boolean;
 }
 
 const summaries: Readonly<Record<(typeof benchmarks)[number], string>> = {
@@ -55,8 +56,8 @@ function runIn(runtime: Runtime): (request: BenchmarkRequest, emit: Emit) => Pro
 }
 
 function request(benchmark: BenchmarkRequest["benchmark"], words: readonly string[], o: Options): BenchmarkRequest {
-  const { rounds, atLeast: atLeastMs, tune, imagenet = false } = o;
-  return requestSchema.parse({ benchmark, filter: words, rounds, atLeastMs, tune, imagenet });
+  const { rounds, atLeast: atLeastMs, tune, imagenet = false, launches = false } = o;
+  return requestSchema.parse({ benchmark, filter: words, rounds, atLeastMs, tune, imagenet, launches });
 }
 
 function withOptions(command: Command): Command {
@@ -78,6 +79,8 @@ for (const benchmark of benchmarks) {
   if (benchmark !== "peers") {
     command.addOption(new Option("--runtime <runtime>", "where to run").choices(runtimes).default("browser"));
   }
+  if (benchmark === "step")
+    command.option("--launches", "also each launch alone, in order: class, milliseconds, bytes");
   command.action(async (words: string[], options: Options) => {
     await runIn(options.runtime ?? "browser")(request(benchmark, words, options), printer(options.json));
   });

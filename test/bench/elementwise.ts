@@ -3,7 +3,7 @@
 import type { BenchDevice } from "./bench-device.ts";
 import type { Emit } from "./line.ts";
 import { prepareStep } from "./prepared-step.ts";
-import { type Bound, submit } from "./replay.ts";
+import { type Bound, boundBytes, submit } from "./replay.ts";
 import { type BenchmarkRequest, selects } from "./request.ts";
 import type { Roofs } from "./roofs.ts";
 import { rounded } from "./statistics.ts";
@@ -12,11 +12,6 @@ import { type Stopwatch, timeInTurns } from "./stopwatch.ts";
 
 /** Bindings below this are noise: a launch costs more than its bytes. */
 const LEAST_BYTES = 256 * 1024;
-
-/** Bytes of the ranges that a launch binds, each counted once: what it moves at least. */
-function boundBytes({ launch }: Bound): number {
-  return launch.refs.reduce((sum, { bytes }) => sum + bytes, 0);
-}
 
 export async function timeElementwise(
   bench: BenchDevice,

@@ -82,6 +82,16 @@ export interface StepLine {
   readonly compileMs: number;
 }
 
+/** A launch of a step, replayed alone. */
+export interface LaunchLine {
+  readonly record: "launch";
+  readonly name: string;
+  readonly class: string;
+  readonly ms: number;
+  /** Of the ranges that it binds. */
+  readonly bytes: number;
+}
+
 /** A library's time for one case. */
 export interface PeerLine {
   readonly record: "peer";
@@ -175,6 +185,7 @@ export type Line =
   | KernelLine
   | ElementwiseLine
   | StepLine
+  | LaunchLine
   | PeerLine
   | RatioLine
   | AgreementLine

@@ -29,6 +29,11 @@ export async function bind(
   );
 }
 
+/** Bytes of the ranges that a launch binds, each counted once: what it moves at least. */
+export function boundBytes({ launch }: Bound): number {
+  return launch.refs.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 export function dispatch(pass: GPUComputePassEncoder, { launch, pipeline, bindGroup }: Bound): void {
   pass.setPipeline(pipeline);
   pass.setBindGroup(0, bindGroup);

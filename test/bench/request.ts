@@ -18,6 +18,8 @@ export const requestSchema = z.strictObject({
   tune: z.boolean(),
   /** Also the step of ResNet-18 64-128-256-512 at 224×224. */
   imagenet: z.boolean(),
+  /** Also every launch of a step alone. */
+  launches: z.boolean(),
 });
 export type BenchmarkRequest = z.output<typeof requestSchema>;
 

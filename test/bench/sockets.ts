@@ -10,6 +10,7 @@ import { coordinate } from "../../coordinator/coordinate.ts";
 import { openFreshRun } from "../../coordinator/open-run.ts";
 import { parseConfig } from "../../shared/config.ts";
 import { writeNoiseImages } from "../fixtures/noise-images.ts";
+import { TurnClock } from "./turn-clock.ts";
 
 export interface SocketsLine {
   readonly record: "sockets";
@@ -22,6 +23,8 @@ export interface SocketsLine {
   readonly rssBytes: { readonly before: number; readonly after: number };
   readonly rssBytesPerSocket: number;
   readonly eventLoopDelayMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** What the loop itself computed in its longest turn, without the wait for a core; null where the system does not tell. */
+  readonly longestTurnMs: number | null;
   /** Share of one core that the coordinator used. */
   readonly cpuShare: number;
   readonly rttMs: { readonly median: number; readonly max: number };
@@ -49,7 +52,7 @@ function configFor(sockets: number, root: string) {
     data: { kind: "idx", root },
     microbatch,
     batch: sockets * microbatch,
-    teacher: { epochs: 10_000 },
+    teacher: { epochs: 200 },
     maxWorkers: sockets,
     heartbeatMs: 2000,
     checkpoint: { everySteps: 10_000 },
@@ -83,10 +86,13 @@ export async function benchSockets({ sockets, seconds }: SocketsOptions): Promis
         await pause(POLL_MS);
       }
       const delay = monitorEventLoopDelay({ resolution: 1 });
+      const turns = new TurnClock();
       delay.enable();
       const [since, first, cpu] = [performance.now(), steps, process.cpuUsage()];
       await pause(seconds * 1000);
       delay.disable();
+      const longestTurnMs = turns.take();
+      turns.close();
       const elapsed = (performance.now() - since) / 1000;
       const used = process.cpuUsage(cpu);
       const after = process.memoryUsage().rss;
@@ -106,6 +112,7 @@ export async function benchSockets({ sockets, seconds }: SocketsOptions): Promis
           p99: rounded(delay.percentile(99) / nsPerMs),
           max: rounded(delay.max / nsPerMs),
         },
+        longestTurnMs,
         cpuShare: rounded((used.user + used.system) / 1e6 / elapsed),
         rttMs: { median: rounded(rtts[rtts.length >> 1] ?? Number.NaN), max: rounded(rtts.at(-1) ?? Number.NaN) },
       };
@@ -127,6 +134,7 @@ export function socketsText(line: SocketsLine): string {
     rssBytes,
     rssBytesPerSocket,
     eventLoopDelayMs,
+    longestTurnMs,
     cpuShare,
     rttMs,
   } = line;
@@ -134,6 +142,6 @@ export function socketsText(line: SocketsLine): string {
   return [
     `${sockets} sockets: ${stepsPerSecond} steps/s, ${microbatchesPerSecond} microbatches/s, ${line.seconds} s`,
     `  coordinator: rss ${mib(rssBytes.after)} (${mib(rssBytes.before)} with nobody), ${Math.round(rssBytesPerSocket / 1024)} KiB a socket, ${Math.round(100 * cpuShare)} % of a core`,
-    `  event loop delay: p50 ${eventLoopDelayMs.p50} ms, p99 ${eventLoopDelayMs.p99} ms, max ${eventLoopDelayMs.max} ms; ping to pong: median ${rttMs.median} ms, max ${rttMs.max} ms`,
+    `  event loop delay: p50 ${eventLoopDelayMs.p50} ms, p99 ${eventLoopDelayMs.p99} ms, max ${eventLoopDelayMs.max} ms; longest turn ${longestTurnMs ?? "?"} ms of its own; ping to pong: median ${rttMs.median} ms, max ${rttMs.max} ms`,
   ].join("\n");
 }

@@ -1,14 +1,17 @@
 // `bench step`: whole microbatches as a trainer replays them, and where their time goes.
 
 import type { BenchDevice } from "./bench-device.ts";
-import type { Emit, StepLine } from "./line.ts";
+import type { Emit, LaunchLine, StepLine } from "./line.ts";
 import { type LaunchClass, launchClasses, type PreparedStep, prepareStep } from "./prepared-step.ts";
-import { type Bound, submit } from "./replay.ts";
+import { type Bound, boundBytes, submit } from "./replay.ts";
 import { type BenchmarkRequest, selects } from "./request.ts";
-import { best, median, rounded } from "./statistics.ts";
-import { type StepCase, stepCases } from "./step-cases.ts";
+import { best, rounded } from "./statistics.ts";
+import { stepCases } from "./step-cases.ts";
 import { type Stopwatch, timeInTurns } from "./stopwatch.ts";
 import { timestamps } from "./timestamps.ts";
+
+/** Microbatches decoded before host time is measured. */
+const WARM_DECODES = 200;
 
 type Shares = Readonly<Record<LaunchClass, number>>;
 
@@ -41,8 +44,10 @@ async function timestampShares(device: GPUDevice, step: PreparedStep): Promise<S
   return shares(sums);
 }
 
-/** Host milliseconds of a microbatch: decode, write, encode and submit, with nothing to wait for. */
+/** Host milliseconds of a microbatch, the best as for the whole: decode, write, encode and submit, with nothing to wait for. */
 async function hostMs(watch: Stopwatch, step: PreparedStep): Promise<number> {
+  // A trainer has long compiled what it does a thousand times.
+  for (let i = 0; i < WARM_DECODES; i++) step.decode();
   const found: number[] = [];
   for (let i = 0; i < 4 * watch.rounds; i++) {
     const start = performance.now();
@@ -51,41 +56,49 @@ async function hostMs(watch: Stopwatch, step: PreparedStep): Promise<number> {
     found.push(performance.now() - start);
     await watch.device.queue.onSubmittedWorkDone();
   }
-  return median(found);
+  return best(found);
 }
 
-async function timeStep(bench: BenchDevice, watch: Stopwatch, test: StepCase): Promise<StepLine> {
+/** Each launch alone, in the step's order. */
+async function timeLaunches(device: GPUDevice, watch: Stopwatch, step: PreparedStep): Promise<readonly LaunchLine[]> {
+  const alone = step.launches.map((bound) => ({ submit: (times: number) => submit(device, [bound], times) }));
+  const timings = await timeInTurns(watch, alone);
+  return step.launches.map((bound, i) => ({
+    record: "launch",
+    name: bound.launch.kernel.label,
+    class: step.classOf(bound),
+    ms: rounded(timings[i].best, 3),
+    bytes: boundBytes(bound),
+  }));
+}
+
+async function timeStep(bench: BenchDevice, watch: Stopwatch, step: PreparedStep, name: string): Promise<StepLine> {
   const { device } = bench;
-  const step = await prepareStep(bench, watch, test);
-  try {
-    const present = launchClasses.filter((name) => step.launches.some((bound) => step.classOf(bound) === name));
-    const alone = present.map((name) => {
-      const some = step.launches.filter((bound) => step.classOf(bound) === name);
-      return { submit: (times: number) => submit(device, some, times) };
-    });
-    const [whole, ...classes] = await timeInTurns(watch, [step, ...alone]);
-    const replayed = new Map(present.map((name, i) => [name, best(classes[i].rounds)]));
-    const byTimestamps = await timestampShares(device, step);
-    const host = await hostMs(watch, step);
-    return {
-      record: "step",
-      name: test.name,
-      ms: rounded(whole.best),
-      medianMs: rounded(whole.median),
-      launches: step.launches.length,
-      replayedMs: rounded([...replayed.values()].reduce((a, b) => a + b, 0)),
-      share: shares(replayed),
-      ...(byTimestamps && { timestampShare: byTimestamps }),
-      hostMs: rounded(host, 3),
-      hostPercent: rounded((100 * host) / whole.best, 3),
-      planBytes: step.recording.bytes,
-      keptInF32: step.plan.memory.keptInF32,
-      pipelines: step.pipelines,
-      compileMs: rounded(step.compileMs),
-    };
-  } finally {
-    step.destroy();
-  }
+  const present = launchClasses.filter((name) => step.launches.some((bound) => step.classOf(bound) === name));
+  const alone = present.map((name) => {
+    const some = step.launches.filter((bound) => step.classOf(bound) === name);
+    return { submit: (times: number) => submit(device, some, times) };
+  });
+  const [whole, ...classes] = await timeInTurns(watch, [step, ...alone]);
+  const replayed = new Map(present.map((name, i) => [name, best(classes[i].rounds)]));
+  const byTimestamps = await timestampShares(device, step);
+  const host = await hostMs(watch, step);
+  return {
+    record: "step",
+    name,
+    ms: rounded(whole.best),
+    medianMs: rounded(whole.median),
+    launches: step.launches.length,
+    replayedMs: rounded([...replayed.values()].reduce((a, b) => a + b, 0)),
+    share: shares(replayed),
+    ...(byTimestamps && { timestampShare: byTimestamps }),
+    hostMs: rounded(host, 3),
+    hostPercent: rounded((100 * host) / whole.best, 3),
+    planBytes: step.recording.bytes,
+    keptInF32: step.plan.memory.keptInF32,
+    pipelines: step.pipelines,
+    compileMs: rounded(step.compileMs),
+  };
 }
 
 export async function benchStep(
@@ -95,6 +108,14 @@ export async function benchStep(
   emit: Emit,
 ): Promise<void> {
   for (const test of stepCases(request)) {
-    if (selects(request, test.name)) await emit(await timeStep(bench, watch, test));
+    if (!selects(request, test.name)) continue;
+    const step = await prepareStep(bench, watch, test);
+    try {
+      await emit(await timeStep(bench, watch, step, test.name));
+      if (!request.launches) continue;
+      for (const line of await timeLaunches(bench.device, watch, step)) await emit(line);
+    } finally {
+      step.destroy();
+    }
   }
 }

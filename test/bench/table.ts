@@ -37,6 +37,8 @@ export function lineText(line: Line): string {
         `  host ${line.hostMs} ms a microbatch (${line.hostPercent} %), plan ${mebibytes(line.planBytes)} of ${mebibytes(line.keptInF32)} MiB in f32`,
         `  ${line.pipelines} pipelines compiled in ${line.compileMs} ms`,
       ].join("\n");
+    case "launch":
+      return `  ${line.class.padEnd(15)} ${line.name.padEnd(60)} ${pad(line.ms, 8)} ms ${pad(line.bytes, 10)} bytes`;
     case "peer":
       return `${line.name.padEnd(48)} ${line.library.padEnd(12)} ${pad(line.ms, 9)} ms (median ${line.medianMs}, ${line.runs} runs)`;
     case "ratio":

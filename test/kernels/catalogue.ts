@@ -117,12 +117,12 @@ function verbs(): readonly (Kernel | KernelSequence)[] {
     ]),
     ...[64, 7].flatMap((size) => [add({ size }), addTo({ size })]),
     softmaxCrossEntropy({ n: 32, classes: 10, labelSmoothing: 0.1 }),
-    adversarialLoss({ layers: 3, n: 32, members: 3, discriminatorWeight: 1, generatorWeight: 1e-7 }),
+    ...[1e-7, 0].map((lambda) => adversarialLoss({ layers: 3, n: 32, weight: 1, lambda })),
     ...GROUPED.flatMap((o) => [
       groupedLinearForward({ ...o, members: 2, weightStride: 8448, biasStride: 8448, leaky: o.out > 1 }),
-      groupedLinearInputGradient({ ...o, members: 3, first: 0, weightStride: 8448, leaky: true }),
-      groupedLinearInputGradient({ ...o, members: 3, first: 2, weightStride: 8448, leaky: false }),
-      groupedLinearParameterGradient({ ...o, members: 3, stride: 8448, weight: 0, bias: 8320 }),
+      groupedLinearInputGradient({ ...o, weightStride: 8448, to: "hidden" }),
+      groupedLinearInputGradient({ ...o, weightStride: 8448, to: "maps" }),
+      groupedLinearParameterGradient({ ...o, stride: 8448, weight: 0, bias: 8320 }),
     ]),
     ...RECTIFY.map((rectify) => kernelLoss({ out: 8, kernel: 3, in: 6, rectify, lambda: 1e-4 })),
     ...RECTIFY.map((rectify) =>

@@ -64,46 +64,52 @@ describe.each(LAYERS.map((o) => [name(o), o] as const))("%s", (_, o) => {
     }
   });
 
-  test.each([
-    [3, 0, true],
-    [2, 0, true],
-    [3, 2, false],
-  ] as const)("input gradient of members %d from %d, leaky %s", async (members, first, isLeaky) => {
-    const dy = uniform(o.groups * members * memberStride(o.n, o.out), 4);
+  test("input gradient to a hidden layer", async () => {
+    const dy = uniform(o.groups * 2 * memberStride(o.n, o.out), 4);
     const activated = uniform(o.groups * 2 * memberStride(o.n, o.in), 5).map((v, i) => (i % 7 === 3 ? 0 : v));
-    const written = members - first;
-    const gradient = groupedLinearInputGradient({ ...o, members, first, weightStride, leaky: isLeaky });
-    const dx = empty(o.groups * written * memberStride(o.n, o.in));
-    const data = { dy, w: weights, ...(isLeaky && { activated }), dx };
-    const result = await runKernels(await testDevice(), gradient, data);
-    for (let g = 0; g < o.groups; g++) {
-      for (let member = first; member < members; member++) {
-        const below = rowsOf(activated, o, o.in, 2 * g + Math.min(member, 1));
-        const expected = rowsOf(dy, o, o.out, g * members + member).map((row, r) =>
-          Array.from({ length: o.in }, (_, i) => {
-            const v = sum(o.out, (j) => row[j]! * w(g, j, i));
-            return isLeaky && below[r]![i]! <= 0 ? SLOPE * v : v;
-          }),
-        );
-        const actual = rowsOf(result.dx, o, o.in, g * written + member - first);
-        expectWithin(actual.flat(), expected.flat(), bound(o.out), `member ${member} of group ${g}`);
-      }
+    const gradient = groupedLinearInputGradient({ ...o, weightStride, to: "hidden" });
+    const dx = empty(o.groups * 2 * memberStride(o.n, o.in));
+    const result = await runKernels(await testDevice(), gradient, { dy, w: weights, activated, dx });
+    for (let member = 0; member < 2 * o.groups; member++) {
+      const below = rowsOf(activated, o, o.in, member);
+      const expected = rowsOf(dy, o, o.out, member).map((row, r) =>
+        Array.from({ length: o.in }, (_, i) => {
+          const v = sum(o.out, (j) => row[j]! * w(member >> 1, j, i));
+          return below[r]![i]! > 0 ? v : SLOPE * v;
+        }),
+      );
+      expectWithin(rowsOf(result.dx, o, o.in, member).flat(), expected.flat(), bound(o.out), `member ${member}`);
     }
   });
 
-  test.each([2, 3])("parameter gradient from %d members; nothing else of the arena is written", async (members) => {
-    const dy = uniform(o.groups * members * memberStride(o.n, o.out), 6);
+  test("input gradient to the student's maps, each row turned", async () => {
+    const dy = uniform(o.groups * 2 * memberStride(o.n, o.out), 4);
+    const turn = uniform(o.groups * memberStride(o.n, 1), 8);
+    const gradient = groupedLinearInputGradient({ ...o, weightStride, to: "maps" });
+    const dx = empty(o.groups * memberStride(o.n, o.in));
+    const result = await runKernels(await testDevice(), gradient, { dy, w: weights, turn, dx });
+    for (let g = 0; g < o.groups; g++) {
+      const turns = rowsOf(turn, o, 1, g).flat();
+      const expected = rowsOf(dy, o, o.out, 2 * g + 1).map((row, r) =>
+        Array.from({ length: o.in }, (_, i) => turns[r]! * sum(o.out, (j) => row[j]! * w(g, j, i))),
+      );
+      expectWithin(rowsOf(result.dx, o, o.in, g).flat(), expected.flat(), bound(o.out), `group ${g}`);
+    }
+  });
+
+  test("parameter gradient; nothing else of the arena is written", async () => {
+    const dy = uniform(o.groups * 2 * memberStride(o.n, o.out), 6);
     const x = uniform(o.groups * 2 * memberStride(o.n, o.in), 7);
     const bias = Math.ceil(size / 64) * 64;
     const stride = bias + memberStride(1, o.out) + PADDING;
-    const gradient = groupedLinearParameterGradient({ ...o, members, stride, weight: 0, bias });
+    const gradient = groupedLinearParameterGradient({ ...o, stride, weight: 0, bias });
     const before = new Float32Array(o.groups * stride).fill(7);
     const result = await runKernels(await testDevice(), gradient, { dy, x, gradient: before });
     const expected = Float64Array.from(before);
     for (let g = 0; g < o.groups; g++) {
       const pairs = [0, 1].flatMap((m) => {
         const inputs = rowsOf(x, o, o.in, 2 * g + m);
-        return rowsOf(dy, o, o.out, g * members + m).map((row, r) => [row, inputs[r]!] as const);
+        return rowsOf(dy, o, o.out, 2 * g + m).map((row, r) => [row, inputs[r]!] as const);
       });
       for (let j = 0; j < o.out; j++) {
         for (let i = 0; i < o.in; i++) {

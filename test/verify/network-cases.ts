@@ -213,6 +213,7 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
     adversarialReduce: "mean",
     labelSmoothing: a.label_smoothing,
     accumulate: "exact",
+    teacherLogits: true,
     choose: rig.choose,
   });
   const manifest = wireManifest(networks, "student");

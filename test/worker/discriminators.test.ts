@@ -104,25 +104,38 @@ async function results(graph: Graph, manifest: Manifest, lambda: number, inPlace
 const graph = mapsOf([4, 4, 8]);
 const together = discriminatorManifest(graph);
 
-test("discriminatorGroups joins neighbours of one width at one distance", () => {
-  const groupsOf = (widths: readonly number[], order: (m: Manifest) => Manifest = (m) => m) => {
+test("discriminatorGroups joins neighbours' layers of one width at one distance", () => {
+  const groupsOf = (layer: number, widths: readonly number[], order: (m: Manifest) => Manifest = (m) => m) => {
     const maps = mapsOf(widths);
-    return discriminatorGroups(maps, tensorsOf(order(discriminatorManifest(maps)))).map((g) => [g.first, g.count]);
+    const groups = discriminatorGroups(maps, tensorsOf(order(discriminatorManifest(maps))), layer);
+    return groups.map((g) => [g.first, g.count]);
   };
-  expect(groupsOf([4, 4, 8])).toEqual([
+  expect(groupsOf(0, [4, 4, 8])).toEqual([
     [0, 2],
     [2, 1],
   ]);
-  expect(groupsOf([32, 32, 32, 64, 32])).toEqual([
+  expect(groupsOf(0, [32, 32, 32, 64, 32])).toEqual([
     [0, 3],
     [3, 1],
     [4, 1],
   ]);
-  expect(groupsOf([4, 4, 8], scattered)).toEqual([
+  expect(groupsOf(0, [4, 8])).toEqual([
     [0, 1],
     [1, 1],
+  ]);
+  // Two are always at one distance, and behind the first layer of one width.
+  expect(groupsOf(1, [4, 8])).toEqual([[0, 2]]);
+  expect(groupsOf(1, [4, 4, 8])).toEqual([
+    [0, 2],
     [2, 1],
   ]);
+  for (const layer of [0, 1]) {
+    expect(groupsOf(layer, [4, 4, 8], scattered)).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 1],
+    ]);
+  }
 });
 
 test("recordAdversarial computes the same bits grouped, apart, and from maps that are not in place", async () => {

@@ -70,6 +70,19 @@ describe.each(Object.keys(networks) as Name[])("%s", (name) => {
     }
   });
 
+  test.each(rounds)("a %s round of the %s launches nothing whose results nobody reads", (kind, network) => {
+    const { launches } = planOf(name, kind, network).list;
+    const read = new Set<number>();
+    const wasted: string[] = [];
+    for (const launch of [...launches].reverse()) {
+      const bindings = bindingsOf(launch);
+      const outlives = ({ ref }: { ref: Ref }) => ref.kind === "external" || read.has(ref.id);
+      if (!bindings.some((b) => b.writes && outlives(b))) wasted.push(launch.kernel.label);
+      for (const { ref } of bindings) if (ref.kind === "transient") read.add(ref.id);
+    }
+    expect(wasted).toEqual([]);
+  });
+
   test.each(rounds)("a %s round of the %s keeps to the guaranteed limits", (kind, network) => {
     for (const launch of planOf(name, kind, network).list.launches) {
       expect(launch.refs.length).toBeLessThanOrEqual(8);

@@ -13,7 +13,7 @@ try {
   const request = requestSchema.parse(await (await fetch("/request")).json());
   const runtime = navigator.userAgent.match(/(?:Chrome|Firefox|Version)\/[\d.]+/)?.[0] ?? navigator.userAgent;
   const around = { gpu: findGpu(globalThis), runtime, rest: () => {}, peers: benchPeers };
-  await runBenchmark(request, around, (line) => post({ line }));
+  await runBenchmark(request, around, post);
   await post({ ended: true });
 } catch (error) {
   await post({ failed: error instanceof Error ? (error.stack ?? error.message) : String(error) });

@@ -1,13 +1,13 @@
 // Rules L and C of SPEC.md, on the pure round: who is leased what, and what counts.
 
 import { expect, test } from "vitest";
+import { CopiesDue } from "../../../coordinator/round/copies-due.ts";
+import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../../coordinator/round/divergence.ts";
 import { newestOf } from "../../../coordinator/round/roster.ts";
 import { LEFT_OUT_ROUNDS } from "../../../coordinator/round/round-grants.ts";
-import type { CopyWanted, Lease } from "../../../coordinator/round/round-state.ts";
-import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../../coordinator/training/divergence.ts";
+import type { Lease } from "../../../coordinator/round/round-state.ts";
 import { leaseId, type WorkerId, workerId } from "../../../shared/ids.ts";
-import type { Range } from "../../../shared/intervals.ts";
-import { codes, inShort, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
+import { auditOf, codes, inShort, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
 /** Three rounds in which each worker answers one lease, so that the speeds are known: samples a second by worker. */
 function known(speeds: Readonly<Record<string, number>>): RoundTable {
@@ -25,11 +25,6 @@ function known(speeds: Readonly<Record<string, number>>): RoundTable {
     if (round < 2) table.open({ from: 0, to: 32 * workers.length }, { maxMicrobatches: 1, timeoutMs: 100_000 });
   }
   return table;
-}
-
-/** A copy of a range for an account that is none of `not`. */
-function auditOf({ from, to }: Range, not: readonly string[], draw: number, avoid: readonly string[] = []): CopyWanted {
-  return { purpose: "audit", of: leaseId(1), from, to, not, avoid: new Set(avoid), draw };
 }
 
 test("L1 a ready worker is leased whole microbatches, one lease at a time", () => {
@@ -338,9 +333,9 @@ test("L15 an audit is the same range for another account, counts nothing, and is
   expect(inShort(done.answer(done.held(w2)))).toEqual(["accept w2 0-32", "seal 0-64"]);
 });
 
-test("L15 with all samples there an audit is waited for a sixteenth of their time, or a quarter of the least deadline", () => {
-  const audited = (answeredAfterMs: number) => {
-    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000 };
+test("L15 with all samples there an audit is waited for a fortieth of their time, or a tenth of the least deadline, and in a first round longer", () => {
+  const audited = (answeredAfterMs: number, paced = true) => {
+    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, paced };
     const table = new RoundTable({ from: 0, to: 64 }, [w1, w2], options);
     const { from, to, account } = table.held(w1);
     table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], 1) });
@@ -350,11 +345,13 @@ test("L15 with all samples there an audit is waited for a sixteenth of their tim
     expect(inShort(table.ready(w2))).toEqual([`grant w2 ${from}-${to} audit`]);
     return table;
   };
-  for (const [answeredAfterMs, patienceMs] of [
-    [400, 500],
-    [16_000, 1000],
-  ]) {
-    const table = audited(answeredAfterMs);
+  for (const [answeredAfterMs, patienceMs, paced] of [
+    [400, 200, true],
+    [16_000, 400, true],
+    [400, 500, false],
+    [16_000, 1000, false],
+  ] as const) {
+    const table = audited(answeredAfterMs, paced);
     expect(table.tick(patienceMs - 1)).toEqual([]);
     expect(inShort(table.tick(1))).toContain("seal 0-64");
   }
@@ -362,6 +359,27 @@ test("L15 with all samples there an audit is waited for a sixteenth of their tim
   const withdrawn = audited(400);
   withdrawn.event({ type: "contribution-withdrawn", account: "w1", from: 0, to: 32 });
   expect(inShort(withdrawn.tick(5000))).not.toContain("seal 0-64");
+});
+
+test("L15 an auditor that will not be done in time is not waited for", () => {
+  const options = { deadlineMs: 1_000_000, timeoutMs: 1_000_000, minDeadlineMs: 2000 };
+  const sealsAtOnce = (auditor: WorkerId) => {
+    const table = known({ w1: 400, w2: 400, w3: 20 });
+    table.open({ from: 0, to: 32 * 8 }, options);
+    const { from, to, account } = table.held(w1);
+    const copy = auditOf({ from, to }, [account], 1);
+    table.state = { ...table.state, copies: CopiesDue.of([{ copy, auditor }]) };
+    if (auditor === w3) table.tick(0);
+    while (table.state.collected.size < 32 * 8) {
+      const next = [...table.state.leases.values()].find(({ purpose }) => purpose !== "audit");
+      if (!next) throw new Error("nobody computes");
+      table.answer(next);
+      table.ready(next.worker);
+    }
+    return table.state.phase === "sealed";
+  };
+  expect(sealsAtOnce(w3)).toBe(true);
+  expect(sealsAtOnce(w2)).toBe(false);
 });
 
 test("L15 an answer that decides between two that differ is waited for, until the round takes twice as long as it may", () => {
@@ -400,11 +418,11 @@ test("Z17 an audit is for an account that is drawn, not for the first that asks,
   const [, second, ...others] = workers;
   const draw = Array.from({ length: 64 }, (_, seed) => seed).find((seed) => {
     table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, [workers[0]], seed) });
-    return table.state.copies.at(-1)?.auditor !== second;
+    return [...table.state.copies].at(-1)?.auditor !== second;
   });
   expect(draw).toBeDefined();
-  const [due] = table.state.copies.slice(-1);
-  table.state = { ...table.state, copies: [due] };
+  const [due] = [...table.state.copies].slice(-1);
+  table.state = { ...table.state, copies: CopiesDue.of([due]) };
   table.answer(table.held(second));
   expect(inShort(table.ready(second))).toEqual(["wait"]);
   expect(inShort(table.tick(850))).toContain("grant v1 0-32 audit");
@@ -422,7 +440,7 @@ test("Z17 no audit goes to the address of the audited where others are", () => {
     for (let draw = 0; draw < 32; draw++) {
       table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to }, [workers[0]], draw) });
     }
-    return new Set(table.state.copies.filter(({ copy }) => copy.to === to).map(({ auditor }) => auditor));
+    return new Set([...table.state.copies].filter(({ copy }) => copy.to === to).map(({ auditor }) => auditor));
   };
   expect([...audit(32)]).toEqual([workers[5]]);
   table.event({ type: "worker-left", worker: workers[5] });
@@ -682,7 +700,7 @@ test("Z17 no audit goes to an account to be avoided where others are", () => {
     for (let draw = 0; draw < 32; draw++) {
       table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, not, draw, avoid) });
     }
-    return new Set(table.state.copies.slice(-32).map(({ auditor }) => auditor));
+    return new Set([...table.state.copies].slice(-32).map(({ auditor }) => auditor));
   };
   const [first, ...others] = workers;
   expect([...auditors([first], others.slice(0, 3))].sort()).toEqual(others.slice(3));
@@ -712,13 +730,13 @@ test("L22 an audit is drawn for an account that will be done with it about when 
   table.open({ from: 0, to: 32 * 26 }, options);
   // The third is too slow for any work, and waits.
   audits(table, table.held(w1));
-  expect(new Set(table.state.copies.map(({ auditor }) => auditor))).toEqual(new Set(["w2"]));
-  expect(table.state.copies).toHaveLength(20);
+  expect(new Set([...table.state.copies].map(({ auditor }) => auditor))).toEqual(new Set(["w2"]));
+  expect(table.state.copies.size).toBe(20);
 
   const two = known({ w1: 400, w3: 20 });
   two.open({ from: 0, to: 32 * 26 }, options);
   audits(two, two.held(w1));
-  expect(two.state.copies.every(({ auditor }) => auditor === w3)).toBe(true);
+  expect([...two.state.copies].every(({ auditor }) => auditor === w3)).toBe(true);
 });
 
 test("L21 a range that expired with one holder is not lent again while the other has it, and is then leased in pieces that fit", () => {

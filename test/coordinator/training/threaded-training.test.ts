@@ -83,7 +83,7 @@ test("K11 a thread that ends in the middle of a step ends the run with THREAD_FA
     await worker.answer(lease);
   }
   // An order that makes no sense is a bug, and ends it: nothing lies in the slot.
-  thread.commit(1, 1);
+  thread.commit(1, 1, { account: "a", from: 0 });
   await expect(started.coordination.done).rejects.toMatchObject({
     code: "THREAD_FAILED",
     message: expect.stringContaining("nothing to add in slot 1"),
@@ -98,7 +98,7 @@ test("K11 a thread that ends while it checks a contribution ends the run with TH
   const { started, thread } = await startThreadedRun();
   const worker = await started.connect().join();
   const contribution = honestContribution(worker.welcome, await worker.lease());
-  thread.commit(0, 1);
+  thread.commit(0, 1, { account: "a", from: 0 });
   worker.sendContribution(contribution);
   await expect(started.coordination.done).rejects.toMatchObject({ code: "THREAD_FAILED" });
   // The run is over, not this worker's session alone.

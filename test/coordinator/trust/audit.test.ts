@@ -51,7 +51,7 @@ test("of more, where two differ, three that agree decide; two against what is in
   expect(auditVerdict(answers(...two, ["d", "x"], ["e", "x"]), "a", many)).toEqual(outvoted);
   const nobody = { kind: "decided", right: [], wrong: [], redo: true };
   expect(auditVerdict(answers(...two, ["d", "x"], ["e", "z"]), "a", many)).toEqual(nobody);
-  // Others have left meanwhile: two against two decide nothing.
+  // Two against two decide nothing.
   expect(auditVerdict(answers(...two, ["d", "x"]), "a", few)).toEqual(nobody);
 });
 

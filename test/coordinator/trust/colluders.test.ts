@@ -78,6 +78,7 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
       due.push(lease);
       for (const copy of trust.granted(lease)) event({ type: "copy-wanted", copy });
     }
+    if (table.state.crowded) event({ type: "go-on" });
   };
   const event = (what: Parameters<RoundTable["event"]>[0]) => {
     const effects = table.event(what);
@@ -122,7 +123,8 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
       if (!standing || restMs(table.now, standing) === 0) ready(worker);
     }
     due.length = 0;
-    for (const { body } of [...added, ...trust.seal()]) {
+    const held = trust.seal().map(({ work }) => work);
+    for (const { body } of [...added, ...held]) {
       history.committed++;
       if (body[0] === 2) history.through++;
     }

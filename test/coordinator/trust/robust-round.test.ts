@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { openFreshRun } from "../../../coordinator/open-run.ts";
+import { openFreshRun, reopenRun } from "../../../coordinator/open-run.ts";
 import { createTrainingState } from "../../../coordinator/training/training-state.ts";
 import { ROBUST_BYTES, requireRobustMemory, robustBytes } from "../../../coordinator/trust/robust-memory.ts";
 import { type RobustMode, type RobustPart, RobustRounds } from "../../../coordinator/trust/robust-round.ts";
@@ -39,11 +39,7 @@ function combined(
 ) {
   rounds.open({ kind, era, spans });
   for (const one of parts) rounds.add(() => one);
-  const work = rounds.combine();
-  for (;;) {
-    const step = work.next();
-    if (step.done) return step.value;
-  }
+  return rounds.combine();
 }
 
 const crowd = () => [
@@ -144,8 +140,8 @@ async function largestParameter(clip: string, liar: number): Promise<number> {
   await run.coordination.done;
   await Promise.all(working);
   let moved = 0;
-  for (const values of run.run.state.teacher.values())
-    for (const value of values) moved = Math.max(moved, Math.abs(value));
+  const { state } = await reopenRun(run.run.directory.path);
+  for (const values of state.teacher.values()) for (const value of values) moved = Math.max(moved, Math.abs(value));
   return moved;
 }
 

@@ -2,22 +2,23 @@
 
 import { adapterTraits, findGpu, requestDevice } from "../../../worker/device.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
+import type { ForcedTilings } from "../forced-tilings.ts";
 import { verifyCase } from "../verify-case.ts";
 
 async function post(report: unknown): Promise<void> {
-  await fetch("/reports", { method: "POST", body: JSON.stringify(report) });
+  await fetch("/messages", { method: "POST", body: JSON.stringify(report) });
 }
 
 try {
-  const names = (await (await fetch("/cases")).json()) as string[];
-  const which = new URLSearchParams(location.search).get("tilings") === "all" ? "all" : "default";
+  const request = await (await fetch("/request")).json();
+  const { tilings, names } = request as { readonly tilings: ForcedTilings; readonly names: readonly string[] };
   const open = await requestDevice(findGpu(globalThis));
   await post({ adapter: open.adapter });
   const cache = new PipelineCache(open.device);
   for (const name of names) {
     const response = await fetch(`/cases/${encodeURIComponent(name)}`);
     const bytes = new Uint8Array(await response.arrayBuffer());
-    for await (const report of verifyCase(cache, adapterTraits(open), which, name, bytes)) await post(report);
+    for await (const report of verifyCase(cache, adapterTraits(open), tilings, name, bytes)) await post(report);
   }
   await post({ ended: true });
 } catch (error) {

@@ -2,8 +2,8 @@
 // therefore the word of those whose work has counted before, and never that of strangers alone while others were here.
 
 import type { WorkerId } from "../../shared/ids.ts";
-import { isActive } from "../round/roster.ts";
-import type { RoundMembers, RoundState } from "../round/round-state.ts";
+import { isActive } from "./roster.ts";
+import type { RoundMembers, RoundState } from "./round-state.ts";
 
 /** Reports of not finite gradients in one round before the run is called diverged. */
 export const DIVERGED_REPORTS = 3;
