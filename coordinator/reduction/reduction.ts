@@ -73,6 +73,9 @@ interface OpenRound extends ReductionTerms, RoundMemory {
 
 export class Reduction {
   readonly #memory = new KernelMemory();
+  /** What kernels report, at 0: largest magnitudes and largest bits. The memory is shared, so they stay valid as it grows. */
+  readonly #largest = new Float32Array(this.#memory.buffer, 0, 4);
+  readonly #largestBits = new Uint32Array(this.#memory.buffer, 16, 4);
   #round: OpenRound | undefined;
 
   constructor() {
@@ -152,28 +155,31 @@ export class Reduction {
     round.peaks.check(peaks);
     const body = at + 4 * layout.tensors.length;
     let largest = 0;
-    const squares = Float64Array.from(wire.tensors, (tensor) => {
-      const found = this.#inspectTensor(round, tensor, body, samples);
-      largest = Math.max(largest, found.largest);
-      return found.squares * powerOfTwo(2 * round.exponents[tensor.index]);
-    });
+    const squares = new Float64Array(wire.tensors.length);
+    for (let i = 0; i < squares.length; i++) {
+      const tensor = wire.tensors[i];
+      const units = this.#inspectTensor(round, tensor, body, samples);
+      squares[i] = units * powerOfTwo(2 * round.exponents[tensor.index]);
+      for (const magnitude of this.#largest) largest = Math.max(largest, magnitude);
+    }
     round.pending.set(slot, { samples, peaks, body, largest });
     return { squares };
   }
 
-  /** Squares and magnitudes in units. */
-  #inspectTensor(round: OpenRound, tensor: WireTensor, body: number, samples: number) {
+  /** Squares in units; the report has the magnitudes, zero where the tensor is signs. */
+  #inspectTensor(round: OpenRound, tensor: WireTensor, body: number, samples: number): number {
     const { kernels, buffer } = this.#memory;
     const { wire, exponents } = round;
     const { at, size, index } = tensor;
     const blocks = Math.ceil(size / blockSize);
     const exponent = exponents[index];
     const coded = body + 4 * wire.plain;
-    const report = new Uint32Array(buffer, 0, 8).fill(0);
+    this.#largest.fill(0);
+    this.#largestBits.fill(0);
     const element = at - wire.plain;
     const inspected = (squares: number, limit = infinityBits) => {
-      if (Math.max(...report.subarray(4)) >= limit) throw notFinite(buffer, wire, tensor, body);
-      return { squares, largest: Math.max(...new Float32Array(buffer, 0, 4)) };
+      for (const bits of this.#largestBits) if (bits >= limit) throw notFinite(buffer, wire, tensor, body);
+      return squares;
     };
     if (at < wire.plain && wire.codec === "exact") return inspected(kernels.inspectI32(body + 4 * at, blocks, 0));
     if (at < wire.plain) return inspected(kernels.inspectF32(body + 4 * at, blocks, powerOfTwo(-exponent), 0));
@@ -185,7 +191,7 @@ export class Reduction {
         return inspected(kernels.inspectInt8(scales, coded + wire.wide / blockSize + element, blocks, exponent, 0));
       }
       case "sign":
-        return { squares: size * samples * samples, largest: 0 };
+        return size * samples * samples;
       case "exact":
       case "f32":
         throw new RangeError(`reduction: ${wire.codec} codes nothing`);

@@ -7,7 +7,7 @@ import { rng } from "../../shared/rng.ts";
 import { CopiesDue, type CopyDue } from "./copies-due.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import { type Roster, speedOf, totalSpeed } from "./roster.ts";
-import type { CopyWanted, RoundState } from "./round-state.ts";
+import type { CopyWanted, Lease, RoundState } from "./round-state.ts";
 
 /** Accounts drawn from those of other addresses than the answers', and then from all, before anybody may who asks. */
 const DRAWS = 24;
@@ -15,8 +15,14 @@ const DRAWS = 24;
 const LATE_SHARE = 1 / 4;
 /** Where nobody is quick enough: one drawn later is preferred when it needs no more than this share of the time. */
 const QUICKER = 0.8;
-/** When all samples are there, comparisons are waited for as long as the larger of these shares says. */
-const WHOLE_PATIENCE = { ofTheirTime: 1 / 16, ofMinDeadline: 1 / 4 } as const;
+/**
+ * When all samples are there, comparisons are waited for as long as the larger of these shares says: longer in the first round
+ * of a kind, of whose workers nothing is known. Of a thousand workers some auditor is always late, and all others wait.
+ */
+const WHOLE_PATIENCE = {
+  first: { ofTheirTime: 1 / 16, ofMinDeadline: 1 / 4 },
+  later: { ofTheirTime: 1 / 40, ofMinDeadline: 1 / 10 },
+} as const;
 /** An answer that decides between two is waited for until the round has taken so many times as long as it may. */
 export const DISPUTE_PATIENCE = 2;
 
@@ -93,15 +99,19 @@ export function comparisonDue(now: number, state: RoundState): boolean {
   const { copies, leases, roster, since, options } = state;
   const age = since === null ? 0 : now - since;
   if (age >= DISPUTE_PATIENCE * options.deadlineMs) return false;
-  const late = age >= options.deadlineMs || keptWaiting(now, state);
-  const counts = ({ not }: CopyWanted) => !late || not.length > 1;
-  if (copies.some((due) => counts(due.copy) && canCompare(due, roster))) return true;
-  return leases.some((lease) => "copy" in lease && counts(lease.copy));
+  const until = patientUntil(state);
+  const late = age >= options.deadlineMs || now >= until;
+  const decides = ({ not }: CopyWanted) => not.length > 1;
+  if (copies.some((due) => (!late || decides(due.copy)) && canCompare(due, roster))) return true;
+  // Nobody waits for an auditor that will not be done in time.
+  const inTime = ({ overdue, endsAt, receivedAt }: Lease) =>
+    receivedAt !== null || (!overdue && (endsAt ?? now) <= until);
+  return leases.some((lease) => "copy" in lease && (decides(lease.copy) || (!late && inTime(lease))));
 }
 
-/** Whether all samples have been there so long that the auditors are what is slow. */
-function keptWaiting(now: number, { since, wholeSince, options }: RoundState): boolean {
-  if (since === null || wholeSince === null) return false;
-  const { ofTheirTime, ofMinDeadline } = WHOLE_PATIENCE;
-  return now - wholeSince >= Math.max(ofTheirTime * (wholeSince - since), ofMinDeadline * options.minDeadlineMs);
+/** Until when comparisons are waited for where all samples are there. */
+function patientUntil({ since, wholeSince, options }: RoundState): number {
+  if (since === null || wholeSince === null) return Number.POSITIVE_INFINITY;
+  const { ofTheirTime, ofMinDeadline } = WHOLE_PATIENCE[options.paced ? "later" : "first"];
+  return wholeSince + Math.max(ofTheirTime * (wholeSince - since), ofMinDeadline * options.minDeadlineMs);
 }

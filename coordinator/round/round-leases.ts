@@ -5,7 +5,7 @@ import { leaseId } from "../../shared/ids.ts";
 import type { CancelReason } from "../../shared/protocol.ts";
 import { withLease, withoutLease } from "./lease-book.ts";
 import { expired, overtaken, type Speed } from "./lease-sizing.ts";
-import { type Member, speedOf, updated, withMember, withSpeed } from "./roster.ts";
+import { type Member, speedOf, withMember, withSpeed } from "./roster.ts";
 import type { CopyWanted, Lease, RequeueCause, RoundEffect, RoundState } from "./round-state.ts";
 
 /** A range for one worker, before it is a lease. */
@@ -21,8 +21,12 @@ export interface Offer {
 
 const counts = (lease: Lease) => lease.purpose === "work" || lease.purpose === "backup";
 
+function givenMore({ given }: RoundState, account: string, samples: number): RoundState["given"] {
+  return given.set(account, (given.get(account) ?? 0) + samples);
+}
+
 function withGiven(state: RoundState, account: string, samples: number): RoundState {
-  return { ...state, given: state.given.set(account, (state.given.get(account) ?? 0) + samples) };
+  return { ...state, given: givenMore(state, account, samples) };
 }
 
 /** Grants an offer to a member that has room for it. */
@@ -66,7 +70,8 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
       phase: "collecting",
       since: fresh ? now : state.since,
       nextLease: state.nextLease + 1,
-      roster: updated(state.roster, worker, holding),
+      roster: withMember(state.roster, worker, { ...member, ...holding }),
+      given: counts(lease) ? givenMore(state, member.account, to - from) : state.given,
     },
     lease,
   );
@@ -74,10 +79,7 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
     const twin = next.leases.get(purpose.of);
     if (twin && "twin" in twin) next = withLease(next, { ...twin, twin: id });
   }
-  return {
-    state: counts(lease) ? withGiven(next, member.account, to - from) : next,
-    grant: { type: "grant", lease },
-  };
+  return { state: next, grant: { type: "grant", lease } };
 }
 
 /** When a lease that begins at `from` ends, by its holder's speed; null where either is unknown. */

@@ -7,9 +7,13 @@
 import type { Profile } from "./profile.ts";
 import type { Timeline } from "./timeline.ts";
 
+/** Why what was computed is in no sum: another answered first, it was taken away or came too late, or its worker went. */
+export type Waste = "repeated" | "late" | "lost";
+
 /** Samples, by what became of the capacity. `idle`: connected or connecting, with nothing to compute. */
-export interface CapacityShares {
+export interface CapacityShares extends Readonly<Record<Waste, number>> {
   readonly ideal: number;
+  /** Those in vain included. */
   readonly computed: number;
   readonly stalled: number;
   readonly away: number;
@@ -25,6 +29,7 @@ export class Account {
   #computed = 0;
   #stalled = 0;
   #away = 0;
+  readonly #waste: Record<Waste, number> = { repeated: 0, late: 0, lost: 0 };
 
   constructor(timeline: Timeline) {
     this.#timeline = timeline;
@@ -43,6 +48,11 @@ export class Account {
     this.#computed += capacity(profile, ms);
   }
 
+  /** Of what it computed so long came to nothing. */
+  wasted(profile: Profile, ms: number, why: Waste): void {
+    this.#waste[why] += capacity(profile, ms);
+  }
+
   stalled(profile: Profile, ms: number): void {
     this.#stalled += capacity(profile, ms);
   }
@@ -55,7 +65,8 @@ export class Account {
   shares(): CapacityShares {
     this.#advance();
     const idle = Math.max(0, this.#ideal - this.#computed - this.#stalled - this.#away);
-    return { ideal: this.#ideal, computed: this.#computed, stalled: this.#stalled, away: this.#away, idle };
+    const shares = { ideal: this.#ideal, computed: this.#computed, stalled: this.#stalled, away: this.#away };
+    return { ...shares, idle, ...this.#waste };
   }
 
   #present({ misdeed, samplesPerSecond }: Profile, sign: 1 | -1): void {

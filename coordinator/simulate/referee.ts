@@ -53,6 +53,7 @@ export class Referee {
   readonly #records: Extract<CommitRecord, { type: "step" }>[] = [];
   readonly #refusals = new Map<string, number>();
   #poisoned = 0;
+  #audited = 0;
   #doubled = 0;
   #lost = 0;
   #lastCommitAt = 0;
@@ -72,12 +73,13 @@ export class Referee {
     return this.#lastCommitAt;
   }
 
-  /** Samples of committed steps; `poisoned` are those in them whose contribution was a lie. */
+  /** Samples of committed steps; `poisoned` are those in them whose contribution was a lie, `audited` those of answered copies. */
   get counts() {
     const committed = this.#records.reduce((sum, { samples }) => sum + samples, 0);
     return {
       committed,
       poisoned: this.#poisoned,
+      audited: this.#audited,
       doubled: this.#doubled,
       lost: this.#lost,
       steps: this.#records.length,
@@ -125,7 +127,10 @@ export class Referee {
       this.violation(`lease ${lease} was accepted and had not been granted`);
       return;
     }
-    if (!granted.counts) return;
+    if (!granted.counts) {
+      this.#audited += granted.to - granted.from;
+      return;
+    }
     // What was accepted of this range before has been withdrawn since, or the sum will show that it has not.
     for (const other of this.#accepted.keys()) {
       const before = this.#granted.get(other);

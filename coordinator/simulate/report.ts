@@ -25,10 +25,18 @@ export interface SimulationReport {
   readonly goodput: number;
   /** The same without the first steps, in which speeds are unknown. */
   readonly steadyGoodput: number;
+  /** Of each step, from the commit of the step before. */
+  readonly stepGoodput: readonly number[];
   /** Shares of the ideal: what became of the honest volunteers' capacity. */
   readonly capacity: {
     readonly committed: number;
+    /** Computed and in no sum; of that the next four, and what liars spoiled. */
     readonly wasted: number;
+    /** Answers to copies, which audits compare. */
+    readonly audits: number;
+    readonly repeated: number;
+    readonly late: number;
+    readonly lost: number;
     readonly stalled: number;
     readonly away: number;
     readonly idle: number;
@@ -48,12 +56,23 @@ export interface SimulationReport {
   readonly trace: string;
 }
 
+/** What there was at a step's commit. */
+export interface Mark {
+  readonly shares: CapacityShares;
+  /** Honest samples committed so far. */
+  readonly samples: number;
+}
+
+/** Steps after which the run counts as steady: speeds are known by then. */
+const WARM_STEPS = 3;
+
 export interface Findings {
   readonly scenario: Scenario;
   readonly seed: number;
   readonly referee: Referee;
   readonly shares: CapacityShares;
-  readonly warm: { readonly shares: CapacityShares; readonly samples: number } | undefined;
+  /** Of each committed step. */
+  readonly marks: readonly Mark[];
   readonly seconds: number;
   readonly bytes: { readonly up: number; readonly down: number };
   readonly cpuMs: number;
@@ -61,11 +80,16 @@ export interface Findings {
 }
 
 export function reportOf(findings: Findings): SimulationReport {
-  const { scenario, seed, referee, shares, warm, seconds, bytes, cpuMs, events } = findings;
-  const { committed, poisoned, doubled, lost, steps } = referee.counts;
+  const { scenario, seed, referee, shares, marks, seconds, bytes, cpuMs, events } = findings;
+  const { committed, poisoned, audited, doubled, lost, steps } = referee.counts;
   const honest = committed - poisoned;
   const part = (samples: number) => (shares.ideal > 0 ? samples / shares.ideal : 0);
-  const steady = warm ? { samples: honest - warm.samples, ideal: shares.ideal - warm.shares.ideal } : undefined;
+  const between = (before: Mark | undefined, after: Mark) => {
+    const ideal = after.shares.ideal - (before?.shares.ideal ?? 0);
+    return ideal > 0 ? (after.samples - (before?.samples ?? 0)) / ideal : 0;
+  };
+  const warm = marks[Math.min(WARM_STEPS, marks.length - 1) - 1];
+  const last = marks.at(-1);
   return {
     scenario: scenario.name,
     seed,
@@ -79,10 +103,15 @@ export function reportOf(findings: Findings): SimulationReport {
     samplesDoubled: doubled,
     samplesPoisoned: poisoned,
     goodput: part(honest),
-    steadyGoodput: steady && steady.ideal > 0 ? steady.samples / steady.ideal : part(honest),
+    steadyGoodput: last ? between(warm, last) : part(honest),
+    stepGoodput: marks.map((mark, i) => between(marks[i - 1], mark)),
     capacity: {
       committed: part(honest),
       wasted: Math.max(0, part(shares.computed - honest)),
+      audits: part(audited),
+      repeated: part(shares.repeated),
+      late: part(shares.late),
+      lost: part(shares.lost),
       stalled: part(shares.stalled),
       away: part(shares.away),
       idle: part(shares.idle),
@@ -99,6 +128,9 @@ export function reportOf(findings: Findings): SimulationReport {
   };
 }
 
+/** Steps whose goodput is told one by one. */
+const STEPS_NAMED = 12;
+
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
 const seconds = (value: number | null) => (value === null ? "none" : `${value.toFixed(1)} s`);
@@ -111,6 +143,8 @@ export function reportText(report: SimulationReport): string {
     `${report.scenario}: ${volunteers} volunteers, ${steps} steps in ${report.seconds.toFixed(1)} virtual seconds, seed ${report.seed}`,
     `  goodput        ${percent(report.goodput)} of the ideal, ${percent(report.steadyGoodput)} after the first steps`,
     `  the rest       ${percent(capacity.idle)} idle, ${percent(capacity.wasted)} computed in vain, ${percent(capacity.stalled)} stalled, ${percent(capacity.away)} away`,
+    `  in vain        ${percent(capacity.audits)} for audits, ${percent(capacity.repeated)} answered by another first, ${percent(capacity.late)} too late, ${percent(capacity.lost)} lost with who left`,
+    `  by step        ${stepsText(report.stepGoodput)}`,
     `  samples        ${report.samples} committed, ${report.samplesLost} lost, ${report.samplesDoubled} doubled, ${report.samplesPoisoned} from liars`,
     `  bytes          ${megabytes(report.bytesUp)} up, ${megabytes(report.bytesDown)} down; a step and volunteer ${kilobytesEach(report)}`,
     `  recovery       ${recovery.faults} faults took a lease; its samples came after ${seconds(recovery.medianSeconds)} (median), ${seconds(recovery.longestSeconds)} (longest)`,
@@ -120,6 +154,12 @@ export function reportText(report: SimulationReport): string {
     `  trace          ${report.trace}`,
   ];
   return lines.join("\n");
+}
+
+function stepsText(shares: readonly number[]): string {
+  const each = shares.slice(0, STEPS_NAMED).map((share) => `${Math.round(100 * share)}`);
+  const rest = shares.length - STEPS_NAMED;
+  return `${each.join(", ")} %${rest > 0 ? ` and ${rest} more` : ""}`;
 }
 
 function kilobytesEach({ bytesUp, bytesDown, steps, volunteers }: SimulationReport): string {

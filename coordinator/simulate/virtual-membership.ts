@@ -4,6 +4,7 @@ import type { ParameterSet } from "../../shared/parameter-set.ts";
 import type { CoordinatorMessage } from "../../shared/protocol.ts";
 import { encodeMessage, type HelloMessage, type LeaseMessage, type WelcomeMessage } from "../../shared/protocol.ts";
 import { SessionLine } from "../../shared/transfer/session-line.ts";
+import type { Waste } from "./account.ts";
 import type { Profile } from "./profile.ts";
 import type { StallSchedule } from "./stall-schedule.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -18,6 +19,12 @@ export type MembershipMessage = Extract<
   CoordinatorMessage,
   { type: "lease" | "cancel" | "accepted" | "rejected" | "offer" | "have" }
 >;
+
+/** What the end of a lease says of the work on it. */
+function wasteOf(message: Extract<MembershipMessage, { type: "cancel" | "accepted" | "rejected" }>): Waste | undefined {
+  if (message.type === "accepted") return undefined;
+  return message.type === "cancel" && message.reason === "answered" ? "repeated" : "late";
+}
 
 export interface VirtualMembershipOptions {
   readonly profile: Profile;
@@ -155,7 +162,7 @@ export class VirtualMembership {
       case "accepted":
       case "rejected":
         this.#line?.settled(message.lease);
-        this.#bench.settled(message.lease);
+        this.#bench.settled(message.lease, wasteOf(message));
         this.#ask();
         break;
       case "offer":

@@ -2,6 +2,7 @@
 // whose verdict it awaits.
 
 import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { Waste } from "./account.ts";
 import type { KnownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";
 import type { StallSchedule } from "./stall-schedule.ts";
@@ -30,8 +31,8 @@ export class Workbench {
   readonly #options: WorkbenchOptions;
   #computing: Computation | undefined;
   #next: LeaseMessage | undefined;
-  /** Leases whose contribution has no verdict yet, in the order of handing in. */
-  readonly #sent = new Set<number>();
+  /** Leases whose contribution has no verdict yet, in the order of handing in, and how long each was computed. */
+  readonly #sent = new Map<number, number>();
   #before: KnownSum | undefined;
 
   constructor(options: WorkbenchOptions) {
@@ -45,7 +46,7 @@ export class Workbench {
   /** Those without a verdict, whatever becomes of them. */
   get leases(): readonly number[] {
     const working = [this.#computing?.lease, this.#next].flatMap((lease) => lease?.lease ?? []);
-    return [...this.#sent, ...working];
+    return [...this.#sent.keys(), ...working];
   }
 
   awaits(lease: number): boolean {
@@ -60,27 +61,36 @@ export class Workbench {
     return true;
   }
 
-  /** There is a verdict on what was sent, or the lease was taken away. */
-  settled(lease: number): void {
+  /** There is a verdict on what was sent, or the lease was taken away; `waste` says why it came to nothing, if it did. */
+  settled(lease: number, waste: Waste | undefined): void {
     const computing = this.#computing;
-    this.#sent.delete(lease);
+    this.#forgotten(lease, waste);
     if (this.#next?.lease === lease) this.#next = undefined;
     if (computing?.lease.lease !== lease) return;
-    this.#abandon(computing);
+    this.#abandon(computing, waste);
     this.#goOn();
   }
 
   /** All of it comes to nothing. */
   clear(): void {
-    if (this.#computing) this.#abandon(this.#computing);
+    if (this.#computing) this.#abandon(this.#computing, "lost");
     this.#next = undefined;
-    this.#sent.clear();
+    for (const lease of [...this.#sent.keys()]) this.#forgotten(lease, "lost");
   }
 
-  #abandon({ since, stop }: Computation): void {
+  /** No verdict is awaited any more. */
+  #forgotten(lease: number, waste: Waste | undefined): void {
     const { profile, world } = this.#options;
+    if (waste) world.account.wasted(profile, this.#sent.get(lease) ?? 0, waste);
+    this.#sent.delete(lease);
+  }
+
+  #abandon({ since, stop }: Computation, waste: Waste | undefined): void {
+    const { profile, world } = this.#options;
+    const ms = world.timeline.now - since;
     stop();
-    world.account.computed(profile, world.timeline.now - since);
+    world.account.computed(profile, ms);
+    if (waste) world.account.wasted(profile, ms, waste);
     this.#computing = undefined;
   }
 
@@ -121,7 +131,7 @@ export class Workbench {
     const { frame, honest, lie } = virtualContribution(work, world);
     if (misdeed === "replay") this.#before ??= honest;
     if (lie) world.referee.lie(lease.lease, lie, life());
-    this.#sent.add(lease.lease);
+    this.#sent.set(lease.lease, workMs);
     handIn(lease.lease, frame);
     this.#goOn();
   }

@@ -8,10 +8,10 @@ import { buildNetworks, roundManifest } from "../../shared/networks.ts";
 import { readParameters } from "../../shared/parameter-frame.ts";
 import { type CoordinatorMessage, decodeCoordinatorMessage } from "../../shared/protocol.ts";
 import { rng } from "../../shared/rng.ts";
-import { Account, type CapacityShares } from "./account.ts";
+import { Account } from "./account.ts";
 import { Population } from "./population.ts";
 import { Referee } from "./referee.ts";
-import { reportOf, type SimulationReport } from "./report.ts";
+import { type Mark, reportOf, type SimulationReport } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
 import type { HeldParameters, Surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
@@ -21,8 +21,6 @@ import { virtualDataset, virtualRunConfig } from "./virtual-run.ts";
 import type { Volunteer } from "./volunteer.ts";
 
 const TOKEN = "simulated";
-/** Steps after which the run counts as steady: speeds are known by then. */
-const WARM_STEPS = 3;
 /** A connection that nothing answers is given up after so long. */
 const CONNECT_MS = 5000;
 /** Events after which the process's own timers have their turn. */
@@ -49,8 +47,8 @@ export class World implements Surroundings {
   #coordinatorMs = 0;
   #events = 0;
   #over = false;
-  #warm: { readonly shares: CapacityShares; readonly samples: number } | undefined;
-  #last: { readonly shares: CapacityShares; readonly samples: number } | undefined;
+  /** At the commit of each step. */
+  readonly #marks: Mark[] = [];
 
   constructor(scenario: Scenario, seed: number, tamper: Tamper) {
     this.scenario = scenario;
@@ -110,8 +108,8 @@ export class World implements Surroundings {
       scenario,
       seed: this.#seed,
       referee,
-      shares: this.#last?.shares ?? this.account.shares(),
-      warm: this.#warm,
+      shares: this.#marks.at(-1)?.shares ?? this.account.shares(),
+      marks: this.#marks,
       seconds: referee.lastCommitAt / 1000,
       bytes: this.#bytes,
       cpuMs,
@@ -217,9 +215,9 @@ export class World implements Surroundings {
 
   #committed(): void {
     const { committed, poisoned, steps } = this.referee.counts;
-    const mark = { shares: this.account.shares(), samples: committed - poisoned };
-    if (steps <= Math.min(WARM_STEPS, this.scenario.steps - 1)) this.#warm = mark;
-    this.#last = mark;
+    // Steps that a restart undid are committed again.
+    this.#marks.length = Math.max(0, steps - 1);
+    this.#marks.push({ shares: this.account.shares(), samples: committed - poisoned });
   }
 }
 

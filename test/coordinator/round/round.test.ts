@@ -332,9 +332,9 @@ test("L15 an audit is the same range for another account, counts nothing, and is
   expect(inShort(done.answer(done.held(w2)))).toEqual(["accept w2 0-32", "seal 0-64"]);
 });
 
-test("L15 with all samples there an audit is waited for a sixteenth of their time, or a quarter of the least deadline", () => {
-  const audited = (answeredAfterMs: number) => {
-    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000 };
+test("L15 with all samples there an audit is waited for a fortieth of their time, or a tenth of the least deadline, and in a first round longer", () => {
+  const audited = (answeredAfterMs: number, paced = true) => {
+    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, paced };
     const table = new RoundTable({ from: 0, to: 64 }, [w1, w2], options);
     const { from, to, account } = table.held(w1);
     table.event({ type: "copy-wanted", copy: { purpose: "audit", from, to, not: [account], draw: 1 } });
@@ -344,11 +344,13 @@ test("L15 with all samples there an audit is waited for a sixteenth of their tim
     expect(inShort(table.ready(w2))).toEqual([`grant w2 ${from}-${to} audit`]);
     return table;
   };
-  for (const [answeredAfterMs, patienceMs] of [
-    [400, 500],
-    [16_000, 1000],
-  ]) {
-    const table = audited(answeredAfterMs);
+  for (const [answeredAfterMs, patienceMs, paced] of [
+    [400, 200, true],
+    [16_000, 400, true],
+    [400, 500, false],
+    [16_000, 1000, false],
+  ] as const) {
+    const table = audited(answeredAfterMs, paced);
     expect(table.tick(patienceMs - 1)).toEqual([]);
     expect(inShort(table.tick(1))).toContain("seal 0-64");
   }
@@ -356,6 +358,27 @@ test("L15 with all samples there an audit is waited for a sixteenth of their tim
   const withdrawn = audited(400);
   withdrawn.event({ type: "contribution-withdrawn", account: "w1", from: 0, to: 32 });
   expect(inShort(withdrawn.tick(5000))).not.toContain("seal 0-64");
+});
+
+test("L15 an auditor that will not be done in time is not waited for", () => {
+  const options = { deadlineMs: 1_000_000, timeoutMs: 1_000_000, minDeadlineMs: 2000 };
+  const sealsAtOnce = (auditor: WorkerId) => {
+    const table = known({ w1: 400, w2: 400, w3: 20 });
+    table.open({ from: 0, to: 32 * 8 }, options);
+    const { from, to, account } = table.held(w1);
+    const copy = { purpose: "audit", from, to, not: [account], draw: 1 } as const;
+    table.state = { ...table.state, copies: CopiesDue.of([{ copy, auditor }]) };
+    if (auditor === w3) table.tick(0);
+    while (table.state.collected.size < 32 * 8) {
+      const next = [...table.state.leases.values()].find(({ purpose }) => purpose !== "audit");
+      if (!next) throw new Error("nobody computes");
+      table.answer(next);
+      table.ready(next.worker);
+    }
+    return table.state.phase === "sealed";
+  };
+  expect(sealsAtOnce(w3)).toBe(true);
+  expect(sealsAtOnce(w2)).toBe(false);
 });
 
 test("L15 an answer that decides between two that differ is waited for, until the round takes twice as long as it may", () => {
