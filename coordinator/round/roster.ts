@@ -37,13 +37,8 @@ export interface Member {
   readonly speeds: Readonly<Partial<Record<RoundKind, Speed>>>;
 }
 
-/** The workers of an account that are there and do not rest. */
-export interface AccountWorkers {
-  readonly workers: number;
-  /** The last that came, and its address. */
-  readonly newest: WorkerId;
-  readonly address: string | null;
-}
+/** The workers of an account that are there and do not rest, in the order in which they came or were ready again. */
+export type AccountWorkers = readonly WorkerId[];
 
 /** What the speeds of some members add up to. */
 export interface Crew {
@@ -150,12 +145,17 @@ function accountsOf({ accounts }: Roster, worker: WorkerId, before: Member | und
   if (from === to) return accounts;
   let next = accounts;
   if (from !== undefined) {
-    const known = next.get(from);
-    if (known && known.workers > 1) next = next.set(from, { ...known, workers: known.workers - 1 });
-    else next = next.delete(from);
+    const others = (next.get(from) ?? []).filter((other) => other !== worker);
+    next = others.length > 0 ? next.set(from, others) : next.delete(from);
   }
-  if (!member || to === undefined) return next;
-  return next.set(to, { workers: (next.get(to)?.workers ?? 0) + 1, newest: worker, address: member.address });
+  return to === undefined ? next : next.set(to, [...(next.get(to) ?? []), worker]);
+}
+
+/** The worker that came last of those of an account that takes part. */
+export function newestOf({ accounts, members }: Roster, account: string): readonly [WorkerId, Member] | undefined {
+  const worker = accounts.get(account)?.at(-1);
+  const member = worker && members.get(worker);
+  return member && [worker, member];
 }
 
 /** The roster with a member added, changed or, where it is undefined, removed. */

@@ -6,10 +6,10 @@ import type { WorkerId } from "../../shared/ids.ts";
 import { rng } from "../../shared/rng.ts";
 import { CopiesDue, type CopyDue } from "./copies-due.ts";
 import { BACKUP_FROM } from "./deadline.ts";
-import { type Roster, speedOf, totalSpeed } from "./roster.ts";
+import { type Member, newestOf, type Roster, speedOf, totalSpeed } from "./roster.ts";
 import type { CopyWanted, Lease, RoundState } from "./round-state.ts";
 
-/** Accounts drawn from those of other addresses than the answers', and then from all, before anybody may who asks. */
+/** Accounts drawn from the trusted at other addresses than the answers', and then from all, before anybody may who asks. */
 const DRAWS = 24;
 /** Of the time that the whole round takes all who are there, what a comparison may last where it begins late. */
 const LATE_SHARE = 1 / 4;
@@ -32,10 +32,8 @@ function patienceMs(now: number, { roster, since, wanted }: RoundState): number 
   return Math.max((since ?? now) + roundMs - now, LATE_SHARE * roundMs);
 }
 
-/** Time in which an account's newest worker is done with what it holds and a comparison; none where its speed is unknown. */
-function durationMs({ roster, leases }: RoundState, worker: WorkerId, { from, to }: CopyWanted): number {
-  const member = roster.members.get(worker);
-  if (!member) return Number.POSITIVE_INFINITY;
+/** Time in which a worker is done with what it holds and a comparison; none where its speed is unknown. */
+function durationMs({ roster, leases }: RoundState, member: Member, { from, to }: CopyWanted): number {
   const held = member.leases.reduce((sum, id) => {
     const lease = leases.get(id);
     return lease ? sum + lease.to - lease.from : sum;
@@ -46,17 +44,19 @@ function durationMs({ roster, leases }: RoundState, worker: WorkerId, { from, to
 
 /** The first of the drawn that is quick enough, or else quicker than those before it; an account may be drawn again. */
 function drawnAuditor(now: number, state: RoundState, copy: CopyWanted): string | null {
-  const { accounts } = state.roster;
+  const { roster } = state;
   const draws = rng(copy.draw, "auditor");
-  const addresses = copy.not.map((account) => accounts.get(account)?.address ?? null);
+  const addresses = copy.not.map((account) => newestOf(roster, account)?.[1].address ?? null);
   const enoughMs = patienceMs(now, state);
   let best: { readonly account: string; readonly ms: number } | undefined;
   for (let i = 0; i < 2 * DRAWS; i++) {
     if (i === DRAWS && best) break;
-    const [account, drawn] = accounts.drawn(draws.uniform()) ?? ["", undefined];
-    if (!drawn || copy.not.includes(account)) continue;
-    if (i < DRAWS && drawn.address !== null && addresses.includes(drawn.address)) continue;
-    const ms = durationMs(state, drawn.newest, copy);
+    const [account] = roster.accounts.drawn(draws.uniform()) ?? [""];
+    const [, newest] = newestOf(roster, account) ?? [];
+    if (!newest || copy.not.includes(account)) continue;
+    if (i < DRAWS && copy.avoid.has(account)) continue;
+    if (i < DRAWS && newest.address !== null && addresses.includes(newest.address)) continue;
+    const ms = durationMs(state, newest, copy);
     if (ms <= enoughMs) return account;
     if (!best || ms < QUICKER * best.ms) best = { account, ms };
   }
@@ -70,7 +70,7 @@ export function withCopy(
   copy: CopyWanted,
 ): { readonly state: RoundState; readonly worker: WorkerId | undefined } {
   const auditor = drawnAuditor(now, state, copy);
-  const worker = auditor === null ? undefined : state.roster.accounts.get(auditor)?.newest;
+  const worker = auditor === null ? undefined : newestOf(state.roster, auditor)?.[0];
   return { state: { ...state, copies: state.copies.with({ copy, auditor }) }, worker };
 }
 

@@ -14,10 +14,14 @@ import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
 /** A copy of a range whose answer is compared and not added: an `audit` goes to anybody but those who answer for `not`. */
 export interface CopyWanted {
   readonly purpose: "audit";
+  /** The lease that is audited. */
+  readonly of: LeaseId;
   readonly from: number;
   readonly to: number;
-  /** Accounts that answered; with two of them, which differ, this answer decides. */
+  /** Accounts that answered; with two or more, which differ, this answer may decide. */
   readonly not: readonly string[];
+  /** Accounts that are drawn only where no others are. */
+  readonly avoid: ReadonlySet<string>;
   /** A u32 that decides who computes it. */
   readonly draw: number;
 }

@@ -1,23 +1,17 @@
-// One audit from its second answer to its verdict, as a pure function: two that agree are right; where they do not, a third
-// decides, and where all three differ nobody is blamed and the work is done again.
+// One audit from its first answer to its verdict, as a pure function: answers that all agree are right; where they do not, as many
+// as two accounts that tell one lie cannot be decide, and where none are so many nobody is blamed and the work is done again.
 
 /** One answer to the audited range. */
-export interface Answer<Work> {
+export interface Answer {
   readonly account: string;
-  readonly work: Work;
-}
-
-export interface Audit<Work> {
-  readonly from: number;
-  readonly to: number;
-  /** In the order in which they came; the first is the one in the sum, once it is there. */
-  readonly answers: readonly Answer<Work>[];
+  /** Accounts whose earlier answers are the same work. */
+  readonly same: readonly string[];
 }
 
 export type AuditVerdict =
-  /** Another answer is due, of an account that has given none. */
-  | { readonly kind: "open"; readonly not: readonly string[] }
-  /** `right` agree; `wrong` does not with either, and may be nobody. `redo`: what is in the sum is not to be believed. */
+  /** Another answer is due, of an account that has given none. `redo`: what is in the sum has more answers against it than for it. */
+  | { readonly kind: "open"; readonly redo: boolean }
+  /** `right` agree; `wrong` do not with any of them, and may be nobody. `redo`: what is in the sum is not to be believed. */
   | {
       readonly kind: "decided";
       readonly right: readonly string[];
@@ -25,30 +19,28 @@ export type AuditVerdict =
       readonly redo: boolean;
     };
 
-/** Answers that decide. */
-const MOST_ANSWERS = 3;
+/** Accounts from which on three answers must agree where some differ: fewer could not give so many beside two liars. */
+export const THREE_DECIDE_FROM = 5;
 
 /**
- * What follows from the answers so far.
+ * What follows from the answers so far, one of an account.
  * @param summed account whose answer is in the sum; null where none is
+ * @param accounts that take part, or did while it was open
  */
-export function auditVerdict<Work>(
-  { answers }: Pick<Audit<Work>, "answers">,
-  summed: string | null,
-  same: (a: Work, b: Work) => boolean,
-): AuditVerdict {
-  const open = { kind: "open", not: answers.map(({ account }) => account) } as const;
-  for (let i = 0; i < answers.length; i++) {
-    for (let j = i + 1; j < answers.length; j++) {
-      if (!same(answers[i].work, answers[j].work)) continue;
-      const right = [answers[i].account, answers[j].account];
-      const wrong = answers
-        .filter((_, index) => index !== i && index !== j)
-        .filter(({ work }) => !same(work, answers[i].work) && !same(work, answers[j].work))
-        .map(({ account }) => account);
-      return { kind: "decided", right, wrong, redo: summed !== null && wrong.includes(summed) };
-    }
+export function auditVerdict(answers: readonly Answer[], summed: string | null, accounts: number): AuditVerdict {
+  const agree = (a: Answer, b: Answer) => a === b || a.same.includes(b.account) || b.same.includes(a.account);
+  const sideOf = (answer: Answer) => answers.filter((other) => agree(answer, other));
+  const right = answers.map(sideOf).reduce((most, side) => (side.length > most.length ? side : most), []);
+  const wrong = answers.filter((answer) => !right.some((one) => agree(answer, one)));
+  const disputed = wrong.length > 0;
+  const deciding = disputed && accounts >= THREE_DECIDE_FROM ? 3 : 2;
+  const redo = wrong.some(({ account }) => account === summed);
+  const more = right.length > wrong.length;
+  if (more && right.length >= deciding) {
+    return { kind: "decided", right: right.map(accountOf), wrong: wrong.map(accountOf), redo };
   }
-  if (answers.length < MOST_ANSWERS) return open;
+  if (answers.length < 2 * deciding - 1) return { kind: "open", redo: redo && more };
   return { kind: "decided", right: [], wrong: [], redo: summed !== null };
 }
+
+const accountOf = ({ account }: Answer) => account;

@@ -3,15 +3,17 @@
 // be taken out of a sum.
 
 import type { LeaseId, WorkerId } from "../../shared/ids.ts";
+import type { Range } from "../../shared/intervals.ts";
 import type { Clock } from "../clock.ts";
 import type { Contribution } from "../round/contribution-check.ts";
 import type { CopyWanted, Lease } from "../round/round-state.ts";
+import { AccountStandings } from "./account-standings.ts";
 import { type Answer, auditVerdict } from "./audit.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
 import { type Comparison, compareWork } from "./comparison.ts";
 import { FeedbackDoubts } from "./feedback-doubts.ts";
 import type { AuditedWork, HeldWork, RoundReader } from "./round-reader.ts";
-import { auditProbability, confirmed, contradicted, doubted, newcomer, restMs, type Standing } from "./standing.ts";
+import { auditProbability, confirmed, contradicted, doubted, restMs, type Standing } from "./standing.ts";
 
 /** Bytes of contributions that may be held back at a time; beyond them nothing more is audited. */
 export const HELD_BYTES = 256 << 20;
@@ -40,17 +42,23 @@ export interface TrustVerdict {
   readonly wrong: readonly string[];
 }
 
-interface ComparedAnswer extends AuditedWork {
+interface ComparedAnswer extends Answer, AuditedWork {
   readonly lease: LeaseId;
 }
 
 interface OpenAudit {
+  /** The lease that it was drawn for. */
+  readonly of: LeaseId;
   readonly from: number;
   readonly to: number;
   /** One of an account. */
-  answers: readonly Answer<ComparedAnswer>[];
+  answers: readonly ComparedAnswer[];
   /** Whose answer is held for the sum. */
   summed: string | null;
+  /** The most that took part at a time: who rests or left may have answered. */
+  accounts: number;
+  /** Whose contributions are held until the verdict. */
+  suspects: readonly string[];
 }
 
 export interface HeldLease {
@@ -73,19 +81,28 @@ export interface TrustOutcome {
 
 export const nothingFollows: TrustOutcome = { copies: [], withdrawn: [], resting: [], disputed: false };
 
-const accountsOf = ({ answers }: OpenAudit) => answers.map(({ account }) => account);
+const accountsOf = ({ answers }: Pick<OpenAudit, "answers">) => answers.map(({ account }) => account);
 
 function answerOf(answers: OpenAudit["answers"], account: string): ComparedAnswer {
   const answer = answers.find((one) => one.account === account);
   if (!answer) throw new RangeError(`an audit was decided on ${account}, which did not answer`);
-  return answer.work;
+  return answer;
 }
+
+const rangeOf = ({ from, to }: Range) => `${from}-${to}`;
+
+const counts = ({ purpose }: Lease) => purpose === "work" || purpose === "backup";
 
 const bytesOf = ({ peaks, body }: Contribution) => peaks.byteLength + body.byteLength;
 
 export class Audits {
   readonly #options: AuditsOptions;
-  readonly #open = new Map<string, OpenAudit>();
+  readonly #open = new Map<LeaseId, OpenAudit>();
+  /** Audits whose summed answer is still to come, by range. */
+  readonly #due = new Map<string, OpenAudit>();
+  /** How many open audits hold an account's contributions. */
+  readonly #suspected = new Map<string, number>();
+  readonly #standings: AccountStandings;
   readonly #feedback = new FeedbackDoubts();
   #round: RoundReader | undefined;
   #rounds = 0;
@@ -94,6 +111,7 @@ export class Audits {
 
   constructor(options: AuditsOptions) {
     this.#options = options;
+    this.#standings = new AccountStandings(options.standings);
   }
 
   open(round: RoundReader): void {
@@ -104,94 +122,122 @@ export class Audits {
 
   /** A lease was granted: perhaps another account is to compute it too. */
   granted({ lease, account, from, to, purpose }: Lease): readonly CopyWanted[] {
-    const { audits, draw, standings } = this.#options;
+    const { audits, draw } = this.#options;
     const round = this.#round;
     this.#feedback.granted({ lease });
     if (purpose !== "work" || audits === "off" || !round) return [];
     // While workers gather in the first round, the first that came are compared with those who come next.
     if (this.#rounds > 1 && round.accounts() < LEAST_ACCOUNTS) return [];
     if (this.#heldBytes >= HELD_BYTES) return [];
-    if (draw() >= auditProbability(standings.get(account) ?? newcomer)) return [];
-    this.#open.set(`${from}-${to}`, { from, to, answers: [], summed: null });
-    return [this.#copy({ from, to }, [account])];
+    // A range that came back and is leased again is audited already.
+    if (this.#due.has(rangeOf({ from, to }))) return [];
+    if (draw() >= auditProbability(this.#standings.of(account))) return [];
+    const audit: OpenAudit = { of: lease, from, to, answers: [], summed: null, accounts: 0, suspects: [] };
+    this.#open.set(lease, audit);
+    this.#due.set(rangeOf(audit), audit);
+    return [this.#copy(audit, [account])];
   }
 
-  #copy({ from, to }: Pick<OpenAudit, "from" | "to">, not: readonly string[]): CopyWanted {
-    return { purpose: "audit", from, to, not, draw: Math.floor(this.#options.draw() * 2 ** 32) };
+  #copy({ of, from, to }: OpenAudit, not: readonly string[]): CopyWanted {
+    const draw = Math.floor(this.#options.draw() * 2 ** 32);
+    return { purpose: "audit", of, from, to, not, avoid: this.#standings.distrusted, draw };
+  }
+
+  /** The audit to which a lease is an answer. */
+  #auditOf(lease: Lease): OpenAudit | undefined {
+    return "copy" in lease ? this.#open.get(lease.copy.of) : this.#due.get(rangeOf(lease));
   }
 
   /** Whether a contribution that counts is to be held back: its range is audited, or its account is. */
-  holds({ account, from, to }: Lease): boolean {
-    if (this.#open.has(`${from}-${to}`)) return true;
-    const audited = [...this.#open.values()].some(({ summed }) => summed === account);
-    return audited && this.#heldBytes < HELD_BYTES;
+  holds(lease: Lease): boolean {
+    if (this.#due.has(rangeOf(lease))) return true;
+    return this.#suspected.has(lease.account) && this.#heldBytes < HELD_BYTES;
   }
 
   /** Answers that one to this lease will be compared with. */
-  answersTo({ account, from, to }: Lease): readonly AuditedWork[] {
-    const { answers = [] } = this.#open.get(`${from}-${to}`) ?? {};
-    return answers.some((answer) => answer.account === account) ? [] : answers.map(({ work }) => work);
+  answersTo(lease: Lease): readonly AuditedWork[] {
+    const { answers = [] } = this.#auditOf(lease) ?? {};
+    return answers.some(({ account }) => account === lease.account) ? [] : answers;
   }
 
   /** Takes a checked contribution that is held, or the answer to a copy; says what follows. */
-  take({ lease, account, worker, from, to, purpose }: Lease, work: HeldWork): TrustOutcome {
-    const counts = purpose === "work" || purpose === "backup";
-    const audit = this.#open.get(`${from}-${to}`);
-    if (counts) {
+  take(lease: Lease, work: HeldWork): TrustOutcome {
+    const { account, worker, from, to } = lease;
+    const audit = this.#auditOf(lease);
+    if (counts(lease)) {
       this.#held.push({ account, from, to, work });
       this.#heldBytes += bytesOf(work);
     }
     // What its signs left out or said twice is nobody's debt: the sum has another's answer.
-    if (!counts && this.#round?.codec === "sign") this.#feedback.void(account);
+    else if (this.#round?.codec === "sign") this.#feedback.void(account);
     if (!audit) return nothingFollows;
-    if (counts) {
+    if (counts(lease)) {
+      this.#due.delete(rangeOf(lease));
       audit.summed = account;
+      this.#suspect(audit, [account]);
       this.#options.onAudited(worker);
     }
     // Who is lent the range that it compared confirms nobody, least of all itself.
     if (audit.answers.some((answer) => answer.account === account)) {
       return { ...nothingFollows, copies: [this.#copy(audit, accountsOf(audit))] };
     }
-    const compared = { lease, work, deviceClass: this.#options.deviceClass(worker) };
-    audit.answers = [...audit.answers, { account, work: compared }];
-    const outcome = this.#settle(audit, counts);
+    const own = { work, deviceClass: this.#options.deviceClass(worker) };
+    const same = audit.answers.filter((other) => this.#compared(other, own).kind === "same");
+    audit.answers = [...audit.answers, { account, lease: lease.lease, ...own, same: accountsOf({ answers: same }) }];
+    const outcome = this.#settle(audit);
+    if (!counts(lease)) return outcome;
     // It was never collected, so its range is not collected again but refused.
-    const withdrawn = counts
-      ? outcome.withdrawn.filter((range) => range.from !== from || range.to !== to)
-      : outcome.withdrawn;
+    const withdrawn = outcome.withdrawn.filter((range) => range.from !== from || range.to !== to);
     return { ...outcome, withdrawn, disputed: withdrawn.length < outcome.withdrawn.length };
   }
 
-  /** @param counts whether the newest answer is the one to be summed */
-  #settle(audit: OpenAudit, counts: boolean): TrustOutcome {
-    const { from, to, answers, summed } = audit;
-    const verdict = auditVerdict<ComparedAnswer>({ answers }, summed, (a, b) => this.#compared(a, b).kind === "same");
+  #settle(audit: OpenAudit): TrustOutcome {
+    audit.accounts = Math.max(audit.accounts, this.#round?.accounts() ?? 0);
+    const { of, answers, summed, accounts } = audit;
+    const verdict = auditVerdict(answers, summed, accounts);
+    // The first copy was asked for as the lease was granted.
+    if (verdict.kind === "open" && answers.length < 2) return nothingFollows;
+    // The answer that is to be summed is due even where others have agreed before it.
+    if (verdict.kind === "decided" && this.#due.get(rangeOf(audit)) === audit) return nothingFollows;
+    const doubtful = this.#held.filter(
+      (held) => verdict.redo && held.account === summed && rangeOf(held) === rangeOf(audit),
+    );
     if (verdict.kind === "open") {
-      // The first copy was asked for as the lease was granted.
-      return { ...nothingFollows, copies: answers.length > 1 ? [this.#copy(audit, verdict.not)] : [] };
+      // Its author is suspected on, and who computes the range again is another matter.
+      if (verdict.redo) audit.summed = null;
+      return { ...nothingFollows, copies: [this.#copy(audit, accountsOf(audit))], withdrawn: this.#withdraw(doubtful) };
     }
-    // The answer that is to be summed is due even where two others have agreed before it.
-    if (summed === null && !counts) return nothingFollows;
-    this.#open.delete(`${from}-${to}`);
-    const { right, wrong, redo } = verdict;
-    const { standings, onVerdict } = this.#options;
+    this.#open.delete(of);
+    this.#suspect(audit, []);
+    const { right, wrong } = verdict;
     for (const account of right) {
-      standings.set(account, confirmed(standings.get(account) ?? newcomer));
+      this.#standings.change(account, confirmed);
       this.#feedback.confirmed(account, answerOf(answers, account).lease);
     }
     const blamed = wrong.filter((account) => !this.#excused(answers, account, right[0]));
     const resting = blamed.filter((account) => this.#fall(account));
-    onVerdict({ from, to, right, wrong: blamed });
-    const lost = this.#held.filter(
-      (held) => blamed.includes(held.account) || (redo && held.from === from && held.to === to),
-    );
+    this.#options.onVerdict({ from: audit.from, to: audit.to, right, wrong: blamed });
+    const lost = this.#held.filter((held) => blamed.includes(held.account) || doubtful.includes(held));
+    return { ...nothingFollows, resting, withdrawn: this.#withdraw(lost) };
+  }
+
+  /** Holds the contributions of these accounts, in place of those it held, until the verdict. */
+  #suspect(audit: OpenAudit, accounts: readonly string[]): void {
+    const change = (account: string, by: number) => {
+      const count = (this.#suspected.get(account) ?? 0) + by;
+      if (count > 0) this.#suspected.set(account, count);
+      else this.#suspected.delete(account);
+    };
+    for (const account of audit.suspects) change(account, -1);
+    for (const account of accounts) change(account, 1);
+    audit.suspects = accounts;
+  }
+
+  /** Lets go of what was held, for its range to be collected again. */
+  #withdraw(lost: readonly HeldLease[]): TrustOutcome["withdrawn"] {
     for (const { work } of lost) this.#heldBytes -= bytesOf(work);
     this.#held = this.#held.filter((held) => !lost.includes(held));
-    return {
-      ...nothingFollows,
-      resting,
-      withdrawn: lost.map(({ account, from: start, to: end }) => ({ account, from: start, to: end })),
-    };
+    return lost.map(({ account, from, to }) => ({ account, from, to }));
   }
 
   /** Whether error feedback may be why an answer differs; it is audited until it shows otherwise. */
@@ -199,29 +245,26 @@ export class Audits {
     const own = answerOf(answers, account);
     if (this.#compared(own, answerOf(answers, right)).kind !== "unlike-signs") return false;
     if (!this.#feedback.excuses(account, own.lease)) return false;
-    const { standings } = this.#options;
-    standings.set(account, doubted(standings.get(account) ?? newcomer));
+    this.#standings.change(account, doubted);
     return true;
   }
 
   /** Others contradict an account; true where it rests from now on. */
   #fall(account: string): boolean {
-    const { clock, standings, onRest } = this.#options;
-    const now = clock.now();
-    const before = standings.get(account) ?? newcomer;
-    const fallen = contradicted(now, before);
-    standings.set(account, fallen);
-    if (fallen.strikes === before.strikes) return false;
-    onRest(account, restMs(now, fallen));
+    const now = this.#options.clock.now();
+    const { strikes } = this.#standings.of(account);
+    const fallen = this.#standings.change(account, (standing) => contradicted(now, standing));
+    if (fallen.strikes === strikes) return false;
+    this.#options.onRest(account, restMs(now, fallen));
     return true;
   }
 
-  #compared(a: ComparedAnswer, b: ComparedAnswer): Comparison {
+  #compared(a: AuditedWork, b: AuditedWork): Comparison {
     const round = this.#round;
     if (!round) throw new RangeError("an audit is open outside of a round");
     const known = round.known?.(a.work, b.work);
     if (known) return known;
-    const read = ({ work, deviceClass }: ComparedAnswer) => ({
+    const read = ({ work, deviceClass }: AuditedWork) => ({
       units: round.unitsOf(work),
       peaks: work.peaks,
       deviceClass,
@@ -243,6 +286,8 @@ export class Audits {
 
   #forget(): void {
     this.#open.clear();
+    this.#due.clear();
+    this.#suspected.clear();
     this.#held = [];
     this.#heldBytes = 0;
   }

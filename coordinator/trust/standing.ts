@@ -24,6 +24,11 @@ export function auditProbability({ consecutiveValid }: Standing): number {
   return Math.max(LEAST_AUDIT_PROBABILITY, 1 / Math.max(1, consecutiveValid));
 }
 
+/** Who was contradicted audits others only when it was confirmed 2^(n + 1) times in a row since, the nth time. */
+export function mayAudit({ consecutiveValid, strikes }: Standing): boolean {
+  return strikes === 0 || consecutiveValid >= 2 ** (strikes + 1);
+}
+
 /** After an audit that others confirmed. */
 export function confirmed(standing: Standing): Standing {
   return { ...standing, consecutiveValid: standing.consecutiveValid + 1 };

@@ -1,5 +1,5 @@
 // `bench attackers`: the shipped example, small, with one worker in ten that does what the zoo does. The coordinator, its sockets
-// and the ten sessions are real; the sessions share one device, one lease at a time, as ten processes would not fit here.
+// and the sessions are real; they share one device, one lease at a time, as so many processes would not fit here.
 
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -147,7 +147,8 @@ export interface AttackersOptions {
   /** `trust.clip` of the run. */
   readonly clip: RunConfig["trust"]["clip"];
   readonly images: number;
-  readonly workers: number;
+  /** By default ten for each attacker. */
+  readonly workers?: number;
   readonly seed: number;
 }
 
@@ -155,8 +156,10 @@ export const attackNames = Object.keys(zoo);
 
 async function runUnder(
   attack: string,
-  { codec, trust, clip, images, workers, seed }: AttackersOptions,
+  { codec, trust, clip, images, seed, ...options }: AttackersOptions,
 ): Promise<AttackersLine> {
+  const { attackers, attack: make } = zoo[attack];
+  const workers = options.workers ?? 10 * Math.max(1, attackers);
   const started = performance.now();
   const folder = await mkdtemp(join(tmpdir(), "bitswarm-attackers-"));
   const protection = trust ? { clip } : { clip: "none", audits: "off" };
@@ -173,7 +176,6 @@ async function runUnder(
     lease: { timeoutMs: 30_000 },
     trust: { ...protection },
   });
-  const { attackers, attack: make } = zoo[attack];
   const plainBytesOf = (data: Dataset) => {
     const networks = buildNetworks(config, data);
     return ({ kind, network }: LeaseMessage) =>

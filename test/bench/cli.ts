@@ -120,7 +120,7 @@ program
       .default("auto"),
   )
   .addOption(new Option("--images <n>", "training images; half as many for testing").argParser(count).default(2000))
-  .addOption(new Option("--workers <n>", "accounts; their share of a batch of 320").argParser(count).default(10))
+  .addOption(new Option("--workers <n>", "accounts; unless given ten for each attacker").argParser(count))
   .addOption(new Option("--seed <n>", "of the run").argParser(Number).default(0))
   .action((attacks: string[], o: Omit<AttackersOptions, "attacks"> & { json?: boolean }) =>
     benchAttackers({ ...o, attacks: attacks.length > 0 ? attacks : attackNames }, (line) =>

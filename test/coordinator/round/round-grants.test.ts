@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { GRANTS_AT_ONCE } from "../../../coordinator/round/round-grants.ts";
 import { workerId } from "../../../shared/ids.ts";
-import { RoundTable } from "../../fixtures/round-table.ts";
+import { auditOf, RoundTable } from "../../fixtures/round-table.ts";
 
 const crew = Array.from({ length: 2 * GRANTS_AT_ONCE + 3 }, (_, i) => workerId(`w${i + 1}`));
 const wanted = { from: 0, to: 32 * crew.length };
@@ -32,7 +32,7 @@ test("L23 a copy for an audit is granted in the turn in which it is wanted, and 
   const table = new RoundTable(wanted, crew, { maxMicrobatches: 1 });
   const [first] = table.grants();
   const { from, to, account } = first;
-  table.event({ type: "copy-wanted", copy: { purpose: "audit", from, to, not: [account], draw: 1 } });
+  table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], 1) });
   const copies = table.grants();
   expect(copies.length).toBeLessThanOrEqual(1);
   expect(copies.every(({ purpose }) => purpose === "audit")).toBe(true);

@@ -193,9 +193,11 @@ class PassRun {
         if (!lease) return undefined;
         const copy = {
           purpose: "audit",
+          of: lease.lease,
           from: lease.from,
           to: lease.to,
           not: [lease.account],
+          avoid: new Set<string>(),
           draw: lease.lease,
         } as const;
         return { type: "copy-wanted", copy };

@@ -3,10 +3,11 @@
 import { expect, test } from "vitest";
 import { CopiesDue } from "../../../coordinator/round/copies-due.ts";
 import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../../coordinator/round/divergence.ts";
+import { newestOf } from "../../../coordinator/round/roster.ts";
 import { LEFT_OUT_ROUNDS } from "../../../coordinator/round/round-grants.ts";
 import type { Lease } from "../../../coordinator/round/round-state.ts";
 import { leaseId, type WorkerId, workerId } from "../../../shared/ids.ts";
-import { codes, inShort, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
+import { auditOf, codes, inShort, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
 /** Three rounds in which each worker answers one lease, so that the speeds are known: samples a second by worker. */
 function known(speeds: Readonly<Record<string, number>>): RoundTable {
@@ -307,7 +308,7 @@ test("L14 a worker for which a microbatch takes longer than all the rest is left
 test("L15 an audit is the same range for another account, counts nothing, and is dropped when the round is late", () => {
   const table = new RoundTable({ from: 0, to: 64 }, [w1, w2]);
   const [mine] = table.grants();
-  const copy = { purpose: "audit", from: mine.from, to: mine.to, not: [mine.account], draw: 1 } as const;
+  const copy = auditOf(mine, [mine.account], 1);
   table.event({ type: "copy-wanted", copy });
   table.answer(mine);
   expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
@@ -337,7 +338,7 @@ test("L15 with all samples there an audit is waited for a fortieth of their time
     const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, paced };
     const table = new RoundTable({ from: 0, to: 64 }, [w1, w2], options);
     const { from, to, account } = table.held(w1);
-    table.event({ type: "copy-wanted", copy: { purpose: "audit", from, to, not: [account], draw: 1 } });
+    table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], 1) });
     table.tick(answeredAfterMs);
     table.answer(table.held(w1));
     table.answer(table.held(w2));
@@ -366,7 +367,7 @@ test("L15 an auditor that will not be done in time is not waited for", () => {
     const table = known({ w1: 400, w2: 400, w3: 20 });
     table.open({ from: 0, to: 32 * 8 }, options);
     const { from, to, account } = table.held(w1);
-    const copy = { purpose: "audit", from, to, not: [account], draw: 1 } as const;
+    const copy = auditOf({ from, to }, [account], 1);
     table.state = { ...table.state, copies: CopiesDue.of([{ copy, auditor }]) };
     if (auditor === w3) table.tick(0);
     while (table.state.collected.size < 32 * 8) {
@@ -385,7 +386,7 @@ test("L15 an answer that decides between two that differ is waited for, until th
   for (const seal of ["complete", "deadline"] as const) {
     const table = new RoundTable({ from: 0, to: 96 }, [w1, w2, w3], { timeoutMs: 9000, seal });
     const { from, to } = table.held(w1);
-    table.event({ type: "copy-wanted", copy: { purpose: "audit", from, to, not: [w1, w2], draw: 1 } });
+    table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [w1, w2], 1) });
     for (const worker of [w1, w2, w3]) table.answer(table.held(worker));
     expect(table.tick(1000)).toEqual([]);
     expect(inShort(table.ready(w3))).toEqual([`grant w3 ${from}-${to} audit`]);
@@ -400,7 +401,7 @@ test("Z17 an audit is for an account that is drawn, not for the first that asks,
   for (let draw = 0; draw < 64; draw++) {
     const table = new RoundTable({ from: 0, to: 256 }, workers);
     const { account, from, to } = table.held(workers[0]);
-    table.event({ type: "copy-wanted", copy: { purpose: "audit", from, to, not: [account], draw } });
+    table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], draw) });
     const granted = () => table.grants().find(({ purpose }) => purpose === "audit");
     for (const worker of workers) {
       table.answer(table.held(worker));
@@ -415,9 +416,8 @@ test("Z17 an audit is for an account that is drawn, not for the first that asks,
 
   const table = new RoundTable({ from: 0, to: 256 }, workers);
   const [, second, ...others] = workers;
-  const copy = { purpose: "audit", from: 0, to: 32, not: [workers[0]] } as const;
   const draw = Array.from({ length: 64 }, (_, seed) => seed).find((seed) => {
-    table.event({ type: "copy-wanted", copy: { ...copy, draw: seed } });
+    table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, [workers[0]], seed) });
     return [...table.state.copies].at(-1)?.auditor !== second;
   });
   expect(draw).toBeDefined();
@@ -438,7 +438,7 @@ test("Z17 no audit goes to the address of the audited where others are", () => {
   });
   const audit = (to: number) => {
     for (let draw = 0; draw < 32; draw++) {
-      table.event({ type: "copy-wanted", copy: { purpose: "audit", from: 0, to, not: [workers[0]], draw } });
+      table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to }, [workers[0]], draw) });
     }
     return new Set([...table.state.copies].filter(({ copy }) => copy.to === to).map(({ auditor }) => auditor));
   };
@@ -693,12 +693,38 @@ test("L20 of two holders the one that will end last makes room for an idle worke
   expect(table.held(w3)).toMatchObject({ from: slow.from, twin: table.held(w1).lease });
 });
 
+test("Z17 no audit goes to an account to be avoided where others are", () => {
+  const workers = Array.from({ length: 6 }, (_, i) => workerId(`v${i}`));
+  const table = new RoundTable({ from: 0, to: 32 * 6 }, workers);
+  const auditors = (not: readonly string[], avoid: readonly string[]) => {
+    for (let draw = 0; draw < 32; draw++) {
+      table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, not, draw, avoid) });
+    }
+    return new Set([...table.state.copies].slice(-32).map(({ auditor }) => auditor));
+  };
+  const [first, ...others] = workers;
+  expect([...auditors([first], others.slice(0, 3))].sort()).toEqual(others.slice(3));
+  expect([...auditors([first, ...others.slice(3)], others.slice(0, 3))].sort()).toEqual(others.slice(0, 3));
+});
+
+test("Z17 an audit is computed by a worker that is there, whoever of its account has left", () => {
+  const table = new RoundTable({ from: 0, to: 64 });
+  const [alone, older, newer] = [w1, w2, w3];
+  table.event({ type: "worker-joined", worker: alone, account: "a" });
+  for (const worker of [older, newer]) table.event({ type: "worker-joined", worker, account: "b" });
+  for (const worker of [alone, older, newer]) table.ready(worker);
+  expect(newestOf(table.state.roster, "b")?.[0]).toBe(newer);
+  table.event({ type: "worker-left", worker: newer });
+  expect(newestOf(table.state.roster, "b")?.[0]).toBe(older);
+  table.event({ type: "worker-left", worker: older });
+  expect(newestOf(table.state.roster, "b")).toBeUndefined();
+});
+
 test("L22 an audit is drawn for an account that will be done with it about when the round is, where there is one", () => {
   const options = { deadlineMs: 1_000_000, timeoutMs: 1_000_000 };
   const audits = (table: RoundTable, { from, to, account }: Lease) =>
     Array.from({ length: 20 }, (_, draw) => {
-      const copy = { purpose: "audit", from, to, not: [account], draw } as const;
-      return inShort(table.event({ type: "copy-wanted", copy }));
+      return inShort(table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], draw) }));
     });
   const table = known({ w1: 400, w2: 400, w3: 20 });
   table.open({ from: 0, to: 32 * 26 }, options);

@@ -1,54 +1,58 @@
 // An audit's verdict from its answers, and which answers are the same work.
 
 import { expect, test } from "vitest";
-import { type Answer, auditVerdict } from "../../../coordinator/trust/audit.ts";
+import { type Answer, auditVerdict, THREE_DECIDE_FROM } from "../../../coordinator/trust/audit.ts";
 import { compareWork } from "../../../coordinator/trust/comparison.ts";
 import type { TensorSpan } from "../../../coordinator/trust/gradient-norms.ts";
 import { rng } from "../../../shared/rng.ts";
 
-const same = (a: string, b: string) => a === b;
-const answers = (...pairs: [string, string][]): { answers: Answer<string>[] } => ({
-  answers: pairs.map(([account, work]) => ({ account, work })),
+/** Answers in short: an account, and what it says. */
+function answers(...pairs: readonly (readonly [string, string])[]): readonly Answer[] {
+  return pairs.map(([account, work], i) => ({
+    account,
+    same: pairs.slice(0, i).flatMap(([other, theirs]) => (theirs === work ? [other] : [])),
+  }));
+}
+/** Of few accounts, and of enough for three to decide. */
+const few = THREE_DECIDE_FROM - 1;
+const many = THREE_DECIDE_FROM;
+const differ = [
+  ["a", "x"],
+  ["b", "y"],
+] as const;
+
+test.each([few, many])(
+  "of %i accounts one answer is compared with another's, and two that agree are right",
+  (accounts) => {
+    expect(auditVerdict(answers(["a", "x"]), "a", accounts)).toEqual({ kind: "open", redo: false });
+    const right = { kind: "decided", right: ["a", "b"], wrong: [], redo: false };
+    expect(auditVerdict(answers(["a", "x"], ["b", "x"]), "a", accounts)).toEqual(right);
+  },
+);
+
+test("of few accounts, where two differ, a third decides; where all three differ nobody is blamed, and the work is done again", () => {
+  expect(auditVerdict(answers(...differ), "a", few)).toEqual({ kind: "open", redo: false });
+  const against = { right: ["b", "c"], wrong: ["a"], redo: true };
+  expect(auditVerdict(answers(...differ, ["c", "y"]), "a", few)).toMatchObject(against);
+  const by = { right: ["a", "c"], wrong: ["b"], redo: false };
+  expect(auditVerdict(answers(...differ, ["c", "x"]), "a", few)).toMatchObject(by);
+  const nobody = { kind: "decided", right: [], wrong: [], redo: true };
+  expect(auditVerdict(answers(...differ, ["c", "z"]), "a", few)).toEqual(nobody);
 });
 
-test("one answer is compared with another account's", () => {
-  expect(auditVerdict(answers(["a", "x"]), "a", same)).toEqual({ kind: "open", not: ["a"] });
-});
-
-test("two that agree are right", () => {
-  expect(auditVerdict(answers(["a", "x"], ["b", "x"]), "a", same)).toEqual({
-    kind: "decided",
-    right: ["a", "b"],
-    wrong: [],
-    redo: false,
-  });
-});
-
-test("where two differ, a third account decides", () => {
-  expect(auditVerdict(answers(["a", "x"], ["b", "y"]), "a", same)).toEqual({ kind: "open", not: ["a", "b"] });
-  const pairs = [
-    ["a", "x"],
-    ["b", "y"],
-  ] as [string, string][];
-  expect(auditVerdict(answers(...pairs, ["c", "y"]), "a", same)).toMatchObject({
-    right: ["b", "c"],
-    wrong: ["a"],
-    redo: true,
-  });
-  expect(auditVerdict(answers(...pairs, ["c", "x"]), "a", same)).toMatchObject({
-    right: ["a", "c"],
-    wrong: ["b"],
-    redo: false,
-  });
-});
-
-test("where all three differ nobody is blamed, and the work is done again", () => {
-  expect(auditVerdict(answers(["a", "x"], ["b", "y"], ["c", "z"]), "a", same)).toEqual({
-    kind: "decided",
-    right: [],
-    wrong: [],
-    redo: true,
-  });
+test("of more, where two differ, three that agree decide; two against what is in the sum have it done again meanwhile", () => {
+  const two = [...differ, ["c", "y"]] as const;
+  expect(auditVerdict(answers(...two), "a", many)).toEqual({ kind: "open", redo: true });
+  expect(auditVerdict(answers(...two), "b", many)).toEqual({ kind: "open", redo: false });
+  expect(auditVerdict(answers(...two, ["d", "x"]), "a", many)).toEqual({ kind: "open", redo: false });
+  const right = { kind: "decided", right: ["b", "c", "d"], wrong: ["a"], redo: true };
+  expect(auditVerdict(answers(...two, ["d", "y"]), "a", many)).toEqual(right);
+  const outvoted = { kind: "decided", right: ["a", "d", "e"], wrong: ["b", "c"], redo: false };
+  expect(auditVerdict(answers(...two, ["d", "x"], ["e", "x"]), "a", many)).toEqual(outvoted);
+  const nobody = { kind: "decided", right: [], wrong: [], redo: true };
+  expect(auditVerdict(answers(...two, ["d", "x"], ["e", "z"]), "a", many)).toEqual(nobody);
+  // Two against two decide nothing.
+  expect(auditVerdict(answers(...two, ["d", "x"]), "a", few)).toEqual(nobody);
 });
 
 const spans: TensorSpan[] = [

@@ -1,4 +1,4 @@
-// Two accounts of twenty that agree on their lie, against the round's own decisions and the audits: what gets through, and whom it costs.
+// Accounts that agree on their lie, one in ten and one in five, against the round's own decisions and the audits: what gets through, and whom it costs.
 
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/round-state.ts";
@@ -9,7 +9,6 @@ import { type WorkerId, workerId } from "../../../shared/ids.ts";
 import { rng } from "../../../shared/rng.ts";
 import { RoundTable } from "../../fixtures/round-table.ts";
 
-const ACCOUNTS = 20;
 const ROUNDS = 30;
 const SEEDS = 10;
 const ROUND_MS = 10_000;
@@ -22,20 +21,30 @@ const workOf = (lies: boolean): HeldWork => ({
 });
 
 interface History {
-  /** Leases of liars, how many of their lies are in sums, and rests of either. */
+  /** Ranges in sums, leases answered by a lie, how many of these are in sums, and rests of either. */
+  readonly committed: number;
   readonly lies: number;
   readonly through: number;
   readonly liarsRested: number;
   readonly honestRested: number;
+  /** Leases computed, comparisons too. */
+  readonly computed: number;
 }
 
-/** @param liars agree on one lie from their first lease on, in what they are leased and in what they compare */
-function historyOf(seed: number, liars: number): History {
+interface Swarm {
+  readonly accounts: number;
+  /** They agree on one lie, in what they are leased and in what they compare. */
+  readonly liars: number;
+  /** Rounds in which they are honest. */
+  readonly honestRounds?: number;
+}
+
+function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): History {
   const draws = rng(seed, "colluders");
   const standings = new Map<string, Standing>();
-  const workers = Array.from({ length: ACCOUNTS }, (_, i) => workerId(`v${i}`));
-  const lying = new Set<string>(workers.slice(0, liars));
-  const history = { lies: 0, through: 0, liarsRested: 0, honestRested: 0 };
+  const workers = Array.from({ length: accounts }, (_, i) => workerId(`v${i}`));
+  const accomplices = new Set<string>(workers.slice(0, liars));
+  const history = { committed: 0, lies: 0, through: 0, liarsRested: 0, honestRested: 0, computed: 0 };
   const table = new RoundTable([]);
   const trust = new RoundTrust({
     clip: "none",
@@ -47,7 +56,7 @@ function historyOf(seed: number, liars: number): History {
     deviceClass: () => "",
     standings,
     onRest: (account) => {
-      if (lying.has(account)) history.liarsRested++;
+      if (accomplices.has(account)) history.liarsRested++;
       else history.honestRested++;
     },
     onAudited: () => undefined,
@@ -80,12 +89,13 @@ function historyOf(seed: number, liars: number): History {
   const ready = (worker: WorkerId) => event({ type: "worker-ready", worker });
   for (let round = 0; round < ROUNDS; round++) {
     table.now += ROUND_MS;
+    const lies = (account: string) => round >= honestRounds && accomplices.has(account);
     for (const worker of workers) {
       const standing = standings.get(worker);
       if (!standing || restMs(table.now, standing) === 0) ready(worker);
     }
     trust.open(reader);
-    table.open({ from: 0, to: 32 * ACCOUNTS }, { timeoutMs: 1e9, deadlineMs: 1e9, maxMicrobatches: 1 });
+    table.open({ from: 0, to: 32 * accounts }, { timeoutMs: 1e9, deadlineMs: 1e9, maxMicrobatches: 1 });
     take();
     const added: HeldWork[] = [];
     while (table.state.phase === "collecting") {
@@ -97,8 +107,9 @@ function historyOf(seed: number, liars: number): History {
       if (!table.state.leases.get(lease.lease)) continue;
       const { worker, account, from, to } = lease;
       const counts = lease.purpose !== "audit";
-      const work = workOf(lying.has(account));
-      if (counts && lying.has(account)) history.lies++;
+      const work = workOf(lies(account));
+      history.computed++;
+      if (counts && lies(account)) history.lies++;
       const held = !counts || trust.holds(lease);
       const follows = held ? trust.take(lease, work) : undefined;
       if (!held) added.push(work);
@@ -113,7 +124,10 @@ function historyOf(seed: number, liars: number): History {
     }
     due.length = 0;
     const held = trust.seal().map(({ work }) => work);
-    for (const { body } of [...added, ...held]) if (body[0] === 2) history.through++;
+    for (const { body } of [...added, ...held]) {
+      history.committed++;
+      if (body[0] === 2) history.through++;
+    }
     table.event({ type: "applied" });
     table.event({ type: "committed" });
   }
@@ -121,29 +135,51 @@ function historyOf(seed: number, liars: number): History {
 }
 
 /** Means of a few histories. */
-function meanOf(liars: number): History {
-  const all = Array.from({ length: SEEDS }, (_, seed) => historyOf(seed, liars));
+function meanOf(swarm: Swarm): History {
+  const all = Array.from({ length: SEEDS }, (_, seed) => historyOf(seed, swarm));
   const mean = (of: (history: History) => number) => all.reduce((sum, one) => sum + of(one), 0) / all.length;
   return {
+    committed: mean(({ committed }) => committed),
     lies: mean(({ lies }) => lies),
     through: mean(({ through }) => through),
     liarsRested: mean(({ liarsRested }) => liarsRested),
     honestRested: mean(({ honestRested }) => honestRested),
+    computed: mean(({ computed }) => computed),
   };
 }
 
-test("Z12 one liar of twenty is found out with its first lease, each time, and nothing of it gets through", () => {
-  const { through, liarsRested, honestRested } = meanOf(1);
-  expect(through).toBe(0);
+test.each([3, 4, 5, 20])(
+  "Z12 one liar of %i is found out with its first lease, each time, and nothing of it gets through",
+  (accounts) => {
+    const { through, liarsRested, honestRested } = meanOf({ accounts, liars: 1 });
+    expect(through).toBe(0);
+    expect(honestRested).toBe(0);
+    // 30, 60 and 120 s of the five minutes.
+    expect(liarsRested).toBeGreaterThanOrEqual(3);
+  },
+);
+
+test.each([
+  { accounts: 20, liars: 2 },
+  { accounts: 10, liars: 2 },
+  { accounts: 5, liars: 2 },
+])("Z19 of $liars of $accounts that agree, one lie in fifty gets through, and nobody honest rests", (swarm) => {
+  const { lies, through, liarsRested, honestRested } = meanOf(swarm);
+  expect(lies).toBeGreaterThan(5);
+  expect(through).toBeLessThanOrEqual(lies / 50);
+  expect(liarsRested).toBeGreaterThan(5);
   expect(honestRested).toBe(0);
-  // 30, 60 and 120 s of the five minutes.
-  expect(liarsRested).toBeGreaterThanOrEqual(3);
 });
 
-test("Z17 of two of twenty that agree, at most one lie in ten gets through, and hardly anybody honest rests", () => {
-  const { lies, through, liarsRested, honestRested } = meanOf(2);
-  expect(lies).toBeGreaterThan(5);
-  expect(through).toBeLessThan(lies / 10);
-  expect(liarsRested).toBeGreaterThan(5);
-  expect(honestRested).toBeLessThan(0.5);
+test("Z19 two of twenty that lie once they are trusted spoil one range in fifty, and nobody honest rests", () => {
+  const { committed, through, honestRested } = meanOf({ accounts: 20, liars: 2, honestRounds: 10 });
+  expect(through).toBeLessThanOrEqual(committed / 50);
+  expect(honestRested).toBe(0);
+});
+
+test("Z11 what audits compute twice is a quarter of thirty rounds of newcomers, with two colluders of twenty or none", () => {
+  const none = meanOf({ accounts: 20, liars: 0 });
+  const two = meanOf({ accounts: 20, liars: 2 });
+  expect(none.computed / none.committed).toBeLessThan(1.25);
+  expect(two.computed / two.committed).toBeLessThan(1.25);
 });

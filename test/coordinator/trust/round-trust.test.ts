@@ -6,7 +6,7 @@ import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
 import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
 import { JUMP_ACCOUNTS, RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
-import { leaseId, workerId } from "../../../shared/ids.ts";
+import { type LeaseId, leaseId, workerId } from "../../../shared/ids.ts";
 
 const reader: RoundReader = {
   kind: "student",
@@ -44,6 +44,8 @@ const right = work(1, 2, 3, 4);
 const wrong = work(4, 3, 2, 1);
 
 let leases = 0;
+/** The newest lease of work, by range: an audit is of it. */
+const audited = new Map<number, LeaseId>();
 function leaseOf(account: string, from: number, purpose: "work" | "audit"): Lease {
   const term = {
     lease: leaseId(++leases),
@@ -58,8 +60,12 @@ function leaseOf(account: string, from: number, purpose: "work" | "audit"): Leas
     endsAt: null,
     overdue: false,
   };
-  if (purpose === "work") return { ...term, purpose, twin: null, lent: false };
-  return { ...term, purpose, copy: { purpose, from, to: from + 32, not: [], draw: 0 } };
+  if (purpose === "work") {
+    audited.set(from, term.lease);
+    return { ...term, purpose, twin: null, lent: false };
+  }
+  const of = audited.get(from) ?? term.lease;
+  return { ...term, purpose, copy: { purpose, of, from, to: from + 32, not: [], avoid: new Set(), draw: 0 } };
 }
 
 test("Z12 an account that is contradicted by its own last answer loses what else of it was held, too", () => {
@@ -80,13 +86,37 @@ test("Z11 an account that is lent the range which it compared confirms nobody: a
   const standings = new Map<string, Standing>();
   const trust = trustOf(standings);
   trust.open(reader);
-  trust.granted(leaseOf("slow", 0, "work"));
+  const slow = leaseOf("slow", 0, "work");
+  trust.granted(slow);
   trust.take(leaseOf("liar", 0, "audit"), wrong);
-  const { copies } = trust.take({ ...leaseOf("liar", 0, "work"), purpose: "backup", twin: null, lent: false }, wrong);
+  const { copies } = trust.take({ ...slow, account: "liar", purpose: "backup", twin: null, lent: false }, wrong);
   expect(copies).toMatchObject([{ from: 0, to: 32, not: ["liar"] }]);
   expect(standings.size).toBe(0);
   trust.take(leaseOf("a", 0, "audit"), right);
   expect(trust.take(leaseOf("b", 0, "audit"), right).resting).toEqual(["liar"]);
+});
+
+test("Z12 two that agree have an odd one's work done again, and it is blamed once a third agrees with them", () => {
+  const standings = new Map<string, Standing>();
+  const trust = trustOf(standings);
+  trust.open({ ...reader, accounts: () => 5 });
+  const lease = leaseOf("odd", 0, "work");
+  trust.granted(lease);
+  trust.take(lease, wrong);
+  const audit = leaseOf("a", 0, "audit");
+  const answer = (account: string) => trust.take({ ...audit, account }, right);
+  expect(answer("a")).toMatchObject({ withdrawn: [], resting: [], copies: [{ not: ["odd", "a"] }] });
+  const withdrawn = [{ account: "odd", from: 0, to: 32 }];
+  expect(answer("b")).toMatchObject({ withdrawn, resting: [], copies: [{ not: ["odd", "a", "b"] }] });
+  // Whatever else comes of it is held, and its range is leased and audited anew.
+  expect(trust.holds(leaseOf("odd", 32, "work"))).toBe(true);
+  expect(trust.granted(leaseOf("d", 0, "work"))).toHaveLength(1);
+  expect(answer("c")).toMatchObject({ withdrawn: [], resting: ["odd"], copies: [] });
+  expect(trust.holds(leaseOf("odd", 32, "work"))).toBe(false);
+  expect(["a", "b", "c"].map((account) => standings.get(account)?.consecutiveValid)).toEqual([1, 1, 1]);
+  // Who was contradicted is drawn for no audit.
+  const [copy] = trust.granted(leaseOf("a", 64, "work"));
+  expect([...copy.avoid]).toEqual(["odd"]);
 });
 
 test("Z11 in the first round the first that come are audited too, later there must be three accounts", () => {

@@ -7,6 +7,7 @@ import {
   contradicted,
   LEAST_AUDIT_PROBABILITY,
   LONGEST_REST_MS,
+  mayAudit,
   newcomer,
   REST_MS,
   restMs,
@@ -47,4 +48,15 @@ test("each rest is twice as long as the one before, good work between them notwi
   }
   expect(rests.slice(0, 4)).toEqual([30_000, 60_000, 120_000, 240_000]);
   expect(Math.max(...rests)).toBe(LONGEST_REST_MS);
+});
+
+test("a newcomer may audit, and one that was contradicted after 4 audits in a row, after 8 the second time", () => {
+  expect(mayAudit(newcomer)).toBe(true);
+  for (const [strikes, audits] of [
+    [1, 4],
+    [2, 8],
+  ]) {
+    expect(mayAudit({ ...newcomer, strikes, consecutiveValid: audits - 1 })).toBe(false);
+    expect(mayAudit({ ...newcomer, strikes, consecutiveValid: audits })).toBe(true);
+  }
 });
