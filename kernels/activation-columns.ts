@@ -2,8 +2,9 @@
 import { signWords, type WindowShape } from "../shared/window.ts";
 import { read, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Columns } from "./gemm.ts";
-import { acrossTile, alignSigns, elementOffsets, type Floats, signColumns } from "./operands.ts";
+import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
 import { range } from "./range.ts";
+import { alignSigns, signColumns } from "./sign-operands.ts";
 import { ANY_TILE, SIGN_COST, type Tile, wordColumns } from "./tile-space.ts";
 
 export interface ActivationColumns {

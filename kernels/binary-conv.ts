@@ -6,8 +6,8 @@ import { read, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Columns } from "./gemm.ts";
 import { inputGradient, inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
-import { alignSigns, signColumns } from "./operands.ts";
 import { range } from "./range.ts";
+import { alignSigns, signColumns } from "./sign-operands.ts";
 import { SIGN_COST, type Tile, type TileSpace, wordColumns } from "./tile-space.ts";
 import { weightGradient } from "./weight-gradient.ts";
 

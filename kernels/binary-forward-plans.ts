@@ -1,12 +1,12 @@
 // How a tap's words become sums, for each shape of C: popcounts with one scale, popcounts with a scale a tap, or floats.
 import type { Rectify } from "../shared/rectify.ts";
-import { signWords, type WindowShape } from "../shared/window.ts";
-import { type Counter, declareDiffering } from "./differing-bits.ts";
+import { signWords } from "../shared/window.ts";
+import { type Counted, countedTaps, eachSum, sums } from "./counted-taps.ts";
 import type { Storage } from "./dispatch.ts";
 import { accumulators, LANES, multiplyAdd } from "./gemm.ts";
 import { range } from "./range.ts";
 import { type Piece, tapWords } from "./tap-words.ts";
-import { type Tile, tileStep } from "./tile-space.ts";
+import { tileStep } from "./tile-space.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
 export interface ForwardPlan {
@@ -20,63 +20,9 @@ export interface ForwardPlan {
   readonly value: (row: number, quad: number, lane: string, column: string) => string;
 }
 
-/** Words of a tap that are written out: beyond it they take turns. */
-const MOST_WORDS = 8;
-
-/** Sums are scalars, taken column by column: few words then wait in registers, and no vec4 is made whole. */
-function eachSum(tile: Tile, statement: (row: number, column: number) => string): string {
-  return range(tile.columns)
-    .flatMap((j) => range(tile.rows).map((i) => statement(i, j)))
-    .join("\n");
-}
-
-/** The sums `name_row_column` of a quad of columns, or the one that `lane` names. */
-function sums(name: string, row: number, quad: number, lane: string): string {
-  const each = LANES.map((_, l) => `${name}_${row}_${4 * quad + l}`);
-  return lane === "" ? each.join(", ") : each.filter((_, l) => lane === `.${LANES[l]}`).join("");
-}
-
-/** What both ways of counting share. */
-function countedTaps(shape: WindowShape, tile: Tile, counter: Counter) {
-  const all = signWords(shape.in);
-  const size = Math.min(all, MOST_WORDS);
-  const turns = Math.floor(all / size);
-  const rest = all % size;
-  const lengths = [size, ...(rest > 0 ? [rest] : [])];
-  const words = tapWords(shape, tile, lengths, true);
-  type Statement = (row: number, column: number, count: string) => string;
-  const inPiece = (piece: Piece, statement: Statement) => {
-    const count = (i: number, j: number) => {
-      const operands = [
-        ...range(piece.length).map((k) => words.row(piece, i, k)),
-        ...range(piece.length).map((k) => words.column(j, k)),
-      ];
-      return `differing_${piece.length}(${operands.join(", ")})`;
-    };
-    const column = (j: number) => [
-      words.loadColumn(piece, j),
-      ...range(tile.rows).map((i) => statement(i, j, count(i, j))),
-    ];
-    return [words.loadRows(piece), ...range(tile.columns).flatMap(column)].join("\n");
-  };
-  return {
-    storage: words.storage,
-    declarations: lengths.map((length) => declareDiffering(counter, length)).join("\n"),
-    offsets: words.offsets,
-    /** Whether the count of a tap is one expression. */
-    whole: turns === 1 && rest === 0,
-    /** `statement` of each sum and the count of each piece of a tap. */
-    atTap: (statement: Statement) => {
-      const piece = inPiece({ length: size, step: size, turn: "piece" }, statement);
-      const last = rest > 0 ? inPiece({ length: rest, step: turns * size, turn: "1u" }, statement) : "";
-      return `${words.bases}\n${unrolledLoop("piece", turns, 1, piece)}\n{\n${last}\n}`;
-    },
-  };
-}
-
 /** One count over all taps and one scale: exact in integers until the end. */
 function planOneScale(o: Counted, scale: (column: string) => string): ForwardPlan {
-  const { offsets, atTap, declarations, storage } = countedTaps(o.shape, o.tile, o.counter);
+  const { offsets, atTap, declarations, storage } = countedTaps(o);
   return {
     declarations,
     storage,
@@ -92,7 +38,7 @@ function planOneScale(o: Counted, scale: (column: string) => string): ForwardPla
 
 /** One count a tap, scaled by the tap's C: Σ C·(IN − 2·popcount), each term exact. */
 function planTapScales(o: Counted): ForwardPlan {
-  const { offsets, atTap, whole, declarations, storage } = countedTaps(o.shape, o.tile, o.counter);
+  const { offsets, atTap, whole, declarations, storage } = countedTaps(o);
   const add = (i: number, j: number, count: string) => `sum_${i}_${j} += scale * (f32(${count}) - 0.5 * f32(IN));`;
   const counted = `
 ${eachSum(o.tile, (i, j) => `var count_${i}_${j} = 0i;`)}
@@ -134,12 +80,6 @@ function planInputScales({ shape, tile }: Counted): ForwardPlan {
     atTap: `${words.bases}\n${unrolledLoop("i", signWords(channels), 1, `${loads}\n${signs}`)}`,
     value: (i, q, lane) => `sum_${i}_${q}${lane}`,
   };
-}
-
-interface Counted {
-  readonly shape: WindowShape;
-  readonly tile: Tile;
-  readonly counter: Counter;
 }
 
 /** @param outputs elements a store: C of `out` is read so */

@@ -3,8 +3,8 @@ import { pointwise } from "./activation.ts";
 import { columnRows } from "./column-rows.ts";
 import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel, KernelSequence } from "./kernel.ts";
-import { blockConstants, describeMap, locateBlock, type MapShape, sampleBlocks } from "./norm-statistics.ts";
 import { describeEpilogue, type Epilogue } from "./normalise.ts";
+import { blockConstants, describeMap, locateBlock, type MapShape, sampleBlocks } from "./sample-blocks.ts";
 
 /** The sample's mean of the normalised map has a gradient of its own, dPooled f32 [n][channels]. */
 interface Pooled {

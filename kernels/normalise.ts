@@ -3,9 +3,9 @@ import { type PointwiseKind, pointwise } from "./activation.ts";
 import { columnRows } from "./column-rows.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
-import { describeMap, type MapShape } from "./norm-statistics.ts";
 import type { Packing } from "./pack-lanes.ts";
 import { packing } from "./pack-signs.ts";
+import { describeMap, type MapShape } from "./sample-blocks.ts";
 
 /** What stands behind a normalisation. */
 export interface Epilogue {

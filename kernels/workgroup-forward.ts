@@ -1,8 +1,7 @@
 // The forward convolution over workgroup memory: both operands are contiguous along the sum, taps row-major, channels ascending.
-import { outputHeight, outputWidth, signWords, type WindowShape } from "../shared/window.ts";
+import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
 import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import { accumulators } from "./gemm.ts";
-import { signQuad } from "./operands.ts";
 import type { WorkgroupTiling } from "./tiling.ts";
 import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
 import type { Operand } from "./workgroup-memory.ts";
@@ -39,7 +38,7 @@ type ForwardParts = Pick<WorkgroupProduct, "label" | "tiling" | "storage"> & {
   readonly epilogue: (value: string, column: string) => string;
 };
 
-function forwardPlan(o: ForwardParts): WorkgroupPlan {
+export function forwardPlan(o: ForwardParts): WorkgroupPlan {
   const { shape: s, sum, tiling } = o;
   return {
     product: {
@@ -65,7 +64,7 @@ function forwardPlan(o: ForwardParts): WorkgroupPlan {
   };
 }
 
-function tapsOf(s: WindowShape, tiling: WorkgroupTiling): TapSum {
+export function tapsOf(s: WindowShape, tiling: WorkgroupTiling): TapSum {
   return { channels: s.in, depth: tiling.depth, taps: "KERNEL * KERNEL", across: "KERNEL" };
 }
 
@@ -117,58 +116,5 @@ export function workgroupConvForward(
       readWrite("y", vectorType(outputs)),
     ],
     epilogue: (value, column) => value + (o.bias ? bias(column) : ""),
-  });
-}
-
-/** ±1 of bit `bit` of a word, or of four bits from there on. */
-export function signValue(width: 4 | 1, word: string, bit: string): string {
-  if (width === 4) return signQuad(`(${word} >> (${bit}))`, 0);
-  return `bitcast<f32>(0x3f800000u | ((${word} << (31u - (${bit}))) & 0x80000000u))`;
-}
-
-/** As binaryConvForward with a scale an input channel: ±1 products, as floats. */
-export function workgroupFilterForward(shape: WindowShape, tiling: WorkgroupTiling): WorkgroupPlan {
-  const s = foldPositions(shape);
-  const width = vectorWidth(s.in);
-  const outputs = vectorWidth(s.out);
-  const words = signWords(s.in);
-  const sum = tapsOf(s, tiling);
-  const rows = outputRows(s);
-  const a: Operand = {
-    name: "a",
-    layout: "steps",
-    width,
-    half: tiling.half,
-    setup: (id) => windowRow(rows, id),
-    element: (id, step) => ({
-      statements: tapAtStep(sum, step) + pixelAtTap(rows, id, sum.taps),
-      inside: "inside",
-      at: `pixel * ${words}u + channel / 32u`,
-      value: (at) => signValue(width, `a[${at}]`, "channel % 32u"),
-    }),
-  };
-  const b: Operand = {
-    name: "b",
-    layout: "steps",
-    width,
-    element: (_id, step, line) => ({
-      statements: tapAtStep(sum, step),
-      inside: `(tap < KERNEL * KERNEL) & (${line} < OUT)`,
-      at: `(${line} * KERNEL * KERNEL + tap) * ${words}u + channel / 32u`,
-      value: (at) => {
-        const scale = `c[select(0u, (tap * IN + channel) / ${width}u, inside_now)]`;
-        return `${scale} * ${signValue(width, `w[${at}]`, "channel % 32u")}`;
-      },
-    }),
-  };
-  return forwardPlan({
-    label: "binaryConvForward filter",
-    shape: s,
-    tiling,
-    a,
-    b,
-    sum,
-    storage: [read("a", "u32"), read("w", "u32"), read("c", vectorType(width)), readWrite("y", vectorType(outputs))],
-    epilogue: (value) => value,
   });
 }

@@ -2,8 +2,8 @@
 import type { ConvolutionPass } from "./convolution-pass.ts";
 import type { KernelSequence } from "./kernel.ts";
 import type { WorkgroupTiling } from "./tiling.ts";
+import { workgroupKernel } from "./workgroup-kernel.ts";
 import { workgroupPlan } from "./workgroup-plan.ts";
-import { workgroupKernel } from "./workgroup-product.ts";
 
 export { workgroupTilings } from "./workgroup-tilings.ts";
 

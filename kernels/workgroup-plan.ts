@@ -1,7 +1,8 @@
 // Which product over workgroup memory a convolution pass is.
 import type { ConvolutionPass } from "./convolution-pass.ts";
 import type { WorkgroupTiling } from "./tiling.ts";
-import { workgroupConvForward, workgroupFilterForward } from "./workgroup-forward.ts";
+import { workgroupFilterForward } from "./workgroup-filter-forward.ts";
+import { workgroupConvForward } from "./workgroup-forward.ts";
 import { workgroupBinaryInputGradient, workgroupConvInputGradient } from "./workgroup-input-gradient.ts";
 import { workgroupPopcountForward } from "./workgroup-popcount.ts";
 import type { WorkgroupPlan } from "./workgroup-product.ts";

@@ -1,13 +1,14 @@
 // dw over workgroup memory: dy and the activations lie across the tile, and the sum over positions is sliced as in weight-gradient.ts.
 import { signWords, type WindowShape } from "../shared/window.ts";
+import { isGathered } from "./activation-columns.ts";
 import { read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
 import { accumulators } from "./gemm.ts";
+import { signValue } from "./sign-operands.ts";
 import type { Extent } from "./tile-space.ts";
 import type { WorkgroupTiling } from "./tiling.ts";
 import { addSlices, weightGradientSlices } from "./weight-gradient-slices.ts";
 import { declarePlaces } from "./weight-gradient-turns.ts";
 import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
-import { signValue } from "./workgroup-forward.ts";
 import type { Operand } from "./workgroup-memory.ts";
 import { floatProduct, type WorkgroupPlan } from "./workgroup-product.ts";
 
@@ -24,20 +25,10 @@ interface Activations {
   readonly value: (at: string, line: string) => string;
 }
 
-/** Few channels do not fill a tile by one tap. */
-function gathers(s: WindowShape): boolean {
-  return s.in < 4 && s.kernel > 1;
-}
-
 function extentOf(s: WindowShape, perTap: boolean): Extent {
   const taps = s.kernel * s.kernel;
   const { slices } = weightGradientSlices(s, perTap);
   return { rows: s.out, columns: perTap ? s.in : taps * s.in, outer: (perTap ? taps : 1) * slices };
-}
-
-export function weightGradientExtent(shape: WindowShape, binary: boolean): Extent {
-  const s = foldPositions(shape);
-  return extentOf(s, binary || !gathers(s));
 }
 
 /** Declares the sample and the output (`oy`, `ox`) of a step, and whether there is one. */
@@ -123,7 +114,7 @@ let end = max(begin, min(height * width * PLACE, begin + ${length * samples}u));
 /** As convWeightGradient. */
 export function workgroupConvWeightGradient(shape: WindowShape, tiling: WorkgroupTiling): WorkgroupPlan {
   const s = foldPositions(shape);
-  const perTap = !gathers(s);
+  const perTap = !isGathered(s);
   const width = perTap ? vectorWidth(s.in) : 1;
   return weightGradientPlan(
     {

@@ -3,7 +3,8 @@
 import { adversarialLoss } from "../kernels/adversarial-loss.ts";
 import { copy } from "../kernels/copy.ts";
 import { groupedLinearForward, memberStride } from "../kernels/grouped-linear.ts";
-import { groupedLinearInputGradient, groupedLinearParameterGradient } from "../kernels/grouped-linear-gradient.ts";
+import { groupedLinearInputGradient } from "../kernels/grouped-linear-input-gradient.ts";
+import { groupedLinearParameterGradient } from "../kernels/grouped-linear-parameter-gradient.ts";
 import { range } from "../kernels/range.ts";
 import type { Graph } from "../shared/graph.ts";
 import { discriminatorName, discriminatorWidths } from "../shared/manifest.ts";

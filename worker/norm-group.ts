@@ -1,16 +1,9 @@
 // Records a normalisation with its shortcut and activation: its kernels forward, and their gradients back.
 
-import {
-  batchNorm,
-  blockElements,
-  blockStatistics,
-  type MapShape,
-  NORM_ROWS,
-  pooledNorm,
-  runningNorm,
-} from "../kernels/norm-statistics.ts";
+import { batchNorm, NORM_ROWS, pooledNorm, runningNorm } from "../kernels/norm-statistics.ts";
 import { type Epilogue, normalise } from "../kernels/normalise.ts";
 import { normaliseBackwardInput, normaliseBackwardSums } from "../kernels/normalise-backward.ts";
+import { blockElements, blockStatistics, type MapShape } from "../kernels/sample-blocks.ts";
 import type { Graph, NodeId } from "../shared/graph.ts";
 import type { NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";

@@ -1,0 +1,57 @@
+// The forward of a binary layer with a scale an input channel, over workgroup memory: no popcount can weigh channels apart.
+import { signWords, type WindowShape } from "../shared/window.ts";
+import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { signValue } from "./sign-operands.ts";
+import type { WorkgroupTiling } from "./tiling.ts";
+import { foldPositions } from "./window-loops.ts";
+import { forwardPlan, outputRows, tapsOf } from "./workgroup-forward.ts";
+import type { Operand } from "./workgroup-memory.ts";
+import type { WorkgroupPlan } from "./workgroup-product.ts";
+import { pixelAtTap, tapAtStep, windowRow } from "./workgroup-taps.ts";
+
+/** As binaryConvForward with a scale an input channel: ±1 products, as floats. */
+export function workgroupFilterForward(shape: WindowShape, tiling: WorkgroupTiling): WorkgroupPlan {
+  const s = foldPositions(shape);
+  const width = vectorWidth(s.in);
+  const outputs = vectorWidth(s.out);
+  const words = signWords(s.in);
+  const sum = tapsOf(s, tiling);
+  const rows = outputRows(s);
+  const a: Operand = {
+    name: "a",
+    layout: "steps",
+    width,
+    half: tiling.half,
+    setup: (id) => windowRow(rows, id),
+    element: (id, step) => ({
+      statements: tapAtStep(sum, step) + pixelAtTap(rows, id, sum.taps),
+      inside: "inside",
+      at: `pixel * ${words}u + channel / 32u`,
+      value: (at) => signValue(width, `a[${at}]`, "channel % 32u"),
+    }),
+  };
+  const b: Operand = {
+    name: "b",
+    layout: "steps",
+    width,
+    element: (_id, step, line) => ({
+      statements: tapAtStep(sum, step),
+      inside: `(tap < KERNEL * KERNEL) & (${line} < OUT)`,
+      at: `(${line} * KERNEL * KERNEL + tap) * ${words}u + channel / 32u`,
+      value: (at) => {
+        const scale = `c[select(0u, (tap * IN + channel) / ${width}u, inside_now)]`;
+        return `${scale} * ${signValue(width, `w[${at}]`, "channel % 32u")}`;
+      },
+    }),
+  };
+  return forwardPlan({
+    label: "binaryConvForward filter",
+    shape: s,
+    tiling,
+    a,
+    b,
+    sum,
+    storage: [read("a", "u32"), read("w", "u32"), read("c", vectorType(width)), readWrite("y", vectorType(outputs))],
+    epilogue: (value) => value,
+  });
+}
