@@ -8,6 +8,7 @@ import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";
 import type { Tamper } from "../../coordinator/simulate/virtual-coordinator.ts";
 import { simulate } from "../../coordinator/simulate/world.ts";
 import { decodeFrame, encodeFrame } from "../../shared/frame.ts";
+import { CHUNK_BYTES } from "../../shared/transfer/chunk.ts";
 
 /** Eight volunteers with every kind of fault, and nobody who lies. */
 const troubled = {
@@ -54,6 +55,25 @@ test("V3 nothing is lost or doubled, and what became of the volunteers' time add
   const { committed, wasted, stalled, away, idle } = report.capacity;
   expect(committed).toBe(report.goodput);
   expect(committed + wasted + stalled + away + idle).toBeCloseTo(1, 1);
+  expect(report.recovery.faults).toBeGreaterThan(0);
+});
+
+test("V3 uploads in chunks, over connections that are cut and through a restart, lose and double nothing", async () => {
+  let longest = 0;
+  const drops = { share: 0.5, awaySeconds: [1, 3] };
+  const run = { ...troubled.run, model: { kind: "lenet", widths: [8, 64, 1024] } };
+  const restarts = [{ atSeconds: 9, downSeconds: 2 }];
+  const report = await simulate(scenarioOf({ ...calm, volunteers: 6, stepSeconds: 5, drops, restarts, run }), 0, {
+    inbox: (rounds) => ({
+      ...inboxOf(rounds),
+      contribute: (worker, bytes) => {
+        longest = Math.max(longest, bytes.length);
+        return rounds.contribute(worker, bytes);
+      },
+    }),
+  });
+  expect(longest).toBeGreaterThan(CHUNK_BYTES);
+  expect(report).toMatchObject({ ok: true, samplesLost: 0, samplesDoubled: 0, samplesPoisoned: 0 });
   expect(report.recovery.faults).toBeGreaterThan(0);
 });
 
