@@ -1,31 +1,9 @@
-// Rules L and C of SPEC.md, on the pure round: who is leased what, and what counts.
+// Rules L of SPEC.md, on the pure round: who is leased what, and when it ends.
 
 import { expect, test } from "vitest";
-import { CopiesDue } from "../../../coordinator/round/copies-due.ts";
-import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../../coordinator/round/divergence.ts";
-import { newestOf } from "../../../coordinator/round/roster.ts";
 import { LEFT_OUT_ROUNDS } from "../../../coordinator/round/round-grants.ts";
-import type { Lease } from "../../../coordinator/round/round-state.ts";
 import { leaseId, type WorkerId, workerId } from "../../../shared/ids.ts";
-import { auditOf, codes, inShort, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
-
-/** Three rounds in which each worker answers one lease, so that the speeds are known: samples a second by worker. */
-function known(speeds: Readonly<Record<string, number>>): RoundTable {
-  const workers = Object.keys(speeds).map(workerId);
-  const table = new RoundTable({ from: 0, to: 32 * workers.length }, workers, { maxMicrobatches: 1 });
-  for (let round = 0; round < 3; round++) {
-    const leases = table.grants();
-    const start = table.now;
-    const byTime = [...leases].sort((a, b) => speeds[b.worker] - speeds[a.worker]);
-    for (const lease of byTime) {
-      table.now = start + 32_000 / speeds[lease.worker];
-      table.answer(lease);
-      table.ready(lease.worker);
-    }
-    if (round < 2) table.open({ from: 0, to: 32 * workers.length }, { maxMicrobatches: 1, timeoutMs: 100_000 });
-  }
-  return table;
-}
+import { codes, inShort, knownTable, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
 test("L1 a ready worker is leased whole microbatches, one lease at a time", () => {
   const table = new RoundTable({ from: 128, to: 256 });
@@ -42,7 +20,7 @@ test("L2 the round is split among those who wait, so that all finish at about th
 });
 
 test("L2 shares follow measured speed", () => {
-  const table = known({ w1: 300, w2: 100 });
+  const table = knownTable({ w1: 300, w2: 100 });
   table.open({ from: 0, to: 512 }, { timeoutMs: 100_000 });
   expect(inShort(table.effects)).toEqual(["grant w1 0-384", "grant w2 384-512"]);
 });
@@ -61,13 +39,13 @@ test("Y4 where a lease is a replica's inner steps, the round is split into one l
   // Thirds of ten microbatches are rounded to three.
   const table = new RoundTable({ from: 0, to: 320 }, [w1, w2, w3], { oneLease: true, ahead: false });
   expect(inShort(table.effects)).toEqual(["grant w1 0-96", "grant w2 96-224", "grant w3 224-320"]);
-  const speeds = known({ w1: 300, w2: 100 });
+  const speeds = knownTable({ w1: 300, w2: 100 });
   speeds.open({ from: 0, to: 512 }, { oneLease: true, ahead: false, timeoutMs: 100_000 });
   expect(inShort(speeds.effects)).toEqual(["grant w1 0-384", "grant w2 384-512"]);
 });
 
 test("Y4 whoever has had its lease waits for those who have not, until the round is late; what comes back is leased again", () => {
-  const table = known({ w1: 100, w2: 100 });
+  const table = knownTable({ w1: 100, w2: 100 });
   table.event({ type: "worker-paused", worker: w2 });
   table.open({ from: 0, to: 256 }, { oneLease: true, ahead: false, timeoutMs: 100_000, maxMicrobatches: 4 });
   expect(inShort(table.effects)).toEqual(["grant w1 0-128"]);
@@ -129,7 +107,7 @@ test("L5 the reason says what the round waits for", () => {
   pair.now = 600;
   pair.answer(pair.held(w1));
   expect(pair.reason).toBe("2/2 workers, 64/128 samples, waiting for w2 (1 s)");
-  const late = known({ w1: 300, w2: 100 });
+  const late = knownTable({ w1: 300, w2: 100 });
   late.open({ from: 0, to: 128 }, { seal: "deadline", deadlineMs: 20_000, timeoutMs: 100_000 });
   late.answer(late.held(w1));
   late.tick(8800);
@@ -148,7 +126,7 @@ test("L6 what workers asked between two rounds is answered when the next one ope
 });
 
 test("L9 from 85 % of the deadline on, what is outstanding is lent to the fastest idle worker, the oldest lease first", () => {
-  const table = known({ w1: 400, w2: 200, w3: 100 });
+  const table = knownTable({ w1: 400, w2: 200, w3: 100 });
   const timing = { deadlineMs: 1000, timeoutMs: 100_000, maxMicrobatches: 1 };
   table.event({ type: "worker-joined", worker: workerId("w4") });
   table.ready(workerId("w4"));
@@ -289,7 +267,7 @@ test("L13 an idle worker comes before one that would hold a second lease, and no
 });
 
 test("L14 a worker for which a microbatch takes longer than all the rest is left out, and tried again after eight rounds", () => {
-  const table = known({ w1: 3200, w2: 100 });
+  const table = knownTable({ w1: 3200, w2: 100 });
   const open = () => table.open({ from: 0, to: 64 }, { timeoutMs: 100_000 });
   for (let round = 1; round < LEFT_OUT_ROUNDS; round++) {
     open();
@@ -303,157 +281,6 @@ test("L14 a worker for which a microbatch takes longer than all the rest is left
   }
   open();
   expect(table.grants().map(({ worker }) => worker)).toContain(w2);
-});
-
-test("L15 an audit is the same range for another account, counts nothing, and is dropped when the round is late", () => {
-  const table = new RoundTable({ from: 0, to: 64 }, [w1, w2]);
-  const [mine] = table.grants();
-  const copy = auditOf(mine, [mine.account], 1);
-  table.event({ type: "copy-wanted", copy });
-  table.answer(mine);
-  expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
-  table.answer(table.held(w2));
-  // All samples are there, and w2 may still compute the audit; once it is gone nothing is waited for.
-  expect(table.state.phase).toBe("collecting");
-  table.event({ type: "worker-left", worker: w2 });
-  expect(table.state.phase).toBe("sealed");
-
-  const slow = new RoundTable({ from: 0, to: 64 }, [w1, w2]);
-  slow.event({ type: "copy-wanted", copy });
-  slow.answer(slow.held(w2));
-  expect(inShort(slow.ready(w2))).toEqual(["grant w2 0-32 audit"]);
-  expect(inShort(slow.answer(slow.held(w1)))).toEqual(["accept w1 0-32"]);
-  expect(inShort(slow.tick(1000))).toContain("seal 0-64");
-
-  const done = new RoundTable({ from: 0, to: 64 }, [w1, w2]);
-  done.event({ type: "copy-wanted", copy });
-  done.answer(done.held(w2));
-  done.ready(w2);
-  done.answer(done.held(w1));
-  expect(inShort(done.answer(done.held(w2)))).toEqual(["accept w2 0-32", "seal 0-64"]);
-});
-
-test("L15 with all samples there an audit is waited for a fortieth of their time, or a tenth of the least deadline, and in a first round longer", () => {
-  const audited = (answeredAfterMs: number, paced = true) => {
-    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, paced };
-    const table = new RoundTable({ from: 0, to: 64 }, [w1, w2], options);
-    const { from, to, account } = table.held(w1);
-    table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], 1) });
-    table.tick(answeredAfterMs);
-    table.answer(table.held(w1));
-    table.answer(table.held(w2));
-    expect(inShort(table.ready(w2))).toEqual([`grant w2 ${from}-${to} audit`]);
-    return table;
-  };
-  for (const [answeredAfterMs, patienceMs, paced] of [
-    [400, 200, true],
-    [16_000, 400, true],
-    [400, 500, false],
-    [16_000, 1000, false],
-  ] as const) {
-    const table = audited(answeredAfterMs, paced);
-    expect(table.tick(patienceMs - 1)).toEqual([]);
-    expect(inShort(table.tick(1))).toContain("seal 0-64");
-  }
-  // What is withdrawn is collected again, and the time counts from then.
-  const withdrawn = audited(400);
-  withdrawn.event({ type: "contribution-withdrawn", account: "w1", from: 0, to: 32 });
-  expect(inShort(withdrawn.tick(5000))).not.toContain("seal 0-64");
-});
-
-test("L15 an auditor that will not be done in time is not waited for", () => {
-  const options = { deadlineMs: 1_000_000, timeoutMs: 1_000_000, minDeadlineMs: 2000 };
-  const sealsAtOnce = (auditor: WorkerId) => {
-    const table = known({ w1: 400, w2: 400, w3: 20 });
-    table.open({ from: 0, to: 32 * 8 }, options);
-    const { from, to, account } = table.held(w1);
-    const copy = auditOf({ from, to }, [account], 1);
-    table.state = { ...table.state, copies: CopiesDue.of([{ copy, auditor }]) };
-    if (auditor === w3) table.tick(0);
-    while (table.state.collected.size < 32 * 8) {
-      const next = [...table.state.leases.values()].find(({ purpose }) => purpose !== "audit");
-      if (!next) throw new Error("nobody computes");
-      table.answer(next);
-      table.ready(next.worker);
-    }
-    return table.state.phase === "sealed";
-  };
-  expect(sealsAtOnce(w3)).toBe(true);
-  expect(sealsAtOnce(w2)).toBe(false);
-});
-
-test("L15 an answer that decides between two that differ is waited for, until the round takes twice as long as it may", () => {
-  for (const seal of ["complete", "deadline"] as const) {
-    const table = new RoundTable({ from: 0, to: 96 }, [w1, w2, w3], { timeoutMs: 9000, seal });
-    const { from, to } = table.held(w1);
-    table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [w1, w2], 1) });
-    for (const worker of [w1, w2, w3]) table.answer(table.held(worker));
-    expect(table.tick(1000)).toEqual([]);
-    expect(inShort(table.ready(w3))).toEqual([`grant w3 ${from}-${to} audit`]);
-    expect(table.tick(999)).toEqual([]);
-    expect(inShort(table.tick(1))).toContain("seal 0-96");
-  }
-});
-
-test("Z17 an audit is for an account that is drawn, not for the first that asks, until the round nears its end", () => {
-  const workers = Array.from({ length: 8 }, (_, i) => workerId(`v${i}`));
-  const auditors = new Set<string>();
-  for (let draw = 0; draw < 64; draw++) {
-    const table = new RoundTable({ from: 0, to: 256 }, workers);
-    const { account, from, to } = table.held(workers[0]);
-    table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], draw) });
-    const granted = () => table.grants().find(({ purpose }) => purpose === "audit");
-    for (const worker of workers) {
-      table.answer(table.held(worker));
-      table.ready(worker);
-      const lease = granted();
-      if (lease) auditors.add(lease.account);
-      if (lease) break;
-    }
-  }
-  // Whoever asks first is drawn as seldom as the others.
-  expect([...auditors].sort()).toEqual(workers.slice(1));
-
-  const table = new RoundTable({ from: 0, to: 256 }, workers);
-  const [, second, ...others] = workers;
-  const draw = Array.from({ length: 64 }, (_, seed) => seed).find((seed) => {
-    table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, [workers[0]], seed) });
-    return [...table.state.copies].at(-1)?.auditor !== second;
-  });
-  expect(draw).toBeDefined();
-  const [due] = [...table.state.copies].slice(-1);
-  table.state = { ...table.state, copies: CopiesDue.of([due]) };
-  table.answer(table.held(second));
-  expect(inShort(table.ready(second))).toEqual(["wait"]);
-  expect(inShort(table.tick(850))).toContain("grant v1 0-32 audit");
-  expect(others).toContain(due.auditor);
-});
-
-test("Z17 no audit goes to the address of the audited where others are", () => {
-  const table = new RoundTable({ from: 0, to: 32 * 6 });
-  const workers = Array.from({ length: 6 }, (_, i) => workerId(`v${i}`));
-  workers.forEach((worker, i) => {
-    table.event({ type: "worker-joined", worker, address: i < 5 ? "one" : "another" });
-    table.ready(worker);
-  });
-  const audit = (to: number) => {
-    for (let draw = 0; draw < 32; draw++) {
-      table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to }, [workers[0]], draw) });
-    }
-    return new Set([...table.state.copies].filter(({ copy }) => copy.to === to).map(({ auditor }) => auditor));
-  };
-  expect([...audit(32)]).toEqual([workers[5]]);
-  table.event({ type: "worker-left", worker: workers[5] });
-  expect([...audit(64)].sort()).toEqual(workers.slice(1, 5));
-});
-
-test("L15 a contribution that is not believed is withdrawn, and its range leased again", () => {
-  const table = new RoundTable({ from: 0, to: 96 }, [w1, w2, w3]);
-  const [, middle] = table.grants();
-  table.answer(middle);
-  table.event({ type: "contribution-withdrawn", account: middle.account, from: 32, to: 64 });
-  expect(table.state.collected.size).toBe(0);
-  expect(inShort(table.ready(w2))).toEqual(["grant w2 32-64"]);
 });
 
 test("L16 of ten accounts none holds more than its share of a round, until the round is late", () => {
@@ -494,260 +321,4 @@ test("L16 a worker that is paused, away, at rest or has not asked yet is none of
   for (const worker of workers.slice(9)) early.event({ type: "worker-joined", worker });
   early.answer(early.held(third));
   expect(inShort(early.ready(third))).toEqual(["grant v2 576-640"]);
-});
-
-test("Z12 what an account computes when its rest begins goes to others, and what it asked for it gets afterwards", () => {
-  const table = new RoundTable({ from: 0, to: 128 }, [w1, w2], { maxMicrobatches: 2 });
-  table.ready(w1, true);
-  expect(inShort(table.event({ type: "account-rests", account: w1 }))).toEqual([
-    "lapse w1 0-64 rests",
-    "cancel w1 0-64 rests",
-  ]);
-  expect(table.tick(1)).toEqual([]);
-  expect(inShort(table.event({ type: "worker-rested", worker: w1 }))).toEqual(["grant w1 0-64"]);
-  // One that asked for nothing rests until it asks.
-  table.event({ type: "account-rests", account: w2 });
-  table.event({ type: "worker-rested", worker: w2 });
-  expect(table.state.roster.accounts.get(w2)).toBeUndefined();
-  expect(inShort(table.ready(w2))).toEqual(["grant w2 64-128"]);
-});
-
-test("C1 a contribution counts once: its repetition, another's and one for no lease are refused", () => {
-  const table = new RoundTable({ from: 0, to: 128 }, [w1, w2]);
-  const [mine, theirs] = table.grants();
-  expect(codes(table.event({ type: "contribution", worker: w1, lease: theirs.lease, samples: 64 }))).toEqual([
-    "LEASE_UNKNOWN",
-  ]);
-  expect(codes(table.event({ type: "contribution", worker: w1, lease: leaseId(99), samples: 64 }))).toEqual([
-    "LEASE_UNKNOWN",
-  ]);
-  expect(table.answer(mine)[0]).toMatchObject({ type: "accept", lease: { lease: mine.lease }, samples: 64 });
-  expect(codes(table.answer(mine))).toEqual(["CONTRIBUTION_STALE"]);
-  expect(table.answer(theirs)).toContainEqual({ type: "seal", ranges: [{ from: 0, to: 128 }] });
-  expect(codes(table.answer(theirs))).toEqual(["CONTRIBUTION_STALE"]);
-});
-
-test("C2 a contribution of another number of samples is refused and its range leased again", () => {
-  const table = new RoundTable({ from: 0, to: 64 }, [w1]);
-  const effects = table.event({ type: "contribution", worker: w1, lease: leaseId(1), samples: 32 });
-  expect(codes(effects)).toEqual(["CONTRIBUTION_MISMATCH"]);
-  expect(inShort(effects)).toContain("lapse w1 0-64 refused");
-  expect(inShort(table.ready(w1))).toEqual(["grant w1 0-64"]);
-});
-
-/** The worker asks where it must, and says that its lease is not finite; whether that ends the run. */
-function doubts(table: RoundTable, worker: WorkerId): boolean {
-  table.ready(worker);
-  const { lease } = table.held(worker);
-  const effects = table.event({ type: "lease-returned", worker, lease, notFinite: true });
-  return effects.some(({ type }) => type === "diverged");
-}
-
-/** The second round of a run in whose first these workers' work counted; leases of one microbatch. */
-function second(...workers: readonly WorkerId[]): RoundTable {
-  const options = { maxMicrobatches: 1, timeoutMs: 10_000 };
-  const table = new RoundTable({ from: 0, to: 32 * workers.length }, workers, options);
-  for (const worker of workers) table.answer(table.held(worker));
-  table.open({ from: 0, to: 32 * 4 }, options);
-  return table;
-}
-
-test("C3 a run has diverged when every worker reports, again and again, that its gradient is not finite", () => {
-  const table = second(w1);
-  for (let report = 1; report <= DIVERGED_REPORTS; report++) {
-    expect(doubts(table, w1)).toBe(report === DIVERGED_REPORTS);
-  }
-  const two = second(w1, w2);
-  two.ready(w2);
-  for (let report = 1; report <= DIVERGED_REPORTS; report++) expect(doubts(two, w1)).toBe(false);
-});
-
-test("C3 those whose work never counted end no run while others are away, at its beginning not before ten times a lease's time is over", () => {
-  const table = second(w1, w2);
-  for (const worker of [w1, w2]) table.event({ type: "worker-suspended", worker });
-  const liars = [w3, workerId("w4")];
-  for (const worker of liars) table.event({ type: "worker-joined", worker });
-  for (let i = 0; i < 2 * DIVERGED_REPORTS; i++) {
-    table.now += 20_000;
-    expect(doubts(table, liars[i % 2])).toBe(false);
-  }
-  // What half of those who know say, and all who are here, is believed.
-  table.event({ type: "worker-resumed", worker: w1 });
-  expect(doubts(table, w1)).toBe(true);
-
-  const fresh = new RoundTable({ from: 0, to: 64 }, liars, { timeoutMs: 10_000 });
-  for (let i = 0; i < 2 * DIVERGED_REPORTS; i++) expect(doubts(fresh, liars[i % 2])).toBe(false);
-  fresh.now += UNPROVEN_PATIENCE * 10_000 - 1;
-  expect(doubts(fresh, w3)).toBe(false);
-  fresh.now++;
-  expect(doubts(fresh, w3)).toBe(true);
-});
-
-test("L18 leases come in pieces: a part of the share of what nobody holds, down to a grain", () => {
-  const table = known({ w1: 100, w2: 100 });
-  table.open({ from: 0, to: 32 * 64 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
-  const microbatches = () => table.grants().map(({ from, to }) => (to - from) / 32);
-  const sizes = microbatches();
-  expect(sizes).toEqual([16, 12]);
-  for (;;) {
-    const held = table.held(w1);
-    table.now += (1000 * (held.to - held.from)) / 100;
-    table.answer(held);
-    table.ready(w1);
-    const [size] = microbatches();
-    if (size === undefined) break;
-    sizes.push(size);
-  }
-  expect(sizes.slice(1)).toEqual(sizes.slice(1).sort((x, y) => y - x));
-  // A quarter of a half of its share of 64.
-  expect(sizes.slice(0, -1).every((size) => size >= 4)).toBe(true);
-  expect(sizes.length).toBeGreaterThan(5);
-});
-
-test("L19 the first leases of a worker are small, and one measurement at most doubles a speed", () => {
-  const table = new RoundTable({ from: 0, to: 32 * 64 }, [w1], { first: 1, pieces: 1, timeoutMs: 100_000 });
-  const sizes: number[] = [];
-  for (let i = 0; i < 3; i++) {
-    const lease = table.held(w1);
-    sizes.push((lease.to - lease.from) / 32);
-    table.now += 1000 * sizes[i];
-    table.answer(lease);
-    table.ready(w1);
-  }
-  expect(sizes).toEqual([1, 2, 4]);
-  const speedOf = () => table.state.roster.members.get(w1)?.speeds.student?.samplesPerSecond;
-  expect(speedOf()).toBe(32);
-  table.answer(table.held(w1));
-  expect(speedOf()).toBeCloseTo(32 + 0.3 * 32);
-});
-
-test("L20 when all is leased, what is overdue or will end last is lent to an idle worker that ends it sooner", () => {
-  const table = known({ w1: 400, w2: 100 });
-  table.open({ from: 0, to: 32 * 10 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
-  const theirs = table.held(w2);
-  for (;;) {
-    const held = table.held(w1);
-    table.now += (1000 * (held.to - held.from)) / 400;
-    table.answer(held);
-    table.ready(w1);
-    if (table.grants().length === 0) break;
-  }
-  expect(table.state.unleased).toEqual([]);
-  const helped = inShort(table.tick(2000));
-  expect(helped).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
-  // Both are overdue: the first makes room for a third.
-  expect(inShort(table.tick(20_000))).toEqual([`cancel w2 ${theirs.from}-${theirs.to} expired`]);
-  const whole = known({ w1: 400, w2: 100 });
-  whole.open({ from: 0, to: 64 }, { maxMicrobatches: 1, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
-  whole.answer(whole.held(w1));
-  whole.ready(w1);
-  expect(whole.tick(2000)).toEqual([]);
-});
-
-test("L19 in a kind's first round leases are short at first: who comes early does not take what those who come later could", () => {
-  const options = { pieces: 4, timeoutMs: 1_000_000, deadlineMs: 1_000_000 };
-  const secondsOf = ({ from, to }: { readonly from: number; readonly to: number }) => (to - from) / 100;
-  const usual = known({ w1: 100, w2: 100 });
-  usual.open({ from: 0, to: 32 * 1000 }, { ...options, paced: true });
-  expect(secondsOf(usual.held(w1))).toBeGreaterThan(20);
-  const table = known({ w1: 100, w2: 100 });
-  table.open({ from: 0, to: 32 * 1000 }, { ...options, paced: false });
-  expect(secondsOf(table.held(w1))).toBeLessThanOrEqual(1);
-  table.now += 20_000;
-  table.answer(table.held(w1));
-  table.ready(w1);
-  const later = secondsOf(table.held(w1));
-  expect(later).toBeGreaterThan(3);
-  expect(later).toBeLessThanOrEqual(5);
-});
-
-test("L20 what a lost connection holds is lent to a fast worker that asks, before it is given what nobody has begun", () => {
-  const table = known({ w1: 400, w2: 100 });
-  table.open({ from: 0, to: 32 * 10 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
-  const [theirs, mine] = [table.held(w2), table.held(w1)];
-  table.event({ type: "worker-suspended", worker: w2 });
-  table.now += 100;
-  table.answer(mine);
-  expect(table.state.unleased.length).toBeGreaterThan(0);
-  expect(inShort(table.ready(w1))).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
-});
-
-test("L20 of two holders the one that will end last makes room for an idle worker that will end it sooner than both", () => {
-  const table = known({ w1: 400, w2: 100, w3: 50 });
-  const options = { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000, maxMicrobatches: 1 };
-  table.event({ type: "worker-paused", worker: w1 });
-  table.open({ from: 0, to: 64 }, options);
-  const [slow, theirs] = [table.held(w3), table.held(w2)];
-  table.event({ type: "worker-suspended", worker: w3 });
-  table.now += 10;
-  table.answer(theirs);
-  table.ready(w2);
-  expect(inShort(table.tick(0))).toEqual([]);
-  const range = `${slow.from}-${slow.to}`;
-  expect(table.held(w2)).toMatchObject({ purpose: "backup", from: slow.from });
-  table.event({ type: "worker-resumed", worker: w3 });
-  table.event({ type: "worker-suspended", worker: w2 });
-  table.now += 10;
-  table.ready(w1);
-  expect(inShort(table.tick(0))).toEqual([`cancel w2 ${range} expired`, `grant w1 ${range} backup`]);
-  expect(table.held(w3)).toMatchObject({ from: slow.from, twin: table.held(w1).lease });
-});
-
-test("Z17 no audit goes to an account to be avoided where others are", () => {
-  const workers = Array.from({ length: 6 }, (_, i) => workerId(`v${i}`));
-  const table = new RoundTable({ from: 0, to: 32 * 6 }, workers);
-  const auditors = (not: readonly string[], avoid: readonly string[]) => {
-    for (let draw = 0; draw < 32; draw++) {
-      table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, not, draw, avoid) });
-    }
-    return new Set([...table.state.copies].slice(-32).map(({ auditor }) => auditor));
-  };
-  const [first, ...others] = workers;
-  expect([...auditors([first], others.slice(0, 3))].sort()).toEqual(others.slice(3));
-  expect([...auditors([first, ...others.slice(3)], others.slice(0, 3))].sort()).toEqual(others.slice(0, 3));
-});
-
-test("Z17 an audit is computed by a worker that is there, whoever of its account has left", () => {
-  const table = new RoundTable({ from: 0, to: 64 });
-  const [alone, older, newer] = [w1, w2, w3];
-  table.event({ type: "worker-joined", worker: alone, account: "a" });
-  for (const worker of [older, newer]) table.event({ type: "worker-joined", worker, account: "b" });
-  for (const worker of [alone, older, newer]) table.ready(worker);
-  expect(newestOf(table.state.roster, "b")?.[0]).toBe(newer);
-  table.event({ type: "worker-left", worker: newer });
-  expect(newestOf(table.state.roster, "b")?.[0]).toBe(older);
-  table.event({ type: "worker-left", worker: older });
-  expect(newestOf(table.state.roster, "b")).toBeUndefined();
-});
-
-test("L22 an audit is drawn for an account that will be done with it about when the round is, where there is one", () => {
-  const options = { deadlineMs: 1_000_000, timeoutMs: 1_000_000 };
-  const audits = (table: RoundTable, { from, to, account }: Lease) =>
-    Array.from({ length: 20 }, (_, draw) => {
-      return inShort(table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], draw) }));
-    });
-  const table = known({ w1: 400, w2: 400, w3: 20 });
-  table.open({ from: 0, to: 32 * 26 }, options);
-  // The third is too slow for any work, and waits.
-  audits(table, table.held(w1));
-  expect(new Set([...table.state.copies].map(({ auditor }) => auditor))).toEqual(new Set(["w2"]));
-  expect(table.state.copies.size).toBe(20);
-
-  const two = known({ w1: 400, w3: 20 });
-  two.open({ from: 0, to: 32 * 26 }, options);
-  audits(two, two.held(w1));
-  expect([...two.state.copies].every(({ auditor }) => auditor === w3)).toBe(true);
-});
-
-test("L21 a range that expired with one holder is not lent again while the other has it, and is then leased in pieces that fit", () => {
-  const table = new RoundTable({ from: 0, to: 256 }, [w1], { timeoutMs: 1000, deadlineMs: 500 });
-  table.event({ type: "worker-joined", worker: w2 });
-  table.tick(600);
-  expect(inShort(table.ready(w2))).toEqual(["grant w2 0-256 backup"]);
-  table.tick(400);
-  expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
-  table.tick(600);
-  const [again] = table.grants();
-  expect(again).toMatchObject({ worker: w1, purpose: "work", from: 0 });
-  expect(again.to).toBeLessThan(256);
 });

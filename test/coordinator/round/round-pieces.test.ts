@@ -1,0 +1,127 @@
+// Leases in pieces, and who helps whom (SPEC.md, L18-L21), on the pure round.
+
+import { expect, test } from "vitest";
+import { inShort, knownTable, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
+
+test("L18 leases come in pieces: a part of the share of what nobody holds, down to a grain", () => {
+  const table = knownTable({ w1: 100, w2: 100 });
+  table.open({ from: 0, to: 32 * 64 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const microbatches = () => table.grants().map(({ from, to }) => (to - from) / 32);
+  const sizes = microbatches();
+  expect(sizes).toEqual([16, 12]);
+  for (;;) {
+    const held = table.held(w1);
+    table.now += (1000 * (held.to - held.from)) / 100;
+    table.answer(held);
+    table.ready(w1);
+    const [size] = microbatches();
+    if (size === undefined) break;
+    sizes.push(size);
+  }
+  expect(sizes.slice(1)).toEqual(sizes.slice(1).sort((x, y) => y - x));
+  // A quarter of a half of its share of 64.
+  expect(sizes.slice(0, -1).every((size) => size >= 4)).toBe(true);
+  expect(sizes.length).toBeGreaterThan(5);
+});
+
+test("L19 the first leases of a worker are small, and one measurement at most doubles a speed", () => {
+  const table = new RoundTable({ from: 0, to: 32 * 64 }, [w1], { first: 1, pieces: 1, timeoutMs: 100_000 });
+  const sizes: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const lease = table.held(w1);
+    sizes.push((lease.to - lease.from) / 32);
+    table.now += 1000 * sizes[i];
+    table.answer(lease);
+    table.ready(w1);
+  }
+  expect(sizes).toEqual([1, 2, 4]);
+  const speedOf = () => table.state.roster.members.get(w1)?.speeds.student?.samplesPerSecond;
+  expect(speedOf()).toBe(32);
+  table.answer(table.held(w1));
+  expect(speedOf()).toBeCloseTo(32 + 0.3 * 32);
+});
+
+test("L20 when all is leased, what is overdue or will end last is lent to an idle worker that ends it sooner", () => {
+  const table = knownTable({ w1: 400, w2: 100 });
+  table.open({ from: 0, to: 32 * 10 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const theirs = table.held(w2);
+  for (;;) {
+    const held = table.held(w1);
+    table.now += (1000 * (held.to - held.from)) / 400;
+    table.answer(held);
+    table.ready(w1);
+    if (table.grants().length === 0) break;
+  }
+  expect(table.state.unleased).toEqual([]);
+  const helped = inShort(table.tick(2000));
+  expect(helped).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
+  // Both are overdue: the first makes room for a third.
+  expect(inShort(table.tick(20_000))).toEqual([`cancel w2 ${theirs.from}-${theirs.to} expired`]);
+  const whole = knownTable({ w1: 400, w2: 100 });
+  whole.open({ from: 0, to: 64 }, { maxMicrobatches: 1, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  whole.answer(whole.held(w1));
+  whole.ready(w1);
+  expect(whole.tick(2000)).toEqual([]);
+});
+
+test("L19 in a kind's first round leases are short at first: who comes early does not take what those who come later could", () => {
+  const options = { pieces: 4, timeoutMs: 1_000_000, deadlineMs: 1_000_000 };
+  const secondsOf = ({ from, to }: { readonly from: number; readonly to: number }) => (to - from) / 100;
+  const usual = knownTable({ w1: 100, w2: 100 });
+  usual.open({ from: 0, to: 32 * 1000 }, { ...options, paced: true });
+  expect(secondsOf(usual.held(w1))).toBeGreaterThan(20);
+  const table = knownTable({ w1: 100, w2: 100 });
+  table.open({ from: 0, to: 32 * 1000 }, { ...options, paced: false });
+  expect(secondsOf(table.held(w1))).toBeLessThanOrEqual(1);
+  table.now += 20_000;
+  table.answer(table.held(w1));
+  table.ready(w1);
+  const later = secondsOf(table.held(w1));
+  expect(later).toBeGreaterThan(3);
+  expect(later).toBeLessThanOrEqual(5);
+});
+
+test("L20 what a lost connection holds is lent to a fast worker that asks, before it is given what nobody has begun", () => {
+  const table = knownTable({ w1: 400, w2: 100 });
+  table.open({ from: 0, to: 32 * 10 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const [theirs, mine] = [table.held(w2), table.held(w1)];
+  table.event({ type: "worker-suspended", worker: w2 });
+  table.now += 100;
+  table.answer(mine);
+  expect(table.state.unleased.length).toBeGreaterThan(0);
+  expect(inShort(table.ready(w1))).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
+});
+
+test("L20 of two holders the one that will end last makes room for an idle worker that will end it sooner than both", () => {
+  const table = knownTable({ w1: 400, w2: 100, w3: 50 });
+  const options = { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000, maxMicrobatches: 1 };
+  table.event({ type: "worker-paused", worker: w1 });
+  table.open({ from: 0, to: 64 }, options);
+  const [slow, theirs] = [table.held(w3), table.held(w2)];
+  table.event({ type: "worker-suspended", worker: w3 });
+  table.now += 10;
+  table.answer(theirs);
+  table.ready(w2);
+  expect(inShort(table.tick(0))).toEqual([]);
+  const range = `${slow.from}-${slow.to}`;
+  expect(table.held(w2)).toMatchObject({ purpose: "backup", from: slow.from });
+  table.event({ type: "worker-resumed", worker: w3 });
+  table.event({ type: "worker-suspended", worker: w2 });
+  table.now += 10;
+  table.ready(w1);
+  expect(inShort(table.tick(0))).toEqual([`cancel w2 ${range} expired`, `grant w1 ${range} backup`]);
+  expect(table.held(w3)).toMatchObject({ from: slow.from, twin: table.held(w1).lease });
+});
+
+test("L21 a range that expired with one holder is not lent again while the other has it, and is then leased in pieces that fit", () => {
+  const table = new RoundTable({ from: 0, to: 256 }, [w1], { timeoutMs: 1000, deadlineMs: 500 });
+  table.event({ type: "worker-joined", worker: w2 });
+  table.tick(600);
+  expect(inShort(table.ready(w2))).toEqual(["grant w2 0-256 backup"]);
+  table.tick(400);
+  expect(table.ready(w1)).toEqual([{ type: "wait", worker: w1 }]);
+  table.tick(600);
+  const [again] = table.grants();
+  expect(again).toMatchObject({ worker: w1, purpose: "work", from: 0 });
+  expect(again.to).toBeLessThan(256);
+});
