@@ -11,7 +11,7 @@ import type { Surroundings } from "./surroundings.ts";
 import type { VirtualLink } from "./virtual-link.ts";
 import { VirtualMembership } from "./virtual-membership.ts";
 
-/** Waits before another attempt: as a worker's (worker/session-limits.ts). */
+/** Waits before another attempt: as a worker's (worker/session/session-limits.ts). */
 const RECONNECT_MS = [500, 30_000] as const;
 const HANDSHAKE_MS = 15_000;
 /** Heartbeats without a word after which a worker gives its connection up. */

@@ -8,7 +8,7 @@ import { frameHeaderBytes } from "../../shared/frame.ts";
 import { buildNetworks, roundManifest } from "../../shared/networks.ts";
 import { rng } from "../../shared/rng.ts";
 import { type GradientCodec, gradientCodecs, wireLayout } from "../../shared/wire-layout.ts";
-import { encodeContribution } from "../../worker/encode-contribution.ts";
+import { encodeContribution } from "../../worker/trainer/encode-contribution.ts";
 import type { Emit } from "./line.ts";
 import { best, median, rounded } from "./statistics.ts";
 

@@ -15,10 +15,10 @@ import type { Dataset } from "../../shared/dataset.ts";
 import { buildNetworks, roundManifest } from "../../shared/networks.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
 import { wireLayout } from "../../shared/wire-layout.ts";
-import type { SocketConstructor } from "../../worker/connection.ts";
-import { runSession } from "../../worker/session.ts";
-import { createTrainer } from "../../worker/trainer.ts";
-import type { LeaseResult, Trainer } from "../../worker/trainer-contract.ts";
+import type { SocketConstructor } from "../../worker/session/connection.ts";
+import { runSession } from "../../worker/session/session.ts";
+import { createTrainer } from "../../worker/trainer/trainer.ts";
+import type { LeaseResult, Trainer } from "../../worker/trainer/trainer-contract.ts";
 import { testDevice } from "../fixtures/device.ts";
 import { eventLines } from "../fixtures/event-lines.ts";
 

@@ -20,7 +20,7 @@ import { parameter } from "../../shared/parameter-blob.ts";
 import { type ParameterSet, setManifest, wireForm } from "../../shared/parameter-set.ts";
 import { encodeWhole } from "../../shared/parameter-update.ts";
 import { wireLayout } from "../../shared/wire-layout.ts";
-import { ParameterStore } from "../../worker/parameter-store.ts";
+import { ParameterStore } from "../../worker/session/parameter-store.ts";
 import { downlinkOf } from "../fixtures/planned.ts";
 import { rounded } from "./statistics.ts";
 

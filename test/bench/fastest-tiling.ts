@@ -2,7 +2,7 @@
 
 import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../kernels/convolution-pass.ts";
 import type { Tiling } from "../../kernels/tiling.ts";
-import type { ChooseTiling } from "../../worker/launch-list.ts";
+import type { ChooseTiling } from "../../worker/plan/launch-list.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import { PassBuffers } from "./pass-buffers.ts";
 import { submit } from "./replay.ts";

@@ -2,8 +2,8 @@
 
 import type { ConvolutionPass } from "../../kernels/convolution-pass.ts";
 import type { KernelSequence } from "../../kernels/kernel.ts";
-import type { Launch, Ref } from "../../worker/launch-list.ts";
-import { storageBuffer } from "../../worker/recording.ts";
+import type { Launch, Ref } from "../../worker/plan/launch-list.ts";
+import { storageBuffer } from "../../worker/plan/recording.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import { isSigns, tensorElements } from "./convolution-cases.ts";
 import { type Bound, bind } from "./replay.ts";

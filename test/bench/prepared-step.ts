@@ -3,12 +3,12 @@
 import { convolutionPass } from "../../kernels/convolution-pass.ts";
 import { wireManifest } from "../../shared/networks.ts";
 import { blobLayout, encodeBlob, type Parameters } from "../../shared/parameter-blob.ts";
-import type { ChooseTiling } from "../../worker/launch-list.ts";
-import { compilePlan, type Plan, type PlanOptions } from "../../worker/plan.ts";
-import { type Externals, Recording, storageBuffer } from "../../worker/recording.ts";
-import { RoundBuffers } from "../../worker/round-buffers.ts";
-import { createSampleDecoder } from "../../worker/sample-decoder.ts";
-import type { MicrobatchInput } from "../../worker/trainer-contract.ts";
+import type { ChooseTiling } from "../../worker/plan/launch-list.ts";
+import { compilePlan, type Plan, type PlanOptions } from "../../worker/plan/plan.ts";
+import { type Externals, Recording, storageBuffer } from "../../worker/plan/recording.ts";
+import { RoundBuffers } from "../../worker/trainer/round-buffers.ts";
+import { createSampleDecoder } from "../../worker/trainer/sample-decoder.ts";
+import type { MicrobatchInput } from "../../worker/trainer/trainer-contract.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import { fastestTilings } from "./fastest-tiling.ts";
 import { type Bound, bind } from "./replay.ts";

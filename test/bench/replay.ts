@@ -1,7 +1,7 @@
 // Launches bound to the buffers of a recording, each one replayable alone: what share of a step belongs to which kernels.
 
-import type { Launch, Ref } from "../../worker/launch-list.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
+import type { Launch, Ref } from "../../worker/plan/launch-list.ts";
 
 export interface Bound {
   readonly launch: Launch;

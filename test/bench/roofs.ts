@@ -3,7 +3,7 @@
 import { kernel, read, readWrite } from "../../kernels/dispatch.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import { range } from "../../kernels/range.ts";
-import { storageBuffer } from "../../worker/recording.ts";
+import { storageBuffer } from "../../worker/plan/recording.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import type { Emit, RoofLine, RoofName } from "./line.ts";
 import { bind, submit } from "./replay.ts";

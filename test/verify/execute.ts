@@ -2,9 +2,9 @@
 
 import { contributionLayout } from "../../shared/contribution.ts";
 import type { Manifest } from "../../shared/manifest.ts";
-import type { ExternalBuffer, LaunchList, Ref } from "../../worker/launch-list.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
-import { type Externals, Recording, storageBuffer } from "../../worker/recording.ts";
+import type { ExternalBuffer, LaunchList, Ref } from "../../worker/plan/launch-list.ts";
+import { type Externals, Recording, storageBuffer } from "../../worker/plan/recording.ts";
 
 export type HostData = Readonly<Partial<Record<ExternalBuffer, Uint8Array | Float32Array | Uint32Array>>>;
 

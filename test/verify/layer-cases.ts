@@ -6,7 +6,7 @@ import { GraphBuilder, type Shape } from "../../shared/graph.ts";
 import { rbcnGradients } from "../../shared/methods.ts";
 import { rectifyShape } from "../../shared/rectify.ts";
 import { RUNNING_STATISTIC_MOMENTUM, runningStatistic } from "../../shared/running-statistic.ts";
-import { LaunchList } from "../../worker/launch-list.ts";
+import { LaunchList } from "../../worker/plan/launch-list.ts";
 import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
 import { execute } from "./execute.ts";
 import { runOperator } from "./operator-program.ts";

@@ -4,12 +4,12 @@ import { contributionLayout } from "../../shared/contribution.ts";
 import type { Graph } from "../../shared/graph.ts";
 import { networkManifest } from "../../shared/manifest.ts";
 import { blobLayout, encodeBlob, type Parameters } from "../../shared/parameter-blob.ts";
-import { recordBackward } from "../../worker/backward.ts";
-import { outputOf, recordForward } from "../../worker/forward.ts";
-import { LaunchList, type Ref } from "../../worker/launch-list.ts";
-import { outputElements } from "../../worker/network-buffers.ts";
-import { NodeGradients } from "../../worker/node-gradients.ts";
-import { arenaRefs, blobRefs } from "../../worker/plan.ts";
+import { recordBackward } from "../../worker/plan/backward.ts";
+import { outputOf, recordForward } from "../../worker/plan/forward.ts";
+import { LaunchList, type Ref } from "../../worker/plan/launch-list.ts";
+import { outputElements } from "../../worker/plan/network-buffers.ts";
+import { NodeGradients } from "../../worker/plan/node-gradients.ts";
+import { arenaRefs, blobRefs } from "../../worker/plan/plan.ts";
 import { execute, roundData } from "./execute.ts";
 import type { Rig } from "./rig.ts";
 

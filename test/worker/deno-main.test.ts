@@ -10,10 +10,10 @@ import { canaryAnswer, canaryLayers } from "../../shared/canary.ts";
 import { decodeFrame } from "../../shared/frame.ts";
 import { buildNetworks } from "../../shared/networks.ts";
 import { denoArguments, findDeno } from "../../worker/platform/node/deno.ts";
-import { tuningTableSchema } from "../../worker/tuning-table.ts";
+import { tuningTableSchema } from "../../worker/tuning/tuning-table.ts";
 import { vulkanDriver } from "../fixtures/device.ts";
-import { sendRealLease } from "./real-lease.ts";
-import { ScriptedCoordinator } from "./scripted-coordinator.ts";
+import { sendRealLease } from "./session/real-lease.ts";
+import { ScriptedCoordinator } from "./session/scripted-coordinator.ts";
 
 const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
 const main = fileURLToPath(new URL("../../worker/platform/deno/main.ts", import.meta.url));

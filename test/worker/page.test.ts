@@ -10,9 +10,9 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { decodeFrame } from "../../shared/frame.ts";
 import { chromiumArguments, findChromium } from "../../worker/platform/node/chromium.ts";
 import { hasHardwareGpu } from "../../worker/platform/node/vulkan.ts";
-import { tuningTableSchema } from "../../worker/tuning-table.ts";
-import { sendRealLease } from "./real-lease.ts";
-import { ScriptedCoordinator, scriptedStatus } from "./scripted-coordinator.ts";
+import { tuningTableSchema } from "../../worker/tuning/tuning-table.ts";
+import { sendRealLease } from "./session/real-lease.ts";
+import { ScriptedCoordinator, scriptedStatus } from "./session/scripted-coordinator.ts";
 
 const configFile = fileURLToPath(new URL("../../worker/web/vite.config.ts", import.meta.url));
 /** What the coordinator sends with everything; the page must not even try what it forbids. */

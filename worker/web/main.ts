@@ -5,10 +5,10 @@ import "../platform/browser/no-eval.ts";
 import { BitswarmError } from "../../shared/errors.ts";
 import { runStatusSchema } from "../../shared/protocol.ts";
 import { findAdapter, findGpu } from "../device.ts";
-import { eventLines } from "../event-lines.ts";
-import { readJoinLink } from "../join-link.ts";
 import { type SessionClient, startSession } from "../platform/browser/client.ts";
-import type { SessionEvent } from "../session-event.ts";
+import { eventLines } from "../session/event-lines.ts";
+import { readJoinLink } from "../session/join-link.ts";
+import type { SessionEvent } from "../session/session-event.ts";
 import { blocked, buttonsOf, initialPage, nextPage, type PageState } from "./page-state.ts";
 import { element, showPage } from "./view.ts";
 

@@ -2,8 +2,8 @@
 
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { RunStatus } from "../../shared/protocol.ts";
-import { describeLease } from "../event-lines.ts";
-import type { SessionEvent, SessionState } from "../session-event.ts";
+import { describeLease } from "../session/event-lines.ts";
+import type { SessionEvent, SessionState } from "../session/session-event.ts";
 
 export interface PageState {
   /** `idle` before the first Start. */

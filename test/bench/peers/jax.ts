@@ -17,7 +17,7 @@ import {
 import type { GraphNode } from "../../../shared/graph.ts";
 import { parameter } from "../../../shared/parameter-blob.ts";
 import { outputHeight, outputWidth } from "../../../shared/window.ts";
-import { BATCH_NORM_EPS } from "../../../worker/norm-group.ts";
+import { BATCH_NORM_EPS } from "../../../worker/plan/norm-group.ts";
 import { type LayerData, type LayerRun, type NetworkData, type NetworkRun, type Peer, trained } from "./peer.ts";
 import { permute, unpermute } from "./permute.ts";
 

@@ -9,7 +9,7 @@ import { readParameters } from "../../../shared/parameter-frame.ts";
 import { type ParameterSet, wireForm } from "../../../shared/parameter-set.ts";
 import { decodeChange, decodeWhole } from "../../../shared/parameter-update.ts";
 import { placeOf } from "../../../shared/program.ts";
-import { ParameterStore } from "../../../worker/parameter-store.ts";
+import { ParameterStore } from "../../../worker/session/parameter-store.ts";
 import { downlinkOf, planned } from "../../fixtures/planned.ts";
 import { nextSum, tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
 

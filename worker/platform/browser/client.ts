@@ -1,6 +1,6 @@
 // The page's side of the Web Worker: starts a session in it and hands out what happens there.
 
-import { type SessionEvent, sessionEventSchema } from "../../session-event.ts";
+import { type SessionEvent, sessionEventSchema } from "../../session/session-event.ts";
 import type { Command } from "./messages.ts";
 
 export interface SessionClient {

@@ -3,12 +3,12 @@
 import "./no-eval.ts";
 
 import { findGpu, requestDevice } from "../../device.ts";
-import { openIdentity } from "../../identity.ts";
-import { type RunningSession, runSession } from "../../session.ts";
-import type { SessionEvent } from "../../session-event.ts";
-import { createTrainer } from "../../trainer.ts";
-import { tuningOptions, untuned } from "../../tuning-options.ts";
-import { TuningMemory } from "../../tuning-store.ts";
+import { openIdentity } from "../../session/identity.ts";
+import { type RunningSession, runSession } from "../../session/session.ts";
+import type { SessionEvent } from "../../session/session-event.ts";
+import { createTrainer } from "../../trainer/trainer.ts";
+import { tuningOptions, untuned } from "../../tuning/tuning-options.ts";
+import { TuningMemory } from "../../tuning/tuning-store.ts";
 import { indexedDbKeyStore } from "./key-store.ts";
 import { type Command, commandSchema } from "./messages.ts";
 import { indexedDbTuningStore } from "./tuning-store.ts";

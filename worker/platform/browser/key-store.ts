@@ -1,6 +1,6 @@
 // Keeps the worker's key pair in IndexedDB, which takes CryptoKeys as they are: the private one never leaves WebCrypto.
 
-import type { KeyPair, KeyStore } from "../../identity.ts";
+import type { KeyPair, KeyStore } from "../../session/identity.ts";
 import { indexedDbStore } from "./indexed-db.ts";
 
 /** A database of its own: the tunings' may be cleared without making this worker a newcomer. */

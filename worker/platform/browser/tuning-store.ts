@@ -1,6 +1,6 @@
 // Keeps tuning tables in IndexedDB, which a Web Worker has as the page does.
 
-import type { TuningStore } from "../../tuning-store.ts";
+import type { TuningStore } from "../../tuning/tuning-store.ts";
 import { indexedDbStore } from "./indexed-db.ts";
 
 /** Its promises reject where the browser withholds the database, as in some private windows. */

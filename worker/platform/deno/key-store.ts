@@ -4,7 +4,7 @@ import { z } from "zod";
 import { sha256Hex } from "../../../shared/hash.ts";
 import { KEY_ALGORITHM } from "../../../shared/identity.ts";
 import { encodeText } from "../../../shared/text.ts";
-import type { KeyStore } from "../../identity.ts";
+import type { KeyStore } from "../../session/identity.ts";
 
 const coordinate = z.string().max(64);
 const keySchema = z.object({

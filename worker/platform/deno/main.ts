@@ -5,13 +5,13 @@
 
 import { BitswarmError } from "../../../shared/errors.ts";
 import { findGpu, requestDevice } from "../../device.ts";
-import { eventLines } from "../../event-lines.ts";
-import { openIdentity } from "../../identity.ts";
-import { type RunningSession, runSession } from "../../session.ts";
-import type { SessionEvent } from "../../session-event.ts";
-import { createTrainer } from "../../trainer.ts";
-import { tuningOptions, untuned } from "../../tuning-options.ts";
-import { TuningMemory } from "../../tuning-store.ts";
+import { eventLines } from "../../session/event-lines.ts";
+import { openIdentity } from "../../session/identity.ts";
+import { type RunningSession, runSession } from "../../session/session.ts";
+import type { SessionEvent } from "../../session/session-event.ts";
+import { createTrainer } from "../../trainer/trainer.ts";
+import { tuningOptions, untuned } from "../../tuning/tuning-options.ts";
+import { TuningMemory } from "../../tuning/tuning-store.ts";
 import { readDenoArguments } from "./arguments.ts";
 import { fileKeyStore } from "./key-store.ts";
 import { fileTuningStore } from "./tuning-store.ts";

@@ -2,7 +2,7 @@
 
 import { sha256Hex } from "../../../shared/hash.ts";
 import { encodeText } from "../../../shared/text.ts";
-import type { TuningStore } from "../../tuning-store.ts";
+import type { TuningStore } from "../../tuning/tuning-store.ts";
 
 /** A table has a tenth of this at most; what is larger was not written by us. */
 const MOST_BYTES = 4 << 20;

@@ -1,0 +1,160 @@
+// Discriminators that share a dispatch compute what each computes alone, to the bit, and write all that they owe.
+import { expect, test } from "vitest";
+import { copy } from "../../../kernels/copy.ts";
+import { contributionLayout } from "../../../shared/contribution.ts";
+import { type Graph, GraphBuilder } from "../../../shared/graph.ts";
+import { discriminatorManifest, type Manifest } from "../../../shared/manifest.ts";
+import { blobLayout, encodeBlob } from "../../../shared/parameter-blob.ts";
+import { PipelineCache } from "../../../worker/pipeline-cache.ts";
+import { discriminatorGroups } from "../../../worker/plan/discriminator-groups.ts";
+import { type Adversarial, pooledMaps, recordAdversarial } from "../../../worker/plan/discriminators.ts";
+import { LaunchList, type Ref } from "../../../worker/plan/launch-list.ts";
+import { arenaRefs, blobRefs } from "../../../worker/plan/plan.ts";
+import { testDevice } from "../../fixtures/device.ts";
+import { uniform } from "../../kernels/data.ts";
+import { execute, roundData } from "../../verify/execute.ts";
+
+const N = 5;
+
+/** A graph of 1×1 maps of the given widths, all compared. */
+function mapsOf(widths: readonly number[]): Graph {
+  const g = new GraphBuilder({ h: 1, w: 1, c: 1 });
+  widths.forEach((out, i) => {
+    g.compare(`map${i}`, g.add({ op: "conv", name: `map${i}`, input: 0, out, kernel: 1, stride: 1, padding: 0 }));
+  });
+  return g.build(0);
+}
+
+/** The tensors in an order in which no two discriminators lie at a constant distance. */
+function scattered({ entries }: Manifest): Manifest {
+  return {
+    entries: entries
+      .map((entry, i) => ({ entry, key: Math.imul(i + 1, 0x9e3779b1) >>> 0 }))
+      .sort((a, b) => a.key - b.key)
+      .map(({ entry }) => entry),
+  };
+}
+
+function tensorsOf(manifest: Manifest) {
+  const arena = arenaRefs(contributionLayout(manifest, "student"));
+  return { parameter: blobRefs("parameters", blobLayout(manifest)), gradient: (name: string) => arena(name) as Ref };
+}
+
+interface Recorded extends Adversarial {
+  readonly list: LaunchList;
+}
+
+/** Teacher's maps from `images`, the student's from `seed`: [maps][N][c] with each map at a multiple of 64 elements. */
+function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean): Recorded {
+  const list = new LaunchList();
+  const tensors = tensorsOf(manifest);
+  let offset = 0;
+  const inputs = graph.maps.map(({ node }) => {
+    const size = N * graph.shapes[node].c;
+    const at = offset;
+    offset += Math.ceil(size / 64) * 64;
+    const ref = (buffer: "images" | "seed"): Ref => ({ kind: "external", buffer, offset: 4 * at, bytes: 4 * size });
+    return { real: ref("images"), fake: ref("seed"), size };
+  });
+  const pooled = inPlace ? pooledMaps(list, graph, N, tensors) : undefined;
+  inputs.forEach(({ real, fake, size }, i) => {
+    if (!pooled) return;
+    list.run(copy({ size }), { x: real, y: pooled.real[i] });
+    list.run(copy({ size }), { x: fake, y: pooled.fake[i] });
+  });
+  const real = pooled?.real ?? inputs.map((input) => input.real);
+  const fake = pooled?.fake ?? inputs.map((input) => input.fake);
+  const adversarial = recordAdversarial(list, graph, real, fake, { n: N, lambda, reduce: "mean", ...tensors });
+  for (const ref of [adversarial.metrics, ...adversarial.dPooled]) if (ref) list.keep(ref);
+  return { ...adversarial, list };
+}
+
+const cache = new PipelineCache(await testDevice());
+
+/** Every result by name, as raw bits; the arena is full of NaN before. */
+async function results(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean) {
+  const { list, metrics, dPooled } = record(graph, manifest, lambda, inPlace);
+  const layout = contributionLayout(manifest, "student");
+  const names = discriminatorManifest(graph).entries;
+  const parameters = new Map(
+    names.map(({ name, shape }, i) => [
+      name,
+      uniform(
+        shape.reduce((a, b) => a * b, 1),
+        i + 1,
+      ).map((v) => v / 4),
+    ]),
+  );
+  const executed = await execute(cache, list, {
+    ...roundData(manifest),
+    gradient: new Float32Array(layout.size).fill(Number.NaN),
+    parameters: encodeBlob(manifest, blobLayout(manifest), parameters),
+    images: uniform(4096, 101),
+    seed: uniform(4096, 102),
+  });
+  const { gradient } = tensorsOf(manifest);
+  const bits = async (ref: Ref) => [...new Uint32Array((await executed.read(ref)).buffer)];
+  const values: Record<string, readonly number[] | undefined> = { metrics: await bits(metrics) };
+  for (const { name } of names) values[name] = await bits(gradient(name));
+  for (const [i, ref] of dPooled.entries()) values[`dPooled ${i}`] = ref && (await bits(ref));
+  executed.destroy();
+  return { values, launches: list.launches.length };
+}
+
+const graph = mapsOf([4, 4, 8]);
+const together = discriminatorManifest(graph);
+
+test("discriminatorGroups joins neighbours' layers of one width at one distance", () => {
+  const groupsOf = (layer: number, widths: readonly number[], order: (m: Manifest) => Manifest = (m) => m) => {
+    const maps = mapsOf(widths);
+    const groups = discriminatorGroups(maps, tensorsOf(order(discriminatorManifest(maps))), layer);
+    return groups.map((g) => [g.first, g.count]);
+  };
+  expect(groupsOf(0, [4, 4, 8])).toEqual([
+    [0, 2],
+    [2, 1],
+  ]);
+  expect(groupsOf(0, [32, 32, 32, 64, 32])).toEqual([
+    [0, 3],
+    [3, 1],
+    [4, 1],
+  ]);
+  expect(groupsOf(0, [4, 8])).toEqual([
+    [0, 1],
+    [1, 1],
+  ]);
+  // Two are always at one distance, and behind the first layer of one width.
+  expect(groupsOf(1, [4, 8])).toEqual([[0, 2]]);
+  expect(groupsOf(1, [4, 4, 8])).toEqual([
+    [0, 2],
+    [2, 1],
+  ]);
+  for (const layer of [0, 1]) {
+    expect(groupsOf(layer, [4, 4, 8], scattered)).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 1],
+    ]);
+  }
+});
+
+test("recordAdversarial computes the same bits grouped, apart, and from maps that are not in place", async () => {
+  const grouped = await results(graph, together, 0.5, true);
+  const apart = await results(graph, scattered(together), 0.5, false);
+  expect(apart.values).toEqual(grouped.values);
+  expect(apart.launches).toBeGreaterThan(grouped.launches);
+});
+
+test("recordAdversarial writes every gradient of its manifest with finite numbers", async () => {
+  const { values } = await results(graph, together, 0.5, true);
+  const exponent = (bits: number) => (bits >>> 23) & 0xff;
+  expect(Object.entries(values).filter(([, v]) => !v || v.some((bits) => exponent(bits) === 0xff))).toEqual([]);
+});
+
+test("recordAdversarial with lambda 0 trains the discriminators alone, to the same bits", async () => {
+  const { values: trained } = await results(graph, together, 0.5, true);
+  const { values } = await results(graph, together, 0, true);
+  expect(graph.maps.map((_, i) => values[`dPooled ${i}`])).toEqual([undefined, undefined, undefined]);
+  for (const { name } of together.entries) expect(values[name], name).toEqual(trained[name]);
+  expect(values.metrics).toEqual(trained.metrics);
+});

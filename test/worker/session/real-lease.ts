@@ -1,0 +1,26 @@
+// A lease that a real trainer can compute: fresh parameters of the scripted run's student, evaluated on its held-out images.
+
+import { exponentsFor } from "../../../coordinator/training/exponents.ts";
+import { createTrainingState, wireBlob } from "../../../coordinator/training/training-state.ts";
+import { contributionLayout } from "../../../shared/contribution.ts";
+import { wireForm } from "../../../shared/parameter-set.ts";
+import type { LeaseMessage } from "../../../shared/protocol.ts";
+import { leaseOf, type Peer, type ScriptedCoordinator } from "./scripted-coordinator.ts";
+
+/** Sends parameters and a lease over positions [0, 8) of the test split to a worker that is ready. */
+export function sendRealLease({ config, dataset }: ScriptedCoordinator, peer: Peer, lease: number): LeaseMessage {
+  const state = createTrainingState(config, dataset);
+  const { bytes, hash } = wireBlob(state, "student");
+  const form = wireForm(state.networks, config, "student");
+  const layout = contributionLayout(state.networks.student.manifest, "evaluate");
+  const message = leaseOf(lease, peer.sendParameters(bytes, hash, form), {
+    kind: "evaluate",
+    split: "test",
+    codec: "exact",
+    era: 0,
+    exponents: exponentsFor(state, "evaluate", layout),
+    timeoutMs: 60_000,
+  });
+  peer.send(message);
+  return message;
+}

@@ -1,0 +1,161 @@
+// The stage for the session's tests: a session with a scripted trainer before a coordinator of a few lines, over a real socket.
+import { afterEach, expect } from "vitest";
+import { WebSocket } from "ws";
+import type { AdapterDescription, LeaseMessage } from "../../../shared/protocol.ts";
+import type { SocketConstructor } from "../../../worker/session/connection.ts";
+import type { RunningSession, SessionOptions } from "../../../worker/session/session.ts";
+import { runSession } from "../../../worker/session/session.ts";
+import type { SessionEnd, SessionEvent, SessionState } from "../../../worker/session/session-event.ts";
+import { sessionLimits } from "../../../worker/session/session-limits.ts";
+import type { LeaseResult, MicrobatchInput, Trainer } from "../../../worker/trainer/trainer-contract.ts";
+import {
+  leaseOf,
+  type Peer,
+  ScriptedCoordinator,
+  type ScriptedOptions,
+  scriptedBlob,
+  sha256,
+} from "./scripted-coordinator.ts";
+
+export const blob = scriptedBlob("first");
+const adapter: AdapterDescription = { vendor: "test", architecture: "", description: "Test GPU", software: true };
+const limits = {
+  ...sessionLimits,
+  handshakeMs: 2000,
+  reconnect: { baseMs: 10, capMs: 40 },
+  deviceBackoff: { baseMs: 1, capMs: 5 },
+};
+
+/** What a trainer does with a lease; the default answers at once. */
+export type Compute = (
+  lease: LeaseMessage,
+  input: (from: number, to: number) => MicrobatchInput,
+  aborted: () => boolean,
+) => Promise<LeaseResult | "aborted">;
+
+export const answer: Compute = async ({ from, to }) => ({
+  samples: to - from,
+  peaks: Uint32Array.of(1, 2, 3),
+  body: Uint8Array.of(9, 8, 7, 6),
+});
+
+/** Waits until it is told to stop, as a trainer does between microbatches. */
+export const endless: Compute = async (_lease, _input, aborted) => {
+  while (!aborted()) await new Promise((resolve) => setTimeout(resolve, 5));
+  return "aborted";
+};
+
+class ScriptedTrainer implements Trainer {
+  readonly lost: Promise<string>;
+  lose: (reason: string) => void = () => undefined;
+  closed = false;
+  readonly loaded: string[] = [];
+  readonly teachers: string[] = [];
+  readonly teacherBlobs: Uint8Array[] = [];
+  readonly leases: number[] = [];
+  readonly #compute: Compute;
+
+  constructor(compute: Compute) {
+    this.#compute = compute;
+    this.lost = new Promise((resolve) => {
+      this.lose = resolve;
+    });
+  }
+
+  loadParameters(_network: string, hash: string, bytes: Uint8Array): void {
+    expect(sha256(bytes)).toBe(hash);
+    this.loaded.push(hash);
+  }
+  holds(_network: string, hash: string): boolean {
+    return this.loaded.at(-1) === hash;
+  }
+  loadTeacher(hash: string, bytes: Uint8Array): void {
+    this.teacherBlobs.push(bytes);
+    this.teachers.push(hash);
+  }
+  holdsTeacher(hash: string): boolean {
+    return this.teachers.includes(hash);
+  }
+  compute(lease: LeaseMessage, input: (from: number, to: number) => MicrobatchInput, aborted: () => boolean) {
+    this.leases.push(lease.lease);
+    return this.#compute(lease, input, aborted);
+  }
+  close(): void {
+    this.closed = true;
+  }
+}
+
+/** The part of a device that the session touches: it is lost when it is destroyed. */
+function scriptedDevice(): GPUDevice {
+  let lose: (info: { reason: string; message: string }) => void = () => undefined;
+  const lost = new Promise((resolve) => {
+    lose = resolve;
+  });
+  return { lost, destroy: () => lose({ reason: "destroyed", message: "" }) } as unknown as GPUDevice;
+}
+
+export interface Stage {
+  readonly coordinator: ScriptedCoordinator;
+  readonly session: RunningSession;
+  readonly events: SessionEvent[];
+  readonly trainers: ScriptedTrainer[];
+  /** Resolves with the next state of this kind, past ones included. */
+  reached<K extends SessionState["kind"]>(kind: K): Promise<Extract<SessionState, { kind: K }>>;
+}
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+export async function stage(
+  compute: Compute = answer,
+  scripted: ScriptedOptions = {},
+  options: Partial<SessionOptions> = {},
+): Promise<Stage> {
+  const coordinator = await ScriptedCoordinator.start(scripted);
+  cleanups.push(() => coordinator.close());
+  const events: SessionEvent[] = [];
+  const trainers: ScriptedTrainer[] = [];
+  const session = runSession({
+    url: coordinator.url,
+    name: "tester",
+    runtime: "node",
+    openDevice: async () => ({ device: scriptedDevice(), adapter }),
+    createTrainer: () => {
+      trainers.push(new ScriptedTrainer(compute));
+      return trainers[trainers.length - 1];
+    },
+    onEvent: (event) => events.push(event),
+    WebSocket: WebSocket as unknown as SocketConstructor,
+    limits,
+    ...options,
+  });
+  cleanups.push(() => {
+    session.leave();
+    return session.ended;
+  });
+  const reached = async <K extends SessionState["kind"]>(kind: K) => {
+    for (let waited = 0; waited < 5000; waited += 5) {
+      for (const event of events) {
+        if (event.type === "state" && event.state.kind === kind)
+          return event.state as Extract<SessionState, { kind: K }>;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    throw new Error(`never ${kind}; events: ${JSON.stringify(events)}`);
+  };
+  return { coordinator, session, events, trainers, reached };
+}
+
+/** Joins, asks, and is granted lease 1. */
+export async function leased({ coordinator }: Stage, overrides: Partial<LeaseMessage> = {}): Promise<Peer> {
+  const peer = await coordinator.joined();
+  await peer.next("ready");
+  peer.send(leaseOf(1, peer.sendParameters(blob), overrides));
+  return peer;
+}
+
+export function code(end: SessionEnd): string {
+  return end.kind === "failed" ? end.code : end.reason;
+}

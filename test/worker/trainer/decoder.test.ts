@@ -1,0 +1,190 @@
+// The decoder's rules: what a sample looks like depends on the run, the epoch and the sample alone, and every pixel is where it belongs.
+import { expect, test } from "vitest";
+import { parseConfig } from "../../../shared/config.ts";
+import { type Dataset, shardBytes } from "../../../shared/dataset.ts";
+import { permutation } from "../../../shared/permutation.ts";
+import { rng } from "../../../shared/rng.ts";
+import { createSampleDecoder, type HeldShards } from "../../../worker/trainer/sample-decoder.ts";
+import { type OrderedRound, sampleOrder } from "../../../worker/trainer/sample-order.ts";
+
+const shape = { h: 5, w: 4, c: 3 };
+const each = 3;
+
+/** Seven training and two test images of 5×4×3 in shards of three. */
+function colourful(): { dataset: Dataset; held: HeldShards } {
+  const held = new Map<string, Uint8Array>();
+  const split = (digit: string, samples: number) => ({
+    samples,
+    shards: Array.from({ length: Math.ceil(samples / each) }, (_, s) => {
+      const count = Math.min(each, samples - s * each);
+      const bytes = new Uint8Array(shardBytes({ shape }, count));
+      const draws = rng("colourful", digit, s);
+      for (let i = 0; i < count * 60; i++) bytes[i] = 1 + draws.below(255);
+      for (let i = 0; i < count; i++) new DataView(bytes.buffer).setUint16(count * 60 + 2 * i, 256 + i, true);
+      const sha256 = `${digit}${s}`.repeat(32);
+      held.set(sha256, bytes);
+      return { sha256, samples: count, bytes: bytes.length };
+    }),
+  });
+  const dataset: Dataset = {
+    name: "colourful",
+    shape,
+    classes: 300,
+    mean: [0.1, 0.4, 0.7],
+    std: [0.2, 0.3, 0.5],
+    train: split("a", 7),
+    test: split("b", 2),
+  };
+  return { dataset, held };
+}
+
+const { dataset, held } = colourful();
+const configOf = (data: object, seed = 3) => parseConfig({ seed, data: { kind: "idx", ...data } });
+const train: OrderedRound = { kind: "student", epoch: 0, split: "train" };
+
+/** (v/255 − mean)/std of a sample's pixel, or of a zero pixel outside the image; as an f32. */
+function expected(sample: number, y: number, x: number, c: number): number {
+  const shard = dataset.train.shards[Math.floor(sample / each)];
+  const inside = y >= 0 && y < shape.h && x >= 0 && x < shape.w;
+  const value = inside ? (held.get(shard.sha256) as Uint8Array)[(sample % each) * 60 + (y * shape.w + x) * 3 + c] : 0;
+  return Math.fround((value / 255 - dataset.mean[c]) / dataset.std[c]);
+}
+
+test("images are normalised per channel in NHWC, labels are read as u16 little-endian", () => {
+  const { images, labels } = createSampleDecoder(configOf({}), dataset).decode(train, [6, 1, 4], held);
+  expect([...labels]).toEqual([256, 257, 257]);
+  const wanted: number[] = [];
+  for (const sample of [6, 1, 4])
+    for (let y = 0; y < 5; y++)
+      for (let x = 0; x < 4; x++) for (let c = 0; c < 3; c++) wanted.push(expected(sample, y, x, c));
+  expect([...images]).toEqual(wanted);
+});
+
+test("padding surrounds an image with zero pixels, which normalising turns into −mean/std", () => {
+  const { images } = createSampleDecoder(configOf({ pad: 2 }), dataset).decode(train, [5], held);
+  expect(images).toHaveLength(9 * 8 * 3);
+  for (let y = 0; y < 9; y++)
+    for (let x = 0; x < 8; x++)
+      for (let c = 0; c < 3; c++) expect(images[(y * 8 + x) * 3 + c]).toBe(expected(5, y - 2, x - 2, c));
+});
+
+/** Every (dy, dx, flip) for which the image is that crop of the sample. */
+function cropsOf(sample: number, image: Float32Array, pad: number): string[] {
+  const [height, width] = [shape.h + 2 * pad, shape.w + 2 * pad];
+  const found: string[] = [];
+  for (let dy = -4; dy <= 4; dy++)
+    for (let dx = -4; dx <= 4; dx++)
+      for (const flip of [false, true]) {
+        const same = () => {
+          for (let y = 0; y < height; y++)
+            for (let x = 0; x < width; x++) {
+              const column = flip ? width - 1 - x : x;
+              for (let c = 0; c < 3; c++)
+                if (image[(y * width + x) * 3 + c] !== expected(sample, y + dy - pad, column + dx - pad, c))
+                  return false;
+            }
+          return true;
+        };
+        if (same()) found.push(`${dy},${dx},${flip}`);
+      }
+  return found;
+}
+
+test.each([0, 2])("crop-flip draws a crop of the image padded by 4, mirrored or not (own padding %i)", (pad) => {
+  const decoder = createSampleDecoder(configOf({ pad, augment: "crop-flip" }), dataset);
+  const seen = new Set<string>();
+  for (let epoch = 0; epoch < 40; epoch++) {
+    const { images } = decoder.decode({ ...train, epoch }, [2], held);
+    const crops = cropsOf(2, images, pad);
+    expect(crops.length).toBeGreaterThan(0);
+    seen.add(crops[0]);
+  }
+  expect(seen.size).toBeGreaterThan(20);
+  expect([...seen].some((crop) => crop.endsWith("true"))).toBe(true);
+  expect([...seen].some((crop) => crop.endsWith("false"))).toBe(true);
+});
+
+test("the augmentation of a sample is the same whoever decodes it, in whatever company", () => {
+  const config = configOf({ augment: "crop-flip" });
+  const alone = createSampleDecoder(config, dataset).decode(train, [4], held).images;
+  const company = createSampleDecoder(config, dataset).decode(train, [0, 4, 4, 6], held).images;
+  expect([...company.subarray(60, 120)]).toEqual([...alone]);
+  expect([...company.subarray(120, 180)]).toEqual([...alone]);
+});
+
+test("the augmentation differs by seed, epoch and kind of round", () => {
+  const draw = (seed: number, round: Partial<OrderedRound>) =>
+    Array.from({ length: 7 }, (_, i) => i).map((sample) =>
+      createSampleDecoder(configOf({ augment: "crop-flip" }, seed), dataset)
+        .decode({ ...train, ...round }, [sample], held)
+        .images.join(),
+    );
+  const base = draw(3, {}).join("|");
+  expect(draw(4, {}).join("|")).not.toBe(base);
+  expect(draw(3, { epoch: 1 }).join("|")).not.toBe(base);
+  expect(draw(3, { kind: "teacher" }).join("|")).not.toBe(base);
+  expect(draw(3, { kind: "bn" }).join("|")).not.toBe(base);
+});
+
+test("evaluation never augments", () => {
+  const round: OrderedRound = { kind: "evaluate", epoch: 0, split: "test" };
+  const plain = createSampleDecoder(configOf({}), dataset).decode(round, [1, 0], held);
+  const augmented = createSampleDecoder(configOf({ augment: "crop-flip" }), dataset).decode(round, [1, 0], held);
+  expect([...augmented.images]).toEqual([...plain.images]);
+});
+
+test("shardsOf names each shard once, in the order of need", () => {
+  const decoder = createSampleDecoder(configOf({}), dataset);
+  expect(decoder.shardsOf("train", [6, 0, 1, 5]).map(({ sha256 }) => sha256.slice(0, 2))).toEqual(["a2", "a0", "a1"]);
+});
+
+test.each([
+  ["a shard that is not held", new Map<string, Uint8Array>(), /none/],
+  ["a shard of another length", new Map([["a0".repeat(32), new Uint8Array(5)]]), /must be 186 bytes .* got 5/],
+])("%s is refused with DATA_INVALID", (_name, wrong, message) => {
+  const decode = () => createSampleDecoder(configOf({}), dataset).decode(train, [0], wrong);
+  expect(decode).toThrow(expect.objectContaining({ code: "DATA_INVALID", message: expect.stringMatching(message) }));
+});
+
+test("a label that is not a class is refused with DATA_INVALID", () => {
+  const decoder = createSampleDecoder(configOf({}), { ...dataset, classes: 257 });
+  expect(() => decoder.decode(train, [1], held)).toThrow(/label 257; there are 257 classes/);
+});
+
+test.each([
+  ["announces more samples than its shards hold", { ...dataset, train: { ...dataset.train, samples: 8 } }],
+  ["has shards of several sizes", { ...dataset, train: { samples: 7, shards: [...dataset.train.shards].reverse() } }],
+  ["has a mean too few", { ...dataset, mean: [0.1, 0.2] }],
+])("a data set that %s is refused with DATA_INVALID", (_name, wrong) => {
+  expect(() => createSampleDecoder(configOf({}), wrong)).toThrow(expect.objectContaining({ code: "DATA_INVALID" }));
+});
+
+test("training positions follow the epoch's keyed permutation, test positions the split itself", () => {
+  const order = sampleOrder(3, dataset, { kind: "bn", epoch: 2, split: "train" });
+  const wanted = permutation(7, 3, "epoch", "bn", 2);
+  expect([0, 1, 2, 3, 4, 5, 6].map(order)).toEqual([0, 1, 2, 3, 4, 5, 6].map((p) => wanted.at(p)));
+  const held = sampleOrder(3, dataset, { kind: "evaluate", epoch: 2, split: "test" });
+  expect([0, 1].map(held)).toEqual([0, 1]);
+});
+
+test("a microbatch of 32 Fashion-MNIST images decodes in a few milliseconds", () => {
+  const grey = { h: 28, w: 28, c: 1 };
+  const bytes = new Uint8Array(shardBytes({ shape: grey }, 2048)).fill(7, 0, 2048 * 784);
+  const big: Dataset = {
+    name: "big",
+    shape: grey,
+    classes: 10,
+    mean: [0.286],
+    std: [0.353],
+    train: { samples: 2048, shards: [{ sha256: "f".repeat(64), samples: 2048, bytes: bytes.length }] },
+    test: { samples: 2048, shards: [{ sha256: "f".repeat(64), samples: 2048, bytes: bytes.length }] },
+  };
+  const decoder = createSampleDecoder(configOf({ augment: "crop-flip" }), big);
+  const shards = new Map([["f".repeat(64), bytes]]);
+  const samples = Array.from({ length: 32 }, (_, i) => i);
+  decoder.decode(train, samples, shards);
+  const start = performance.now();
+  for (let i = 0; i < 20; i++) decoder.decode(train, samples, shards);
+  // Seen: about 0.3 ms. The bound leaves room for a busy machine.
+  expect((performance.now() - start) / 20).toBeLessThan(10);
+});

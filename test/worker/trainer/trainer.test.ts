@@ -1,0 +1,238 @@
+// The trainer on a real device: what a lease's contribution is, whoever computes it and however it is cut.
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { exponentsFor } from "../../../coordinator/training/exponents.ts";
+import { createTrainingState, wireBlob } from "../../../coordinator/training/training-state.ts";
+import { addContribution } from "../../../shared/codec.ts";
+import type { RunConfig } from "../../../shared/config.ts";
+import { contributionLayout, METRICS, type RoundKind } from "../../../shared/contribution.ts";
+import { type NetworkName, roundManifest } from "../../../shared/networks.ts";
+import { parameterSets } from "../../../shared/parameter-set.ts";
+import type { LeaseMessage } from "../../../shared/protocol.ts";
+import { rng } from "../../../shared/rng.ts";
+import { wireLayout } from "../../../shared/wire-layout.ts";
+import { storageBuffer } from "../../../worker/plan/recording.ts";
+import type { TuningEvent } from "../../../worker/session/session-event.ts";
+import { createTrainer } from "../../../worker/trainer/trainer.ts";
+import type { LeaseResult, MicrobatchInput, Trainer } from "../../../worker/trainer/trainer-contract.ts";
+import { untuned } from "../../../worker/tuning/tuning-options.ts";
+import { TuningMemory } from "../../../worker/tuning/tuning-store.ts";
+import { freshDevice, testDevice } from "../../fixtures/device.ts";
+import { tinyConfig, tinyDataset } from "../../fixtures/tiny-run.ts";
+
+const SAMPLES = 22;
+const config: RunConfig = tinyConfig({
+  model: { kind: "lenet", widths: [4, 6, 33] },
+  data: { kind: "idx", trainSamples: SAMPLES, testSamples: 5 },
+  batch: 8,
+  microbatch: 8,
+});
+const dataset = tinyDataset(config);
+const state = createTrainingState(config, dataset);
+const draw = rng(3, "images");
+const pixels = Float32Array.from({ length: SAMPLES * 784 }, () => draw.normal());
+const labels = Uint32Array.from({ length: SAMPLES }, (_, i) => i % 10);
+
+function input(from: number, to: number): MicrobatchInput {
+  return { images: pixels.slice(from * 784, to * 784), labels: labels.slice(from, to) };
+}
+
+function layoutOf(kind: RoundKind, network: NetworkName) {
+  return contributionLayout(roundManifest(state.networks, kind, network), kind);
+}
+
+function leaseOf(kind: RoundKind, from: number, to: number, overrides: Partial<LeaseMessage> = {}): LeaseMessage {
+  const network = kind === "teacher" ? "teacher" : "student";
+  return {
+    type: "lease",
+    lease: 1,
+    kind,
+    network,
+    step: 0,
+    round: 0,
+    pass: 0,
+    epoch: 0,
+    split: "train",
+    from,
+    to,
+    parametersHash: wireBlob(state, network).hash,
+    discriminatorsHash: kind === "student" ? wireBlob(state, "discriminators").hash : null,
+    lambdaAdversarial: kind === "student" ? 1 : 0,
+    codec: "exact",
+    era: 0,
+    exponents: exponentsFor(state, kind, layoutOf(kind, network)),
+    timeoutMs: 60_000,
+    teacherHash: wireBlob(state, "teacher").hash,
+    ...overrides,
+  };
+}
+
+function load(trainer: Trainer): void {
+  for (const set of parameterSets) {
+    const { hash, bytes } = wireBlob(state, set);
+    trainer.loadParameters(set, hash, bytes);
+  }
+  const { hash, bytes } = wireBlob(state, "teacher");
+  trainer.loadTeacher(hash, bytes);
+}
+
+function integers(result: LeaseResult): Int32Array {
+  return new Int32Array(result.body.slice().buffer);
+}
+
+let trainer: Trainer;
+const tuning: TuningEvent[] = [];
+beforeAll(async () => {
+  trainer = createTrainer(await testDevice(), config, dataset, {
+    ...untuned(),
+    onEvent: (event) => tuning.push(event),
+  });
+  load(trainer);
+});
+afterAll(() => trainer?.close());
+
+async function compute(lease: LeaseMessage, source = input): Promise<LeaseResult> {
+  const result = await trainer.compute(lease, source, () => false);
+  if (result === "aborted") throw new Error("nobody aborted this lease");
+  return result;
+}
+
+// The first lease of a kind compiles dozens of kernels, on two cores that others use as well.
+describe.each(["teacher", "student", "bn"] as const)("a %s lease", { timeout: 180_000 }, (kind) => {
+  test("is the sum of its parts to the bit, cut at any microbatch and with a short one at the end", async () => {
+    const whole = await compute(leaseOf(kind, 0, SAMPLES));
+    const parts = [await compute(leaseOf(kind, 0, 8)), await compute(leaseOf(kind, 8, SAMPLES))];
+    expect(whole.samples).toBe(SAMPLES);
+    const sum = integers(parts[0]).map((value, i) => value + integers(parts[1])[i]);
+    expect(integers(whole)).toEqual(sum);
+    const peaks = parts[0].peaks.map((peak, i) => Math.max(peak, parts[1].peaks[i]));
+    expect(whole.peaks).toEqual(peaks);
+  });
+
+  test("repeated gives the same bits", async () => {
+    const [a, b] = [await compute(leaseOf(kind, 0, 16)), await compute(leaseOf(kind, 0, 16))];
+    expect(b).toEqual(a);
+  });
+
+  test("has a gradient in every tensor that the round trains", async () => {
+    const { peaks } = await compute(leaseOf(kind, 0, 16));
+    const network = kind === "teacher" ? "teacher" : "student";
+    const silent = layoutOf(kind, network).tensors.filter((_, t) => peaks[t] === 0);
+    expect(silent.map((t) => t.name)).toEqual([]);
+  });
+});
+
+test.each(["f32", "f16", "int8"] as const)(
+  "the %s codec carries what exact carries, within its own rounding",
+  async (codec) => {
+    const layout = layoutOf("student", "student");
+    const exponents = exponentsFor(state, "student", layout);
+    const sums: Map<string, Float64Array>[] = [];
+    for (const used of ["exact", codec] as const) {
+      const { body, samples } = await compute(leaseOf("student", 0, 16, { codec: used }));
+      const sum = new Float64Array(layout.size);
+      const wire = wireLayout(layout, used);
+      addContribution(wire, body, samples, exponents, sum);
+      sums.push(new Map(wire.tensors.map(({ name, at, size }) => [name, sum.subarray(at, at + size)])));
+    }
+    layout.tensors.forEach((tensor) => {
+      const [exact, other] = sums.map((sum) => sum.get(tensor.name)!);
+      const largest = exact.reduce((max, v) => Math.max(max, Math.abs(v)), 0);
+      const error = exact.reduce((max, v, i) => Math.max(max, Math.abs(v - other[i])), 0);
+      expect(error, tensor.name).toBeLessThanOrEqual(
+        4 + largest * { f32: 2 ** -20, f16: 2 ** -11, int8: 1 / 127 }[codec],
+      );
+    });
+  },
+);
+
+test("signs hand on what they could not say from lease to lease, and start anew in another era", async () => {
+  const signs = (era: number) => compute(leaseOf("student", 0, 16, { codec: "sign", era }));
+  const [first, second, other] = [await signs(1), await signs(1), await signs(2)];
+  expect(second.body).not.toEqual(first.body);
+  expect([other.body, other.peaks]).toEqual([first.body, first.peaks]);
+  const kept = await signs(2);
+  kept.discard?.();
+  expect((await signs(2)).body).toEqual(first.body);
+});
+
+test("an evaluation counts whole samples", async () => {
+  const layout = layoutOf("evaluate", "student");
+  const lease = leaseOf("evaluate", 0, SAMPLES);
+  const sum = integers(await compute(lease));
+  const metrics = layout.tensors.findIndex((t) => t.name === METRICS);
+  const offset = layout.tensors[metrics].offset;
+  const [, top1, top5] = [0, 1, 2].map((i) => sum[offset + i] * 2 ** lease.exponents[metrics]);
+  expect(top1).toBeGreaterThanOrEqual(0);
+  expect(top5).toBeGreaterThanOrEqual(top1);
+  expect(top5).toBeLessThanOrEqual(SAMPLES);
+  expect(Math.abs(top1 - Math.round(top1))).toBeLessThan(0.01);
+});
+
+test("a pixel that is not a number is refused with GRADIENT_NOT_FINITE, and the next lease is not touched by it", async () => {
+  const before = await compute(leaseOf("student", 0, 8));
+  const poisoned = (from: number, to: number) => {
+    const good = input(from, to);
+    good.images[5] = Number.NaN;
+    return good;
+  };
+  await expect(compute(leaseOf("student", 0, 8), poisoned)).rejects.toMatchObject({ code: "GRADIENT_NOT_FINITE" });
+  expect(tuning).toEqual([]);
+  expect(await compute(leaseOf("student", 0, 8))).toEqual(before);
+  // The kernels might have been at fault: they were compared with the naive ones.
+  expect(tuning).toMatchObject([{ stage: "checking" }, { stage: "checked", refused: [] }]);
+});
+
+test("a trainer that tunes its kernels gives the same bits, and remembers what it measured", async () => {
+  const memory = new TuningMemory(undefined, () => undefined);
+  const stages: string[] = [];
+  const tuned = createTrainer(await testDevice(), config, dataset, {
+    ...untuned(),
+    memory,
+    budgetMs: 1000,
+    onEvent: ({ stage }) => stages.push(stage),
+  });
+  load(tuned);
+  const lease = leaseOf("student", 0, 16);
+  expect(await tuned.compute(lease, input, () => false)).toEqual(await compute(lease));
+  tuned.close();
+  expect(stages).toEqual(["measuring", "measured"]);
+  expect((await memory.load("")).passes.length).toBeGreaterThan(0);
+});
+
+test("a lease that names other parameters is refused with CONTRIBUTION_STALE", async () => {
+  const lease = leaseOf("student", 0, 8, { parametersHash: "0".repeat(64) });
+  await expect(compute(lease)).rejects.toMatchObject({ code: "CONTRIBUTION_STALE" });
+  const others = leaseOf("student", 0, 8, { discriminatorsHash: "0".repeat(64) });
+  await expect(compute(others)).rejects.toMatchObject({ code: "CONTRIBUTION_STALE" });
+});
+
+test("parameters of another size are refused with FRAME_CORRUPT", () => {
+  expect(() => trainer.loadParameters("student", "0".repeat(64), new Uint8Array(12))).toThrow(
+    expect.objectContaining({ code: "FRAME_CORRUPT" }),
+  );
+});
+
+test("an aborted lease stops between microbatches", async () => {
+  let asked = 0;
+  const result = await trainer.compute(leaseOf("student", 0, SAMPLES), input, () => ++asked > 1);
+  expect(result).toBe("aborted");
+});
+
+test("a buffer over the adapter's limit is refused with PLAN_TOO_LARGE, which says both sizes", async () => {
+  const device = await testDevice();
+  const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
+  expect(() => storageBuffer(device, "slot 3", limit + 4)).toThrow(
+    expect.objectContaining({ code: "PLAN_TOO_LARGE", message: expect.stringContaining(`${limit + 4} bytes`) }),
+  );
+});
+
+test("a device that goes away ends the lease with DEVICE_LOST", async () => {
+  const device = await freshDevice();
+  const doomed = createTrainer(device, config, dataset);
+  load(doomed);
+  const computing = doomed.compute(leaseOf("student", 0, SAMPLES), input, () => false);
+  device.destroy();
+  await expect(computing).rejects.toMatchObject({ code: "DEVICE_LOST" });
+  await expect(doomed.lost).resolves.toContain("destroyed");
+});

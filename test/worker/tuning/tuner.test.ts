@@ -1,0 +1,146 @@
+// The tuner on a real device: it measures within its budget, remembers, and leaves out what a bad driver makes of a tiling.
+
+import { expect, onTestFinished, test } from "vitest";
+import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../../kernels/convolution-pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../../kernels/tiling.ts";
+import { PipelineCache } from "../../../worker/pipeline-cache.ts";
+import type { TuningEvent } from "../../../worker/session/session-event.ts";
+import { smallInstance } from "../../../worker/tuning/pass-operands.ts";
+import { Tuner } from "../../../worker/tuning/tuner.ts";
+import { untuned } from "../../../worker/tuning/tuning-options.ts";
+import { TuningMemory } from "../../../worker/tuning/tuning-store.ts";
+import { badDriver } from "../../fixtures/bad-driver.ts";
+import { freshDevice, testDevice, withErrorScopes } from "../../fixtures/device.ts";
+
+const shape = { n: 4, h: 5, w: 5, in: 8, out: 12, kernel: 3, stride: 1, padding: 1 };
+const large: ConvolutionPass = { verb: "convForward", shape: { ...shape, n: 8 }, bias: false };
+const little: ConvolutionPass = { verb: "binaryConvForward", shape, rectify: "kernel" };
+const speck: ConvolutionPass = {
+  verb: "convForward",
+  shape: { ...shape, n: 1, h: 1, w: 1, in: 4, out: 4, kernel: 1, padding: 0 },
+  bias: true,
+};
+const { traits } = untuned();
+const never = () => false;
+
+function tunerOn(device: GPUDevice, memory: TuningMemory, budgetMs: number) {
+  const events: TuningEvent[] = [];
+  const tuner = new Tuner({
+    ...untuned(),
+    key: "test",
+    memory,
+    budgetMs,
+    onEvent: (event) => events.push(event),
+    cache: new PipelineCache(device),
+    now: () => performance.now(),
+  });
+  return { tuner, events };
+}
+
+const emptyMemory = () => new TuningMemory(undefined, () => undefined);
+
+/** The text that a check of this tiling compiles. */
+function checkedText(pass: ConvolutionPass, tiling: Tiling): string {
+  return convolutionPass(smallInstance(pass, 2 ** 22), tiling).kernels[0].wgsl;
+}
+
+test("the largest passes are measured, specks are not, and a second tuner finds all of it remembered", async () => {
+  const device = await testDevice();
+  const memory = emptyMemory();
+  const first = tunerOn(device, memory, 60_000);
+  await withErrorScopes(device, () => first.tuner.measure([speck, little, large], never));
+  expect(first.events).toEqual([
+    { type: "tuning", stage: "measuring", passes: 2 },
+    { type: "tuning", stage: "measured", passes: 2, left: 0, refused: [] },
+  ]);
+  const { passes } = await memory.load("test");
+  expect(passes.map(({ pass }) => pass)).toEqual([passKey(large), passKey(little)]);
+  for (const [i, pass] of [large, little].entries()) {
+    const names = tilings(pass, traits).map(tilingName);
+    expect(Object.keys(passes[i].ms).sort()).toEqual(names.sort());
+  }
+  const second = tunerOn(device, memory, 60_000);
+  await second.tuner.measure([speck, little, large], never);
+  expect(second.events).toEqual([]);
+  const choose = await second.tuner.recall([large]);
+  const [[fastest]] = Object.entries(passes[0].ms).sort(([, a], [, b]) => a - b);
+  expect(tilingName(choose(large)!)).toBe(fastest);
+  expect(await second.tuner.remembers([large])).toBe(true);
+  expect(await second.tuner.remembers([speck])).toBe(false);
+});
+
+test("a budget that is spent leaves passes for later, and none at all measures nothing", async () => {
+  const device = await testDevice();
+  const memory = emptyMemory();
+  const brief = tunerOn(device, memory, 20);
+  await brief.tuner.measure([little, large], never);
+  expect(brief.events.at(-1)).toMatchObject({ stage: "measured", passes: 1, left: 1 });
+  await brief.tuner.measure([little, large], never);
+  expect(brief.events.at(-1)).toMatchObject({ stage: "measured", passes: 1, left: 0 });
+  const none = tunerOn(device, emptyMemory(), 0);
+  await none.tuner.measure([little, large], never);
+  expect(none.events).toEqual([]);
+  expect((await none.tuner.recall([large]))(large)).toEqual(tilings(large, traits)[0]);
+});
+
+test("a tiling that computes something else, and one that does not compile, are left out and remembered", async () => {
+  const [wrong, uncompiled, good] = tilings(large, traits);
+  const device = badDriver(await testDevice(), {
+    compile: (wgsl) => {
+      if (wgsl === checkedText(large, wrong)) return wgsl.replace(/let index = .*;/, "$& if (index == 1u) { return; }");
+      return wgsl === checkedText(large, uncompiled) ? `${wgsl} nonsense` : wgsl;
+    },
+  });
+  const memory = emptyMemory();
+  const { tuner, events } = tunerOn(device, memory, 20);
+  await tuner.measure([large], never);
+  const left = [
+    `${passKey(large)} ${tilingName(wrong)}: wrong`,
+    `${passKey(large)} ${tilingName(uncompiled)}: compile`,
+  ];
+  expect(events.at(-1)).toEqual({ type: "tuning", stage: "measured", passes: 1, left: 0, refused: left });
+  const choose = await tunerOn(device, memory, 0).tuner.recall([large]);
+  expect([wrong, uncompiled]).not.toContainEqual(choose(large));
+  expect(tilings(large, traits)).toContainEqual(good);
+});
+
+test("on a suspected device what is in use is checked, and the naive kernel is what is left", async () => {
+  const texts = new Set(tilings(large, traits).map((tiling) => checkedText(large, tiling)));
+  const device = badDriver(await testDevice(), {
+    compile: (wgsl) => (texts.has(wgsl) ? wgsl.replace(/let index = .*;/, "$& if (index == 0u) { return; }") : wgsl),
+  });
+  const { tuner, events } = tunerOn(device, emptyMemory(), 0);
+  expect((await tuner.recall([large]))(large)).toEqual(tilings(large, traits)[0]);
+  tuner.suspect();
+  const choose = await tuner.recall([large, little]);
+  expect(choose(large)).toEqual(NAIVE);
+  expect(choose(little)).toEqual(tilings(little, traits)[0]);
+  expect(events.map(({ stage }) => stage)).toEqual(["checking", "checked"]);
+  await tuner.recall([large, little]);
+  expect(events).toHaveLength(2);
+});
+
+test("what runs when the device is lost is left out on the next one; a device that we close blames nothing", async () => {
+  const suspects = tilings(large, traits).slice(1);
+  for (const reason of ["unknown", "destroyed"] as const) {
+    const real = await freshDevice();
+    onTestFinished(() => real.destroy());
+    let lose = (_: GPUDeviceLostInfo) => {};
+    const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
+      lose = resolve;
+    });
+    const device = badDriver(real, {
+      lost,
+      compile: (wgsl) => {
+        if (wgsl === checkedText(large, suspects[0])) lose({ reason, message: "hung" } as GPUDeviceLostInfo);
+        return wgsl;
+      },
+    });
+    const memory = emptyMemory();
+    const { tuner } = tunerOn(device, memory, 20);
+    await expect(tuner.measure([large], never)).rejects.toMatchObject({ code: "DEVICE_LOST" });
+    const [entry] = (await memory.load("test")).passes;
+    const blamed = Object.fromEntries(suspects.map((tiling) => [tilingName(tiling), "lost"]));
+    expect(entry?.refused).toEqual(reason === "unknown" ? blamed : undefined);
+  }
+});

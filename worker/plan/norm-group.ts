@@ -1,0 +1,154 @@
+// Records a normalisation with its shortcut and activation: its kernels forward, and their gradients back.
+
+import { batchNorm, NORM_ROWS, pooledNorm, runningNorm } from "../../kernels/norm-statistics.ts";
+import { type Epilogue, normalise } from "../../kernels/normalise.ts";
+import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/normalise-backward.ts";
+import { blockElements, blockStatistics, type MapShape } from "../../kernels/sample-blocks.ts";
+import type { Graph, NodeId } from "../../shared/graph.ts";
+import type { NormGroup } from "./fusion.ts";
+import type { LaunchList, Ref } from "./launch-list.ts";
+import type { NetworkBuffers } from "./network-buffers.ts";
+
+/** PyTorch's default epsilon of batch normalisation. */
+export const BATCH_NORM_EPS = 1e-5;
+
+export function mapShape(graph: Graph, node: NodeId, n: number): MapShape {
+  const { h, w, c } = graph.shapes[node];
+  return { n, positions: h * w, channels: c };
+}
+
+function epilogueOf({ shortcut, activation }: NormGroup): Epilogue {
+  return { activation: activation?.kind ?? "none", shortcut: shortcut !== undefined };
+}
+
+/** Bindings of an epilogue, by name. */
+function epilogueRefs(
+  { activation }: NormGroup,
+  parameter: NetworkBuffers["parameter"],
+  shortcut: Ref | undefined,
+): Readonly<Record<string, Ref>> {
+  return {
+    ...(activation?.kind === "prelu" && { slope: parameter(`${activation.name}.weight`) }),
+    ...(shortcut && { shortcut }),
+  };
+}
+
+/**
+ * The norm of a map x by the batch's own statistics, which go to the arena, or by the running ones.
+ * @param pooled receives the normalised map's mean of each sample, where somebody wants it
+ * @returns f32 [4][channels], see norm-statistics.ts
+ */
+export function recordNorm(
+  list: LaunchList,
+  shape: MapShape,
+  { node }: NormGroup,
+  net: NetworkBuffers,
+  x: Ref,
+  pooled: Ref | undefined,
+): Ref {
+  const { channels } = shape;
+  const norm = list.tensor(NORM_ROWS * channels);
+  const of = (name: string) => net.parameter(`${node.name}.${name}`);
+  const affine = { weight: of("weight"), bias: of("bias") };
+  const { statistic } = net;
+  const eps = BATCH_NORM_EPS;
+  if (!statistic) {
+    const running = { runningMean: of("running_mean"), runningVar: of("running_var") };
+    list.run(runningNorm({ channels, eps }), { ...affine, ...running, norm });
+    if (!pooled) return norm;
+  }
+  const blocks = list.tensor(blockElements(shape));
+  list.run(blockStatistics({ ...shape, squares: statistic !== undefined }), { x, blocks });
+  if (statistic) {
+    const batchMean = statistic(`${node.name}.running_mean`);
+    const batchVariance = statistic(`${node.name}.running_var`);
+    list.run(batchNorm({ ...shape, eps }), { blocks, ...affine, norm, batchMean, batchVariance });
+  }
+  if (pooled) list.run(pooledNorm(shape), { blocks, norm, pooled });
+  return norm;
+}
+
+/** Outputs of a group; at least one is given. */
+export interface GroupOutputs {
+  /** f32 [n][h][w][c]. */
+  readonly y?: Ref;
+  /** Sign planes of y, u32 [n][h][w][words]. */
+  readonly bits?: Ref;
+}
+
+/** y = activation(norm(x) (+ shortcut)), its sign planes, or both. */
+export function recordNormalise(
+  list: LaunchList,
+  shape: MapShape,
+  group: NormGroup,
+  net: NetworkBuffers,
+  inputs: { readonly x: Ref; readonly norm: Ref; readonly shortcut?: Ref },
+  outputs: GroupOutputs,
+): void {
+  const { x, norm, shortcut } = inputs;
+  const { y, bits } = outputs;
+  list.run(
+    normalise({ ...shape, ...epilogueOf(group), store: y !== undefined, pack: bits !== undefined && list.packing }),
+    {
+      x,
+      norm,
+      ...epilogueRefs(group, net.parameter, shortcut),
+      ...(y && { y }),
+      ...(bits && { bits }),
+    },
+  );
+}
+
+export interface GroupGradient {
+  /** Gradient of the group's output; overwritten with the shortcut's where there is an activation. */
+  readonly dy: Ref;
+  readonly x: Ref;
+  readonly norm: Ref;
+  readonly shortcut?: Ref;
+  /** ∂L/∂(each sample's mean of the normalised map), f32 [n][c]. */
+  readonly dPooled?: Ref;
+}
+
+/**
+ * First pass back: the gradients of the group's parameters, and in `dy` the shortcut's.
+ * @param gradient where a parameter's gradient goes
+ * @returns the second pass: ∂L/∂x over x itself without a target, else into it
+ */
+export function recordNormBackward(
+  list: LaunchList,
+  shape: MapShape,
+  group: NormGroup,
+  net: NetworkBuffers,
+  inputs: GroupGradient,
+  gradient: (name: string, elements: number) => Ref,
+): (target?: { readonly dx: Ref; readonly accumulate: boolean }) => void {
+  const { dy, x, norm, shortcut, dPooled } = inputs;
+  const { node, activation } = group;
+  const epilogue = epilogueOf(group);
+  const pooled = dPooled !== undefined;
+  const seen: Record<string, Ref> = dPooled ? { dPooled } : {};
+  const dbias = gradient(`${node.name}.bias`, shape.channels);
+  const dweight = gradient(`${node.name}.weight`, shape.channels);
+  list.run(normaliseBackwardSums({ ...shape, ...epilogue, pooled }), {
+    dy,
+    x,
+    norm,
+    ...epilogueRefs(group, net.parameter, shortcut),
+    ...seen,
+    dbias,
+    dweight,
+    ...(activation?.kind === "prelu" && { dslope: gradient(`${activation.name}.weight`, shape.channels) }),
+  });
+  return (target) => {
+    const kind = target === undefined ? "in place" : target.accumulate ? "accumulate" : "fresh";
+    list.run(normaliseBackwardInput({ ...shape, pooled, target: kind }), {
+      g: dy,
+      x,
+      norm,
+      dbias,
+      dweight,
+      ...seen,
+      ...(target && { dx: target.dx }),
+    });
+  };
+}

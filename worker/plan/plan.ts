@@ -1,0 +1,191 @@
+// Compiles a round kind into the launches of one microbatch: forward, losses, backward, and the sum into the lease's accumulator.
+
+import { accumulateExact, accumulateFloat } from "../../kernels/accumulate.ts";
+import { collectMetrics } from "../../kernels/collect-metrics.ts";
+import type { Packing } from "../../kernels/pack-lanes.ts";
+import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
+import { type ContributionLayout, contributionLayout, METRICS, type RoundKind } from "../../shared/contribution.ts";
+import type { Graph, NodeId } from "../../shared/graph.ts";
+import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/networks.ts";
+import { type BlobLayout, blobLayout } from "../../shared/parameter-blob.ts";
+import { recordBackward } from "./backward.ts";
+import { adversarialScale, pooledMaps, recordAdversarial } from "./discriminators.ts";
+import { outputOf, recordForward } from "./forward.ts";
+import type { MemoryMode } from "./kept-values.ts";
+import { type ChooseTiling, type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
+import { outputElements, sampleSize } from "./network-buffers.ts";
+import { NodeGradients } from "./node-gradients.ts";
+import { type PlanMemory, planMemory } from "./plan-memory.ts";
+
+/** Bound of one microbatch's value in units: 128 microbatches of a lease still fit an i32. */
+export const EXACT_CLIP = 2 ** 23 - 1;
+
+export interface LocalPlan {
+  readonly layout: ContributionLayout;
+  /** A parameter as kernels read it. */
+  readonly parameter: (name: string) => Ref;
+  /** Records what becomes of the microbatch's gradients; without it they are summed. */
+  readonly spend?: (list: LaunchList) => void;
+}
+
+export interface PlanOptions {
+  readonly networks: Networks;
+  readonly kind: RoundKind;
+  readonly network: NetworkName;
+  /** Samples of the microbatch. */
+  readonly n: number;
+  readonly lambdaAdversarial: number;
+  readonly adversarialReduce: "mean" | "sum";
+  readonly labelSmoothing: number;
+  /** Sum microbatches as integers (`exact`) or as floats. */
+  readonly accumulate: "exact" | "float";
+  /** Of a network whose replica takes inner steps (`sync: local`). */
+  readonly local?: LocalPlan;
+  /** Also computes ∂L/∂images, and the teacher's logits; training never wants them. */
+  readonly imageGradient?: boolean;
+  readonly teacherLogits?: boolean;
+  /** The tiling of each convolution pass; the kernels' own first choice unless given. */
+  readonly choose?: ChooseTiling;
+  /** Who packs signs; an invocation a word unless given. */
+  readonly packing?: Packing;
+  /** What backward computes a second time instead of keeping it; nothing unless given. */
+  readonly memory?: MemoryMode;
+}
+
+export interface Plan {
+  readonly list: LaunchList;
+  readonly layout: ContributionLayout;
+  /** The loss layer's input, f32 [n][classes]; dead after the launches unless kept. */
+  readonly logits: Ref;
+  readonly teacherLogits?: Ref;
+  readonly imageGradient?: Ref;
+  readonly memory: PlanMemory;
+}
+
+/** Ref of each tensor of a parameter blob. */
+export function blobRefs(buffer: ExternalBuffer, layout: BlobLayout): (name: string) => Ref {
+  return (name) => {
+    const tensor = layout.tensors.get(name);
+    if (!tensor) throw new RangeError(`no parameter named ${name}`);
+    return { kind: "external", buffer, offset: tensor.offset, bytes: tensor.bytes };
+  };
+}
+
+/** Arena range of each tensor of a contribution; undefined for one that the round does not send. */
+export function arenaRefs(layout: ContributionLayout): (name: string) => Ref | undefined {
+  const refs = new Map<string, Ref>(
+    layout.tensors.map((t) => [
+      t.name,
+      { kind: "external", buffer: "gradient", offset: 4 * t.offset, bytes: 4 * t.size },
+    ]),
+  );
+  return (name) => refs.get(name);
+}
+
+function present(ref: (name: string) => Ref | undefined): (name: string) => Ref {
+  return (name) => {
+    const found = ref(name);
+    if (!found) throw new RangeError(`the contribution has no tensor named ${name}`);
+    return found;
+  };
+}
+
+function external(buffer: ExternalBuffer, bytes: number): Ref {
+  return { kind: "external", buffer, offset: 0, bytes };
+}
+
+/** A tensor of each compared map, by the map's node. */
+function byMap(graph: Graph, refs: readonly (Ref | undefined)[]): ReadonlyMap<NodeId, Ref> {
+  return new Map(graph.maps.flatMap(({ node }, i) => (refs[i] ? [[node, refs[i]] as const] : [])));
+}
+
+export function compilePlan(options: PlanOptions): Plan {
+  const { networks, kind, network, n } = options;
+  const { graph } = networks[network];
+  const list = new LaunchList(options.choose, options.packing);
+  const layout = options.local?.layout ?? contributionLayout(roundManifest(networks, kind, network), kind);
+  const arena = arenaRefs(layout);
+  const parameter = options.local?.parameter ?? blobRefs("parameters", blobLayout(wireManifest(networks, network)));
+  const images = external("images", 4 * n * sampleSize(graph.shapes[0]));
+  const trains = kind !== "evaluate";
+  const adversarial = kind === "student" && networks.discriminators.entries.length > 0;
+
+  const tensors = { parameter, gradient: present(arena) };
+  const pooled = adversarial ? pooledMaps(list, graph, n, tensors) : undefined;
+  const teacherGraph = networks.teacher.graph;
+  const teacher = pooled
+    ? recordForward(
+        list,
+        teacherGraph,
+        n,
+        images,
+        { parameter: blobRefs("teacher", blobLayout(networks.teacher.manifest)) },
+        { pooled: byMap(teacherGraph, pooled.real), output: options.teacherLogits ?? false },
+      )
+    : undefined;
+  const buffers = trains ? { parameter, statistic: present(arena) } : { parameter };
+  const trace = recordForward(list, graph, n, images, buffers, pooled && { pooled: byMap(graph, pooled.fake) });
+
+  const logits = outputOf(trace, graph.output);
+  const { c: classes } = graph.shapes[graph.output];
+  const dlogits = list.tensor(n * classes);
+  const task = list.tensor(3);
+  const { labelSmoothing } = options;
+  list.run(softmaxCrossEntropy({ n, classes, labelSmoothing }), {
+    logits,
+    labels: external("labels", 4 * n),
+    dlogits,
+    metrics: task,
+  });
+
+  const gathered: Record<string, Ref> = { task, metrics: tensors.gradient(METRICS) };
+  const layers = pooled ? graph.maps.length : 0;
+  const { lambdaAdversarial: lambda, adversarialReduce: reduce } = options;
+  let dPooled: ReadonlyMap<NodeId, Ref> = new Map();
+  if (pooled) {
+    const compared = recordAdversarial(list, graph, pooled.real, pooled.fake, { n, lambda, reduce, ...tensors });
+    gathered.adversarial = compared.metrics;
+    dPooled = byMap(graph, compared.dPooled);
+  }
+  const scale = layers > 0 ? adversarialScale(layers, reduce) : 1;
+  list.run(collectMetrics({ layers, scale }), gathered);
+  const gradients = new NodeGradients(list, outputElements(graph, n));
+  if (trains) {
+    gradients.add(graph.output, dlogits);
+    recordBackward(list, graph, n, buffers, trace, gradients, {
+      gradient: arena,
+      inputGradient: options.imageGradient ?? false,
+      dPooled,
+      memory: options.memory ?? "keep",
+    });
+  }
+  if (options.local?.spend) options.local.spend(list);
+  else recordAccumulation(list, layout, n, options.accumulate);
+  const teacherLogits = teacher && options.teacherLogits ? outputOf(teacher, teacherGraph.output) : undefined;
+  const imageGradient = options.imageGradient ? gradients.get(0) : undefined;
+  const memory = planMemory(list, graph, n, trains);
+  return {
+    list,
+    layout,
+    logits,
+    memory,
+    ...(teacherLogits && { teacherLogits }),
+    ...(imageGradient && { imageGradient }),
+  };
+}
+
+function recordAccumulation(list: LaunchList, layout: ContributionLayout, n: number, how: "exact" | "float"): void {
+  const { size, tensors, segments } = layout;
+  const refs = {
+    gradient: external("gradient", 4 * size),
+    segments: external("segments", segments.byteLength),
+    sum: external("sum", 4 * size),
+    peak: external("peaks", 4 * tensors.length),
+  };
+  if (how === "exact") {
+    const scale = external("scales", 4 * tensors.length);
+    list.run(accumulateExact({ size, weight: n, clip: EXACT_CLIP }), { ...refs, scale });
+  } else {
+    list.run(accumulateFloat({ size, weight: n }), refs);
+  }
+}

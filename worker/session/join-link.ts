@@ -1,0 +1,37 @@
+// Reads the link that a volunteer was given: where the coordinator is, and the token that lets one in.
+
+import { BitswarmError } from "../../shared/errors.ts";
+
+export interface JoinLink {
+  /** E.g. `http://host:8080`. */
+  readonly origin: string;
+  readonly token: string;
+  /** The WebSocket's address; the token travels in the hello, not in an address that proxies log. */
+  readonly socketUrl: string;
+}
+
+/** @throws CONFIG_INVALID for what is no link, TOKEN_INVALID for one without a token */
+export function readJoinLink(link: string): JoinLink {
+  let url: URL;
+  try {
+    url = new URL(link);
+  } catch (cause) {
+    throw new BitswarmError(
+      "CONFIG_INVALID",
+      `${JSON.stringify(link)} is not a link; it looks like http://HOST:PORT/?token=TOKEN`,
+      { cause },
+    );
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new BitswarmError("CONFIG_INVALID", `a run's link starts with http: or https:; got ${url.protocol}`);
+  }
+  const token = url.searchParams.get("token");
+  if (!token) {
+    throw new BitswarmError(
+      "TOKEN_INVALID",
+      `the link ${url.origin}/ has no ?token=…: copy the whole link that the coordinator printed`,
+    );
+  }
+  const socketUrl = `${url.protocol === "https:" ? "wss" : "ws"}://${url.host}/ws`;
+  return { origin: url.origin, token, socketUrl };
+}

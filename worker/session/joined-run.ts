@@ -1,0 +1,43 @@
+// What a welcome sets up: decoder, shard cache, and the parameters that come in frames. It outlives the connection it came over.
+
+import { BitswarmError } from "../../shared/errors.ts";
+import { buildNetworks } from "../../shared/networks.ts";
+import { frozenForm, wireForm } from "../../shared/parameter-set.ts";
+import { PROTOCOL_VERSION, type WelcomeMessage } from "../../shared/protocol.ts";
+import { createSampleDecoder } from "../trainer/sample-decoder.ts";
+import type { ContentOrigin } from "./content-fetch.ts";
+import { DatasetCache } from "./dataset-cache.ts";
+import type { RunResources } from "./lease-work.ts";
+import { ParameterStore } from "./parameter-store.ts";
+
+export interface JoinedRun extends RunResources {
+  /** What makes it the same run after a reconnect. */
+  readonly identity: string;
+  readonly parameters: ParameterStore;
+}
+
+/** The same text for two welcomes to the same run. */
+export function runIdentity({ run, config, dataset }: WelcomeMessage): string {
+  return JSON.stringify([run, config, dataset]);
+}
+
+/** @throws PROTOCOL_MISMATCH, DATA_INVALID, GRAPH_INVALID */
+export function openRun(welcome: WelcomeMessage, origin: ContentOrigin): JoinedRun {
+  const { config, dataset, protocol } = welcome;
+  if (protocol !== PROTOCOL_VERSION) {
+    throw new BitswarmError(
+      "PROTOCOL_MISMATCH",
+      `the coordinator speaks protocol ${protocol}, this worker ${PROTOCOL_VERSION}; reload the page or update the older side`,
+    );
+  }
+  const networks = buildNetworks(config, dataset);
+  return {
+    identity: runIdentity(welcome),
+    config,
+    dataset,
+    decoder: createSampleDecoder(config, dataset),
+    cache: new DatasetCache(origin),
+    parameters: new ParameterStore((set) => wireForm(networks, config, set)),
+    frozen: frozenForm(networks, config),
+  };
+}

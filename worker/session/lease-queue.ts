@@ -1,0 +1,110 @@
+// The leases of one worker: the one that it computes, the one whose data it fetches meanwhile, and those that it has sent; asks for the next.
+
+import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/protocol.ts";
+import { MAX_TEXT } from "../../shared/protocol.ts";
+import type { SessionLine } from "../../shared/transfer/session-line.ts";
+import { MEMORY_CAP_BYTES } from "./dataset-cache.ts";
+import { leaseMemory } from "./lease-memory.ts";
+import { type PreparedLease, prepareLease, type RunResources } from "./lease-work.ts";
+
+/**
+ * A lease that this worker holds. `queued`: waits for the one before. `computing`: may be given back, as queued ones may.
+ * `sent`: its verdict is awaited. `over`: nothing more is due.
+ */
+export interface HeldLease {
+  readonly lease: LeaseMessage;
+  /** Its data, on their way since it came. */
+  readonly prepared: Promise<PreparedLease>;
+  phase: "queued" | "computing" | "sent" | "over";
+  verdict?: Extract<CoordinatorMessage, { type: "cancel" | "accepted" | "rejected" }>;
+}
+
+/** Leases without a verdict: the coordinator gives no more. */
+const LEASES_HELD = 2;
+
+export interface LeaseQueueOptions {
+  readonly line: Pick<SessionLine, "send">;
+  readonly run: RunResources;
+  /** Neither the volunteer nor the end of the session forbids another lease. */
+  readonly wanted: () => boolean;
+}
+
+export class LeaseQueue {
+  readonly #options: LeaseQueueOptions;
+  readonly #maxMicrobatches: number | undefined;
+  /** A ready is not answered yet. */
+  #asked = false;
+  /** Leases without a verdict, the oldest first. */
+  #held: readonly HeldLease[] = [];
+
+  constructor(options: LeaseQueueOptions) {
+    this.#options = options;
+    const { config, dataset } = options.run;
+    this.#maxMicrobatches = leaseMemory(dataset, config.microbatch, MEMORY_CAP_BYTES);
+  }
+
+  /** Leases that are computed or wait for it, and those whose verdict has not come. */
+  get leases(): readonly number[] {
+    return this.#held.filter(({ verdict }) => !verdict).map(({ lease }) => lease.lease);
+  }
+
+  /** The lease to compute next, if it is here. */
+  get queued(): HeldLease | undefined {
+    return this.#held.find(({ phase }) => phase === "queued");
+  }
+
+  held(lease: number): HeldLease | undefined {
+    return this.#held.find((held) => held.lease.lease === lease);
+  }
+
+  /** Asks for a lease, also for one ahead of the verdict on another, unless one is waited for or waits already. */
+  ask(): void {
+    const most = this.#options.run.config.lease.ahead ? LEASES_HELD : 1;
+    if (this.#asked || this.queued || this.#held.length >= most || !this.#options.wanted()) return;
+    this.#asked = true;
+    this.#sayReady();
+  }
+
+  /** Says the last ready again, of which the coordinator does not know. */
+  askAgain(): void {
+    if (this.#asked) this.#sayReady();
+  }
+
+  /** The coordinator was told that nothing is wanted. */
+  unasked(): void {
+    this.#asked = false;
+  }
+
+  /** Queues a lease that was asked for and fetches its data; false where it was not, or is not wanted any more. */
+  take(lease: LeaseMessage): boolean {
+    if (!this.#asked || !this.#options.wanted()) return false;
+    this.#asked = false;
+    const prepared = prepareLease(lease, this.#options.run);
+    // Whoever computes the lease hears of it.
+    prepared.catch(() => undefined);
+    this.#held = [...this.#held, { lease, prepared, phase: "queued" }];
+    return true;
+  }
+
+  /** Nothing more is due for a lease. */
+  close(held: HeldLease): void {
+    held.phase = "over";
+    this.#held = this.#held.filter((other) => other !== held);
+  }
+
+  /** Gives back a lease, by default all, unless the contribution is on the way. */
+  giveBack(reason: ReturnReason, detail: string, leases: readonly HeldLease[] = this.#held): void {
+    for (const held of leases) {
+      if (held.phase !== "queued" && held.phase !== "computing") continue;
+      const { lease } = held.lease;
+      this.#options.line.send({ type: "return", lease, reason, detail: detail.slice(0, MAX_TEXT) });
+      this.close(held);
+    }
+  }
+
+  #sayReady(): void {
+    const ahead = this.#held.length > 0 ? { ahead: true } : {};
+    const memory = this.#maxMicrobatches === undefined ? {} : { maxMicrobatches: this.#maxMicrobatches };
+    this.#options.line.send({ type: "ready", ...ahead, ...memory });
+  }
+}

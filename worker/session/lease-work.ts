@@ -1,0 +1,105 @@
+// Computes one lease: gathers parameters, teacher and shards, then hands the trainer decoded microbatches.
+
+import { BitswarmError } from "../../shared/errors.ts";
+import type { ParameterSet, WireForm } from "../../shared/parameter-set.ts";
+import { decodeWhole } from "../../shared/parameter-update.ts";
+import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { HeldShards, SampleDecoder } from "../trainer/sample-decoder.ts";
+import { sampleOrder } from "../trainer/sample-order.ts";
+import type { LeaseResult, MicrobatchInput } from "../trainer/trainer-contract.ts";
+import type { LivingTrainer, TrainerRun } from "../trainer/trainer-owner.ts";
+import type { DatasetCache } from "./dataset-cache.ts";
+
+/** What a joined run needs beside its trainer. */
+export interface RunResources extends TrainerRun {
+  readonly decoder: SampleDecoder;
+  readonly cache: DatasetCache;
+  /** The blob that a lease names. @throws MESSAGE_INVALID where it was never sent */
+  readonly parameters: { blob(set: ParameterSet, hash: string): Promise<Uint8Array> };
+  /** How the trained teacher is packed. */
+  readonly frozen: WireForm;
+}
+
+/** A lease whose data are here: it can be computed without waiting for anything but the GPU. */
+export interface PreparedLease {
+  /** The sample at each position. */
+  readonly samples: readonly number[];
+  readonly held: HeldShards;
+  /** The first microbatch: the others are decoded while the GPU computes the one before. */
+  readonly first: MicrobatchInput;
+  readonly firstEnd: number;
+}
+
+/**
+ * Fetches what a lease needs and decodes its first microbatch, beside the computing of another.
+ * @throws MESSAGE_INVALID for a lease that cannot be meant, DATA_INVALID and what else fetching throws
+ */
+export async function prepareLease(lease: LeaseMessage, run: RunResources): Promise<PreparedLease> {
+  const samples = orderedSamples(lease, run);
+  const { cache, decoder, config } = run;
+  const [held] = await Promise.all([
+    cache.hold(decoder.shardsOf(lease.split, samples)),
+    lease.teacherHash === null ? undefined : cache.blob(lease.teacherHash),
+  ]);
+  const firstEnd = Math.min((Math.floor(lease.from / config.microbatch) + 1) * config.microbatch, lease.to);
+  const first = decoder.decode(lease, samples.slice(0, firstEnd - lease.from), held);
+  return { samples, held, first, firstEnd };
+}
+
+/**
+ * @throws MESSAGE_INVALID for parameters that were never sent, DEVICE_LOST, GRADIENT_NOT_FINITE and what preparing throws
+ */
+export async function computeLease(
+  lease: LeaseMessage,
+  preparing: Promise<PreparedLease>,
+  run: RunResources,
+  { trainer, lost }: LivingTrainer,
+  aborted: () => boolean,
+): Promise<LeaseResult | "aborted"> {
+  const { samples, held, first, firstEnd } = await preparing;
+  const { network, parametersHash, discriminatorsHash, teacherHash } = lease;
+  if (teacherHash !== null && !trainer.holdsTeacher(teacherHash)) {
+    trainer.loadTeacher(teacherHash, decodeWhole(run.frozen, await run.cache.blob(teacherHash)));
+  }
+  const due = [[network, parametersHash] as const];
+  const wanted = discriminatorsHash === null ? due : [...due, ["discriminators", discriminatorsHash] as const];
+  for (const [set, hash] of wanted) {
+    const blob = trainer.holds(set, hash) ? undefined : await run.parameters.blob(set, hash);
+    if (aborted()) return "aborted";
+    if (blob) trainer.loadParameters(set, hash, blob);
+  }
+  const input = (from: number, to: number) => {
+    if (from === lease.from && to === firstEnd) return first;
+    return run.decoder.decode(lease, samples.slice(from - lease.from, to - lease.from), held);
+  };
+  return unlessLost(trainer.compute(lease, input, aborted), lost);
+}
+
+/** Rejects on loss of the device: some runtimes never settle a readback then. */
+async function unlessLost<T>(computing: Promise<T>, lost: AbortSignal): Promise<T> {
+  let lose = () => {};
+  const losing = new Promise<never>((_, reject) => {
+    lose = () => reject(new BitswarmError("DEVICE_LOST", `the GPU's device was lost: ${lost.reason}`));
+  });
+  lost.addEventListener("abort", lose);
+  if (lost.aborted) lose();
+  try {
+    return await Promise.race([computing, losing]);
+  } finally {
+    lost.removeEventListener("abort", lose);
+  }
+}
+
+/** The sample at each of the lease's positions. */
+function orderedSamples(lease: LeaseMessage, { config, dataset }: TrainerRun): number[] {
+  const { from, to, split } = lease;
+  const { samples } = dataset[split];
+  if (from >= to || to > samples) {
+    throw new BitswarmError(
+      "MESSAGE_INVALID",
+      `lease ${lease.lease} covers [${from}, ${to}) of a ${split} split with ${samples} samples`,
+    );
+  }
+  const sampleAt = sampleOrder(config.seed, dataset, lease);
+  return Array.from({ length: to - from }, (_, i) => sampleAt(from + i));
+}

@@ -1,0 +1,87 @@
+// What a session tells its owner: one discriminated union of plain values, so that it crosses from the Web Worker to the page and is checked there.
+
+import { z } from "zod";
+import { type ErrorCode, errorCodes } from "../../shared/errors.ts";
+import { runStatusSchema } from "../../shared/protocol.ts";
+
+const counting = z.number().int().min(0);
+const codeSchema = z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]);
+
+const leaseSummarySchema = z.strictObject({
+  lease: counting,
+  kind: z.enum(["teacher", "student", "bn", "evaluate"]),
+  network: z.enum(["teacher", "student"]),
+  step: counting,
+  epoch: counting,
+  from: counting,
+  to: counting,
+});
+
+/** Where a session stands; fields exist only where they mean something. */
+export const sessionStateSchema = z.discriminatedUnion("kind", [
+  /** Asks for the device, then opens the socket. */
+  z.strictObject({ kind: z.literal("connecting"), attempt: counting }),
+  /** Hello is sent; compiles for the run once welcome came. */
+  z.strictObject({ kind: z.literal("joining") }),
+  /** Wants a lease. */
+  z.strictObject({ kind: z.literal("waiting") }),
+  z.strictObject({ kind: z.literal("computing"), lease: leaseSummarySchema }),
+  z.strictObject({ kind: z.literal("paused") }),
+  z.strictObject({
+    kind: z.literal("reconnecting"),
+    attempt: counting,
+    delayMs: z.number(),
+    code: codeSchema,
+    message: z.string(),
+  }),
+  z.strictObject({ kind: z.literal("ended"), reason: z.enum(["run-over", "left"]), message: z.string() }),
+  z.strictObject({ kind: z.literal("failed"), code: codeSchema, message: z.string() }),
+]);
+
+/** What the worker does about its kernels, in numbers of convolution passes. `refused`: pass, tiling and why it is left out here. */
+const tuningEventSchema = z.discriminatedUnion("stage", [
+  /** Compares and measures tilings, as many passes as the time allows. */
+  z.strictObject({ type: z.literal("tuning"), stage: z.literal("measuring"), passes: counting }),
+  z.strictObject({
+    type: z.literal("tuning"),
+    stage: z.literal("measured"),
+    passes: counting,
+    left: counting,
+    refused: z.array(z.string()),
+  }),
+  /** Compares what is in use with the naive kernels. */
+  z.strictObject({ type: z.literal("tuning"), stage: z.literal("checking"), passes: counting }),
+  z.strictObject({
+    type: z.literal("tuning"),
+    stage: z.literal("checked"),
+    passes: counting,
+    refused: z.array(z.string()),
+  }),
+  z.strictObject({ type: z.literal("tuning"), stage: z.literal("unkept"), message: z.string() }),
+]);
+
+export const sessionEventSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("state"), state: sessionStateSchema }),
+  z.strictObject({ type: z.literal("adapter"), description: z.string(), software: z.boolean() }),
+  z.strictObject({ type: z.literal("joined"), run: z.string(), name: z.string(), worker: z.string() }),
+  /** The run's progress as the coordinator tells it. */
+  z.strictObject({ type: z.literal("status"), status: runStatusSchema }),
+  /** What this worker has given: only samples that the coordinator accepted. */
+  z.strictObject({
+    type: z.literal("contributed"),
+    lease: leaseSummarySchema,
+    samples: counting,
+    leases: counting,
+    samplesPerSecond: z.number(),
+  }),
+  /** Something went wrong and the session goes on. */
+  z.strictObject({ type: z.literal("trouble"), code: codeSchema, message: z.string() }),
+  tuningEventSchema,
+]);
+
+export type LeaseSummary = z.output<typeof leaseSummarySchema>;
+export type SessionState = z.output<typeof sessionStateSchema>;
+export type TuningEvent = z.output<typeof tuningEventSchema>;
+export type SessionEvent = z.output<typeof sessionEventSchema>;
+/** The states that a session does not leave. */
+export type SessionEnd = Extract<SessionState, { kind: "ended" | "failed" }>;
