@@ -199,9 +199,9 @@ export class Audits {
     if (verdict.kind === "open" && answers.length < 2) return nothingFollows;
     // The answer that is to be summed is due even where others have agreed before it.
     if (verdict.kind === "decided" && this.#due.get(rangeOf(audit)) === audit) return nothingFollows;
-    const doubtful = this.#held.filter(
-      (held) => verdict.redo && held.account === summed && rangeOf(held) === rangeOf(audit),
-    );
+    const doubtful = verdict.redo
+      ? this.#held.filter((held) => held.account === summed && rangeOf(held) === rangeOf(audit))
+      : [];
     if (verdict.kind === "open") {
       // Its author is suspected on, and who computes the range again is another matter.
       if (verdict.redo) audit.summed = null;
@@ -217,7 +217,9 @@ export class Audits {
     const blamed = wrong.filter((account) => !this.#excused(answers, account, right[0]));
     const resting = blamed.filter((account) => this.#fall(account));
     this.#options.onVerdict({ from: audit.from, to: audit.to, right, wrong: blamed });
-    const lost = this.#held.filter((held) => blamed.includes(held.account) || doubtful.includes(held));
+    // Most verdicts blame nobody, and ten thousand contributions are held.
+    const gone = blamed.length > 0 || doubtful.length > 0;
+    const lost = gone ? this.#held.filter((held) => blamed.includes(held.account) || doubtful.includes(held)) : [];
     return { ...nothingFollows, resting, withdrawn: this.#withdraw(lost) };
   }
 
@@ -235,6 +237,7 @@ export class Audits {
 
   /** Lets go of what was held, for its range to be collected again. */
   #withdraw(lost: readonly HeldLease[]): TrustOutcome["withdrawn"] {
+    if (lost.length === 0) return [];
     for (const { work } of lost) this.#heldBytes -= bytesOf(work);
     this.#held = this.#held.filter((held) => !lost.includes(held));
     return lost.map(({ account, from, to }) => ({ account, from, to }));
