@@ -21,7 +21,7 @@ const QUICKER = 0.8;
  */
 const WHOLE_PATIENCE = {
   first: { ofTheirTime: 1 / 16, ofMinDeadline: 1 / 4 },
-  later: { ofTheirTime: 1 / 40, ofMinDeadline: 1 / 10 },
+  later: { ofTheirTime: 1 / 80, ofMinDeadline: 1 / 20 },
 } as const;
 /** An answer that decides between two is waited for until the round has taken so many times as long as it may. */
 export const DISPUTE_PATIENCE = 2;

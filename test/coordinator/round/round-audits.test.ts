@@ -35,7 +35,7 @@ test("L15 an audit is the same range for another account, counts nothing, and is
   expect(inShort(done.answer(done.held(w2)))).toEqual(["accept w2 0-32", "seal 0-64"]);
 });
 
-test("L15 with all samples there an audit is waited for a fortieth of their time, or a tenth of the least deadline, and in a first round longer", () => {
+test("L15 with all samples there an audit is waited for an eightieth of their time, or a twentieth of the least deadline, and in a first round longer", () => {
   const audited = (answeredAfterMs: number, paced = true) => {
     const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, paced };
     const table = new RoundTable({ from: 0, to: 64 }, [w1, w2], options);
@@ -48,8 +48,8 @@ test("L15 with all samples there an audit is waited for a fortieth of their time
     return table;
   };
   for (const [answeredAfterMs, patienceMs, paced] of [
-    [400, 200, true],
-    [16_000, 400, true],
+    [400, 100, true],
+    [16_000, 200, true],
     [400, 500, false],
     [16_000, 1000, false],
   ] as const) {
