@@ -1,5 +1,5 @@
-// One audit from its first answer to its verdict, as a pure function: answers that all agree are right; where they do not, as many
-// as two accounts that tell one lie cannot be decide, and where none are so many nobody is blamed and the work is done again.
+// One audit from its first answer to its verdict, as a pure function. Answers that all agree are right; where they differ, a side
+// that is larger than two colluders could make it decides; where there is none, nobody is blamed and the work is done again.
 
 /** One answer to the audited range. */
 export interface Answer {
