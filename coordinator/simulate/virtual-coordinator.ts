@@ -209,8 +209,8 @@ export class VirtualCoordinator {
 
 function memoryCheckpoint(state: TrainingState, progress: RunProgress, ledger: Ledger): MemoryCheckpoint {
   const { config: _config, dataset: _dataset, networks: _networks, program: _program, blobs: _blobs, ...parts } = state;
-  const { step, evaluations, evaluatedAt } = progress;
-  const whole = structuredClone({ ...parts, evaluations, evaluatedAt });
+  const { step, evaluations, evaluatedAt, norms } = progress;
+  const whole = structuredClone({ ...parts, evaluations, evaluatedAt, norms });
   return { parts: whole, ledger: structuredClone(ledger.toJSON()), step };
 }
 
