@@ -165,9 +165,8 @@ export class VirtualCoordinator {
   #trustStore(life: { readonly alive: boolean }): TrustStore {
     return {
       read: async () => this.#trusted(),
-      // The desk's own map: what it holds when its life ends was written just now, as each of its changes is.
       write: async (standings) => {
-        if (life.alive) this.#standings = standings;
+        if (life.alive) this.#standings = new Map(standings);
       },
     };
   }
