@@ -16,7 +16,7 @@ export interface Alteration {
   readonly layout: ContributionLayout;
   readonly microbatch: number;
   readonly honest: KnownSum;
-  /** What this liar sent before, if anything. */
+  /** What this liar sent first in rounds of this kind, if anything. */
   readonly before: KnownSum | undefined;
 }
 
