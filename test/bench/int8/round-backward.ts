@@ -1,5 +1,5 @@
 // Makes the plans of this process train as an int8 backward would: each 1-bit convolution's output gradient is rounded before
-// its dx and dw. The int8 products equal, bit for bit, the f32 kernels on the rounded gradient (measurement.ts checks it).
+// its dx and dw. The int8 products equal the f32 kernels on the rounded gradient, bit for bit where C is 1 (measurement.ts checks it).
 import type { ConvolutionPass } from "../../../kernels/convolution-pass.ts";
 import { outputHeight, outputWidth } from "../../../shared/window.ts";
 import { LaunchList, type Ref } from "../../../worker/plan/launch-list.ts";
