@@ -96,6 +96,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     store: trustFile(directory.path),
     config: state.config.trust,
     norms: committed.norms,
+    peaks: committed.peaks,
     clock,
     draw: options.drawAudit ?? Math.random,
     onEvent,

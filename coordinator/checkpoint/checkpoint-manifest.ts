@@ -5,6 +5,7 @@ import { runConfigSchema } from "../../shared/config.ts";
 import { type Dataset, datasetSchema } from "../../shared/dataset.ts";
 import { BitswarmError } from "../../shared/errors.ts";
 import { normHistoriesSchema } from "../trust/norm-history.ts";
+import { peakMediansSchema } from "../trust/peak-medians.ts";
 import { contentHash } from "./content-hash.ts";
 
 export const MANIFEST = "manifest.json";
@@ -40,6 +41,8 @@ const checkpointManifestSchema = z.strictObject({
   exponents: z.record(z.string(), z.number().int().min(-126).max(126)),
   /** Norms of contributions in the last rounds, by kind; none in checkpoints of before they were kept. */
   norms: normHistoriesSchema.optional(),
+  /** Peaks of the median account in the last round, by kind. */
+  peaks: peakMediansSchema.optional(),
   evaluations: byNetwork(z.number()),
   evaluatedAt: byNetwork(counting),
   adamStep: counting,

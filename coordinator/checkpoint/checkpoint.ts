@@ -16,6 +16,7 @@ import {
   type TrainingState,
 } from "../training/training-state.ts";
 import { normHistories } from "../trust/norm-history.ts";
+import { peakMedians } from "../trust/peak-medians.ts";
 import type { CheckpointContents } from "./checkpoint-contents.ts";
 import {
   CHECKPOINT_FORMAT,
@@ -122,6 +123,7 @@ function manifestOf(
     ledger: ledger.toJSON(),
     exponents,
     norms: Object.fromEntries(progress.norms),
+    peaks: Object.fromEntries([...progress.peaks].map(([kind, medians]) => [kind, [...medians]])),
     evaluations: { ...progress.evaluations },
     evaluatedAt: { ...progress.evaluatedAt },
     adamStep,
@@ -267,6 +269,7 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
     step,
     exponents: new Map(Object.entries(manifest.exponents)),
     norms: normHistories(manifest.norms),
+    peaks: peakMedians(manifest.peaks),
     evaluations: { ...manifest.evaluations },
     evaluatedAt: { ...manifest.evaluatedAt },
   });

@@ -107,6 +107,7 @@ export class VirtualCoordinator {
       {
         config: config.trust,
         norms: progress.norms,
+        peaks: progress.peaks,
         clock,
         draw: () => draws.uniform(),
         onEvent,
@@ -208,8 +209,8 @@ export class VirtualCoordinator {
 
 function memoryCheckpoint(state: TrainingState, progress: RunProgress, ledger: Ledger): MemoryCheckpoint {
   const { config: _config, dataset: _dataset, networks: _networks, program: _program, blobs: _blobs, ...parts } = state;
-  const { step, evaluations, evaluatedAt, norms } = progress;
-  const whole = structuredClone({ ...parts, evaluations, evaluatedAt, norms });
+  const { step, evaluations, evaluatedAt, norms, peaks } = progress;
+  const whole = structuredClone({ ...parts, evaluations, evaluatedAt, norms, peaks });
   return { parts: whole, ledger: structuredClone(ledger.toJSON()), step };
 }
 

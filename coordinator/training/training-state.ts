@@ -17,6 +17,7 @@ import { rng } from "../../shared/rng.ts";
 import { fourAxes } from "../checkpoint/axis-order.ts";
 import { contentHash } from "../checkpoint/content-hash.ts";
 import type { NormHistories } from "../trust/norm-history.ts";
+import type { PeakMedians } from "../trust/peak-medians.ts";
 
 /** Bytes that workers hold, named by their SHA-256. */
 export interface WireBlob {
@@ -53,6 +54,7 @@ export interface TrainingState {
   readonly exponents: Map<string, number>;
   /** What is usual of the sizes of contributions, from which clipping and refusals follow. */
   readonly norms: NormHistories;
+  readonly peaks: PeakMedians;
   /** Committed steps of the program. */
   step: number;
   /** Newest held-out accuracy (top-1, from 0 to 1) of each network. */
@@ -73,11 +75,12 @@ export interface RunProgress extends Pick<TrainingState, "config" | "dataset" | 
   readonly evaluations: TrainingState["evaluations"];
   readonly evaluatedAt: TrainingState["evaluatedAt"];
   readonly norms: TrainingState["norms"];
+  readonly peaks: TrainingState["peaks"];
 }
 
 /** A copy that goes on by itself. */
 export function progressOf({ config, dataset, networks, program, ...state }: TrainingState): RunProgress {
-  const { step, evaluations, evaluatedAt, norms } = state;
+  const { step, evaluations, evaluatedAt, norms, peaks } = state;
   return {
     config,
     dataset,
@@ -87,6 +90,7 @@ export function progressOf({ config, dataset, networks, program, ...state }: Tra
     evaluations: { ...evaluations },
     evaluatedAt: { ...evaluatedAt },
     norms: new Map(norms),
+    peaks: new Map(peaks),
   };
 }
 
@@ -101,6 +105,7 @@ export type StateParts = Pick<TrainingState, "teacher" | "student"> &
       | "adamStep"
       | "exponents"
       | "norms"
+      | "peaks"
       | "step"
       | "evaluations"
       | "evaluatedAt"
@@ -144,6 +149,7 @@ export function assembleState(config: RunConfig, dataset: Dataset, parts: StateP
     adamStep: 0,
     exponents: new Map(),
     norms: new Map(),
+    peaks: new Map(),
     step: 0,
     evaluations: { teacher: null, student: null },
     evaluatedAt: { teacher: null, student: null },

@@ -7,7 +7,8 @@ import { Audits, type AuditsOptions, type HeldLease, type TrustOutcome } from ".
 import { type ClipMode, type ClipRule, clipRule, clipVerdict, noRule, unusualPeak } from "./clip-rule.ts";
 import type { GroupNorms } from "./gradient-norms.ts";
 import { type NormHistories, type ObservedNorms, usualNorms, withRound } from "./norm-history.ts";
-import type { AuditedWork, HeldWork, RoundReader } from "./round-reader.ts";
+import { boundedPeaks, type PeakMedians, ReportedPeaks } from "./peak-medians.ts";
+import type { AuditedWork, HeldWork, RoundReader, UsualPeak } from "./round-reader.ts";
 
 /** Accounts of a round that may be kept from it for being unusual before the round itself is taken to be so. */
 export const UNUSUAL_ACCOUNTS = 2;
@@ -19,6 +20,8 @@ export interface RoundTrustOptions extends AuditsOptions {
   readonly clipFactor: number;
   /** What the rounds before had, by kind; changed at each seal. */
   readonly histories: NormHistories;
+  /** Of the last round of each kind; changed at each seal. */
+  readonly peaks: PeakMedians;
 }
 
 export class RoundTrust {
@@ -26,6 +29,8 @@ export class RoundTrust {
   #round: RoundReader | undefined;
   #rule: ClipRule = noRule;
   #observed: ObservedNorms[] = [];
+  #usualPeaks: readonly UsualPeak[] = [];
+  readonly #reported = new ReportedPeaks();
   readonly #unusual = new Set<string>();
   readonly #audits: Audits;
 
@@ -36,11 +41,13 @@ export class RoundTrust {
 
   /** A round opens; what is usual in it is fixed now. */
   open(round: RoundReader): void {
-    const { clip, clipFactor, histories } = this.#options;
+    const { clip, clipFactor, histories, peaks } = this.#options;
     this.#round = round;
     const usual = usualNorms(histories.get(round.kind) ?? []);
     this.#rule = clipRule({ mode: clip, codec: round.codec, factor: clipFactor, accounts: round.accounts(), usual });
     this.#observed = [];
+    this.#usualPeaks = boundedPeaks(round.peaks, peaks.get(round.kind));
+    this.#reported.clear();
     this.#unusual.clear();
     this.#audits.open(round);
   }
@@ -57,7 +64,7 @@ export class RoundTrust {
    */
   judge({ account }: Pick<Lease, "account">, samples: number, norms: GroupNorms, peaks: Uint32Array): number {
     const verdict = clipVerdict(this.#rule, norms, samples);
-    const peak = unusualPeak(this.#rule, this.#round?.peaks ?? [], peaks);
+    const peak = unusualPeak(this.#rule, this.#usualPeaks, peaks);
     const refused =
       verdict.kind === "refuse"
         ? { what: `the norm of its ${verdict.group}`, value: verdict.norm, limit: verdict.limit, of: " a sample" }
@@ -70,6 +77,7 @@ export class RoundTrust {
       );
     }
     this.#observed.push({ account, samples, norms });
+    this.#reported.add(account, peaks);
     if (verdict.kind === "refuse") return 1;
     return Math.min(1, verdict.scale.gradient ?? 1, verdict.scale.discriminator ?? 1);
   }
@@ -103,9 +111,11 @@ export class RoundTrust {
 
   /** The round is sealed: what is held and nobody contradicted belongs to the sum. */
   seal(): readonly HeldLease[] {
-    const { histories } = this.#options;
+    const { histories, peaks } = this.#options;
     const { kind } = this.#round ?? {};
     if (kind) histories.set(kind, withRound(histories.get(kind) ?? [], this.#observed));
+    const medians = this.#reported.medians();
+    if (kind && medians) peaks.set(kind, medians);
     return this.#audits.seal();
   }
 }

@@ -6,6 +6,7 @@ import type { HelloMessage } from "../../shared/protocol.ts";
 import type { Clock } from "../clock.ts";
 import type { OnRunEvent } from "../run-event.ts";
 import type { NormHistories } from "./norm-history.ts";
+import type { PeakMedians } from "./peak-medians.ts";
 import { Rests } from "./rests.ts";
 import { RoundTrust } from "./round-trust.ts";
 import type { Standing } from "./standing.ts";
@@ -19,6 +20,7 @@ export interface TrustDeskOptions {
   readonly config: RunConfig["trust"];
   /** The run's, changed with each round. */
   readonly norms: NormHistories;
+  readonly peaks: PeakMedians;
   readonly clock: Clock;
   /** In [0, 1): which leases are audited is no part of the run's own draws, or a worker could foresee it. */
   readonly draw: () => number;
@@ -46,7 +48,7 @@ export class TrustDesk {
   #failed = false;
 
   constructor(options: TrustDeskOptions, { standings, notice }: StoredTrust) {
-    const { store, config, norms, clock, draw, onEvent } = options;
+    const { store, config, norms, peaks, clock, draw, onEvent } = options;
     this.#store = store;
     this.#clock = clock;
     this.#onEvent = onEvent;
@@ -57,6 +59,7 @@ export class TrustDesk {
       clip: config.clip,
       clipFactor: config.clipFactor,
       histories: norms,
+      peaks,
       audits: config.audits,
       clock,
       draw,

@@ -63,13 +63,18 @@ test("K12 what is usual of contributions is in the checkpoint, and one of before
     const { state, ledger } = stateAt(3);
     const norms = { gradient: 1 / 3, discriminator: 1e-30, statistic: 0, metric: 5 };
     state.norms.set("student", [[{ samples: 32, norms }], [{ samples: 16, norms: { gradient: 2 } }]]);
+    state.peaks.set("student", [1 / 3, 0, 1e-30]);
     await write(runDir, state, ledger);
     const restored = restoreState(await readNewestCheckpoint(runDir), tinyDataset(state.config));
     expect(restored.norms).toEqual(state.norms);
+    expect(restored.peaks).toEqual(state.peaks);
     const checkpoint = await readNewestCheckpoint(runDir);
-    const { norms: _, ...manifest } = checkpoint.manifest;
+    const { norms: _, peaks: _peaks, ...manifest } = checkpoint.manifest;
     expect(decodeManifest(encodeManifest(manifest))).toEqual(manifest);
-    expect(restoreState({ ...checkpoint, manifest }, tinyDataset(state.config)).norms).toEqual(new Map());
+    expect(restoreState({ ...checkpoint, manifest }, tinyDataset(state.config))).toMatchObject({
+      norms: new Map(),
+      peaks: new Map(),
+    });
   }));
 
 test("restoring and writing again gives the same files, byte for byte", () =>

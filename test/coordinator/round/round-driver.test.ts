@@ -30,6 +30,7 @@ async function auditedRound(names: readonly string[]) {
     clipFactor: 1,
     audits: "auto",
     histories: new Map(),
+    peaks: new Map(),
     clock,
     draw: () => 0,
     deviceClass: () => "",

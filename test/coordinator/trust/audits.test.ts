@@ -162,6 +162,7 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
     deviceClass: () => "",
     standings: new Map(),
     histories: new Map(),
+    peaks: new Map(),
     onRest: () => undefined,
     onAudited: () => undefined,
     onVerdict: () => undefined,

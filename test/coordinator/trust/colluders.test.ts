@@ -51,6 +51,7 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
     clipFactor: 1,
     audits: "auto",
     histories: new Map(),
+    peaks: new Map(),
     clock: { now: () => table.now },
     draw: () => draws.uniform(),
     deviceClass: () => "",

@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/round-state.ts";
 import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
+import { PEAK_SPREAD } from "../../../coordinator/trust/peak-medians.ts";
 import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
 import { JUMP_ACCOUNTS, RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
@@ -28,6 +29,7 @@ function trustOf(standings = new Map<string, Standing>(), clip: "auto" | "none" 
     deviceClass: () => "",
     standings,
     histories: new Map(),
+    peaks: new Map(),
     onRest: () => undefined,
     onAudited: () => undefined,
     onVerdict: () => undefined,
@@ -201,6 +203,29 @@ test("Z10 a peak far beyond the round before is refused, unless most accounts ha
   expect(judge("a", 1e38)).toBe(1);
   trust.open({ ...peaked, accounts: () => 2 });
   expect(judge("a", 1e38)).toBe(1);
+});
+
+test("Z10 whoever raises a peak round by round raises no limit beyond that of the median account", () => {
+  const trust = trustOf();
+  let largest = 1;
+  let refused = 0;
+  for (let round = 0; round < 10; round++) {
+    trust.open({ ...peaked, peaks: [{ ...peaked.peaks[0], largest }] });
+    for (const account of ["a", "b", "c"]) expect(trust.judge({ account }, 32, {}, bits(1))).toBe(1);
+    const forged = PEAK_FACTOR * largest;
+    try {
+      trust.judge({ account: "liar" }, 32, {}, bits(forged));
+      largest = forged;
+    } catch {
+      refused++;
+      largest = 1;
+    }
+    trust.seal();
+  }
+  // 32, then 1024, and no more: the next unit follows from what was let through.
+  expect(refused).toBe(3);
+  trust.open({ ...peaked, peaks: [{ ...peaked.peaks[0], largest: 1e38 }] });
+  expect(() => trust.judge({ account: "liar" }, 32, {}, bits(1.01 * PEAK_FACTOR * PEAK_SPREAD))).toThrow("1.02e+3");
 });
 
 test("Z10 of a thousand accounts nine agree that the training made a jump", () => {

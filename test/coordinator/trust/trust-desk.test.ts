@@ -26,6 +26,7 @@ test("Z13 what accounts earned is written at most once a second, and before the 
     },
     config: parseConfig({}).trust,
     norms: new Map(),
+    peaks: new Map(),
     clock: timeline.clock(),
     draw: () => 0,
     onEvent: () => undefined,
