@@ -119,6 +119,15 @@ export function pickTile(space: TileSpace, wanted?: Tile): Tile {
   );
 }
 
+/** Sums of a tile whose rows quads share, where none is kept for GPUs: the larger, the fewer reads a product. */
+const QUAD_SUMS = 256;
+
+/** The tile of a product that no tuner chooses; `quads` share its rows where it can be cut so. */
+export function likelyTile({ quads = false, ...space }: TileSpace): Tile {
+  const shared = rankQuadTiles({ ...space, quads, mostSums: QUAD_SUMS });
+  return shared[0] ?? pickTile(space);
+}
+
 /** The work of `depth` steps of a tile's sum. */
 export function tileStep(tile: Tile, depth: number): Step {
   return { products: tile.rows * tile.columns * depth, loads: (tile.rows + tile.columns) * depth };
