@@ -1,11 +1,11 @@
 // What goes back through a grouped linear layer: to the layer below, or to the maps of the student.
 import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import { accumulators, multiplyAdd, storeTile } from "./gemm.ts";
-import { describeGrouped, type GroupedLinear, groupedTile, LEAKY, memberStride } from "./grouped-linear.ts";
+import { describeGrouped, type GroupedLinear, LEAKY, memberStride } from "./grouped-linear.ts";
 import type { Kernel } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
 import { range } from "./range.ts";
-import { tileStep } from "./tile-space.ts";
+import { ANY_TILE, likelyTile, tileStep } from "./tile-space.ts";
 import { tiledKernel } from "./tiled-kernel.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
@@ -21,7 +21,7 @@ export function groupedLinearInputGradient(
   const width = vectorWidth(o.in);
   const depth = vectorWidth(o.out);
   const extent = { rows: o.n, columns: o.in, outer: hidden ? 2 * o.groups : o.groups };
-  const tile = groupedTile(extent, o.quads === true && depth === 4);
+  const tile = likelyTile({ extent, sizes: ANY_TILE, quads: o.quads === true && depth === 4 });
   const steps = o.out / depth;
   const dy: Floats = { name: "dy", width: depth };
   const w: Floats = { name: "w", width };

@@ -30,9 +30,8 @@ export function groupedLinearParameterGradient(
   const x: Floats = { name: "x", width: vectorWidth(o.in) };
   const width = vectorWidth(o.in, o.out);
   const extent = { rows: o.out, columns: o.in, outer: o.groups };
-  const shared = o.quads === true && dy.width === 4;
-  const sizes = { rows: shared ? [4, 8, 12, 16] : [4, 8, 12], columns: ANY_TILE.columns };
-  const tile = likelyTile({ extent, sizes, quads: shared });
+  const sizes = { rows: [4, 8, 12], columns: ANY_TILE.columns };
+  const tile = likelyTile({ extent, sizes, quads: o.quads === true && dy.width === 4 });
   const quads = range(tile.rows / 4);
   const depth = rowsATurn(o.n);
   const base = (name: string, of: Floats, length: number) => (k: number) =>

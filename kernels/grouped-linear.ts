@@ -3,7 +3,7 @@ import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
 import { accumulators, multiplyAdd, storeTile } from "./gemm.ts";
 import type { Kernel } from "./kernel.ts";
 import { columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
-import { ANY_TILE, type Extent, likelyTile, type Tile, tileStep } from "./tile-space.ts";
+import { ANY_TILE, likelyTile, tileStep } from "./tile-space.ts";
 import { tiledKernel } from "./tiled-kernel.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
@@ -33,12 +33,6 @@ export function describeGrouped(o: GroupedLinear, members: number): string {
   return `${o.groups}x${members}x${o.n}x${o.in}->${o.out}`;
 }
 
-/** The tile of a product whose rows are those of a member. */
-export function groupedTile(extent: Extent, quads: boolean): Tile {
-  const rows = quads ? [...ANY_TILE.rows, 16] : ANY_TILE.rows;
-  return likelyTile({ extent, sizes: { ...ANY_TILE, rows }, quads });
-}
-
 /**
  * y = x·Wᵀ + b for every member, then LeakyReLU(0.2) where `leaky`. Bindings x f32 [groups][members][n][in], w f32 [out][in]
  * every `weightStride` elements, bias f32 [out] every `biasStride`, y f32 [groups][members][n][out].
@@ -54,7 +48,7 @@ export function groupedLinearForward(
   const width = vectorWidth(o.in);
   const outputs = vectorWidth(o.out);
   const extent = { rows: o.n, columns: o.out, outer: o.groups * o.members };
-  const tile = groupedTile(extent, o.quads === true && width === 4);
+  const tile = likelyTile({ extent, sizes: ANY_TILE, quads: o.quads === true && width === 4 });
   const steps = o.in / width;
   const x: Floats = { name: "x", width };
   const w: Floats = { name: "w", width };

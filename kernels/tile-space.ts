@@ -68,10 +68,15 @@ export function rankTiles(space: TileSpace): readonly Tile[] {
   return rank(space, 1).map(({ rows, columns }) => ({ rows, columns }));
 }
 
+/** Rows of a tile that pay where a lane reads a quarter of them and a column costs more. */
+const QUAD_ROWS = 16;
+
 /** Those whose rows quads can share, best first; none where the layout does not let them. */
 export function rankQuadTiles(space: TileSpace): readonly Tile[] {
   if (!space.quads) return [];
-  const fitting = rank(space, 0.25).filter((tile) => fitsQuads(space, tile));
+  const { sizes, columnCost = 1 } = space;
+  const rows = columnCost < 1 ? sizes.rows : [...sizes.rows, QUAD_ROWS];
+  const fitting = rank({ ...space, sizes: { ...sizes, rows } }, 0.25).filter((tile) => fitsQuads(space, tile));
   return fitting.map(({ rows, columns }) => ({ rows, columns, quads: true }));
 }
 
