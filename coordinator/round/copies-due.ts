@@ -44,12 +44,16 @@ export class CopiesDue implements Iterable<CopyDue> {
     return new CopiesDue(this.#byNumber.set(number, due), this.#numbers.set(auditor, numbers), number + 1);
   }
 
-  /** The first copy that this member may compute, its own before anybody's, and the others. */
-  takenBy({ account }: Pick<Member, "account">): { readonly copy: CopyWanted; readonly rest: CopiesDue } | undefined {
+  /** The first copy of at most so many samples that this member may compute, its own before anybody's, and the others. */
+  takenBy(
+    { account }: Pick<Member, "account">,
+    most = Number.POSITIVE_INFINITY,
+  ): { readonly copy: CopyWanted; readonly rest: CopiesDue } | undefined {
     for (const auditor of [account, ANYBODY]) {
       for (const [number] of this.#numbers.get(auditor) ?? []) {
         const due = this.#byNumber.get(number);
-        if (due && (due.auditor === account || !due.copy.not.includes(account)))
+        if (!due || due.copy.to - due.copy.from > most) continue;
+        if (due.auditor === account || !due.copy.not.includes(account))
           return { copy: due.copy, rest: this.#without(number, auditor) };
       }
     }

@@ -149,6 +149,9 @@ export class RoundDriver {
 
   #taken(worker: WorkerId, intake: Intake): void {
     const { lease, follows } = intake;
+    // All of it is one change: the round must not end in the middle, with a sum that is not that of its ranges.
+    if (follows.copies.length + follows.withdrawn.length > 0)
+      this.#dispatch({ type: "contribution-received", worker, lease });
     for (const copy of follows.copies) this.#dispatch({ type: "copy-wanted", copy });
     for (const range of follows.withdrawn) this.#dispatch({ type: "contribution-withdrawn", ...range });
     if (intake.kind === "refused") {

@@ -103,9 +103,11 @@ function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: Roun
 
 function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
   for (const [worker, member] of takers(granting, only)) {
-    const { copies } = granting.state;
+    const { copies, options, roster } = granting.state;
     if (copies.size === 0 || granting.left === 0) return;
-    const taken = copies.takenBy(member);
+    // One that would expire, as it did before perhaps, is no use, and keeps its auditor from the work.
+    const speed = speedOf(member, roster.kind) ?? Number.POSITIVE_INFINITY;
+    const taken = copies.takenBy(member, (speed * options.timeoutMs) / 1000);
     if (!taken) continue;
     const { copy, rest } = taken;
     granting.state = { ...granting.state, copies: rest };

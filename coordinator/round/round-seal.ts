@@ -7,8 +7,8 @@ import { isLate, isLive, type RoundState } from "./round-state.ts";
 /** Whether the round ends now. Contributions that are being checked are always waited for. */
 export function sealDue(now: number, state: RoundState): boolean {
   const { collected, wanted, options, checking } = state;
-  if (!isLive(state)) return false;
+  if (!isLive(state) || checking > 0) return false;
   if (collected.size >= wanted) return !comparisonDue(now, state);
   if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
-  return checking === 0 && !comparisonDue(now, state);
+  return !comparisonDue(now, state);
 }

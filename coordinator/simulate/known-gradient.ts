@@ -7,7 +7,14 @@ import { encodeSigns } from "../../shared/codec-sign.ts";
 import type { ContributionLayout, ContributionTensor } from "../../shared/contribution.ts";
 import type { Range } from "../../shared/intervals.ts";
 import type { LeaseMessage } from "../../shared/protocol.ts";
-import { blockSize, gatherArena, type WireLayout, wideBytes, wireLayout } from "../../shared/wire-layout.ts";
+import {
+  blockSize,
+  gatherArena,
+  reportsMean,
+  type WireLayout,
+  wideBytes,
+  wireLayout,
+} from "../../shared/wire-layout.ts";
 import { unitOf } from "../training/exponents.ts";
 
 /** What of a round decides its contributions. */
@@ -37,6 +44,11 @@ function fractionBits(kind: ContributionTensor["kind"]): number {
   }
 }
 
+/** A hash for what is measured: positive, and of much the same size everywhere, as losses and variances are. */
+function measured(hash: number): number {
+  return 2 ** (hashBits - 1) + (hash >> 2);
+}
+
 /** 32 well mixed bits of two words (the finalizer of MurmurHash3: Appleby, 2011). */
 function mix(a: number, b: number): number {
   let h = Math.imul(a ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(b + 0x7f4a7c15, 0xc2b2ae35);
@@ -60,19 +72,26 @@ export function knownSum(
   const { tensors } = layout;
   const units = new Float64Array(tensors.length);
   const seed = mix(Number.parseInt(terms.parametersHash.slice(0, 8), 16) | 0, terms.pass * 4 + salt);
+  const signed = tensors.map(({ kind }) => kind === "gradient" || kind === "difference");
   const scales = tensors.map(({ kind }, tensor) => 2 ** -fractionBits(kind) / unitOf(terms.exponents[tensor]));
   for (const { from, to } of ranges) {
     for (let at = from; at < to; at += microbatch) {
       const samples = Math.min(microbatch, to - at);
       const position = mix(seed, at / microbatch);
       for (let tensor = 0; tensor < units.length; tensor++) {
-        const hash = (mix(position, tensor) >> (32 - hashBits - 1)) * samples;
-        units[tensor] += Math.round(hash * scales[tensor]);
+        const hash = mix(position, tensor) >> (32 - hashBits - 1);
+        units[tensor] += Math.round((signed[tensor] ? hash : measured(hash)) * samples * scales[tensor]);
       }
     }
   }
-  // The same whatever the hashes came to, so that units do not wander from round to round.
-  const peaks = Float32Array.from(tensors, ({ kind }) => microbatch * 2 ** (hashBits - fractionBits(kind)));
+  // The same whatever the hashes came to, so that units do not wander from round to round. Differences grow with the lease.
+  const samples = ranges.reduce((total, { from, to }) => total + to - from, 0);
+  const peaks = Float32Array.from(tensors, (tensor) => {
+    const most = 2 ** (hashBits - fractionBits(tensor.kind));
+    // Of what travels as signs the mean over all elements.
+    if (reportsMean(terms, tensor)) return most / tensor.size;
+    return (tensor.kind === "difference" ? samples : microbatch) * most;
+  });
   return { units, peaks };
 }
 

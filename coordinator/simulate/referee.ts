@@ -7,11 +7,12 @@ import type { CommitRecord } from "../checkpoint/commit-log.ts";
 import type { RoundPlan } from "../round/round-plan.ts";
 import type { Lease } from "../round/round-state.ts";
 import type { RoundSum } from "../training/aggregate.ts";
-import { unitOf } from "../training/exponents.ts";
 import type { TrustVerdict } from "../trust/audits.ts";
+import type { ClipMode } from "../trust/clip-rule.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";
 import { type Loss, Recoveries } from "./recoveries.ts";
+import { SumCheck, type Summed } from "./sum-check.ts";
 import { Suspects } from "./suspects.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -23,13 +24,15 @@ const outvoted: readonly string[] = ["CONTRIBUTION_DISPUTED", "CONTRIBUTION_OUTL
 export interface RefereeOptions {
   readonly timeline: Timeline;
   readonly microbatch: number;
-  /** Samples of a pass. */
-  readonly passSamples: number;
+  /** Samples of each pass. */
+  readonly passes: readonly number[];
+  readonly clip: ClipMode;
   /** Messages get lost or damaged: honest work may look wrong, and must then be refused. */
   readonly evil: boolean;
 }
 
 interface Granted extends Range {
+  readonly account: string;
   /** Others are compared and not added. */
   readonly counts: boolean;
   readonly pass: number;
@@ -41,13 +44,14 @@ export class Referee {
   readonly recoveries: Recoveries;
   readonly suspects = new Suspects();
   readonly #options: RefereeOptions;
+  readonly #sums: SumCheck;
   readonly #trace = createHash("sha256");
   readonly #violations: string[] = [];
   readonly #granted = new Map<number, Granted>();
   /** What liars sent, by lease. */
   readonly #lies = new Map<number, KnownSum>();
-  /** Lies accepted in the round, by lease. */
-  #accepted = new Map<number, KnownSum>();
+  /** Leases whose answer the round accepted. */
+  #accepted = new Map<number, Granted>();
   /** How often each microbatch of a pass was committed. */
   readonly #passes = new Map<number, Uint8Array>();
   readonly #records: Extract<CommitRecord, { type: "step" }>[] = [];
@@ -62,6 +66,7 @@ export class Referee {
   constructor(options: RefereeOptions) {
     this.#options = options;
     this.recoveries = new Recoveries(options.timeline);
+    this.#sums = new SumCheck(options.clip);
   }
 
   get violations(): readonly string[] {
@@ -110,14 +115,15 @@ export class Referee {
     this.#violations.push(`after ${(this.#options.timeline.now / 1000).toFixed(3)} s: ${what}`);
   }
 
-  granted(worker: string, { lease, from, to, purpose }: Lease, { terms, ranges }: RoundPlan): void {
+  granted(worker: string, { lease, account, from, to, purpose }: Lease, { terms, ranges }: RoundPlan): void {
     this.note("grant", worker, lease, from, to, purpose);
     if (!ranges.some((range) => range.from <= from && from < to && to <= range.to)) {
       const round = ranges.map((range) => `[${range.from}, ${range.to})`).join(" ");
       this.violation(`lease ${lease} of [${from}, ${to}) is empty or outside of its round ${round}`);
     }
     const counts = purpose === "work" || purpose === "backup";
-    this.#granted.set(lease, { from, to, counts, pass: terms.pass, kind: terms.kind, round: terms.round });
+    const { pass, kind, round } = terms;
+    this.#granted.set(lease, { account, from, to, counts, pass, kind, round });
   }
 
   accepted(worker: string, lease: number): void {
@@ -132,12 +138,10 @@ export class Referee {
       return;
     }
     // What was accepted of this range before has been withdrawn since, or the sum will show that it has not.
-    for (const other of this.#accepted.keys()) {
-      const before = this.#granted.get(other);
-      if (before && before.from < granted.to && granted.from < before.to) this.#accepted.delete(other);
+    for (const [other, { from, to }] of this.#accepted) {
+      if (from < granted.to && granted.from < to) this.#accepted.delete(other);
     }
-    const lie = this.#lies.get(lease);
-    if (lie) this.#accepted.set(lease, lie);
+    this.#accepted.set(lease, granted);
     this.recoveries.done(granted);
   }
 
@@ -175,36 +179,23 @@ export class Referee {
   }
 
   /** Checks a round's sum, element by element, before it is applied. */
-  sealed({ terms, layout }: RoundPlan, sum: RoundSum, ranges: readonly Range[]): void {
+  sealed(plan: RoundPlan, sum: RoundSum, ranges: readonly Range[]): void {
+    const { terms, layout } = plan;
     this.note("seal", terms.round, ranges.map(({ from, to }) => `${from}-${to}`).join(","));
     const samples = ranges.reduce((total, { from, to }) => total + to - from, 0);
     if (sum.samples !== samples) {
       this.violation(`round ${terms.round} sums ${sum.samples} samples and names ranges of ${samples}`);
     }
-    const expected = knownSum(terms, layout, ranges, this.#options.microbatch).units;
-    for (const [lease, lie] of this.#accepted) {
-      const granted = this.#granted.get(lease);
+    const summed: Summed[] = [];
+    for (const [lease, { account, from, to }] of this.#accepted) {
       // Withdrawn, and not collected again before the seal.
-      if (!granted || !ranges.some(({ from, to }) => from <= granted.from && granted.to <= to)) continue;
-      const honest = knownSum(terms, layout, [granted], this.#options.microbatch).units;
-      lie.units.forEach((value, tensor) => {
-        expected[tensor] += Math.min(2 ** 30, Math.max(-(2 ** 30), value)) - honest[tensor];
-      });
-      if (terms.kind !== "evaluate") this.#poisoned += granted.to - granted.from;
+      if (!ranges.some((range) => range.from <= from && to <= range.to)) continue;
+      const lie = this.#lies.get(lease);
+      if (lie && terms.kind !== "evaluate") this.#poisoned += to - from;
+      const { units } = lie ?? knownSum(terms, layout, [{ from, to }], this.#options.microbatch);
+      summed.push({ account, samples: to - from, honest: lie === undefined, units });
     }
-    if (terms.codec === "exact") {
-      layout.tensors.forEach(({ name }, tensor) => {
-        const [first, ...rest] = sum.mean(name);
-        const units = Math.round((first * samples) / unitOf(terms.exponents[tensor]));
-        if (units !== expected[tensor]) {
-          this.violation(
-            `round ${terms.round}, ${name}: the sum is ${units} units, that of its ranges ${expected[tensor]}`,
-          );
-        }
-        if (rest.some((value) => value !== 0))
-          this.violation(`round ${terms.round}, ${name}: an element that nobody sent`);
-      });
-    }
+    for (const problem of this.#sums.problems(plan, sum, summed)) this.violation(`round ${terms.round}: ${problem}`);
     this.#accepted = new Map();
   }
 
@@ -242,29 +233,28 @@ export class Referee {
     this.recoveries.forget();
   }
 
-  /** At the end of the run, or of a pass: every sample of passes that are over was committed once. */
-  finish(wholePasses: number): void {
-    for (let pass = 0; pass < wholePasses; pass++) {
-      const counts = this.#counts(pass);
-      const { microbatch, passSamples } = this.#options;
-      counts.forEach((times, index) => {
-        if (times > 0) return;
-        this.#lost += Math.min(microbatch, passSamples - index * microbatch);
+  /** At the end of the run: every sample of its passes was committed once. */
+  finish(): void {
+    const { microbatch, passes } = this.#options;
+    passes.forEach((samples, pass) => {
+      this.#counts(pass).forEach((times, index) => {
+        if (times === 0) this.#lost += Math.min(microbatch, samples - index * microbatch);
       });
-    }
-    if (this.#lost > 0) this.violation(`${this.#lost} samples of ${wholePasses} passes were never committed`);
+    });
+    if (this.#lost > 0) this.violation(`${this.#lost} samples of ${passes.length} passes were never committed`);
   }
 
   #counts(pass: number): Uint8Array {
     const known = this.#passes.get(pass);
     if (known) return known;
-    const fresh = new Uint8Array(Math.ceil(this.#options.passSamples / this.#options.microbatch));
+    const fresh = new Uint8Array(Math.ceil(this.#options.passes[pass] / this.#options.microbatch));
     this.#passes.set(pass, fresh);
     return fresh;
   }
 
   #count(pass: number, from: number, to: number, change: 1 | -1): void {
-    const { microbatch, passSamples } = this.#options;
+    const { microbatch, passes } = this.#options;
+    const passSamples = passes[pass];
     if (from % microbatch !== 0 || (to % microbatch !== 0 && to !== passSamples) || to > passSamples) {
       this.violation(`[${from}, ${to}) of pass ${pass} was committed: no whole microbatches of [0, ${passSamples})`);
       return;

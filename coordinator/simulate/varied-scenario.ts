@@ -4,6 +4,11 @@ import { rng } from "../../shared/rng.ts";
 import { misdeeds, parseScenario, type Scenario } from "./scenario.ts";
 
 const codecs = ["exact", "exact", "exact", "f32", "f16", "int8", "sign"] as const;
+const exactClips = ["auto", "none"] as const;
+const clips = ["auto", "none", "norm", "trimmed-mean", "centered-clip"] as const;
+const smallest = [1, 1, 1] as const;
+/** Two of its tensors are wide enough to be coded. */
+const wide = [4, 16, 64] as const;
 
 /** The world of a seed. At least one volunteer in it is honest. */
 export function variedScenario(seed: number): Scenario {
@@ -12,11 +17,18 @@ export function variedScenario(seed: number): Scenario {
   const sometimes = <T, U>(chance: number, value: () => T, otherwise: U): T | U =>
     draws.uniform() < chance ? value() : otherwise;
   const upTo = (most: number) => most * draws.uniform();
-  const volunteers = 3 + draws.below(10);
+  // With the GAN a teacher comes first, and with the BN phase one after each epoch. Discriminators are large: they travel in chunks,
+  // for some seconds, and such worlds are the smallest.
+  const ablation = oneOf([...Array<"R">(10).fill("R"), "R+G", "R+G+B"]);
+  const gan = ablation !== "R";
+  const widths = oneOf([smallest, smallest, wide]);
+  const heavy = gan || widths === wide;
+  const volunteers = 3 + draws.below(gan ? 4 : 10);
   const stepSeconds = oneOf([1, 3, 10]);
-  const steps = 2 + draws.below(4);
+  const steps = 2 + draws.below(gan ? 2 : 4);
   const horizon = 3 * steps * stepSeconds;
-  const timeoutMs = Math.round(1000 * stepSeconds * (2 + upTo(4)));
+  const timeoutMs = Math.round(1000 * stepSeconds * (2 + upTo(4))) + (gan ? 30_000 : 0);
+  const codec = oneOf(codecs);
   const liar = () => ({ [oneOf(misdeeds)]: 1 / volunteers });
   const evil = () => ({ lose: upTo(0.02), duplicate: upTo(0.02), reorder: upTo(0.02), corrupt: upTo(0.05) });
   return parseScenario(
@@ -40,7 +52,7 @@ export function variedScenario(seed: number): Scenario {
         latencyMs: [1, oneOf([20, 300])],
         uploadMbps: [1, 20],
         downloadMbps: [5, 50],
-        payloadScale: oneOf([1, 1, 50]),
+        payloadScale: oneOf([1, 1, heavy ? 1 : 50]),
         evil: sometimes(0.2, evil, {}),
       },
       partitions: sometimes(
@@ -51,16 +63,14 @@ export function variedScenario(seed: number): Scenario {
       restarts: sometimes(0.3, () => [{ atSeconds: upTo(horizon), downSeconds: upTo(stepSeconds) }], []),
       liars: sometimes(0.4, () => ({ ...liar(), ...liar() }), {}),
       run: {
-        codec: oneOf(codecs),
-        // Of the larger, some tensors are wide enough to be coded.
-        model: {
-          kind: "lenet",
-          widths: oneOf([
-            [1, 1, 1],
-            [1, 1, 1],
-            [2, 8, 8],
-          ]),
-        },
+        codec,
+        sync: { kind: oneOf(["allreduce", "allreduce", "local"]) },
+        ablation,
+        teacher: { epochs: 1 },
+        adversarial: { warmupEpochs: draws.below(2) },
+        bnPhase: oneOf([0.3, 1]),
+        model: { kind: "lenet", widths },
+        trust: { clip: oneOf(codec === "exact" ? exactClips : clips) },
         heartbeatMs: 5000,
         lease: { timeoutMs, maxMicrobatches: oneOf([8, 64]) },
         checkpoint: { everySteps: oneOf([1, 2, 4]) },

@@ -14,7 +14,7 @@ export interface VirtualWork {
   readonly lease: LeaseMessage;
   readonly misdeed: Misdeed | undefined;
   readonly runTag: string;
-  /** What this volunteer sent first, if anything. */
+  /** What this volunteer computed first in rounds of this kind, if anything. */
   readonly before: KnownSum | undefined;
 }
 

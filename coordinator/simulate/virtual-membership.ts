@@ -198,7 +198,9 @@ export class VirtualMembership {
 
   #offered(lease: LeaseMessage): void {
     const { world, giveUp } = this.#options;
-    if (this.#parameters.get(lease.network) !== lease.parametersHash) {
+    const { network, parametersHash, discriminatorsHash } = lease;
+    const lacks = discriminatorsHash !== null && this.#parameters.get("discriminators") !== discriminatorsHash;
+    if (lacks || this.#parameters.get(network) !== parametersHash) {
       if (!world.evil) world.referee.violation(`lease ${lease.lease} names parameters that its worker was not sent`);
       giveUp();
       return;

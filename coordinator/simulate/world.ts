@@ -6,6 +6,7 @@ import { type ContributionLayout, contributionLayout } from "../../shared/contri
 import { decodeFrame } from "../../shared/frame.ts";
 import { buildNetworks, roundManifest } from "../../shared/networks.ts";
 import { readParameters } from "../../shared/parameter-frame.ts";
+import { phaseProgram } from "../../shared/program.ts";
 import { type CoordinatorMessage, decodeCoordinatorMessage } from "../../shared/protocol.ts";
 import { rng } from "../../shared/rng.ts";
 import { Account } from "./account.ts";
@@ -64,7 +65,8 @@ export class World implements Surroundings {
     this.referee = new Referee({
       timeline: this.timeline,
       microbatch: this.microbatch,
-      passSamples: dataset.train.samples,
+      passes: phaseProgram(this.#config, dataset.train.samples).passes.map(({ samples }) => samples),
+      clip: this.#config.trust.clip,
       evil: this.evil,
     });
     this.#coordinator = new VirtualCoordinator({
@@ -177,7 +179,7 @@ export class World implements Surroundings {
     const key = `${kind} ${network}`;
     const known = this.#layouts.get(key);
     if (known) return known;
-    const layout = contributionLayout(roundManifest(this.#networks, kind, network), kind);
+    const layout = contributionLayout(roundManifest(this.#networks, kind, network), kind, this.#config.sync.kind);
     this.#layouts.set(key, layout);
     return layout;
   }
@@ -210,7 +212,7 @@ export class World implements Surroundings {
       this.referee.violation(`the run failed: ${failure instanceof Error ? failure.message : String(failure)}`);
       return;
     }
-    this.referee.finish(this.scenario.passes);
+    this.referee.finish();
   }
 
   #committed(): void {

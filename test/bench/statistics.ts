@@ -20,3 +20,14 @@ export function pairedRatio(slow: readonly number[], fast: readonly number[]): n
 export function rounded(value: number, digits = 4): number {
   return Number(value.toPrecision(digits));
 }
+
+/** Of the angle between two vectors of one length; NaN where one is 0. */
+export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let [dot, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    dot += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  return dot / Math.sqrt(aa * bb);
+}

@@ -120,6 +120,55 @@ test("V6 a contribution that is summed other than it was sent is seen", async ()
   expect(report.violations[0]).toMatch(/the sum is .* units, that of its ranges/);
 });
 
+/** Where the second element of a payload's first tensor, or one of its last, which is wide, can be made another by one bit. */
+const spoiledByte = {
+  f32: (_bytes: number, tensors: number) => 4 * tensors + 7,
+  f16: (bytes: number) => bytes - 1,
+  int8: (bytes: number) => bytes - 1023,
+  sign: (bytes: number) => bytes - 2,
+} as const;
+
+test.each(["f32", "f16", "int8", "sign"] as const)(
+  "V6 with the codec %s, too, as far as it rounds, and in its coded part",
+  async (codec) => {
+    const run = { codec, model: { kind: "lenet", widths: [4, 16, 64] }, trust: { clip: "none", audits: "off" } };
+    const clean = await simulate(scenarioOf({ ...calm, run }), 1);
+    expect(clean.violations).toEqual([]);
+    let contributions = 0;
+    const report = await simulate(scenarioOf({ ...calm, run }), 1, {
+      inbox: (rounds) => ({
+        ...inboxOf(rounds),
+        contribute: (worker, bytes) => {
+          if (++contributions !== 3) return rounds.contribute(worker, bytes);
+          const { header, payload } = decodeFrame(bytes, bytes.length);
+          const changed = Uint8Array.from(payload);
+          changed[spoiledByte[codec](changed.length, header.tensors)] ^= 0x40;
+          return rounds.contribute(worker, encodeFrame(header, changed));
+        },
+      }),
+    });
+    expect(report.violations[0]).toMatch(/an element beside the first is .* units, that of its ranges/);
+  },
+);
+
+test.each([
+  ["local", { sync: { kind: "local" } }],
+  ["a teacher, discriminators and BN phases", { ablation: "R+G+B", adversarial: { warmupEpochs: 0 }, bnPhase: 0.5 }],
+] as const)("V3 rounds of a real run's other kinds keep their accounts: %s", async (_, run) => {
+  const report = await simulate(
+    scenarioOf({ ...troubled, volunteers: 4, steps: 2, run: { ...troubled.run, ...run } }),
+    3,
+  );
+  expect(report).toMatchObject({ violations: [], samplesLost: 0, samplesDoubled: 0, samplesPoisoned: 0 });
+});
+
+test.each(["trimmed-mean", "centered-clip"] as const)("V6 a sum by %s is among those of its accounts", async (clip) => {
+  const run = { codec: "f32", lease: { timeoutMs: 20_000 }, trust: { clip, audits: "off" } };
+  const report = await simulate(scenarioOf({ ...calm, volunteers: 8, liars: { flip: 1 / 8 }, run }), 2);
+  expect(report.violations).toEqual([]);
+  expect(report.samplesPoisoned).toBeGreaterThan(0);
+});
+
 test("V7 a coordinator that takes no contributions is seen to be stuck", async () => {
   const report = await simulate(scenarioOf({ ...calm, patienceSeconds: 100 }), 1, {
     inbox: (rounds) => ({ ...inboxOf(rounds), contribute: async () => undefined }),
@@ -139,11 +188,11 @@ test.each(misdeeds)(
   },
 );
 
-test.each(["flip", "replay", "zero", "collude"] as const)(
+test.each(["flip", "replay", "zero", "collude", "peak"] as const)(
   "V10 a lone account that does `%s` is found out by audits before anything of its work is committed",
   async (misdeed) => {
     const run = { lease: { timeoutMs: 20_000 } };
-    const report = await simulate(scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 1 / 8 }, run }), 2);
+    const report = await simulate(scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 1 / 8 }, run }), 3);
     expect(report.violations).toEqual([]);
     expect(report.audits.foundOut).toBeGreaterThan(0);
     expect(report.audits.wronged).toBe(0);
@@ -152,7 +201,7 @@ test.each(["flip", "replay", "zero", "collude"] as const)(
     const audits = { ...run, trust: { audits: "off" } };
     const believed = await simulate(
       scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 1 / 8 }, run: audits }),
-      2,
+      3,
     );
     expect(believed.violations).toEqual([]);
     expect(believed.samplesPoisoned).toBeGreaterThan(0);
@@ -167,6 +216,14 @@ test("V11 two liars who send NaN end no run while the one honest volunteer is aw
   expect(report.refusals.GRADIENT_NOT_FINITE).toBeGreaterThan(5);
 });
 
+test("V13 liars who send NaN end no run however long they are alone before anybody's work counted", async () => {
+  // Ten times a lease's time is 10 s.
+  const run = { lease: { timeoutMs: 1000 } };
+  const report = await simulate(scenarioOf({ ...calm, volunteers: 3, liars: { nan: 0.67 }, joinSeconds: 200, run }), 3);
+  expect(report.violations).toEqual([]);
+  expect(report.refusals.GRADIENT_NOT_FINITE).toBeGreaterThan(30);
+});
+
 test("a scenario names what it does not know", () => {
   expect(() => scenarioOf({ volunteer: 3 })).toThrow(/test is not a valid scenario:\n.*volunteer/);
   expect(() => scenarioOf({ stalls: { seconds: [3, 1] } })).toThrow(/ascending/);
@@ -179,6 +236,9 @@ test("varied scenarios have every fault and every liar among them", () => {
   expect(some(({ partitions }) => partitions.length > 0)).toBeGreaterThan(20);
   expect(some(({ restarts }) => restarts.length > 0)).toBeGreaterThan(20);
   expect(some(({ link }) => link.evil.lose > 0)).toBeGreaterThan(20);
+  const drawn = (text: string) => some(({ run }) => JSON.stringify(run).includes(`"${text}"`));
+  for (const text of ["local", "R+G", "R+G+B", "trimmed-mean", "centered-clip", "norm"])
+    expect(drawn(text)).toBeGreaterThan(5);
   for (const misdeed of misdeeds) expect(some(({ liars }) => (liars[misdeed] ?? 0) > 0)).toBeGreaterThan(3);
 });
 

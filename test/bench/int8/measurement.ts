@@ -2,6 +2,7 @@
 import { binaryConvInputGradient, binaryConvWeightGradient } from "../../../kernels/binary-conv.ts";
 import type { Kernel, KernelSequence } from "../../../kernels/kernel.ts";
 import { signWords, type WindowShape } from "../../../shared/window.ts";
+import { cosine } from "../statistics.ts";
 import type { Counter } from "./counters.ts";
 import { dotInputGradient, serialInputGradient } from "./input-gradient.ts";
 import {
@@ -89,17 +90,6 @@ const GRADIENTS: Readonly<Record<string, Float32Array<ArrayBuffer>>> = {
   "very heavy-tailed, gaussian times exp of 1.5 gaussian": gaussian.map((v, i) => v * Math.exp(1.5 * spread[i]!)),
   "samples of 1 to 1/1000 the size": gaussian.map((v, i) => v * 10 ** ((-3 * Math.floor((i * SHAPE.n) / size)) / 7)),
 };
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let [dot, aa, bb] = [0, 0, 0];
-  a.forEach((v, i) => {
-    const u = b[i]!;
-    dot += v * u;
-    aa += v * v;
-    bb += u * u;
-  });
-  return dot / Math.sqrt(aa * bb);
-}
 
 const round = (value: number, digits: number) => Number(value.toFixed(digits));
 

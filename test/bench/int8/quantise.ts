@@ -60,17 +60,32 @@ if (local == 0u) {
   return { kernels: [greatest, scale], scratchBytes: 4 * blocks };
 }
 
-/** The int8 of element i. The hash is pcg of M. Jarzynski and M. Olano, "Hash Functions for GPU Rendering" (JCGT 2020). */
-const QUANTISED = `
+/** Stochastic rounding; the hash is pcg of M. Jarzynski and M. Olano, "Hash Functions for GPU Rendering" (JCGT 2020). */
+const ROUNDED = `
 fn hash(seed: u32) -> u32 {
   let state = seed * 747796405u + 2891336453u;
   let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
   return (word >> 22u) ^ word;
 }
-fn quantised(i: u32, inverse: f32) -> i32 {
-  let draw = f32(hash(i) >> 8u) / 16777216.0;
+fn rounded(i: u32, inverse: f32, seed: u32) -> i32 {
+  let draw = f32(hash(i ^ seed) >> 8u) / 16777216.0;
   return clamp(i32(floor(dy[i] * inverse + draw)), -127, 127);
 }`;
+
+/** The int8 of element i, the same in every layout. */
+const QUANTISED = `${ROUNDED}
+fn quantised(i: u32, inverse: f32) -> i32 { return rounded(i, inverse, 0u); }`;
+
+/** values f32 [size], integers times scale[0]: dy as an int8 backward sees it, with draws of this layer and of seed u32 [1]. */
+export function roundGradient(size: number, layer: number): Kernel {
+  return kernel({
+    label: `int8 rounded ${size} layer ${layer}`,
+    declarations: ROUNDED,
+    storage: [read("dy"), read("scale"), read("seed", "u32"), readWrite("values")],
+    items: size,
+    body: `values[index] = f32(rounded(index, scale[1], hash(seed[0] + ${layer}u))) * scale[0];`,
+  });
+}
 
 function quantiser(label: string, items: number, outputs: readonly string[], body: string): Kernel {
   return kernel({

@@ -84,6 +84,17 @@ test("L15 an auditor that will not be done in time is not waited for", () => {
   expect(sealsAtOnce(w2)).toBe(false);
 });
 
+test("L24 a comparison that expired is not its auditor's again where it would expire once more: the auditor gets work", () => {
+  const table = new RoundTable({ from: 0, to: 192 }, [w1], { oneLease: true, timeoutMs: 6000, deadlineMs: 6000 });
+  const { account, from, to } = table.held(w1);
+  table.event({ type: "worker-joined", worker: w2 });
+  table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], 1) });
+  expect(inShort(table.ready(w2))).toEqual(["grant w2 0-192 audit"]);
+  table.tick(6000);
+  expect(table.state.leases.size).toBe(0);
+  expect(inShort(table.ready(w2))).toEqual(["grant w2 0-32"]);
+});
+
 test("L15 an answer that decides between two that differ is waited for, until the round takes twice as long as it may", () => {
   for (const seal of ["complete", "deadline"] as const) {
     const table = new RoundTable({ from: 0, to: 96 }, [w1, w2, w3], { timeoutMs: 9000, seal });

@@ -1,0 +1,103 @@
+// The round between its pure decisions and the sum: a real sum, real frames and audits, and a clock that the test turns.
+
+import { expect, test } from "vitest";
+import { Ledger } from "../../../coordinator/round/ledger.ts";
+import { RoundDriver } from "../../../coordinator/round/round-driver.ts";
+import { leaseMessage, type RoundPlan, stepSubject } from "../../../coordinator/round/round-plan.ts";
+import type { Lease } from "../../../coordinator/round/round-state.ts";
+import { virtualContribution } from "../../../coordinator/simulate/virtual-contribution.ts";
+import { InlineTraining } from "../../../coordinator/training/inline-training.ts";
+import { Planner } from "../../../coordinator/training/planner.ts";
+import { TrainingCore } from "../../../coordinator/training/training-core.ts";
+import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
+import { workerId } from "../../../shared/ids.ts";
+import { tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
+
+const runTag = "7".repeat(32);
+const timeoutMs = 1000;
+
+/** A late round in which every lease is audited; its workers are called as in `names`. */
+async function auditedRound(names: readonly string[]) {
+  const state = tinyState(
+    tinyConfig({ ablation: "R", codec: "f32", batch: 4, data: { kind: "idx", trainSamples: 16, testSamples: 4 } }),
+  );
+  const training = new InlineTraining(new TrainingCore(state, runTag));
+  let now = 0;
+  const clock = { now: () => now, after: () => () => undefined, every: () => () => undefined };
+  const granted: { lease: Lease; plan: RoundPlan }[] = [];
+  const trust = new RoundTrust({
+    clip: "none",
+    clipFactor: 1,
+    audits: "auto",
+    histories: new Map(),
+    clock,
+    draw: () => 0,
+    deviceClass: () => "",
+    standings: new Map(),
+    onRest: () => undefined,
+    onAudited: () => undefined,
+    onVerdict: () => undefined,
+  });
+  const driver = new RoundDriver({
+    training,
+    trust,
+    clock,
+    microbatch: 1,
+    shareLimit: 1,
+    lease: { ...state.config.lease, timeoutMs, first: 1, minDeadlineMs: timeoutMs },
+    outbox: {
+      lease: (_worker, lease, plan) => granted.push({ lease, plan }),
+      accepted: () => undefined,
+      rejected: () => undefined,
+      cancelled: () => undefined,
+    },
+    onRequeue: () => undefined,
+    onBackup: () => undefined,
+  });
+  for (const name of names) driver.join(workerId(name));
+  const plan = await new Planner({ training, progress: state, runTag }).plan(
+    stepSubject(state, new Ledger()).subject,
+    0,
+  );
+  const collected = driver.collect(plan);
+  const lent = (name: string, purpose: Lease["purpose"]) => {
+    const found = granted.findLast(({ lease }) => lease.worker === name && lease.purpose === purpose);
+    if (!found) throw new RangeError(`${name} was granted no ${purpose}`);
+    return found;
+  };
+  return {
+    collected,
+    ready: (name: string) => driver.ready(workerId(name)),
+    /** Answers its newest lease; a lie has all signs turned. */
+    answer: async (name: string, purpose: Lease["purpose"], lies = false) => {
+      const { lease, plan } = lent(name, purpose);
+      const work = {
+        lease: leaseMessage(plan, lease),
+        misdeed: lies ? "flip" : undefined,
+        runTag,
+        before: undefined,
+      } as const;
+      const { frame } = virtualContribution(work, { microbatch: 1, layout: () => plan.layout });
+      await driver.contribute(workerId(name), frame);
+    },
+    wait: (ms: number) => {
+      now += ms;
+    },
+  };
+}
+
+test("C8 a round that could end while the answer to an audited range is taken ends with that answer in its ranges too", async () => {
+  const { collected, ready, answer, wait } = await auditedRound(["a", "b", "c", "d", "e"]);
+  for (const name of ["a", "b", "c", "d", "e"]) ready(name);
+  // Another answer to a's range is a lie, and half of the round is there, when a answers late: a third is wanted, and not waited for.
+  await answer("b", "audit", true);
+  await answer("c", "work");
+  await answer("d", "work");
+  wait(2 * timeoutMs);
+  await answer("a", "work");
+  const sealed = await collected;
+  if (sealed === "dropped") throw new Error("the round was dropped");
+  const { samples, ranges } = sealed;
+  expect(ranges).toEqual([{ from: 0, to: 3 }]);
+  expect(samples).toBe(3);
+});
