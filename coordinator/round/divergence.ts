@@ -1,5 +1,6 @@
 // Whether the training has diverged. Only workers see a gradient that is not finite, and any of them may say so: what ends the run is
-// therefore the word of those whose work has counted before, and never that of strangers alone while others were here.
+// therefore the word of those whose work has counted before, or at the beginning of a worker on the coordinator's own machine, and
+// never that of strangers alone.
 
 import type { WorkerId } from "../../shared/ids.ts";
 import { isActive } from "./roster.ts";
@@ -8,7 +9,7 @@ import type { RoundMembers, RoundState } from "./round-state.ts";
 /** Reports of not finite gradients in one round before the run is called diverged. */
 export const DIVERGED_REPORTS = 3;
 
-/** Where nobody's work has counted yet, all must have said so for so many times as long as a lease may take. */
+/** Where nobody's work has counted yet, all must have said so for so many times as long as a lease may take, an own worker among them. */
 export const UNPROVEN_PATIENCE = 10;
 
 /** Reports of one round. */
@@ -37,13 +38,17 @@ export function witnessesOf({ given, witnesses }: RoundMembers): ReadonlySet<str
 
 /**
  * Whether all who are here, and at least half of those whose work counted last, say that the numbers are lost: nobody could
- * ever answer the range. Where nobody's work has counted yet, time must tell.
+ * ever answer the range. Where nobody's work has counted yet, time must tell, and whoever started the run: strangers who came
+ * first may be liars, and who comes after them honest.
  */
 export function hasDiverged(now: number, { notFinite, options, roster, witnesses }: RoundState): boolean {
   const { reports, since, accounts } = notFinite;
   if (reports < DIVERGED_REPORTS || since === null) return false;
   if (roster.members.some((member) => isActive(member) && !accounts.has(member.account))) return false;
-  if (witnesses.size === 0) return now - since >= UNPROVEN_PATIENCE * options.timeoutMs;
+  if (witnesses.size === 0) {
+    const own = roster.members.some((member) => member.own && accounts.has(member.account));
+    return own && now - since >= UNPROVEN_PATIENCE * options.timeoutMs;
+  }
   const agreed = [...witnesses].filter((account) => accounts.has(account)).length;
   return 2 * agreed >= witnesses.size;
 }

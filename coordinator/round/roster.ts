@@ -12,6 +12,8 @@ export interface MemberFacts {
   readonly account?: string;
   /** Where it comes from, as addresses are counted. */
   readonly address?: string;
+  /** It runs on the coordinator's machine: whoever started the run started it. */
+  readonly own?: boolean;
   /** The most microbatches of one lease that it can hold. */
   readonly maxMicrobatches?: number;
 }
@@ -19,6 +21,7 @@ export interface MemberFacts {
 export interface Member {
   readonly account: string;
   readonly address: string | null;
+  readonly own: boolean;
   readonly maxMicrobatches: number;
   /** When it asked for a lease that it has not got; numbers in the order of asking. */
   readonly ticket: number | null;
@@ -84,6 +87,7 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
   return {
     account: facts.account ?? worker,
     address: facts.address ?? null,
+    own: facts.own ?? false,
     maxMicrobatches: facts.maxMicrobatches ?? Number.POSITIVE_INFINITY,
     ticket: null,
     leases: [],

@@ -1,6 +1,7 @@
 // What a round waits for, in words: the terminal, the page and `status` show this line, so that a stall explains itself.
 
 import { mayEndEarly } from "./deadline.ts";
+import { DIVERGED_REPORTS } from "./divergence.ts";
 import { speedOf } from "./roster.ts";
 import { isLate, type Lease, type RoundState } from "./round-state.ts";
 
@@ -55,7 +56,9 @@ export function roundReason(now: number, state: RoundState): string {
   }
   if (joined === 0) return "waiting for workers: nobody has joined";
   if (phase === "committed") return "between rounds";
-  const done = `${roster.active.count}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}`;
+  const { reports } = state.notFinite;
+  const lost = reports >= DIVERGED_REPORTS ? `, ${reports} gradients were not finite` : "";
+  const done = `${roster.active.count}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}${lost}`;
   if (leases.size > 0) return `${done}, waiting for ${waitedFor(now, state)}`;
   return `${done}, waiting for workers: ${joined} joined, none computes`;
 }

@@ -237,7 +237,8 @@ function spoiled(
 function doubted(now: number, state: RoundState, effects: readonly RoundEffect[], worker: WorkerId): Decision {
   const next = withReport(now, state, worker);
   if (!hasDiverged(now, next)) return settle(now, next, effects);
-  return settle(now, next, [...effects, { type: "diverged", reports: next.notFinite.reports }]);
+  // The last of its decisions: nothing is granted in a round that is over.
+  return result(now, next, [...effects, { type: "diverged", reports: next.notFinite.reports }]);
 }
 
 /** Takes back samples that were collected, unless they are sealed already. */

@@ -241,7 +241,8 @@ export class Sessions implements Outbox {
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
     onEvent({ type: "joined", worker, account, name, runtime, adapter });
     trust?.joined(worker, hello);
-    this.#inbox().join(worker, { account, address: addressKey(address), maxMicrobatches });
+    const own = this.#door.counted(address) === undefined;
+    this.#inbox().join(worker, { account, address: addressKey(address), own, maxMicrobatches });
     const ms = trust?.rests.restMs(account) ?? 0;
     if (ms > 0) session.send({ type: "rest", ms: Math.ceil(ms), message: restMessage(ms) });
     if (this.#newcomers.asks(address)) {

@@ -7,6 +7,8 @@ import type { Misdeed } from "./scenario.ts";
 
 /** Gradients made larger by a `scale` liar. */
 const SCALE = 1000;
+/** A peak that would make everybody's next integers coarse. */
+const FORGED_PEAK = 1e38;
 /** All colluders compute the same wrong numbers, so that each confirms the others. */
 const COLLUSION = 3;
 
@@ -35,6 +37,8 @@ export function altered({ misdeed, lease, layout, microbatch, honest, before }: 
       return { units: units.map((value) => -value), peaks };
     case "zero":
       return { units: units.map(() => 0), peaks: peaks.map(() => 0) };
+    case "peak":
+      return { units, peaks: peaks.map(() => FORGED_PEAK) };
     case "replay":
       return before ?? honest;
     case "collude":

@@ -16,7 +16,18 @@ const span = z
   .refine(([least, most]) => least <= most, "must be [least, most] in ascending order");
 
 /** Ways to do harm; each is a behaviour of virtual workers (SPEC.md, V). */
-export const misdeeds = ["nan", "scale", "flip", "replay", "shape", "loris", "hoard", "zero", "collude"] as const;
+export const misdeeds = [
+  "nan",
+  "scale",
+  "flip",
+  "replay",
+  "shape",
+  "loris",
+  "hoard",
+  "zero",
+  "collude",
+  "peak",
+] as const;
 export type Misdeed = (typeof misdeeds)[number];
 
 const scenarioSchema = z.strictObject({

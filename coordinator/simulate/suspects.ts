@@ -3,7 +3,7 @@
 import type { Misdeed } from "./scenario.ts";
 
 /** Lies that are well-formed numbers: two accounts that tell the same one confirm each other. */
-const agreeable: readonly Misdeed[] = ["scale", "flip", "replay", "zero", "collude"];
+const agreeable: readonly Misdeed[] = ["scale", "flip", "replay", "zero", "collude", "peak"];
 
 /** Audits by their end. */
 export interface AuditSummary {

@@ -165,9 +165,8 @@ export class VirtualCoordinator {
   #trustStore(life: { readonly alive: boolean }): TrustStore {
     return {
       read: async () => this.#trusted(),
-      // The desk's own map: what it holds when its life ends was written just now, as each of its changes is.
       write: async (standings) => {
-        if (life.alive) this.#standings = standings;
+        if (life.alive) this.#standings = new Map(standings);
       },
     };
   }
@@ -209,8 +208,8 @@ export class VirtualCoordinator {
 
 function memoryCheckpoint(state: TrainingState, progress: RunProgress, ledger: Ledger): MemoryCheckpoint {
   const { config: _config, dataset: _dataset, networks: _networks, program: _program, blobs: _blobs, ...parts } = state;
-  const { step, evaluations, evaluatedAt } = progress;
-  const whole = structuredClone({ ...parts, evaluations, evaluatedAt });
+  const { step, evaluations, evaluatedAt, norms } = progress;
+  const whole = structuredClone({ ...parts, evaluations, evaluatedAt, norms });
   return { parts: whole, ledger: structuredClone(ledger.toJSON()), step };
 }
 

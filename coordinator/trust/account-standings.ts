@@ -24,6 +24,8 @@ export class AccountStandings {
   /** Changes an account's standing. Returns the new one. */
   change(account: string, event: (before: Standing) => Standing): Standing {
     const standing = event(this.of(account));
+    // To the end: those seen last are kept.
+    this.#standings.delete(account);
     this.#standings.set(account, standing);
     const trusted = mayAudit(standing);
     if (trusted === this.#distrusted.has(account)) {

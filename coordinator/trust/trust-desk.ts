@@ -11,6 +11,9 @@ import { RoundTrust } from "./round-trust.ts";
 import type { Standing } from "./standing.ts";
 import type { StoredTrust, TrustStore } from "./trust-file.ts";
 
+/** Standings are written no more often: those of ten thousand accounts are a megabyte, and verdicts come by the hundred a second. */
+export const SAVE_EVERY_MS = 1000;
+
 export interface TrustDeskOptions {
   readonly store: TrustStore;
   readonly config: RunConfig["trust"];
@@ -34,13 +37,19 @@ export class TrustDesk {
   readonly #store: TrustStore;
   readonly #standings: Map<string, Standing>;
   readonly #classes = new Map<WorkerId, string>();
+  readonly #clock: Clock;
+  readonly #onEvent: OnRunEvent;
   #saving: Promise<void> = Promise.resolve();
-  #unsaved = false;
+  #savedAt = Number.NEGATIVE_INFINITY;
+  /** Cancels the write to come; nothing where nothing has changed since the last. */
+  #unsaved: (() => void) | undefined;
   #failed = false;
 
   constructor(options: TrustDeskOptions, { standings, notice }: StoredTrust) {
     const { store, config, norms, clock, draw, onEvent } = options;
     this.#store = store;
+    this.#clock = clock;
+    this.#onEvent = onEvent;
     this.#standings = standings;
     this.notice = notice;
     this.rests = new Rests(clock, standings);
@@ -60,7 +69,7 @@ export class TrustDesk {
       onAudited: (worker) => this.onAudited(worker),
       onVerdict: (verdict) => {
         onEvent({ type: "audited", ...verdict });
-        this.#save(onEvent);
+        this.#save();
       },
     });
   }
@@ -79,23 +88,29 @@ export class TrustDesk {
     this.rests.forget(worker);
   }
 
-  /** Resolves when what was earned is on the disk. */
+  /** Writes what is not written yet, and resolves when what was earned is on the disk. */
   saved(): Promise<void> {
+    if (this.#unsaved) this.#write();
     return this.#saving;
   }
 
-  /** One write at a time; what changes meanwhile is in the next. */
-  #save(onEvent: OnRunEvent): void {
-    if (this.#unsaved) return;
-    this.#unsaved = true;
+  #save(): void {
+    const waitMs = Math.max(0, this.#savedAt + SAVE_EVERY_MS - this.#clock.now());
+    this.#unsaved ??= this.#clock.after(waitMs, () => this.#write());
+  }
+
+  /** One write at a time; what changes from now on is in the next. */
+  #write(): void {
+    this.#unsaved?.();
+    this.#unsaved = undefined;
+    this.#savedAt = this.#clock.now();
     this.#saving = this.#saving.then(async () => {
-      this.#unsaved = false;
       try {
         await this.#store.write(this.#standings);
       } catch (error) {
         if (this.#failed) return;
         this.#failed = true;
-        onEvent({ type: "notice", message: `trust.json cannot be written: ${(error as Error).message}` });
+        this.#onEvent({ type: "notice", message: `trust.json cannot be written: ${(error as Error).message}` });
       }
     });
   }

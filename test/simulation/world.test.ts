@@ -188,11 +188,11 @@ test.each(misdeeds)(
   },
 );
 
-test.each(["flip", "replay", "zero", "collude"] as const)(
+test.each(["flip", "replay", "zero", "collude", "peak"] as const)(
   "V10 a lone account that does `%s` is found out by audits before anything of its work is committed",
   async (misdeed) => {
     const run = { lease: { timeoutMs: 20_000 } };
-    const report = await simulate(scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 1 / 8 }, run }), 2);
+    const report = await simulate(scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 1 / 8 }, run }), 3);
     expect(report.violations).toEqual([]);
     expect(report.audits.foundOut).toBeGreaterThan(0);
     expect(report.audits.wronged).toBe(0);
@@ -201,7 +201,7 @@ test.each(["flip", "replay", "zero", "collude"] as const)(
     const audits = { ...run, trust: { audits: "off" } };
     const believed = await simulate(
       scenarioOf({ ...calm, volunteers: 8, liars: { [misdeed]: 1 / 8 }, run: audits }),
-      2,
+      3,
     );
     expect(believed.violations).toEqual([]);
     expect(believed.samplesPoisoned).toBeGreaterThan(0);
@@ -214,6 +214,14 @@ test("V11 two liars who send NaN end no run while the one honest volunteer is aw
   const report = await simulate(scenarioOf({ ...calm, volunteers: 3, liars: { nan: 0.67 }, drops, run }), 1);
   expect(report.violations).toEqual([]);
   expect(report.refusals.GRADIENT_NOT_FINITE).toBeGreaterThan(5);
+});
+
+test("V13 liars who send NaN end no run however long they are alone before anybody's work counted", async () => {
+  // Ten times a lease's time is 10 s.
+  const run = { lease: { timeoutMs: 1000 } };
+  const report = await simulate(scenarioOf({ ...calm, volunteers: 3, liars: { nan: 0.67 }, joinSeconds: 200, run }), 3);
+  expect(report.violations).toEqual([]);
+  expect(report.refusals.GRADIENT_NOT_FINITE).toBeGreaterThan(30);
 });
 
 test("a scenario names what it does not know", () => {

@@ -55,7 +55,19 @@ test("C3 a run has diverged when every worker reports, again and again, that its
   for (let report = 1; report <= DIVERGED_REPORTS; report++) expect(doubts(two, w1)).toBe(false);
 });
 
-test("C3 those whose work never counted end no run while others are away, at its beginning not before ten times a lease's time is over", () => {
+test("C3 a round that has diverged grants nothing more, whoever has asked", () => {
+  const table = second(w1);
+  table.open({ from: 0, to: 32 });
+  for (let report = 1; report < DIVERGED_REPORTS; report++) doubts(table, w1);
+  table.ready(w1);
+  // Its range comes back as it waits for another.
+  expect(inShort(table.ready(w1, true))).toEqual(["wait"]);
+  const { lease } = table.held(w1);
+  const effects = table.event({ type: "lease-returned", worker: w1, lease, notFinite: true });
+  expect(inShort(effects)).toEqual(["lapse w1 0-32 returned", "diverged"]);
+});
+
+test("C3 those whose work never counted end no run while others are away, nor at its beginning without a worker of this machine, for ten times a lease's time", () => {
   const table = second(w1, w2);
   for (const worker of [w1, w2]) table.event({ type: "worker-suspended", worker });
   const liars = [w3, workerId("w4")];
@@ -68,10 +80,20 @@ test("C3 those whose work never counted end no run while others are away, at its
   table.event({ type: "worker-resumed", worker: w1 });
   expect(doubts(table, w1)).toBe(true);
 
+  // At a run's beginning nobody is known but who started it.
   const fresh = new RoundTable({ from: 0, to: 64 }, liars, { timeoutMs: 10_000 });
-  for (let i = 0; i < 2 * DIVERGED_REPORTS; i++) expect(doubts(fresh, liars[i % 2])).toBe(false);
-  fresh.now += UNPROVEN_PATIENCE * 10_000 - 1;
-  expect(doubts(fresh, w3)).toBe(false);
-  fresh.now++;
-  expect(doubts(fresh, w3)).toBe(true);
+  for (let i = 0; i < 2 * DIVERGED_REPORTS; i++) {
+    expect(doubts(fresh, liars[i % 2])).toBe(false);
+    fresh.now += UNPROVEN_PATIENCE * 10_000;
+  }
+  expect(fresh.reason).toContain("6 gradients were not finite");
+  const own = new RoundTable([]);
+  own.event({ type: "worker-joined", worker: w1, own: true });
+  own.ready(w1);
+  own.open({ from: 0, to: 64 }, { timeoutMs: 10_000 });
+  for (let i = 0; i < DIVERGED_REPORTS; i++) expect(doubts(own, w1)).toBe(false);
+  own.now += UNPROVEN_PATIENCE * 10_000 - 1;
+  expect(doubts(own, w1)).toBe(false);
+  own.now++;
+  expect(doubts(own, w1)).toBe(true);
 });
