@@ -3,10 +3,11 @@ import type { Rectify } from "../shared/rectify.ts";
 import type { WindowShape } from "../shared/window.ts";
 import { forwardPlan } from "./binary-forward-plans.ts";
 import type { Counter } from "./differing-bits.ts";
-import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { locateTile, storeTile } from "./gemm.ts";
+import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { storeTile } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
-import { forwardTiles, pickTile, type Tile, tileCount, tileWorkgroup } from "./tile-space.ts";
+import { forwardTiles, pickTile, type Tile } from "./tile-space.ts";
+import { tiledKernel } from "./tiled-kernel.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
 /**
@@ -24,11 +25,10 @@ export function binaryConvForward(o: {
   const space = forwardTiles(s, o.rectify !== "filter");
   const { extent } = space;
   const tile = pickTile(space, o.tile);
-  const items = tileCount(tile, extent);
   const plan = forwardPlan({ shape: s, tile, counter: o.counter ?? "popcount", rectify: o.rectify, outputs });
   return {
     kernels: [
-      kernel({
+      tiledKernel({
         label: `binaryConvForward ${o.rectify} ${describeWindow(s)}`,
         constants: windowConstants(s),
         storage: [
@@ -37,12 +37,9 @@ export function binaryConvForward(o: {
           readWrite("y", vectorType(outputs)),
         ],
         ...(plan.declarations ? { declarations: plan.declarations } : {}),
-        items,
-        workgroupSize: tileWorkgroup(items),
-        quads: tile.quads === true,
-        body: `
-${locateTile(tile, extent)}
-let oh = outer / OW;
+        tile,
+        extent,
+        body: `let oh = outer / OW;
 let ow = outer % OW;
 ${plan.setup}
 ${eachOutputTap(s, false, () => plan.atTap)}

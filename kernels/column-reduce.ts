@@ -1,6 +1,6 @@
 // Sums over the rows of [rows][channels] in two deterministic kernels: partial sums of row blocks, then those in order.
 import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
-import type { KernelSequence } from "./kernel.ts";
+import type { Kernel, KernelSequence } from "./kernel.ts";
 
 /** How rows are cut into blocks so that narrow tensors too give work to every core. */
 export function rowBlocks(rows: number, columns: number): { readonly blocks: number; readonly length: number } {
@@ -57,19 +57,21 @@ for (var row = block * LENGTH; row < end; row++) {
 ${o.outputs.map(result).join("\n")}`,
   });
   if (blocks === 1) return { kernels: [partial], scratchBytes: 0 };
-  const combine = kernel({
-    label: `${o.label} combine ${blocks}x${o.channels}`,
-    constants: { CHANNELS: o.channels, BLOCKS: blocks },
-    storage: [read("scratch"), ...o.outputs.map((name) => readWrite(name))],
-    items: o.channels,
-    body: o.outputs
-      .map(
-        (name, i) => `
+  const combine = combineSums(o.label, o.outputs, blocks, o.channels);
+  return { kernels: [partial, combine], scratchBytes: 4 * o.outputs.length * blocks * o.channels };
+}
+
+/** Second kernel: scratch f32 [outputs][blocks][channels] → each output f32 [channels], its blocks added in order. */
+export function combineSums(label: string, outputs: readonly string[], blocks: number, channels: number): Kernel {
+  const sum = (name: string, i: number) => `
 var ${name}Sum = 0.0;
 for (var block = 0u; block < BLOCKS; block++) { ${name}Sum += scratch[(${i}u * BLOCKS + block) * CHANNELS + index]; }
-${name}[index] = ${name}Sum;`,
-      )
-      .join(""),
+${name}[index] = ${name}Sum;`;
+  return kernel({
+    label: `${label} combine ${blocks}x${channels}`,
+    constants: { CHANNELS: channels, BLOCKS: blocks },
+    storage: [read("scratch"), ...outputs.map((name) => readWrite(name))],
+    items: channels,
+    body: outputs.map(sum).join(""),
   });
-  return { kernels: [partial, combine], scratchBytes: 4 * o.outputs.length * blocks * o.channels };
 }

@@ -2,12 +2,13 @@
 import type { WindowShape } from "../shared/window.ts";
 import { activationColumns } from "./activation-columns.ts";
 import { columnReduce } from "./column-reduce.ts";
-import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { accumulators, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
+import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { accumulators, multiplyAdd, storeTile } from "./gemm.ts";
 import { floatWeightOffsets, inputGradient, inputGradientTiles } from "./input-gradient.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { acrossTile, columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
-import { ANY_TILE, forwardTiles, pickTile, type Tile, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
+import { ANY_TILE, forwardTiles, pickTile, type Tile, tileStep } from "./tile-space.ts";
+import { tiledKernel } from "./tiled-kernel.ts";
 import { fitsStretch, unrolledLoop, unrollFactor } from "./unroll.ts";
 import { weightGradient } from "./weight-gradient.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "./window-loops.ts";
@@ -28,7 +29,6 @@ export function convForward(o: {
   const space = forwardTiles(s, width === 4);
   const { extent } = space;
   const tile = pickTile(space, o.tile);
-  const items = tileCount(tile, extent);
   const x: Floats = { name: "x", width };
   const w: Floats = { name: "w", width };
   const pixels = (s.h * s.w * s.in) / width;
@@ -45,7 +45,7 @@ export function convForward(o: {
     );
   return {
     kernels: [
-      kernel({
+      tiledKernel({
         label: `convForward ${describeWindow(s)}`,
         constants: windowConstants(s),
         storage: [
@@ -54,12 +54,9 @@ export function convForward(o: {
           ...(o.bias ? [read("bias", vectorType(outputs))] : []),
           readWrite("y", vectorType(outputs)),
         ],
-        items,
-        workgroupSize: tileWorkgroup(items),
-        quads: tile.quads === true,
-        body: `
-${locateTile(tile, extent)}
-let oh = outer / OW;
+        tile,
+        extent,
+        body: `let oh = outer / OW;
 let ow = outer % OW;
 ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: pixels })}
 ${lineOffsets({ prefix: "c", first: "column0", count: tile.columns, limit: s.out, stride: plane })}

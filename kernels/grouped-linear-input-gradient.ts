@@ -1,11 +1,12 @@
 // What goes back through a grouped linear layer: to the layer below, or to the maps of the student.
-import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { accumulators, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
+import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { accumulators, multiplyAdd, storeTile } from "./gemm.ts";
 import { describeGrouped, type GroupedLinear, LEAKY, memberStride } from "./grouped-linear.ts";
 import type { Kernel } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
 import { range } from "./range.ts";
-import { ANY_TILE, pickTile, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
+import { ANY_TILE, likelyTile, tileStep } from "./tile-space.ts";
+import { tiledKernel } from "./tiled-kernel.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
 /**
@@ -20,8 +21,7 @@ export function groupedLinearInputGradient(
   const width = vectorWidth(o.in);
   const depth = vectorWidth(o.out);
   const extent = { rows: o.n, columns: o.in, outer: hidden ? 2 * o.groups : o.groups };
-  const tile = pickTile({ extent, sizes: ANY_TILE });
-  const items = tileCount(tile, extent);
+  const tile = likelyTile({ extent, sizes: ANY_TILE, quads: o.quads === true && depth === 4 });
   const steps = o.out / depth;
   const dy: Floats = { name: "dy", width: depth };
   const w: Floats = { name: "w", width };
@@ -34,7 +34,7 @@ export function groupedLinearInputGradient(
   const stride = memberStride(o.n, o.in);
   const turn = (i: number) =>
     `let turn_${i} = turn[outer * ${memberStride(o.n, 1)}u + min(row0 + ${i}u, ${o.n - 1}u)];`;
-  return kernel({
+  return tiledKernel({
     label: `groupedLinearInputGradient ${describeGrouped(o, hidden ? 2 : 1)}`,
     constants: { W_STEP: (depth * o.in) / width },
     floats: LEAKY,
@@ -44,11 +44,9 @@ export function groupedLinearInputGradient(
       hidden ? read("activated", type) : read("turn"),
       readWrite("dx", type),
     ],
-    items,
-    workgroupSize: tileWorkgroup(items),
-    body: `
-${locateTile(tile, extent)}
-let dy_base = ${hidden ? "outer" : "(2u * outer + 1u)"} * ${memberStride(o.n, o.out) / depth}u;
+    tile,
+    extent,
+    body: `let dy_base = ${hidden ? "outer" : "(2u * outer + 1u)"} * ${memberStride(o.n, o.out) / depth}u;
 let w_base = ${hidden ? "outer / 2u" : "outer"} * ${o.weightStride / width}u;
 let dx_base = outer * ${stride / width}u;
 ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: o.n, stride: steps })}

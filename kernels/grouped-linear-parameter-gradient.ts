@@ -1,11 +1,13 @@
 // The gradients of a grouped linear layer's parameters, of every network in one dispatch.
-import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { accumulators, LANES, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
+import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { accumulators, LANES, multiplyAdd, storeTile } from "./gemm.ts";
 import { describeGrouped, type GroupedLinear, memberStride } from "./grouped-linear.ts";
 import type { Kernel } from "./kernel.ts";
 import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
 import { range } from "./range.ts";
-import { ANY_TILE, pickTile, tileCount, tileWorkgroup } from "./tile-space.ts";
+import { rowsAcrossTile } from "./rows-across-tile.ts";
+import { ANY_TILE, likelyTile } from "./tile-space.ts";
+import { tiledKernel } from "./tiled-kernel.ts";
 
 /** At most 4 rows at once, a divisor of n. */
 function rowsATurn(n: number): number {
@@ -28,28 +30,22 @@ export function groupedLinearParameterGradient(
   const x: Floats = { name: "x", width: vectorWidth(o.in) };
   const width = vectorWidth(o.in, o.out);
   const extent = { rows: o.out, columns: o.in, outer: o.groups };
-  const tile = pickTile({ extent, sizes: { rows: [4, 8, 12], columns: ANY_TILE.columns } });
-  const items = tileCount(tile, extent);
+  const sizes = { rows: [4, 8, 12], columns: ANY_TILE.columns };
+  const tile = likelyTile({ extent, sizes, quads: o.quads === true && dy.width === 4 });
   const quads = range(tile.rows / 4);
   const depth = rowsATurn(o.n);
   const base = (name: string, of: Floats, length: number) => (k: number) =>
     `(${name}_member + (row + ${k}u) * ${length / of.width}u)`;
-  const product = multiplyAdd(
-    tile,
-    depth,
-    {
-      load: acrossTile({ source: dy, prefix: "g", offsets: "r", count: tile.rows, base: base("dy", dy, o.out), depth }),
-      at: (i, k) => `g_${i >> 2}_${k}.${LANES[i & 3]}`,
-    },
-    {
-      load: acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: base("x", x, o.in), depth }),
-      at: (q, k) => `b_${q}_${k}`,
-    },
-  );
+  const g = rowsAcrossTile({ source: dy, tile, offsets: "r", base: base("dy", dy, o.out), depth });
+  const product = multiplyAdd(tile, depth, g, {
+    load: acrossTile({ source: x, prefix: "b", offsets: "c", count: tile.columns, base: base("x", x, o.in), depth }),
+    at: (q, k) => `b_${q}_${k}`,
+  });
+  const quadAt = (q: number, k: number) => `vec4<f32>(${LANES.map((_, l) => g.at(4 * q + l, k)).join(", ")})`;
   const biases = quads.map(
     (q) =>
       `bias_${q} += ${range(depth)
-        .map((k) => `g_${q}_${k}`)
+        .map((k) => quadAt(q, k))
         .join(" + ")};`,
   );
   const lanes = width === 4 ? [""] : LANES.map((lane) => `.${lane}`);
@@ -59,18 +55,16 @@ export function groupedLinearParameterGradient(
       return `if ((column0 == 0u) & (${row} < ${o.out}u)) { gradient[(base + ${o.bias}u + ${row}) / ${width}u] = bias_${q}${lane}; }`;
     }),
   );
-  return kernel({
+  return tiledKernel({
     label: `groupedLinearParameterGradient ${describeGrouped(o, 2)}`,
     storage: [
       read("dy", vectorType(dy.width)),
       read("x", vectorType(x.width)),
       readWrite("gradient", vectorType(width)),
     ],
-    items,
-    workgroupSize: tileWorkgroup(items),
-    body: `
-${locateTile(tile, extent)}
-let base = outer * ${o.stride}u;
+    tile,
+    extent,
+    body: `let base = outer * ${o.stride}u;
 ${elementOffsets({ prefix: "r", source: dy, first: "row0", count: tile.rows, limit: o.out })}
 ${elementOffsets({ prefix: "c", source: x, first: "column0", count: tile.columns, limit: o.in })}
 ${accumulators(tile)}

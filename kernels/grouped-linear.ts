@@ -1,9 +1,10 @@
 // The same linear layer of several networks in one dispatch: small products that would each leave a GPU idle.
-import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { accumulators, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
+import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { accumulators, multiplyAdd, storeTile } from "./gemm.ts";
 import type { Kernel } from "./kernel.ts";
 import { columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
-import { ANY_TILE, pickTile, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
+import { ANY_TILE, likelyTile, tileStep } from "./tile-space.ts";
+import { tiledKernel } from "./tiled-kernel.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 
 /**
@@ -16,6 +17,8 @@ export interface GroupedLinear {
   readonly n: number;
   readonly in: number;
   readonly out: number;
+  /** Neighbours of four share the rows that they read, where the product can be cut so (quads.ts); needs the feature `subgroups`. */
+  readonly quads?: boolean;
 }
 
 /** Elements of [n][width] with padding, so that each member can be bound on its own (256 bytes). */
@@ -45,8 +48,7 @@ export function groupedLinearForward(
   const width = vectorWidth(o.in);
   const outputs = vectorWidth(o.out);
   const extent = { rows: o.n, columns: o.out, outer: o.groups * o.members };
-  const tile = pickTile({ extent, sizes: ANY_TILE });
-  const items = tileCount(tile, extent);
+  const tile = likelyTile({ extent, sizes: ANY_TILE, quads: o.quads === true && width === 4 });
   const steps = o.in / width;
   const x: Floats = { name: "x", width };
   const w: Floats = { name: "w", width };
@@ -57,15 +59,13 @@ export function groupedLinearForward(
     columnsAlongSum(w, tile.columns, "c", "w_base + i"),
   );
   const type = vectorType(outputs);
-  return kernel({
+  return tiledKernel({
     label: `groupedLinearForward ${describeGrouped(o, o.members)}`,
     floats: LEAKY,
     storage: [read("x", vectorType(width)), read("w", vectorType(width)), read("bias", type), readWrite("y", type)],
-    items,
-    workgroupSize: tileWorkgroup(items),
-    body: `
-${locateTile(tile, extent)}
-let group = outer / ${o.members}u;
+    tile,
+    extent,
+    body: `let group = outer / ${o.members}u;
 let x_base = outer * ${memberStride(o.n, o.in) / width}u;
 let w_base = group * ${o.weightStride / width}u;
 let bias_base = group * ${o.biasStride / outputs}u;

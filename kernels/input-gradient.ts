@@ -1,10 +1,11 @@
 // dx of a convolution, the transposed product: shared by float and binary layers, which differ in how weights are read.
 import { outputHeight, outputWidth, type WindowShape } from "../shared/window.ts";
-import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
-import { accumulators, type Columns, locateTile, multiplyAdd, storeTile } from "./gemm.ts";
+import { read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
+import { accumulators, type Columns, multiplyAdd, storeTile } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
 import { elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "./operands.ts";
-import { ANY_TILE, pickTile, type Tile, type TileSpace, tileCount, tileStep, tileWorkgroup } from "./tile-space.ts";
+import { ANY_TILE, pickTile, type Tile, type TileSpace, tileStep } from "./tile-space.ts";
+import { tiledKernel } from "./tiled-kernel.ts";
 import { unrolledLoop, unrollFactor } from "./unroll.ts";
 import { describeWindow, eachInputTap, foldPositions, windowConstants } from "./window-loops.ts";
 
@@ -48,7 +49,6 @@ export function inputGradient(o: InputGradient): KernelSequence {
   const width = vectorWidth(s.in);
   const { extent } = o.tiles;
   const tile = pickTile(o.tiles, o.tile);
-  const items = tileCount(tile, extent);
   const steps = s.out / dy.width;
   const a = rowsAlongSum({
     source: dy,
@@ -60,17 +60,14 @@ export function inputGradient(o: InputGradient): KernelSequence {
   const b = o.weights(tile);
   return {
     kernels: [
-      kernel({
+      tiledKernel({
         label: `${o.label} ${describeWindow(s)}`,
         constants: windowConstants(s),
         ...(o.declarations ? { declarations: o.declarations } : {}),
         storage: [read("dy", vectorType(dy.width)), ...o.storage, readWrite("dx", vectorType(width))],
-        items,
-        workgroupSize: tileWorkgroup(items),
-        quads: tile.quads === true,
-        body: `
-${locateTile(tile, extent)}
-let ih = outer / W;
+        tile,
+        extent,
+        body: `let ih = outer / W;
 let iw = outer % W;
 ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride: (positions * s.out) / dy.width })}
 ${o.setup?.(tile, s) ?? ""}

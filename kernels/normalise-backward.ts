@@ -1,5 +1,6 @@
 // Gradients of a normalisation with its epilogue, in two passes over the map and none between: sums over the batch, then dx.
 import { pointwise } from "./activation.ts";
+import { combineSums } from "./column-reduce.ts";
 import { columnRows } from "./column-rows.ts";
 import { kernel, read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
 import type { Kernel, KernelSequence } from "./kernel.ts";
@@ -64,20 +65,7 @@ for (var row = start; row < end; row++) {
 ${o.pooled ? "dbiasSum += f32(end - start) * share;" : ""}
 ${outputs.map((name, i) => `scratch[(${i}u * BLOCKS + block) * COLUMNS + channel] = ${name}Sum;`).join("\n")}`,
   });
-  const combine = kernel({
-    label: `normaliseBackward combine ${blocks}x${o.channels}`,
-    constants: { CHANNELS: o.channels, BLOCKS: blocks },
-    storage: [read("scratch"), ...outputs.map((name) => readWrite(name))],
-    items: o.channels,
-    body: outputs
-      .map(
-        (name, i) => `
-var ${name}Sum = 0.0;
-for (var block = 0u; block < BLOCKS; block++) { ${name}Sum += scratch[(${i}u * BLOCKS + block) * CHANNELS + index]; }
-${name}[index] = ${name}Sum;`,
-      )
-      .join(""),
-  });
+  const combine = combineSums("normaliseBackward", outputs, blocks, o.channels);
   return { kernels: [partial, combine], scratchBytes: 4 * outputs.length * blocks * o.channels };
 }
 

@@ -1,6 +1,12 @@
 // Four neighbours in a subgroup read different words and share them. A software adapter, whose subgroup is a vector of four
 // lanes, reads memory lane by lane: what all lanes want costs as much as four different words, and `quadBroadcast` next to nothing.
 import { range } from "./range.ts";
+import type { AdapterTraits } from "./tiling.ts";
+
+/** Whether an adapter is likely to like quads where no tuner chooses. */
+export function quadsFor({ software, subgroups }: AdapterTraits): boolean {
+  return software && subgroups;
+}
 
 /** Before everything else in a text: a quad's control flow is uniform, but the analysis cannot know. */
 export const QUAD_DIRECTIVES = ["enable subgroups;", "diagnostic(off, subgroup_uniformity);"] as const;

@@ -68,10 +68,15 @@ export function rankTiles(space: TileSpace): readonly Tile[] {
   return rank(space, 1).map(({ rows, columns }) => ({ rows, columns }));
 }
 
+/** Rows of a tile that pay where a lane reads a quarter of them and a column costs more. */
+const QUAD_ROWS = 16;
+
 /** Those whose rows quads can share, best first; none where the layout does not let them. */
 export function rankQuadTiles(space: TileSpace): readonly Tile[] {
   if (!space.quads) return [];
-  const fitting = rank(space, 0.25).filter((tile) => fitsQuads(space, tile));
+  const { sizes, columnCost = 1 } = space;
+  const rows = columnCost < 1 ? sizes.rows : [...sizes.rows, QUAD_ROWS];
+  const fitting = rank({ ...space, sizes: { ...sizes, rows } }, 0.25).filter((tile) => fitsQuads(space, tile));
   return fitting.map(({ rows, columns }) => ({ rows, columns, quads: true }));
 }
 
@@ -117,6 +122,15 @@ export function pickTile(space: TileSpace, wanted?: Tile): Tile {
       ? `quads share the rows of a tile where column tiles come in multiples of 4, not ${tiles}: take other columns than ${columns}`
       : "quads share rows that are read as vec4s: the length of a row must be a multiple of 4",
   );
+}
+
+/** Sums of a tile whose rows quads share, where none is kept for GPUs: the larger, the fewer reads a product. */
+const QUAD_SUMS = 256;
+
+/** The tile of a product that no tuner chooses; `quads` share its rows where it can be cut so. */
+export function likelyTile({ quads = false, ...space }: TileSpace): Tile {
+  const shared = rankQuadTiles({ ...space, quads, mostSums: QUAD_SUMS });
+  return shared[0] ?? pickTile(space);
 }
 
 /** The work of `depth` steps of a tile's sum. */

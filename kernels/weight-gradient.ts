@@ -1,13 +1,13 @@
 // dw of a convolution: a small result summed over every position, so the sum is cut into slices that are added in order.
 import type { WindowShape } from "../shared/window.ts";
 import type { ActivationColumns } from "./activation-columns.ts";
-import { kernel, read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
-import { accumulators, LANES, locateTile, multiplyAdd, type Rows, storeTile } from "./gemm.ts";
+import { read, readWrite, vectorType, vectorWidth } from "./dispatch.ts";
+import { accumulators, multiplyAdd, type Rows, storeTile } from "./gemm.ts";
 import type { KernelSequence } from "./kernel.ts";
-import { acrossTile, elementOffsets, type Floats } from "./operands.ts";
-import { quadReads } from "./quads.ts";
-import { range } from "./range.ts";
-import { pickTile, type Tile, type TileSpace, tileCount, tileWorkgroup } from "./tile-space.ts";
+import { elementOffsets, type Floats } from "./operands.ts";
+import { rowsAcrossTile } from "./rows-across-tile.ts";
+import { pickTile, type Tile, type TileSpace } from "./tile-space.ts";
+import { tiledKernel } from "./tiled-kernel.ts";
 import { addSlices, weightGradientSlices } from "./weight-gradient-slices.ts";
 import { eachTurn } from "./weight-gradient-turns.ts";
 import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
@@ -33,20 +33,9 @@ export function weightGradientTiles(
 }
 
 /** dy of `depth` samples, at loads `dy_base_k`; 0 of a sample that is not `present_k`. */
-function dyRows(dy: Floats, tile: Tile, depth: number, whole: boolean): Rows {
-  const { rows } = tile;
-  if (tile.quads) {
-    const own = (k: number, q: number) => `dy[dy_base_${k} + r_${q}][quad_lane]`;
-    const read = (k: number, q: number) => (whole ? own(k, q) : `select(0.0, ${own(k, q)}, present_${k})`);
-    const load = range(depth).map((k) => quadReads(`g_${k}`, rows, (q) => read(k, q)));
-    return { load: load.join("\n"), at: (i, k) => `g_${k}_${i}` };
-  }
-  const load = acrossTile({ source: dy, prefix: "g", offsets: "r", count: rows, base: (k) => `dy_base_${k}`, depth });
-  if (whole) return { load, at: (i, k) => `g_${i >> 2}_${k}.${LANES[i & 3]}` };
-  const present = range(depth).flatMap((k) =>
-    range(rows / 4).map((q) => `let p_${q}_${k} = select(vec4<f32>(), g_${q}_${k}, present_${k});`),
-  );
-  return { load: [load, ...present].join("\n"), at: (i, k) => `p_${i >> 2}_${k}.${LANES[i & 3]}` };
+function dyRows(source: Floats, tile: Tile, depth: number, whole: boolean): Rows {
+  const present = whole ? {} : { present: (k: number) => `present_${k}` };
+  return rowsAcrossTile({ source, tile, offsets: "r", base: (k) => `dy_base_${k}`, depth, ...present });
 }
 
 /** Bindings dy f32 [n][oh][ow][out], the activations, dw f32 [out][kh][kw][in] (by scratch where the sum is sliced). */
@@ -60,10 +49,9 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
   const tile = pickTile(weightGradientTiles(s, x), wanted);
   const { extent } = weightGradientTiles(s, x);
   const whole = s.n % samples === 0;
-  const items = tileCount(tile, extent);
   const target = slices === 1 ? "dw" : "scratch";
   const width = vectorWidth(extent.columns);
-  const main = kernel({
+  const main = tiledKernel({
     label: `${label} ${describeWindow(s)}`,
     constants: {
       ...windowConstants(s),
@@ -72,12 +60,9 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
       DY_STRIDE: s.out / dy.width,
     },
     storage: [read("dy", vectorType(dy.width)), x.storage, readWrite(target, vectorType(width))],
-    items,
-    workgroupSize: tileWorkgroup(items),
-    quads: tile.quads === true,
-    body: `
-${locateTile(tile, extent)}
-let group = outer % ${groups}u;
+    tile,
+    extent,
+    body: `let group = outer % ${groups}u;
 let slice = outer / ${groups}u;
 let ky = group / KERNEL;
 let kx = group % KERNEL;

@@ -7,7 +7,7 @@ import { foldPositions } from "./window-loops.ts";
 import { forwardPlan, outputRows, tapsOf } from "./workgroup-forward.ts";
 import type { Operand } from "./workgroup-memory.ts";
 import type { WorkgroupPlan } from "./workgroup-product.ts";
-import { pixelAtTap, tapAtStep, windowRow } from "./workgroup-taps.ts";
+import { tapAtStep, windowOperand } from "./workgroup-taps.ts";
 
 /** As binaryConvForward with a scale an input channel: ±1 products, as floats. */
 export function workgroupFilterForward(shape: WindowShape, tiling: WorkgroupTiling): WorkgroupPlan {
@@ -16,20 +16,12 @@ export function workgroupFilterForward(shape: WindowShape, tiling: WorkgroupTili
   const outputs = vectorWidth(s.out);
   const words = signWords(s.in);
   const sum = tapsOf(s, tiling);
-  const rows = outputRows(s);
-  const a: Operand = {
-    name: "a",
-    layout: "steps",
+  const a = windowOperand(outputRows(s), sum, {
     width,
     half: tiling.half,
-    setup: (id) => windowRow(rows, id),
-    element: (id, step) => ({
-      statements: tapAtStep(sum, step) + pixelAtTap(rows, id, sum.taps),
-      inside: "inside",
-      at: `pixel * ${words}u + channel / 32u`,
-      value: (at) => signValue(width, `a[${at}]`, "channel % 32u"),
-    }),
-  };
+    at: `pixel * ${words}u + channel / 32u`,
+    value: (at) => signValue(width, `a[${at}]`, "channel % 32u"),
+  });
   const b: Operand = {
     name: "b",
     layout: "steps",

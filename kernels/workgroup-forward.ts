@@ -6,15 +6,7 @@ import type { WorkgroupTiling } from "./tiling.ts";
 import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
 import type { Operand } from "./workgroup-memory.ts";
 import { floatProduct, type WorkgroupPlan, type WorkgroupProduct } from "./workgroup-product.ts";
-import {
-  pixelAtTap,
-  type TapSum,
-  tapAtStep,
-  tapSlabs,
-  tapsAtSlab,
-  type WindowRows,
-  windowRow,
-} from "./workgroup-taps.ts";
+import { type TapSum, tapSlabs, tapsAtSlab, type WindowRows, windowOperand } from "./workgroup-taps.ts";
 
 /** The outputs of a convolution as rows, and the pixels that each sees. */
 export function outputRows(s: WindowShape): WindowRows {
@@ -77,19 +69,11 @@ export function workgroupConvForward(
   const width = vectorWidth(s.in);
   const outputs = vectorWidth(s.out);
   const sum = tapsOf(s, tiling);
-  const rows = outputRows(s);
-  const a: Operand = {
-    name: "a",
-    layout: "steps",
+  const a = windowOperand(outputRows(s), sum, {
     width,
-    setup: (id) => windowRow(rows, id),
-    element: (id, step) => ({
-      statements: tapAtStep(sum, step) + pixelAtTap(rows, id, sum.taps),
-      inside: "inside",
-      at: `(pixel * IN + channel) / ${width}u`,
-      value: (at) => `x[${at}]`,
-    }),
-  };
+    at: `(pixel * IN + channel) / ${width}u`,
+    value: (at) => `x[${at}]`,
+  });
   const b: Operand = {
     name: "b",
     layout: "steps",

@@ -1,3 +1,4 @@
+// dx over workgroup memory as a product: of the stride × stride phases of the inputs, each of which is reached by taps of its own.
 import type { WindowShape } from "../shared/window.ts";
 import { read, readWrite, type Storage, vectorType, vectorWidth } from "./dispatch.ts";
 import { accumulators } from "./gemm.ts";
@@ -6,15 +7,7 @@ import type { WorkgroupTiling } from "./tiling.ts";
 import { describeWindow, foldPositions, windowConstants } from "./window-loops.ts";
 import type { Operand } from "./workgroup-memory.ts";
 import { floatProduct, type WorkgroupPlan } from "./workgroup-product.ts";
-import {
-  pixelAtTap,
-  type TapSum,
-  tapAtStep,
-  tapSlabs,
-  tapsAtSlab,
-  type WindowRows,
-  windowRow,
-} from "./workgroup-taps.ts";
+import { type TapSum, tapAtStep, tapSlabs, tapsAtSlab, type WindowRows, windowOperand } from "./workgroup-taps.ts";
 
 /** Rows are the inputs of a phase, by ⌈h / stride⌉ × ⌈w / stride⌉ places a sample. */
 function inputGradientExtent(shape: WindowShape): Extent {
@@ -82,18 +75,12 @@ export function inputGradientPlan(o: Parts, tiling: WorkgroupTiling): WorkgroupP
     firstX: (x) => `${x} + output_x`,
     towards: "-",
   };
-  const a: Operand = {
-    name: "a",
-    layout: "steps",
+  const a = windowOperand(rows, sum, {
     width: depth,
-    setup: (id) => windowRow(rows, id),
-    element: (id, step) => ({
-      statements: `${tapAtStep(sum, step)}${pixelAtTap(rows, id, sum.taps)}\nlet tap_number = select(0u, ${TAP_NUMBER}, inside);`,
-      inside: "inside",
-      at: `(pixel * OUT + channel) / ${depth}u`,
-      value: (at) => `dy[${at}]${o.scale === undefined ? "" : ` * ${o.scale}`}`,
-    }),
-  };
+    at: `(pixel * OUT + channel) / ${depth}u`,
+    value: (at) => `dy[${at}]${o.scale === undefined ? "" : ` * ${o.scale}`}`,
+    atPixel: `\nlet tap_number = select(0u, ${TAP_NUMBER}, inside);`,
+  });
   const b: Operand = {
     name: "b",
     layout: "lines",

@@ -1,6 +1,8 @@
 // A sum over the taps of a window and the channels of each, cut into slabs: which tap and channel a step is, and which pixel a
 // row sees there.
 
+import type { Operand } from "./workgroup-memory.ts";
+
 /** Taps row-major, channels ascending in each. `taps` and `across`, the taps of a row, are WGSL and uniform in the workgroup. */
 export interface TapSum {
   readonly channels: number;
@@ -69,4 +71,30 @@ let pixel_y = y_${id} ${w.towards} tap_y;
 let pixel_x = x_${id} ${w.towards} tap_x;
 let inside = (tap < ${taps}) & (pixel_y < ${w.height}) & (pixel_x < ${w.width});
 let pixel = image_${id} + pixel_y * ${w.width} + pixel_x;`;
+}
+
+/** The rows of a product as an operand along the sum: what each sees through its window, 0 outside the image. */
+export function windowOperand(
+  rows: WindowRows,
+  sum: TapSum,
+  o: Pick<Operand, "width" | "half"> & {
+    /** Address and value, WGSL that knows `pixel`, `channel` and what `atPixel` declares. */
+    readonly at: string;
+    readonly value: (at: string) => string;
+    readonly atPixel?: string;
+  },
+): Operand {
+  const { at, value, atPixel = "", ...layout } = o;
+  return {
+    name: "a",
+    layout: "steps",
+    ...layout,
+    setup: (id) => windowRow(rows, id),
+    element: (id, step) => ({
+      statements: tapAtStep(sum, step) + pixelAtTap(rows, id, sum.taps) + atPixel,
+      inside: "inside",
+      at,
+      value,
+    }),
+  };
 }

@@ -5,7 +5,7 @@
 import type { WorkerId } from "../../shared/ids.ts";
 import { mayBackUp } from "./lease-book.ts";
 import { type Member, speedOf, totalSpeed } from "./roster.ts";
-import { type Granting, give, granting, mostLent } from "./round-grants.ts";
+import { type Granting, give, granting, inTime, mostLent } from "./round-grants.ts";
 import { cancelled } from "./round-leases.ts";
 import { isLive, type Lease, type RoundChange, type RoundState } from "./round-state.ts";
 
@@ -60,7 +60,17 @@ function candidate(now: number, state: RoundState, lease: Lease, mean: number): 
   return other < end ? { lease: twin, loser: lease, end: other } : { lease, loser: twin, end };
 }
 
-/** What may be lent, that of which nobody knows the end first and then, where all is leased, what will end last. */
+/** What will end last first; of those of which nobody knows the end the largest, as the fastest helper has the first. */
+function byUrgency(a: Candidate, b: Candidate): number {
+  if (a.end !== b.end) return b.end - a.end;
+  return b.lease.to - b.lease.from - (a.lease.to - a.lease.from) || a.lease.lease - b.lease.lease;
+}
+
+/**
+ * What may be lent, that of which nobody knows the end first and then, where all is leased, what will end last. Once no more is
+ * out than workers are idle, what is past its expected end is as good as overdue: a copy costs nobody anything then, and among
+ * thousands of holders one is always stalled.
+ */
 function candidates(now: number, state: RoundState, mean: number): Candidate[] {
   const open: Candidate[] = [];
   for (const [, id] of state.overdue) {
@@ -69,11 +79,14 @@ function candidates(now: number, state: RoundState, mean: number): Candidate[] {
   }
   if (state.unleased.length > 0 || state.roster.idle.size === 0) return open;
   const late: Candidate[] = [];
+  const spare = state.leases.size <= state.roster.idle.size;
   state.leases.forEach((lease) => {
     const found = candidate(now, state, lease, mean);
-    if (found && found.end > now + ROUND_TRIP_MS) late.push(found);
+    if (!found) return;
+    if (found.end > now + ROUND_TRIP_MS) late.push(found);
+    else if (spare && found.end < now && !found.loser) late.push({ ...found, end: Number.POSITIVE_INFINITY });
   });
-  return [...open, ...late.sort((a, b) => b.end - a.end || a.lease.lease - b.lease.lease)];
+  return [...open, ...late].sort(byUrgency);
 }
 
 function lend(now: number, adding: Granting, open: Candidate[], { worker, member, speed }: Helper): void {
@@ -112,6 +125,8 @@ export function grantEarly(now: number, state: RoundState): RoundChange {
   if (open[0]?.end !== Number.POSITIVE_INFINITY || !options.ahead) return adding;
   for (const helper of helpers(state, roster.ahead, mean)) {
     if (adding.left === 0 || open[0]?.end !== Number.POSITIVE_INFINITY) return adding;
+    const [{ lease }] = open;
+    if (!inTime(now, state, helper.member, lease.to - lease.from)) continue;
     lend(now, adding, open, helper);
   }
   return adding;

@@ -189,7 +189,17 @@ export function mostLent(now: number, state: RoundState, { account, maxMicrobatc
   return Math.min(maxMicrobatches * state.options.microbatch, allowance(state, account, isLate(now, state)));
 }
 
-/** Lends what is overdue to a worker that asks and is no slower than the mean, before it is given what nobody has begun. */
+/** Whether a member would be done with what it holds and so many samples before the round is, by everybody's speed. */
+export function inTime(now: number, state: RoundState, member: Member, samples: number): boolean {
+  const { roster, leases, wanted, collected } = state;
+  const speed = speedOf(member, roster.kind);
+  if (speed === undefined) return false;
+  const free = member.leases.reduce((end, id) => Math.max(end, leases.get(id)?.endsAt ?? end), now);
+  const rest = (wanted - collected.size) / totalSpeed(roster.active).total;
+  return free + (1000 * samples) / speed <= now + 1000 * rest;
+}
+
+/** Lends what is overdue to a worker that asks, is no slower than the mean and ends it in time, before it is given what nobody has begun. */
 function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
   const { state } = granting;
   const { overdue, roster } = state;
@@ -198,7 +208,9 @@ function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
     const most = mostLent(now, state, member);
     for (const [, id] of overdue) {
       const lease = state.leases.get(id);
-      if (!lease || lease.account === member.account || lease.to - lease.from > most) continue;
+      const samples = lease ? lease.to - lease.from : 0;
+      if (!lease || lease.account === member.account || samples > most) continue;
+      if (!inTime(now, state, member, samples)) continue;
       give(now, granting, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: id } });
       return;
     }

@@ -1,6 +1,7 @@
 // A microbatch of a round, compiled and bound on synthetic data: what a trainer replays, with each launch told apart by its class.
 
 import { convolutionPass } from "../../kernels/convolution-pass.ts";
+import { quadsFor } from "../../kernels/quads.ts";
 import { wireManifest } from "../../shared/networks.ts";
 import { blobLayout, encodeBlob, type Parameters } from "../../shared/parameter-blob.ts";
 import type { ChooseTiling } from "../../worker/plan/launch-list.ts";
@@ -66,6 +67,7 @@ export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: St
     adversarialReduce: config.adversarial.reduce,
     labelSmoothing: 0,
     accumulate: "exact",
+    quads: quadsFor(bench.traits),
   };
   const choose = await fastestTilings(bench, watch, compilePlan(options).list.passes.values());
   const plan = compilePlan({ ...options, choose });

@@ -15,6 +15,8 @@ const LAYERS: readonly GroupedLinear[] = [
   { groups: 2, n: 1, in: 4, out: 128 },
   { groups: 4, n: 9, in: 128, out: 1 },
   { groups: 2, n: 11, in: 3, out: 1 },
+  { groups: 2, n: 19, in: 64, out: 80, quads: true },
+  { groups: 1, n: 5, in: 128, out: 12, quads: true },
 ];
 const PADDING = 64;
 const SLOPE = 0.2;
@@ -38,7 +40,8 @@ function bound(terms: number): number {
 }
 
 const empty = (length: number) => new Float32Array(length).fill(Number.NaN);
-const name = ({ groups, n, in: input, out }: GroupedLinear) => `${groups} groups of ${n} rows, ${input} → ${out}`;
+const name = ({ groups, n, in: input, out, quads }: GroupedLinear) =>
+  `${groups} groups of ${n} rows, ${input} → ${out}${quads ? ", in quads" : ""}`;
 
 describe.each(LAYERS.map((o) => [name(o), o] as const))("%s", (_, o) => {
   const size = o.in * o.out;

@@ -32,6 +32,7 @@ const SHAPES: readonly (readonly [number, number, number, number, number, number
   [5, 3, 3, 128, 8, 3, 1, 1],
   [7, 1, 1, 12, 33, 1, 1, 0],
   [5, 4, 3, 32, 16, 3, 1, 1],
+  [32, 4, 4, 32, 32, 1, 1, 0],
 ];
 
 function passesOf(shape: WindowShape, turn: number): readonly ConvolutionPass[] {

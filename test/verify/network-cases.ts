@@ -150,6 +150,7 @@ export async function verifyDiscriminator(rig: Rig, test: OracleCase): Promise<C
     n: a.n,
     lambda: 1,
     reduce: "mean",
+    quads: rig.quads,
     parameter: blobRefs("parameters", blob),
     gradient: (name) => arena(name) as Ref,
   });
@@ -215,6 +216,7 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
     accumulate: "exact",
     teacherLogits: true,
     choose: rig.choose,
+    quads: rig.quads,
   });
   const manifest = wireManifest(networks, "student");
   const oracleName = (name: string) => (name.startsWith("discriminator.") ? name : `student.${name}`);

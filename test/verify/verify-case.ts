@@ -1,5 +1,6 @@
 // One oracle file on one device: the registry of operations and reports that are plain data, so they can cross a process boundary.
 
+import { quadsFor } from "../../kernels/quads.ts";
 import type { AdapterTraits } from "../../kernels/tiling.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { Comparison } from "./compare.ts";
@@ -50,7 +51,8 @@ export async function* verifyCase(
       const verify = operations[op];
       if (!verify)
         throw new RangeError(`unknown op ${JSON.stringify(op)}; known are ${Object.keys(operations).join(", ")}`);
-      const comparisons = await verify({ cache, choose: (pass) => forced.choose(turn, pass) }, test);
+      const quads = turn !== "naive" && quadsFor(traits);
+      const comparisons = await verify({ cache, choose: (pass) => forced.choose(turn, pass), quads }, test);
       yield { file, op, tilings: forced.describe(turn), comparisons };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);

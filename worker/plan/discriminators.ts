@@ -21,6 +21,8 @@ export interface AdversarialOptions extends DiscriminatorTensors {
   /** Weight of L_Adv in the student's loss; with 0 only the discriminators learn. */
   readonly lambda: number;
   readonly reduce: "mean" | "sum";
+  /** As GroupedLinear.quads. */
+  readonly quads?: boolean;
 }
 
 /** The compared maps averaged over positions, f32 [n][c] each, in the graph's order. */
@@ -141,7 +143,7 @@ function recordLayers(
   fake: readonly Ref[],
   options: AdversarialOptions,
 ): readonly Layer[] {
-  const { n, parameter } = options;
+  const { n, parameter, quads = false } = options;
   const layers: Layer[] = [];
   discriminatorWidths.forEach((width, layer) => {
     const groups = discriminatorGroups(graph, options, layer);
@@ -160,6 +162,7 @@ function recordLayers(
           n,
           in: group.in,
           out: width,
+          quads,
           weightStride: stride,
           biasStride: stride,
           leaky: layer < discriminatorWidths.length - 1,
@@ -189,7 +192,7 @@ function recordGradients(
   turn: Ref | undefined,
   options: AdversarialOptions,
 ): readonly (Ref | undefined)[] {
-  const { n, parameter, gradient } = options;
+  const { n, parameter, gradient, quads = false } = options;
   const dPooled: (Ref | undefined)[] = graph.maps.map(() => undefined);
   let above = dlogits;
   for (let layer = layers.length - 1; layer >= 0; layer--) {
@@ -197,7 +200,7 @@ function recordGradients(
     const out = discriminatorWidths[layer];
     const below = layer > 0 ? list.tensor(layers[layer - 1].out.bytes / 4) : undefined;
     groups.forEach((group, i) => {
-      const shape = { groups: group.count, n, in: group.in, out };
+      const shape = { groups: group.count, n, in: group.in, out, quads };
       const dy = part(above, group, 2 * memberStride(n, out));
       const dWeight = tensorsOf(graph, group, gradient, layer, "weight");
       const dBias = tensorsOf(graph, group, gradient, layer, "bias");

@@ -48,6 +48,8 @@ export interface PlanOptions {
   readonly choose?: ChooseTiling;
   /** Who packs signs; an invocation a word unless given. */
   readonly packing?: Packing;
+  /** Quads share rows in the discriminators' products (kernels/quads.ts), of which no tuner chooses; they do not unless given. */
+  readonly quads?: boolean;
   /** What backward computes a second time instead of keeping it; nothing unless given. */
   readonly memory?: MemoryMode;
 }
@@ -143,7 +145,8 @@ export function compilePlan(options: PlanOptions): Plan {
   const { lambdaAdversarial: lambda, adversarialReduce: reduce } = options;
   let dPooled: ReadonlyMap<NodeId, Ref> = new Map();
   if (pooled) {
-    const compared = recordAdversarial(list, graph, pooled.real, pooled.fake, { n, lambda, reduce, ...tensors });
+    const { quads = false } = options;
+    const compared = recordAdversarial(list, graph, pooled.real, pooled.fake, { n, lambda, reduce, quads, ...tensors });
     gathered.adversarial = compared.metrics;
     dPooled = byMap(graph, compared.dPooled);
   }

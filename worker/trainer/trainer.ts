@@ -1,6 +1,7 @@
 // Computes leases on one device: keeps parameters, plans by kind and size, and sums a lease's microbatches before one readback.
 
 import type { Packing } from "../../kernels/pack-lanes.ts";
+import { quadsFor } from "../../kernels/quads.ts";
 import type { RunConfig } from "../../shared/config.ts";
 import { contributionLayout, type RoundKind } from "../../shared/contribution.ts";
 import type { Dataset } from "../../shared/dataset.ts";
@@ -47,6 +48,8 @@ class GpuTrainer implements Trainer {
   #cache: PipelineCache;
   #tuner: Tuner;
   #packing: Promise<Packing>;
+  /** What no tuner checks goes without quads on a device under suspicion. */
+  #quads: boolean;
   #suspected = false;
   #images: GPUBuffer;
   #labels: GPUBuffer;
@@ -63,6 +66,7 @@ class GpuTrainer implements Trainer {
     this.#cache = new PipelineCache(device);
     this.#slots = new ParameterSlots(this.#cache, config, this.#networks);
     this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
+    this.#quads = quadsFor(tuning.traits) && !tuning.suspect;
     this.#packing = checkedPacking(this.#cache, tuning.traits);
     const sample = sampleSize(this.#networks.student.graph.shapes[0]);
     this.#images = storageBuffer(device, "images", 4 * config.microbatch * sample);
@@ -127,6 +131,7 @@ class GpuTrainer implements Trainer {
       adversarialReduce: this.#config.adversarial.reduce,
       labelSmoothing: kind === "evaluate" ? 0 : this.#config.labelSmoothing,
       accumulate: codec === "exact" ? "exact" : "float",
+      quads: this.#quads,
     };
   }
 
@@ -168,6 +173,7 @@ class GpuTrainer implements Trainer {
   #suspect(): void {
     if (this.#suspected) return;
     this.#suspected = true;
+    this.#quads = false;
     this.#tuner.suspect();
     this.#dropRecordings();
   }

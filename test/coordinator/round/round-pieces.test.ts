@@ -92,6 +92,44 @@ test("L20 what a lost connection holds is lent to a fast worker that asks, befor
   expect(inShort(table.ready(w1))).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
 });
 
+test.each([
+  { collected: 0, helps: true },
+  { collected: 1600, helps: false },
+])("L20 with $collected of 3840 collected, that a worker ends what is overdue before the round is: $helps", (given) => {
+  const table = knownTable({ w1: 110, w2: 400, w3: 100 });
+  table.open({ from: 0, to: 3840 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const theirs = table.held(w2);
+  while (table.state.collected.size < given.collected) {
+    for (const worker of [w1, w3]) {
+      table.answer(table.held(worker));
+      table.ready(worker);
+    }
+  }
+  table.event({ type: "worker-suspended", worker: w2 });
+  table.answer(table.held(w1));
+  expect(table.state.unleased.length).toBeGreaterThan(0);
+  table.ready(w1);
+  const [lease] = table.grants();
+  expect(lease.from === theirs.from && lease.purpose === "backup").toBe(given.helps);
+});
+
+test("L20 with as many workers idle as leases are out, what is past its expected end is lent at once", () => {
+  const table = knownTable({ w1: 400, w2: 100, w3: 200 });
+  table.open({ from: 0, to: 320 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  const theirs = table.held(w2);
+  for (;;) {
+    for (const worker of [w1, w3]) {
+      const lease = table.state.leases.values().find((live) => live.worker === worker);
+      if (lease) table.answer(lease);
+      table.ready(worker);
+    }
+    if (table.state.leases.size === 1) break;
+  }
+  const end = theirs.endsAt ?? 0;
+  expect(inShort(table.tick(end - 1 - table.now))).toEqual([]);
+  expect(inShort(table.tick(2))).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
+});
+
 test("L20 of two holders the one that will end last makes room for an idle worker that will end it sooner than both", () => {
   const table = knownTable({ w1: 400, w2: 100, w3: 50 });
   const options = { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000, maxMicrobatches: 1 };

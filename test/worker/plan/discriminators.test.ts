@@ -1,6 +1,8 @@
 // Discriminators that share a dispatch compute what each computes alone, to the bit, and write all that they owe.
 import { expect, test } from "vitest";
 import { copy } from "../../../kernels/copy.ts";
+import { quadsFor } from "../../../kernels/quads.ts";
+import { GUARANTEED_TRAITS } from "../../../kernels/tiling.ts";
 import { contributionLayout } from "../../../shared/contribution.ts";
 import { type Graph, GraphBuilder } from "../../../shared/graph.ts";
 import { discriminatorManifest, type Manifest } from "../../../shared/manifest.ts";
@@ -45,7 +47,7 @@ interface Recorded extends Adversarial {
 }
 
 /** Teacher's maps from `images`, the student's from `seed`: [maps][N][c] with each map at a multiple of 64 elements. */
-function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean): Recorded {
+function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean, quads: boolean): Recorded {
   const list = new LaunchList();
   const tensors = tensorsOf(manifest);
   let offset = 0;
@@ -64,7 +66,7 @@ function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boole
   });
   const real = pooled?.real ?? inputs.map((input) => input.real);
   const fake = pooled?.fake ?? inputs.map((input) => input.fake);
-  const adversarial = recordAdversarial(list, graph, real, fake, { n: N, lambda, reduce: "mean", ...tensors });
+  const adversarial = recordAdversarial(list, graph, real, fake, { n: N, lambda, reduce: "mean", quads, ...tensors });
   for (const ref of [adversarial.metrics, ...adversarial.dPooled]) if (ref) list.keep(ref);
   return { ...adversarial, list };
 }
@@ -72,8 +74,8 @@ function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boole
 const cache = new PipelineCache(await testDevice());
 
 /** Every result by name, as raw bits; the arena is full of NaN before. */
-async function results(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean) {
-  const { list, metrics, dPooled } = record(graph, manifest, lambda, inPlace);
+async function results(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean, quads = false) {
+  const { list, metrics, dPooled } = record(graph, manifest, lambda, inPlace, quads);
   const layout = contributionLayout(manifest, "student");
   const names = discriminatorManifest(graph).entries;
   const parameters = new Map(
@@ -143,6 +145,12 @@ test("recordAdversarial computes the same bits grouped, apart, and from maps tha
   const apart = await results(graph, scattered(together), 0.5, false);
   expect(apart.values).toEqual(grouped.values);
   expect(apart.launches).toBeGreaterThan(grouped.launches);
+});
+
+test("recordAdversarial computes the same bits in quads", async () => {
+  expect(quadsFor({ ...GUARANTEED_TRAITS, subgroups: cache.device.features.has("subgroups") })).toBe(true);
+  const { values } = await results(graph, together, 0.5, true, true);
+  expect(values).toEqual((await results(graph, together, 0.5, true)).values);
 });
 
 test("recordAdversarial writes every gradient of its manifest with finite numbers", async () => {
