@@ -4,12 +4,12 @@ import { BitswarmError, type Refusal } from "../../shared/errors.ts";
 import { frameHeaderBytes } from "../../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../../shared/ids.ts";
 import { slotCount } from "../reduction/round-memory.ts";
+import { usualPeaksOf } from "../training/contribution-units.ts";
 import type { CheckedFrame, SealedSum, Training } from "../training/training.ts";
 import { nothingFollows, type TrustOutcome } from "../trust/audits.ts";
 import type { Comparison } from "../trust/comparison.ts";
 import type { RoundTrust } from "../trust/round-trust.ts";
 import type { Contribution } from "./contribution-check.ts";
-import { spansOf, UnitReader, usualPeaksOf } from "./contribution-units.ts";
 import type { RoundPlan } from "./round-plan.ts";
 import { contributionVerdict, type Lease, type RoundState } from "./round-state.ts";
 
@@ -52,7 +52,6 @@ function disputed(lease: LeaseId): Refusal {
 
 export class ContributionIntake {
   readonly #options: IntakeOptions;
-  readonly #units = new UnitReader();
   #plan: RoundPlan | undefined;
   /** What is known of two contributions, by their bodies; whoever holds none of them needs it no more. */
   readonly #compared = new WeakMap<Uint8Array, WeakMap<Uint8Array, Comparison>>();
@@ -77,15 +76,11 @@ export class ContributionIntake {
     const { kind, network, round, parametersHash, codec, exponents, era } = terms;
     this.#plan = plan;
     training.open({ kind, network, round, parametersHash, codec, exponents, era });
-    const unitTerms = { layout, exponents, codec };
     trust?.open({
       kind,
       codec,
-      era,
-      spans: spansOf(unitTerms),
-      peaks: usualPeaksOf(unitTerms),
-      unitsOf: (work) => this.#units.read(unitTerms, work),
-      known: (a, b) => this.#compared.get(a.body)?.get(b.body),
+      peaks: usualPeaksOf({ layout, exponents, codec }),
+      compared: (a, b) => this.#known(a.work.body, b.work.body),
       accounts,
     });
   }
@@ -135,14 +130,13 @@ export class ContributionIntake {
   }
 
   async #settle(slot: number, arrival: Arrival, checked: CheckedFrame): Promise<void> {
-    const { training } = this.#options;
     const own = this.#plan && checked.kind === "sound" ? ownParts(arrival.bytes, this.#plan) : undefined;
-    if (own && checked.kind === "sound" && !training.inline) await this.#compare(arrival, checked, own);
+    if (own && checked.kind === "sound") await this.#compare(arrival, checked, own);
     // Nothing may come between the look at the lease and the word that it is answered.
     arrival.done(this.#verdict(slot, arrival, checked, own));
   }
 
-  /** Compares an answer to an audited range where the sums are: trust then knows what it would else have to read. */
+  /** Compares an answer to an audited range with those before it, where the sums are, for trust to know when it is judged. */
   async #compare({ worker, state }: Arrival, { lease, samples }: SoundFrame, own: Contribution): Promise<void> {
     const { training, trust } = this.#options;
     const live = contributionVerdict(state(), worker, leaseId(lease), samples);
@@ -159,6 +153,12 @@ export class ContributionIntake {
   #note(a: Uint8Array, b: Uint8Array, comparison: Comparison): void {
     const known = this.#compared.get(a) ?? new WeakMap<Uint8Array, Comparison>();
     this.#compared.set(a, known.set(b, comparison));
+  }
+
+  #known(a: Uint8Array, b: Uint8Array): Comparison {
+    const comparison = this.#compared.get(a)?.get(b);
+    if (!comparison) throw new RangeError("two answers to an audit were not compared");
+    return comparison;
   }
 
   /** What becomes of a contribution that was checked. */

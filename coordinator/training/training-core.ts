@@ -9,12 +9,12 @@ import type { StepPlace } from "../../shared/program.ts";
 import { type CheckpointContents, encodeCheckpoint } from "../checkpoint/checkpoint-contents.ts";
 import { Reduction } from "../reduction/reduction.ts";
 import { readContribution } from "../round/contribution-check.ts";
-import { spansOf, UnitReader, type UnitTerms, usualPeaksOf } from "../round/contribution-units.ts";
 import { contributionLimit } from "../round/round-plan.ts";
 import { compareWork } from "../trust/comparison.ts";
 import { isRobust, RobustRounds } from "../trust/robust-round.ts";
 import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
 import { RoundSum } from "./aggregate.ts";
+import { spansOf, UnitReader, type UnitTerms, usualPeaksOf } from "./contribution-units.ts";
 import { DownlinkEncoder } from "./downlink-encoder.ts";
 import { exponentsFor } from "./exponents.ts";
 import type {

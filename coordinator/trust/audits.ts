@@ -10,7 +10,7 @@ import type { CopyWanted, Lease } from "../round/round-state.ts";
 import { AccountStandings } from "./account-standings.ts";
 import { type Answer, auditVerdict } from "./audit.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
-import { type Comparison, compareWork } from "./comparison.ts";
+import type { Comparison } from "./comparison.ts";
 import { FeedbackDoubts } from "./feedback-doubts.ts";
 import type { AuditedWork, HeldWork, RoundReader } from "./round-reader.ts";
 import { auditProbability, confirmed, contradicted, doubted, restMs, type Standing } from "./standing.ts";
@@ -265,14 +265,7 @@ export class Audits {
   #compared(a: AuditedWork, b: AuditedWork): Comparison {
     const round = this.#round;
     if (!round) throw new RangeError("an audit is open outside of a round");
-    const known = round.known?.(a.work, b.work);
-    if (known) return known;
-    const read = ({ work, deviceClass }: AuditedWork) => ({
-      units: round.unitsOf(work),
-      peaks: work.peaks,
-      deviceClass,
-    });
-    return compareWork(read(a), read(b), round);
+    return round.compared(a, b);
   }
 
   /** Beside the run's era, in leases of the account: with another number what its workers keep of error feedback is void. */

@@ -1,7 +1,7 @@
 // Whether two answers to the same range are the same work: equal but for what one GPU rounds otherwise than another.
 
 import type { NormGroup, TensorSpan } from "./gradient-norms.ts";
-import type { RoundReader, UsualPeak } from "./round-reader.ts";
+import type { UsualPeak } from "./round-reader.ts";
 
 /** A contribution as integers of its round's units. */
 export interface ComparedWork {
@@ -10,6 +10,12 @@ export interface ComparedWork {
   readonly peaks: Uint32Array;
   /** Kind of device: adapter, runtime; within one, kernels round alike. */
   readonly deviceClass: string;
+}
+
+/** Of a round: what its contributions consist of. */
+export interface ComparisonTerms {
+  readonly spans: readonly TensorSpan[];
+  readonly peaks: readonly UsualPeak[];
 }
 
 export type Comparison =
@@ -78,11 +84,7 @@ function alike(a: Float64Array, b: Float64Array, spans: readonly TensorSpan[]): 
 }
 
 /** Compares group by group, then peaks, then what travelled as signs. */
-export function compareWork(
-  a: ComparedWork,
-  b: ComparedWork,
-  { spans, peaks }: Pick<RoundReader, "spans" | "peaks">,
-): Comparison {
+export function compareWork(a: ComparedWork, b: ComparedWork, { spans, peaks }: ComparisonTerms): Comparison {
   const within = a.deviceClass === b.deviceClass ? "within" : "across";
   for (const group of ["gradient", "discriminator", "statistic", "metric"] as const) {
     const own = spans.filter((span) => span.group === group && !span.signs);

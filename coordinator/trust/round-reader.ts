@@ -1,9 +1,9 @@
-// How trust reads a round's contributions: what they are in numbers, without knowing the codec.
+// What trust knows of a round: never what its contributions are in numbers, but how any two of them compare.
 
+import type { RoundKind } from "../../shared/contribution.ts";
 import type { GradientCodec } from "../../shared/wire-layout.ts";
 import type { Contribution } from "../round/contribution-check.ts";
 import type { Comparison } from "./comparison.ts";
-import type { RobustTerms } from "./robust-round.ts";
 
 /** A contribution that was checked and is in no sum yet. */
 export interface HeldWork extends Contribution {
@@ -19,12 +19,11 @@ export interface AuditedWork {
   readonly deviceClass: string;
 }
 
-export interface RoundReader extends RobustTerms {
+export interface RoundReader {
+  readonly kind: RoundKind;
   readonly codec: GradientCodec;
-  /** Integers of a contribution, each a multiple of its tensor's unit; the caller's to keep. */
-  readonly unitsOf: (work: HeldWork) => Float64Array<ArrayBuffer>;
-  /** What is known already of two contributions, which else are read and compared. */
-  readonly known?: (a: HeldWork, b: HeldWork) => Comparison | undefined;
+  /** Of two answers to one audit, the later of which has come. */
+  readonly compared: (a: AuditedWork, b: AuditedWork) => Comparison;
   /** What is usual of the peaks of each tensor of the layout. */
   readonly peaks: readonly UsualPeak[];
   /** Accounts that take part now. */

@@ -7,6 +7,7 @@ import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { restMs, type Standing } from "../../../coordinator/trust/standing.ts";
 import { type WorkerId, workerId } from "../../../shared/ids.ts";
 import { rng } from "../../../shared/rng.ts";
+import { comparing } from "../../fixtures/compared.ts";
 import { RoundTable } from "../../fixtures/round-table.ts";
 
 const ROUNDS = 30;
@@ -66,10 +67,11 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
   const reader: RoundReader = {
     kind: "student",
     codec: "exact",
-    era: 0,
-    spans: [{ group: "gradient", offset: 0, size: 2, unit: 1, signs: false }],
     peaks: [],
-    unitsOf: ({ body }) => Float64Array.of(body[0] === 2 ? -1 : 1, 1),
+    compared: comparing(
+      { spans: [{ group: "gradient", offset: 0, size: 2, unit: 1, signs: false }], peaks: [] },
+      ({ body }) => Float64Array.of(body[0] === 2 ? -1 : 1, 1),
+    ),
     accounts: () => table.state.roster.accounts.size,
   };
   for (const worker of workers) table.event({ type: "worker-joined", worker });

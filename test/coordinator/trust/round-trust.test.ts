@@ -3,19 +3,22 @@
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/round-state.ts";
 import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
+import type { ComparisonTerms } from "../../../coordinator/trust/comparison.ts";
 import { PEAK_SPREAD } from "../../../coordinator/trust/peak-medians.ts";
 import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
 import { JUMP_ACCOUNTS, RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
 import { type LeaseId, leaseId, workerId } from "../../../shared/ids.ts";
+import { comparing } from "../../fixtures/compared.ts";
 
 const reader: RoundReader = {
   kind: "student",
   codec: "exact",
-  era: 0,
-  spans: [{ group: "gradient", offset: 0, size: 4, unit: 1, signs: false }],
   peaks: [],
-  unitsOf: ({ body }) => Float64Array.from(body),
+  compared: comparing(
+    { spans: [{ group: "gradient", offset: 0, size: 4, unit: 1, signs: false }], peaks: [] },
+    ({ body }) => Float64Array.from(body),
+  ),
   accounts: () => 4,
 };
 
@@ -129,14 +132,19 @@ test("Z11 in the first round the first that come are audited too, later there mu
   }
 });
 
-const signs: RoundReader = {
-  ...reader,
-  codec: "sign",
+const signSpans: ComparisonTerms = {
   spans: [
     { group: "metric", offset: 0, size: 1, unit: 1, signs: false },
     { group: "gradient", offset: 1, size: 64, unit: 1, signs: true },
   ],
-  unitsOf: ({ body }) => Float64Array.from(body, (value, i) => (i > 0 && value === 0 ? -32 : 32)),
+  peaks: [],
+};
+const signs: RoundReader = {
+  ...reader,
+  codec: "sign",
+  compared: comparing(signSpans, ({ body }) =>
+    Float64Array.from(body, (value, i) => (i > 0 && value === 0 ? -32 : 32)),
+  ),
 };
 const said = (turned: boolean): HeldWork =>
   work(1, ...Array.from({ length: 64 }, (_, i) => Number((i % 3 === 0) !== turned)));
@@ -174,7 +182,9 @@ test("Z12 all but the signs is compared as with any codec", () => {
   const lie = { ...said(false), body: Uint8Array.from([0, ...said(false).body.subarray(1)]) };
   const withoutMetric = {
     ...signs,
-    unitsOf: ({ body }: HeldWork) => signs.unitsOf({ ...lie, body }).map((v, i) => (i === 0 ? body[0] : v)),
+    compared: comparing(signSpans, ({ body }) =>
+      Float64Array.from(body, (value, i) => (i > 0 && value === 0 ? -32 : value)),
+    ),
   };
   trust.open(withoutMetric);
   trust.granted(lease);

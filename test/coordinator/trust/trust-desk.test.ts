@@ -7,6 +7,7 @@ import { SAVE_EVERY_MS, TrustDesk } from "../../../coordinator/trust/trust-desk.
 import { trustFile } from "../../../coordinator/trust/trust-file.ts";
 import { parseConfig } from "../../../shared/config.ts";
 import { leaseId, workerId } from "../../../shared/ids.ts";
+import { comparing } from "../../fixtures/compared.ts";
 import { scratchFolder } from "../../fixtures/test-run.ts";
 
 const [one, other] = ["a".repeat(64), "b".repeat(64)];
@@ -34,10 +35,11 @@ test("Z13 what accounts earned is written at most once a second, and before the 
   desk.rounds.open({
     kind: "student",
     codec: "exact",
-    era: 0,
-    spans: [{ group: "gradient", offset: 0, size: 4, unit: 1, signs: false }],
     peaks: [],
-    unitsOf: ({ body }) => Float64Array.from(body),
+    compared: comparing(
+      { spans: [{ group: "gradient", offset: 0, size: 4, unit: 1, signs: false }], peaks: [] },
+      ({ body }) => Float64Array.from(body),
+    ),
     accounts: () => 4,
   });
   let leases = 0;

@@ -3,9 +3,9 @@
 import type { ContributionLayout } from "../../shared/contribution.ts";
 import { type GradientCodec, reportsMean, wireLayout } from "../../shared/wire-layout.ts";
 import { Reduction } from "../reduction/reduction.ts";
-import { largestPeakOf, unitOf } from "../training/exponents.ts";
 import { groupOf, type TensorSpan } from "../trust/gradient-norms.ts";
 import type { HeldWork, UsualPeak } from "../trust/round-reader.ts";
+import { largestPeakOf, unitOf } from "./exponents.ts";
 
 export interface UnitTerms {
   readonly layout: ContributionLayout;
