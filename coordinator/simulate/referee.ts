@@ -52,6 +52,8 @@ export class Referee {
   readonly #lies = new Map<number, KnownSum>();
   /** Leases whose answer the round accepted. */
   #accepted = new Map<number, Granted>();
+  /** The newest of them, by the start of each of its microbatches. */
+  readonly #acceptedAt = new Map<number, number>();
   /** How often each microbatch of a pass was committed. */
   readonly #passes = new Map<number, Uint8Array>();
   readonly #records: Extract<CommitRecord, { type: "step" }>[] = [];
@@ -138,8 +140,10 @@ export class Referee {
       return;
     }
     // What was accepted of this range before has been withdrawn since, or the sum will show that it has not.
-    for (const [other, { from, to }] of this.#accepted) {
-      if (from < granted.to && granted.from < to) this.#accepted.delete(other);
+    for (let at = granted.from; at < granted.to; at += this.#options.microbatch) {
+      const before = this.#acceptedAt.get(at);
+      if (before !== undefined) this.#accepted.delete(before);
+      this.#acceptedAt.set(at, lease);
     }
     this.#accepted.set(lease, granted);
     this.recoveries.done(granted);
@@ -197,6 +201,7 @@ export class Referee {
     }
     for (const problem of this.#sums.problems(plan, sum, summed)) this.violation(`round ${terms.round}: ${problem}`);
     this.#accepted = new Map();
+    this.#acceptedAt.clear();
   }
 
   /** A step is in the commit log. */
@@ -230,6 +235,7 @@ export class Referee {
     this.#granted.clear();
     this.#lies.clear();
     this.#accepted = new Map();
+    this.#acceptedAt.clear();
     this.recoveries.forget();
   }
 
