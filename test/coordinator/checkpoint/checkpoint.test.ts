@@ -1,43 +1,14 @@
 // Rules of checkpoints: bit for bit, whole or not there, and never resumed from when damaged.
-import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { readNewestCheckpoint, restoreState, writeCheckpoint } from "../../../coordinator/checkpoint/checkpoint.ts";
-import { encodeCheckpoint } from "../../../coordinator/checkpoint/checkpoint-contents.ts";
+import { readNewestCheckpoint, restoreState } from "../../../coordinator/checkpoint/checkpoint.ts";
 import { decodeManifest, encodeManifest } from "../../../coordinator/checkpoint/checkpoint-manifest.ts";
-import { contentHash } from "../../../coordinator/checkpoint/content-hash.ts";
-import { diskFiles, type FileOperations } from "../../../coordinator/checkpoint/durable-file.ts";
-import { Ledger } from "../../../coordinator/round/ledger.ts";
-import { recordEvaluation, type TrainingState, wireBlob } from "../../../coordinator/training/training-state.ts";
+import { recordEvaluation, wireBlob } from "../../../coordinator/training/training-state.ts";
 import { toOihw } from "../../../shared/axes.ts";
 import { float32Of, readSafetensors } from "../../../shared/safetensors.ts";
-import { advance, tinyConfig, tinyDataset, tinyState, withFolder } from "../../fixtures/tiny-run.ts";
-
-const extra = { run: "tiny-run", time: "2026-01-02T03:04:05.000Z" };
-const write = (runDir: string, state: TrainingState, ledger: Ledger, disk?: FileOperations) =>
-  writeCheckpoint(runDir, encodeCheckpoint(state, extra.run), state, ledger, extra, disk);
-
-/** Everything of a state that a later step can depend on; tensors by the hash of their bits. */
-function essence(state: TrainingState) {
-  const { teacher, student, momentum, adamFirst, adamSecond, replica } = state;
-  const maps = { teacher, student, momentum, adamFirst, adamSecond, replica };
-  const bits = Object.entries(maps).flatMap(([map, tensors]) =>
-    [...tensors].map(([name, values]) => `${map} ${name} ${contentHash(new Uint8Array(values.slice().buffer))}`),
-  );
-  const { adamStep, exponents, step, evaluations, evaluatedAt } = state;
-  return { bits: bits.sort(), adamStep, exponents: [...exponents].sort(), step, evaluations, evaluatedAt };
-}
-
-function stateAt(steps: number, config = tinyConfig()) {
-  const state = tinyState(config);
-  const ledger = new Ledger();
-  for (let i = 0; i < steps; i++) advance(state, ledger);
-  return { state, ledger };
-}
-
-async function foldersOf(runDir: string): Promise<string[]> {
-  return (await readdir(join(runDir, "checkpoints"))).sort();
-}
+import { essence, foldersOf, stateAt, write } from "../../fixtures/tiny-checkpoint.ts";
+import { advance, tinyConfig, tinyDataset, withFolder } from "../../fixtures/tiny-run.ts";
 
 test("a run resumed at any step ends bit for bit where the uninterrupted one does", () =>
   withFolder(async (runDir) => {
@@ -244,71 +215,6 @@ test("only the newest `keep` stay, and those of steps that a resumed run has lef
     expect(await foldersOf(runDir)).toEqual(["step-1"]);
   }));
 
-/** The real disk, until call `failing` (from 0), which is done in part or not at all. */
-function failingDisk(failing: number): FileOperations {
-  let calls = 0;
-  const attempt = async (act: () => Promise<void>, part: () => Promise<void> = async () => {}) => {
-    // A process that died makes no more calls.
-    if (calls > failing) throw new Error("dead");
-    if (calls++ < failing) return act();
-    await part();
-    throw new Error("dead");
-  };
-  return {
-    writeFile: (path, bytes, mode) =>
-      attempt(
-        () => diskFiles.writeFile(path, bytes, mode),
-        () => diskFiles.writeFile(path, bytes.slice(0, bytes.length >> 1), mode),
-      ),
-    rename: (from, to) => attempt(() => diskFiles.rename(from, to)),
-    syncDirectory: (path) => attempt(() => diskFiles.syncDirectory(path)),
-    makeDirectory: (path) => attempt(() => diskFiles.makeDirectory(path)),
-    remove: (path) =>
-      attempt(
-        () => diskFiles.remove(path),
-        () => diskFiles.remove(join(path, "manifest.json")),
-      ),
-  };
-}
-
-test("killed at any call to the disk, the new checkpoint or the one before is there, whole, and the next write tidies up", async () => {
-  // Without the GAN, as the discriminators make up most of the bytes.
-  const before = stateAt(3, tinyConfig({ ablation: "R", checkpoint: { keep: 1 } }));
-  const after = stateAt(4, before.state.config);
-  const again = stateAt(3, before.state.config);
-  recordEvaluation(again.state, "student", 0.5);
-  const cases = [
-    { next: after, name: "step-4" },
-    { next: again, name: "step-3" },
-  ];
-  for (const { next, name } of cases) {
-    const outcomes = new Set<boolean>();
-    for (let failing = 0; ; failing++) {
-      const finished = await withFolder(async (runDir) => {
-        await write(runDir, before.state, before.ledger);
-        const died = await write(runDir, next.state, next.ledger, failingDisk(failing)).then(
-          () => false,
-          (error: Error) => error.message === "dead",
-        );
-        const checkpoint = await readNewestCheckpoint(runDir);
-        const restored = restoreState(checkpoint, tinyDataset(next.state.config));
-        const isNew =
-          restored.step === next.state.step && restored.evaluations.student === next.state.evaluations.student;
-        outcomes.add(isNew);
-        expect(essence(restored)).toEqual(essence(isNew ? next.state : before.state));
-        if (died) await write(runDir, next.state, next.ledger);
-        expect(await foldersOf(runDir)).toEqual([name]);
-        expect(essence(restoreState(await readNewestCheckpoint(runDir), tinyDataset(next.state.config)))).toEqual(
-          essence(next.state),
-        );
-        return !died;
-      });
-      if (finished) break;
-    }
-    expect(outcomes).toEqual(new Set([true, false]));
-  }
-});
-
 test("the state may go on while its checkpoint is written", () =>
   withFolder(async (runDir) => {
     const { state, ledger } = stateAt(2);
@@ -341,25 +247,4 @@ test("a ledger that does not fit the step is refused", () =>
     expect(() => restoreState(checkpoint, tinyDataset(state.config))).toThrow(
       expect.objectContaining({ code: "LEDGER_VIOLATION" }),
     );
-  }));
-
-test("a checkpoint that a crash left renamed aside is found, unless another has taken its place", () =>
-  withFolder(async (runDir) => {
-    const { state, ledger } = stateAt(2);
-    const path = await write(runDir, state, ledger);
-    await rename(path, `${path}.replaced`);
-    const found = await readNewestCheckpoint(runDir);
-    expect([found.path, found.manifest.step]).toEqual([`${path}.replaced`, 2]);
-    await cp(`${path}.replaced`, path, { recursive: true });
-    expect((await readNewestCheckpoint(runDir)).path).toBe(path);
-  }));
-
-test("what a crash left unfinished does not get into the next checkpoint", () =>
-  withFolder(async (runDir) => {
-    const { state, ledger } = stateAt(2, tinyConfig({ ablation: "R" }));
-    const unfinished = join(runDir, "checkpoints", ".writing-step-2");
-    await mkdir(unfinished, { recursive: true });
-    await writeFile(join(unfinished, "stray.safetensors"), "x");
-    expect(await readdir(await write(runDir, state, ledger))).not.toContain("stray.safetensors");
-    expect(await foldersOf(runDir)).toEqual(["step-2"]);
   }));

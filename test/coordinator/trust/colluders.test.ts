@@ -7,7 +7,7 @@ import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { restMs, type Standing } from "../../../coordinator/trust/standing.ts";
 import { type WorkerId, workerId } from "../../../shared/ids.ts";
 import { rng } from "../../../shared/rng.ts";
-import { comparing } from "../../fixtures/compared.ts";
+import { comparing } from "../../fixtures/round-reader.ts";
 import { RoundTable } from "../../fixtures/round-table.ts";
 
 const ROUNDS = 30;

@@ -9,18 +9,7 @@ import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-rea
 import { JUMP_ACCOUNTS, RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
 import { type LeaseId, leaseId, workerId } from "../../../shared/ids.ts";
-import { comparing } from "../../fixtures/compared.ts";
-
-const reader: RoundReader = {
-  kind: "student",
-  codec: "exact",
-  peaks: [],
-  compared: comparing(
-    { spans: [{ group: "gradient", offset: 0, size: 4, unit: 1, signs: false }], peaks: [] },
-    ({ body }) => Float64Array.from(body),
-  ),
-  accounts: () => 4,
-};
+import { comparing, plainReader as reader } from "../../fixtures/round-reader.ts";
 
 function trustOf(standings = new Map<string, Standing>(), clip: "auto" | "none" = "auto"): RoundTrust {
   return new RoundTrust({

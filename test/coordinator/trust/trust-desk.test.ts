@@ -7,7 +7,7 @@ import { SAVE_EVERY_MS, TrustDesk } from "../../../coordinator/trust/trust-desk.
 import { trustFile } from "../../../coordinator/trust/trust-file.ts";
 import { parseConfig } from "../../../shared/config.ts";
 import { leaseId, workerId } from "../../../shared/ids.ts";
-import { comparing } from "../../fixtures/compared.ts";
+import { plainReader } from "../../fixtures/round-reader.ts";
 import { scratchFolder } from "../../fixtures/test-run.ts";
 
 const [one, other] = ["a".repeat(64), "b".repeat(64)];
@@ -32,16 +32,7 @@ test("Z13 what accounts earned is written at most once a second, and before the 
     draw: () => 0,
     onEvent: () => undefined,
   });
-  desk.rounds.open({
-    kind: "student",
-    codec: "exact",
-    peaks: [],
-    compared: comparing(
-      { spans: [{ group: "gradient", offset: 0, size: 4, unit: 1, signs: false }], peaks: [] },
-      ({ body }) => Float64Array.from(body),
-    ),
-    accounts: () => 4,
-  });
+  desk.rounds.open(plainReader);
   let leases = 0;
   /** Two accounts agree on the next range. */
   const confirm = () => {
