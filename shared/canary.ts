@@ -55,7 +55,9 @@ export function canaryOperands({ shape }: CanaryLayer, index: number, seed: numb
   const tail = shape.in % 32 === 0 ? 0xffffffff : 2 ** (shape.in % 32) - 1;
   const planes = (name: string, rows: number) => {
     const draws = rng(seed, "canary", name, index);
-    return Uint32Array.from({ length: rows * words }, (_, i) => draws.uint32() & (i % words === words - 1 ? tail : -1));
+    const drawn = new Uint32Array(rows * words);
+    for (let i = 0; i < drawn.length; i++) drawn[i] = draws.uint32() & (i % words === words - 1 ? tail : -1);
+    return drawn;
   };
   return { a: planes("a", shape.h * shape.w), w: planes("w", shape.out * shape.kernel * shape.kernel) };
 }
