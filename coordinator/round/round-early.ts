@@ -13,7 +13,7 @@ import { isLive, type Lease, type RoundChange, type RoundState } from "./round-s
 const WORTH = 1.2;
 /** Nobody who is so many times slower than the mean helps early: it would be the next to wait for. */
 const SLOW_HELPER = 1.5;
-/** A helper looks at so many leases, those that will end last: with ten thousand workers all would take too long. */
+/** Leases that a helper may be refused before it is of no use: with ten thousand workers all would take too long. */
 const CONSIDERED = 32;
 /** Leases lent at one look at the clock; those that will end last come first. */
 const LENT_AT_ONCE = 256;
@@ -60,14 +60,14 @@ function candidate(now: number, state: RoundState, lease: Lease, mean: number): 
   return other < end ? { lease: twin, loser: lease, end: other } : { lease, loser: twin, end };
 }
 
-/** What will end last first; of those of which nobody knows the end the largest, as the fastest helper has the first. */
+/** What will end last is the last; of those of which nobody knows the end the largest, as the fastest helper has the first. */
 function byUrgency(a: Candidate, b: Candidate): number {
-  if (a.end !== b.end) return b.end - a.end;
-  return b.lease.to - b.lease.from - (a.lease.to - a.lease.from) || a.lease.lease - b.lease.lease;
+  if (a.end !== b.end) return a.end - b.end;
+  return a.lease.to - a.lease.from - (b.lease.to - b.lease.from) || b.lease.lease - a.lease.lease;
 }
 
 /**
- * What may be lent, that of which nobody knows the end first and then, where all is leased, what will end last. Once no more is
+ * What may be lent, the most urgent last: that of which nobody knows the end and, where all is leased, what will end last. Once no more is
  * out than workers are idle, what is past its expected end is as good as overdue: a copy costs nobody anything then, and among
  * thousands of holders one is always stalled.
  */
@@ -89,22 +89,28 @@ function candidates(now: number, state: RoundState, mean: number): Candidate[] {
   return [...open, ...late].sort(byUrgency);
 }
 
+/** Lends a helper the most urgent that it is of use for; the fastest come first, so what one would not end sooner is nobody's. */
 function lend(now: number, adding: Granting, open: Candidate[], { worker, member, speed }: Helper): void {
   const most = mostLent(now, adding.state, member);
-  const index = open.slice(0, CONSIDERED).findIndex(({ lease, end }) => {
+  let skipped = 0;
+  for (let index = open.length - 1; index >= 0 && skipped < CONSIDERED; index--) {
+    const { lease, loser, end } = open[index];
     const samples = lease.to - lease.from;
-    if (lease.account === member.account || samples > most) return false;
-    if (end === Number.POSITIVE_INFINITY) return true;
-    return member.leases.length === 0 && now + ROUND_TRIP_MS + (1000 * WORTH * samples) / speed < end;
-  });
-  if (index < 0) return;
-  const [{ lease, loser }] = open.splice(index, 1);
-  if (loser) {
-    const { state, effect } = cancelled(now, adding.state, loser, "expired");
-    adding.state = state;
-    adding.effects.push(effect);
+    if (lease.account === member.account || samples > most) {
+      skipped++;
+      continue;
+    }
+    if (end !== Number.POSITIVE_INFINITY && member.leases.length > 0) return;
+    open.splice(index, 1);
+    if (now + ROUND_TRIP_MS + (1000 * WORTH * samples) / speed >= end) continue;
+    if (loser) {
+      const { state, effect } = cancelled(now, adding.state, loser, "expired");
+      adding.state = state;
+      adding.effects.push(effect);
+    }
+    give(now, adding, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: lease.lease } });
+    return;
   }
-  give(now, adding, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: lease.lease } });
 }
 
 /**
@@ -122,12 +128,11 @@ export function grantEarly(now: number, state: RoundState): RoundChange {
     lend(now, adding, open, helper);
   }
   // Who holds a lease helps only where nobody knows the end.
-  if (open[0]?.end !== Number.POSITIVE_INFINITY || !options.ahead) return adding;
+  if (!options.ahead) return adding;
   for (const helper of helpers(state, roster.ahead, mean)) {
-    if (adding.left === 0 || open[0]?.end !== Number.POSITIVE_INFINITY) return adding;
-    const [{ lease }] = open;
-    if (!inTime(now, state, helper.member, lease.to - lease.from)) continue;
-    lend(now, adding, open, helper);
+    const { lease, end } = open.at(-1) ?? {};
+    if (adding.left === 0 || !lease || end !== Number.POSITIVE_INFINITY) return adding;
+    if (inTime(now, state, helper.member, lease.to - lease.from)) lend(now, adding, open, helper);
   }
   return adding;
 }
