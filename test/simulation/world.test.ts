@@ -102,21 +102,30 @@ test("V5 a range that is never committed is seen", async () => {
   expect(report.violations.join()).toMatch(/were never committed/);
 });
 
-test("V6 a contribution that is summed other than it was sent is seen", async () => {
+/** Turns bits of one payload byte of the third contribution, on its way from the session to the round. */
+function spoiling(bits: number, byte: (bytes: number, tensors: number) => number): Tamper {
   let contributions = 0;
-  const report = await simulate(scenarioOf(calm), 1, {
+  return {
     inbox: (rounds) => ({
       ...inboxOf(rounds),
       contribute: (worker, bytes) => {
         if (++contributions !== 3) return rounds.contribute(worker, bytes);
         const { header, payload } = decodeFrame(bytes, bytes.length);
         const changed = Uint8Array.from(payload);
-        // The first unit of the first tensor, behind the peaks.
-        changed[4 * header.tensors] ^= 1;
+        changed[byte(changed.length, header.tensors)] ^= bits;
         return rounds.contribute(worker, encodeFrame(header, changed));
       },
     }),
-  });
+  };
+}
+
+test("V6 a contribution that is summed other than it was sent is seen", async () => {
+  // The first unit of the first tensor, behind the peaks.
+  const report = await simulate(
+    scenarioOf(calm),
+    1,
+    spoiling(1, (_bytes, tensors) => 4 * tensors),
+  );
   expect(report.violations[0]).toMatch(/the sum is .* units, that of its ranges/);
 });
 
@@ -134,19 +143,7 @@ test.each(["f32", "f16", "int8", "sign"] as const)(
     const run = { codec, model: { kind: "lenet", widths: [4, 16, 64] }, trust: { clip: "none", audits: "off" } };
     const clean = await simulate(scenarioOf({ ...calm, run }), 1);
     expect(clean.violations).toEqual([]);
-    let contributions = 0;
-    const report = await simulate(scenarioOf({ ...calm, run }), 1, {
-      inbox: (rounds) => ({
-        ...inboxOf(rounds),
-        contribute: (worker, bytes) => {
-          if (++contributions !== 3) return rounds.contribute(worker, bytes);
-          const { header, payload } = decodeFrame(bytes, bytes.length);
-          const changed = Uint8Array.from(payload);
-          changed[spoiledByte[codec](changed.length, header.tensors)] ^= 0x40;
-          return rounds.contribute(worker, encodeFrame(header, changed));
-        },
-      }),
-    });
+    const report = await simulate(scenarioOf({ ...calm, run }), 1, spoiling(0x40, spoiledByte[codec]));
     expect(report.violations[0]).toMatch(/an element beside the first is .* units, that of its ranges/);
   },
 );
