@@ -15,8 +15,7 @@ import {
   type RunProgress,
   type TrainingState,
 } from "../training/training-state.ts";
-import { normHistories } from "../trust/norm-history.ts";
-import { peakMedians } from "../trust/peak-medians.ts";
+import { byRoundKind } from "../trust/norm-history.ts";
 import type { CheckpointContents } from "./checkpoint-contents.ts";
 import {
   CHECKPOINT_FORMAT,
@@ -268,8 +267,8 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
     adamStep,
     step,
     exponents: new Map(Object.entries(manifest.exponents)),
-    norms: normHistories(manifest.norms),
-    peaks: peakMedians(manifest.peaks),
+    norms: byRoundKind(manifest.norms),
+    peaks: byRoundKind(manifest.peaks),
     evaluations: { ...manifest.evaluations },
     evaluatedAt: { ...manifest.evaluatedAt },
   });

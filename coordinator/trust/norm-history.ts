@@ -48,14 +48,14 @@ export interface UsualNorm {
 
 export type UsualNorms = Readonly<Partial<Record<NormGroup, UsualNorm>>>;
 
-/** What a checkpoint has; without any, nothing is usual yet. */
-export function normHistories(kept: z.output<typeof normHistoriesSchema> = {}): NormHistories {
-  const histories: NormHistories = new Map();
+/** A map of what a checkpoint has by kind of round; without any, nothing is known yet. */
+export function byRoundKind<T>(kept: Readonly<Partial<Record<RoundKind, T>>> = {}): Map<RoundKind, T> {
+  const known = new Map<RoundKind, T>();
   for (const kind of ["teacher", "student", "bn", "evaluate"] as const) {
-    const history = kept[kind];
-    if (history) histories.set(kind, history);
+    const own = kept[kind];
+    if (own) known.set(kind, own);
   }
-  return histories;
+  return known;
 }
 
 /** Entries that the running median is of, at least; whole rounds are forgotten beyond them. */

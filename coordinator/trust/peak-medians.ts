@@ -14,16 +14,6 @@ const medians = z.array(z.number().min(0)).optional();
 /** As a checkpoint has them. */
 export const peakMediansSchema = z.strictObject({ teacher: medians, student: medians, bn: medians, evaluate: medians });
 
-/** What a checkpoint has; without any, nothing is known yet. */
-export function peakMedians(kept: z.output<typeof peakMediansSchema> = {}): PeakMedians {
-  const known: PeakMedians = new Map();
-  for (const kind of ["teacher", "student", "bn", "evaluate"] as const) {
-    const own = kept[kind];
-    if (own) known.set(kind, own);
-  }
-  return known;
-}
-
 /** Honest accounts' largest peaks of a tensor are within this factor of their median; beyond it the median counts. */
 export const PEAK_SPREAD = 32;
 
