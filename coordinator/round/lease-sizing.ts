@@ -56,7 +56,7 @@ export function expired(before: Speed, samples: number, timeoutMs: number): Spee
 }
 
 /** A round's time is cut into so many parts for each of `pieces`; no lease is finer, unless less is left. */
-export const FINEST_PART = 4;
+export const FINEST_PART = 6;
 
 export interface ShareRequest {
   /** Leases of this kind that the worker had. */

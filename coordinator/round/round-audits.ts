@@ -17,7 +17,8 @@ const LATE_SHARE = 1 / 4;
 const QUICKER = 0.8;
 /**
  * When all samples are there, comparisons are waited for as long as the larger of these shares says: longer in the first round
- * of a kind, of whose workers nothing is known. Of a thousand workers some auditor is always late, and all others wait.
+ * of a kind, of whose workers nothing is known. Only where a worker's share is one lease, so that a comparison may well begin when
+ * all else is done: of several, most are audited long before, and all would wait for the auditors who are always late.
  */
 const WHOLE_PATIENCE = {
   first: { ofTheirTime: 1 / 16, ofMinDeadline: 1 / 4 },
@@ -112,6 +113,7 @@ export function comparisonDue(now: number, state: RoundState): boolean {
 /** Until when comparisons are waited for where all samples are there. */
 function patientUntil({ since, wholeSince, options }: RoundState): number {
   if (since === null || wholeSince === null) return Number.POSITIVE_INFINITY;
+  if (options.pieces > 1) return wholeSince;
   const { ofTheirTime, ofMinDeadline } = WHOLE_PATIENCE[options.paced ? "later" : "first"];
   return wholeSince + Math.max(ofTheirTime * (wholeSince - since), ofMinDeadline * options.minDeadlineMs);
 }

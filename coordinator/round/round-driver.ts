@@ -43,6 +43,8 @@ export interface Collected extends SealedSum {
 
 /** Between looks at the clock for leases that expired. */
 const TICK_MS = 200;
+/** The same once all is leased: whatever ends late then keeps everybody waiting. */
+const ENDING_TICK_MS = 50;
 
 interface OpenCollection {
   readonly plan: RoundPlan;
@@ -170,7 +172,13 @@ export class RoundDriver {
     const { kind, round } = terms;
     const { clock } = this.#options;
     const arrivals = this.#arrivals.get(kind) ?? [];
-    const stopTicking = clock.every(TICK_MS, () => this.#dispatch({ type: "tick" }));
+    let sinceTickMs = 0;
+    const stopTicking = clock.every(ENDING_TICK_MS, () => {
+      sinceTickMs += ENDING_TICK_MS;
+      if (sinceTickMs < TICK_MS && this.#state.unleased.length > 0) return;
+      sinceTickMs = 0;
+      this.#dispatch({ type: "tick" });
+    });
     try {
       return await new Promise((resolve, reject) => {
         this.#collection = { plan, since: clock.now(), resolve, reject };

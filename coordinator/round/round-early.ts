@@ -15,14 +15,18 @@ const WORTH = 1.2;
 const SLOW_HELPER = 1.5;
 /** Leases that a helper may be refused before it is of no use: with ten thousand workers all would take too long. */
 const CONSIDERED = 32;
-/** Leases lent at one look at the clock; those that will end last come first. */
-const LENT_AT_ONCE = 256;
+/** Leases lent at one look at the clock; those that will end last come first. Others have their turn before the next look. */
+const LENT_AT_ONCE = 64;
+/** Idle workers for each lease that is out, from which on all are lent. */
+const PLENTY = 4;
+/** Of what is overdue. */
+const UNKNOWN_END = Number.POSITIVE_INFINITY;
 /** Of a grant and its answer, in every estimate. */
 export const ROUND_TRIP_MS = 250;
 
 /** When the holder of a lease will probably be done; infinite where nobody knows. `mean` stands for an unknown speed. */
 export function expectedEnd(now: number, lease: Lease, mean: number): number {
-  if (lease.overdue) return Number.POSITIVE_INFINITY;
+  if (lease.overdue) return UNKNOWN_END;
   return lease.endsAt ?? (lease.startedAt ?? now) + (1000 * (lease.to - lease.from)) / mean;
 }
 
@@ -47,17 +51,22 @@ interface Candidate {
   readonly lease: Lease;
   /** Of two that share the range, the one that will end last: it makes room for the helper. */
   readonly loser: Lease | undefined;
+  /** The latest is lent first. */
   readonly end: number;
+  /** Only to somebody who will end it before. */
+  readonly before: number;
 }
 
 /** A range that is computed already, once or twice, and may be lent; nothing where another look will find it, or nobody may help. */
 function candidate(now: number, state: RoundState, lease: Lease, mean: number): Candidate | undefined {
   const end = expectedEnd(now, lease, mean);
-  if (mayBackUp(lease, true)) return lease.overdue ? undefined : { lease, loser: undefined, end };
+  if (mayBackUp(lease, true)) return lease.overdue ? undefined : { lease, loser: undefined, end, before: end };
   const twin = "twin" in lease && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
   if (!twin || lease.lease > twin.lease || lease.receivedAt !== null || twin.receivedAt !== null) return undefined;
   const other = expectedEnd(now, twin, mean);
-  return other < end ? { lease: twin, loser: lease, end: other } : { lease, loser: twin, end };
+  return other < end
+    ? { lease: twin, loser: lease, end: other, before: other }
+    : { lease, loser: twin, end, before: end };
 }
 
 /** What will end last is the last; of those of which nobody knows the end the largest, as the fastest helper has the first. */
@@ -68,23 +77,26 @@ function byUrgency(a: Candidate, b: Candidate): number {
 
 /**
  * What may be lent, the most urgent last: that of which nobody knows the end and, where all is leased, what will end last. Once no more is
- * out than workers are idle, what is past its expected end is as good as overdue: a copy costs nobody anything then, and among
- * thousands of holders one is always stalled.
+ * out than workers are idle, what is past its expected end is as good as overdue: a copy costs nobody anything then. With many
+ * times as many idle all that one alone computes is lent: among thousands of holders one is always stalled, or slower than it was.
  */
 function candidates(now: number, state: RoundState, mean: number): Candidate[] {
   const open: Candidate[] = [];
   for (const [, id] of state.overdue) {
     const lease = state.leases.get(id);
-    if (lease) open.push({ lease, loser: undefined, end: Number.POSITIVE_INFINITY });
+    if (lease) open.push({ lease, loser: undefined, end: UNKNOWN_END, before: UNKNOWN_END });
   }
   if (state.unleased.length > 0 || state.roster.idle.size === 0) return open;
   const late: Candidate[] = [];
-  const spare = state.leases.size <= state.roster.idle.size;
+  const { size: idle } = state.roster.idle;
+  const spare = state.leases.size <= idle;
+  const plenty = PLENTY * state.leases.size <= idle;
   state.leases.forEach((lease) => {
     const found = candidate(now, state, lease, mean);
     if (!found) return;
-    if (found.end > now + ROUND_TRIP_MS) late.push(found);
-    else if (spare && found.end < now && !found.loser) late.push({ ...found, end: Number.POSITIVE_INFINITY });
+    if (spare && !found.loser && found.end < now) late.push({ ...found, end: UNKNOWN_END, before: UNKNOWN_END });
+    else if (plenty && !found.loser) late.push({ ...found, before: UNKNOWN_END });
+    else if (found.end > now + ROUND_TRIP_MS) late.push(found);
   });
   return [...open, ...late].sort(byUrgency);
 }
@@ -94,15 +106,15 @@ function lend(now: number, adding: Granting, open: Candidate[], { worker, member
   const most = mostLent(now, adding.state, member);
   let skipped = 0;
   for (let index = open.length - 1; index >= 0 && skipped < CONSIDERED; index--) {
-    const { lease, loser, end } = open[index];
+    const { lease, loser, end, before } = open[index];
     const samples = lease.to - lease.from;
     if (lease.account === member.account || samples > most) {
       skipped++;
       continue;
     }
-    if (end !== Number.POSITIVE_INFINITY && member.leases.length > 0) return;
+    if (end !== UNKNOWN_END && member.leases.length > 0) return;
     open.splice(index, 1);
-    if (now + ROUND_TRIP_MS + (1000 * WORTH * samples) / speed >= end) continue;
+    if (now + ROUND_TRIP_MS + (1000 * WORTH * samples) / speed >= before) continue;
     if (loser) {
       const { state, effect } = cancelled(now, adding.state, loser, "expired");
       adding.state = state;
@@ -131,7 +143,7 @@ export function grantEarly(now: number, state: RoundState): RoundChange {
   if (!options.ahead) return adding;
   for (const helper of helpers(state, roster.ahead, mean)) {
     const { lease, end } = open.at(-1) ?? {};
-    if (adding.left === 0 || !lease || end !== Number.POSITIVE_INFINITY) return adding;
+    if (adding.left === 0 || !lease || end !== UNKNOWN_END) return adding;
     if (inTime(now, state, helper.member, lease.to - lease.from)) lend(now, adding, open, helper);
   }
   return adding;

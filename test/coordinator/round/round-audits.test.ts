@@ -35,15 +35,16 @@ test("L15 an audit is the same range for another account, counts nothing, and is
   expect(inShort(done.answer(done.held(w2)))).toEqual(["accept w2 0-32", "seal 0-64"]);
 });
 
-test("L15 with all samples there an audit is waited for an eightieth of their time, or a twentieth of the least deadline, and in a first round longer", () => {
-  const audited = (answeredAfterMs: number, paced = true) => {
-    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, paced };
+test("L15 with all samples there an audit is not waited for where leases come in pieces, else an eightieth of their time, or a twentieth of the least deadline, and in a first round longer", () => {
+  const audited = (answeredAfterMs: number, paced = true, pieces = 1) => {
+    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, paced, pieces };
     const table = new RoundTable({ from: 0, to: 64 }, [w1, w2], options);
     const { from, to, account } = table.held(w1);
     table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], 1) });
     table.tick(answeredAfterMs);
     table.answer(table.held(w1));
     table.answer(table.held(w2));
+    if (pieces > 1) return table;
     expect(inShort(table.ready(w2))).toEqual([`grant w2 ${from}-${to} audit`]);
     return table;
   };
@@ -57,6 +58,7 @@ test("L15 with all samples there an audit is waited for an eightieth of their ti
     expect(table.tick(patienceMs - 1)).toEqual([]);
     expect(inShort(table.tick(1))).toContain("seal 0-64");
   }
+  expect(inShort(audited(400, true, 4).effects)).toContain("seal 0-64");
   // What is withdrawn is collected again, and the time counts from then.
   const withdrawn = audited(400);
   withdrawn.event({ type: "contribution-withdrawn", account: "w1", from: 0, to: 32 });

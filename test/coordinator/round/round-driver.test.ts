@@ -16,14 +16,20 @@ import { tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
 const runTag = "7".repeat(32);
 const timeoutMs = 1000;
 
-/** A late round in which every lease is audited; its workers are called as in `names`. */
+/** A round of four samples in which every lease is audited; its workers are called as in `names`. */
 async function auditedRound(names: readonly string[]) {
   const state = tinyState(
     tinyConfig({ ablation: "R", codec: "f32", batch: 4, data: { kind: "idx", trainSamples: 16, testSamples: 4 } }),
   );
   const training = new InlineTraining(new TrainingCore(state, runTag));
   let now = 0;
-  const clock = { now: () => now, after: () => () => undefined, every: () => () => undefined };
+  const looks: { readonly everyMs: number; readonly look: () => void }[] = [];
+  const every = (everyMs: number, look: () => void) => {
+    looks.push({ everyMs, look });
+    return () => undefined;
+  };
+  const clock = { now: () => now, after: () => () => undefined, every };
+  const requeued: string[] = [];
   const granted: { lease: Lease; plan: RoundPlan }[] = [];
   const trust = new RoundTrust({
     clip: "none",
@@ -52,7 +58,7 @@ async function auditedRound(names: readonly string[]) {
       rejected: () => undefined,
       cancelled: () => undefined,
     },
-    onRequeue: () => undefined,
+    onRequeue: ({ worker }) => requeued.push(worker),
     onBackup: () => undefined,
   });
   for (const name of names) driver.join(workerId(name));
@@ -84,6 +90,15 @@ async function auditedRound(names: readonly string[]) {
     wait: (ms: number) => {
       now += ms;
     },
+    /** Has the driver look at the clock, which stands still, until a lease is taken back; the time in which it looked so often. */
+    msUntilRequeued: () => {
+      const [{ everyMs, look }] = looks;
+      for (let ms = everyMs; ms <= timeoutMs; ms += everyMs) {
+        look();
+        if (requeued.length > 0) return ms;
+      }
+      return undefined;
+    },
   };
 }
 
@@ -101,4 +116,14 @@ test("C8 a round that could end while the answer to an audited range is taken en
   const { samples, ranges } = sealed;
   expect(ranges).toEqual([{ from: 0, to: 3 }]);
   expect(samples).toBe(3);
+});
+
+test.each([
+  { names: ["a"], all: "not all", ms: 200 },
+  { names: ["a", "b", "c", "d", "e", "f", "g", "h"], all: "all", ms: 50 },
+])("L20 while $all is leased the clock is looked at each $ms ms", async ({ names, ms }) => {
+  const { ready, wait, msUntilRequeued } = await auditedRound(names);
+  for (const name of names) ready(name);
+  wait(timeoutMs);
+  expect(msUntilRequeued()).toBe(ms);
 });
