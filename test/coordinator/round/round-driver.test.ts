@@ -9,8 +9,8 @@ import { virtualContribution } from "../../../coordinator/simulate/virtual-contr
 import { InlineTraining } from "../../../coordinator/training/inline-training.ts";
 import { Planner } from "../../../coordinator/training/planner.ts";
 import { TrainingCore } from "../../../coordinator/training/training-core.ts";
-import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { workerId } from "../../../shared/ids.ts";
+import { roundTrust } from "../../fixtures/round-trust.ts";
 import { tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
 
 const runTag = "7".repeat(32);
@@ -31,20 +31,7 @@ async function auditedRound(names: readonly string[]) {
   const clock = { now: () => now, after: () => () => undefined, every };
   const requeued: string[] = [];
   const granted: { lease: Lease; plan: RoundPlan }[] = [];
-  const trust = new RoundTrust({
-    clip: "none",
-    clipFactor: 1,
-    audits: "auto",
-    histories: new Map(),
-    peaks: new Map(),
-    clock,
-    draw: () => 0,
-    deviceClass: () => "",
-    standings: new Map(),
-    onRest: () => undefined,
-    onAudited: () => undefined,
-    onVerdict: () => undefined,
-  });
+  const trust = roundTrust({ clip: "none", clock });
   const driver = new RoundDriver({
     training,
     trust,

@@ -6,12 +6,12 @@ import { expect, onTestFinished, test } from "vitest";
 import { RoundSum } from "../../../coordinator/training/aggregate.ts";
 import { type StartTraining, startTraining } from "../../../coordinator/training/start-training.ts";
 import { ThreadedTraining } from "../../../coordinator/training/threaded-training.ts";
-import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { parseConfig } from "../../../shared/config.ts";
 import { contributionLayout } from "../../../shared/contribution.ts";
 import { accountOf } from "../../../shared/identity.ts";
 import { buildNetworks, roundManifest } from "../../../shared/networks.ts";
 import type { LeaseMessage } from "../../../shared/protocol.ts";
+import { roundTrust } from "../../fixtures/round-trust.ts";
 import { honestContribution, type ScriptedContribution } from "../../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
@@ -152,20 +152,7 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
   const layout = contributionLayout(roundManifest(networks, "student", "student"), "student");
   const exponents = layout.tensors.map(() => -20);
   const sumOf = () => new RoundSum(layout, exponents, "f32");
-  const trust = new RoundTrust({
-    clip: "auto",
-    clipFactor: 1,
-    audits: "off",
-    clock: { now: () => 0 },
-    draw: () => 1,
-    deviceClass: () => "",
-    standings: new Map(),
-    histories: new Map(),
-    peaks: new Map(),
-    onRest: () => undefined,
-    onAudited: () => undefined,
-    onVerdict: () => undefined,
-  });
+  const trust = roundTrust({ audits: "off" });
   const contribution = (factor: number) => {
     const values = new Float32Array(layout.size);
     for (const { offset, size } of layout.tensors) values.fill(factor, offset, offset + size);

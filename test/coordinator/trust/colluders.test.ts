@@ -3,12 +3,12 @@
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/round-state.ts";
 import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
-import { RoundTrust } from "../../../coordinator/trust/round-trust.ts";
 import { restMs, type Standing } from "../../../coordinator/trust/standing.ts";
 import { type WorkerId, workerId } from "../../../shared/ids.ts";
 import { rng } from "../../../shared/rng.ts";
 import { comparing } from "../../fixtures/round-reader.ts";
 import { RoundTable } from "../../fixtures/round-table.ts";
+import { roundTrust } from "../../fixtures/round-trust.ts";
 
 const ROUNDS = 30;
 const SEEDS = 10;
@@ -47,22 +47,14 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
   const accomplices = new Set<string>(workers.slice(0, liars));
   const history = { committed: 0, lies: 0, through: 0, liarsRested: 0, honestRested: 0, computed: 0 };
   const table = new RoundTable([]);
-  const trust = new RoundTrust({
-    clip: "none",
-    clipFactor: 1,
-    audits: "auto",
-    histories: new Map(),
-    peaks: new Map(),
+  const trust = roundTrust({
     clock: { now: () => table.now },
     draw: () => draws.uniform(),
-    deviceClass: () => "",
     standings,
     onRest: (account) => {
       if (accomplices.has(account)) history.liarsRested++;
       else history.honestRested++;
     },
-    onAudited: () => undefined,
-    onVerdict: () => undefined,
   });
   const reader: RoundReader = {
     kind: "student",

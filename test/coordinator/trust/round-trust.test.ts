@@ -6,27 +6,11 @@ import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
 import type { ComparisonTerms } from "../../../coordinator/trust/comparison.ts";
 import { PEAK_SPREAD } from "../../../coordinator/trust/peak-medians.ts";
 import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
-import { JUMP_ACCOUNTS, RoundTrust } from "../../../coordinator/trust/round-trust.ts";
+import { JUMP_ACCOUNTS } from "../../../coordinator/trust/round-trust.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
 import { type LeaseId, leaseId, workerId } from "../../../shared/ids.ts";
 import { comparing, plainReader as reader } from "../../fixtures/round-reader.ts";
-
-function trustOf(standings = new Map<string, Standing>(), clip: "auto" | "none" = "auto"): RoundTrust {
-  return new RoundTrust({
-    clip,
-    clipFactor: 1,
-    audits: "auto",
-    clock: { now: () => 0 },
-    draw: () => 0,
-    deviceClass: () => "",
-    standings,
-    histories: new Map(),
-    peaks: new Map(),
-    onRest: () => undefined,
-    onAudited: () => undefined,
-    onVerdict: () => undefined,
-  });
-}
+import { roundTrust } from "../../fixtures/round-trust.ts";
 
 const work = (...values: number[]): HeldWork => ({
   samples: 32,
@@ -63,7 +47,7 @@ function leaseOf(account: string, from: number, purpose: "work" | "audit"): Leas
 }
 
 test("Z12 an account that is contradicted by its own last answer loses what else of it was held, too", () => {
-  const trust = trustOf();
+  const trust = roundTrust();
   trust.open(reader);
   const [first, second] = [leaseOf("liar", 0, "work"), leaseOf("liar", 32, "work")];
   for (const lease of [first, second]) trust.granted(lease);
@@ -78,7 +62,7 @@ test("Z12 an account that is contradicted by its own last answer loses what else
 
 test("Z11 an account that is lent the range which it compared confirms nobody: another compares it", () => {
   const standings = new Map<string, Standing>();
-  const trust = trustOf(standings);
+  const trust = roundTrust({ standings });
   trust.open(reader);
   const slow = leaseOf("slow", 0, "work");
   trust.granted(slow);
@@ -92,7 +76,7 @@ test("Z11 an account that is lent the range which it compared confirms nobody: a
 
 test("Z12 two that agree have an odd one's work done again, and it is blamed once a third agrees with them", () => {
   const standings = new Map<string, Standing>();
-  const trust = trustOf(standings);
+  const trust = roundTrust({ standings });
   trust.open({ ...reader, accounts: () => 5 });
   const lease = leaseOf("odd", 0, "work");
   trust.granted(lease);
@@ -114,7 +98,7 @@ test("Z12 two that agree have an odd one's work done again, and it is blamed onc
 });
 
 test("Z11 in the first round the first that come are audited too, later there must be three accounts", () => {
-  const trust = trustOf();
+  const trust = roundTrust();
   for (const copies of [1, 0]) {
     trust.open({ ...reader, accounts: () => 1 });
     expect(trust.granted(leaseOf("first", 0, "work"))).toHaveLength(copies);
@@ -140,7 +124,7 @@ const said = (turned: boolean): HeldWork =>
 
 test("Z12 signs unlike others' are left out, and held against an account only once its feedback began anew", () => {
   const standings = new Map<string, Standing>();
-  const trust = trustOf(standings);
+  const trust = roundTrust({ standings });
   trust.open(signs);
   const audit = (from: number, lease = leaseOf("odd", from, "work")) => {
     trust.granted(lease);
@@ -164,7 +148,7 @@ test("Z12 signs unlike others' are left out, and held against an account only on
 });
 
 test("Z12 all but the signs is compared as with any codec", () => {
-  const trust = trustOf();
+  const trust = roundTrust();
   trust.open(signs);
   const lease = leaseOf("liar", 0, "work");
   trust.granted(lease);
@@ -186,7 +170,7 @@ const peaked: RoundReader = { ...reader, peaks: [{ name: "conv1.weight", largest
 const bits = (value: number) => new Uint32Array(Float32Array.of(value).buffer);
 
 test("Z10 a peak far beyond the round before is refused, unless most accounts have one, and means are no peaks", () => {
-  const trust = trustOf();
+  const trust = roundTrust();
   const judge = (account: string, peak: number) => trust.judge({ account }, 32, {}, bits(peak));
   trust.open(peaked);
   expect(judge("a", 2 * PEAK_FACTOR)).toBe(1);
@@ -205,7 +189,7 @@ test("Z10 a peak far beyond the round before is refused, unless most accounts ha
 });
 
 test("Z10 whoever raises a peak round by round raises no limit beyond that of the median account", () => {
-  const trust = trustOf();
+  const trust = roundTrust();
   let largest = 1;
   let refused = 0;
   for (let round = 0; round < 10; round++) {
@@ -228,7 +212,7 @@ test("Z10 whoever raises a peak round by round raises no limit beyond that of th
 });
 
 test("Z10 of a thousand accounts nine agree that the training made a jump", () => {
-  const trust = trustOf();
+  const trust = roundTrust();
   trust.open({ ...peaked, accounts: () => 1000 });
   const judge = (i: number) => () => trust.judge({ account: `a${i}` }, 32, {}, bits(1e9));
   for (let i = 0; i < JUMP_ACCOUNTS / 2; i++) expect(judge(i)).toThrow("the peak of conv1.weight");
