@@ -12,7 +12,8 @@ import { chromiumArguments, findChromium } from "../../worker/platform/node/chro
 import { hasHardwareGpu } from "../../worker/platform/node/vulkan.ts";
 import { tuningTableSchema } from "../../worker/tuning/tuning-table.ts";
 import { sendRealLease } from "./session/real-lease.ts";
-import { ScriptedCoordinator, scriptedStatus } from "./session/scripted-coordinator.ts";
+import { ScriptedCoordinator } from "./session/scripted-coordinator.ts";
+import { scriptedStatus } from "./session/scripted-run.ts";
 
 const configFile = fileURLToPath(new URL("../../worker/web/vite.config.ts", import.meta.url));
 /** What the coordinator sends with everything; the page must not even try what it forbids. */

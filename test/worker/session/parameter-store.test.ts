@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { encodeParameters } from "../../../shared/parameter-frame.ts";
 import { encodeChange, encodeWhole } from "../../../shared/parameter-update.ts";
 import { KEPT_VERSIONS, ParameterStore } from "../../../worker/session/parameter-store.ts";
-import { RUN_TAG, scriptedBlob, scriptedForm, sha256, studentForm } from "./scripted-coordinator.ts";
+import { RUN_TAG, scriptedBlob, scriptedForm, sha256, studentForm } from "./scripted-run.ts";
 
 const [first, second, third] = ["first", "second", "third"].map((name) => scriptedBlob(name));
 const store = () => new ParameterStore((set) => scriptedForm(set));

@@ -5,7 +5,9 @@ import { createTrainingState, wireBlob } from "../../../coordinator/training/tra
 import { contributionLayout } from "../../../shared/contribution.ts";
 import { wireForm } from "../../../shared/parameter-set.ts";
 import type { LeaseMessage } from "../../../shared/protocol.ts";
-import { leaseOf, type Peer, type ScriptedCoordinator } from "./scripted-coordinator.ts";
+import type { ScriptedCoordinator } from "./scripted-coordinator.ts";
+import type { Peer } from "./scripted-peer.ts";
+import { leaseOf } from "./scripted-run.ts";
 
 /** Sends parameters and a lease over positions [0, 8) of the test split to a worker that is ready. */
 export function sendRealLease({ config, dataset }: ScriptedCoordinator, peer: Peer, lease: number): LeaseMessage {

@@ -1,7 +1,8 @@
 // What a session does when something breaks: sockets, bytes, devices, gradients, links.
 import { expect, test } from "vitest";
 import { BitswarmError } from "../../../shared/errors.ts";
-import { leaseOf, ScriptedCoordinator, scriptedBlob, scriptedData, sha256 } from "./scripted-coordinator.ts";
+import { ScriptedCoordinator } from "./scripted-coordinator.ts";
+import { leaseOf, scriptedBlob, scriptedData, sha256 } from "./scripted-run.ts";
 import { answer, blob, code, endless, leased, stage } from "./session-stage.ts";
 
 test("a coordinator silent for three pings is left with HEARTBEAT_LOST and joined again", async () => {

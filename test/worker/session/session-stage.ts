@@ -8,14 +8,9 @@ import { runSession } from "../../../worker/session/session.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "../../../worker/session/session-event.ts";
 import { sessionLimits } from "../../../worker/session/session-limits.ts";
 import type { LeaseResult, MicrobatchInput, Trainer } from "../../../worker/trainer/trainer-contract.ts";
-import {
-  leaseOf,
-  type Peer,
-  ScriptedCoordinator,
-  type ScriptedOptions,
-  scriptedBlob,
-  sha256,
-} from "./scripted-coordinator.ts";
+import { ScriptedCoordinator, type ScriptedOptions } from "./scripted-coordinator.ts";
+import type { Peer } from "./scripted-peer.ts";
+import { leaseOf, scriptedBlob, sha256 } from "./scripted-run.ts";
 
 export const blob = scriptedBlob("first");
 const adapter: AdapterDescription = { vendor: "test", architecture: "", description: "Test GPU", software: true };

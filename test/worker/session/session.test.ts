@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { decodeFrame } from "../../../shared/frame.ts";
 import type { MicrobatchInput } from "../../../worker/trainer/trainer-contract.ts";
-import { leaseOf, RUN_TAG, scriptedData, scriptedTeacher, sha256 } from "./scripted-coordinator.ts";
+import { leaseOf, RUN_TAG, scriptedData, scriptedTeacher, sha256 } from "./scripted-run.ts";
 import { answer, blob, endless, leased, stage } from "./session-stage.ts";
 
 test("a lease is answered with one contribution frame that names run, round, lease, codec and parameters", async () => {

@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { parseConfig } from "../../../shared/config.ts";
 import { leaseMemory } from "../../../worker/session/lease-memory.ts";
-import { leaseOf, scriptedConfig, scriptedData, sha256 } from "./scripted-coordinator.ts";
+import { leaseOf, scriptedConfig, scriptedData, sha256 } from "./scripted-run.ts";
 import { answer, blob, type Compute, leased, stage } from "./session-stage.ts";
 
 const { dataset, contents } = scriptedData();
