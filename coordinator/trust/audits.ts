@@ -17,6 +17,8 @@ import { auditProbability, confirmed, contradicted, doubted, restMs, type Standi
 
 /** Bytes of contributions that may be held back at a time; beyond them nothing more is audited. */
 export const HELD_BYTES = 256 << 20;
+/** Audits of a range in a round that may decide nothing: where no two accounts agree the round would never be done. */
+export const UNDECIDED_AUDITS = 2;
 
 export interface AuditsOptions {
   readonly audits: "auto" | "off";
@@ -104,6 +106,8 @@ export class Audits {
   readonly #suspected = new Map<string, number>();
   readonly #standings: AccountStandings;
   readonly #feedback = new FeedbackDoubts();
+  /** Ranges of the round's audits that decided nothing; what is leased again may be cut otherwise. */
+  #undecided: Range[] = [];
   #round: RoundReader | undefined;
   #rounds = 0;
   #held: HeldLease[] = [];
@@ -131,6 +135,8 @@ export class Audits {
     if (this.#heldBytes >= HELD_BYTES) return [];
     // A range that came back and is leased again is audited already.
     if (this.#due.has(rangeOf({ from, to }))) return [];
+    const again = this.#undecided.filter((range) => range.from < to && from < range.to);
+    if (again.length >= UNDECIDED_AUDITS) return [];
     if (draw() >= auditProbability(this.#standings.of(account))) return [];
     const audit: OpenAudit = { of: lease, from, to, answers: [], summed: null, accounts: 0, suspects: [] };
     this.#open.set(lease, audit);
@@ -210,6 +216,7 @@ export class Audits {
     this.#open.delete(of);
     this.#suspect(audit, []);
     const { right, wrong } = verdict;
+    if (right.length === 0) this.#undecided.push({ from: audit.from, to: audit.to });
     for (const account of right) {
       this.#standings.change(account, confirmed);
       this.#feedback.confirmed(account, answerOf(answers, account).lease);
@@ -284,6 +291,7 @@ export class Audits {
     this.#open.clear();
     this.#due.clear();
     this.#suspected.clear();
+    this.#undecided = [];
     this.#held = [];
     this.#heldBytes = 0;
   }

@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/round-state.ts";
+import { UNDECIDED_AUDITS } from "../../../coordinator/trust/audits.ts";
 import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
 import type { ComparisonTerms } from "../../../coordinator/trust/comparison.ts";
 import { PEAK_SPREAD } from "../../../coordinator/trust/peak-medians.ts";
@@ -103,6 +104,24 @@ test("Z11 in the first round the first that come are audited too, later there mu
     trust.open({ ...reader, accounts: () => 1 });
     expect(trust.granted(leaseOf("first", 0, "work"))).toHaveLength(copies);
   }
+});
+
+test("Z11 a range that two audits which decided nothing reach into is audited no more in the round", () => {
+  const trust = roundTrust();
+  trust.open(reader);
+  for (let i = 0; i < UNDECIDED_AUDITS; i++) {
+    const lease = leaseOf("a", 0, "work");
+    expect(trust.granted(lease)).toHaveLength(1);
+    trust.take(lease, right);
+    trust.take(leaseOf("b", 0, "audit"), wrong);
+    const { withdrawn, resting } = trust.take(leaseOf("c", 0, "audit"), work(1, 9, 1, 9));
+    expect(withdrawn).toEqual([{ account: "a", from: 0, to: 32 }]);
+    expect(resting).toEqual([]);
+  }
+  const copies = (from: number) => trust.granted(leaseOf("a", from, "work")).length;
+  expect([0, 16, 32].map(copies)).toEqual([0, 0, 1]);
+  trust.open(reader);
+  expect(copies(0)).toBe(1);
 });
 
 const signSpans: ComparisonTerms = {
