@@ -1,6 +1,7 @@
 // Small worlds of every kind, drawn from a seed: a few volunteers, a few steps, and any mixture of faults, cuts and liars.
 
 import { rng } from "../../shared/rng.ts";
+import { gradientCodecs } from "../../shared/wire-layout.ts";
 import { misdeeds, parseScenario, type Scenario } from "./scenario.ts";
 
 const codecs = ["exact", "exact", "exact", "f32", "f16", "int8", "sign"] as const;
@@ -9,6 +10,8 @@ const clips = ["auto", "none", "norm", "trimmed-mean", "centered-clip"] as const
 const smallest = [1, 1, 1] as const;
 /** Two of its tensors are wide enough to be coded. */
 const wide = [4, 16, 64] as const;
+/** Its contributions travel in chunks with every codec: the normalisation's many parameters are coded by none. */
+const long = [1, 1, 13_000] as const;
 
 /** The world of a seed. At least one volunteer in it is honest. */
 export function variedScenario(seed: number): Scenario {
@@ -17,18 +20,18 @@ export function variedScenario(seed: number): Scenario {
   const sometimes = <T, U>(chance: number, value: () => T, otherwise: U): T | U =>
     draws.uniform() < chance ? value() : otherwise;
   const upTo = (most: number) => most * draws.uniform();
-  // With the GAN a teacher comes first, and with the BN phase one after each epoch. Discriminators are large: they travel in chunks,
-  // for some seconds, and such worlds are the smallest.
+  // With the GAN a teacher comes first, and with the BN phase one after each epoch.
   const ablation = oneOf([...Array<"R">(10).fill("R"), "R+G", "R+G+B"]);
   const gan = ablation !== "R";
-  const widths = oneOf([smallest, smallest, wide]);
-  const heavy = gan || widths === wide;
-  const volunteers = 3 + draws.below(gan ? 4 : 10);
-  const stepSeconds = oneOf([1, 3, 10]);
-  const steps = 2 + draws.below(gan ? 2 : 4);
+  const widths = oneOf([...Array<typeof smallest>(5).fill(smallest), wide, wide, gan ? smallest : long]);
+  // Discriminators and long layers travel in chunks, for some seconds, and such worlds are the smallest.
+  const large = gan || widths === long;
+  const volunteers = 3 + draws.below(large ? 4 : 10);
+  const stepSeconds = oneOf(large ? [1, 3] : [1, 3, 10]);
+  const steps = 2 + draws.below(large ? 2 : 4);
   const horizon = 3 * steps * stepSeconds;
-  const timeoutMs = Math.round(1000 * stepSeconds * (2 + upTo(4))) + (gan ? 30_000 : 0);
-  const codec = oneOf(codecs);
+  const timeoutMs = Math.round(1000 * stepSeconds * (2 + upTo(4))) + (large ? 30_000 : 0);
+  const codec = oneOf(widths === long ? gradientCodecs : codecs);
   const liar = () => ({ [oneOf(misdeeds)]: 1 / volunteers });
   const evil = () => ({ lose: upTo(0.02), duplicate: upTo(0.02), reorder: upTo(0.02), corrupt: upTo(0.05) });
   return parseScenario(
@@ -52,7 +55,7 @@ export function variedScenario(seed: number): Scenario {
         latencyMs: [1, oneOf([20, 300])],
         uploadMbps: [1, 20],
         downloadMbps: [5, 50],
-        payloadScale: oneOf([1, 1, heavy ? 1 : 50]),
+        payloadScale: oneOf([1, 1, widths === smallest && !gan ? 50 : 1]),
         evil: sometimes(0.2, evil, {}),
       },
       partitions: sometimes(

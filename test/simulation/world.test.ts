@@ -6,9 +6,13 @@ import { failureText, reportText } from "../../coordinator/simulate/report.ts";
 import { misdeeds, parseScenario } from "../../coordinator/simulate/scenario.ts";
 import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";
 import type { Tamper } from "../../coordinator/simulate/virtual-coordinator.ts";
+import { virtualDataset, virtualRunConfig } from "../../coordinator/simulate/virtual-run.ts";
 import { simulate } from "../../coordinator/simulate/world.ts";
+import { contributionLayout } from "../../shared/contribution.ts";
 import { decodeFrame, encodeFrame } from "../../shared/frame.ts";
+import { buildNetworks, roundManifest } from "../../shared/networks.ts";
 import { CHUNK_BYTES } from "../../shared/transfer/chunk.ts";
+import { gradientCodecs, wireLayout } from "../../shared/wire-layout.ts";
 
 /** Eight volunteers with every kind of fault, and nobody who lies. */
 const troubled = {
@@ -227,6 +231,13 @@ test("a scenario names what it does not know", () => {
   expect(() => scenarioOf({ liars: { nan: 0.5, flip: 0.5 } })).toThrow(/somebody must be honest/);
 });
 
+/** Of a contribution to a step of the student. */
+function bodyBytes(scenario: Parameters<typeof virtualRunConfig>[0]): number {
+  const config = virtualRunConfig(scenario, 0);
+  const manifest = roundManifest(buildNetworks(config, virtualDataset(config)), "student", "student");
+  return wireLayout(contributionLayout(manifest, "student", config.sync.kind), config.codec).bytes;
+}
+
 test("varied scenarios have every fault and every liar among them", () => {
   const all = Array.from({ length: 200 }, (_, seed) => variedScenario(seed));
   const some = (has: (scenario: (typeof all)[number]) => boolean) => all.filter(has).length;
@@ -236,6 +247,10 @@ test("varied scenarios have every fault and every liar among them", () => {
   const drawn = (text: string) => some(({ run }) => JSON.stringify(run).includes(`"${text}"`));
   for (const text of ["local", "R+G", "R+G+B", "trimmed-mean", "centered-clip", "norm"])
     expect(drawn(text)).toBeGreaterThan(5);
+  // Without discriminators, which are so large with some codecs only.
+  const chunked = all.filter((scenario) => scenario.run.ablation === "R" && bodyBytes(scenario) > CHUNK_BYTES);
+  for (const text of [...gradientCodecs, "allreduce", "local"])
+    expect(chunked.filter(({ run }) => JSON.stringify(run).includes(`"${text}"`))).not.toEqual([]);
   for (const misdeed of misdeeds) expect(some(({ liars }) => (liars[misdeed] ?? 0) > 0)).toBeGreaterThan(3);
 });
 
