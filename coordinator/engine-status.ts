@@ -58,12 +58,17 @@ export function engineStatus(view: EngineView): RunStatus {
       evaluating: evaluating ? wanted - collected : 0,
     }),
     reason: rounds.reason,
-    loss: { ...loss } as Record<string, number>,
+    loss: finiteParts(loss as Record<string, number>),
     bytesPerWorker: bytes?.perWorker ?? null,
     loopDelayMs: loopDelay,
     testAccuracy: evaluations.student,
     teacherAccuracy: evaluations.teacher,
   };
+}
+
+/** What has overflowed is no number that a message can carry. */
+function finiteParts(loss: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(loss).filter(([, value]) => Number.isFinite(value)));
 }
 
 /** The phase of a pass in words; epochs are counted from 1 here, as people do. */

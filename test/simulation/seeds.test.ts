@@ -5,9 +5,9 @@ import { failureText } from "../../coordinator/simulate/report.ts";
 import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";
 import { simulate } from "../../coordinator/simulate/world.ts";
 
-const SEEDS = 200;
+const SEEDS = 300;
 
-test(`V9 ${SEEDS} seeds keep every invariant`, { timeout: 300_000 }, async () => {
+test(`V9 ${SEEDS} seeds keep every invariant`, { timeout: 600_000 }, async () => {
   const failures: string[] = [];
   for (let seed = 0; seed < SEEDS; seed++) {
     const report = await simulate(variedScenario(seed), seed);
