@@ -3,6 +3,7 @@
 import { mayEndEarly } from "./deadline.ts";
 import { DIVERGED_REPORTS } from "./divergence.ts";
 import { speedOf } from "./roster.ts";
+import { allowance } from "./round-grants.ts";
 import { isLate, type Lease, type RoundState } from "./round-state.ts";
 
 /** Workers named in a reason; the rest are counted. */
@@ -47,6 +48,19 @@ function nextTurn(now: number, state: RoundState): string {
   return mayEndEarly(collected.size, wanted) ? "" : ", late, seal with half of the samples";
 }
 
+/** Who is idle although there is work: what the operator can do about it is to allow an account more. */
+function limited(now: number, state: RoundState): string {
+  const { roster, options, unleased } = state;
+  if (unleased.length === 0) return "";
+  let idle = 0;
+  for (const [, worker] of roster.idle) {
+    const member = roster.members.get(worker);
+    if (member && allowance(state, member.account, isLate(now, state)) < options.microbatch) idle++;
+  }
+  if (idle === 0) return "";
+  return `, ${idle} idle: an account may have ${Math.round(100 * options.shareLimit)} % of a step (trust.accountWeight)`;
+}
+
 /** For example `62/64 workers, 3980/4096 samples, seal in 1.2 s, waiting for w17 (stalled 9 s)`: working, of those who joined. */
 export function roundReason(now: number, state: RoundState): string {
   const { phase, roster, collected, wanted, leases } = state;
@@ -58,7 +72,7 @@ export function roundReason(now: number, state: RoundState): string {
   if (phase === "committed") return "between rounds";
   const { reports } = state.notFinite;
   const lost = reports >= DIVERGED_REPORTS ? `, ${reports} gradients were not finite` : "";
-  const done = `${roster.active.count}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}${lost}`;
+  const done = `${roster.active.count}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}${lost}${limited(now, state)}`;
   if (leases.size > 0) return `${done}, waiting for ${waitedFor(now, state)}`;
   return `${done}, waiting for workers: ${joined} joined, none computes`;
 }

@@ -114,6 +114,21 @@ test("L5 the reason says what the round waits for", () => {
   expect(late.reason).toBe("2/2 workers, 96/128 samples, seal in 11.2 s, waiting for w2 (stalled 9 s)");
 });
 
+test("Z14 who is idle because its account has had what one may is counted in the reason, with the setting", () => {
+  const workers = Array.from({ length: 10 }, (_, i) => workerId(`w${i + 1}`));
+  const table = new RoundTable({ from: 0, to: 640 }, workers, { shareLimit: 0.1, maxMicrobatches: 1 });
+  expect(table.reason).not.toContain("idle");
+  for (const worker of [w1, w2]) {
+    for (const again of [true, false]) {
+      table.answer(table.held(worker));
+      expect(inShort(table.ready(worker)).some((effect) => effect.startsWith("grant"))).toBe(again);
+    }
+  }
+  expect(table.reason).toContain(
+    "128/640 samples, 2 idle: an account may have 10 % of a step (trust.accountWeight), wait",
+  );
+});
+
 test("L6 what workers asked between two rounds is answered when the next one opens", () => {
   const table = new RoundTable({ from: 0, to: 32 }, [w1]);
   expect(table.answer(table.held(w1)).at(-1)?.type).toBe("seal");
