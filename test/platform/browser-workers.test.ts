@@ -80,7 +80,7 @@ test.concurrent("a GPU that gives no adapter is given up for SwiftShader, and th
 });
 
 test.concurrent("a server that does not answer, and one that is no coordinator, are given up with RUN_UNREACHABLE", async () => {
-  const stranger = await launch("stranger", { pageTimeoutMs: 100 });
+  const stranger = await launch("stranger", { pageTimeoutMs: 1500 });
   const gone = await servePage();
   await gone.close();
   const silent = await launchBrowserWorkers({ url: gone.link("t"), count: 1, restartAfterMs: 50 });
