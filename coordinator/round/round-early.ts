@@ -5,7 +5,7 @@
 import type { WorkerId } from "../../shared/ids.ts";
 import { mayBackUp } from "./lease-book.ts";
 import { type Member, speedOf, totalSpeed } from "./roster.ts";
-import { type Granting, give, granting, inTime, mostLent } from "./round-grants.ts";
+import { type Granting, give, granting, inTime, mayHelp, mostLent } from "./round-grants.ts";
 import { cancelled } from "./round-leases.ts";
 import { isLive, type Lease, type RoundChange, type RoundState } from "./round-state.ts";
 
@@ -108,7 +108,7 @@ function lend(now: number, adding: Granting, open: Candidate[], { worker, member
   for (let index = open.length - 1; index >= 0 && skipped < CONSIDERED; index--) {
     const { lease, loser, end, before } = open[index];
     const samples = lease.to - lease.from;
-    if (lease.account === member.account || samples > most) {
+    if (!mayHelp(adding.state, lease, member) || samples > most) {
       skipped++;
       continue;
     }

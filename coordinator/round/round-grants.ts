@@ -199,6 +199,15 @@ export function inTime(now: number, state: RoundState, member: Member, samples: 
   return free + (1000 * samples) / speed <= now + 1000 * rest;
 }
 
+/**
+ * Whether a member may compute what another holds too. One of the same account is probably the same machine, and no help; save where
+ * the holder's connection is lost, as of a tab that crashed beside another, and nobody else is there.
+ */
+export function mayHelp({ roster }: RoundState, lease: Lease, { account }: Member): boolean {
+  if (lease.account !== account) return true;
+  return roster.accounts.size === 1 && (roster.members.get(lease.worker)?.suspended ?? false);
+}
+
 /** Lends what is overdue to a worker that asks, is no slower than the mean and ends it in time, before it is given what nobody has begun. */
 function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
   const { state } = granting;
@@ -209,7 +218,7 @@ function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
     for (const [, id] of overdue) {
       const lease = state.leases.get(id);
       const samples = lease ? lease.to - lease.from : 0;
-      if (!lease || lease.account === member.account || samples > most) continue;
+      if (!lease || !mayHelp(state, lease, member) || samples > most) continue;
       if (!inTime(now, state, member, samples)) continue;
       give(now, granting, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: id } });
       return;
@@ -254,7 +263,7 @@ function grantBackups(now: number, granting: Granting): void {
     if (!member) continue;
     if (open.length === 0 || granting.left === 0) return;
     const most = mostLent(now, granting.state, member);
-    const index = open.findIndex((lease) => lease.account !== member.account && lease.to - lease.from <= most);
+    const index = open.findIndex((lease) => mayHelp(state, lease, member) && lease.to - lease.from <= most);
     if (index < 0) continue;
     const [{ lease, from, to }] = open.splice(index, 1);
     give(now, granting, { worker, from, to, purpose: { kind: "backup", of: lease } });

@@ -72,3 +72,26 @@ test("L10 nobody backs up a worker of the same account", () => {
   expect(table.state.leases.size).toBe(1);
   expect(table.tick(900)).toEqual([]);
 });
+
+test.each([1, 4])(
+  "L10 alone, an account goes on where one of its workers has lost its connection; leases in %i pieces",
+  (pieces) => {
+    const table = new RoundTable({ from: 0, to: 32 }, [], { pieces });
+    for (const worker of [w1, w2]) {
+      table.event({ type: "worker-joined", worker, account: "one" });
+      table.ready(worker);
+    }
+    table.event({ type: "worker-suspended", worker: w1 });
+    expect(inShort([...table.effects, ...table.tick(0)])).toEqual(["grant w2 0-32 backup"]);
+    expect(inShort(table.answer(table.held(w2)))).toEqual(["accept w2 0-32", "cancel w1 0-32 answered", "seal 0-32"]);
+
+    const crowd = new RoundTable({ from: 0, to: 64 }, [w3], { maxMicrobatches: 1 });
+    for (const worker of [w1, w2]) {
+      crowd.event({ type: "worker-joined", worker, account: "one" });
+      crowd.ready(worker);
+    }
+    expect(crowd.event({ type: "worker-suspended", worker: w1 })).toEqual([]);
+    crowd.answer(crowd.held(w3));
+    expect(inShort(crowd.ready(w3))).toEqual(["grant w3 32-64 backup"]);
+  },
+);
