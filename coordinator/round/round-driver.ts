@@ -10,6 +10,7 @@ import { StopPatience } from "../stop-patience.ts";
 import type { SealedSum, Training } from "../training/training.ts";
 import { ContributionIntake, type Intake, type IntakeOptions } from "./contribution-intake.ts";
 import { type Arrivals, withArrivals } from "./deadline.ts";
+import { lookAgain } from "./look-clock.ts";
 import type { Outbox } from "./outbox.ts";
 import type { MemberFacts } from "./roster.ts";
 import { type Decision, decide, openRound } from "./round.ts";
@@ -40,11 +41,6 @@ export interface Collected extends SealedSum {
   /** From its opening to its seal. */
   readonly elapsedMs: number;
 }
-
-/** Between looks at the clock for leases that expired. */
-const TICK_MS = 200;
-/** The same once all is leased: whatever ends late then keeps everybody waiting. */
-const ENDING_TICK_MS = 50;
 
 interface OpenCollection {
   readonly plan: RoundPlan;
@@ -172,13 +168,8 @@ export class RoundDriver {
     const { kind, round } = terms;
     const { clock } = this.#options;
     const arrivals = this.#arrivals.get(kind) ?? [];
-    let sinceTickMs = 0;
-    const stopTicking = clock.every(ENDING_TICK_MS, () => {
-      sinceTickMs += ENDING_TICK_MS;
-      if (sinceTickMs < TICK_MS && this.#state.unleased.length > 0) return;
-      sinceTickMs = 0;
-      this.#dispatch({ type: "tick" });
-    });
+    const allLeased = () => this.#state.unleased.length === 0;
+    const stopTicking = lookAgain(clock, allLeased, () => this.#dispatch({ type: "tick" }));
     try {
       return await new Promise((resolve, reject) => {
         this.#collection = { plan, since: clock.now(), resolve, reject };
