@@ -52,10 +52,11 @@ function nextTurn(now: number, state: RoundState): string {
 function limited(now: number, state: RoundState): string {
   const { roster, options, unleased } = state;
   if (unleased.length === 0) return "";
+  const late = isLate(now, state);
   let idle = 0;
   for (const [, worker] of roster.idle) {
     const member = roster.members.get(worker);
-    if (member && allowance(state, member.account, isLate(now, state)) < options.microbatch) idle++;
+    if (member && allowance(state, member.account, late) < options.microbatch) idle++;
   }
   if (idle === 0) return "";
   return `, ${idle} idle: an account may have ${Math.round(100 * options.shareLimit)} % of a step (trust.accountWeight)`;

@@ -170,8 +170,8 @@ test("L8 workers killed in the middle of their leases cost no sample and change 
     expect(run.ledger.committed(pass).ranges).toEqual([{ from: 0, to: pass.samples }]);
   }
   // What each of them held was another's, at once or once it was given up.
-  const over = (await events()).flatMap(({ type, worker, of }) => {
-    return type === "requeued" ? [worker] : type === "backed-up" ? [of] : [];
+  const over = (await events()).flatMap(({ type, cause, worker, of }) => {
+    return type === "requeued" && cause === "left" ? [worker] : type === "backed-up" ? [of] : [];
   });
   expect(new Set(over).size).toBe(6);
 });

@@ -84,14 +84,16 @@ test.each([1, 4])(
     table.event({ type: "worker-suspended", worker: w1 });
     expect(inShort([...table.effects, ...table.tick(0)])).toEqual(["grant w2 0-32 backup"]);
     expect(inShort(table.answer(table.held(w2)))).toEqual(["accept w2 0-32", "cancel w1 0-32 answered", "seal 0-32"]);
-
-    const crowd = new RoundTable({ from: 0, to: 64 }, [w3], { maxMicrobatches: 1 });
-    for (const worker of [w1, w2]) {
-      crowd.event({ type: "worker-joined", worker, account: "one" });
-      crowd.ready(worker);
-    }
-    expect(crowd.event({ type: "worker-suspended", worker: w1 })).toEqual([]);
-    crowd.answer(crowd.held(w3));
-    expect(inShort(crowd.ready(w3))).toEqual(["grant w3 32-64 backup"]);
   },
 );
+
+test("L10 where another account is there, it is lent what a lost connection holds, and none of the same account", () => {
+  const table = new RoundTable({ from: 0, to: 64 }, [w3], { maxMicrobatches: 1 });
+  for (const worker of [w1, w2]) {
+    table.event({ type: "worker-joined", worker, account: "one" });
+    table.ready(worker);
+  }
+  expect(table.event({ type: "worker-suspended", worker: w1 })).toEqual([]);
+  table.answer(table.held(w3));
+  expect(inShort(table.ready(w3))).toEqual(["grant w3 32-64 backup"]);
+});
