@@ -70,17 +70,18 @@ test.concurrent("a page that refuses for good ends the launcher with its reason 
 });
 
 test.concurrent("a GPU that gives no adapter is given up for SwiftShader, and the work goes on", async () => {
-  const { workers, lines } = await launch("ends", { software: false, pageTimeoutMs: 2000 });
+  const { workers, lines } = await launch("ends", { software: false, pageTimeoutMs: 5000 });
   await workers.exited;
+  // On busy cores the page may have been opened again before it could be asked.
   if (!hasHardwareGpu())
-    expect(lines.join("\n")).toMatch(/the GPU's driver gives no adapter, SwiftShader will; restart 1/);
+    expect(lines.join("\n")).toMatch(/the GPU's driver gives no adapter, SwiftShader will; restart \d/);
   // Chromium asks for an icon when it likes, and says that there is none.
   const said = lines.filter((line) => !line.includes("Failed to load resource"));
   expect(said.at(-1)).toMatch(/said in a worker|adapter (?!none)/);
 });
 
 test.concurrent("a server that does not answer, and one that is no coordinator, are given up with RUN_UNREACHABLE", async () => {
-  const stranger = await launch("stranger", { pageTimeoutMs: 1500 });
+  const stranger = await launch("stranger", { pageTimeoutMs: 3000 });
   const gone = await servePage();
   await gone.close();
   const silent = await launchBrowserWorkers({ url: gone.link("t"), count: 1, restartAfterMs: 50 });
