@@ -3,7 +3,7 @@
 export interface Clock {
   /** Milliseconds, monotonic. */
   now(): number;
-  /** Calls once after `ms`; the result cancels. Does not keep the process alive. */
+  /** Calls once after `ms`, after 0 in the next turn of the event loop; the result cancels. Does not keep the process alive. */
   after(ms: number, call: () => void): () => void;
   /** Calls every `ms` until the result is called. */
   every(ms: number, call: () => void): () => void;
@@ -12,6 +12,11 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => performance.now(),
   after: (ms, call) => {
+    if (ms === 0) {
+      // A timer's shortest time is a millisecond.
+      const next = setImmediate(call).unref();
+      return () => clearImmediate(next);
+    }
     const timer = setTimeout(call, ms).unref();
     return () => clearTimeout(timer);
   },

@@ -23,7 +23,7 @@ const LIMITED_FROM = 10;
 export const LEFT_OUT_ROUNDS = 8;
 
 /** Grants of one decision at most: the others, and what comes in meanwhile, have their turn too. */
-export const GRANTS_AT_ONCE = 16;
+export const GRANTS_AT_ONCE = 8;
 
 /** A state to which grants are added. */
 export interface Granting {
@@ -64,7 +64,7 @@ export function grantAll(now: number, state: RoundState, look: Look): RoundChang
   const inPieces = options.pieces > 1;
   const asked = look.kind === "asker" ? look.worker : undefined;
   const asker = inPieces ? asked : undefined;
-  if (state.copies.size > 0 && !(inPieces && look.kind === "event")) grantCopies(now, adding, asked);
+  if (state.copies.size > 0 && look.kind !== "event") grantCopies(now, adding, asked);
   if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
   if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
   const helps = inPieces ? look.kind === "all" : true;

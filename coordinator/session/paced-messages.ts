@@ -1,4 +1,4 @@
-// Messages of one socket in their order, chunks among them only as fast as the turns of the event loop allow.
+// Messages of one socket in their order, and only as fast as the turns of the event loop allow.
 
 import { isChunk } from "../../shared/transfer/chunk.ts";
 import type { TurnBudget } from "./turn-budget.ts";
@@ -37,7 +37,7 @@ export class PacedMessages {
   }
 
   #fits({ bytes, isBinary }: RawMessage): boolean {
-    return !isBinary || !isChunk(bytes) || this.#budget.take(bytes.length);
+    return this.#budget.take(isBinary && isChunk(bytes) ? bytes.length : 0);
   }
 
   #goOn(): void {

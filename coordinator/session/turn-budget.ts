@@ -1,29 +1,30 @@
-// How much of what many sockets bring at once is taken in before everybody else has a turn: chunks of contributions are checked
-// and copied, and sixteen of them take longer than the event loop should be kept.
+// How much of what many sockets bring at once is taken in before everybody else has a turn: sixteen chunks of contributions, or
+// the answers of a hundred workers, take longer than the event loop should be kept.
 
 import type { Clock } from "../clock.ts";
 
-/** Four chunks: about three milliseconds. */
+/** Of chunks, which are checked and copied: four of them, about three milliseconds. */
 export const TURN_BYTES = 1 << 20;
+/** Of any kind. A contribution of a small model takes up to half a millisecond, until it is in the sum and the next lease on its way. */
+export const TURN_MESSAGES = 12;
 
 export class TurnBudget {
   readonly #clock: Pick<Clock, "after">;
-  readonly #bytes: number;
-  #left: number;
+  /** Of the turn that has begun. */
+  #left: { bytes: number; messages: number } | undefined;
   /** In the order of asking. */
   readonly #waiting: (() => void)[] = [];
 
-  constructor(clock: Pick<Clock, "after">, bytes = TURN_BYTES) {
+  constructor(clock: Pick<Clock, "after">) {
     this.#clock = clock;
-    this.#bytes = bytes;
-    this.#left = bytes;
   }
 
-  /** Whether so much may be done in this turn; the last that may can go beyond the budget. */
-  take(bytes: number): boolean {
-    if (this.#left <= 0) return false;
-    if (this.#left === this.#bytes) this.#clock.after(0, () => this.#next());
-    this.#left -= bytes;
+  /** Whether a message may be taken in in this turn; the last that may can go beyond the budget. @param chunkBytes 0 where it is no chunk */
+  take(chunkBytes: number): boolean {
+    const left = this.#left ?? this.#begin();
+    if (left.messages === 0 || (chunkBytes > 0 && left.bytes <= 0)) return false;
+    left.messages--;
+    left.bytes -= chunkBytes;
     return true;
   }
 
@@ -32,8 +33,14 @@ export class TurnBudget {
     this.#waiting.push(call);
   }
 
+  #begin() {
+    this.#clock.after(0, () => this.#next());
+    this.#left = { bytes: TURN_BYTES, messages: TURN_MESSAGES };
+    return this.#left;
+  }
+
   #next(): void {
-    this.#left = this.#bytes;
+    this.#left = undefined;
     for (const call of this.#waiting.splice(0)) call();
   }
 }

@@ -114,7 +114,7 @@ test("Z17 an audit is for an account that is drawn, not for the first that asks,
   const workers = Array.from({ length: 8 }, (_, i) => workerId(`v${i}`));
   const auditors = new Set<string>();
   for (let draw = 0; draw < 64; draw++) {
-    const table = new RoundTable({ from: 0, to: 256 }, workers);
+    const table = new RoundTable({ from: 0, to: 256 }, workers).goOn();
     const { account, from, to } = table.held(workers[0]);
     table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], draw) });
     const granted = () => table.grants().find(({ purpose }) => purpose === "audit");
@@ -129,7 +129,7 @@ test("Z17 an audit is for an account that is drawn, not for the first that asks,
   // Whoever asks first is drawn as seldom as the others.
   expect([...auditors].sort()).toEqual(workers.slice(1));
 
-  const table = new RoundTable({ from: 0, to: 256 }, workers);
+  const table = new RoundTable({ from: 0, to: 256 }, workers).goOn();
   const [, second, ...others] = workers;
   const draw = Array.from({ length: 64 }, (_, seed) => seed).find((seed) => {
     table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, [workers[0]], seed) });

@@ -116,7 +116,7 @@ test("L5 the reason says what the round waits for", () => {
 
 test("Z14 who is idle because its account has had what one may is counted in the reason, with the setting", () => {
   const workers = Array.from({ length: 10 }, (_, i) => workerId(`w${i + 1}`));
-  const table = new RoundTable({ from: 0, to: 640 }, workers, { shareLimit: 0.1, maxMicrobatches: 1 });
+  const table = new RoundTable({ from: 0, to: 640 }, workers, { shareLimit: 0.1, maxMicrobatches: 1 }).goOn();
   expect(table.reason).not.toContain("idle");
   for (const worker of [w1, w2]) {
     for (const again of [true, false]) {
@@ -231,14 +231,17 @@ test("L14 a worker for which a microbatch takes longer than all the rest is left
 
 test("L16 of ten accounts none holds more than its share of a round, until the round is late", () => {
   const workers = Array.from({ length: 10 }, (_, i) => workerId(`v${i}`));
-  const table = new RoundTable({ from: 0, to: 32 * 20 }, workers, { shareLimit: 0.1, maxMicrobatches: 2 });
+  const table = new RoundTable({ from: 0, to: 32 * 20 }, workers, { shareLimit: 0.1, maxMicrobatches: 2 }).goOn();
   expect(table.grants()).toHaveLength(10);
-  const few = new RoundTable({ from: 0, to: 32 * 20 }, workers.slice(1), { shareLimit: 0.1, maxMicrobatches: 2 });
+  const few = new RoundTable({ from: 0, to: 32 * 20 }, workers.slice(1), {
+    shareLimit: 0.1,
+    maxMicrobatches: 2,
+  }).goOn();
   few.answer(few.held(workers[1]));
   few.ready(workers[1]);
   expect(few.grants()).toHaveLength(1);
   const options = { shareLimit: 0.1, maxMicrobatches: 2, timeoutMs: 9000 };
-  const late = new RoundTable({ from: 0, to: 32 * 20 }, workers, options);
+  const late = new RoundTable({ from: 0, to: 32 * 20 }, workers, options).goOn();
   late.event({ type: "lease-returned", worker: workers[0], lease: late.held(workers[0]).lease, notFinite: false });
   late.answer(late.held(workers[1]));
   expect(late.ready(workers[1])).toEqual([{ type: "wait", worker: workers[1] }]);
@@ -250,7 +253,7 @@ test("L16 a worker that is paused, away, at rest or has not asked yet is none of
   const workers = Array.from({ length: 11 }, (_, i) => workerId(`v${i}`));
   const [first, second, third] = workers;
   for (const type of ["worker-paused", "worker-suspended", "account-rests"] as const) {
-    const table = new RoundTable({ from: 0, to: 32 * 30 }, workers, options);
+    const table = new RoundTable({ from: 0, to: 32 * 30 }, workers, options).goOn();
     const gone = (worker: WorkerId) =>
       table.event(type === "account-rests" ? { type, account: worker } : { type, worker });
     const next = () => {
@@ -263,7 +266,7 @@ test("L16 a worker that is paused, away, at rest or has not asked yet is none of
     expect(next(), type).toEqual([{ type: "wait", worker: third }]);
     expect(inShort(gone(second)).at(-1), type).toMatch(/^grant v2 /);
   }
-  const early = new RoundTable({ from: 0, to: 32 * 20 }, workers.slice(0, 9), options);
+  const early = new RoundTable({ from: 0, to: 32 * 20 }, workers.slice(0, 9), options).goOn();
   for (const worker of workers.slice(9)) early.event({ type: "worker-joined", worker });
   early.answer(early.held(third));
   expect(inShort(early.ready(third))).toEqual(["grant v2 576-640"]);

@@ -1,8 +1,8 @@
-// Rule T13 of SPEC.md: however many sockets bring chunks at once, a turn takes in no more than its budget.
+// Rule T13 of SPEC.md: however many sockets bring chunks or messages at once, a turn takes in no more than its budget.
 
 import { expect, test } from "vitest";
 import { MESSAGES_HELD, PacedMessages, type RawMessage } from "../../../coordinator/session/paced-messages.ts";
-import { TURN_BYTES, TurnBudget } from "../../../coordinator/session/turn-budget.ts";
+import { TURN_BYTES, TURN_MESSAGES, TurnBudget } from "../../../coordinator/session/turn-budget.ts";
 import { Timeline } from "../../../coordinator/simulate/timeline.ts";
 import { encodeMessage } from "../../../shared/protocol.ts";
 import { CHUNK_BYTES, encodeChunk } from "../../../shared/transfer/chunk.ts";
@@ -40,6 +40,18 @@ test("T13 a turn takes in its budget of chunks, the rest follows in as many turn
     const taken = turns.flat().filter((entry) => entry.socket === socket);
     expect(taken.map(({ message }) => message)).toEqual(sent);
   });
+});
+
+test("T13 a turn takes in its budget of messages, the rest follows in the order of the sockets", () => {
+  const { all, turns, run } = sockets(2 * TURN_MESSAGES + 3);
+  for (const socket of all) for (let sent = 0; sent < 2; sent++) socket.receive(ping);
+  expect(turns[0]).toHaveLength(TURN_MESSAGES);
+  run();
+  const counts = turns.map((turn) => turn.length).filter((count) => count > 0);
+  expect(Math.max(...counts)).toBe(TURN_MESSAGES);
+  expect(counts).toHaveLength(Math.ceil((2 * all.length) / TURN_MESSAGES));
+  const order = turns.flat().map(({ socket }) => socket);
+  expect(order).toEqual([...all.keys()].flatMap((socket) => [socket, socket]));
 });
 
 test("T13 what comes behind a chunk waits with it; other sockets' control messages do not", () => {
