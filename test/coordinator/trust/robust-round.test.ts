@@ -140,7 +140,8 @@ async function largestParameter(clip: string, liar: number): Promise<number> {
   await run.coordination.done;
   await Promise.all(working);
   let moved = 0;
-  const { state } = await reopenRun(run.run.directory.path);
+  const { state, log } = await reopenRun(run.run.directory.path);
+  await log.close();
   for (const values of state.teacher.values()) for (const value of values) moved = Math.max(moved, Math.abs(value));
   return moved;
 }
