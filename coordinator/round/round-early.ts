@@ -16,7 +16,7 @@ const SLOW_HELPER = 1.5;
 /** Leases that a helper may be refused before it is of no use: with ten thousand workers all would take too long. */
 const CONSIDERED = 32;
 /** Leases lent at one look at the clock; those that will end last come first. Others have their turn before the next look. */
-const LENT_AT_ONCE = 64;
+export const LENT_AT_ONCE = 64;
 /** Idle workers for each lease that is out, from which on all are lent. */
 const PLENTY = 4;
 /** Of what is overdue. */

@@ -1,6 +1,8 @@
 // Leases in pieces, and who helps whom (SPEC.md, L18-L21), on the pure round.
 
 import { expect, test } from "vitest";
+import { LENT_AT_ONCE } from "../../../coordinator/round/round-early.ts";
+import { GRANTS_AT_ONCE } from "../../../coordinator/round/round-grants.ts";
 import { workerId } from "../../../shared/ids.ts";
 import { inShort, knownTable, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
@@ -134,6 +136,22 @@ test.each([
   const copy = [`grant w1 ${theirs.from}-${theirs.to} backup`];
   expect(inShort(table.tick(end - 1 - table.now))).toEqual(lent === "at once" ? copy : []);
   expect(inShort(table.tick(2))).toEqual(lent === "at once" ? [] : copy);
+});
+
+test("L23 one look at the clock lends so many leases at most beside a turn's grants, the next one the others", () => {
+  const holders = Array.from({ length: LENT_AT_ONCE + GRANTS_AT_ONCE + 3 }, (_, i) => workerId(`h${i}`));
+  const helpers = holders.map((_, i) => workerId(`i${i}`));
+  const table = knownTable(Object.fromEntries([...holders, ...helpers].map((worker) => [worker, 100])));
+  const wanted = { from: 0, to: 32 * holders.length };
+  table.open(wanted, { pieces: 2, maxMicrobatches: 1, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
+  expect(table.goOn().grants()).toHaveLength(holders.length);
+  const held = table.state.leases.values();
+  for (const { worker } of held) table.event({ type: "worker-suspended", worker });
+  const lent = () => table.grants().filter(({ purpose }) => purpose === "backup").length;
+  table.tick(1);
+  expect(lent()).toBe(LENT_AT_ONCE + GRANTS_AT_ONCE);
+  table.tick(1);
+  expect(lent()).toBe(3);
 });
 
 test("L20 of two holders the one that will end last makes room for an idle worker that will end it sooner than both", () => {
