@@ -202,6 +202,9 @@ export const runConfigSchema = z.strictObject({
         .enum(["auto", "off"])
         .default("auto")
         .describe("a share of leases is computed by a second account; from three accounts on"),
+      heldMiB: count
+        .default(256)
+        .describe("memory for the contributions that audits keep; where it is full, no more leases are audited"),
       socketsPerAddress: count.default(256).describe("connections of one network address (IPv6: of one /64)"),
       joinsPerMinute: count.default(240).describe("hellos of one network address in a minute"),
       calibration: z

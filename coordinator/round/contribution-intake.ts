@@ -3,6 +3,7 @@
 import { BitswarmError, type Refusal } from "../../shared/errors.ts";
 import { frameHeaderBytes } from "../../shared/frame.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../../shared/ids.ts";
+import type { Clock } from "../clock.ts";
 import { slotCount } from "../reduction/round-memory.ts";
 import { usualPeaksOf } from "../training/contribution-units.ts";
 import type { CheckedFrame, SealedSum, Training } from "../training/training.ts";
@@ -10,10 +11,14 @@ import { nothingFollows, type TrustOutcome } from "../trust/audits.ts";
 import type { Comparison } from "../trust/comparison.ts";
 import type { RoundTrust } from "../trust/round-trust.ts";
 import type { Contribution } from "./contribution-check.ts";
-import type { RoundPlan } from "./round-plan.ts";
+import { contributionBytes, type RoundPlan } from "./round-plan.ts";
 import { contributionVerdict, type Lease, type RoundState } from "./round-state.ts";
 
+/** Values that a turn of the event loop adds to a sum at its seal: some three milliseconds. */
+export const ADDED_A_TURN = 1 << 20;
+
 export interface IntakeOptions {
+  readonly clock: Pick<Clock, "after">;
   /** Where contributions are checked and summed. */
   readonly training: Pick<Training, "inline" | "open" | "check" | "commit" | "compare" | "add" | "seal">;
   /** Judges contributions and audits them; without it all that is well formed is believed. */
@@ -81,6 +86,7 @@ export class ContributionIntake {
       codec,
       peaks: usualPeaksOf({ layout, exponents, codec }),
       compared: (a, b) => this.#known(a.work.body, b.work.body),
+      contributionBytes: contributionBytes(plan),
       accounts,
     });
   }
@@ -88,9 +94,14 @@ export class ContributionIntake {
   /** Ends the round with what was held back and nobody contradicted. Nothing is taken any more. */
   async seal(): Promise<SealedSum> {
     if (!this.#plan) throw new RangeError("a round is sealed that is not open");
+    const { size } = this.#plan.layout;
     this.#plan = undefined;
-    const { training, trust } = this.#options;
-    for (const { work, ...of } of trust?.seal() ?? []) training.add(work, of);
+    const { training, trust, clock } = this.#options;
+    const turn = Math.ceil(ADDED_A_TURN / Math.max(size, 1));
+    for (const [index, { work, ...of }] of (trust?.seal() ?? []).entries()) {
+      if (training.inline && index > 0 && index % turn === 0) await new Promise<void>((go) => void clock.after(0, go));
+      training.add(work, of);
+    }
     return training.seal();
   }
 

@@ -5,7 +5,6 @@
 import type { LeaseId, WorkerId } from "../../shared/ids.ts";
 import type { Range } from "../../shared/intervals.ts";
 import type { Clock } from "../clock.ts";
-import type { Contribution } from "../round/contribution-check.ts";
 import type { CopyWanted, Lease } from "../round/round-state.ts";
 import { AccountStandings } from "./account-standings.ts";
 import { type Answer, auditVerdict } from "./audit.ts";
@@ -15,13 +14,13 @@ import { FeedbackDoubts } from "./feedback-doubts.ts";
 import type { AuditedWork, HeldWork, RoundReader } from "./round-reader.ts";
 import { auditProbability, confirmed, contradicted, doubted, restMs, type Standing } from "./standing.ts";
 
-/** Bytes of contributions that may be held back at a time; beyond them nothing more is audited. */
-export const HELD_BYTES = 256 << 20;
 /** Audits of a range in a round that may decide nothing: where no two accounts agree the round would never be done. */
 export const UNDECIDED_AUDITS = 2;
 
 export interface AuditsOptions {
   readonly audits: "auto" | "off";
+  /** Bytes of contributions that may be kept at a time for audits; where there is room for no more, nothing more is audited. */
+  readonly heldBytes: number;
   readonly clock: Pick<Clock, "now">;
   /** In [0, 1): for each lease whether it is audited, and who audits it. */
   readonly draw: () => number;
@@ -95,8 +94,6 @@ const rangeOf = ({ from, to }: Range) => `${from}-${to}`;
 
 const counts = ({ purpose }: Lease) => purpose === "work" || purpose === "backup";
 
-const bytesOf = ({ peaks, body }: Contribution) => peaks.byteLength + body.byteLength;
-
 export class Audits {
   readonly #options: AuditsOptions;
   readonly #open = new Map<LeaseId, OpenAudit>();
@@ -111,7 +108,6 @@ export class Audits {
   #round: RoundReader | undefined;
   #rounds = 0;
   #held: HeldLease[] = [];
-  #heldBytes = 0;
 
   constructor(options: AuditsOptions) {
     this.#options = options;
@@ -132,7 +128,7 @@ export class Audits {
     if (purpose !== "work" || audits === "off" || !round) return [];
     // While workers gather in the first round, the first that came are compared with those who come next.
     if (this.#rounds > 1 && round.accounts() < LEAST_ACCOUNTS) return [];
-    if (this.#heldBytes >= HELD_BYTES) return [];
+    if (!this.#roomFor(2)) return [];
     // A range that came back and is leased again is audited already.
     if (this.#due.has(rangeOf({ from, to }))) return [];
     const again = this.#undecided.filter((range) => range.from < to && from < range.to);
@@ -157,7 +153,13 @@ export class Audits {
   /** Whether a contribution that counts is to be held back: its range is audited, or its account is. */
   holds(lease: Lease): boolean {
     if (this.#due.has(rangeOf(lease))) return true;
-    return this.#suspected.has(lease.account) && this.#heldBytes < HELD_BYTES;
+    return this.#suspected.has(lease.account) && this.#roomFor(1);
+  }
+
+  /** Whether so many contributions more may be kept, beside what is held and two answers for each open audit. */
+  #roomFor(more: number): boolean {
+    const kept = this.#held.length + 2 * this.#open.size;
+    return (kept + more) * (this.#round?.contributionBytes ?? 0) <= this.#options.heldBytes;
   }
 
   /** Answers that one to this lease will be compared with. */
@@ -170,10 +172,7 @@ export class Audits {
   take(lease: Lease, work: HeldWork): TrustOutcome {
     const { account, worker, from, to } = lease;
     const audit = this.#auditOf(lease);
-    if (counts(lease)) {
-      this.#held.push({ account, from, to, work });
-      this.#heldBytes += bytesOf(work);
-    }
+    if (counts(lease)) this.#held.push({ account, from, to, work });
     // What its signs left out or said twice is nobody's debt: the sum has another's answer.
     else if (this.#round?.codec === "sign") this.#feedback.void(account);
     if (!audit) return nothingFollows;
@@ -245,7 +244,6 @@ export class Audits {
   /** Lets go of what was held, for its range to be collected again. */
   #withdraw(lost: readonly HeldLease[]): TrustOutcome["withdrawn"] {
     if (lost.length === 0) return [];
-    for (const { work } of lost) this.#heldBytes -= bytesOf(work);
     this.#held = this.#held.filter((held) => !lost.includes(held));
     return lost.map(({ account, from, to }) => ({ account, from, to }));
   }
@@ -293,6 +291,5 @@ export class Audits {
     this.#suspected.clear();
     this.#undecided = [];
     this.#held = [];
-    this.#heldBytes = 0;
   }
 }

@@ -26,6 +26,8 @@ export interface RoundReader {
   readonly compared: (a: AuditedWork, b: AuditedWork) => Comparison;
   /** What is usual of the peaks of each tensor of the layout. */
   readonly peaks: readonly UsualPeak[];
+  /** Of one frame. */
+  readonly contributionBytes: number;
   /** Accounts that take part now. */
   readonly accounts: () => number;
 }

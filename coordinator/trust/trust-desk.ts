@@ -61,6 +61,7 @@ export class TrustDesk {
       histories: norms,
       peaks,
       audits: config.audits,
+      heldBytes: config.heldMiB * 2 ** 20,
       clock,
       draw,
       deviceClass: (worker) => this.#classes.get(worker) ?? "",

@@ -1,12 +1,16 @@
-// Rules C8 and C9 of SPEC.md: what may happen while a contribution is being checked. The real coordinator on real sockets; its
-// checks are held up until the test lets them go on.
+// Rules C8 and C9 of SPEC.md: what may happen while a contribution is being checked, on the real coordinator and real sockets, with
+// checks that are held up until the test lets them go on; and rule R12: how a round's end adds what was held for audits.
 
 import { expect, test } from "vitest";
 import { CHECKS_HELD } from "../../../coordinator/round/contribution-checks.ts";
+import { ADDED_A_TURN } from "../../../coordinator/round/contribution-intake.ts";
 import { InlineTraining } from "../../../coordinator/training/inline-training.ts";
 import type { StartTraining } from "../../../coordinator/training/start-training.ts";
+import type { PartOf } from "../../../coordinator/training/training.ts";
 import { TrainingCore } from "../../../coordinator/training/training-core.ts";
+import type { HeldWork } from "../../../coordinator/trust/round-reader.ts";
 import { frameOf, honestContribution } from "../../fixtures/scripted-contribution.ts";
+import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun, type TestRun } from "../../fixtures/test-run.ts";
 
@@ -161,4 +165,45 @@ test("C9 more contributions than may be checked at a time close the session with
   // The first of them was good, and counts.
   await other.lease();
   await expect.poll(() => jsonLines.length).toBe(1);
+});
+
+test("R12 what was held for audits is added at the seal in turns, so many values in each", async () => {
+  let turn = 0;
+  const adds: number[] = [];
+  class Counting extends InlineTraining {
+    override add(work: HeldWork, of: PartOf): void {
+      adds[turn] = (adds[turn] ?? 0) + work.body.length / 4;
+      super.add(work, of);
+    }
+  }
+  const counting = () => {
+    turn++;
+    counter = setImmediate(counting);
+  };
+  let counter = setImmediate(counting);
+  try {
+    const run = await startTestRun({
+      config: {
+        model: { kind: "lenet", widths: [12, 24, 96] },
+        batch: 128,
+        microbatch: 2,
+        codec: "f32",
+        // Comparisons are waited for.
+        lease: { minDeadlineMs: 20_000, timeoutMs: 20_000, maxMicrobatches: 1 },
+      },
+      maxSteps: 1,
+      drawAudit: () => 0,
+      startTraining: async (state, runTag) => new Counting(new TrainingCore(state, runTag)),
+    });
+    const crew = await Promise.all(Array.from({ length: 4 }, () => run.connect({ identity: newIdentity() }).join()));
+    await Promise.all(crew.map((worker) => worker.work()));
+    await run.coordination.done;
+  } finally {
+    clearImmediate(counter);
+  }
+  const each = adds.filter((values) => values > 0);
+  const total = each.reduce((sum, values) => sum + values, 0);
+  expect(total).toBeGreaterThan(2 * ADDED_A_TURN);
+  // The last that a turn adds may go beyond.
+  expect(Math.max(...each)).toBeLessThan(1.25 * ADDED_A_TURN);
 });

@@ -166,6 +166,7 @@ test("Z10 with the codec f32 gradients above the running median are scaled to it
       codec: "f32",
       peaks: [],
       compared: () => ({ kind: "same" }),
+      contributionBytes: 4 * layout.size,
       accounts: () => factors.length,
     });
     factors.forEach((factor, i) => {

@@ -64,6 +64,7 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
       { spans: [{ group: "gradient", offset: 0, size: 2, unit: 1, signs: false }], peaks: [] },
       ({ body }) => Float64Array.of(body[0] === 2 ? -1 : 1, 1),
     ),
+    contributionBytes: 64,
     accounts: () => table.state.roster.accounts.size,
   };
   for (const worker of workers) table.event({ type: "worker-joined", worker });

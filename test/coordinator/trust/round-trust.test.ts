@@ -61,6 +61,26 @@ test("Z12 an account that is contradicted by its own last answer loses what else
   expect(trust.seal()).toEqual([]);
 });
 
+test("Z11 no more is audited or held than there is room for until the round's end", () => {
+  const trust = roundTrust({ heldBytes: 6 * reader.contributionBytes });
+  for (let round = 0; round < 2; round++) {
+    trust.open(reader);
+    // Two answers of each.
+    const [a, b, c, d] = ["a", "b", "c", "d"].map((account, i) => leaseOf(account, 32 * i, "work"));
+    expect([a, b, c, d].map((lease) => trust.granted(lease).length)).toEqual([1, 1, 1, 0]);
+    expect(trust.holds(d)).toBe(false);
+    trust.take(a, right);
+    expect(trust.holds(leaseOf("a", 256, "work"))).toBe(false);
+    for (const lease of [b, c]) trust.take(lease, right);
+    for (const { from } of [a, b, c]) trust.take(leaseOf("auditor", from, "audit"), right);
+    // Three are held, so there is room for three more.
+    const [e, f] = ["e", "f"].map((account, i) => leaseOf(account, 128 + 32 * i, "work"));
+    expect([e, f].map((lease) => trust.granted(lease).length)).toEqual([1, 0]);
+    trust.take(e, right);
+    expect(trust.seal()).toHaveLength(4);
+  }
+});
+
 test("Z11 an account that is lent the range which it compared confirms nobody: another compares it", () => {
   const standings = new Map<string, Standing>();
   const trust = roundTrust({ standings });
