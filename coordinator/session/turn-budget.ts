@@ -3,8 +3,8 @@
 
 import type { Clock } from "../clock.ts";
 
-/** Of chunks, which are checked and copied: four of them, about three milliseconds. */
-export const TURN_BYTES = 1 << 20;
+/** Of chunks, which are checked and copied: two of them, beside what taking them from their sockets costs. */
+export const TURN_BYTES = 1 << 19;
 /** Of any kind. A contribution of a small model takes up to half a millisecond, until it is in the sum and the next lease on its way. */
 export const TURN_MESSAGES = 12;
 
