@@ -204,7 +204,9 @@ export const runConfigSchema = z.strictObject({
         .describe("a share of leases is computed by a second account; from three accounts on"),
       heldMiB: count
         .default(256)
-        .describe("memory for the contributions that audits keep; where it is full, no more leases are audited"),
+        .describe(
+          "memory for the contributions that audits keep; where it is full, no more leases are audited, but one in each round",
+        ),
       socketsPerAddress: count.default(256).describe("connections of one network address (IPv6: of one /64)"),
       joinsPerMinute: count.default(240).describe("hellos of one network address in a minute"),
       calibration: z

@@ -48,7 +48,7 @@ export type Look =
   | { readonly kind: "asker"; readonly worker: WorkerId }
   /** A copy is due, perhaps to this worker, and nothing else has changed: one decision's grants may bring many of them. */
   | { readonly kind: "copy"; readonly worker: WorkerId | undefined }
-  /** What changed is of no use to those who hold a lease, or wait for one to back up. */
+  /** What changed is of no use to those who hold a lease, or wait for one to back up or to compare. */
   | { readonly kind: "event" };
 
 /** Grants what can be granted now; effect `more` where that is too much for one turn, and then none but copies until `go-on`. */

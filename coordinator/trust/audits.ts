@@ -19,7 +19,7 @@ export const UNDECIDED_AUDITS = 2;
 
 export interface AuditsOptions {
   readonly audits: "auto" | "off";
-  /** Bytes of contributions that may be kept at a time for audits; where there is room for no more, nothing more is audited. */
+  /** Bytes of contributions that may be kept at a time for audits; where there is room for no more, nothing more is audited; one a round always is. */
   readonly heldBytes: number;
   readonly clock: Pick<Clock, "now">;
   /** In [0, 1): for each lease whether it is audited, and who audits it. */
@@ -159,7 +159,7 @@ export class Audits {
   /** Whether so many contributions more may be kept, beside what is held and two answers for each open audit. */
   #roomFor(more: number): boolean {
     const kept = this.#held.length + 2 * this.#open.size;
-    return (kept + more) * (this.#round?.contributionBytes ?? 0) <= this.#options.heldBytes;
+    return kept === 0 || (kept + more) * (this.#round?.contributionBytes ?? 0) <= this.#options.heldBytes;
   }
 
   /** Answers that one to this lease will be compared with. */

@@ -81,6 +81,18 @@ test("Z11 no more is audited or held than there is room for until the round's en
   }
 });
 
+test("Z11 one lease of a round is audited where there is room for none", () => {
+  const trust = roundTrust({ heldBytes: 1 });
+  for (let round = 0; round < 2; round++) {
+    trust.open(reader);
+    const [a, b] = ["a", "b"].map((account, i) => leaseOf(account, 32 * i, "work"));
+    expect([a, b].map((lease) => trust.granted(lease).length)).toEqual([1, 0]);
+    trust.take(a, right);
+    trust.take(leaseOf("b", 0, "audit"), right);
+    expect(trust.seal()).toHaveLength(1);
+  }
+});
+
 test("Z11 an account that is lent the range which it compared confirms nobody: another compares it", () => {
   const standings = new Map<string, Standing>();
   const trust = roundTrust({ standings });
