@@ -1,4 +1,4 @@
-// Leases in pieces, and who helps whom (SPEC.md, L18-L21), on the pure round.
+// Leases in pieces, and who helps whom (SPEC.md, L18-L21, L23), on the pure round.
 
 import { expect, test } from "vitest";
 import { LENT_AT_ONCE } from "../../../coordinator/round/round-early.ts";
