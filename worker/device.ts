@@ -1,8 +1,8 @@
 // Finds the GPU and asks for everything the adapter can give; where there is none it says why and what a volunteer can do.
 
-import type { AdapterTraits } from "../kernels/tiling.ts";
-import { BitswarmError } from "../shared/errors.ts";
-import { type AdapterDescription, MAX_TEXT } from "../shared/protocol.ts";
+import type { AdapterTraits } from "../kernels/convolution/tiling.ts";
+import { BitswarmError } from "../shared/base/errors.ts";
+import { type AdapterDescription, MAX_TEXT } from "../shared/wire/protocol.ts";
 
 /** A device with the description that the coordinator and the page show. */
 export interface OpenDevice {

@@ -1,6 +1,6 @@
 // Compiles kernels once: the whole WGSL text is the key, and compilations under way are shared.
 
-import type { Kernel } from "../kernels/kernel.ts";
+import type { Kernel } from "../kernels/text/kernel.ts";
 
 export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline;

@@ -1,9 +1,9 @@
 // What a checkpoint holds of a training state, encoded and hashed where the state is; the manifest and the disk come later.
 
-import { type NetworkName, usesGan } from "../../shared/networks.ts";
-import { parametersHash, type TrainingState } from "../training/training-state.ts";
+import { type NetworkName, usesGan } from "../../shared/run/networks.ts";
+import { contentHash } from "../disk/content-hash.ts";
+import { parametersHash, type TrainingState } from "../state/training-state.ts";
 import { encodeTensors } from "./checkpoint-tensors.ts";
-import { contentHash } from "./content-hash.ts";
 
 /** A tensor file, whole. */
 export interface HashedFile {

@@ -1,12 +1,12 @@
 // manifest.json of a checkpoint: what the folder holds, with the hash of everything in it, so that a damaged one is never resumed from.
 
 import { z } from "zod";
-import { runConfigSchema } from "../../shared/config.ts";
-import { type Dataset, datasetSchema } from "../../shared/dataset.ts";
-import { BitswarmError } from "../../shared/errors.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { runConfigSchema } from "../../shared/run/config.ts";
+import { type Dataset, datasetSchema } from "../../shared/run/dataset.ts";
+import { contentHash } from "../disk/content-hash.ts";
 import { normHistoriesSchema } from "../trust/norm-history.ts";
 import { peakMediansSchema } from "../trust/peak-medians.ts";
-import { contentHash } from "./content-hash.ts";
 
 export const MANIFEST = "manifest.json";
 export const CHECKPOINT_FORMAT = 1;

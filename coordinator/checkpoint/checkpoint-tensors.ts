@@ -1,12 +1,18 @@
 // The tensors of a training state as safetensors files, in PyTorch's axis order and with torchvision's names, and back bit for bit.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import { joinManifests, type Manifest } from "../../shared/manifest.ts";
-import { type Networks, usesGan } from "../../shared/networks.ts";
-import { type Parameters, parameter } from "../../shared/parameter-blob.ts";
-import { float32Of, readSafetensors, type SafeTensor, tensorOf, writeSafetensors } from "../../shared/safetensors.ts";
-import type { ParameterMap, TrainingState } from "../training/training-state.ts";
-import { fileShape, fromFileOrder, toFileOrder } from "./axis-order.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import {
+  float32Of,
+  readSafetensors,
+  type SafeTensor,
+  tensorOf,
+  writeSafetensors,
+} from "../../shared/base/safetensors.ts";
+import { joinManifests, type Manifest } from "../../shared/model/manifest.ts";
+import { type Networks, usesGan } from "../../shared/run/networks.ts";
+import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
+import { fileShape, fromFileOrder, toFileOrder } from "../state/axis-order.ts";
+import type { ParameterMap, TrainingState } from "../state/training-state.ts";
 
 export const MODEL_FILE = "model.safetensors";
 const TEACHER_FILE = "teacher.safetensors";

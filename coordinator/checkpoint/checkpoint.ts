@@ -2,10 +2,13 @@
 
 import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Dataset } from "../../shared/dataset.ts";
-import { BitswarmError } from "../../shared/errors.ts";
-import { buildNetworks, type NetworkName, usesGan } from "../../shared/networks.ts";
-import { PROTOCOL_VERSION } from "../../shared/protocol.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { Dataset } from "../../shared/run/dataset.ts";
+import { buildNetworks, type NetworkName, usesGan } from "../../shared/run/networks.ts";
+import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
+import { contentHash } from "../disk/content-hash.ts";
+import { diskFiles, type FileOperations } from "../disk/durable-file.ts";
+import { storageError } from "../disk/storage-error.ts";
 import { sealMode } from "../round/deadline.ts";
 import { Ledger } from "../round/ledger.ts";
 import {
@@ -14,7 +17,7 @@ import {
   parametersHash,
   type RunProgress,
   type TrainingState,
-} from "../training/training-state.ts";
+} from "../state/training-state.ts";
 import { byRoundKind } from "../trust/norm-history.ts";
 import type { CheckpointContents } from "./checkpoint-contents.ts";
 import {
@@ -26,9 +29,6 @@ import {
   MANIFEST,
 } from "./checkpoint-manifest.ts";
 import { decodeTensors } from "./checkpoint-tensors.ts";
-import { contentHash } from "./content-hash.ts";
-import { diskFiles, type FileOperations } from "./durable-file.ts";
-import { storageError } from "./storage-error.ts";
 
 export const CHECKPOINTS = "checkpoints";
 

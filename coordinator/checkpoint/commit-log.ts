@@ -5,9 +5,9 @@ import { constants } from "node:fs";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { BitswarmError } from "../../shared/errors.ts";
-import { diskFiles } from "./durable-file.ts";
-import { storageError } from "./storage-error.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { diskFiles } from "../disk/durable-file.ts";
+import { storageError } from "../disk/storage-error.ts";
 
 const counting = z.number().int().min(0);
 const hex = z.string().regex(/^[0-9a-f]{64}$/);

@@ -1,17 +1,17 @@
 // The 1-bit network for inference: Ŵ in bits, C and the full-precision rest. Latent W, discriminators and teacher stay behind (METHOD §1).
 
-import { BitswarmError } from "../../shared/errors.ts";
-import { elementCount, type Manifest } from "../../shared/manifest.ts";
-import { buildNetworks, type Networks } from "../../shared/networks.ts";
-import { type Parameters, parameter } from "../../shared/parameter-blob.ts";
-import { phaseProgram } from "../../shared/program.ts";
-import { type SafeTensor, tensorOf, writeSafetensors } from "../../shared/safetensors.ts";
-import { packSignPlanes } from "../../shared/sign-planes.ts";
-import { signWords } from "../../shared/window.ts";
-import { fileShape, toFileOrder } from "./axis-order.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { type SafeTensor, tensorOf, writeSafetensors } from "../../shared/base/safetensors.ts";
+import { elementCount, type Manifest } from "../../shared/model/manifest.ts";
+import { packSignPlanes } from "../../shared/model/sign-planes.ts";
+import { signWords } from "../../shared/model/window.ts";
+import { buildNetworks, type Networks } from "../../shared/run/networks.ts";
+import { phaseProgram } from "../../shared/run/program.ts";
+import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
+import { writeDurably } from "../disk/durable-file.ts";
+import { fileShape, toFileOrder } from "../state/axis-order.ts";
 import { readNewestCheckpoint, type SkippedCheckpoint } from "./checkpoint.ts";
 import { decodeStudent } from "./checkpoint-tensors.ts";
-import { writeDurably } from "./durable-file.ts";
 
 const EXPORT_FORMAT = 1;
 

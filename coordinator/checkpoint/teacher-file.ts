@@ -1,11 +1,11 @@
 // A teacher that somebody else trained: a safetensors file with torchvision's names and PyTorch's axis order.
 
 import { readFile } from "node:fs/promises";
-import { BitswarmError } from "../../shared/errors.ts";
-import { elementCount, type Manifest } from "../../shared/manifest.ts";
-import { float32Of, readSafetensors, type SafeTensor } from "../../shared/safetensors.ts";
-import type { ParameterMap } from "../training/training-state.ts";
-import { fileShape, fromFileOrder } from "./axis-order.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { float32Of, readSafetensors, type SafeTensor } from "../../shared/base/safetensors.ts";
+import { elementCount, type Manifest } from "../../shared/model/manifest.ts";
+import { fileShape, fromFileOrder } from "../state/axis-order.ts";
+import type { ParameterMap } from "../state/training-state.ts";
 
 const floatTypes: readonly SafeTensor["dtype"][] = ["F32", "F64", "F16", "BF16"];
 

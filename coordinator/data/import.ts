@@ -3,11 +3,11 @@
 import { access } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { RunConfig } from "../../shared/config.ts";
-import { type Dataset, type Shard, type Split, shardBytes } from "../../shared/dataset.ts";
-import { BitswarmError } from "../../shared/errors.ts";
-import { contentHash } from "../checkpoint/content-hash.ts";
-import { type IdxImages, readIdxImages, readIdxLabels } from "./idx.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import { type Dataset, type Shard, type Split, shardBytes } from "../../shared/run/dataset.ts";
+import { contentHash } from "../disk/content-hash.ts";
+import { type IdxImages, readIdxImages, readIdxLabels } from "./importers/idx.ts";
 
 /** Samples of every shard but a split's last. */
 export const shardSamples = 2048;

@@ -1,7 +1,7 @@
 // When a round stops to wait: from how the contributions of the last rounds arrived, so that nobody has to guess a time limit
 // (hivemind #676 asks for exactly this; ARCHITECTURE §3).
 
-import type { RunConfig } from "../../shared/config.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
 
 /** `complete`: a round ends with its last sample. `deadline`: what is late is carried over to the next step. */
 export type SealMode = "complete" | "deadline";

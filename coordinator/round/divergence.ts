@@ -2,9 +2,9 @@
 // therefore the word of those whose work has counted before, or at the beginning of a worker on the coordinator's own machine, and
 // never that of strangers alone.
 
-import type { WorkerId } from "../../shared/ids.ts";
+import type { WorkerId } from "../../shared/base/ids.ts";
 import { isActive } from "./roster.ts";
-import type { RoundMembers, RoundState } from "./round-state.ts";
+import type { RoundMembers, RoundState } from "./state.ts";
 
 /** Reports of not finite gradients in one round before the run is called diverged. */
 export const DIVERGED_REPORTS = 3;

@@ -1,7 +1,7 @@
 // The live leases of a round and what is looked up of them without a look at each, kept in step.
 
-import type { LeaseId } from "../../shared/ids.ts";
-import type { Lease, RoundState } from "./round-state.ts";
+import type { LeaseId } from "../../shared/base/ids.ts";
+import type { Lease, RoundState } from "./state.ts";
 
 /** Whether another may compute the lease's range too: not yet two of them, and `ending`, or nobody knows when it ends. */
 export function mayBackUp(lease: Lease, ending: boolean): boolean {

@@ -1,9 +1,9 @@
 // Which samples have been committed: each position of each pass exactly once. Checked at every commit and on resume.
 
 import { z } from "zod";
-import { BitswarmError } from "../../shared/errors.ts";
-import { emptyIntervals, type IntervalSet, intervalsFromJSON, type Range } from "../../shared/intervals.ts";
-import type { Pass, Program, StepPlace } from "../../shared/program.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { emptyIntervals, type IntervalSet, intervalsFromJSON, type Range } from "../../shared/base/intervals.ts";
+import type { Pass, Program, StepPlace } from "../../shared/run/program.ts";
 import type { SealMode } from "./deadline.ts";
 
 type Pair = readonly [from: number, to: number];

@@ -1,10 +1,10 @@
 // Who takes part in the rounds: what each worker does, holds and can do, with the sums that sizing a lease needs kept up to date.
 
-import type { RoundKind } from "../../shared/contribution.ts";
-import type { LeaseId, WorkerId } from "../../shared/ids.ts";
-import { OrderedMap } from "../../shared/ordered-map.ts";
-import { type Speed, unknownSpeed } from "./lease-sizing.ts";
+import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
+import { OrderedMap } from "../../shared/base/ordered-map.ts";
+import type { RoundKind } from "../../shared/wire/contribution.ts";
 import { PersistentMap } from "./persistent-map.ts";
+import { type Speed, unknownSpeed } from "./sizing.ts";
 
 /** What a worker is known by when it joins. */
 export interface MemberFacts {

@@ -1,10 +1,10 @@
 // Looks at the clock: which leases expired, which take longer than their holder's speed says, and who can help with them.
 
-import type { WorkerId } from "../../shared/ids.ts";
+import type { WorkerId } from "../../shared/base/ids.ts";
+import { cancelled, lapsed, withOverdue } from "./leases.ts";
+import { expectedEnd, grantEarly, ROUND_TRIP_MS } from "./lending.ts";
 import { totalSpeed, updated } from "./roster.ts";
-import { expectedEnd, grantEarly, ROUND_TRIP_MS } from "./round-early.ts";
-import { cancelled, lapsed, withOverdue } from "./round-leases.ts";
-import { isLive, type Lease, type RoundChange, type RoundEffect, type RoundState } from "./round-state.ts";
+import { isLive, type Lease, type RoundChange, type RoundEffect, type RoundState } from "./state.ts";
 
 /** A lease is overdue when it has taken so much longer than its holder's speed says. */
 const OVERDUE = 0.25;

@@ -1,19 +1,19 @@
 // One round, training or evaluation, as a pure function of (now, state, event), which returns the effects and the reason too
 // (torchft's quorum is built so): clock, sockets and sums are elsewhere. The rules are those of SPEC.md, L and C.
 
-import type { RoundKind } from "../../shared/contribution.ts";
-import type { LeaseId, WorkerId } from "../../shared/ids.ts";
-import type { Range } from "../../shared/intervals.ts";
-import { CopiesDue } from "./copies-due.ts";
+import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
+import type { Range } from "../../shared/base/intervals.ts";
+import type { RoundKind } from "../../shared/wire/contribution.ts";
+import { CopiesDue } from "./audit-copies.ts";
+import { reassigned, withCopy } from "./audits.ts";
 import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
-import { measured } from "./lease-sizing.ts";
+import { grantAll, type Look } from "./grants.ts";
+import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./leases.ts";
+import { roundReason } from "./reason.ts";
 import { atRound, newMember, type Roster, updated, withMember } from "./roster.ts";
-import { reassigned, withCopy } from "./round-audits.ts";
-import { grantAll, type Look } from "./round-grants.ts";
-import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./round-leases.ts";
 import { looked, suspended } from "./round-look.ts";
-import { roundReason } from "./round-reason.ts";
-import { sealDue } from "./round-seal.ts";
+import { sealDue } from "./seal.ts";
+import { measured } from "./sizing.ts";
 import {
   beforeRounds,
   type CopyWanted,
@@ -26,7 +26,7 @@ import {
   type RoundMembers,
   type RoundOptions,
   type RoundState,
-} from "./round-state.ts";
+} from "./state.ts";
 
 export interface Decision {
   readonly state: RoundState;

@@ -1,10 +1,10 @@
 // What the coordinator answers over HTTP: the page, its files, shards, blobs and the status. Everything of the run is behind its token.
 
 import { type Context, Hono } from "hono";
-import type { ErrorCode } from "../../shared/errors.ts";
-import type { RunStatus } from "../../shared/protocol.ts";
+import type { ErrorCode } from "../../shared/base/errors.ts";
+import type { RunStatus } from "../../shared/wire/protocol.ts";
+import { isToken } from "../base/token.ts";
 import type { PageFiles } from "./page-files.ts";
-import { isToken } from "./token.ts";
 
 /** What the run gives to HTTP. */
 export interface HttpSource {

@@ -6,7 +6,7 @@ import { networkInterfaces } from "node:os";
 import type { Duplex } from "node:stream";
 import { createAdaptorServer } from "@hono/node-server";
 import { WebSocketServer } from "ws";
-import { BitswarmError } from "../../shared/errors.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { type HttpSource, httpApp } from "./http-app.ts";
 

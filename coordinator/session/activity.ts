@@ -1,7 +1,7 @@
 // What a joined worker does, and what follows from its words and from what becomes of its leases (SPEC.md, S).
 
-import { BitswarmError } from "../../shared/errors.ts";
-import type { LeaseId } from "../../shared/ids.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { LeaseId } from "../../shared/base/ids.ts";
 
 /** Leases of one worker: the one that it computes, and the one that it goes on with. */
 const LEASES_HELD = 2;

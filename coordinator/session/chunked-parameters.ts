@@ -1,6 +1,6 @@
 // The one chunked form of each parameters frame: the same bytes go to many workers, and are cut and checked once.
 
-import { ChunkedFrame } from "../../shared/transfer/chunk-sender.ts";
+import { ChunkedFrame } from "../../shared/wire/transfer/chunk-sender.ts";
 
 export class ChunkedParameters {
   /** For as long as somebody holds the frame. */

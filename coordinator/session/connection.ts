@@ -1,8 +1,8 @@
 // One WebSocket of a worker from opening to closing: says hello, keeps the heartbeat, and remembers why it ended. What is said over it
 // is the session's business, which outlives it.
 
-import { BitswarmError, type ErrorCode } from "../../shared/errors.ts";
-import { isFrame } from "../../shared/frame.ts";
+import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
+import { isFrame } from "../../shared/wire/frame.ts";
 import {
   type ChallengeMessage,
   type CoordinatorMessage,
@@ -12,16 +12,16 @@ import {
   helloProtocol,
   PROTOCOL_VERSION,
   type WorkerMessage,
-} from "../../shared/protocol.ts";
-import { isChunk } from "../../shared/transfer/chunk.ts";
-import type { Clock } from "../clock.ts";
-import { fullBucket, type TokenBucket, takeToken } from "../trust/token-bucket.ts";
+} from "../../shared/wire/protocol.ts";
+import { isChunk } from "../../shared/wire/transfer/chunk.ts";
+import type { Clock } from "../base/clock.ts";
+import { fullBucket, type TokenBucket, takeToken } from "../base/token-bucket.ts";
+import type { LeaveCode } from "../engine/leave-code.ts";
+import type { Traffic, TrafficClass } from "../engine/traffic.ts";
 import { type Beat, firstBeat, nextBeat } from "./heartbeat.ts";
 import { PacedMessages, type RawMessage } from "./paced-messages.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
 import type { SessionLimits } from "./session-limits.ts";
-import type { LeaveCode } from "./session-state.ts";
-import type { Traffic, TrafficClass } from "./traffic.ts";
 import type { TurnBudget } from "./turn-budget.ts";
 
 export interface ConnectionOptions {

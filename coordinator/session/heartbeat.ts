@@ -1,6 +1,6 @@
 // Whether a worker lives, judged at each heartbeat by what has come from it since the one before (SPEC.md, S10, T14).
 
-import { BitswarmError } from "../../shared/errors.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 
 /** What has come from a worker so far. */
 export interface Pulse {

@@ -1,6 +1,6 @@
 // Messages of one socket in their order, and only as fast as the turns of the event loop allow.
 
-import { isChunk } from "../../shared/transfer/chunk.ts";
+import { isChunk } from "../../shared/wire/transfer/chunk.ts";
 import type { TurnBudget } from "./turn-budget.ts";
 
 /** A peer that keeps to its credit sends no more at a time; from more on it is taken in at once, and told what is wrong. */

@@ -1,7 +1,7 @@
 // What one worker was sent of each parameter set, so that it is sent nothing twice, and a change where that is enough.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import type { ParameterSet } from "../../shared/parameter-set.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { ParametersUpdate } from "../training/downlink.ts";
 
 /** Times that a worker may ask for the whole of what it was sent a change of, between two accepted contributions. */

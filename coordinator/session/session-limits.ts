@@ -1,6 +1,6 @@
 // What a stranger may do before the coordinator closes the connection. SPEC.md names each; tests shorten them.
 
-import type { Rate } from "../trust/token-bucket.ts";
+import type { Rate } from "../base/token-bucket.ts";
 import { SLOWEST_BYTES_PER_SECOND } from "./transfer-patience.ts";
 
 export interface SessionLimits {

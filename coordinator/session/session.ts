@@ -1,9 +1,9 @@
 // A worker's membership of a run: what it may do next, what it holds and what is on its way to and from it. It outlives connections:
 // a worker that comes back with the session's token goes on where it was (SPEC.md, S and T).
 
-import { BitswarmError, type ErrorCode, type Refusal } from "../../shared/errors.ts";
-import { isFrame } from "../../shared/frame.ts";
-import { type LeaseId, leaseId, type WorkerId } from "../../shared/ids.ts";
+import { BitswarmError, type ErrorCode, type Refusal } from "../../shared/base/errors.ts";
+import { type LeaseId, leaseId, type WorkerId } from "../../shared/base/ids.ts";
+import { isFrame } from "../../shared/wire/frame.ts";
 import {
   type CancelReason,
   type CoordinatorMessage,
@@ -12,13 +12,13 @@ import {
   type LeaseMessage,
   type OfferMessage,
   type WorkerMessage,
-} from "../../shared/protocol.ts";
-import { isChunk } from "../../shared/transfer/chunk.ts";
-import { ContributionChecks } from "../round/contribution-checks.ts";
+} from "../../shared/wire/protocol.ts";
+import { isChunk } from "../../shared/wire/transfer/chunk.ts";
+import { type LeaveCode, resumableCodes, type SessionHouse } from "../engine/leave-code.ts";
 import type { ParametersUpdate } from "../training/downlink.ts";
 import { type Activity, asked, isHolding, isWaiting, leasesOf, withLease, withoutLease } from "./activity.ts";
+import { ContributionChecks } from "./checks-in-flight.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
-import { type LeaveCode, resumableCodes, type SessionHouse } from "./session-state.ts";
 import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
 import { type Verdict, Verdicts } from "./verdicts.ts";
 

@@ -1,39 +1,39 @@
 // All connections of a run: who is let in, under which name, and the way from the rounds to them and back.
 
 import { randomInt } from "node:crypto";
-import { canaryLayers } from "../../shared/canary.ts";
-import { BitswarmError, type Refusal } from "../../shared/errors.ts";
-import { accountOf } from "../../shared/identity.ts";
-import { type LeaseId, type WorkerId, workerId } from "../../shared/ids.ts";
-import { buildNetworks } from "../../shared/networks.ts";
+import { BitswarmError, type Refusal } from "../../shared/base/errors.ts";
+import { accountOf } from "../../shared/base/identity.ts";
+import { type LeaseId, type WorkerId, workerId } from "../../shared/base/ids.ts";
+import { canaryLayers } from "../../shared/model/canary.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
 import {
   type CancelReason,
   encodeMessage,
   type HelloMessage,
   PROTOCOL_VERSION,
   type RunStatus,
-} from "../../shared/protocol.ts";
-import type { Outbox } from "../round/outbox.ts";
-import { leaseMessage, type RoundPlan } from "../round/round-plan.ts";
-import type { Lease } from "../round/round-state.ts";
-import type { OnRunEvent } from "../run-event.ts";
-import { createToken } from "../server/token.ts";
+} from "../../shared/wire/protocol.ts";
+import { createToken } from "../base/token.ts";
+import { type RoundInbox, sessionHouse } from "../engine/inbox.ts";
+import type { LeaveCode, SessionHouse } from "../engine/leave-code.ts";
+import type { Outbox } from "../engine/outbox.ts";
+import type { OnRunEvent } from "../engine/run-event.ts";
+import type { Traffic } from "../engine/traffic.ts";
+import type { Lease } from "../round/state.ts";
+import { leaseMessage, type RoundPlan } from "../training/round-plan.ts";
 import { addressKey } from "../trust/address-limits.ts";
+import { restMessage } from "../trust/cooldown.ts";
 import { Newcomers } from "../trust/newcomers.ts";
 import { requireProof } from "../trust/proof.ts";
-import { restMessage } from "../trust/rests.ts";
-import type { TrustDesk } from "../trust/trust-desk.ts";
+import type { TrustDesk } from "../trust/run-trust.ts";
+import { Door, type DoorOptions, type Opening } from "./admission.ts";
 import { ChunkedParameters } from "./chunked-parameters.ts";
 import { Connection, type ConnectionHouse } from "./connection.ts";
-import { Door, type DoorOptions, type Opening } from "./door.ts";
 import type { PeerSocket } from "./peer-socket.ts";
+import { SessionBook } from "./registry.ts";
 import { Session } from "./session.ts";
-import { SessionBook } from "./session-book.ts";
-import { type RoundInbox, sessionHouse } from "./session-house.ts";
 import type { SessionLimits } from "./session-limits.ts";
-import type { LeaveCode, SessionHouse } from "./session-state.ts";
 import { StatusFeed } from "./status-feed.ts";
-import type { Traffic } from "./traffic.ts";
 import { TurnBudget } from "./turn-budget.ts";
 import { UploadMemory } from "./upload-memory.ts";
 

@@ -1,6 +1,6 @@
 // What was said of a worker's last leases, to be said again to one that was away when it was said.
 
-import type { CoordinatorMessage } from "../../shared/protocol.ts";
+import type { CoordinatorMessage } from "../../shared/wire/protocol.ts";
 
 export type Verdict = Extract<CoordinatorMessage, { type: "accepted" | "rejected" | "cancel" }>;
 

@@ -1,12 +1,12 @@
 // Contributions whose right sum is known: the first element of each tensor is a hash of (run's parameters, pass, microbatch),
 // all else is zero. So a sum tells of each microbatch in it whether it was added once, and to the right parameters.
 
-import { encodeF16 } from "../../shared/codec-f16.ts";
-import { encodeInt8 } from "../../shared/codec-int8.ts";
-import { encodeSigns } from "../../shared/codec-sign.ts";
-import type { ContributionLayout, ContributionTensor } from "../../shared/contribution.ts";
-import type { Range } from "../../shared/intervals.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { Range } from "../../shared/base/intervals.ts";
+import { encodeF16 } from "../../shared/codecs/f16.ts";
+import { encodeInt8 } from "../../shared/codecs/int8.ts";
+import { encodeSigns } from "../../shared/codecs/sign.ts";
+import type { ContributionLayout, ContributionTensor } from "../../shared/wire/contribution.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import {
   blockSize,
   gatherArena,
@@ -14,8 +14,8 @@ import {
   type WireLayout,
   wideBytes,
   wireLayout,
-} from "../../shared/wire-layout.ts";
-import { unitOf } from "../training/exponents.ts";
+} from "../../shared/wire/wire-layout.ts";
+import { unitOf } from "../state/exponents.ts";
 
 /** What of a round decides its contributions. */
 export type KnownTerms = Pick<LeaseMessage, "kind" | "pass" | "parametersHash" | "exponents" | "codec">;

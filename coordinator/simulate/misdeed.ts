@@ -1,7 +1,7 @@
 // What liars send instead of their work: pure changes to an honest contribution (the zoo of SPEC.md, V).
 
-import type { ContributionLayout } from "../../shared/contribution.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { ContributionLayout } from "../../shared/wire/contribution.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
 import type { Misdeed } from "./scenario.ts";
 

@@ -1,6 +1,6 @@
 // Who is there: volunteers take their seats, lose connections, leave, die and are replaced, and partitions cut seats off.
 
-import { type Rng, rng } from "../../shared/rng.ts";
+import { type Rng, rng } from "../../shared/base/rng.ts";
 import { between, drawProfile, type Profile, shuffledSeats } from "./profile.ts";
 import { StallSchedule } from "./stall-schedule.ts";
 import type { Surroundings } from "./surroundings.ts";

@@ -1,6 +1,6 @@
 // Who a virtual volunteer is: speed, link, honesty and faults, all drawn from the seed and its number alone.
 
-import { type Rng, rng } from "../../shared/rng.ts";
+import { type Rng, rng } from "../../shared/base/rng.ts";
 import { type Misdeed, misdeeds, type Scenario } from "./scenario.ts";
 import type { LinkQuality } from "./virtual-link.ts";
 

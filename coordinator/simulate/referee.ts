@@ -2,11 +2,11 @@
 // It shares no code with ledger and rounds, so that what they get wrong together is still seen.
 
 import { createHash } from "node:crypto";
-import type { Range } from "../../shared/intervals.ts";
+import type { Range } from "../../shared/base/intervals.ts";
 import type { CommitRecord } from "../checkpoint/commit-log.ts";
-import type { RoundPlan } from "../round/round-plan.ts";
-import type { Lease } from "../round/round-state.ts";
-import type { RoundSum } from "../training/aggregate.ts";
+import type { Lease } from "../round/state.ts";
+import type { RoundSum } from "../sum/aggregate.ts";
+import type { RoundPlan } from "../training/round-plan.ts";
 import type { TrustVerdict } from "../trust/audits.ts";
 import type { ClipMode } from "../trust/clip-rule.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";

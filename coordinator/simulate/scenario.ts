@@ -3,9 +3,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { readYaml, setField } from "../../shared/config-text.ts";
-import { BitswarmError } from "../../shared/errors.ts";
-import { packageRoot } from "../package-root.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { readYaml, setField } from "../../shared/run/config-text.ts";
+import { packageRoot } from "../base/package-root.ts";
 
 const share = z.number().min(0).max(1);
 const positive = z.number().positive();

@@ -1,7 +1,7 @@
 // The key pair of a virtual volunteer: Node's own crypto, synchronous, and the same pair for the same secret.
 
 import { createECDH, createPrivateKey, type KeyObject, sign } from "node:crypto";
-import { accountOf, type ProofSubject, proofBytes } from "../../shared/identity.ts";
+import { accountOf, type ProofSubject, proofBytes } from "../../shared/base/identity.ts";
 
 export interface SigningPair {
   /** Uncompressed point, 65 bytes in hex. */

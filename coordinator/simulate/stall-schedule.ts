@@ -1,6 +1,6 @@
 // When a virtual volunteer computes nothing though it is there: stalls of drawn lengths, with pauses between them that make up their share.
 
-import type { Rng } from "../../shared/rng.ts";
+import type { Rng } from "../../shared/base/rng.ts";
 import { between } from "./profile.ts";
 
 export interface Finish {

@@ -1,13 +1,13 @@
 // What a round's sum must be, by what was sent for it: to the unit where nothing was rounded or scaled, else within what the codec
 // rounds off and the trust rules may scale or leave out.
 
-import type { ContributionTensor, RoundKind } from "../../shared/contribution.ts";
-import type { GradientCodec } from "../../shared/wire-layout.ts";
-import type { RoundPlan } from "../round/round-plan.ts";
-import type { RoundSum } from "../training/aggregate.ts";
-import { unitOf } from "../training/exponents.ts";
+import type { ContributionTensor, RoundKind } from "../../shared/wire/contribution.ts";
+import type { GradientCodec } from "../../shared/wire/wire-layout.ts";
+import { unitOf } from "../state/exponents.ts";
+import type { RoundSum } from "../sum/aggregate.ts";
+import { isRobust } from "../sum/robust-round.ts";
+import type { RoundPlan } from "../training/round-plan.ts";
 import type { ClipMode } from "../trust/clip-rule.ts";
-import { isRobust } from "../trust/robust-round.ts";
 
 /** A contribution that is in the sum. */
 export interface Summed {

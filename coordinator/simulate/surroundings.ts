@@ -1,8 +1,8 @@
 // What a virtual volunteer finds around itself.
 
-import type { ContributionLayout } from "../../shared/contribution.ts";
-import type { ParametersFrame } from "../../shared/parameter-frame.ts";
-import type { CoordinatorMessage, LeaseMessage } from "../../shared/protocol.ts";
+import type { ContributionLayout } from "../../shared/wire/contribution.ts";
+import type { ParametersFrame } from "../../shared/wire/parameter-frame.ts";
+import type { CoordinatorMessage, LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { Account } from "./account.ts";
 import type { Referee } from "./referee.ts";
 import type { Scenario } from "./scenario.ts";

@@ -1,7 +1,7 @@
 // Small worlds of every kind, drawn from a seed: a few volunteers, a few steps, and any mixture of faults, cuts and liars.
 
-import { rng } from "../../shared/rng.ts";
-import { gradientCodecs } from "../../shared/wire-layout.ts";
+import { rng } from "../../shared/base/rng.ts";
+import { gradientCodecs } from "../../shared/wire/wire-layout.ts";
 import { misdeeds, parseScenario, type Scenario } from "./scenario.ts";
 
 const codecs = ["exact", "exact", "exact", "f32", "f16", "int8", "sign"] as const;

@@ -1,7 +1,7 @@
 // What a virtual volunteer hands in: a contribution of known sum, honest or not, as the frame that a worker would send.
 
-import { encodeFrame } from "../../shared/frame.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
+import { encodeFrame } from "../../shared/wire/frame.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { type KnownSum, knownBody, knownSum } from "./known-gradient.ts";
 import { altered } from "./misdeed.ts";
 import type { Misdeed } from "./scenario.ts";

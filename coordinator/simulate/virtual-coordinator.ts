@@ -1,25 +1,21 @@
 // The coordinator's own code in a simulated world: engine, rounds, sessions, ledger and codecs as in coordinate.ts, with a
 // checkpoint and a commit log in memory. It can be killed at any event, and goes on from its newest checkpoint.
 
-import type { RunConfig } from "../../shared/config.ts";
-import type { Dataset } from "../../shared/dataset.ts";
-import type { Rng } from "../../shared/rng.ts";
+import type { Rng } from "../../shared/base/rng.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import type { Dataset } from "../../shared/run/dataset.ts";
+import type { Clock } from "../base/clock.ts";
 import type { CommitRecord } from "../checkpoint/commit-log.ts";
-import type { Clock } from "../clock.ts";
-import { STATUS_EVERY_MS } from "../coordinate.ts";
-import { LocalEngine } from "../engine.ts";
+import type { RoundInbox } from "../engine/inbox.ts";
+import { LocalEngine } from "../engine/local/engine.ts";
+import type { Outbox } from "../engine/outbox.ts";
+import type { RunEvent } from "../engine/run-event.ts";
+import { Traffic } from "../engine/traffic.ts";
+import { STATUS_EVERY_MS } from "../program/coordinate.ts";
 import { sealMode } from "../round/deadline.ts";
 import { Ledger } from "../round/ledger.ts";
-import type { Outbox } from "../round/outbox.ts";
-import type { RoundPlan } from "../round/round-plan.ts";
-import { contributionLimit } from "../round/round-plan.ts";
-import type { RunEvent } from "../run-event.ts";
-import type { RoundInbox } from "../session/session-house.ts";
 import { sessionLimits } from "../session/session-limits.ts";
 import { Sessions } from "../session/sessions.ts";
-import { Traffic } from "../session/traffic.ts";
-import { InlineTraining } from "../training/inline-training.ts";
-import { TrainingCore } from "../training/training-core.ts";
 import {
   assembleState,
   createTrainingState,
@@ -27,9 +23,13 @@ import {
   type RunProgress,
   type StateParts,
   type TrainingState,
-} from "../training/training-state.ts";
+} from "../state/training-state.ts";
+import { InlineTraining } from "../training/inline-training.ts";
+import type { RoundPlan } from "../training/round-plan.ts";
+import { contributionLimit } from "../training/round-plan.ts";
+import { TrainingCore } from "../training/training-core.ts";
+import { TrustDesk } from "../trust/run-trust.ts";
 import { newcomer, type Standing } from "../trust/standing.ts";
-import { TrustDesk } from "../trust/trust-desk.ts";
 import type { StoredTrust, TrustStore } from "../trust/trust-file.ts";
 import type { Referee } from "./referee.ts";
 import type { VirtualLink } from "./virtual-link.ts";

@@ -2,8 +2,8 @@
 // The coordinator's end has what a session uses of the ws package's WebSocket. Sizes are payloads, without headers of WebSocket and below.
 
 import type { RawData } from "ws";
-import { frameHeaderBytes, isFrame } from "../../shared/frame.ts";
-import type { Rng } from "../../shared/rng.ts";
+import type { Rng } from "../../shared/base/rng.ts";
+import { frameHeaderBytes, isFrame } from "../../shared/wire/frame.ts";
 import { type PeerSocket, SOCKET_OPEN } from "../session/peer-socket.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Owner, Timeline } from "./timeline.ts";

@@ -1,9 +1,14 @@
 // What a virtual volunteer is to the run, from one welcome to the next and over whatever connections: parameters, leases, contributions.
 
-import type { ParameterSet } from "../../shared/parameter-set.ts";
-import type { CoordinatorMessage } from "../../shared/protocol.ts";
-import { encodeMessage, type HelloMessage, type LeaseMessage, type WelcomeMessage } from "../../shared/protocol.ts";
-import { SessionLine } from "../../shared/transfer/session-line.ts";
+import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
+import type { CoordinatorMessage } from "../../shared/wire/protocol.ts";
+import {
+  encodeMessage,
+  type HelloMessage,
+  type LeaseMessage,
+  type WelcomeMessage,
+} from "../../shared/wire/protocol.ts";
+import { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import type { Waste } from "./account.ts";
 import type { Profile } from "./profile.ts";
 import type { StallSchedule } from "./stall-schedule.ts";

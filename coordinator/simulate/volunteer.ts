@@ -1,9 +1,14 @@
 // A virtual worker: comes, speaks the real protocol over virtual links, loses them and comes back, and goes.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import { isFrame } from "../../shared/frame.ts";
-import { type CoordinatorMessage, encodeMessage, PROTOCOL_VERSION, type WorkerMessage } from "../../shared/protocol.ts";
-import { isChunk } from "../../shared/transfer/chunk.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { isFrame } from "../../shared/wire/frame.ts";
+import {
+  type CoordinatorMessage,
+  encodeMessage,
+  PROTOCOL_VERSION,
+  type WorkerMessage,
+} from "../../shared/wire/protocol.ts";
+import { isChunk } from "../../shared/wire/transfer/chunk.ts";
 import type { Profile } from "./profile.ts";
 import { keyPairOf, type SigningPair, signProof } from "./signing-pair.ts";
 import type { StallSchedule } from "./stall-schedule.ts";

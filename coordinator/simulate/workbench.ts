@@ -1,7 +1,7 @@
 // The leases of a virtual volunteer: the one that it computes by letting virtual time pass, the one that it goes on with, and those
 // whose verdict it awaits.
 
-import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { Waste } from "./account.ts";
 import type { KnownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";

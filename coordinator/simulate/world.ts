@@ -1,14 +1,14 @@
 // A whole run in virtual time: volunteers come, stall, lie and go as the scenario says, and the coordinator's own code copes.
 
-import { type CanaryLayer, canaryAnswer, canaryLayers } from "../../shared/canary.ts";
-import type { RunConfig } from "../../shared/config.ts";
-import { type ContributionLayout, contributionLayout } from "../../shared/contribution.ts";
-import { decodeFrame } from "../../shared/frame.ts";
-import { buildNetworks, roundManifest } from "../../shared/networks.ts";
-import { readParameters } from "../../shared/parameter-frame.ts";
-import { phaseProgram } from "../../shared/program.ts";
-import { type CoordinatorMessage, decodeCoordinatorMessage } from "../../shared/protocol.ts";
-import { rng } from "../../shared/rng.ts";
+import { rng } from "../../shared/base/rng.ts";
+import { type CanaryLayer, canaryAnswer, canaryLayers } from "../../shared/model/canary.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
+import { phaseProgram } from "../../shared/run/program.ts";
+import { type ContributionLayout, contributionLayout } from "../../shared/wire/contribution.ts";
+import { decodeFrame } from "../../shared/wire/frame.ts";
+import { readParameters } from "../../shared/wire/parameter-frame.ts";
+import { type CoordinatorMessage, decodeCoordinatorMessage } from "../../shared/wire/protocol.ts";
 import { Account } from "./account.ts";
 import { Population } from "./population.ts";
 import { Referee } from "./referee.ts";

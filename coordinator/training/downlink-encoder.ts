@@ -1,11 +1,11 @@
 // Encodes what goes down to the workers, where the parameters are: each version of a set once, whole and as a change of the one before.
 
-import type { RunConfig } from "../../shared/config.ts";
-import type { Networks } from "../../shared/networks.ts";
-import { encodeParameters } from "../../shared/parameter-frame.ts";
-import { type ParameterSet, type WireForm, wireForm } from "../../shared/parameter-set.ts";
-import { encodeChange, encodeWhole, wholeBytes } from "../../shared/parameter-update.ts";
-import type { ReplicaChange, WireBlob } from "./training-state.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import type { Networks } from "../../shared/run/networks.ts";
+import { encodeParameters } from "../../shared/wire/parameter-frame.ts";
+import { type ParameterSet, type WireForm, wireForm } from "../../shared/wire/parameter-set.ts";
+import { encodeChange, encodeWhole, wholeBytes } from "../../shared/wire/parameter-update.ts";
+import type { ReplicaChange, WireBlob } from "../state/training-state.ts";
 
 /** A frame that moves a worker which holds the blob of this hash one version on. */
 export interface VersionChange {

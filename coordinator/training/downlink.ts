@@ -1,7 +1,7 @@
 // What goes down to the workers: each version of a parameter set is encoded once, whatever the number of sessions; each
 // session only says what its worker holds.
 
-import type { ParameterSet } from "../../shared/parameter-set.ts";
+import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { EncodedVersion, VersionChange, VersionContents } from "./downlink-encoder.ts";
 
 /** Changes kept of a set, the newest last: a worker that is further behind is sent the whole. */

@@ -1,8 +1,8 @@
 // The numbers of a small run in the engine's own thread: each of its turns is shorter than the way to another thread and back is worth.
 
-import type { NetworkName } from "../../shared/networks.ts";
-import type { StepPlace } from "../../shared/program.ts";
-import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
+import type { NetworkName } from "../../shared/run/networks.ts";
+import type { StepPlace } from "../../shared/run/program.ts";
+import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
 import type { ParametersRequest, PartOf, SumTerms, Training } from "./training.ts";
 import type { TrainingCore } from "./training-core.ts";
 

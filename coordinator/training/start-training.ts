@@ -1,13 +1,13 @@
 // Where the numbers of a run are kept: small ones in the engine's own thread, large ones in a thread of their own.
 
-import { elementCount, type Manifest } from "../../shared/manifest.ts";
-import { usesGan } from "../../shared/networks.ts";
-import { isRobust } from "../trust/robust-round.ts";
+import { elementCount, type Manifest } from "../../shared/model/manifest.ts";
+import { usesGan } from "../../shared/run/networks.ts";
+import type { TrainingState } from "../state/training-state.ts";
+import { isRobust } from "../sum/robust-round.ts";
 import { InlineTraining } from "./inline-training.ts";
 import { ThreadedTraining } from "./threaded-training.ts";
 import type { Training } from "./training.ts";
 import { TrainingCore } from "./training-core.ts";
-import type { TrainingState } from "./training-state.ts";
 
 /**
  * Parameters, discriminators' among them, of the largest run that needs no thread: what follows a seal, the longest turn there is,

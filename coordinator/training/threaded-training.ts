@@ -2,12 +2,13 @@
 
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { BitswarmError } from "../../shared/errors.ts";
-import type { NetworkName } from "../../shared/networks.ts";
-import type { StepPlace } from "../../shared/program.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { NetworkName } from "../../shared/run/networks.ts";
+import type { StepPlace } from "../../shared/run/program.ts";
+import { packageRoot } from "../base/package-root.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
-import { packageRoot } from "../package-root.ts";
-import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
+import { type TrainingState, takeParts } from "../state/training-state.ts";
+import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
 import type {
   CheckedFrame,
   ComparedPair,
@@ -20,7 +21,6 @@ import type {
   WireParameters,
 } from "./training.ts";
 import type { ThreadCalls, ThreadOrder, ThreadQuestion, ThreadReply, ThreadStart } from "./training-messages.ts";
-import { type TrainingState, takeParts } from "./training-state.ts";
 
 type Call = keyof ThreadCalls;
 

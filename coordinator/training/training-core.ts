@@ -1,22 +1,24 @@
 // The numbers of a run and all that is done to them, without a wait: sums, the optimizer's step, encoding, hashing. One owner, in
 // whichever thread it is.
 
-import { type ContributionLayout, contributionLayout } from "../../shared/contribution.ts";
-import { BitswarmError } from "../../shared/errors.ts";
-import { decodeFrame, type Frame } from "../../shared/frame.ts";
-import { type NetworkName, roundManifest, usesGan } from "../../shared/networks.ts";
-import type { StepPlace } from "../../shared/program.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { type NetworkName, roundManifest, usesGan } from "../../shared/run/networks.ts";
+import type { StepPlace } from "../../shared/run/program.ts";
+import { type ContributionLayout, contributionLayout } from "../../shared/wire/contribution.ts";
+import { decodeFrame, type Frame } from "../../shared/wire/frame.ts";
 import { type CheckpointContents, encodeCheckpoint } from "../checkpoint/checkpoint-contents.ts";
-import { Reduction } from "../reduction/reduction.ts";
-import { readContribution } from "../round/contribution-check.ts";
-import { contributionLimit } from "../round/round-plan.ts";
-import { compareWork } from "../trust/comparison.ts";
-import { isRobust, RobustRounds } from "../trust/robust-round.ts";
-import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
-import { RoundSum } from "./aggregate.ts";
-import { spansOf, UnitReader, type UnitTerms, usualPeaksOf } from "./contribution-units.ts";
+import { exponentsFor } from "../state/exponents.ts";
+import { frozenTeacher, parametersHash, type TrainingState, wireBlob } from "../state/training-state.ts";
+import { applyRound } from "../state/update.ts";
+import { RoundSum } from "../sum/aggregate.ts";
+import { compareWork } from "../sum/comparison.ts";
+import { readContribution } from "../sum/contribution.ts";
+import { spansOf, UnitReader, type UnitTerms, usualPeaksOf } from "../sum/contribution-units.ts";
+import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
+import { Reduction } from "../sum/reduction/reduction.ts";
+import { isRobust, RobustRounds } from "../sum/robust-round.ts";
 import { DownlinkEncoder } from "./downlink-encoder.ts";
-import { exponentsFor } from "./exponents.ts";
+import { contributionLimit } from "./round-plan.ts";
 import type {
   CheckedFrame,
   ComparedPair,
@@ -27,8 +29,6 @@ import type {
   SumTerms,
   WireParameters,
 } from "./training.ts";
-import { frozenTeacher, parametersHash, type TrainingState, wireBlob } from "./training-state.ts";
-import { applyRound } from "./update.ts";
 
 interface OpenSum {
   readonly terms: SumTerms;

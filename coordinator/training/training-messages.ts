@@ -1,10 +1,11 @@
 // What engine and training thread say to each other. Both are of one build and one process: nothing here is parsed, only typed.
 
-import type { Refusal } from "../../shared/errors.ts";
-import type { NetworkName } from "../../shared/networks.ts";
-import type { StepPlace } from "../../shared/program.ts";
+import type { Refusal } from "../../shared/base/errors.ts";
+import type { NetworkName } from "../../shared/run/networks.ts";
+import type { StepPlace } from "../../shared/run/program.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
-import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
+import type { StateParts, TrainingState } from "../state/training-state.ts";
+import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
 import type { EncodedVersion, VersionContents } from "./downlink-encoder.ts";
 import type {
   CheckedFrame,
@@ -16,7 +17,6 @@ import type {
   SumTerms,
   WireParameters,
 } from "./training.ts";
-import type { StateParts, TrainingState } from "./training-state.ts";
 
 /** What the thread begins with. */
 export interface ThreadStart extends Pick<TrainingState, "config" | "dataset"> {

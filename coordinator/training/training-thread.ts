@@ -1,10 +1,10 @@
 // The thread of a large run's numbers: does what it is told, one thing after another. What is no fault of a peer or a person ends it.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { BitswarmError } from "../../shared/errors.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { assembleState } from "../state/training-state.ts";
 import { TrainingCore } from "./training-core.ts";
 import type { ThreadCalls, ThreadOrder, ThreadQuestion, ThreadReply, ThreadStart } from "./training-messages.ts";
-import { assembleState } from "./training-state.ts";
 
 type Value = ThreadCalls[keyof ThreadCalls]["gets"];
 

@@ -1,19 +1,19 @@
 // What the engine asks of whoever holds the numbers of a run: sums, parameters, optimizer. A small run's are in the engine's own
 // thread, a large one's in a thread of their own, so that sockets, pings and deadlines never wait for them.
 
-import type { Refusal } from "../../shared/errors.ts";
-import type { NetworkName } from "../../shared/networks.ts";
-import type { ParameterSet } from "../../shared/parameter-set.ts";
-import type { StepPlace } from "../../shared/program.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { Refusal } from "../../shared/base/errors.ts";
+import type { NetworkName } from "../../shared/run/networks.ts";
+import type { StepPlace } from "../../shared/run/program.ts";
+import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
-import type { Lease } from "../round/round-state.ts";
-import type { Comparison } from "../trust/comparison.ts";
-import type { GroupNorms } from "../trust/gradient-norms.ts";
-import type { AuditedWork, HeldWork } from "../trust/round-reader.ts";
-import type { MetricMeans } from "./aggregate.ts";
+import type { Lease } from "../round/state.ts";
+import type { StepLoss } from "../state/update.ts";
+import type { MetricMeans } from "../sum/aggregate.ts";
+import type { Comparison } from "../sum/comparison.ts";
+import type { GroupNorms } from "../sum/gradient-norms.ts";
+import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
 import type { EncodedVersion } from "./downlink-encoder.ts";
-import type { StepLoss } from "./update.ts";
 
 export interface ParametersRequest extends Pick<LeaseMessage, "kind" | "network" | "round"> {
   /** Hashes of what whoever asks holds already, the packed teacher's among them. */

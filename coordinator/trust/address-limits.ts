@@ -1,8 +1,8 @@
 // What one network address may do: so many sockets at a time, so many hellos a minute. A class room behind one router fits; a flood does not.
 
 import { isIPv6 } from "node:net";
-import { BitswarmError } from "../../shared/errors.ts";
-import { fullBucket, isFull, type Rate, type TokenBucket, takeToken } from "./token-bucket.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { fullBucket, isFull, type Rate, type TokenBucket, takeToken } from "../base/token-bucket.ts";
 
 export interface AddressLimits {
   /** Open sockets of one address. */

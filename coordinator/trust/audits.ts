@@ -2,16 +2,16 @@
 // of those who gave them. Contributions of an account under audit are held until the verdict or the seal; nothing ever has to
 // be taken out of a sum.
 
-import type { LeaseId, WorkerId } from "../../shared/ids.ts";
-import type { Range } from "../../shared/intervals.ts";
-import type { Clock } from "../clock.ts";
-import type { CopyWanted, Lease } from "../round/round-state.ts";
+import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
+import type { Range } from "../../shared/base/intervals.ts";
+import type { Clock } from "../base/clock.ts";
+import type { CopyWanted, Lease } from "../round/state.ts";
+import type { Comparison } from "../sum/comparison.ts";
+import type { AuditedWork, HeldWork, RoundReader } from "../sum/open-round.ts";
 import { AccountStandings } from "./account-standings.ts";
 import { type Answer, auditVerdict } from "./audit.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
-import type { Comparison } from "./comparison.ts";
-import { FeedbackDoubts } from "./feedback-doubts.ts";
-import type { AuditedWork, HeldWork, RoundReader } from "./round-reader.ts";
+import { FeedbackDoubts } from "./feedback-reset.ts";
 import { auditProbability, confirmed, contradicted, doubted, restMs, type Standing } from "./standing.ts";
 
 /** Audits of a range in a round that may decide nothing: where no two accounts agree the round would never be done. */

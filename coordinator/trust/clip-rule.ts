@@ -2,11 +2,11 @@
 // before, fixed when a round opens, so that the order in which contributions arrive decides nothing.
 // (Norm clipping at the running median: Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization", 2021.)
 
-import type { GradientCodec } from "../../shared/wire-layout.ts";
-import type { GroupNorms, NormGroup } from "./gradient-norms.ts";
+import type { GradientCodec } from "../../shared/wire/wire-layout.ts";
+import type { GroupNorms, NormGroup } from "../sum/gradient-norms.ts";
+import type { UsualPeak } from "../sum/open-round.ts";
+import type { RobustMode } from "../sum/robust-round.ts";
 import type { UsualNorm, UsualNorms } from "./norm-history.ts";
-import type { RobustMode } from "./robust-round.ts";
-import type { UsualPeak } from "./round-reader.ts";
 
 /**
  * `auto`: `norm`, and no scaling with the codec `exact`, whose bits must not depend on who else takes part. The robust modes

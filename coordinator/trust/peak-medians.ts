@@ -2,9 +2,9 @@
 // The units follow from the largest report, so whoever raises that a little each round would else raise its own limit too.
 
 import { z } from "zod";
-import type { RoundKind } from "../../shared/contribution.ts";
+import type { RoundKind } from "../../shared/wire/contribution.ts";
+import type { UsualPeak } from "../sum/open-round.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
-import type { UsualPeak } from "./round-reader.ts";
 
 /** By kind of round, one value a tensor of its layout; 0 of one that tells nothing. */
 export type PeakMedians = Map<RoundKind, readonly number[]>;

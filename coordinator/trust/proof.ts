@@ -1,9 +1,9 @@
 // Whether a worker holds the key that it says is its own. Synchronous on purpose: a session decides on a message before it reads the next.
 
 import { createPublicKey, verify } from "node:crypto";
-import { BitswarmError } from "../../shared/errors.ts";
-import { hexToBytes } from "../../shared/hash.ts";
-import { type ProofSubject, proofBytes } from "../../shared/identity.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { hexToBytes } from "../../shared/base/hash.ts";
+import { type ProofSubject, proofBytes } from "../../shared/base/identity.ts";
 
 /** Hex digits of the prefix 04 and of one coordinate of an uncompressed P-256 point. */
 const PREFIX = 2;

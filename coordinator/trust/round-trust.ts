@@ -1,14 +1,14 @@
 // What the rounds ask of trust: is this contribution usual, and is its range audited. Puts the judge of norms and peaks
 // and the audits of a round together.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import type { CopyWanted, Lease } from "../round/round-state.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { CopyWanted, Lease } from "../round/state.ts";
+import type { GroupNorms } from "../sum/gradient-norms.ts";
+import type { AuditedWork, HeldWork, RoundReader, UsualPeak } from "../sum/open-round.ts";
 import { Audits, type AuditsOptions, type HeldLease, type TrustOutcome } from "./audits.ts";
 import { type ClipMode, type ClipRule, clipRule, clipVerdict, noRule, unusualPeak } from "./clip-rule.ts";
-import type { GroupNorms } from "./gradient-norms.ts";
 import { type NormHistories, type ObservedNorms, usualNorms, withRound } from "./norm-history.ts";
 import { boundedPeaks, type PeakMedians, ReportedPeaks } from "./peak-medians.ts";
-import type { AuditedWork, HeldWork, RoundReader, UsualPeak } from "./round-reader.ts";
 
 /** Accounts of a round that may be kept from it for being unusual before the round itself is taken to be so. */
 export const UNUSUAL_ACCOUNTS = 2;

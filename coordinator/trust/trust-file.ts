@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { diskFiles, type FileOperations, writeDurably } from "../checkpoint/durable-file.ts";
+import { diskFiles, type FileOperations, writeDurably } from "../disk/durable-file.ts";
 import { newcomer, type Standing } from "./standing.ts";
 
 const TRUST_FILE = "trust.json";

@@ -1,13 +1,13 @@
 // `bench allreduce`: contributions of ResNet-18 (ImageNet widths) that the coordinator absorbs in a second on one core, by codec.
 
-import { Reduction } from "../../coordinator/reduction/reduction.ts";
-import { exponentsFor, recordPeaks } from "../../coordinator/training/exponents.ts";
-import { parseConfig } from "../../shared/config.ts";
-import { type ContributionLayout, contributionLayout } from "../../shared/contribution.ts";
-import { frameHeaderBytes } from "../../shared/frame.ts";
-import { buildNetworks, roundManifest } from "../../shared/networks.ts";
-import { rng } from "../../shared/rng.ts";
-import { type GradientCodec, gradientCodecs, wireLayout } from "../../shared/wire-layout.ts";
+import { exponentsFor, recordPeaks } from "../../coordinator/state/exponents.ts";
+import { Reduction } from "../../coordinator/sum/reduction/reduction.ts";
+import { rng } from "../../shared/base/rng.ts";
+import { parseConfig } from "../../shared/run/config.ts";
+import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
+import { type ContributionLayout, contributionLayout } from "../../shared/wire/contribution.ts";
+import { frameHeaderBytes } from "../../shared/wire/frame.ts";
+import { type GradientCodec, gradientCodecs, wireLayout } from "../../shared/wire/wire-layout.ts";
 import { encodeContribution } from "../../worker/trainer/encode-contribution.ts";
 import type { Emit } from "./line.ts";
 import { best, median, rounded } from "./statistics.ts";

@@ -1,6 +1,6 @@
 // The benchmark's own rules: what it computes from times, what it asks of peers, and that it runs on a real device.
 import { expect, test } from "vitest";
-import { wireLayout } from "../../shared/wire-layout.ts";
+import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { layoutOf } from "../fixtures/codec-cases.ts";
 import { benchAllreduce, resNet18Layout } from "./allreduce.ts";
 import type { Line } from "./line.ts";

@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { z } from "zod";
-import { packageRoot } from "../../coordinator/package-root.ts";
-import type { GradientCodec } from "../../shared/wire-layout.ts";
+import { packageRoot } from "../../coordinator/base/package-root.ts";
+import type { GradientCodec } from "../../shared/wire/wire-layout.ts";
 import type { Emit } from "./line.ts";
 
 /** Against float32; `exact` differs from it by rounding alone. */

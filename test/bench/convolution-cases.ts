@@ -1,8 +1,8 @@
 // The convolutions that are timed one by one: LeNet's, a CIFAR ResNet's, the discriminators', and the layer that peers were measured on.
 
-import type { ConvolutionPass } from "../../kernels/convolution-pass.ts";
-import { type Rectify, rectifyShape } from "../../shared/rectify.ts";
-import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/window.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
+import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/model/window.ts";
 
 export interface ConvolutionCase {
   /** The layer and the pass, e.g. `peer 128-128 binary forward`. */

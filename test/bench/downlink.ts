@@ -8,18 +8,18 @@ import {
   parametersChanged,
   type TrainingState,
   wireBlob,
-} from "../../coordinator/training/training-state.ts";
-import { parseConfig, type RunConfig } from "../../shared/config.ts";
-import { contributionLayout } from "../../shared/contribution.ts";
-import type { Dataset } from "../../shared/dataset.ts";
-import { frameHeaderBytes } from "../../shared/frame.ts";
-import { elementCount } from "../../shared/manifest.ts";
-import { roundManifest } from "../../shared/networks.ts";
-import { adamStep, sgdStep } from "../../shared/optimizer.ts";
-import { parameter } from "../../shared/parameter-blob.ts";
-import { type ParameterSet, setManifest, wireForm } from "../../shared/parameter-set.ts";
-import { encodeWhole } from "../../shared/parameter-update.ts";
-import { wireLayout } from "../../shared/wire-layout.ts";
+} from "../../coordinator/state/training-state.ts";
+import { elementCount } from "../../shared/model/manifest.ts";
+import { adamStep, sgdStep } from "../../shared/model/optimizer.ts";
+import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
+import type { Dataset } from "../../shared/run/dataset.ts";
+import { roundManifest } from "../../shared/run/networks.ts";
+import { contributionLayout } from "../../shared/wire/contribution.ts";
+import { frameHeaderBytes } from "../../shared/wire/frame.ts";
+import { parameter } from "../../shared/wire/parameter-blob.ts";
+import { type ParameterSet, setManifest, wireForm } from "../../shared/wire/parameter-set.ts";
+import { encodeWhole } from "../../shared/wire/parameter-update.ts";
+import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { ParameterStore } from "../../worker/session/parameter-store.ts";
 import { downlinkOf } from "../fixtures/planned.ts";
 import { rounded } from "./statistics.ts";

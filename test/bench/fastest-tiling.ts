@@ -1,7 +1,7 @@
 // The tiling of a convolution pass that was fastest here: what a worker's tuner would choose.
 
-import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../kernels/convolution-pass.ts";
-import type { Tiling } from "../../kernels/tiling.ts";
+import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../kernels/convolution/convolution-pass.ts";
+import type { Tiling } from "../../kernels/convolution/tiling.ts";
 import type { ChooseTiling } from "../../worker/plan/launch-list.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import { PassBuffers } from "./pass-buffers.ts";

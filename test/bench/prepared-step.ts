@@ -1,9 +1,9 @@
 // A microbatch of a round, compiled and bound on synthetic data: what a trainer replays, with each launch told apart by its class.
 
-import { convolutionPass } from "../../kernels/convolution-pass.ts";
-import { quadsFor } from "../../kernels/quads.ts";
-import { wireManifest } from "../../shared/networks.ts";
-import { blobLayout, encodeBlob, type Parameters } from "../../shared/parameter-blob.ts";
+import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { quadsFor } from "../../kernels/text/quads.ts";
+import { wireManifest } from "../../shared/run/networks.ts";
+import { blobLayout, encodeBlob, type Parameters } from "../../shared/wire/parameter-blob.ts";
 import type { ChooseTiling } from "../../worker/plan/launch-list.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../../worker/plan/plan.ts";
 import { type Externals, Recording, storageBuffer } from "../../worker/plan/recording.ts";

@@ -1,7 +1,7 @@
 // Bounds checks on and off as two devices of one process, in turns of one measurement: on a busy machine whole browsers are too far apart.
 
 import { create, globals } from "webgpu";
-import { convolutionPass, tilings } from "../../kernels/convolution-pass.ts";
+import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
 import { vulkanDriver } from "../fixtures/device.ts";
 import { type BenchDevice, openBenchDevice } from "./bench-device.ts";
 import { convolutionCases } from "./convolution-cases.ts";

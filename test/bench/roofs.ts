@@ -1,8 +1,8 @@
 // What the adapter does at most of one thing: the roofs of a roofline (S. Williams, A. Waterman, D. Patterson, CACM 2009).
 
-import { kernel, read, readWrite } from "../../kernels/dispatch.ts";
-import type { Kernel } from "../../kernels/kernel.ts";
-import { range } from "../../kernels/range.ts";
+import { kernel, read, readWrite } from "../../kernels/text/dispatch.ts";
+import type { Kernel } from "../../kernels/text/kernel.ts";
+import { range } from "../../kernels/text/range.ts";
 import { storageBuffer } from "../../worker/plan/recording.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import type { Emit, RoofLine, RoofName } from "./line.ts";

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
-import { coordinate } from "../../coordinator/coordinate.ts";
-import { openFreshRun } from "../../coordinator/open-run.ts";
-import { parseConfig } from "../../shared/config.ts";
+import { coordinate } from "../../coordinator/program/coordinate.ts";
+import { openFreshRun } from "../../coordinator/run/open-run.ts";
+import { parseConfig } from "../../shared/run/config.ts";
 import { writeNoiseImages } from "../fixtures/noise-images.ts";
 import { TurnClock } from "./turn-clock.ts";
 

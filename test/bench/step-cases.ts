@@ -1,9 +1,9 @@
 // The networks and rounds whose whole microbatches are timed.
 
-import { parseConfig, type RunConfig } from "../../shared/config.ts";
-import type { RoundKind } from "../../shared/contribution.ts";
-import type { Dataset } from "../../shared/dataset.ts";
-import { buildNetworks, type NetworkName, type Networks } from "../../shared/networks.ts";
+import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
+import type { Dataset } from "../../shared/run/dataset.ts";
+import { buildNetworks, type NetworkName, type Networks } from "../../shared/run/networks.ts";
+import type { RoundKind } from "../../shared/wire/contribution.ts";
 import { syntheticDataset } from "./synthetic.ts";
 
 export interface StepCase {

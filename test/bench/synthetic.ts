@@ -1,11 +1,11 @@
 // Synthetic images, labels and fresh parameters: a benchmark needs the sizes of the real ones and ordinary values.
 
-import { type Dataset, shardBytes } from "../../shared/dataset.ts";
-import { kaimingNormal, uniform } from "../../shared/initialise.ts";
-import { elementCount, type Manifest } from "../../shared/manifest.ts";
-import { bestRectifier } from "../../shared/methods.ts";
-import { type Parameters, parameter } from "../../shared/parameter-blob.ts";
-import { rng } from "../../shared/rng.ts";
+import { rng } from "../../shared/base/rng.ts";
+import { kaimingNormal, uniform } from "../../shared/model/initialise.ts";
+import { elementCount, type Manifest } from "../../shared/model/manifest.ts";
+import { bestRectifier } from "../../shared/model/methods/rbcn.ts";
+import { type Dataset, shardBytes } from "../../shared/run/dataset.ts";
+import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 
 type Four = readonly [number, number, number, number];
 type ImageShape = Dataset["shape"];

@@ -3,8 +3,8 @@
 
 import { expect, test } from "vitest";
 import { readCommitLog, standingCommits } from "../../coordinator/checkpoint/commit-log.ts";
-import { intervalSet } from "../../shared/intervals.ts";
-import { type Rng, rng } from "../../shared/rng.ts";
+import { intervalSet } from "../../shared/base/intervals.ts";
+import { type Rng, rng } from "../../shared/base/rng.ts";
 import { CoordinatorProcess } from "../fixtures/coordinator-process.ts";
 import { type CuttingProxy, cuttingProxy } from "../fixtures/cutting-proxy.ts";
 import { tinyFlags } from "../fixtures/test-run.ts";

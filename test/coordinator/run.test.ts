@@ -4,7 +4,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readCommitLog, standingCommits } from "../../coordinator/checkpoint/commit-log.ts";
-import { reopenRun } from "../../coordinator/open-run.ts";
+import { reopenRun } from "../../coordinator/run/open-run.ts";
 import type { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { startTestRun, type TestRun, workToTheEnd } from "../fixtures/test-run.ts";
 

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readCommitLog, standingCommits } from "../../coordinator/checkpoint/commit-log.ts";
-import { intervalSet } from "../../shared/intervals.ts";
+import { intervalSet } from "../../shared/base/intervals.ts";
 import { runCoordinator } from "../fixtures/coordinator-process.ts";
 import { scratchFolder } from "../fixtures/test-run.ts";
 import {

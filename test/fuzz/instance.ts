@@ -1,6 +1,6 @@
 // Values of a JSON schema, drawn at random: the messages' own schemas say which messages there are, so that none is left out.
 
-import type { Rng } from "../../shared/rng.ts";
+import type { Rng } from "../../shared/base/rng.ts";
 
 export interface JsonSchema {
   readonly type?: string;

@@ -1,6 +1,6 @@
 // Damage to bytes and to values: what links, bugs and enemies do to a message.
 
-import type { Rng } from "../../shared/rng.ts";
+import type { Rng } from "../../shared/base/rng.ts";
 
 /** Numbers at the edges of integer types. */
 const edges = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];

@@ -1,8 +1,8 @@
 // The fuzzer as a program: `node --expose-gc run.js INPUTS SEED` prints a JSON line a target; an input that crashes a reader is printed
 // with the number that makes it again, and ends the program with 1.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import { rng } from "../../shared/rng.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { rng } from "../../shared/base/rng.ts";
 import { type FuzzTarget, fuzzTargets } from "./targets.ts";
 
 export interface FuzzReport {

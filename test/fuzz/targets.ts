@@ -2,16 +2,16 @@
 
 import { Packr } from "msgpackr";
 import { z } from "zod";
-import { crc32c } from "../../shared/crc32c.ts";
-import { decodeFrame, encodeFrame, type FrameHeader, frameHeaderBytes } from "../../shared/frame.ts";
+import { crc32c } from "../../shared/base/crc32c.ts";
+import { type Rng, rng } from "../../shared/base/rng.ts";
+import { decodeFrame, encodeFrame, type FrameHeader, frameHeaderBytes } from "../../shared/wire/frame.ts";
 import {
   coordinatorMessageSchema,
   decodeCoordinatorMessage,
   decodeWorkerMessage,
   helloProtocol,
   workerMessageSchema,
-} from "../../shared/protocol.ts";
-import { type Rng, rng } from "../../shared/rng.ts";
+} from "../../shared/wire/protocol.ts";
 import { instanceOf, type JsonSchema } from "./instance.ts";
 import { damaged, distorted } from "./mutate.ts";
 

@@ -1,6 +1,6 @@
 // The lease's accumulators: integer levels, clipping, peaks by tensor, and what happens to values that are not finite.
 import { describe, expect, test } from "vitest";
-import { accumulateExact, accumulateFloat } from "../../kernels/accumulate.ts";
+import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 import { uniform } from "./data.ts";
 

@@ -6,7 +6,7 @@ import {
   activationForward,
   preluBackward,
   preluForward,
-} from "../../kernels/activation.ts";
+} from "../../kernels/layers/activation.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 import { uniform, uniformWithZeros } from "./data.ts";
 import { expectWithin } from "./expect-close.ts";

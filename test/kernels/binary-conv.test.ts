@@ -1,9 +1,13 @@
 // The 1-bit convolution against a float convolution of ±1 data, so that a mistake in packing cannot cancel.
 import { describe, expect, test } from "vitest";
-import { binaryConvForward, binaryConvInputGradient, binaryConvWeightGradient } from "../../kernels/binary-conv.ts";
-import { packSigns } from "../../kernels/pack-signs.ts";
-import { type Rectify, rectifyShape, type Surrogate } from "../../shared/rectify.ts";
-import { signWords, type WindowShape } from "../../shared/window.ts";
+import {
+  binaryConvForward,
+  binaryConvInputGradient,
+  binaryConvWeightGradient,
+} from "../../kernels/convolution/registers/binary-conv.ts";
+import { packSigns } from "../../kernels/layers/pack-signs.ts";
+import { type Rectify, rectifyShape, type Surrogate } from "../../shared/model/rectify.ts";
+import { signWords, type WindowShape } from "../../shared/model/window.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 import { uniform, uniformWithZeros } from "./data.ts";
 import { expectSums } from "./expect-close.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { MAX_WORKGROUPS } from "../../kernels/dispatch.ts";
+import { MAX_WORKGROUPS } from "../../kernels/text/dispatch.ts";
 import { pipelineOf, testDevice, vulkanDriver, withErrorScopes } from "../fixtures/device.ts";
 import { catalogue } from "./catalogue.ts";
 

@@ -1,33 +1,48 @@
 // Every kernel once for each way its text can differ, for tests that only compile.
-import { accumulateExact, accumulateFloat } from "../../kernels/accumulate.ts";
-import { activationBackward, activationForward, preluBackward, preluForward } from "../../kernels/activation.ts";
-import { adamUpdate } from "../../kernels/adam-update.ts";
-import { adversarialLoss } from "../../kernels/adversarial-loss.ts";
-import { binaryConvForward, binaryConvInputGradient, binaryConvWeightGradient } from "../../kernels/binary-conv.ts";
-import { checksum } from "../../kernels/checksum.ts";
-import { columnSum, convForward, convInputGradient, convWeightGradient } from "../../kernels/conv.ts";
-import { add, addTo, addWeighted } from "../../kernels/elementwise.ts";
-import { groupedLinearForward } from "../../kernels/grouped-linear.ts";
-import { groupedLinearInputGradient } from "../../kernels/grouped-linear-input-gradient.ts";
-import { groupedLinearParameterGradient } from "../../kernels/grouped-linear-parameter-gradient.ts";
-import type { Kernel, KernelSequence } from "../../kernels/kernel.ts";
-import { kernelLoss } from "../../kernels/kernel-loss.ts";
-import { latentGradient } from "../../kernels/latent-gradient.ts";
-import { naivePass } from "../../kernels/naive-pass.ts";
-import { batchNorm, pooledNorm, runningNorm } from "../../kernels/norm-statistics.ts";
-import { normalise } from "../../kernels/normalise.ts";
-import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/normalise-backward.ts";
-import { packSigns } from "../../kernels/pack-signs.ts";
-import { globalAveragePoolBackward, globalAveragePoolForward, poolBackward, poolForward } from "../../kernels/pool.ts";
-import { pseudoGradient, weighted } from "../../kernels/pseudo-gradient.ts";
-import { runningStatistic } from "../../kernels/running-statistic.ts";
-import { blockStatistics } from "../../kernels/sample-blocks.ts";
-import { sgdUpdate } from "../../kernels/sgd-update.ts";
-import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
-import type { WorkgroupTiling } from "../../kernels/tiling.ts";
-import { workgroupPass } from "../../kernels/workgroup-pass.ts";
-import type { Rectify, Surrogate } from "../../shared/rectify.ts";
-import type { WindowShape } from "../../shared/window.ts";
+
+import { naivePass } from "../../kernels/convolution/naive/pass.ts";
+import {
+  binaryConvForward,
+  binaryConvInputGradient,
+  binaryConvWeightGradient,
+} from "../../kernels/convolution/registers/binary-conv.ts";
+import {
+  columnSum,
+  convForward,
+  convInputGradient,
+  convWeightGradient,
+} from "../../kernels/convolution/registers/conv.ts";
+import type { WorkgroupTiling } from "../../kernels/convolution/tiling.ts";
+import { workgroupPass } from "../../kernels/convolution/workgroup/pass.ts";
+import { activationBackward, activationForward, preluBackward, preluForward } from "../../kernels/layers/activation.ts";
+import { add, addTo, addWeighted } from "../../kernels/layers/elementwise.ts";
+import { groupedLinearForward } from "../../kernels/layers/grouped-linear.ts";
+import { groupedLinearInputGradient } from "../../kernels/layers/grouped-linear-input-gradient.ts";
+import { groupedLinearParameterGradient } from "../../kernels/layers/grouped-linear-parameter-gradient.ts";
+import { batchNorm, pooledNorm, runningNorm } from "../../kernels/layers/norm-statistics.ts";
+import { normalise } from "../../kernels/layers/normalise.ts";
+import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/layers/normalise-backward.ts";
+import { packSigns } from "../../kernels/layers/pack-signs.ts";
+import {
+  globalAveragePoolBackward,
+  globalAveragePoolForward,
+  poolBackward,
+  poolForward,
+} from "../../kernels/layers/pool.ts";
+import { blockStatistics } from "../../kernels/layers/sample-blocks.ts";
+import { adversarialLoss } from "../../kernels/losses/adversarial-loss.ts";
+import { kernelLoss } from "../../kernels/losses/kernel-loss.ts";
+import { softmaxCrossEntropy } from "../../kernels/losses/softmax-cross-entropy.ts";
+import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate.ts";
+import { adamUpdate } from "../../kernels/steps/adam-update.ts";
+import { checksum } from "../../kernels/steps/checksum.ts";
+import { latentGradient } from "../../kernels/steps/latent-gradient.ts";
+import { pseudoGradient, weighted } from "../../kernels/steps/pseudo-gradient.ts";
+import { runningStatistic } from "../../kernels/steps/running-statistic.ts";
+import { sgdUpdate } from "../../kernels/steps/sgd-update.ts";
+import type { Kernel, KernelSequence } from "../../kernels/text/kernel.ts";
+import type { Rectify, Surrogate } from "../../shared/model/rectify.ts";
+import type { WindowShape } from "../../shared/model/window.ts";
 
 const RECTIFY: readonly Rectify[] = ["kernel", "layer", "out", "filter"];
 const SURROGATES: readonly Surrogate[] = ["bireal", "ste"];

@@ -1,6 +1,6 @@
 // Run by Deno: compiles the kernels of a JSON file and prints the errors as JSON, so that naga sees every text.
 import { readFileSync } from "node:fs";
-import type { Kernel } from "../../kernels/kernel.ts";
+import type { Kernel } from "../../kernels/text/kernel.ts";
 
 const kernels: readonly Kernel[] = JSON.parse(readFileSync(process.argv[2]!, "utf8"));
 const adapter = await navigator.gpu.requestAdapter();

@@ -1,7 +1,12 @@
 // Float convolution against plain loops: any size, stride and padding, and the shapes where tiles do not fit.
 import { describe, expect, test } from "vitest";
-import { columnSum, convForward, convInputGradient, convWeightGradient } from "../../kernels/conv.ts";
-import type { WindowShape } from "../../shared/window.ts";
+import {
+  columnSum,
+  convForward,
+  convInputGradient,
+  convWeightGradient,
+} from "../../kernels/convolution/registers/conv.ts";
+import type { WindowShape } from "../../shared/model/window.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 import { uniform } from "./data.ts";
 import { expectSums, expectWithin } from "./expect-close.ts";

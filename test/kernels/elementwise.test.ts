@@ -1,7 +1,7 @@
 // Element-wise verbs, and the grid that every kernel uses, beyond 65,535 workgroups.
 import { expect, test } from "vitest";
-import { gridFor, kernel, MAX_WORKGROUPS, readWrite } from "../../kernels/dispatch.ts";
-import { add, addTo } from "../../kernels/elementwise.ts";
+import { add, addTo } from "../../kernels/layers/elementwise.ts";
+import { gridFor, kernel, MAX_WORKGROUPS, readWrite } from "../../kernels/text/dispatch.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 import { uniform } from "./data.ts";
 

@@ -1,8 +1,8 @@
 // Grouped linear layers, forward and both gradients, against plain loops in float64.
 import { describe, test } from "vitest";
-import { type GroupedLinear, groupedLinearForward, memberStride } from "../../kernels/grouped-linear.ts";
-import { groupedLinearInputGradient } from "../../kernels/grouped-linear-input-gradient.ts";
-import { groupedLinearParameterGradient } from "../../kernels/grouped-linear-parameter-gradient.ts";
+import { type GroupedLinear, groupedLinearForward, memberStride } from "../../kernels/layers/grouped-linear.ts";
+import { groupedLinearInputGradient } from "../../kernels/layers/grouped-linear-input-gradient.ts";
+import { groupedLinearParameterGradient } from "../../kernels/layers/grouped-linear-parameter-gradient.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 import { uniform } from "./data.ts";
 import { expectWithin } from "./expect-close.ts";

@@ -1,12 +1,12 @@
 // No kernel reads or writes beyond its buffers: browsers that we launch ourselves on a software adapter do not clamp indices.
 
 import { expect, test } from "vitest";
-import { type ConvolutionPass, convolutionPass, passKey } from "../../kernels/convolution-pass.ts";
-import type { Kernel } from "../../kernels/kernel.ts";
-import { poolBackward, poolForward } from "../../kernels/pool.ts";
-import { GUARANTEED_TRAITS, NAIVE, tilingName } from "../../kernels/tiling.ts";
-import { buildNetworks } from "../../shared/networks.ts";
-import { outputHeight, outputWidth } from "../../shared/window.ts";
+import { type ConvolutionPass, convolutionPass, passKey } from "../../kernels/convolution/convolution-pass.ts";
+import { GUARANTEED_TRAITS, NAIVE, tilingName } from "../../kernels/convolution/tiling.ts";
+import { poolBackward, poolForward } from "../../kernels/layers/pool.ts";
+import type { Kernel } from "../../kernels/text/kernel.ts";
+import { outputHeight, outputWidth } from "../../shared/model/window.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
 import { compilePlan, type PlanOptions } from "../../worker/plan/plan.ts";
 import { operandElements, passOperands } from "../../worker/tuning/pass-operands.ts";
 import { testDevice, withErrorScopes } from "../fixtures/device.ts";

@@ -1,10 +1,10 @@
 // Task, adversarial and kernel losses with their gradients against the formulas in float64.
 import { describe, test } from "vitest";
-import { adversarialLoss } from "../../kernels/adversarial-loss.ts";
-import { memberStride } from "../../kernels/grouped-linear.ts";
-import { kernelLoss } from "../../kernels/kernel-loss.ts";
-import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
-import { type Rectify, rectifyShape } from "../../shared/rectify.ts";
+import { memberStride } from "../../kernels/layers/grouped-linear.ts";
+import { adversarialLoss } from "../../kernels/losses/adversarial-loss.ts";
+import { kernelLoss } from "../../kernels/losses/kernel-loss.ts";
+import { softmaxCrossEntropy } from "../../kernels/losses/softmax-cross-entropy.ts";
+import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 import { uniform, uniformWithZeros } from "./data.ts";
 import { expectWithin } from "./expect-close.ts";

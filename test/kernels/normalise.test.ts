@@ -1,11 +1,11 @@
 // Normalisation fused with what follows it, against two-pass float64: narrow and wide channels, far means, few rows.
 import { describe, expect, test } from "vitest";
-import { batchNorm, pooledNorm, runningNorm } from "../../kernels/norm-statistics.ts";
-import { type Epilogue, normalise } from "../../kernels/normalise.ts";
-import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/normalise-backward.ts";
-import type { Packing } from "../../kernels/pack-lanes.ts";
-import { blockElements, blockStatistics, type MapShape } from "../../kernels/sample-blocks.ts";
-import { signWords } from "../../shared/window.ts";
+import { batchNorm, pooledNorm, runningNorm } from "../../kernels/layers/norm-statistics.ts";
+import { type Epilogue, normalise } from "../../kernels/layers/normalise.ts";
+import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/layers/normalise-backward.ts";
+import type { Packing } from "../../kernels/layers/pack-lanes.ts";
+import { blockElements, blockStatistics, type MapShape } from "../../kernels/layers/sample-blocks.ts";
+import { signWords } from "../../shared/model/window.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 import { uniform } from "./data.ts";
 import { expectWithin } from "./expect-close.ts";

@@ -6,8 +6,8 @@ import {
   type PoolKind,
   poolBackward,
   poolForward,
-} from "../../kernels/pool.ts";
-import { outputHeight, outputWidth, type WindowShape } from "../../shared/window.ts";
+} from "../../kernels/layers/pool.ts";
+import { outputHeight, outputWidth, type WindowShape } from "../../shared/model/window.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 import { uniform } from "./data.ts";
 import { expectWithin } from "./expect-close.ts";

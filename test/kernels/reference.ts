@@ -1,6 +1,6 @@
 // The oracle: every operation in float64 with plain loops, written from the definitions and not from the kernels.
-import { type Rectify, rectifyShape } from "../../shared/rectify.ts";
-import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/window.ts";
+import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
+import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/model/window.ts";
 
 /** A value with the number of terms summed and the greatest |term|, from which its rounding bound follows. */
 export interface Sums {
@@ -87,7 +87,7 @@ export function sign(v: number): number {
   return v < 0 ? -1 : 1;
 }
 
-/** Sign planes along the last axis, as METHOD and shared/window.ts define them. */
+/** Sign planes along the last axis, as METHOD and shared/model/window.ts define them. */
 export function signPlanes(x: ArrayLike<number>, rows: number, channels: number): Uint32Array<ArrayBuffer> {
   const words = signWords(channels);
   const planes = new Uint32Array(rows * words);

@@ -1,6 +1,6 @@
 // Run by Deno: runs the kernel sequences of a JSON file on an adapter with shader-f16 and prints the bits of each result as JSON.
 import { readFileSync } from "node:fs";
-import type { KernelSequence } from "../../kernels/kernel.ts";
+import type { KernelSequence } from "../../kernels/text/kernel.ts";
 
 /** A sequence, its buffers as bits, and the name of the one to read. */
 export interface NagaRun {

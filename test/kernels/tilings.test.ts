@@ -1,9 +1,9 @@
 // The choice of a tiling changes the speed and never a bit: every candidate of every pass against the default's result.
 import { expect, test } from "vitest";
-import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../kernels/convolution-pass.ts";
-import { GUARANTEED_TRAITS, NAIVE, type Tiling, tilingName } from "../../kernels/tiling.ts";
-import { type Rectify, rectifyShape } from "../../shared/rectify.ts";
-import type { WindowShape } from "../../shared/window.ts";
+import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../kernels/convolution/convolution-pass.ts";
+import { GUARANTEED_TRAITS, NAIVE, type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
+import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
+import type { WindowShape } from "../../shared/model/window.ts";
 import { runKernels, type Tensor, testDevice } from "../fixtures/device.ts";
 import { uniform, uniformWithZeros } from "./data.ts";
 import { expectSums } from "./expect-close.ts";

@@ -1,7 +1,7 @@
 // Passes whose extents fill no tile, and data for any pass: shared by the tests of workgroup tilings in Dawn and in Deno.
-import type { ConvolutionPass } from "../../kernels/convolution-pass.ts";
-import { type Rectify, rectifyShape } from "../../shared/rectify.ts";
-import type { WindowShape } from "../../shared/window.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
+import type { WindowShape } from "../../shared/model/window.ts";
 import type { Tensor } from "../fixtures/device.ts";
 import { uniform, uniformWithZeros } from "./data.ts";
 import { inputSize, outputSize, signPlanes, weightSize } from "./reference.ts";

@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { type ConvolutionPass, convolutionPass, passKey } from "../../kernels/convolution-pass.ts";
-import type { KernelSequence } from "../../kernels/kernel.ts";
-import { GUARANTEED_TRAITS, tilingName, type WorkgroupTiling } from "../../kernels/tiling.ts";
-import { workgroupPass, workgroupTilings } from "../../kernels/workgroup-pass.ts";
+import { type ConvolutionPass, convolutionPass, passKey } from "../../kernels/convolution/convolution-pass.ts";
+import { GUARANTEED_TRAITS, tilingName, type WorkgroupTiling } from "../../kernels/convolution/tiling.ts";
+import { workgroupPass, workgroupTilings } from "../../kernels/convolution/workgroup/pass.ts";
+import type { KernelSequence } from "../../kernels/text/kernel.ts";
 import type { NagaRun } from "./run-with-naga.ts";
 import { AWKWARD_PASSES, LARGE_PASSES, passData } from "./workgroup-cases.ts";
 

@@ -1,11 +1,11 @@
 // Tilings in workgroup memory: the bits of the register kernels, on shapes that fill no tile.
 import { expect, test } from "vitest";
-import { convolutionPass, passKey } from "../../kernels/convolution-pass.ts";
-import type { KernelSequence } from "../../kernels/kernel.ts";
-import { GUARANTEED_TRAITS, tilingName } from "../../kernels/tiling.ts";
-import { workgroupPass, workgroupTilings } from "../../kernels/workgroup-pass.ts";
-import { workgroupPlan } from "../../kernels/workgroup-plan.ts";
-import { workgroupBytes } from "../../kernels/workgroup-product.ts";
+import { convolutionPass, passKey } from "../../kernels/convolution/convolution-pass.ts";
+import { GUARANTEED_TRAITS, tilingName } from "../../kernels/convolution/tiling.ts";
+import { workgroupPass, workgroupTilings } from "../../kernels/convolution/workgroup/pass.ts";
+import { workgroupPlan } from "../../kernels/convolution/workgroup/plan.ts";
+import { workgroupBytes } from "../../kernels/convolution/workgroup/product.ts";
+import type { KernelSequence } from "../../kernels/text/kernel.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 
 import { AWKWARD_PASSES, passData } from "./workgroup-cases.ts";

@@ -5,8 +5,8 @@ import { parseScenario } from "../../coordinator/simulate/scenario.ts";
 import { keyPairOf, signProof } from "../../coordinator/simulate/signing-pair.ts";
 import type { VirtualLink } from "../../coordinator/simulate/virtual-link.ts";
 import type { World } from "../../coordinator/simulate/world.ts";
-import { errorCodes } from "../../shared/errors.ts";
-import { isFrame } from "../../shared/frame.ts";
+import { errorCodes } from "../../shared/base/errors.ts";
+import { isFrame } from "../../shared/wire/frame.ts";
 import {
   type CoordinatorMessage,
   decodeCoordinatorMessage,
@@ -16,8 +16,8 @@ import {
   PROTOCOL_VERSION,
   type WelcomeMessage,
   type WorkerMessage,
-} from "../../shared/protocol.ts";
-import { isChunk } from "../../shared/transfer/chunk.ts";
+} from "../../shared/wire/protocol.ts";
+import { isChunk } from "../../shared/wire/transfer/chunk.ts";
 
 /** Two honest volunteers beside the peer. */
 export const scenario = parseScenario(

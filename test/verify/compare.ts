@@ -1,6 +1,6 @@
 // Compares a tensor with the oracle's within a stated bound, and says where it is worst.
 
-import { nhwcToNchw } from "../../shared/axes.ts";
+import { nhwcToNchw } from "../../shared/model/axes.ts";
 import type { OracleTensor } from "./oracle-case.ts";
 
 export interface Comparison {

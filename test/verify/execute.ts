@@ -1,7 +1,7 @@
 // Runs a launch list once on a device and reads tensors back: the recording that training replays, with every buffer in sight.
 
-import { contributionLayout } from "../../shared/contribution.ts";
-import type { Manifest } from "../../shared/manifest.ts";
+import type { Manifest } from "../../shared/model/manifest.ts";
+import { contributionLayout } from "../../shared/wire/contribution.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { ExternalBuffer, LaunchList, Ref } from "../../worker/plan/launch-list.ts";
 import { type Externals, Recording, storageBuffer } from "../../worker/plan/recording.ts";

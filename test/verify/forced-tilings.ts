@@ -1,7 +1,7 @@
 // The tilings that a run of the oracle is forced through: each candidate of every pass in turn, then the naive kernels.
 
-import { type ConvolutionPass, tilings } from "../../kernels/convolution-pass.ts";
-import { type AdapterTraits, NAIVE, type Tiling, tilingName } from "../../kernels/tiling.ts";
+import { type ConvolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
+import { type AdapterTraits, NAIVE, type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
 
 /** `default`: the kernels' own first choice. A number i: every pass has its candidate i, modulo how many it has. */
 export type Turn = "default" | "naive" | number;

@@ -1,11 +1,11 @@
 // Oracle cases of single layers: rbconv, conv, batchnorm, prelu, pool, kernel_loss.
 
 import { z } from "zod";
-import { kernelLoss } from "../../kernels/kernel-loss.ts";
-import { GraphBuilder, type Shape } from "../../shared/graph.ts";
-import { rbcnGradients } from "../../shared/methods.ts";
-import { rectifyShape } from "../../shared/rectify.ts";
-import { RUNNING_STATISTIC_MOMENTUM, runningStatistic } from "../../shared/running-statistic.ts";
+import { kernelLoss } from "../../kernels/losses/kernel-loss.ts";
+import { GraphBuilder, type Shape } from "../../shared/model/graph.ts";
+import { rbcnGradients } from "../../shared/model/methods/rbcn.ts";
+import { rectifyShape } from "../../shared/model/rectify.ts";
+import { RUNNING_STATISTIC_MOMENTUM, runningStatistic } from "../../shared/model/running-statistic.ts";
 import { LaunchList } from "../../worker/plan/launch-list.ts";
 import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
 import { execute } from "./execute.ts";

@@ -1,15 +1,15 @@
 // Oracle cases of losses and of one whole RBCN mini-batch, run through the plan that training compiles.
 
 import { z } from "zod";
-import { globalAveragePoolBackward, globalAveragePoolForward } from "../../kernels/global-average-pool.ts";
-import { contributionLayout, METRICS, metricNames } from "../../shared/contribution.ts";
-import { type Graph, GraphBuilder } from "../../shared/graph.ts";
-import { discriminatorManifest, type Manifest, networkManifest } from "../../shared/manifest.ts";
-import { fullPrecision, rbcn, rbcnGradients } from "../../shared/methods.ts";
-import { resNet } from "../../shared/models/resnet.ts";
-import { type Networks, wireManifest } from "../../shared/networks.ts";
-import { blobLayout, encodeBlob, type Parameters, parameter } from "../../shared/parameter-blob.ts";
-import { runningStatistic } from "../../shared/running-statistic.ts";
+import { globalAveragePoolBackward, globalAveragePoolForward } from "../../kernels/layers/global-average-pool.ts";
+import { type Graph, GraphBuilder } from "../../shared/model/graph.ts";
+import { discriminatorManifest, type Manifest, networkManifest } from "../../shared/model/manifest.ts";
+import { fullPrecision, rbcn, rbcnGradients } from "../../shared/model/methods/rbcn.ts";
+import { resNet } from "../../shared/model/networks/resnet.ts";
+import { runningStatistic } from "../../shared/model/running-statistic.ts";
+import { type Networks, wireManifest } from "../../shared/run/networks.ts";
+import { contributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
+import { blobLayout, encodeBlob, type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import { recordAdversarial } from "../../worker/plan/discriminators.ts";
 import { LaunchList, type Ref, slice } from "../../worker/plan/launch-list.ts";
 import { arenaRefs, blobRefs, compilePlan, type Plan } from "../../worker/plan/plan.ts";

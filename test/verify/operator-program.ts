@@ -1,9 +1,9 @@
 // A graph of one layer, run forward and backward by the code that records whole networks.
 
-import { contributionLayout } from "../../shared/contribution.ts";
-import type { Graph } from "../../shared/graph.ts";
-import { networkManifest } from "../../shared/manifest.ts";
-import { blobLayout, encodeBlob, type Parameters } from "../../shared/parameter-blob.ts";
+import type { Graph } from "../../shared/model/graph.ts";
+import { networkManifest } from "../../shared/model/manifest.ts";
+import { contributionLayout } from "../../shared/wire/contribution.ts";
+import { blobLayout, encodeBlob, type Parameters } from "../../shared/wire/parameter-blob.ts";
 import { recordBackward } from "../../worker/plan/backward.ts";
 import { outputOf, recordForward } from "../../worker/plan/forward.ts";
 import { LaunchList, type Ref } from "../../worker/plan/launch-list.ts";

@@ -1,8 +1,8 @@
 // Reads one oracle file: tensors in PyTorch's layouts, converted on the way in and out of the GPU's.
 
 import { z } from "zod";
-import { nchwToNhwc, toOhwi } from "../../shared/axes.ts";
-import { float32Of, int32Of, readSafetensors } from "../../shared/safetensors.ts";
+import { float32Of, int32Of, readSafetensors } from "../../shared/base/safetensors.ts";
+import { nchwToNhwc, toOhwi } from "../../shared/model/axes.ts";
 
 export interface OracleTensor {
   readonly shape: readonly number[];

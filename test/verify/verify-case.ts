@@ -1,7 +1,7 @@
 // One oracle file on one device: the registry of operations and reports that are plain data, so they can cross a process boundary.
 
-import { quadsFor } from "../../kernels/quads.ts";
-import type { AdapterTraits } from "../../kernels/tiling.ts";
+import type { AdapterTraits } from "../../kernels/convolution/tiling.ts";
+import { quadsFor } from "../../kernels/text/quads.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { Comparison } from "./compare.ts";
 import { type ForcedTilings, TilingTurns } from "./forced-tilings.ts";

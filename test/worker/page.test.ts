@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import puppeteer, { type Browser, type Page } from "puppeteer";
 import { build } from "vite";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { decodeFrame } from "../../shared/frame.ts";
+import { decodeFrame } from "../../shared/wire/frame.ts";
 import { chromiumArguments, findChromium } from "../../worker/platform/node/chromium.ts";
 import { hasHardwareGpu } from "../../worker/platform/node/vulkan.ts";
 import { tuningTableSchema } from "../../worker/tuning/tuning-table.ts";

@@ -1,9 +1,9 @@
 // Records a network's backward pass: from gradients of some nodes' outputs to gradients of its trained parameters.
 
-import { activationBackward, preluBackward } from "../../kernels/activation.ts";
-import { columnSum } from "../../kernels/conv.ts";
-import { globalAveragePoolBackward, poolBackward } from "../../kernels/pool.ts";
-import { type Graph, type GraphNode, inputsOf, type NodeId } from "../../shared/graph.ts";
+import { columnSum } from "../../kernels/convolution/registers/conv.ts";
+import { activationBackward, preluBackward } from "../../kernels/layers/activation.ts";
+import { globalAveragePoolBackward, poolBackward } from "../../kernels/layers/pool.ts";
+import { type Graph, type GraphNode, inputsOf, type NodeId } from "../../shared/model/graph.ts";
 import type { ForwardTrace } from "./forward.ts";
 import { consumersOf, type NormGroup } from "./fusion.ts";
 import { KeptValues, type MemoryMode } from "./kept-values.ts";

@@ -1,7 +1,7 @@
 // Which discriminators' layers share a dispatch: neighbours' of one width whose tensors lie at one constant distance.
 
-import type { Graph } from "../../shared/graph.ts";
-import { discriminatorName, discriminatorWidths } from "../../shared/manifest.ts";
+import type { Graph } from "../../shared/model/graph.ts";
+import { discriminatorName, discriminatorWidths } from "../../shared/model/manifest.ts";
 import type { Ref } from "./launch-list.ts";
 
 /** Ref of each parameter in the blob, and of its gradient in the arena. */

@@ -1,13 +1,13 @@
 // Records L_Adv of one mini-batch: discriminators on teacher and student maps, their own gradients, and the gradient that reaches the student's maps.
 
-import { adversarialLoss } from "../../kernels/adversarial-loss.ts";
-import { copy } from "../../kernels/copy.ts";
-import { groupedLinearForward, memberStride } from "../../kernels/grouped-linear.ts";
-import { groupedLinearInputGradient } from "../../kernels/grouped-linear-input-gradient.ts";
-import { groupedLinearParameterGradient } from "../../kernels/grouped-linear-parameter-gradient.ts";
-import { range } from "../../kernels/range.ts";
-import type { Graph } from "../../shared/graph.ts";
-import { discriminatorName, discriminatorWidths } from "../../shared/manifest.ts";
+import { groupedLinearForward, memberStride } from "../../kernels/layers/grouped-linear.ts";
+import { groupedLinearInputGradient } from "../../kernels/layers/grouped-linear-input-gradient.ts";
+import { groupedLinearParameterGradient } from "../../kernels/layers/grouped-linear-parameter-gradient.ts";
+import { adversarialLoss } from "../../kernels/losses/adversarial-loss.ts";
+import { copy } from "../../kernels/steps/copy.ts";
+import { range } from "../../kernels/text/range.ts";
+import type { Graph } from "../../shared/model/graph.ts";
+import { discriminatorName, discriminatorWidths } from "../../shared/model/manifest.ts";
 import {
   type DiscriminatorGroup,
   type DiscriminatorTensors,

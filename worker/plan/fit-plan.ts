@@ -1,6 +1,6 @@
 // Compiles the first plan that fits the adapter, from the one that computes least twice to the one that computes most.
 
-import { BitswarmError } from "../../shared/errors.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 import { type MemoryMode, memoryModes } from "./kept-values.ts";
 import { compilePlan, type Plan, type PlanOptions } from "./plan.ts";
 import type { PlanMemory } from "./plan-memory.ts";

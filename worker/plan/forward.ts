@@ -1,11 +1,11 @@
 // Records a network's forward pass. Training uses the batch's own statistics, evaluation the running ones.
 
-import { activationForward, preluForward } from "../../kernels/activation.ts";
-import { add } from "../../kernels/elementwise.ts";
-import { packSigns } from "../../kernels/pack-signs.ts";
-import { globalAveragePoolForward, poolForward } from "../../kernels/pool.ts";
-import { type Graph, type GraphNode, inputsOf, type NodeId } from "../../shared/graph.ts";
-import { signWords } from "../../shared/window.ts";
+import { activationForward, preluForward } from "../../kernels/layers/activation.ts";
+import { add } from "../../kernels/layers/elementwise.ts";
+import { packSigns } from "../../kernels/layers/pack-signs.ts";
+import { globalAveragePoolForward, poolForward } from "../../kernels/layers/pool.ts";
+import { type Graph, type GraphNode, inputsOf, type NodeId } from "../../shared/model/graph.ts";
+import { signWords } from "../../shared/model/window.ts";
 import { consumersOf, type Fusion, fuseNormalisations, type NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
 import { type NetworkBuffers, sampleSize, windowOf } from "./network-buffers.ts";

@@ -1,6 +1,6 @@
 // Finds what one normalisation kernel can do at once: a batch norm, the shortcut added to it, the activation behind them.
 
-import { type Graph, type GraphNode, inputsOf, type NodeId } from "../../shared/graph.ts";
+import { type Graph, type GraphNode, inputsOf, type NodeId } from "../../shared/model/graph.ts";
 
 type BatchNormNode = Extract<GraphNode, { op: "batchnorm" }>;
 type ActivationNode = Extract<GraphNode, { op: "activation" }>;

@@ -1,6 +1,6 @@
 // The numbers of an inner step that change from step to step, as the update kernels read them: one small buffer, so that a recording can be replayed.
 
-import type { RunConfig } from "../../shared/config.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
 
 /** Parameters that are updated alike. */
 export type UpdateGroup = "float" | "latent" | "rectifier" | "discriminator";

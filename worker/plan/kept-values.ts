@@ -1,6 +1,6 @@
 // What backward reads of forward: kept, or computed a second time where memory is short (checkpointing: Chen et al. 2016).
 
-import type { Graph, NodeId } from "../../shared/graph.ts";
+import type { Graph, NodeId } from "../../shared/model/graph.ts";
 import { type ForwardTrace, outputOf, recordBinaryConvolution } from "./forward.ts";
 import type { NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";

@@ -1,9 +1,9 @@
 // Records what a training step launches, as data: kernels with buffer ranges, and tensors that live from their first to their last launch.
 
-import { type ConvolutionPass, convolutionPass, passKey } from "../../kernels/convolution-pass.ts";
-import type { Kernel, KernelSequence } from "../../kernels/kernel.ts";
-import type { Packing } from "../../kernels/pack-lanes.ts";
-import type { Tiling } from "../../kernels/tiling.ts";
+import { type ConvolutionPass, convolutionPass, passKey } from "../../kernels/convolution/convolution-pass.ts";
+import type { Tiling } from "../../kernels/convolution/tiling.ts";
+import type { Packing } from "../../kernels/layers/pack-lanes.ts";
+import type { Kernel, KernelSequence } from "../../kernels/text/kernel.ts";
 
 /** Buffers that outlive a microbatch; the executor owns them. */
 export type ExternalBuffer =

@@ -1,26 +1,26 @@
 // Records what `sync: local` adds to a microbatch: the inner optimizer's step on the replica, and, at a lease's end, the difference that goes home.
 
-import { accumulateExact, accumulateFloat } from "../../kernels/accumulate.ts";
-import { adamUpdate } from "../../kernels/adam-update.ts";
-import { checksum } from "../../kernels/checksum.ts";
-import { copy } from "../../kernels/copy.ts";
-import { addWeighted } from "../../kernels/elementwise.ts";
-import { latentGradient } from "../../kernels/latent-gradient.ts";
-import { packSigns } from "../../kernels/pack-signs.ts";
-import { pseudoGradient, weighted } from "../../kernels/pseudo-gradient.ts";
-import { runningStatistic } from "../../kernels/running-statistic.ts";
-import { sgdUpdate } from "../../kernels/sgd-update.ts";
-import type { RunConfig } from "../../shared/config.ts";
-import { type ContributionLayout, METRICS, metricNames } from "../../shared/contribution.ts";
-import { elementCount, type Manifest, type ParameterEntry, type Role } from "../../shared/manifest.ts";
-import { type BlobLayout, blobLayout } from "../../shared/parameter-blob.ts";
+import { addWeighted } from "../../kernels/layers/elementwise.ts";
+import { packSigns } from "../../kernels/layers/pack-signs.ts";
+import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate.ts";
+import { adamUpdate } from "../../kernels/steps/adam-update.ts";
+import { checksum } from "../../kernels/steps/checksum.ts";
+import { copy } from "../../kernels/steps/copy.ts";
+import { latentGradient } from "../../kernels/steps/latent-gradient.ts";
+import { pseudoGradient, weighted } from "../../kernels/steps/pseudo-gradient.ts";
+import { runningStatistic } from "../../kernels/steps/running-statistic.ts";
+import { sgdUpdate } from "../../kernels/steps/sgd-update.ts";
+import { elementCount, type Manifest, type ParameterEntry, type Role } from "../../shared/model/manifest.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import { type ContributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
+import { type BlobLayout, blobLayout } from "../../shared/wire/parameter-blob.ts";
 import { RATES, rateIndex, SAMPLES_INDEX, type UpdateGroup } from "./inner-rates.ts";
 import { type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
 import { updateRuns } from "./update-runs.ts";
 
-/** Bound of a lease's difference in units: the coordinator's own (shared/codec.ts), as nothing is added to it on the device. */
+/** Bound of a lease's difference in units: the coordinator's own (shared/wire/naive-sum.ts), as nothing is added to it on the device. */
 const LOCAL_CLIP = 2 ** 30;
-/** PyTorch's default; what shared/optimizer.ts has. */
+/** PyTorch's default; what shared/model/optimizer.ts has. */
 const ADAM_EPSILON = 1e-8;
 
 /** Where a network's replica is: values in `parameters`, laid out as its blob, and the latent weights' signs beside them. */

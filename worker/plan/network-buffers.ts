@@ -1,7 +1,7 @@
 // Where a network's tensors are, and how large its layers' windows: what recording forward and recording backward share.
 
-import type { Graph, GraphNode, NodeId, Shape } from "../../shared/graph.ts";
-import type { WindowShape } from "../../shared/window.ts";
+import type { Graph, GraphNode, NodeId, Shape } from "../../shared/model/graph.ts";
+import type { WindowShape } from "../../shared/model/window.ts";
 import type { Ref } from "./launch-list.ts";
 
 /** Where a network's parameters and batch statistics are. */

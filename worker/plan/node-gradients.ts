@@ -1,8 +1,8 @@
 // Holds the gradient of each node's output while backward runs. Two nodes may share one tensor until one of them must change it.
 
-import { copy } from "../../kernels/copy.ts";
-import { addTo } from "../../kernels/elementwise.ts";
-import type { NodeId } from "../../shared/graph.ts";
+import { addTo } from "../../kernels/layers/elementwise.ts";
+import { copy } from "../../kernels/steps/copy.ts";
+import type { NodeId } from "../../shared/model/graph.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
 
 export class NodeGradients {

@@ -1,10 +1,10 @@
 // Records a normalisation with its shortcut and activation: its kernels forward, and their gradients back.
 
-import { batchNorm, NORM_ROWS, pooledNorm, runningNorm } from "../../kernels/norm-statistics.ts";
-import { type Epilogue, normalise } from "../../kernels/normalise.ts";
-import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/normalise-backward.ts";
-import { blockElements, blockStatistics, type MapShape } from "../../kernels/sample-blocks.ts";
-import type { Graph, NodeId } from "../../shared/graph.ts";
+import { batchNorm, NORM_ROWS, pooledNorm, runningNorm } from "../../kernels/layers/norm-statistics.ts";
+import { type Epilogue, normalise } from "../../kernels/layers/normalise.ts";
+import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/layers/normalise-backward.ts";
+import { blockElements, blockStatistics, type MapShape } from "../../kernels/layers/sample-blocks.ts";
+import type { Graph, NodeId } from "../../shared/model/graph.ts";
 import type { NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
 import type { NetworkBuffers } from "./network-buffers.ts";

@@ -1,7 +1,7 @@
 // What a plan takes of the adapter's memory, before any of it is allocated, and what it would take without any care.
 
-import type { Graph } from "../../shared/graph.ts";
-import { inputsOf } from "../../shared/graph.ts";
+import type { Graph } from "../../shared/model/graph.ts";
+import { inputsOf } from "../../shared/model/graph.ts";
 import type { LaunchList } from "./launch-list.ts";
 import { outputElements } from "./network-buffers.ts";
 import { assignSlots } from "./slots.ts";

@@ -1,13 +1,18 @@
 // Compiles a round kind into the launches of one microbatch: forward, losses, backward, and the sum into the lease's accumulator.
 
-import { accumulateExact, accumulateFloat } from "../../kernels/accumulate.ts";
-import { collectMetrics } from "../../kernels/collect-metrics.ts";
-import type { Packing } from "../../kernels/pack-lanes.ts";
-import { softmaxCrossEntropy } from "../../kernels/softmax-cross-entropy.ts";
-import { type ContributionLayout, contributionLayout, METRICS, type RoundKind } from "../../shared/contribution.ts";
-import type { Graph, NodeId } from "../../shared/graph.ts";
-import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/networks.ts";
-import { type BlobLayout, blobLayout } from "../../shared/parameter-blob.ts";
+import type { Packing } from "../../kernels/layers/pack-lanes.ts";
+import { collectMetrics } from "../../kernels/losses/collect-metrics.ts";
+import { softmaxCrossEntropy } from "../../kernels/losses/softmax-cross-entropy.ts";
+import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate.ts";
+import type { Graph, NodeId } from "../../shared/model/graph.ts";
+import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/run/networks.ts";
+import {
+  type ContributionLayout,
+  contributionLayout,
+  METRICS,
+  type RoundKind,
+} from "../../shared/wire/contribution.ts";
+import { type BlobLayout, blobLayout } from "../../shared/wire/parameter-blob.ts";
 import { recordBackward } from "./backward.ts";
 import { adversarialScale, pooledMaps, recordAdversarial } from "./discriminators.ts";
 import { outputOf, recordForward } from "./forward.ts";
@@ -48,7 +53,7 @@ export interface PlanOptions {
   readonly choose?: ChooseTiling;
   /** Who packs signs; an invocation a word unless given. */
   readonly packing?: Packing;
-  /** Quads share rows in the discriminators' products (kernels/quads.ts), of which no tuner chooses; they do not unless given. */
+  /** Quads share rows in the discriminators' products (kernels/text/quads.ts), of which no tuner chooses; they do not unless given. */
   readonly quads?: boolean;
   /** What backward computes a second time instead of keeping it; nothing unless given. */
   readonly memory?: MemoryMode;

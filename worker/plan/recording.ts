@@ -1,6 +1,6 @@
 // A launch list made real on a device: slots allocated, pipelines compiled, bind groups made once. Replayed as one pass, with nothing built in the loop.
 
-import { BitswarmError } from "../../shared/errors.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import type { ExternalBuffer, Launch, LaunchList, Ref } from "./launch-list.ts";
 import { assignSlots, type SlotAssignment } from "./slots.ts";

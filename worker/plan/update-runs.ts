@@ -1,8 +1,8 @@
 // Which parameters one launch can update: neighbours of one kind that lie at the same distances in the replica and in the arena.
 
-import type { ContributionLayout } from "../../shared/contribution.ts";
-import type { Manifest, Role } from "../../shared/manifest.ts";
-import { BINDING_ALIGNMENT, type BlobLayout } from "../../shared/parameter-blob.ts";
+import type { Manifest, Role } from "../../shared/model/manifest.ts";
+import type { ContributionLayout } from "../../shared/wire/contribution.ts";
+import { BINDING_ALIGNMENT, type BlobLayout } from "../../shared/wire/parameter-blob.ts";
 
 /** Elements from the start of the replica's blob, and of the arena, which optimizer buffers are laid out as. */
 export interface UpdateRun<G> {

@@ -1,14 +1,14 @@
 // One WebSocket from opening to closing: decodes what arrives, keeps the heartbeat, and remembers why it ended.
 
-import { BitswarmError, type ErrorCode, errorCodes } from "../../shared/errors.ts";
-import { isFrame } from "../../shared/frame.ts";
+import { BitswarmError, type ErrorCode, errorCodes } from "../../shared/base/errors.ts";
+import { isFrame } from "../../shared/wire/frame.ts";
 import {
   type CoordinatorMessage,
   decodeCoordinatorMessage,
   encodeMessage,
   type WorkerMessage,
-} from "../../shared/protocol.ts";
-import { isChunk } from "../../shared/transfer/chunk.ts";
+} from "../../shared/wire/protocol.ts";
+import { isChunk } from "../../shared/wire/transfer/chunk.ts";
 import { sleep } from "./backoff.ts";
 import { Heartbeat } from "./heartbeat.ts";
 

@@ -1,6 +1,6 @@
 // Fetches bytes by their SHA-256 from the coordinator and believes nothing that does not hash to its name.
 
-import { BitswarmError } from "../../shared/errors.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 import { type BackoffRange, backoffMs, sleep } from "./backoff.ts";
 import { digest } from "./digest.ts";
 

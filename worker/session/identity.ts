@@ -1,9 +1,9 @@
 // The worker's key pair: made once, kept where the platform keeps things, and used to answer challenges. The account that
 // the coordinator knows is its fingerprint; nobody is asked for a name.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import { bytesToHex } from "../../shared/hash.ts";
-import { KEY_ALGORITHM, SIGNATURE_ALGORITHM } from "../../shared/identity.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { bytesToHex } from "../../shared/base/hash.ts";
+import { KEY_ALGORITHM, SIGNATURE_ALGORITHM } from "../../shared/base/identity.ts";
 
 /** Both halves of a key pair; the private one need not be extractable. */
 export interface KeyPair {

@@ -1,6 +1,6 @@
 // Reads the link that a volunteer was given: where the coordinator is, and the token that lets one in.
 
-import { BitswarmError } from "../../shared/errors.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 
 export interface JoinLink {
   /** E.g. `http://host:8080`. */

@@ -1,9 +1,9 @@
 // What a welcome sets up: decoder, shard cache, and the parameters that come in frames. It outlives the connection it came over.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import { buildNetworks } from "../../shared/networks.ts";
-import { frozenForm, wireForm } from "../../shared/parameter-set.ts";
-import { PROTOCOL_VERSION, type WelcomeMessage } from "../../shared/protocol.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
+import { frozenForm, wireForm } from "../../shared/wire/parameter-set.ts";
+import { PROTOCOL_VERSION, type WelcomeMessage } from "../../shared/wire/protocol.ts";
 import { createSampleDecoder } from "../trainer/sample-decoder.ts";
 import type { ContentOrigin } from "./content-fetch.ts";
 import { DatasetCache } from "./dataset-cache.ts";

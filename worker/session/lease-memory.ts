@@ -1,7 +1,7 @@
 // How large a lease this worker can hold: a permuted lease may touch as many shards as it has samples, and all are in memory at once.
 
-import type { Dataset } from "../../shared/dataset.ts";
-import { MAX_MICROBATCHES } from "../../shared/protocol.ts";
+import type { Dataset } from "../../shared/run/dataset.ts";
+import { MAX_MICROBATCHES } from "../../shared/wire/protocol.ts";
 
 /**
  * Microbatches of one lease whose shards fit into `capBytes`, at least 1; undefined where the whole data set does.

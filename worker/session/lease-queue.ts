@@ -1,8 +1,8 @@
 // The leases of one worker: the one that it computes, the one whose data it fetches meanwhile, and those that it has sent; asks for the next.
 
-import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/protocol.ts";
-import { MAX_TEXT } from "../../shared/protocol.ts";
-import type { SessionLine } from "../../shared/transfer/session-line.ts";
+import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
+import { MAX_TEXT } from "../../shared/wire/protocol.ts";
+import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import { MEMORY_CAP_BYTES } from "./dataset-cache.ts";
 import { leaseMemory } from "./lease-memory.ts";
 import { type PreparedLease, prepareLease, type RunResources } from "./lease-work.ts";

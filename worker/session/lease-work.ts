@@ -1,9 +1,9 @@
 // Computes one lease: gathers parameters, teacher and shards, then hands the trainer decoded microbatches.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import type { ParameterSet, WireForm } from "../../shared/parameter-set.ts";
-import { decodeWhole } from "../../shared/parameter-update.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { ParameterSet, WireForm } from "../../shared/wire/parameter-set.ts";
+import { decodeWhole } from "../../shared/wire/parameter-update.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { HeldShards, SampleDecoder } from "../trainer/sample-decoder.ts";
 import { sampleOrder } from "../trainer/sample-order.ts";
 import type { LeaseResult, MicrobatchInput } from "../trainer/trainer-contract.ts";

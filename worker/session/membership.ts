@@ -1,16 +1,16 @@
 // What a worker is to a run, from one welcome to the next: the run's resources, the line to the coordinator and the work over it.
 // A lost connection leaves all of it in place; the hello after it names what it holds.
 
-import { canaryLayers } from "../../shared/canary.ts";
-import { BitswarmError } from "../../shared/errors.ts";
-import { buildNetworks } from "../../shared/networks.ts";
-import type { HelloMessage, WelcomeMessage } from "../../shared/protocol.ts";
-import { SessionLine } from "../../shared/transfer/session-line.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { canaryLayers } from "../../shared/model/canary.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
+import type { HelloMessage, WelcomeMessage } from "../../shared/wire/protocol.ts";
+import { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import { answerCanary } from "../trainer/canary.ts";
 import type { Connection, SessionMessage } from "./connection.ts";
 import type { ContentOrigin } from "./content-fetch.ts";
 import { type JoinedRun, openRun, runIdentity } from "./joined-run.ts";
-import { type ShiftMessage, WorkShift, type WorkShiftOptions } from "./work-shift.ts";
+import { type ShiftMessage, WorkShift, type WorkShiftOptions } from "./lease-loop.ts";
 
 export interface MembershipOptions extends Omit<WorkShiftOptions, "line" | "run" | "runTag"> {
   /** Where shards and blobs come from. */

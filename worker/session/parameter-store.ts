@@ -1,11 +1,11 @@
 // The parameters that this worker holds, expanded as the GPU wants them: whole ones and changes come in frames, and nothing
 // is believed that does not hash to its name. It outlives connections, so that a change is enough after a reconnect.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import { decodeFrame } from "../../shared/frame.ts";
-import { type ParametersFrame, parametersFrameLimit, readParameters } from "../../shared/parameter-frame.ts";
-import { type ParameterSet, parameterSets, type WireForm } from "../../shared/parameter-set.ts";
-import { decodeChange, decodeWhole, wholeBytes } from "../../shared/parameter-update.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { decodeFrame } from "../../shared/wire/frame.ts";
+import { type ParametersFrame, parametersFrameLimit, readParameters } from "../../shared/wire/parameter-frame.ts";
+import { type ParameterSet, parameterSets, type WireForm } from "../../shared/wire/parameter-set.ts";
+import { decodeChange, decodeWhole, wholeBytes } from "../../shared/wire/parameter-update.ts";
 import { digest } from "./digest.ts";
 
 /** Versions kept of each set: the newest is the base of the next change, the one before may still be computed with. */

@@ -1,6 +1,6 @@
 // What follows the loss of a connection: try again when, or give up why. A pure function, so that every rule can be tested alone.
 
-import { BitswarmError, type ErrorCode } from "../../shared/errors.ts";
+import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Closing } from "./connection.ts";
 import type { SessionLimits } from "./session-limits.ts";

@@ -1,8 +1,8 @@
 // What a session tells its owner: one discriminated union of plain values, so that it crosses from the Web Worker to the page and is checked there.
 
 import { z } from "zod";
-import { type ErrorCode, errorCodes } from "../../shared/errors.ts";
-import { runStatusSchema } from "../../shared/protocol.ts";
+import { type ErrorCode, errorCodes } from "../../shared/base/errors.ts";
+import { runStatusSchema } from "../../shared/wire/protocol.ts";
 
 const counting = z.number().int().min(0);
 const codeSchema = z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]);

@@ -2,23 +2,23 @@
 //
 // One flow of control (#live) walks through the states; sockets, timers and people only set fields and notify it.
 
-import { BitswarmError } from "../../shared/errors.ts";
-import type { AdapterDescription, HelloMessage } from "../../shared/protocol.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
 import type { OpenDevice } from "../device.ts";
 import { type CreateTrainer, TrainerOwner } from "../trainer/trainer-owner.ts";
 import { sleep } from "./backoff.ts";
 import { Condition } from "./condition.ts";
 import { Connection, type SessionMessage, type SocketConstructor } from "./connection.ts";
 import type { ContentCache } from "./content-fetch.ts";
+import { hello, proof } from "./hello.ts";
 import { type Identity, openIdentity } from "./identity.ts";
-import { hello, proof } from "./introduction.ts";
 import { type JoinLink, readJoinLink } from "./join-link.ts";
+import type { Wish } from "./lease-loop.ts";
 import { Membership } from "./membership.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "./session-event.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import { Tally } from "./tally.ts";
-import type { Wish } from "./work-shift.ts";
 
 export interface SessionOptions {
   /** The link that the coordinator printed. */

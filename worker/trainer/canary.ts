@@ -1,9 +1,9 @@
 // Answers the coordinator's canary with this GPU and the kernels that a lease would run: their sums are integers, and have to be exact.
 
-import { type ConvolutionPass, convolutionPass, tilings } from "../../kernels/convolution-pass.ts";
-import { type CanaryLayer, canaryHash, canaryOperands } from "../../shared/canary.ts";
-import { rectifyShape } from "../../shared/rectify.ts";
-import { outputHeight, outputWidth } from "../../shared/window.ts";
+import { type ConvolutionPass, convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
+import { type CanaryLayer, canaryHash, canaryOperands } from "../../shared/model/canary.ts";
+import { rectifyShape } from "../../shared/model/rectify.ts";
+import { outputHeight, outputWidth } from "../../shared/model/window.ts";
 import { adapterTraits, type OpenDevice } from "../device.ts";
 import { PipelineCache } from "../pipeline-cache.ts";
 import { storageBuffer } from "../plan/recording.ts";

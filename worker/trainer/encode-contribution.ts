@@ -1,10 +1,10 @@
 // From a lease's accumulator to the body of its contribution, in the codec that the lease names.
 
-import { encodeF16 } from "../../shared/codec-f16.ts";
-import { encodeInt8 } from "../../shared/codec-int8.ts";
-import { encodeSigns } from "../../shared/codec-sign.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
-import { blockSize, gatherArena, type WireLayout, wideBytes } from "../../shared/wire-layout.ts";
+import { encodeF16 } from "../../shared/codecs/f16.ts";
+import { encodeInt8 } from "../../shared/codecs/int8.ts";
+import { encodeSigns } from "../../shared/codecs/sign.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
+import { blockSize, gatherArena, type WireLayout, wideBytes } from "../../shared/wire/wire-layout.ts";
 import type { LeaseSum } from "./round-buffers.ts";
 
 export interface EncodedContribution {

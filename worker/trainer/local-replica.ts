@@ -1,10 +1,10 @@
 // A network's replica on the device in `sync: local` (DiLoCo, Douillard et al. 2023): set to the coordinator's parameters at each lease, taken along
 // by inner steps without a word to the host, and compared with where it started.
 
-import { checksumOf } from "../../kernels/checksum.ts";
-import type { RunConfig } from "../../shared/config.ts";
-import { contributionLayout, metricNames, type RoundKind } from "../../shared/contribution.ts";
-import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/networks.ts";
+import { checksumOf } from "../../kernels/steps/checksum.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/run/networks.ts";
+import { contributionLayout, metricNames, type RoundKind } from "../../shared/wire/contribution.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import { type InnerStep, innerRates, RATES } from "../plan/inner-rates.ts";
 import {

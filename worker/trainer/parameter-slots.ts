@@ -1,10 +1,10 @@
 // The parameters that a trainer holds on its device, by what they are for: one buffer a network, since recordings bind it.
 
-import type { RunConfig } from "../../shared/config.ts";
-import { BitswarmError } from "../../shared/errors.ts";
-import { type NetworkName, type Networks, wireManifest } from "../../shared/networks.ts";
-import { blobLayout } from "../../shared/parameter-blob.ts";
-import { type ParameterSet, setLayout } from "../../shared/parameter-set.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import { type NetworkName, type Networks, wireManifest } from "../../shared/run/networks.ts";
+import { blobLayout } from "../../shared/wire/parameter-blob.ts";
+import { type ParameterSet, setLayout } from "../../shared/wire/parameter-set.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import { type Externals, storageBuffer } from "../plan/recording.ts";
 import { LocalReplica } from "./local-replica.ts";

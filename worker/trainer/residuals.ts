@@ -1,4 +1,4 @@
-// Error feedback that a worker keeps from lease to lease (shared/codec-sign.ts): what its signs could not say, for each kind of round.
+// Error feedback that a worker keeps from lease to lease (shared/codecs/sign.ts): what its signs could not say, for each kind of round.
 
 interface Held {
   era: number;

@@ -1,6 +1,6 @@
 // The buffers that a lease's microbatches share: the gradient arena, its accumulator, and the way back to the host.
 
-import type { ContributionLayout } from "../../shared/contribution.ts";
+import type { ContributionLayout } from "../../shared/wire/contribution.ts";
 import { storageBuffer } from "../plan/recording.ts";
 
 // GPUBufferUsage and GPUMapMode; the namespace objects are missing in some runtimes.

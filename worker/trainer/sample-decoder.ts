@@ -1,9 +1,9 @@
 // From the bytes of shards to a microbatch: padded, augmented, normalised. Pure, and a function of (seed, kind, epoch, sample) alone.
 
-import type { RunConfig } from "../../shared/config.ts";
-import { type Dataset, locateSample, type Shard, type Split, shardBytes } from "../../shared/dataset.ts";
-import { BitswarmError } from "../../shared/errors.ts";
-import { rng } from "../../shared/rng.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { rng } from "../../shared/base/rng.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import { type Dataset, locateSample, type Shard, type Split, shardBytes } from "../../shared/run/dataset.ts";
 import type { OrderedRound } from "./sample-order.ts";
 import type { MicrobatchInput } from "./trainer-contract.ts";
 

@@ -1,8 +1,8 @@
 // Which sample stands at a position of a lease: the same on every worker, so that who computes a microbatch never matters.
 
-import type { Dataset, Split } from "../../shared/dataset.ts";
-import { permutation } from "../../shared/permutation.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
+import { permutation } from "../../shared/base/permutation.ts";
+import type { Dataset, Split } from "../../shared/run/dataset.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 
 /** What of a lease decides its order. */
 export type OrderedRound = Pick<LeaseMessage, "kind" | "epoch" | "split">;

@@ -1,7 +1,7 @@
 // What the session needs of the trainer: parameters in, a lease's contribution out. The trainer owns the GPU, the session owns the socket.
 
-import type { ParameterSet } from "../../shared/parameter-set.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
+import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 
 /** One microbatch, decoded and normalised. */
 export interface MicrobatchInput {

@@ -1,15 +1,15 @@
 // Computes leases on one device: keeps parameters, plans by kind and size, and sums a lease's microbatches before one readback.
 
-import type { Packing } from "../../kernels/pack-lanes.ts";
-import { quadsFor } from "../../kernels/quads.ts";
-import type { RunConfig } from "../../shared/config.ts";
-import { contributionLayout, type RoundKind } from "../../shared/contribution.ts";
-import type { Dataset } from "../../shared/dataset.ts";
-import { BitswarmError } from "../../shared/errors.ts";
-import { buildNetworks, type NetworkName, roundManifest } from "../../shared/networks.ts";
-import type { ParameterSet } from "../../shared/parameter-set.ts";
-import type { LeaseMessage } from "../../shared/protocol.ts";
-import { wireLayout } from "../../shared/wire-layout.ts";
+import type { Packing } from "../../kernels/layers/pack-lanes.ts";
+import { quadsFor } from "../../kernels/text/quads.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import type { Dataset } from "../../shared/run/dataset.ts";
+import { buildNetworks, type NetworkName, roundManifest } from "../../shared/run/networks.ts";
+import { contributionLayout, type RoundKind } from "../../shared/wire/contribution.ts";
+import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
+import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { PipelineCache } from "../pipeline-cache.ts";
 import { sampleSize } from "../plan/network-buffers.ts";
 import { compilePlan, type PlanOptions } from "../plan/plan.ts";

@@ -1,9 +1,9 @@
 // Who packs signs on a device: whom its traits suggest, unless that gives other bits than it should there.
 
-import { type Packing, packingFor } from "../../kernels/pack-lanes.ts";
-import { packSigns } from "../../kernels/pack-signs.ts";
-import type { AdapterTraits } from "../../kernels/tiling.ts";
-import { signWords } from "../../shared/window.ts";
+import type { AdapterTraits } from "../../kernels/convolution/tiling.ts";
+import { type Packing, packingFor } from "../../kernels/layers/pack-lanes.ts";
+import { packSigns } from "../../kernels/layers/pack-signs.ts";
+import { signWords } from "../../shared/model/window.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import { storageBuffer } from "../plan/recording.ts";
 import { readBuffer } from "./pass-bench.ts";

@@ -1,7 +1,7 @@
 // A bench for one convolution pass: buffers of its size on the device, on which any of its tilings can be run, timed and read.
 
-import { type ConvolutionPass, convolutionPass } from "../../kernels/convolution-pass.ts";
-import type { Tiling } from "../../kernels/tiling.ts";
+import { type ConvolutionPass, convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import type { Tiling } from "../../kernels/convolution/tiling.ts";
 import type { CompiledKernel, PipelineCache } from "../pipeline-cache.ts";
 import { storageBuffer } from "../plan/recording.ts";
 import { operandElements, passOperands } from "./pass-operands.ts";

@@ -1,8 +1,8 @@
 // What a convolution pass reads and writes, as data: sizes by binding name, how long its sums are, and a small instance of it to check.
 
-import type { ConvolutionPass } from "../../kernels/convolution-pass.ts";
-import { rectifyShape } from "../../shared/rectify.ts";
-import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/window.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { rectifyShape } from "../../shared/model/rectify.ts";
+import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/model/window.ts";
 
 /** `values`: f32 to read. `signs`: sign planes to read. `result`: f32 to write. `sum`: f32 that the pass adds to. */
 export type OperandRole = "values" | "signs" | "result" | "sum";

@@ -1,8 +1,8 @@
 // Judges a tiling by its result beside the naive kernel's, which adds the same products in the same order.
 
-import type { ConvolutionPass } from "../../kernels/convolution-pass.ts";
-import { rng } from "../../shared/rng.ts";
-import { signWords } from "../../shared/window.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { rng } from "../../shared/base/rng.ts";
+import { signWords } from "../../shared/model/window.ts";
 import { type Operand, operandElements, sumTerms } from "./pass-operands.ts";
 
 /** Factor over the size of a random walk of roundings. */

@@ -2,9 +2,9 @@
 // was seen to be wrong. All tilings add in the same order (kernels/README.md), so a choice changes the speed and never a bit,
 // and workers need not agree on it.
 
-import { type ConvolutionPass, passKey, tilings } from "../../kernels/convolution-pass.ts";
-import { NAIVE, type Tiling, tilingName } from "../../kernels/tiling.ts";
-import { BitswarmError } from "../../shared/errors.ts";
+import { type ConvolutionPass, passKey, tilings } from "../../kernels/convolution/convolution-pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import type { ChooseTiling } from "../plan/launch-list.ts";
 import { sleep } from "../session/backoff.ts";

@@ -1,6 +1,6 @@
 // How a session's trainers tune their kernels: brought together from the device, what the person wants, and what is remembered.
 
-import { type AdapterTraits, GUARANTEED_TRAITS } from "../../kernels/tiling.ts";
+import { type AdapterTraits, GUARANTEED_TRAITS } from "../../kernels/convolution/tiling.ts";
 import { adapterTraits, type OpenDevice } from "../device.ts";
 import type { TuningEvent } from "../session/session-event.ts";
 import { TuningMemory } from "./tuning-store.ts";

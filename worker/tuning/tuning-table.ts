@@ -1,11 +1,11 @@
 // What a worker remembers of the tilings that it measured on an adapter, and the choice that follows from it. Plain data, kept by a TuningStore.
 
 import { z } from "zod";
-import { type ConvolutionPass, convolutionPass } from "../../kernels/convolution-pass.ts";
-import { NAIVE, type Tiling, tilingName } from "../../kernels/tiling.ts";
-import { sha256Hex } from "../../shared/hash.ts";
-import type { AdapterDescription } from "../../shared/protocol.ts";
-import { encodeText } from "../../shared/text.ts";
+import { type ConvolutionPass, convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
+import { sha256Hex } from "../../shared/base/hash.ts";
+import { encodeText } from "../../shared/base/text.ts";
+import type { AdapterDescription } from "../../shared/wire/protocol.ts";
 
 /** Passes kept in a table; those measured longest ago make room. */
 export const MOST_PASSES = 512;

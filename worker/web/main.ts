@@ -2,8 +2,8 @@
 
 import "../platform/browser/no-eval.ts";
 
-import { BitswarmError } from "../../shared/errors.ts";
-import { runStatusSchema } from "../../shared/protocol.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { runStatusSchema } from "../../shared/wire/protocol.ts";
 import { findAdapter, findGpu } from "../device.ts";
 import { type SessionClient, startSession } from "../platform/browser/client.ts";
 import { eventLines } from "../session/event-lines.ts";

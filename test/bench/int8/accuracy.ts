@@ -3,9 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
-import { coordinate } from "../../../coordinator/coordinate.ts";
-import { openFreshRun } from "../../../coordinator/open-run.ts";
-import { readRunConfig } from "../../../coordinator/run-config.ts";
+import { coordinate } from "../../../coordinator/program/coordinate.ts";
+import { openFreshRun } from "../../../coordinator/run/open-run.ts";
+import { readRunConfig } from "../../../coordinator/run/run-config.ts";
 import { launchDenoWorkers } from "../../../worker/platform/node/deno-workers.ts";
 import { packageRoot } from "../../../worker/platform/node/package-root.ts";
 

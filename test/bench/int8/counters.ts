@@ -1,5 +1,5 @@
 // Σ over eight bit planes of 2^plane·popcount, four columns at a time.
-import { range } from "../../../kernels/range.ts";
+import { range } from "../../../kernels/text/range.ts";
 
 /**
  * `popcount`: one countOneBits a plane. `merged`: planes are added in ever wider fields (H. Warren, Hacker's Delight §5-1), so

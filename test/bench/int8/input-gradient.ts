@@ -1,14 +1,14 @@
 // dx of a 1-bit layer from int8 gradients: Σ over taps of C·(an exact integer), in the tiles of the product's kernels.
-import { surrogateDerivative } from "../../../kernels/binary-conv.ts";
-import { kernel, read, readWrite, type Storage } from "../../../kernels/dispatch.ts";
-import { accumulators, eachQuad, locateTile, storeTile } from "../../../kernels/gemm.ts";
-import type { Kernel } from "../../../kernels/kernel.ts";
-import { lineOffsets } from "../../../kernels/operands.ts";
-import { range } from "../../../kernels/range.ts";
-import { type Tile, tileCount, tileWorkgroup } from "../../../kernels/tile-space.ts";
-import { unrolledLoop } from "../../../kernels/unroll.ts";
-import { describeWindow, eachInputTap, windowConstants } from "../../../kernels/window-loops.ts";
-import { outputHeight, outputWidth, type WindowShape } from "../../../shared/window.ts";
+import { surrogateDerivative } from "../../../kernels/convolution/registers/binary-conv.ts";
+import { accumulators, eachQuad, locateTile, storeTile } from "../../../kernels/product/gemm.ts";
+import { lineOffsets } from "../../../kernels/product/operands.ts";
+import { type Tile, tileCount, tileWorkgroup } from "../../../kernels/product/tile-space.ts";
+import { kernel, read, readWrite, type Storage } from "../../../kernels/text/dispatch.ts";
+import type { Kernel } from "../../../kernels/text/kernel.ts";
+import { range } from "../../../kernels/text/range.ts";
+import { unrolledLoop } from "../../../kernels/text/unroll.ts";
+import { describeWindow, eachInputTap, windowConstants } from "../../../kernels/text/window-loops.ts";
+import { outputHeight, outputWidth, type WindowShape } from "../../../shared/model/window.ts";
 import { type Counter, eachPlaneCount } from "./counters.ts";
 
 interface Way {

@@ -1,7 +1,10 @@
 // The int8 ways beside the f32 kernels on one device: checked to the bit, timed in one interleaved run, compared by their direction.
-import { binaryConvInputGradient, binaryConvWeightGradient } from "../../../kernels/binary-conv.ts";
-import type { Kernel, KernelSequence } from "../../../kernels/kernel.ts";
-import { signWords, type WindowShape } from "../../../shared/window.ts";
+import {
+  binaryConvInputGradient,
+  binaryConvWeightGradient,
+} from "../../../kernels/convolution/registers/binary-conv.ts";
+import type { Kernel, KernelSequence } from "../../../kernels/text/kernel.ts";
+import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { cosine } from "../statistics.ts";
 import type { Counter } from "./counters.ts";
 import { dotInputGradient, serialInputGradient } from "./input-gradient.ts";

@@ -1,8 +1,8 @@
 // Turns an f32 gradient into int8 times one power of two, rounded stochastically, in the layouts that the int8 products read.
 // The random bits are a hash of the element's number, so every layout holds the same integers, and a run repeats.
-import { kernel, read, readWrite } from "../../../kernels/dispatch.ts";
-import type { Kernel, KernelSequence } from "../../../kernels/kernel.ts";
-import { range } from "../../../kernels/range.ts";
+import { kernel, read, readWrite } from "../../../kernels/text/dispatch.ts";
+import type { Kernel, KernelSequence } from "../../../kernels/text/kernel.ts";
+import { range } from "../../../kernels/text/range.ts";
 
 /** n samples of [h][w][c]; the layouts below want n = 8, h a multiple of 4 and c of 32. */
 export interface GradientShape {

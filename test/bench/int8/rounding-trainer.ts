@@ -1,11 +1,12 @@
 // A trainer that rounds as an int8 backward would, beside one that does not: now and then they compute the same microbatch, and
 // the directions of their gradients are compared.
-import type { RunConfig } from "../../../shared/config.ts";
-import { contributionLayout } from "../../../shared/contribution.ts";
-import type { Dataset } from "../../../shared/dataset.ts";
-import { buildNetworks, roundManifest } from "../../../shared/networks.ts";
-import type { LeaseMessage } from "../../../shared/protocol.ts";
-import { rng } from "../../../shared/rng.ts";
+
+import { rng } from "../../../shared/base/rng.ts";
+import type { RunConfig } from "../../../shared/run/config.ts";
+import type { Dataset } from "../../../shared/run/dataset.ts";
+import { buildNetworks, roundManifest } from "../../../shared/run/networks.ts";
+import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import { createTrainer } from "../../../worker/trainer/trainer.ts";
 import type { LeaseResult, Trainer } from "../../../worker/trainer/trainer-contract.ts";
 import type { TuningOptions } from "../../../worker/tuning/tuning-options.ts";

@@ -1,7 +1,7 @@
 // Sign bits in the layouts that the int8 products read, made of the planes that the product's kernels keep.
-import { kernel, read, readWrite } from "../../../kernels/dispatch.ts";
-import type { Kernel } from "../../../kernels/kernel.ts";
-import { signWords, type WindowShape } from "../../../shared/window.ts";
+import { kernel, read, readWrite } from "../../../kernels/text/dispatch.ts";
+import type { Kernel } from "../../../kernels/text/kernel.ts";
+import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { ROWS_A_WORD } from "./quantise.ts";
 
 /** w u32 [out][kh][kw][signWords(in)] → signs u32 [kh][kw][in][out/32]. */

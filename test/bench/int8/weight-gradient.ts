@@ -1,13 +1,14 @@
 // dW of a 1-bit layer from int8 gradients: exact integers over every sample and position, then the scale.
-import { kernel, read, readWrite, type Storage } from "../../../kernels/dispatch.ts";
-import { accumulators, eachQuad, locateTile, storeTile } from "../../../kernels/gemm.ts";
-import type { KernelSequence } from "../../../kernels/kernel.ts";
-import { range } from "../../../kernels/range.ts";
-import { type Tile, tileCount, tileWorkgroup } from "../../../kernels/tile-space.ts";
-import { addSlices } from "../../../kernels/weight-gradient-slices.ts";
-import { declarePlaces } from "../../../kernels/weight-gradient-turns.ts";
-import { describeWindow, windowConstants } from "../../../kernels/window-loops.ts";
-import type { WindowShape } from "../../../shared/window.ts";
+
+import { addSlices } from "../../../kernels/convolution/registers/weight-gradient-slices.ts";
+import { declarePlaces } from "../../../kernels/convolution/registers/weight-gradient-turns.ts";
+import { accumulators, eachQuad, locateTile, storeTile } from "../../../kernels/product/gemm.ts";
+import { type Tile, tileCount, tileWorkgroup } from "../../../kernels/product/tile-space.ts";
+import { kernel, read, readWrite, type Storage } from "../../../kernels/text/dispatch.ts";
+import type { KernelSequence } from "../../../kernels/text/kernel.ts";
+import { range } from "../../../kernels/text/range.ts";
+import { describeWindow, windowConstants } from "../../../kernels/text/window-loops.ts";
+import type { WindowShape } from "../../../shared/model/window.ts";
 import { type Counter, eachPlaneCount } from "./counters.ts";
 import { ROWS_A_WORD } from "./quantise.ts";
 

@@ -1,5 +1,5 @@
 // Buffers by name and sequences bound to them, on a device of any runtime.
-import type { Kernel, KernelSequence } from "../../../kernels/kernel.ts";
+import type { Kernel, KernelSequence } from "../../../kernels/text/kernel.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
 
 // GPUBufferUsage; the namespace object is missing in some runtimes.

@@ -1,7 +1,7 @@
 // One binary layer, forward and forward with backward: the popcount kernels against floats that play at being bits.
 
-import { rng } from "../../../shared/rng.ts";
-import { outputHeight, outputWidth, type WindowShape } from "../../../shared/window.ts";
+import { rng } from "../../../shared/base/rng.ts";
+import { outputHeight, outputWidth, type WindowShape } from "../../../shared/model/window.ts";
 import type { BenchDevice } from "../bench-device.ts";
 import type { Emit } from "../line.ts";
 import { type RaceOptions, race } from "../race.ts";

@@ -14,9 +14,9 @@ import {
   valueAndGrad,
   vjp,
 } from "@jax-js/jax";
-import type { GraphNode } from "../../../shared/graph.ts";
-import { parameter } from "../../../shared/parameter-blob.ts";
-import { outputHeight, outputWidth } from "../../../shared/window.ts";
+import type { GraphNode } from "../../../shared/model/graph.ts";
+import { outputHeight, outputWidth } from "../../../shared/model/window.ts";
+import { parameter } from "../../../shared/wire/parameter-blob.ts";
 import { BATCH_NORM_EPS } from "../../../worker/plan/norm-group.ts";
 import { type LayerData, type LayerRun, type NetworkData, type NetworkRun, type Peer, trained } from "./peer.ts";
 import { permute, unpermute } from "./permute.ts";

@@ -1,13 +1,13 @@
 // Our own kernels and plan, behind the interface that the peers have.
 
-import { type ConvolutionPass, convolutionPass } from "../../../kernels/convolution-pass.ts";
-import type { Kernel, KernelSequence } from "../../../kernels/kernel.ts";
-import { packSigns } from "../../../kernels/pack-signs.ts";
-import { METRICS } from "../../../shared/contribution.ts";
-import { rbcnGradients, weightSurrogate } from "../../../shared/methods.ts";
-import { parameter } from "../../../shared/parameter-blob.ts";
-import { packSignPlanes } from "../../../shared/sign-planes.ts";
-import { outputHeight, outputWidth, signWords } from "../../../shared/window.ts";
+import { type ConvolutionPass, convolutionPass } from "../../../kernels/convolution/convolution-pass.ts";
+import { packSigns } from "../../../kernels/layers/pack-signs.ts";
+import type { Kernel, KernelSequence } from "../../../kernels/text/kernel.ts";
+import { rbcnGradients, weightSurrogate } from "../../../shared/model/methods/rbcn.ts";
+import { packSignPlanes } from "../../../shared/model/sign-planes.ts";
+import { outputHeight, outputWidth, signWords } from "../../../shared/model/window.ts";
+import { METRICS } from "../../../shared/wire/contribution.ts";
+import { parameter } from "../../../shared/wire/parameter-blob.ts";
 import type { Launch, Ref } from "../../../worker/plan/launch-list.ts";
 import { storageBuffer } from "../../../worker/plan/recording.ts";
 import type { BenchDevice } from "../bench-device.ts";

@@ -1,9 +1,9 @@
 // What a library has to do to be compared: one binary layer and one training step of a network, on the same data as everybody.
 
-import type { Graph } from "../../../shared/graph.ts";
-import type { Manifest } from "../../../shared/manifest.ts";
-import type { Parameters } from "../../../shared/parameter-blob.ts";
-import type { WindowShape } from "../../../shared/window.ts";
+import type { Graph } from "../../../shared/model/graph.ts";
+import type { Manifest } from "../../../shared/model/manifest.ts";
+import type { WindowShape } from "../../../shared/model/window.ts";
+import type { Parameters } from "../../../shared/wire/parameter-blob.ts";
 
 /** y = conv(sign x, sign(W) ⊙ C) with zero padding; Bi-Real's surrogate in both gradients. Layouts are ours. */
 export interface LayerData {

@@ -4,8 +4,8 @@ import { cp, mkdir, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readNewestCheckpoint, restoreState } from "../../../coordinator/checkpoint/checkpoint.ts";
-import { diskFiles, type FileOperations } from "../../../coordinator/checkpoint/durable-file.ts";
-import { recordEvaluation } from "../../../coordinator/training/training-state.ts";
+import { diskFiles, type FileOperations } from "../../../coordinator/disk/durable-file.ts";
+import { recordEvaluation } from "../../../coordinator/state/training-state.ts";
 import { essence, foldersOf, stateAt, write } from "../../fixtures/tiny-checkpoint.ts";
 import { tinyConfig, tinyDataset, withFolder } from "../../fixtures/tiny-run.ts";
 

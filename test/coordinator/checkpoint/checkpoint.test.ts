@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readNewestCheckpoint, restoreState } from "../../../coordinator/checkpoint/checkpoint.ts";
 import { decodeManifest, encodeManifest } from "../../../coordinator/checkpoint/checkpoint-manifest.ts";
-import { recordEvaluation, wireBlob } from "../../../coordinator/training/training-state.ts";
-import { toOihw } from "../../../shared/axes.ts";
-import { float32Of, readSafetensors } from "../../../shared/safetensors.ts";
+import { recordEvaluation, wireBlob } from "../../../coordinator/state/training-state.ts";
+import { float32Of, readSafetensors } from "../../../shared/base/safetensors.ts";
+import { toOihw } from "../../../shared/model/axes.ts";
 import { essence, foldersOf, stateAt, write } from "../../fixtures/tiny-checkpoint.ts";
 import { advance, tinyConfig, tinyDataset, withFolder } from "../../fixtures/tiny-run.ts";
 

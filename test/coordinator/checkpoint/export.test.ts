@@ -6,12 +6,12 @@ import { writeCheckpoint } from "../../../coordinator/checkpoint/checkpoint.ts";
 import { encodeCheckpoint } from "../../../coordinator/checkpoint/checkpoint-contents.ts";
 import { exportModel, modelSizes } from "../../../coordinator/checkpoint/export.ts";
 import { Ledger } from "../../../coordinator/round/ledger.ts";
-import { recordEvaluation } from "../../../coordinator/training/training-state.ts";
-import { nhwcToNchw } from "../../../shared/axes.ts";
-import { parseConfig } from "../../../shared/config.ts";
-import { buildNetworks } from "../../../shared/networks.ts";
-import { float32Of, int32Of, readSafetensors } from "../../../shared/safetensors.ts";
-import { unpackSignPlanes } from "../../../shared/sign-planes.ts";
+import { recordEvaluation } from "../../../coordinator/state/training-state.ts";
+import { float32Of, int32Of, readSafetensors } from "../../../shared/base/safetensors.ts";
+import { nhwcToNchw } from "../../../shared/model/axes.ts";
+import { unpackSignPlanes } from "../../../shared/model/sign-planes.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
+import { buildNetworks } from "../../../shared/run/networks.ts";
 import { advance, tinyState, withFolder } from "../../fixtures/tiny-run.ts";
 
 const extra = { run: "tiny-run", time: "2026-01-01T00:00:00.000Z" };

@@ -2,12 +2,12 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { fileShape, toFileOrder } from "../../../coordinator/checkpoint/axis-order.ts";
 import { readNewestCheckpoint, writeCheckpoint } from "../../../coordinator/checkpoint/checkpoint.ts";
 import { encodeCheckpoint } from "../../../coordinator/checkpoint/checkpoint-contents.ts";
 import { readTeacherFile } from "../../../coordinator/checkpoint/teacher-file.ts";
 import { Ledger } from "../../../coordinator/round/ledger.ts";
-import { type SafeTensor, tensorOf, writeSafetensors } from "../../../shared/safetensors.ts";
+import { fileShape, toFileOrder } from "../../../coordinator/state/axis-order.ts";
+import { type SafeTensor, tensorOf, writeSafetensors } from "../../../shared/base/safetensors.ts";
 import { tinyState, withFolder } from "../../fixtures/tiny-run.ts";
 
 const state = tinyState();

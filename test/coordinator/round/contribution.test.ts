@@ -1,7 +1,7 @@
 // Rules C and L of SPEC.md, on real sockets: only a contribution that answers its lease counts, and whatever fails is computed again by somebody.
 
 import { expect, test } from "vitest";
-import type { LeaseMessage } from "../../../shared/protocol.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import { frameOf, honestContribution, type ScriptedContribution } from "../../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";

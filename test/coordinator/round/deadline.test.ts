@@ -10,7 +10,7 @@ import {
   sealMode,
   withArrivals,
 } from "../../../coordinator/round/deadline.ts";
-import { parseConfig } from "../../../shared/config.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
 
 const limits = { minMs: 2000, maxMs: 120_000 };
 const anyOffsets = fc.array(fc.double({ min: 0, max: 1e6, noNaN: true }), { maxLength: 40 });

@@ -6,7 +6,7 @@ import {
   UPLINK_BYTES_PER_SECOND,
   UPLOADS_A_PIECE,
 } from "../../../coordinator/round/lease-pieces.ts";
-import { parseConfig } from "../../../shared/config.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
 
 const small = { samples: 4096, contributionBytes: 10_000 };
 

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Ledger } from "../../../coordinator/round/ledger.ts";
-import { placeOf } from "../../../shared/program.ts";
+import { placeOf } from "../../../shared/run/program.ts";
 import { advance, tinyState } from "../../fixtures/tiny-run.ts";
 
 const { program, config } = tinyState();

@@ -1,7 +1,7 @@
 // Ranges that a second worker is lent (SPEC.md, L9 and L10), on the pure round.
 
 import { expect, test } from "vitest";
-import { workerId } from "../../../shared/ids.ts";
+import { workerId } from "../../../shared/base/ids.ts";
 import { codes, inShort, knownTable, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
 test("L9 from 85 % of the deadline on, what is outstanding is lent to the fastest idle worker, the oldest lease first", () => {

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { DIVERGED_REPORTS, UNPROVEN_PATIENCE } from "../../../coordinator/round/divergence.ts";
-import { leaseId, type WorkerId, workerId } from "../../../shared/ids.ts";
+import { leaseId, type WorkerId, workerId } from "../../../shared/base/ids.ts";
 import { codes, inShort, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
 /** The worker asks where it must, and says that its lease is not finite; whether that ends the run. */

@@ -3,10 +3,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Ledger } from "../../../coordinator/round/ledger.ts";
-import type { Lease, RoundEvent } from "../../../coordinator/round/round-state.ts";
-import { type WorkerId, workerId } from "../../../shared/ids.ts";
-import { intervalSet, type Range } from "../../../shared/intervals.ts";
-import { type Pass, placeOf } from "../../../shared/program.ts";
+import type { Lease, RoundEvent } from "../../../coordinator/round/state.ts";
+import { type WorkerId, workerId } from "../../../shared/base/ids.ts";
+import { intervalSet, type Range } from "../../../shared/base/intervals.ts";
+import { type Pass, placeOf } from "../../../shared/run/program.ts";
 import { RoundTable } from "../../fixtures/round-table.ts";
 
 const MICROBATCH = 32;

@@ -1,9 +1,9 @@
 // Leases in pieces, and who helps whom (SPEC.md, L18-L21, L23), on the pure round.
 
 import { expect, test } from "vitest";
-import { LENT_AT_ONCE } from "../../../coordinator/round/round-early.ts";
-import { GRANTS_AT_ONCE } from "../../../coordinator/round/round-grants.ts";
-import { workerId } from "../../../shared/ids.ts";
+import { GRANTS_AT_ONCE } from "../../../coordinator/round/grants.ts";
+import { LENT_AT_ONCE } from "../../../coordinator/round/lending.ts";
+import { workerId } from "../../../shared/base/ids.ts";
 import { inShort, knownTable, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
 test("L18 leases come in pieces: a part of the share of what nobody holds, down to a grain", () => {

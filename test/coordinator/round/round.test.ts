@@ -1,8 +1,8 @@
 // Rules L of SPEC.md, on the pure round: who is leased what, and when it ends.
 
 import { expect, test } from "vitest";
-import { LEFT_OUT_ROUNDS } from "../../../coordinator/round/round-grants.ts";
-import { leaseId, type WorkerId, workerId } from "../../../shared/ids.ts";
+import { LEFT_OUT_ROUNDS } from "../../../coordinator/round/grants.ts";
+import { leaseId, type WorkerId, workerId } from "../../../shared/base/ids.ts";
 import { codes, inShort, knownTable, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
 test("L1 a ready worker is leased whole microbatches, one lease at a time", () => {

@@ -3,9 +3,9 @@
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { expect, test } from "vitest";
-import { coordinate } from "../../../coordinator/coordinate.ts";
-import { readStatus, statusText } from "../../../coordinator/status-command.ts";
-import { runStatusSchema } from "../../../shared/protocol.ts";
+import { coordinate } from "../../../coordinator/program/coordinate.ts";
+import { readStatus, statusText } from "../../../coordinator/program/status-command.ts";
+import { runStatusSchema } from "../../../shared/wire/protocol.ts";
 import { openTestRun, startTestRun, workToTheEnd } from "../../fixtures/test-run.ts";
 
 const hashOf = (bytes: ArrayBuffer) => createHash("sha256").update(new Uint8Array(bytes)).digest("hex");

@@ -1,7 +1,7 @@
 // Rules S17 to S21 of SPEC.md: what a session keeps when its connection is lost.
 
 import { expect, test } from "vitest";
-import { decodeCoordinatorMessage } from "../../../shared/protocol.ts";
+import { decodeCoordinatorMessage } from "../../../shared/wire/protocol.ts";
 import { honestContribution } from "../../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { WHOLE_REQUESTS } from "../../../coordinator/session/sent-parameters.ts";
-import { encodeMessage, MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from "../../../shared/protocol.ts";
+import { encodeMessage, MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 import { honestContribution } from "../../fixtures/scripted-contribution.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";

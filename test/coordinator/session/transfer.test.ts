@@ -4,16 +4,16 @@ import type { Socket } from "node:net";
 import { expect, test } from "vitest";
 import type { SessionLimits } from "../../../coordinator/session/session-limits.ts";
 import { ADDRESS_SHARE, UploadMemory } from "../../../coordinator/session/upload-memory.ts";
-import type { LeaseMessage } from "../../../shared/protocol.ts";
-import { rng } from "../../../shared/rng.ts";
+import { rng } from "../../../shared/base/rng.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import {
   CHUNK_BYTES,
   chunkCount,
   chunkHeaderBytes,
   encodeChunk,
   MAX_CHUNK_MESSAGE_BYTES,
-} from "../../../shared/transfer/chunk.ts";
-import { WINDOW_CHUNKS } from "../../../shared/transfer/incoming.ts";
+} from "../../../shared/wire/transfer/chunk.ts";
+import { WINDOW_CHUNKS } from "../../../shared/wire/transfer/incoming.ts";
 import { cuttingProxy } from "../../fixtures/cutting-proxy.ts";
 import { frameOf, honestContribution } from "../../fixtures/scripted-contribution.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";

@@ -4,8 +4,8 @@ import { expect, test } from "vitest";
 import { MESSAGES_HELD, PacedMessages, type RawMessage } from "../../../coordinator/session/paced-messages.ts";
 import { TURN_BYTES, TURN_MESSAGES, TurnBudget } from "../../../coordinator/session/turn-budget.ts";
 import { Timeline } from "../../../coordinator/simulate/timeline.ts";
-import { encodeMessage } from "../../../shared/protocol.ts";
-import { CHUNK_BYTES, encodeChunk } from "../../../shared/transfer/chunk.ts";
+import { encodeMessage } from "../../../shared/wire/protocol.ts";
+import { CHUNK_BYTES, encodeChunk } from "../../../shared/wire/transfer/chunk.ts";
 
 const frame = new Uint8Array(64 * CHUNK_BYTES);
 const chunk = (index: number): RawMessage => ({ bytes: encodeChunk(1, frame, index), isBinary: true });

@@ -1,14 +1,14 @@
 // Rules D of SPEC.md: each version is encoded once, a change where that is enough, the whole to everybody else.
 import { expect, test } from "vitest";
+import { type TrainingState, wireBlob } from "../../../coordinator/state/training-state.ts";
+import { applyRound } from "../../../coordinator/state/update.ts";
 import { KEPT_CHANGES } from "../../../coordinator/training/downlink.ts";
-import { type TrainingState, wireBlob } from "../../../coordinator/training/training-state.ts";
-import { applyRound } from "../../../coordinator/training/update.ts";
-import { decodeFrame } from "../../../shared/frame.ts";
-import { sha256Hex } from "../../../shared/hash.ts";
-import { readParameters } from "../../../shared/parameter-frame.ts";
-import { type ParameterSet, wireForm } from "../../../shared/parameter-set.ts";
-import { decodeChange, decodeWhole } from "../../../shared/parameter-update.ts";
-import { placeOf } from "../../../shared/program.ts";
+import { sha256Hex } from "../../../shared/base/hash.ts";
+import { placeOf } from "../../../shared/run/program.ts";
+import { decodeFrame } from "../../../shared/wire/frame.ts";
+import { readParameters } from "../../../shared/wire/parameter-frame.ts";
+import { type ParameterSet, wireForm } from "../../../shared/wire/parameter-set.ts";
+import { decodeChange, decodeWhole } from "../../../shared/wire/parameter-update.ts";
 import { ParameterStore } from "../../../worker/session/parameter-store.ts";
 import { downlinkOf, planned } from "../../fixtures/planned.ts";
 import { nextSum, tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";

@@ -3,11 +3,11 @@
 
 import { expect, test } from "vitest";
 import { readCommitLog, standingCommits } from "../../../coordinator/checkpoint/commit-log.ts";
-import { reopenRun } from "../../../coordinator/open-run.ts";
+import { reopenRun } from "../../../coordinator/run/open-run.ts";
+import { createTrainingState } from "../../../coordinator/state/training-state.ts";
 import { INLINE_PARAMETERS, startTraining } from "../../../coordinator/training/start-training.ts";
 import { ThreadedTraining } from "../../../coordinator/training/threaded-training.ts";
-import { createTrainingState } from "../../../coordinator/training/training-state.ts";
-import { parseConfig } from "../../../shared/config.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
 import { honestContribution } from "../../fixtures/scripted-contribution.ts";
 import { startTestRun, type TestRun, workToTheEnd } from "../../fixtures/test-run.ts";
 import { tinyDataset } from "../../fixtures/tiny-run.ts";

@@ -1,10 +1,10 @@
 // An audit's verdict from its answers, and which answers are the same work.
 
 import { expect, test } from "vitest";
+import { compareWork } from "../../../coordinator/sum/comparison.ts";
+import type { TensorSpan } from "../../../coordinator/sum/gradient-norms.ts";
 import { type Answer, auditVerdict, THREE_DECIDE_FROM } from "../../../coordinator/trust/audit.ts";
-import { compareWork } from "../../../coordinator/trust/comparison.ts";
-import type { TensorSpan } from "../../../coordinator/trust/gradient-norms.ts";
-import { rng } from "../../../shared/rng.ts";
+import { rng } from "../../../shared/base/rng.ts";
 
 /** Answers in short: an account, and what it says. */
 function answers(...pairs: readonly (readonly [string, string])[]): readonly Answer[] {

@@ -1,8 +1,8 @@
 // What is usual, and what becomes of a contribution that is not.
 
 import { expect, test } from "vitest";
+import { groupNormsOf, groupOf } from "../../../coordinator/sum/gradient-norms.ts";
 import { clipRule, clipVerdict, OUTLIER_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
-import { groupNormsOf, groupOf } from "../../../coordinator/trust/gradient-norms.ts";
 import {
   HISTORY_ENTRIES,
   LEAST_ENTRIES,

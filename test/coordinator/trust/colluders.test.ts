@@ -1,11 +1,11 @@
 // Accounts that agree on their lie, one in ten and one in five, against the round's own decisions and the audits: what gets through, and whom it costs.
 
 import { expect, test } from "vitest";
-import type { Lease } from "../../../coordinator/round/round-state.ts";
-import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
+import type { Lease } from "../../../coordinator/round/state.ts";
+import type { HeldWork, RoundReader } from "../../../coordinator/sum/open-round.ts";
 import { restMs, type Standing } from "../../../coordinator/trust/standing.ts";
-import { type WorkerId, workerId } from "../../../shared/ids.ts";
-import { rng } from "../../../shared/rng.ts";
+import { type WorkerId, workerId } from "../../../shared/base/ids.ts";
+import { rng } from "../../../shared/base/rng.ts";
 import { comparing } from "../../fixtures/round-reader.ts";
 import { RoundTable } from "../../fixtures/round-table.ts";
 import { roundTrust } from "../../fixtures/round-trust.ts";

@@ -1,15 +1,15 @@
 // What the rounds are told by trust: pure of sockets, with contributions that are made up.
 
 import { expect, test } from "vitest";
-import type { Lease } from "../../../coordinator/round/round-state.ts";
+import type { Lease } from "../../../coordinator/round/state.ts";
+import type { ComparisonTerms } from "../../../coordinator/sum/comparison.ts";
+import type { HeldWork, RoundReader } from "../../../coordinator/sum/open-round.ts";
 import { UNDECIDED_AUDITS } from "../../../coordinator/trust/audits.ts";
 import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
-import type { ComparisonTerms } from "../../../coordinator/trust/comparison.ts";
 import { PEAK_SPREAD } from "../../../coordinator/trust/peak-medians.ts";
-import type { HeldWork, RoundReader } from "../../../coordinator/trust/round-reader.ts";
 import { JUMP_ACCOUNTS } from "../../../coordinator/trust/round-trust.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
-import { type LeaseId, leaseId, workerId } from "../../../shared/ids.ts";
+import { type LeaseId, leaseId, workerId } from "../../../shared/base/ids.ts";
 import { comparing, plainReader as reader } from "../../fixtures/round-reader.ts";
 import { roundTrust } from "../../fixtures/round-trust.ts";
 

@@ -1,7 +1,7 @@
 // Rules Z of SPEC.md, on real sockets: who is let in, and how much of a coordinator one of them may take up.
 
 import { expect, test } from "vitest";
-import { accountOf } from "../../../shared/identity.ts";
+import { accountOf } from "../../../shared/base/identity.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";

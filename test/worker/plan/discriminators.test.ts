@@ -1,12 +1,12 @@
 // Discriminators that share a dispatch compute what each computes alone, to the bit, and write all that they owe.
 import { expect, test } from "vitest";
-import { copy } from "../../../kernels/copy.ts";
-import { quadsFor } from "../../../kernels/quads.ts";
-import { GUARANTEED_TRAITS } from "../../../kernels/tiling.ts";
-import { contributionLayout } from "../../../shared/contribution.ts";
-import { type Graph, GraphBuilder } from "../../../shared/graph.ts";
-import { discriminatorManifest, type Manifest } from "../../../shared/manifest.ts";
-import { blobLayout, encodeBlob } from "../../../shared/parameter-blob.ts";
+import { GUARANTEED_TRAITS } from "../../../kernels/convolution/tiling.ts";
+import { copy } from "../../../kernels/steps/copy.ts";
+import { quadsFor } from "../../../kernels/text/quads.ts";
+import { type Graph, GraphBuilder } from "../../../shared/model/graph.ts";
+import { discriminatorManifest, type Manifest } from "../../../shared/model/manifest.ts";
+import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import { blobLayout, encodeBlob } from "../../../shared/wire/parameter-blob.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
 import { discriminatorGroups } from "../../../worker/plan/discriminator-groups.ts";
 import { type Adversarial, pooledMaps, recordAdversarial } from "../../../worker/plan/discriminators.ts";

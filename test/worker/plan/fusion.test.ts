@@ -1,8 +1,8 @@
 // What one normalisation kernel takes in, by the shape of the graph, and what a plan then has no need of.
 import { describe, expect, test } from "vitest";
-import { parseConfig } from "../../../shared/config.ts";
-import { GraphBuilder } from "../../../shared/graph.ts";
-import { buildNetworks } from "../../../shared/networks.ts";
+import { GraphBuilder } from "../../../shared/model/graph.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
+import { buildNetworks } from "../../../shared/run/networks.ts";
 import { fuseNormalisations } from "../../../worker/plan/fusion.ts";
 import { compilePlan } from "../../../worker/plan/plan.ts";
 

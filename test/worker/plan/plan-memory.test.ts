@@ -1,11 +1,11 @@
 // A plan's memory: counted before anything is allocated, a quarter of the careless plan's, and less where the adapter wants that.
 
 import { describe, expect, test } from "vitest";
-import { parseConfig } from "../../../shared/config.ts";
-import { METRICS } from "../../../shared/contribution.ts";
-import { buildNetworks, type Networks, wireManifest } from "../../../shared/networks.ts";
-import { blobLayout } from "../../../shared/parameter-blob.ts";
-import { rng } from "../../../shared/rng.ts";
+import { rng } from "../../../shared/base/rng.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
+import { buildNetworks, type Networks, wireManifest } from "../../../shared/run/networks.ts";
+import { METRICS } from "../../../shared/wire/contribution.ts";
+import { blobLayout } from "../../../shared/wire/parameter-blob.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
 import { fitPlan, type PlanLimits } from "../../../worker/plan/fit-plan.ts";
 import { memoryModes } from "../../../worker/plan/kept-values.ts";

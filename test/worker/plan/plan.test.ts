@@ -1,8 +1,8 @@
 // The plan's rules: what WebGPU would refuse is refused here without a device, for every round kind and network.
 import { describe, expect, test } from "vitest";
-import { parseConfig } from "../../../shared/config.ts";
-import type { ContributionTensor, RoundKind } from "../../../shared/contribution.ts";
-import { buildNetworks, type NetworkName } from "../../../shared/networks.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
+import { buildNetworks, type NetworkName } from "../../../shared/run/networks.ts";
+import type { ContributionTensor, RoundKind } from "../../../shared/wire/contribution.ts";
 import { type MemoryMode, memoryModes } from "../../../worker/plan/kept-values.ts";
 import type { Launch, Ref } from "../../../worker/plan/launch-list.ts";
 import { compilePlan } from "../../../worker/plan/plan.ts";

@@ -1,9 +1,9 @@
 // A plan on a device that lacks memory, and signs on one that packs them wrong: the next best is taken, and said where there is none.
 
 import { expect, onTestFinished, test } from "vitest";
-import { contributionLayout } from "../../../shared/contribution.ts";
-import { buildNetworks, roundManifest, wireManifest } from "../../../shared/networks.ts";
-import { blobLayout } from "../../../shared/parameter-blob.ts";
+import { buildNetworks, roundManifest, wireManifest } from "../../../shared/run/networks.ts";
+import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import { blobLayout } from "../../../shared/wire/parameter-blob.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
 import { memoryModes } from "../../../worker/plan/kept-values.ts";
 import { compilePlan, type PlanOptions } from "../../../worker/plan/plan.ts";

@@ -2,7 +2,7 @@
 
 import { expect, onTestFinished, test, vi } from "vitest";
 import { requireProof } from "../../../coordinator/trust/proof.ts";
-import { type ProofSubject, proofBytes } from "../../../shared/identity.ts";
+import { type ProofSubject, proofBytes } from "../../../shared/base/identity.ts";
 import { type KeyPair, openIdentity } from "../../../worker/session/identity.ts";
 
 const subject: ProofSubject = { nonce: "ab".repeat(32), run: "run-1", protocol: 2, token: "secret" };

@@ -1,7 +1,7 @@
 // What a worker holds: verified, in order, whole or as changes, and what it asks for where a base is missing.
 import { expect, test } from "vitest";
-import { encodeParameters } from "../../../shared/parameter-frame.ts";
-import { encodeChange, encodeWhole } from "../../../shared/parameter-update.ts";
+import { encodeParameters } from "../../../shared/wire/parameter-frame.ts";
+import { encodeChange, encodeWhole } from "../../../shared/wire/parameter-update.ts";
 import { KEPT_VERSIONS, ParameterStore } from "../../../worker/session/parameter-store.ts";
 import { RUN_TAG, scriptedBlob, scriptedForm, sha256, studentForm } from "./scripted-run.ts";
 

@@ -1,10 +1,10 @@
 // A lease that a real trainer can compute: fresh parameters of the scripted run's student, evaluated on its held-out images.
 
-import { exponentsFor } from "../../../coordinator/training/exponents.ts";
-import { createTrainingState, wireBlob } from "../../../coordinator/training/training-state.ts";
-import { contributionLayout } from "../../../shared/contribution.ts";
-import { wireForm } from "../../../shared/parameter-set.ts";
-import type { LeaseMessage } from "../../../shared/protocol.ts";
+import { exponentsFor } from "../../../coordinator/state/exponents.ts";
+import { createTrainingState, wireBlob } from "../../../coordinator/state/training-state.ts";
+import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import { wireForm } from "../../../shared/wire/parameter-set.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import type { ScriptedCoordinator } from "./scripted-coordinator.ts";
 import type { Peer } from "./scripted-peer.ts";
 import { leaseOf } from "./scripted-run.ts";

@@ -1,7 +1,7 @@
 // When a lost connection is tried again, and when not: the pure decision, rule by rule.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { BitswarmError, type ErrorCode } from "../../../shared/errors.ts";
+import { BitswarmError, type ErrorCode } from "../../../shared/base/errors.ts";
 import { backoffMs } from "../../../worker/session/backoff.ts";
 import {
   decideReconnect,

@@ -1,14 +1,14 @@
 // One worker's connection to a scripted coordinator: says what a test has it say, and keeps what came until it is asked for.
 
 import type { WebSocket } from "ws";
-import { encodeParameters } from "../../../shared/parameter-frame.ts";
-import { encodeChange, encodeWhole } from "../../../shared/parameter-update.ts";
+import { encodeParameters } from "../../../shared/wire/parameter-frame.ts";
+import { encodeChange, encodeWhole } from "../../../shared/wire/parameter-update.ts";
 import {
   type CoordinatorMessage,
   decodeWorkerMessage,
   encodeMessage,
   type WorkerMessage,
-} from "../../../shared/protocol.ts";
+} from "../../../shared/wire/protocol.ts";
 import { RUN_TAG, sha256, studentForm } from "./scripted-run.ts";
 
 type Incoming = WorkerMessage | { readonly type: "frame"; readonly bytes: Uint8Array };

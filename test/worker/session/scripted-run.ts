@@ -1,13 +1,13 @@
 // What a scripted run consists of: its configuration, images, status, parameters and leases.
 
 import { createHash } from "node:crypto";
-import { parseConfig, type RunConfig } from "../../../shared/config.ts";
-import type { Dataset } from "../../../shared/dataset.ts";
-import { buildNetworks } from "../../../shared/networks.ts";
-import { frozenForm, type ParameterSet, type WireForm, wireForm } from "../../../shared/parameter-set.ts";
-import { decodeWhole, wholeBytes } from "../../../shared/parameter-update.ts";
-import type { LeaseMessage, RunStatus } from "../../../shared/protocol.ts";
-import { rng } from "../../../shared/rng.ts";
+import { rng } from "../../../shared/base/rng.ts";
+import { parseConfig, type RunConfig } from "../../../shared/run/config.ts";
+import type { Dataset } from "../../../shared/run/dataset.ts";
+import { buildNetworks } from "../../../shared/run/networks.ts";
+import { frozenForm, type ParameterSet, type WireForm, wireForm } from "../../../shared/wire/parameter-set.ts";
+import { decodeWhole, wholeBytes } from "../../../shared/wire/parameter-update.ts";
+import type { LeaseMessage, RunStatus } from "../../../shared/wire/protocol.ts";
 
 export const RUN_TAG = "0123456789abcdef0123456789abcdef";
 

@@ -1,6 +1,6 @@
 // What a session does when something breaks: sockets, bytes, devices, gradients, links.
 import { expect, test } from "vitest";
-import { BitswarmError } from "../../../shared/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 import { ScriptedCoordinator } from "./scripted-coordinator.ts";
 import { leaseOf, scriptedBlob, scriptedData, sha256 } from "./scripted-run.ts";
 import { answer, blob, code, endless, leased, stage } from "./session-stage.ts";

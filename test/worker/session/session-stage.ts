@@ -1,7 +1,7 @@
 // The stage for the session's tests: a session with a scripted trainer before a coordinator of a few lines, over a real socket.
 import { afterEach, expect } from "vitest";
 import { WebSocket } from "ws";
-import type { AdapterDescription, LeaseMessage } from "../../../shared/protocol.ts";
+import type { AdapterDescription, LeaseMessage } from "../../../shared/wire/protocol.ts";
 import type { SocketConstructor } from "../../../worker/session/connection.ts";
 import type { RunningSession, SessionOptions } from "../../../worker/session/session.ts";
 import { runSession } from "../../../worker/session/session.ts";

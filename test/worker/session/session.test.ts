@@ -1,6 +1,6 @@
 // What a session does when all goes well: leases, verdicts, heartbeat, and what a volunteer may want.
 import { expect, test } from "vitest";
-import { decodeFrame } from "../../../shared/frame.ts";
+import { decodeFrame } from "../../../shared/wire/frame.ts";
 import type { MicrobatchInput } from "../../../worker/trainer/trainer-contract.ts";
 import { leaseOf, RUN_TAG, scriptedData, scriptedTeacher, sha256 } from "./scripted-run.ts";
 import { answer, blob, endless, leased, stage } from "./session-stage.ts";

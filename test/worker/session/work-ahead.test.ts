@@ -1,7 +1,7 @@
 // What a worker does with the lease that it goes on with, over a real socket.
 
 import { expect, test } from "vitest";
-import { parseConfig } from "../../../shared/config.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
 import { leaseMemory } from "../../../worker/session/lease-memory.ts";
 import { leaseOf, scriptedConfig, scriptedData, sha256 } from "./scripted-run.ts";
 import { answer, blob, type Compute, leased, stage } from "./session-stage.ts";

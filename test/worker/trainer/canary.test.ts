@@ -1,9 +1,9 @@
 // The canary on a real device: the kernels that leases run, with sums that must be exact.
 
 import { expect, test } from "vitest";
-import { canaryAnswer, canaryLayers } from "../../../shared/canary.ts";
-import { parseConfig } from "../../../shared/config.ts";
-import { buildNetworks } from "../../../shared/networks.ts";
+import { canaryAnswer, canaryLayers } from "../../../shared/model/canary.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
+import { buildNetworks } from "../../../shared/run/networks.ts";
 import type { OpenDevice } from "../../../worker/device.ts";
 import { answerCanary } from "../../../worker/trainer/canary.ts";
 import { testDevice, withErrorScopes } from "../../fixtures/device.ts";

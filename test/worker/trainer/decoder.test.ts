@@ -1,9 +1,9 @@
 // The decoder's rules: what a sample looks like depends on the run, the epoch and the sample alone, and every pixel is where it belongs.
 import { expect, test } from "vitest";
-import { parseConfig } from "../../../shared/config.ts";
-import { type Dataset, shardBytes } from "../../../shared/dataset.ts";
-import { permutation } from "../../../shared/permutation.ts";
-import { rng } from "../../../shared/rng.ts";
+import { permutation } from "../../../shared/base/permutation.ts";
+import { rng } from "../../../shared/base/rng.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
+import { type Dataset, shardBytes } from "../../../shared/run/dataset.ts";
 import { createSampleDecoder, type HeldShards } from "../../../worker/trainer/sample-decoder.ts";
 import { type OrderedRound, sampleOrder } from "../../../worker/trainer/sample-order.ts";
 

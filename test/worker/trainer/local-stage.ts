@@ -2,21 +2,21 @@
 // whether its sum is where the coordinator's own arithmetic goes.
 
 import { expect } from "vitest";
-import { RoundSum } from "../../../coordinator/training/aggregate.ts";
 import {
   createTrainingState,
   frozenTeacher,
   type TrainingState,
   wireBlob,
-} from "../../../coordinator/training/training-state.ts";
-import type { RunConfig } from "../../../shared/config.ts";
-import type { ContributionLayout } from "../../../shared/contribution.ts";
-import { parameter } from "../../../shared/parameter-blob.ts";
-import { frozenForm, parameterSets } from "../../../shared/parameter-set.ts";
-import { decodeWhole } from "../../../shared/parameter-update.ts";
-import { placeOf } from "../../../shared/program.ts";
-import type { LeaseMessage } from "../../../shared/protocol.ts";
-import { rng } from "../../../shared/rng.ts";
+} from "../../../coordinator/state/training-state.ts";
+import { RoundSum } from "../../../coordinator/sum/aggregate.ts";
+import { rng } from "../../../shared/base/rng.ts";
+import type { RunConfig } from "../../../shared/run/config.ts";
+import { placeOf } from "../../../shared/run/program.ts";
+import type { ContributionLayout } from "../../../shared/wire/contribution.ts";
+import { parameter } from "../../../shared/wire/parameter-blob.ts";
+import { frozenForm, parameterSets } from "../../../shared/wire/parameter-set.ts";
+import { decodeWhole } from "../../../shared/wire/parameter-update.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import type { MicrobatchInput, Trainer } from "../../../worker/trainer/trainer-contract.ts";
 import { planned } from "../../fixtures/planned.ts";
 import { tinyConfig, tinyDataset } from "../../fixtures/tiny-run.ts";

@@ -1,21 +1,21 @@
 // Inner steps on a real device: a lease of k microbatches goes where k steps of the coordinator's own arithmetic would.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { exponentsFor } from "../../../coordinator/training/exponents.ts";
-import { latentGradientsOf } from "../../../coordinator/training/latent-gradients.ts";
+import { exponentsFor } from "../../../coordinator/state/exponents.ts";
+import { latentGradientsOf } from "../../../coordinator/state/latent-gradients.ts";
 import {
   discriminatorsChanged,
   parametersChanged,
   type TrainingState,
-} from "../../../coordinator/training/training-state.ts";
-import { applyRound } from "../../../coordinator/training/update.ts";
-import type { RunConfig } from "../../../shared/config.ts";
-import { contributionLayout, METRICS } from "../../../shared/contribution.ts";
-import { roundManifest, wireManifest } from "../../../shared/networks.ts";
-import { adamStep } from "../../../shared/optimizer.ts";
-import { parameter } from "../../../shared/parameter-blob.ts";
-import { placeOf } from "../../../shared/program.ts";
-import type { LeaseMessage } from "../../../shared/protocol.ts";
+} from "../../../coordinator/state/training-state.ts";
+import { applyRound } from "../../../coordinator/state/update.ts";
+import { adamStep } from "../../../shared/model/optimizer.ts";
+import type { RunConfig } from "../../../shared/run/config.ts";
+import { roundManifest, wireManifest } from "../../../shared/run/networks.ts";
+import { placeOf } from "../../../shared/run/program.ts";
+import { contributionLayout, METRICS } from "../../../shared/wire/contribution.ts";
+import { parameter } from "../../../shared/wire/parameter-blob.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import { createTrainer } from "../../../worker/trainer/trainer.ts";
 import type { Trainer } from "../../../worker/trainer/trainer-contract.ts";
 import { badDriver } from "../../fixtures/bad-driver.ts";

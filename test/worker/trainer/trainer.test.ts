@@ -1,16 +1,16 @@
 // The trainer on a real device: what a lease's contribution is, whoever computes it and however it is cut.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { exponentsFor } from "../../../coordinator/training/exponents.ts";
-import { createTrainingState, wireBlob } from "../../../coordinator/training/training-state.ts";
-import { addContribution } from "../../../shared/codec.ts";
-import type { RunConfig } from "../../../shared/config.ts";
-import { contributionLayout, METRICS, type RoundKind } from "../../../shared/contribution.ts";
-import { type NetworkName, roundManifest } from "../../../shared/networks.ts";
-import { parameterSets } from "../../../shared/parameter-set.ts";
-import type { LeaseMessage } from "../../../shared/protocol.ts";
-import { rng } from "../../../shared/rng.ts";
-import { wireLayout } from "../../../shared/wire-layout.ts";
+import { exponentsFor } from "../../../coordinator/state/exponents.ts";
+import { createTrainingState, wireBlob } from "../../../coordinator/state/training-state.ts";
+import { rng } from "../../../shared/base/rng.ts";
+import type { RunConfig } from "../../../shared/run/config.ts";
+import { type NetworkName, roundManifest } from "../../../shared/run/networks.ts";
+import { contributionLayout, METRICS, type RoundKind } from "../../../shared/wire/contribution.ts";
+import { addContribution } from "../../../shared/wire/naive-sum.ts";
+import { parameterSets } from "../../../shared/wire/parameter-set.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
+import { wireLayout } from "../../../shared/wire/wire-layout.ts";
 import { storageBuffer } from "../../../worker/plan/recording.ts";
 import type { TuningEvent } from "../../../worker/session/session-event.ts";
 import { createTrainer } from "../../../worker/trainer/trainer.ts";

@@ -1,8 +1,13 @@
 // The tuner on a real device: it measures within its budget, remembers, and leaves out what a bad driver makes of a tiling.
 
 import { expect, onTestFinished, test } from "vitest";
-import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../../kernels/convolution-pass.ts";
-import { NAIVE, type Tiling, tilingName } from "../../../kernels/tiling.ts";
+import {
+  type ConvolutionPass,
+  convolutionPass,
+  passKey,
+  tilings,
+} from "../../../kernels/convolution/convolution-pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../../kernels/convolution/tiling.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
 import type { TuningEvent } from "../../../worker/session/session-event.ts";
 import { smallInstance } from "../../../worker/tuning/pass-operands.ts";

@@ -1,9 +1,9 @@
 // The tuner's decisions without a device: what is chosen from a table, what a table forgets, how long things take, what is wrong.
 
 import { expect, test } from "vitest";
-import { type ConvolutionPass, passKey, tilings } from "../../../kernels/convolution-pass.ts";
-import { GUARANTEED_TRAITS, NAIVE, type Tiling, tilingName } from "../../../kernels/tiling.ts";
-import { outputHeight } from "../../../shared/window.ts";
+import { type ConvolutionPass, passKey, tilings } from "../../../kernels/convolution/convolution-pass.ts";
+import { GUARANTEED_TRAITS, NAIVE, type Tiling, tilingName } from "../../../kernels/convolution/tiling.ts";
+import { outputHeight } from "../../../shared/model/window.ts";
 import { interleavedTiming, roundMs } from "../../../worker/tuning/interleaved-timing.ts";
 import {
   multiplyAdds,

@@ -1,6 +1,6 @@
 // Reads the Deno worker's command line: the link of a run, and a few options.
 
-import { BitswarmError } from "../../../shared/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 
 export interface DenoArguments {
   readonly url: string;

@@ -1,9 +1,9 @@
 // Keeps the worker's key pair as a file that only its user can read, one a coordinator's host: hosts cannot tell that two workers are one.
 
 import { z } from "zod";
-import { sha256Hex } from "../../../shared/hash.ts";
-import { KEY_ALGORITHM } from "../../../shared/identity.ts";
-import { encodeText } from "../../../shared/text.ts";
+import { sha256Hex } from "../../../shared/base/hash.ts";
+import { KEY_ALGORITHM } from "../../../shared/base/identity.ts";
+import { encodeText } from "../../../shared/base/text.ts";
 import type { KeyStore } from "../../session/identity.ts";
 
 const coordinate = z.string().max(64);

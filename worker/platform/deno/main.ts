@@ -3,7 +3,7 @@
 // Standard output carries reports for a launcher, one JSON object a line: {"event":"joined","worker"}, {"event":"ended"},
 // {"event":"failed","code","message"}. Standard error is for people. Exit code 0 after the end or a wished leave, else 1.
 
-import { BitswarmError } from "../../../shared/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 import { findGpu, requestDevice } from "../../device.ts";
 import { eventLines } from "../../session/event-lines.ts";
 import { openIdentity } from "../../session/identity.ts";

@@ -1,7 +1,7 @@
 // Keeps tuning tables as files, one an adapter, in the one folder that a Deno worker may write to.
 
-import { sha256Hex } from "../../../shared/hash.ts";
-import { encodeText } from "../../../shared/text.ts";
+import { sha256Hex } from "../../../shared/base/hash.ts";
+import { encodeText } from "../../../shared/base/text.ts";
 import type { TuningStore } from "../../tuning/tuning-store.ts";
 
 /** A table has a tenth of this at most; what is larger was not written by us. */

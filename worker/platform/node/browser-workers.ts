@@ -1,7 +1,7 @@
 // Runs workers as pages of one Chromium, which ends with this process however it ends.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, ConsoleMessage, Page } from "puppeteer";
-import { BitswarmError } from "../../../shared/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 import { SharedBrowser } from "./browser.ts";
 import { findChromium } from "./chromium.ts";
 import { parseRunUrl } from "./run-url.ts";

@@ -1,6 +1,6 @@
 // Finds an installed Chromium and knows the flags that give it a WebGPU adapter in a tab that nobody looks at.
 import { closeSync, existsSync, openSync, readSync, statfsSync } from "node:fs";
-import { BitswarmError } from "../../../shared/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 import { findProgram } from "./find-program.ts";
 
 const programNames = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The program `worker`: lends this machine's GPU to a run, in a browser without a window or in Deno.
 import { Command, InvalidArgumentError, Option } from "commander";
-import { BitswarmError } from "../../../shared/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 import { launchBrowserWorkers } from "./browser-workers.ts";
 import { launchDenoWorkers } from "./deno-workers.ts";
 import type { LaunchedWorkers, Runtime, WorkersOptions } from "./supervise.ts";

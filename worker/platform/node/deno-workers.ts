@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { BitswarmError } from "../../../shared/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 import { denoArguments, findDeno } from "./deno.ts";
 import { packageRoot } from "./package-root.ts";
 import { parseRunUrl } from "./run-url.ts";

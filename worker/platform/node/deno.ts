@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { BitswarmError } from "../../../shared/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 import { findProgram } from "./find-program.ts";
 
 /**

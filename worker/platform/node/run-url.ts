@@ -1,5 +1,5 @@
 // Parses the link that the coordinator prints, at the edge where a person pasted it.
-import { BitswarmError } from "../../../shared/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 
 /** `host:port`, with the scheme's own port spelt out and an IPv6 address in brackets. */
 export interface RunUrl {

@@ -1,6 +1,6 @@
 // Keeps a number of workers going whatever they run on: starts each, starts it again when it dies, ends when all have ended.
 import { setTimeout as sleep } from "node:timers/promises";
-import { BitswarmError, type ErrorCode } from "../../../shared/errors.ts";
+import { BitswarmError, type ErrorCode } from "../../../shared/base/errors.ts";
 import { decideRestart } from "./restart.ts";
 
 /** What a launcher tells the program that called it. `slot` counts from 1. */

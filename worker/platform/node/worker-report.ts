@@ -1,6 +1,6 @@
 // What a worker reports to the launcher that started it: Deno prints it as one JSON line, the page sets it as data attributes.
 import { z } from "zod";
-import { BitswarmError, type ErrorCode, errorCodes } from "../../../shared/errors.ts";
+import { BitswarmError, type ErrorCode, errorCodes } from "../../../shared/base/errors.ts";
 
 const errorCode = z.custom<ErrorCode>((value) => typeof value === "string" && Object.hasOwn(errorCodes, value));
 

@@ -1,0 +1,84 @@
+// What is shown of a run while it is driven: a pure function of where the engine is.
+
+import type { NetworkName } from "../../../shared/run/networks.ts";
+import { type Pass, placeOf } from "../../../shared/run/program.ts";
+import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import type { LoopDelay } from "../../program/loop-delay.ts";
+import type { Ledger } from "../../round/ledger.ts";
+import type { RunProgress } from "../../state/training-state.ts";
+import type { StepLoss } from "../../state/update.ts";
+import type { StepBytes } from "../traffic.ts";
+import { type Pace, remainingSeconds, samplesPerSecond } from "./pace.ts";
+import type { RoundDriver } from "./round-driver.ts";
+
+export interface EngineView {
+  readonly run: string;
+  readonly progress: RunProgress;
+  readonly ledger: Pick<Ledger, "samples">;
+  readonly rounds: Pick<RoundDriver, "progress" | "workers" | "reason">;
+  /** Steps after which the run ends. */
+  readonly target: number;
+  readonly phase: "running" | "stopping" | "done";
+  readonly evaluating: NetworkName | undefined;
+  readonly pace: Pace;
+  readonly loss: Partial<StepLoss>;
+  /** Of the last step; undefined before the first. */
+  readonly bytes: StepBytes | undefined;
+  readonly loopDelay: LoopDelay | null;
+}
+
+export function engineStatus(view: EngineView): RunStatus {
+  const { run, progress, ledger, rounds, target, evaluating, pace, loss, bytes, loopDelay } = view;
+  const { config, program, dataset, step, evaluations } = progress;
+  // What is evaluated is what the last step left; what is trained, or about to be, is the next one.
+  const shown = evaluating ? Math.max(0, step - 1) : Math.min(step, program.steps - 1);
+  const { pass } = placeOf(program, shown, config.batch);
+  const { collected, wanted } = rounds.progress;
+  const epochs = pass.kind === "teacher" ? config.teacher.epochs : config.epochs;
+  const name = phaseName(pass, epochs);
+  return {
+    run,
+    name: config.name,
+    state: stateName(view),
+    phase: evaluating ? `evaluating the ${evaluating} (${name})` : name,
+    step,
+    steps: target,
+    epoch: pass.epoch,
+    collected,
+    wanted,
+    workers: rounds.workers,
+    samples: ledger.samples,
+    samplesPerSecond: samplesPerSecond(pace, evaluating ? "evaluate" : pass.kind),
+    etaSeconds: remainingSeconds(pace, {
+      program,
+      batch: config.batch,
+      testSamples: dataset.test.samples,
+      step,
+      target,
+      evaluating: evaluating ? wanted - collected : 0,
+    }),
+    reason: rounds.reason,
+    loss: finiteParts(loss as Record<string, number>),
+    bytesPerWorker: bytes?.perWorker ?? null,
+    loopDelayMs: loopDelay,
+    testAccuracy: evaluations.student,
+    teacherAccuracy: evaluations.teacher,
+  };
+}
+
+/** What has overflowed is no number that a message can carry. */
+function finiteParts(loss: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(loss).filter(([, value]) => Number.isFinite(value)));
+}
+
+/** The phase of a pass in words; epochs are counted from 1 here, as people do. */
+function phaseName({ kind, epoch }: Pass, epochs: number): string {
+  const names = { teacher: "teacher", student: "1-bit student", bn: "batch norm" } as const;
+  return `${names[kind]}, epoch ${epoch + 1}/${epochs}`;
+}
+
+function stateName({ phase, rounds, evaluating }: EngineView): RunStatus["state"] {
+  if (phase !== "running") return phase;
+  if (rounds.workers === 0) return "waiting";
+  return evaluating ? "evaluating" : "training";
+}

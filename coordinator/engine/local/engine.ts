@@ -1,0 +1,279 @@
+// Drives the run in this process: round after round, each summed, applied, committed to the disk, and only then built upon (ARCHITECTURE §3).
+
+import { type NetworkName, usesGan } from "../../../shared/run/networks.ts";
+import { placeOf, type StepPlace } from "../../../shared/run/program.ts";
+import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { CommitLog } from "../../checkpoint/commit-log.ts";
+import type { LoopDelay } from "../../program/loop-delay.ts";
+import { sealMode } from "../../round/deadline.ts";
+import type { Ledger } from "../../round/ledger.ts";
+import { type RunProgress, recordEvaluation } from "../../state/training-state.ts";
+import type { StepLoss } from "../../state/update.ts";
+import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "../../training/round-plan.ts";
+import type { Training } from "../../training/training.ts";
+import { VOIDS } from "../../trust/feedback-reset.ts";
+import type { RoundTrust } from "../../trust/round-trust.ts";
+import type { Outbox } from "../outbox.ts";
+import type { OnRunEvent } from "../run-event.ts";
+import type { StepBytes, Traffic } from "../traffic.ts";
+import { engineStatus } from "./engine-status.ts";
+import { type Pace, paced } from "./pace.ts";
+import { Planner } from "./planner.ts";
+import { type Collected, RoundDriver } from "./round-driver.ts";
+
+export interface EngineOptions {
+  /** The run's id. */
+  readonly run: string;
+  /** 16 bytes in hex: names the run in frames. */
+  readonly runTag: string;
+  /** The engine's own from now on. */
+  readonly progress: RunProgress;
+  /** Holds the numbers that belong to this progress. */
+  readonly training: Training;
+  readonly ledger: Ledger;
+  readonly log: Pick<CommitLog, "append">;
+  /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
+  readonly writeCheckpoint: (progress: RunProgress, ledger: Ledger) => Promise<string>;
+  readonly outbox: Outbox;
+  /** Judges contributions and audits them; without it all that is well formed is believed. */
+  readonly trust?: RoundTrust;
+  /** What the outbox's sockets carry. */
+  readonly traffic: Traffic;
+  /** Of the last step; null before the first. */
+  readonly loopDelay?: () => LoopDelay | null;
+  /** Folder of the checkpoint that the state is from; none for a fresh run. */
+  readonly resumedFrom?: string;
+  /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
+  readonly incarnation?: number;
+  /** The run ends when so many steps are committed; by default at the end of its program. */
+  readonly maxSteps?: number;
+  readonly clock: Clock;
+  readonly onEvent: OnRunEvent;
+  /** Sees each sum before it is applied. */
+  readonly onSealed?: (plan: RoundPlan, collected: Collected) => void;
+}
+
+export interface RunSummary {
+  /** The run came to its end; false where it was stopped. */
+  readonly finished: boolean;
+  readonly step: number;
+  /** Of the whole program. */
+  readonly steps: number;
+  readonly epoch: number;
+  readonly samples: number;
+  readonly testAccuracy: number | null;
+  readonly teacherAccuracy: number | null;
+  readonly paramsHash: string;
+  /** Folder of the newest checkpoint. */
+  readonly checkpoint: string;
+}
+
+export class LocalEngine {
+  /** Where what the workers do goes in. */
+  readonly rounds: RoundDriver;
+  readonly #options: EngineOptions;
+  readonly #target: number;
+  readonly #planner: Planner;
+  #evaluating: NetworkName | undefined;
+  #stopping = false;
+  #done = false;
+  #pace: Pace = new Map();
+  #loss: Partial<StepLoss> = {};
+  /** What the sockets carried for the last step. */
+  #bytes: StepBytes | undefined;
+  #checkpoint: { readonly path: string; readonly step: number } | undefined;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const { progress, training, clock, outbox, onEvent, resumedFrom, trust, runTag } = options;
+    const { config, program, step } = progress;
+    const { microbatch, lease } = config;
+    this.#planner = new Planner({ training, progress, runTag });
+    this.#target = Math.min(options.maxSteps ?? Infinity, program.steps);
+    if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step };
+    this.rounds = new RoundDriver({
+      outbox,
+      microbatch,
+      lease,
+      training,
+      shareLimit: config.trust.accountWeight,
+      ...(trust === undefined ? {} : { trust }),
+      clock,
+      onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
+      onBackup: ({ worker, from, to }, of) => onEvent({ type: "backed-up", worker, from, to, of }),
+    });
+  }
+
+  /** Runs to the end, or until stop(). The newest checkpoint then holds everything that was committed. */
+  async run(): Promise<RunSummary> {
+    const { progress } = this.#options;
+    // From the first moment on there is something to resume from.
+    if (!this.#checkpoint) await this.#writeCheckpoint();
+    await this.#evaluateIfDue();
+    while (!this.#stopping && progress.step < this.#target) {
+      const place = await this.#trainStep();
+      if (!place) break;
+      if (this.#checkpointDue(place)) await this.#writeCheckpoint();
+      await this.#evaluateIfDue();
+    }
+    if (this.#checkpoint?.step !== progress.step) await this.#writeCheckpoint();
+    this.#done = !this.#stopping;
+    return this.#summary();
+  }
+
+  /** Finishes the step where somebody computes it, writes a checkpoint, and lets run() end. */
+  stop(): void {
+    this.#stopping = true;
+    this.rounds.stop();
+  }
+
+  async #summary(): Promise<RunSummary> {
+    const { progress, training, ledger } = this.#options;
+    const { pass } = this.#lastPlace();
+    const paramsHash = await training.parametersHash(pass.network);
+    return {
+      finished: this.#done,
+      step: progress.step,
+      steps: progress.program.steps,
+      epoch: pass.epoch,
+      samples: ledger.samples,
+      testAccuracy: progress.evaluations.student,
+      teacherAccuracy: progress.evaluations.teacher,
+      paramsHash,
+      checkpoint: this.#checkpoint?.path ?? "",
+    };
+  }
+
+  status(): RunStatus {
+    const { progress, run, ledger, loopDelay = () => null } = this.#options;
+    return engineStatus({
+      run,
+      progress,
+      ledger,
+      rounds: this.rounds,
+      target: this.#target,
+      phase: this.#done ? "done" : this.#stopping ? "stopping" : "running",
+      evaluating: this.#evaluating,
+      pace: this.#pace,
+      loss: this.#loss,
+      bytes: this.#bytes,
+      loopDelay: loopDelay(),
+    });
+  }
+
+  /** Bytes by their SHA-256: those of the teacher. */
+  blob(sha256: string): Uint8Array<ArrayBuffer> | undefined {
+    const { frozen } = this.#planner;
+    return frozen?.hash === sha256 ? frozen.bytes : undefined;
+  }
+
+  /** Place of the last committed step; before the first, of that. */
+  #lastPlace(): StepPlace {
+    const { program, step, config } = this.#options.progress;
+    return placeOf(program, Math.max(0, step - 1), config.batch);
+  }
+
+  /** What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. */
+  #era(): number {
+    const checkpoint = (this.#checkpoint?.step ?? 0) * VOIDS;
+    return (this.#options.incarnation ?? 0) * 2 ** 32 + (checkpoint % 2 ** 32);
+  }
+
+  async #collect(subject: RoundSubject): Promise<Collected | "dropped"> {
+    const plan = await this.#planner.plan(subject, this.#era());
+    const collected = await this.rounds.collect(plan);
+    if (collected === "dropped") return collected;
+    this.#options.onSealed?.(plan, collected);
+    this.#pace = paced(this.#pace, subject.kind, collected.samples, collected.elapsedMs);
+    return collected;
+  }
+
+  /** One step from its round to the disk; nothing where it was dropped. */
+  async #trainStep(): Promise<StepPlace | undefined> {
+    const { progress, training, ledger, log, traffic, onEvent } = this.#options;
+    const { config } = progress;
+    const { subject, place } = stepSubject(progress, ledger);
+    const collected = await this.#collect(subject);
+    if (collected === "dropped") return undefined;
+    const { pass } = place;
+    const ranges = collected.ranges.map(({ from, to }): [number, number] => [from, to]);
+    ledger.commitStep(place, ranges, config.batch, sealMode(config));
+    const { loss, paramsHash } = await training.apply(place);
+    const step = ++progress.step;
+    this.rounds.applied();
+    const { kind, epoch } = pass;
+    await log.append({
+      type: "step",
+      step,
+      pass: pass.index,
+      kind,
+      epoch,
+      ranges,
+      samples: collected.samples,
+      paramsHash,
+    });
+    this.rounds.committed();
+    this.#loss = loss;
+    const carried = ledger.carried({ pass, from: place.to }).reduce((sum, { from, to }) => sum + to - from, 0);
+    if (carried > 0) onEvent({ type: "carried", step, samples: carried });
+    const { workers } = this.rounds;
+    const bytes = traffic.take(workers);
+    this.#bytes = bytes;
+    onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers, paramsHash, bytes });
+    return place;
+  }
+
+  #checkpointDue({ pass, last }: StepPlace): boolean {
+    const { step, config, program } = this.#options.progress;
+    if (step % config.checkpoint.everySteps === 0) return true;
+    return last && program.passes[pass.index + 1]?.kind !== pass.kind;
+  }
+
+  /** What the step just committed calls to be evaluated and has not been. */
+  #evaluationsDue(): NetworkName[] {
+    const { step, program, evaluations, evaluatedAt, config } = this.#options.progress;
+    if (step === 0) return [];
+    const { pass, last } = this.#lastPlace();
+    const wanted = step === this.#target || (last && pass.evaluate);
+    const due = wanted && evaluatedAt[pass.network] !== step ? [pass.network] : [];
+    // One that came from a file was never evaluated on the way.
+    const stranger = step === program.steps && usesGan(config) && evaluations.teacher === null;
+    return stranger ? [...due, "teacher"] : due;
+  }
+
+  async #evaluateIfDue(): Promise<void> {
+    for (const network of this.#evaluationsDue()) {
+      if (this.#stopping || !(await this.#evaluate(network))) return;
+      await this.#writeCheckpoint();
+    }
+  }
+
+  async #evaluate(network: NetworkName): Promise<boolean> {
+    const { progress, log, onEvent } = this.#options;
+    const { step } = progress;
+    this.#evaluating = network;
+    try {
+      const collected = await this.#collect(evaluationSubject(progress, network));
+      if (collected === "dropped") return false;
+      this.rounds.applied();
+      const accuracy = collected.metrics.top1;
+      await log.append({ type: "evaluate", step, network, accuracy });
+      recordEvaluation(progress, network, accuracy);
+      this.rounds.committed();
+      onEvent({ type: "evaluation", step, network, accuracy });
+      return true;
+    } finally {
+      this.#evaluating = undefined;
+    }
+  }
+
+  async #writeCheckpoint(): Promise<void> {
+    const { progress, ledger, writeCheckpoint, onEvent } = this.#options;
+    const { step } = progress;
+    const path = await writeCheckpoint(progress, ledger);
+    // Written again with an evaluation, it is no news.
+    if (this.#checkpoint?.step !== step) onEvent({ type: "checkpoint", step, path });
+    this.#checkpoint = { path, step };
+  }
+}

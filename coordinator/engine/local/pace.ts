@@ -1,0 +1,75 @@
+// How fast the run goes, and how long what is left will take: a moving average for each kind of round.
+
+import { type Program, placeOf } from "../../../shared/run/program.ts";
+import type { RoundKind } from "../../../shared/wire/contribution.ts";
+
+/** What was measured of one kind of round. */
+interface Measured {
+  /** Rounds so far. The first compiled shaders and fetched shards: it says nothing of those to come. */
+  readonly rounds: number;
+  readonly secondsPerSample: number | undefined;
+}
+
+/** By kind of round; no entry where there was none. */
+export type Pace = ReadonlyMap<RoundKind, Measured>;
+
+/** Weight of the newest round in the moving average. */
+const PACE_WEIGHT = 0.2;
+
+/** The pace after a round of `samples` took `elapsedMs`. */
+export function paced(pace: Pace, kind: RoundKind, samples: number, elapsedMs: number): Pace {
+  const before = pace.get(kind);
+  if (!before) return new Map(pace).set(kind, { rounds: 1, secondsPerSample: undefined });
+  const now = Math.max(elapsedMs, 1) / 1000 / samples;
+  const average = before.secondsPerSample ?? now;
+  const secondsPerSample = average + PACE_WEIGHT * (now - average);
+  return new Map(pace).set(kind, { rounds: before.rounds + 1, secondsPerSample });
+}
+
+/** 0 where nothing was measured yet. */
+export function samplesPerSecond(pace: Pace, kind: RoundKind): number {
+  const seconds = pace.get(kind)?.secondsPerSample;
+  return seconds === undefined ? 0 : 1 / seconds;
+}
+
+/** Training samples committed after `step` steps, over all passes. */
+export function samplesAt(program: Program, step: number, batch: number): number {
+  return program.passes.reduce((sum, { firstStep, samples }) => {
+    return sum + Math.min(samples, Math.max(0, step - firstStep) * batch);
+  }, 0);
+}
+
+export interface Remaining {
+  readonly program: Program;
+  readonly batch: number;
+  readonly testSamples: number;
+  /** Committed steps. */
+  readonly step: number;
+  /** Steps at which the run ends. */
+  readonly target: number;
+  /** Samples that the evaluation in progress still wants. */
+  readonly evaluating: number;
+}
+
+/** Seconds until the run ends; null while nothing was measured. Kinds without a measure count as the slowest with one. */
+export function remainingSeconds(
+  pace: Pace,
+  { program, batch, testSamples, step, target, evaluating }: Remaining,
+): number | null {
+  if (step >= target && evaluating === 0) return 0;
+  const known = [...pace.values()].flatMap((measured) => measured.secondsPerSample ?? []);
+  if (known.length === 0) return null;
+  const slowest = Math.max(...known);
+  const seconds = (kind: RoundKind) => pace.get(kind)?.secondsPerSample ?? slowest;
+  let total = evaluating * seconds("evaluate");
+  if (step >= target) return total;
+  for (const { firstStep, steps, samples, kind, evaluate } of program.passes) {
+    const ahead = (at: number) => Math.min(samples, Math.max(0, at - firstStep) * batch);
+    total += (ahead(target) - ahead(step)) * seconds(kind);
+    const passEnd = firstStep + steps;
+    if (evaluate && passEnd > step && passEnd <= target) total += testSamples * seconds("evaluate");
+  }
+  const end = placeOf(program, target - 1, batch);
+  if (!(end.last && end.pass.evaluate)) total += testSamples * seconds("evaluate");
+  return total;
+}

@@ -1,0 +1,295 @@
+// Gives the pure round what it lacks: the clock, the sum and the way to the workers. Everything that workers do enters here.
+
+import { BitswarmError } from "../../../shared/base/errors.ts";
+import type { LeaseId, WorkerId } from "../../../shared/base/ids.ts";
+import type { Range } from "../../../shared/base/intervals.ts";
+import { frameLease } from "../../../shared/wire/frame.ts";
+import type { ReturnReason } from "../../../shared/wire/protocol.ts";
+import type { Clock } from "../../base/clock.ts";
+import { type Arrivals, withArrivals } from "../../round/deadline.ts";
+import { roundReason } from "../../round/reason.ts";
+import type { MemberFacts } from "../../round/roster.ts";
+import { type Decision, decide, openRound } from "../../round/round.ts";
+import {
+  beforeRounds,
+  type Lease,
+  type RequeueCause,
+  type RoundEffect,
+  type RoundEvent,
+  type RoundState,
+} from "../../round/state.ts";
+import type { RoundPlan } from "../../training/round-plan.ts";
+import type { SealedSum, Training } from "../../training/training.ts";
+import type { Outbox } from "../outbox.ts";
+import { ContributionIntake, type Intake, type IntakeOptions } from "./contribution-intake.ts";
+import { type RoundLimits, roundOptions } from "./round-options.ts";
+import { StopPatience } from "./stop-patience.ts";
+import { lookAgain } from "./ticker.ts";
+
+export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
+  readonly training: Training;
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly onRequeue: (lease: Lease, cause: RequeueCause) => void;
+  /** A second worker computes what `of` has not answered. */
+  readonly onBackup: (lease: Lease, of: WorkerId) => void;
+}
+
+/** A sealed round. */
+export interface Collected extends SealedSum {
+  readonly ranges: readonly Range[];
+  /** From its opening to its seal. */
+  readonly elapsedMs: number;
+}
+
+interface OpenCollection {
+  readonly plan: RoundPlan;
+  readonly since: number;
+  readonly resolve: (collected: Collected | "dropped") => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class RoundDriver {
+  readonly #options: RoundDriverOptions;
+  #state: RoundState = beforeRounds();
+  #collection: OpenCollection | undefined;
+  /** How the contributions of the last rounds of each kind arrived, and those of this round. */
+  readonly #arrivals = new Map<RoundPlan["terms"]["kind"], Arrivals>();
+  #offsets: number[] = [];
+  readonly #intake: ContributionIntake;
+  /** Events that came while effects of another were carried out. */
+  readonly #queue: RoundEvent[] = [];
+  #busy = false;
+  #stopping = false;
+  readonly #patience = new StopPatience();
+
+  constructor(options: RoundDriverOptions) {
+    this.#options = options;
+    this.#intake = new ContributionIntake(options);
+    options.training.failure.then((error) => this.#collection && this.#drop(error));
+  }
+
+  /** What the round waits for, in words. */
+  get reason(): string {
+    return roundReason(this.#options.clock.now(), this.#state);
+  }
+
+  get workers(): number {
+    return this.#state.roster.members.size;
+  }
+
+  /** Samples collected in the round, and how many it wants. */
+  get progress(): { readonly collected: number; readonly wanted: number } {
+    const { collected, wanted } = this.#state;
+    return { collected: collected.size, wanted };
+  }
+
+  /** The leases that a worker computes or is to compute, the oldest first. */
+  leasesOf(worker: WorkerId): readonly Lease[] {
+    const { roster, leases } = this.#state;
+    return (roster.members.get(worker)?.leases ?? []).flatMap((lease) => leases.get(lease) ?? []);
+  }
+
+  join(worker: WorkerId, facts: MemberFacts = {}): void {
+    this.#dispatch({ type: "worker-joined", worker, ...facts });
+  }
+
+  /** @param wish `ahead`: while it holds a lease; `maxMicrobatches`: what it has found out that it can hold */
+  ready(worker: WorkerId, wish: { readonly ahead?: boolean; readonly maxMicrobatches?: number } = {}): void {
+    this.#dispatch({ type: "worker-ready", worker, ...wish });
+  }
+
+  /** Its connection is lost and may come back: it keeps what it holds, and others may compute that too. */
+  suspend(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-suspended", worker });
+  }
+
+  resume(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-resumed", worker });
+  }
+
+  /** Its account has rested: it may have the lease that it asked for before. */
+  rested(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-rested", worker });
+  }
+
+  pause(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-paused", worker });
+  }
+
+  leave(worker: WorkerId): void {
+    this.#dispatch({ type: "worker-left", worker });
+  }
+
+  giveBack(worker: WorkerId, lease: LeaseId, reason: ReturnReason): void {
+    this.#dispatch({ type: "lease-returned", worker, lease, notFinite: reason === "not-finite" });
+  }
+
+  /**
+   * Takes the bytes of a contribution frame, which are not the caller's any more. A bad one is answered by a rejection, and its
+   * range is leased again. While one is checked its lease does not expire.
+   * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that could be named in a rejection
+   */
+  async contribute(worker: WorkerId, bytes: Uint8Array): Promise<void> {
+    const { training } = this.#options;
+    const leases = this.leasesOf(worker).map(({ lease }) => lease);
+    const named = leases.find((lease) => lease === frameLease(bytes));
+    if (named !== undefined && !training.inline)
+      this.#dispatch({ type: "contribution-received", worker, lease: named });
+    // A damaged frame may name any lease: where none of them is its worker's, it answers the oldest that is.
+    const held = named ?? leases[0];
+    const done = (intake: Intake) => this.#taken(worker, intake);
+    await this.#intake.take({ worker, bytes, held, state: () => this.#state, done }).catch((error) => {
+      // The run ends with that, and not this worker's session.
+      if (!(error instanceof BitswarmError && error.code === "THREAD_FAILED")) throw error;
+    });
+  }
+
+  #taken(worker: WorkerId, intake: Intake): void {
+    const { lease, follows } = intake;
+    // All of it is one change: the round must not end in the middle, with a sum that is not that of its ranges.
+    if (follows.copies.length + follows.withdrawn.length > 0)
+      this.#dispatch({ type: "contribution-received", worker, lease });
+    for (const copy of follows.copies) this.#dispatch({ type: "copy-wanted", copy });
+    for (const range of follows.withdrawn) this.#dispatch({ type: "contribution-withdrawn", ...range });
+    if (intake.kind === "refused") {
+      const { code, message } = intake;
+      this.#dispatch({ type: "contribution-refused", worker, lease, code, message });
+    } else this.#dispatch({ type: "contribution", worker, lease, samples: intake.samples });
+    for (const account of follows.resting) this.#dispatch({ type: "account-rests", account });
+  }
+
+  /**
+   * Opens a round and resolves when it is sealed; `dropped` when the run stops and nobody goes on with it.
+   * @throws GRADIENT_NOT_FINITE where the training has diverged
+   */
+  async collect(plan: RoundPlan): Promise<Collected | "dropped"> {
+    const { terms, ranges } = plan;
+    const { kind, round } = terms;
+    const { clock } = this.#options;
+    const arrivals = this.#arrivals.get(kind) ?? [];
+    const allLeased = () => this.#state.unleased.length === 0;
+    const stopTicking = lookAgain(clock, allLeased, () => this.#dispatch({ type: "tick" }));
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#collection = { plan, since: clock.now(), resolve, reject };
+        this.#patience.begin();
+        this.#offsets = [];
+        const options = roundOptions(plan, this.#options, arrivals, this.#state.roster.members);
+        this.#intake.open(plan, () => this.#state.roster.accounts.size);
+        this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
+        this.#drain();
+      });
+    } finally {
+      stopTicking();
+      this.#arrivals.set(kind, withArrivals(arrivals, this.#offsets));
+    }
+  }
+
+  /** The sealed round is in the parameters. */
+  applied(): void {
+    this.#dispatch({ type: "applied" });
+  }
+
+  /** The sealed round is on the disk. */
+  committed(): void {
+    this.#dispatch({ type: "committed" });
+  }
+
+  /** Lets those who compute finish the round; drops it where nobody does, or where it is an evaluation. */
+  stop(): void {
+    this.#stopping = true;
+    this.#dispatch({ type: "tick" });
+  }
+
+  #collecting(): OpenCollection {
+    if (!this.#collection) throw new RangeError("a lease is live outside of a round");
+    return this.#collection;
+  }
+
+  #dispatch(event: RoundEvent): void {
+    this.#queue.push(event);
+    this.#drain();
+  }
+
+  #drain(): void {
+    if (this.#busy) return;
+    for (let event = this.#queue.shift(); event; event = this.#queue.shift()) {
+      this.#carryOut(decide(this.#options.clock.now(), this.#state, event));
+    }
+    if (!this.#stopping || !this.#collection) return;
+    const { kind } = this.#collection.plan.terms;
+    if (this.#patience.isOver(this.#options.clock.now(), kind, this.#state)) this.#drop("dropped");
+  }
+
+  #carryOut({ state, effects }: Decision): void {
+    this.#state = state;
+    this.#busy = true;
+    try {
+      for (const effect of effects) this.#perform(effect);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #perform(effect: RoundEffect): void {
+    const { outbox, clock, onRequeue, onBackup, trust } = this.#options;
+    switch (effect.type) {
+      case "grant": {
+        const { lease } = effect;
+        const twin = "twin" in lease && lease.twin !== null ? this.#state.leases.get(lease.twin) : undefined;
+        if (twin) onBackup(lease, twin.worker);
+        outbox.lease(lease.worker, lease, this.#collecting().plan);
+        for (const copy of trust?.granted(lease) ?? []) this.#dispatch({ type: "copy-wanted", copy });
+        break;
+      }
+      case "accept":
+        this.#offsets.push(effect.offsetMs);
+        outbox.accepted(effect.lease.worker, effect.lease.lease, effect.samples);
+        break;
+      case "reject":
+        outbox.rejected(effect.worker, effect.lease, effect);
+        break;
+      case "lapse":
+        if (effect.again) onRequeue(effect.lease, effect.cause);
+        break;
+      case "cancel":
+        outbox.cancelled(effect.lease.worker, effect.lease.lease, effect.reason);
+        break;
+      case "seal": {
+        const { since, resolve, reject } = this.#collecting();
+        this.#collection = undefined;
+        const elapsedMs = clock.now() - since;
+        const { ranges } = effect;
+        this.#intake.seal().then((sum) => resolve({ ...sum, ranges, elapsedMs }), reject);
+        break;
+      }
+      case "diverged": {
+        const { terms } = this.#collecting().plan;
+        this.#drop(
+          new BitswarmError(
+            "GRADIENT_NOT_FINITE",
+            `round ${terms.round} (${terms.kind}, after step ${terms.step}) is not finite on any worker, after ${effect.reports} attempts: the training has diverged. Start again with a lower optimizer.learningRate`,
+          ),
+        );
+        break;
+      }
+      case "more":
+        clock.after(0, () => this.#dispatch({ type: "go-on" }));
+        break;
+      case "wait":
+        break;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #drop(outcome: "dropped" | Error): void {
+    const { resolve, reject } = this.#collecting();
+    this.#collection = undefined;
+    this.#intake.drop();
+    if (outcome === "dropped") resolve(outcome);
+    else reject(outcome);
+    this.#dispatch({ type: "dropped" });
+  }
+}

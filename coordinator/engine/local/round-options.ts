@@ -1,0 +1,59 @@
+// What a round goes by, from its plan, the run's limits and how the rounds before it went.
+
+import type { RunConfig } from "../../../shared/run/config.ts";
+import { type Arrivals, deadlineMs } from "../../round/deadline.ts";
+import { piecesOf } from "../../round/lease-pieces.ts";
+import { isActive, type Roster, speedOf } from "../../round/roster.ts";
+import type { RoundOptions } from "../../round/state.ts";
+import { contributionBytes, type RoundPlan } from "../../training/round-plan.ts";
+
+export interface RoundLimits {
+  readonly microbatch: number;
+  readonly lease: Omit<RunConfig["lease"], "seal">;
+  /** Share of a round's samples that one account may hold; 1 unless given. */
+  readonly shareLimit?: number;
+}
+
+/** @param arrivals of the last rounds of this kind @param members who there are */
+export function roundOptions(
+  plan: RoundPlan,
+  limits: RoundLimits,
+  arrivals: Arrivals,
+  members: Roster["members"],
+): RoundOptions {
+  const { microbatch, shareLimit = 1 } = limits;
+  const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, pieces, first } = limits.lease;
+  return {
+    microbatch,
+    maxMicrobatches,
+    timeoutMs,
+    deadlineMs: deadlineMs(arrivals, { minMs: minDeadlineMs, maxMs: timeoutMs }),
+    minDeadlineMs,
+    seal: plan.mayLeave ? "deadline" : "complete",
+    ahead: ahead && !plan.local,
+    oneLease: plan.local,
+    shareLimit,
+    // Where a share is one lease, it is whole.
+    pieces: plan.local ? 1 : pieces === "auto" ? autoPieces(plan, members) : pieces,
+    first: plan.local ? Number.POSITIVE_INFINITY : first,
+    paced: arrivals.length > 0,
+  };
+}
+
+function autoPieces(plan: RoundPlan, members: Roster["members"]): number {
+  let [active, known, sum] = [0, 0, 0];
+  for (const member of members.values()) {
+    if (!isActive(member)) continue;
+    const speed = speedOf(member, plan.terms.kind);
+    active++;
+    if (speed === undefined) continue;
+    known++;
+    sum += speed;
+  }
+  return piecesOf({
+    samples: plan.ranges.reduce((total, { from, to }) => total + to - from, 0),
+    // Those that are not known count as the mean.
+    samplesPerSecond: known === 0 ? undefined : (sum / known) * active,
+    contributionBytes: contributionBytes(plan),
+  });
+}

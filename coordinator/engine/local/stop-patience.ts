@@ -1,0 +1,29 @@
+// How long a run that stops waits for those who may go on with its step.
+
+import type { RoundKind } from "../../../shared/wire/contribution.ts";
+import type { RoundState } from "../../round/state.ts";
+
+/** For a worker that was just answered to go on with the step. */
+const STOP_PATIENCE_MS = 2000;
+
+export class StopPatience {
+  /** Since when nobody computes. */
+  #idleSince: number | undefined;
+
+  /** A round opens. */
+  begin(): void {
+    this.#idleSince = undefined;
+  }
+
+  /** Whether the run waits for nobody: an evaluation is done again anyway, a step may be finished. */
+  isOver(now: number, kind: RoundKind, { leases, roster }: RoundState): boolean {
+    if (kind === "evaluate") return true;
+    if (leases.size > 0) {
+      this.#idleSince = undefined;
+      return false;
+    }
+    if (!roster.members.some(({ expected }) => expected !== null)) return true;
+    this.#idleSince ??= now;
+    return now - this.#idleSince >= STOP_PATIENCE_MS;
+  }
+}

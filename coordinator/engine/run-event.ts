@@ -1,0 +1,78 @@
+// What happens in a run, once: the terminal, events.ndjson and the JSON lines each show their part of it.
+
+import type { ErrorCode } from "../../shared/base/errors.ts";
+import type { WorkerId } from "../../shared/base/ids.ts";
+import type { NetworkName } from "../../shared/run/networks.ts";
+import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
+import type { RequeueCause } from "../round/state.ts";
+import type { StepLoss } from "../state/update.ts";
+import type { LeaveCode } from "./leave-code.ts";
+import type { StepBytes } from "./traffic.ts";
+
+export type RunEvent =
+  | {
+      readonly type: "step";
+      /** Committed steps, this one included. */
+      readonly step: number;
+      /** Of the phase, from 0. */
+      readonly epoch: number;
+      readonly loss: StepLoss;
+      /** Training samples committed so far, over all phases. */
+      readonly samples: number;
+      readonly workers: number;
+      readonly paramsHash: string;
+      readonly bytes: StepBytes;
+    }
+  | { readonly type: "evaluation"; readonly step: number; readonly network: NetworkName; readonly accuracy: number }
+  | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
+  | { readonly type: "resumed"; readonly step: number; readonly path: string }
+  | {
+      readonly type: "joined";
+      readonly worker: WorkerId;
+      /** SHA-256 of its public key. */
+      readonly account: string;
+      readonly name: string;
+      readonly runtime: HelloMessage["runtime"];
+      readonly adapter: AdapterDescription;
+    }
+  /** A newcomer's canary was right. */
+  | { readonly type: "calibrated"; readonly worker: WorkerId; readonly elapsedMs: number }
+  | { readonly type: "left"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
+  /** A worker's connection was lost; it may come back to its session. */
+  | { readonly type: "worker-suspended"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
+  | { readonly type: "worker-resumed"; readonly worker: WorkerId }
+  /** A connection that was closed before it joined. */
+  | { readonly type: "turned-away"; readonly code: LeaveCode; readonly message: string }
+  | { readonly type: "returned"; readonly worker: WorkerId; readonly reason: string; readonly detail: string }
+  | { readonly type: "refused"; readonly worker: WorkerId; readonly code: ErrorCode; readonly message: string }
+  | {
+      readonly type: "requeued";
+      readonly worker: WorkerId;
+      readonly from: number;
+      readonly to: number;
+      readonly cause: RequeueCause;
+    }
+  /** A range that worker `of` has not answered is computed by another one too. */
+  | {
+      readonly type: "backed-up";
+      readonly worker: WorkerId;
+      readonly from: number;
+      readonly to: number;
+      readonly of: WorkerId;
+    }
+  /** Samples of the step that were late and go to the next one. */
+  | { readonly type: "carried"; readonly step: number; readonly samples: number }
+  /** Accounts that computed the same range: those that agree, and those that do not. */
+  | {
+      readonly type: "audited";
+      readonly from: number;
+      readonly to: number;
+      readonly right: readonly string[];
+      readonly wrong: readonly string[];
+    }
+  /** An account whose work others contradicted gets no lease for so long. */
+  | { readonly type: "rests"; readonly account: string; readonly ms: number }
+  /** Something that a person should know and that no other event says. */
+  | { readonly type: "notice"; readonly message: string };
+
+export type OnRunEvent = (event: RunEvent) => void;

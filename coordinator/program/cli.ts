@@ -1,0 +1,229 @@
+#!/usr/bin/env node
+// The program `coordinator`: starts a run, goes on with one, says how one is doing, and exports what it trained.
+
+import { Command, InvalidArgumentError, Option } from "commander";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { exportModel } from "../checkpoint/export.ts";
+import { type OpenRun, openFreshRun, reopenRun } from "../run/open-run.ts";
+import { readRunConfig } from "../run/run-config.ts";
+import { type SimulateOptions, simulateCommand, simulateHelp } from "../simulate/simulate-command.ts";
+import { coordinate } from "./coordinate.ts";
+import { type Runtime, runtimes } from "./local-workers.ts";
+import { readStatus, statusText } from "./status-command.ts";
+
+interface ServeOptions {
+  readonly workers: number;
+  readonly runtime: Runtime;
+  readonly port: number;
+  readonly host: string;
+  readonly maxSteps?: number;
+  readonly token?: string;
+  readonly json?: boolean;
+}
+
+interface StartOptions extends ServeOptions {
+  readonly runDir?: string;
+  readonly set?: readonly string[];
+  readonly seed?: number;
+  readonly full?: boolean;
+}
+
+/** What a shell says of a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+const MOST_WORKERS = 64;
+const MOST_TOKEN = 512;
+
+const startHelp = `
+Without run.yaml the shipped example is trained: a 1-bit LeNet-5 on a part of Fashion-MNIST, a few minutes on two cores.
+Every field that run.yaml may have, with its default, stands in the run.yaml that a run writes into its folder.
+
+Examples:
+  $ npx coordinator start
+      the example, with two workers on this machine
+  $ npx coordinator start run.yaml --workers 0 --host 0.0.0.0 --port 9000
+      a run of your own, for volunteers alone
+  $ npx coordinator start --full --set epochs=10 --set checkpoint.everySteps=50
+      the example on all images, longer
+  $ npx coordinator start --max-steps 20 --json > steps.ndjson
+      twenty steps, then an evaluation and the end
+
+Ctrl-C once finishes the step in hand, writes a checkpoint, says how to go on, and exits with 0; so does SIGTERM.
+Ctrl-C twice ends at once with 130; the checkpoint before is whole. After a power cut, too: \`coordinator resume\`.
+
+--json prints one line a step and one at the end, all else goes to standard error:
+  {"event":"step","step","epoch","loss":{…},"samples","workers","paramsHash","bytes":{…},"loopDelayMs":{"max","p99"}}
+  {"event":"done","step","epoch","samples","testAccuracy","teacherAccuracy","paramsHash","checkpoint"}
+step counts committed steps, samples the training images in them, epoch from 0 within its phase. bytes has what the
+workers' sockets carried since the step before, all workers together: "down" to them, "up" from them, the same two for
+each of "parameters", "contributions" and "control", and in "perWorker" their means. Shards and the trained teacher,
+which come over HTTP once, are not in it.
+`;
+
+const resumeHelp = `
+Takes the newest checkpoint whose every hash verifies, says which, and continues bit for bit. RUN_DIR is the folder that
+\`coordinator start\` named, under ./runs by default. The link's token stays the same, so volunteers come back by
+themselves where host and port do too.
+
+Examples:
+  $ npx coordinator resume runs/fashion-lenet-20250131-154501-3fa9
+  $ npx coordinator resume runs/fashion-lenet-20250131-154501-3fa9 --workers 4 --max-steps 500
+`;
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
+function parseToken(text: string): string {
+  if (text.length > 0 && text.length <= MOST_TOKEN && !/\s/.test(text)) return text;
+  throw new InvalidArgumentError(`It must be 1 to ${MOST_TOKEN} characters without spaces.`);
+}
+
+function withServeOptions(command: Command): Command {
+  return command
+    .option("--workers <n>", "workers to start on this machine; 0 for none", wholeNumber(0, MOST_WORKERS), 2)
+    .addOption(new Option("--runtime <runtime>", "what these run on").choices(runtimes).default("auto"))
+    .option("--port <n>", "port of the page and the workers; 0 for any free one", wholeNumber(0, 65_535), 8080)
+    .option("--host <address>", "address to listen on; 0.0.0.0 for all of this machine's", "127.0.0.1")
+    .option(
+      "--max-steps <n>",
+      "end when N steps are committed, those before a resume included",
+      wholeNumber(1, 2 ** 31),
+    )
+    .option("--token <text>", "the link's secret, instead of a random one", parseToken)
+    .option("--json", "print only JSON lines on standard output");
+}
+
+async function serve(run: OpenRun, options: ServeOptions): Promise<void> {
+  const json = options.json === true;
+  let printed = Promise.resolve();
+  const printJson = (line: string) => {
+    printed = new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
+  };
+  const { host, port, workers, runtime, maxSteps } = options;
+  const coordination = await coordinate(run, {
+    host,
+    port,
+    workers,
+    runtime,
+    terminal: json ? process.stderr : process.stdout,
+    ...(maxSteps === undefined ? {} : { maxSteps }),
+    ...(json ? { printJson } : {}),
+  });
+  let interrupted = false;
+  const interrupt = () => {
+    // Checkpoints are renamed into place, so ending here leaves the last one whole.
+    if (interrupted) process.exit(INTERRUPTED);
+    interrupted = true;
+    coordination.stop();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  await coordination.done;
+  await printed;
+}
+
+async function start(file: string | undefined, options: StartOptions): Promise<void> {
+  const { set = [], seed, full = false, runDir, token } = options;
+  const config = await readRunConfig({
+    full,
+    set,
+    ...(file === undefined ? {} : { file }),
+    ...(seed === undefined ? {} : { seed }),
+  });
+  await serve(await openFreshRun(config, runDir, token), options);
+}
+
+const program = new Command("coordinator")
+  .description("Train a 1-bit network on the GPUs of everyone who opens your link.")
+  .addHelpText("after", "\nExample:\n  $ npx coordinator start\n\nMore: coordinator start --help")
+  .showHelpAfterError("(see coordinator --help)");
+
+withServeOptions(
+  program
+    .command("start")
+    .description("start a run, and end when it is trained")
+    .argument("[run.yaml]", "configuration of the run; the shipped example where there is none"),
+)
+  .option("--run-dir <path>", "the run's folder, new or empty; by default ./runs/<name>-<time>-<random>")
+  .option("--set <field=value>", "any field of the configuration; may be repeated", collect)
+  .option("--seed <n>", "seed of every random draw", wholeNumber(0, 0xffffffff))
+  .option("--full", "all images of the data set")
+  .addHelpText("after", startHelp)
+  .showHelpAfterError("(see coordinator start --help)")
+  .action(start);
+
+withServeOptions(
+  program
+    .command("resume")
+    .description("go on with a run from its newest checkpoint")
+    .argument("<run-dir>", "the run's folder"),
+)
+  .addHelpText("after", resumeHelp)
+  .showHelpAfterError("(see coordinator resume --help)")
+  .action(async (runDir: string, options: ServeOptions) => serve(await reopenRun(runDir, options.token), options));
+
+program
+  .command("status")
+  .description("say how a run is doing")
+  .argument("<url|run-dir>", "the link that the coordinator printed, in quotes, or the run's folder")
+  .option("--json", "print JSON")
+  .action(async (target: string, { json }: { readonly json?: boolean }) => {
+    const status = await readStatus(target);
+    process.stdout.write(`${json ? JSON.stringify(status) : statusText(status, target)}\n`);
+  });
+
+program
+  .command("export")
+  .description("write the 1-bit network of a run's newest checkpoint for inference: packed signs, C and the float rest")
+  .argument("<run-dir>", "the run's folder")
+  .requiredOption("--out <file>", "the safetensors file to write")
+  .action(async (runDir: string, { out }: { readonly out: string }) => {
+    const { path, step, fileBytes, sizes, skipped } = await exportModel(runDir, out);
+    for (const damaged of skipped) process.stderr.write(`skipped ${damaged.path}: ${damaged.reason}\n`);
+    const { binaryBytes, teacherBytes } = sizes;
+    const ratio = (teacherBytes / binaryBytes).toFixed(1);
+    process.stdout.write(
+      `${path}: step ${step}, ${fileBytes} bytes (parameters ${binaryBytes}; ${teacherBytes} in full precision, ${ratio} times as many)\n`,
+    );
+  });
+
+program
+  .command("simulate")
+  .description("play a run in virtual time: volunteers that stall, drop, die and lie, every sample counted")
+  .argument("[scenario.yaml]", "the world to play; the shipped one where there is none")
+  .option("--seed <n>", "of everything that is drawn; the scenario's own by default", wholeNumber(0, 0xffffffff))
+  .option("--seeds <n>", "play so many seeds, from that one on", wholeNumber(1, 1_000_000), 1)
+  .option("--volunteers <n>", "how many there are", wholeNumber(1, 100_000))
+  .option("--steps <n>", "how many are committed", wholeNumber(1, 1_000_000))
+  .option("--set <field=value>", "any field of the scenario; may be repeated", collect)
+  .option("--varied", "a small world drawn from each seed, instead of a file")
+  .option("--json", "print one line of JSON a seed")
+  .addHelpText("after", simulateHelp)
+  .showHelpAfterError("(see coordinator simulate --help)")
+  .action(async (file: string | undefined, options: SimulateOptions) => {
+    const ok = await simulateCommand(file, options, (line) => process.stdout.write(`${line}\n`));
+    if (!ok) process.exitCode = 1;
+  });
+
+// Whoever reads the output may go first; that is no reason to lose the run.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+try {
+  await program.parseAsync();
+  process.exit(process.exitCode ?? 0);
+} catch (error) {
+  const known = error instanceof BitswarmError;
+  const text = known
+    ? `error ${error.code}: ${error.message}`
+    : `error: ${error instanceof Error ? error.message : error}`;
+  process.stderr.write(`${text}\n`);
+  if (process.env.DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,229 @@
+// A run from its opening to its summary: puts engine, sessions, server, local workers and terminal together, and takes them apart again.
+
+import { randomInt } from "node:crypto";
+import { basename, join } from "node:path";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import { MAX_CHUNK_MESSAGE_BYTES } from "../../shared/wire/transfer/chunk.ts";
+import { systemClock } from "../base/clock.ts";
+import { packageRoot } from "../base/package-root.ts";
+import { writeCheckpoint } from "../checkpoint/checkpoint.ts";
+import { modelSizes } from "../checkpoint/export.ts";
+import { LocalEngine, type RunSummary } from "../engine/local/engine.ts";
+import type { RunEvent } from "../engine/run-event.ts";
+import { Traffic } from "../engine/traffic.ts";
+import type { OpenRun } from "../run/open-run.ts";
+import { removeAddress, writeAddress } from "../run/run-directory.ts";
+import { readPageFiles } from "../server/page-files.ts";
+import { type RunServer, startServer } from "../server/server.ts";
+import { type SessionLimits, sessionLimits } from "../session/session-limits.ts";
+import { Sessions } from "../session/sessions.ts";
+import { progressOf } from "../state/training-state.ts";
+import { contributionLimit } from "../training/round-plan.ts";
+import { type StartTraining, startTraining } from "../training/start-training.ts";
+import { TrustDesk } from "../trust/run-trust.ts";
+import { trustFile } from "../trust/trust-file.ts";
+import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
+import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
+import { type LoopDelay, LoopDelayMeter } from "./loop-delay.ts";
+import { Progress, type ProgressStream } from "./progress.ts";
+import { summaryLines, welcomeLines } from "./run-text.ts";
+
+export interface CoordinateOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Workers to start on this machine. */
+  readonly workers: number;
+  readonly runtime: Runtime;
+  readonly maxSteps?: number;
+  /** Where people read. */
+  readonly terminal: ProgressStream;
+  /** Takes one line of JSON a step, and one at the end. */
+  readonly printJson?: (line: string) => void;
+  readonly limits?: SessionLimits;
+  /** In [0, 1), for each lease whether it is audited; Math.random unless given. */
+  readonly drawAudit?: () => number;
+  /** Who keeps the numbers; by their size unless given. */
+  readonly startTraining?: StartTraining;
+}
+
+export interface Coordination {
+  /** Finishes the step, writes a checkpoint, and lets `done` resolve. */
+  stop(): void;
+  readonly server: RunServer;
+  /** What is measured of the workers' connections. */
+  readonly sessions: Pick<Sessions, "vitals" | "uploadBytes">;
+  readonly done: Promise<RunSummary>;
+}
+
+/** Between two looks at the run by terminal and workers. */
+export const STATUS_EVERY_MS = 500;
+
+/** What strangers are told: no paths of this machine. */
+function publicConfig({ data: { root: _, ...data }, teacher: { file, ...teacher }, ...rest }: RunConfig): RunConfig {
+  return { ...rest, data, teacher: file === undefined ? teacher : { ...teacher, file: basename(file) } };
+}
+
+/** Starts to drive an open run, which it then owns. @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING, THREAD_FAILED */
+export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
+  const { directory, state, ledger, log, data, resumedFrom } = run;
+  const { host, port, maxSteps, terminal, printJson, limits = sessionLimits } = options;
+  const begin = options.startTraining ?? startTraining;
+  const training = await begin(state, directory.runTag).catch(async (error) => {
+    await log.close();
+    await run.discard?.();
+    throw error;
+  });
+  const clock = systemClock;
+  const { now } = clock;
+  const startedAt = now();
+  const progress = new Progress(terminal, now);
+  const events = new JsonLineFile(directory.eventsPath);
+  const loopDelay = new LoopDelayMeter();
+  let stepDelay: LoopDelay | null = null;
+  let over = false;
+  const onEvent = (event: RunEvent) => {
+    if (event.type === "step") stepDelay = loopDelay.take();
+    const line = jsonLineOf(event, stepDelay);
+    if (line !== undefined) printJson?.(line);
+    // Steps are in the commit log.
+    if (event.type !== "step") events.append({ time: new Date().toISOString(), ...event });
+    // That everybody leaves when it is over goes without saying.
+    if (!(over && event.type === "left")) progress.event(event);
+  };
+  const committed = progressOf(state);
+  const trust = await TrustDesk.open({
+    store: trustFile(directory.path),
+    config: state.config.trust,
+    norms: committed.norms,
+    peaks: committed.peaks,
+    clock,
+    draw: options.drawAudit ?? Math.random,
+    onEvent,
+  });
+  const traffic = new Traffic();
+  const sessions = new Sessions({
+    trust,
+    token: directory.token,
+    welcome: {
+      run: directory.run,
+      runTag: directory.runTag,
+      config: publicConfig(state.config),
+      dataset: data.dataset,
+    },
+    limits,
+    contributionLimit: contributionLimit(state),
+    clock,
+    onEvent,
+    traffic,
+  });
+  const engine = new LocalEngine({
+    run: directory.run,
+    runTag: directory.runTag,
+    incarnation: randomInt(2 ** 20),
+    progress: committed,
+    training,
+    ledger,
+    log,
+    writeCheckpoint: async (progress, ledger) => {
+      const extra = { run: directory.run, time: new Date().toISOString() };
+      return writeCheckpoint(directory.path, await training.checkpoint(extra.run), progress, ledger, extra);
+    },
+    outbox: sessions,
+    trust: trust.rounds,
+    traffic,
+    loopDelay: () => stepDelay,
+    clock,
+    onEvent,
+    ...(resumedFrom === undefined ? {} : { resumedFrom }),
+    ...(maxSteps === undefined ? {} : { maxSteps }),
+  });
+  sessions.serve(engine.rounds);
+
+  let server: RunServer | undefined;
+  let workers: LocalWorkers | undefined;
+  const release = async () => {
+    progress.close();
+    loopDelay.close();
+    await workers?.stop();
+    await server?.close();
+    await training.close();
+    await log.close();
+    await trust.saved();
+    await removeAddress(directory);
+    const failure = await events.close();
+    if (failure) progress.line(`events.ndjson is not complete: ${failure.message}`);
+  };
+  try {
+    server = await startServer({
+      host,
+      port,
+      sessions,
+      messageLimit: Math.max(MAX_CHUNK_MESSAGE_BYTES, limits.messageBytes),
+      source: {
+        token: directory.token,
+        page: await readPageFiles(join(packageRoot(), "dist", "web")),
+        status: () => engine.status(),
+        shard: (sha256) => data.shard(sha256),
+        blob: (sha256) => engine.blob(sha256),
+      },
+    });
+    // Nobody waited for what came before.
+    loopDelay.take();
+    await writeAddress(directory, { url: server.localUrl, pid: process.pid });
+    for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
+    if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
+    for (const message of trust.notice === null ? run.notices : [...run.notices, trust.notice])
+      onEvent({ type: "notice", message });
+    if (options.workers > 0) {
+      workers = startLocalWorkers({
+        url: server.localUrl,
+        count: options.workers,
+        runtime: options.runtime,
+        logPath: directory.workersLogPath,
+        onEarlyEnd: (message) => onEvent({ type: "notice", message }),
+      });
+    }
+  } catch (error) {
+    await release();
+    await run.discard?.();
+    throw error;
+  }
+
+  const drive = async (): Promise<RunSummary> => {
+    const timer = setInterval(() => {
+      const status = engine.status();
+      progress.update(status);
+      sessions.broadcast(status);
+    }, STATUS_EVERY_MS);
+    let summary: RunSummary;
+    try {
+      summary = await engine.run();
+      over = true;
+      if (summary.finished) sessions.end(`the run ${directory.run} is over; thank you`);
+    } catch (error) {
+      // Nothing that a worker could come back to.
+      if (error instanceof BitswarmError) sessions.end(`the run ${directory.run} failed: ${error.code}`);
+      throw error;
+    } finally {
+      clearInterval(timer);
+      sessions.goAway();
+      await release();
+    }
+    const sizes = modelSizes(state.networks);
+    for (const line of summaryLines(summary, directory, sizes, (now() - startedAt) / 1000)) progress.line(line);
+    printJson?.(jsonSummary(summary));
+    return summary;
+  };
+  const started = server;
+  return {
+    server: started,
+    sessions,
+    done: drive(),
+    stop: () => {
+      progress.line("stopping: the step in hand is finished and a checkpoint written; Ctrl-C again ends at once");
+      engine.stop();
+      sessions.hurry();
+    },
+  };
+}

@@ -1,0 +1,58 @@
+// Files and streams of one JSON value a line: events.ndjson, and what --json prints.
+
+import { once } from "node:events";
+import { createWriteStream, type WriteStream } from "node:fs";
+import type { RunSummary } from "../engine/local/engine.ts";
+import type { RunEvent } from "../engine/run-event.ts";
+import type { LoopDelay } from "./loop-delay.ts";
+
+/** Appends lines to a file. Not fsynced: what the run depends on is in the commit log. */
+export class JsonLineFile {
+  readonly #stream: WriteStream;
+  #failure: Error | undefined;
+
+  constructor(path: string) {
+    this.#stream = createWriteStream(path, { flags: "a" });
+    // A full disk must not end the training for a log; close() says so.
+    this.#stream.on("error", (error) => {
+      this.#failure = error;
+    });
+  }
+
+  append(value: object): void {
+    if (!this.#failure) this.#stream.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** Writes what is left; returns what went wrong on the way, if anything did. */
+  async close(): Promise<Error | undefined> {
+    if (!this.#failure) {
+      this.#stream.end();
+      await once(this.#stream, "close").catch(() => undefined);
+    }
+    return this.#failure;
+  }
+}
+
+/** The line that --json prints for an event; nothing for most. `loopDelayMs`: since the line before. */
+export function jsonLineOf(event: RunEvent, loopDelayMs: LoopDelay | null): string | undefined {
+  if (event.type !== "step") return undefined;
+  const { step, epoch, samples, workers, paramsHash, bytes } = event;
+  const { top1: _, ...loss } = event.loss;
+  return JSON.stringify({
+    event: "step",
+    step,
+    epoch,
+    loss,
+    samples,
+    workers,
+    paramsHash,
+    bytes,
+    loopDelayMs,
+  });
+}
+
+/** The last line that --json prints, of a run that ended or was stopped. */
+export function jsonSummary(summary: RunSummary): string {
+  const { step, epoch, samples, testAccuracy, teacherAccuracy, paramsHash, checkpoint } = summary;
+  return JSON.stringify({ event: "done", step, epoch, samples, testAccuracy, teacherAccuracy, paramsHash, checkpoint });
+}

@@ -1,0 +1,54 @@
+// What the coordinator says to the person who started it: how to lend a GPU at the beginning, what came out at the end.
+
+import type { ModelSizes } from "../checkpoint/export.ts";
+import type { RunSummary } from "../engine/local/engine.ts";
+import type { RunDirectory } from "../run/run-directory.ts";
+import { duration, percent } from "./progress-text.ts";
+
+const loopback = /^(127(\.\d+){3}|::1|localhost)$/;
+
+export function welcomeLines({ path, run }: RunDirectory, url: string, host: string, workers: number): string[] {
+  const lines = [`run ${run} in ${path}`, "", `  Lend a GPU: open ${url}`, ""];
+  if (loopback.test(host)) {
+    lines.push(
+      "  The link works on this machine. For others, start with --host 0.0.0.0; their browsers give WebGPU to",
+    );
+    lines.push("  https pages only, so put the coordinator behind https or a tunnel that ends in it.");
+  } else {
+    lines.push(
+      "  Browsers on other machines give WebGPU to https pages only: put the coordinator behind https or a tunnel",
+    );
+    lines.push(`  that ends in it. \`npx worker join\` with Deno needs neither.`);
+  }
+  if (workers === 0) lines.push("  No local workers (--workers 0): the run waits for volunteers.");
+  return [...lines, ""];
+}
+
+function kibibytes(bytes: number): string {
+  return `${(bytes / 1024).toFixed(1)} KiB`;
+}
+
+function accuracy(value: number | null): string {
+  return value === null ? "not evaluated yet" : `${percent(value)} of the test images`;
+}
+
+export function summaryLines(
+  summary: RunSummary,
+  { path, run }: RunDirectory,
+  { binaryBytes, teacherBytes }: ModelSizes,
+  seconds: number,
+): string[] {
+  const ratio = (teacherBytes / binaryBytes).toFixed(1);
+  const { step, steps, samples, testAccuracy, teacherAccuracy, checkpoint, finished } = summary;
+  return [
+    "",
+    `run ${run} ${finished ? "ended" : "was stopped"} after step ${step} of ${steps}`,
+    `  1-bit network            ${accuracy(testAccuracy)}, ${kibibytes(binaryBytes)}`,
+    `  full-precision teacher   ${accuracy(teacherAccuracy)}, ${kibibytes(teacherBytes)} (${ratio} times as large)`,
+    `  time                     ${duration(seconds)}, ${samples} training samples in all`,
+    `  checkpoint               ${checkpoint}`,
+    "",
+    ...(step < steps ? [`  go on:   npx coordinator resume ${path}`] : []),
+    `  export:  npx coordinator export ${path} --out model.safetensors`,
+  ];
+}

@@ -1,0 +1,131 @@
+// `coordinator status`: asks a running coordinator, or reads what a stopped run left on the disk.
+
+import { basename } from "node:path";
+import { z } from "zod";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { phaseProgram } from "../../shared/run/program.ts";
+import { type RunStatus, runStatusSchema } from "../../shared/wire/protocol.ts";
+import { readNewestCheckpoint } from "../checkpoint/checkpoint.ts";
+import { readCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
+import { samplesAt } from "../engine/local/pace.ts";
+import { isRunDirectory, readAddress } from "../run/run-directory.ts";
+import { costText, percent, statusBlock } from "./progress-text.ts";
+
+/** A run that nobody drives at the moment. */
+export interface StoppedStatus {
+  readonly run: string;
+  readonly state: "stopped";
+  /** Committed steps; those after the checkpoint's are computed again on resume. */
+  readonly step: number;
+  readonly steps: number;
+  readonly samples: number;
+  readonly testAccuracy: number | null;
+  readonly teacherAccuracy: number | null;
+  readonly checkpoint: string;
+  readonly checkpointStep: number;
+  readonly notices: readonly string[];
+}
+
+const ANSWER_WITHIN_MS = 5000;
+
+const problemSchema = z.object({ code: z.string(), message: z.string() });
+
+async function askCoordinator(link: URL): Promise<RunStatus> {
+  const url = new URL(`/status${link.search}`, link);
+  let response: Response;
+  try {
+    response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+  } catch (cause) {
+    throw new BitswarmError(
+      "RUN_UNREACHABLE",
+      `no coordinator answers at ${link.origin}; check that it runs, and its host and port`,
+      { cause },
+    );
+  }
+  const body: unknown = await response.json().catch(() => undefined);
+  if (response.status === 403) {
+    const problem = problemSchema.safeParse(body);
+    const what = problem.success ? problem.data.message : "the token is not that of the run";
+    throw new BitswarmError("TOKEN_INVALID", `${what}; give the whole link that the coordinator printed, in quotes`);
+  }
+  const status = runStatusSchema.safeParse(body);
+  if (!response.ok || !status.success) {
+    throw new BitswarmError(
+      "RUN_UNREACHABLE",
+      `${link.origin} answers, but not as a coordinator does (HTTP ${response.status})`,
+    );
+  }
+  return status.data;
+}
+
+async function readStopped(runDir: string): Promise<StoppedStatus> {
+  const { path, manifest, skipped } = await readNewestCheckpoint(runDir);
+  const commits = standingCommits(await readCommitLog(runDir));
+  const accuracyOf = (network: "teacher" | "student") => {
+    const newest = commits.findLast((commit) => commit.type === "evaluate" && commit.network === network);
+    return newest?.type === "evaluate" ? newest.accuracy : manifest.evaluations[network];
+  };
+  const program = phaseProgram(manifest.config, manifest.dataset.trainSamples);
+  const step = Math.max(manifest.step, ...commits.map((commit) => commit.step));
+  return {
+    run: manifest.run,
+    state: "stopped",
+    step,
+    steps: program.steps,
+    samples: samplesAt(program, step, manifest.config.batch),
+    testAccuracy: accuracyOf("student"),
+    teacherAccuracy: accuracyOf("teacher"),
+    checkpoint: path,
+    checkpointStep: manifest.step,
+    notices: skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`),
+  };
+}
+
+/**
+ * The status behind a link or a run's folder.
+ * @throws RUN_UNREACHABLE, TOKEN_INVALID, CONFIG_INVALID for what is neither, and what reading a checkpoint throws
+ */
+export async function readStatus(target: string): Promise<RunStatus | StoppedStatus> {
+  if (/^https?:/.test(target) && URL.canParse(target)) return askCoordinator(new URL(target));
+  if (!(await isRunDirectory(target))) {
+    throw new BitswarmError(
+      "CONFIG_INVALID",
+      `${JSON.stringify(target)} is neither the link of a run (http://HOST:PORT/?token=TOKEN) nor the folder of one`,
+    );
+  }
+  const address = await readAddress(target);
+  if (!address) return readStopped(target);
+  try {
+    return await askCoordinator(new URL(address.url));
+  } catch (error) {
+    // A coordinator that was killed could not take its address back; another run may have its port now.
+    if (error instanceof BitswarmError) return readStopped(target);
+    throw error;
+  }
+}
+
+function accuracyLine(label: string, accuracy: number | null): string {
+  return `  ${label} ${accuracy === null ? "not evaluated yet" : percent(accuracy)}`;
+}
+
+/** What `coordinator status` prints for people. */
+export function statusText(status: RunStatus | StoppedStatus, target: string): string {
+  const accuracies = [
+    accuracyLine("1-bit network:", status.testAccuracy),
+    accuracyLine("teacher:      ", status.teacherAccuracy),
+  ];
+  if (status.state !== "stopped") {
+    const cost = costText(status);
+    return [...statusBlock(status, 120), ...(cost === undefined ? [] : [`  ${cost}`]), ...accuracies].join("\n");
+  }
+  const { run, step, steps, samples, checkpoint, checkpointStep, notices } = status;
+  const again =
+    step > checkpointStep ? `; the ${step - checkpointStep} steps after it are computed again on resume` : "";
+  return [
+    `${run} is not running: step ${step}/${steps} committed, ${samples} training samples`,
+    `  newest checkpoint: ${basename(checkpoint)}${again}`,
+    ...accuracies,
+    ...notices.map((notice) => `  ${notice}`),
+    `  go on: npx coordinator resume ${target}`,
+  ].join("\n");
+}

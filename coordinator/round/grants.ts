@@ -1,0 +1,271 @@
+// Who is leased what, now: comparisons first, then what nobody holds, and towards the end copies of what others have not answered.
+
+import type { WorkerId } from "../../shared/base/ids.ts";
+import type { Range } from "../../shared/base/intervals.ts";
+import { BACKUP_FROM } from "./deadline.ts";
+import { mayBackUp } from "./lease-book.ts";
+import { granted, type Offer } from "./leases.ts";
+import { type Member, speedOf, totalSpeed } from "./roster.ts";
+import { leaseMicrobatches, type ShareRequest, tooSlow } from "./sizing.ts";
+import {
+  isLate,
+  isLive,
+  type Lease,
+  type RoundChange,
+  type RoundEffect,
+  type RoundOptions,
+  type RoundState,
+} from "./state.ts";
+
+/** An account's share of a round is limited where there are at least so many accounts. */
+const LIMITED_FROM = 10;
+/** A worker that was too slow for so many rounds is tried again: it may have been a spell. */
+export const LEFT_OUT_ROUNDS = 8;
+
+/** Grants of one decision at most: the others, and what comes in meanwhile, have their turn too. */
+export const GRANTS_AT_ONCE = 8;
+
+/** A state to which grants are added. */
+export interface Granting {
+  state: RoundState;
+  readonly effects: RoundEffect[];
+  /** Grants that this decision may still add. */
+  left: number;
+}
+
+export function granting(state: RoundState, most = GRANTS_AT_ONCE): Granting {
+  return { state, effects: [], left: most };
+}
+
+/** Who is looked at. */
+export type Look =
+  /** All who wait. */
+  | { readonly kind: "all" }
+  /**
+   * Nothing has changed but for one who asks, if anybody: where leases come in pieces the others are looked at with the next
+   * tick of the clock, so that ten thousand workers are not looked at with each of their messages.
+   */
+  | { readonly kind: "asker"; readonly worker: WorkerId }
+  /** A copy is due, perhaps to this worker, and nothing else has changed: one decision's grants may bring many of them. */
+  | { readonly kind: "copy"; readonly worker: WorkerId | undefined }
+  /** What changed is of no use to those who hold a lease, or wait for one to back up or to compare. */
+  | { readonly kind: "event" };
+
+/** Grants what can be granted now; effect `more` where that is too much for one turn, and then none but copies until `go-on`. */
+export function grantAll(now: number, state: RoundState, look: Look): RoundChange {
+  const adding = granting(state);
+  const { roster, options } = state;
+  if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;
+  if (look.kind === "copy") {
+    grantCopies(now, adding, look.worker);
+    return adding;
+  }
+  if (state.crowded) return adding;
+  const inPieces = options.pieces > 1;
+  const asked = look.kind === "asker" ? look.worker : undefined;
+  const asker = inPieces ? asked : undefined;
+  if (state.copies.size > 0 && look.kind !== "event") grantCopies(now, adding, asked);
+  if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
+  if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
+  const helps = inPieces ? look.kind === "all" : true;
+  if (adding.state.unleased.length === 0 && helps) grantBackups(now, adding);
+  if (adding.left > 0) return adding;
+  return { state: { ...adding.state, crowded: true }, effects: [...adding.effects, { type: "more" }] };
+}
+
+export function give(now: number, granting: Granting, offer: Offer): void {
+  const { state, grant } = granted(now, granting.state, offer);
+  granting.state = state;
+  granting.effects.push(grant);
+  granting.left--;
+}
+
+/** Members that can take a lease now, idle ones before those who would hold a second; each group in the order of asking. */
+function* takers(granting: Granting, only?: WorkerId): Generator<readonly [WorkerId, Member]> {
+  const { roster, options } = granting.state;
+  if (only !== undefined) {
+    const member = roster.members.get(only);
+    if (member && canTake(member, options)) yield [only, member];
+    return;
+  }
+  for (const line of options.ahead ? [roster.idle, roster.ahead] : [roster.idle]) {
+    for (const [, worker] of line) {
+      // Of the newest state, whose map is the fast one.
+      const member = granting.state.roster.members.get(worker);
+      if (member) yield [worker, member];
+    }
+  }
+}
+
+function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: RoundOptions): boolean {
+  return ticket !== null && !suspended && !resting && (leases.length === 0 || (ahead && leases.length === 1));
+}
+
+function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
+  for (const [worker, member] of takers(granting, only)) {
+    const { copies, options, roster } = granting.state;
+    if (copies.size === 0 || granting.left === 0) return;
+    // One that would expire, as it did before perhaps, is no use, and keeps its auditor from the work.
+    const speed = speedOf(member, roster.kind) ?? Number.POSITIVE_INFINITY;
+    const taken = copies.takenBy(member, (speed * options.timeoutMs) / 1000);
+    if (!taken) continue;
+    const { copy, rest } = taken;
+    granting.state = { ...granting.state, copies: rest };
+    give(now, granting, { worker, from: copy.from, to: copy.to, purpose: { kind: "copy", copy } });
+  }
+}
+
+/** Samples that an account may still be leased in this round. */
+export function allowance({ options, roster, wanted, given }: RoundState, account: string, late: boolean): number {
+  const { shareLimit, microbatch } = options;
+  if (shareLimit >= 1 || late || roster.accounts.size < LIMITED_FROM) return Number.POSITIVE_INFINITY;
+  // Rounded up to microbatches, so that ten accounts of a tenth are the whole.
+  const most = Math.ceil((wanted * shareLimit) / microbatch) * microbatch;
+  return most - (given.get(account) ?? 0);
+}
+
+function requestOf(now: number, state: RoundState, member: Member): ShareRequest {
+  const { options, roster, wanted, collected, leases } = state;
+  const { microbatch, timeoutMs } = options;
+  const late = isLate(now, state);
+  const held = member.leases.reduce((sum, id) => {
+    const lease = leases.get(id);
+    return lease ? sum + Math.ceil((lease.to - lease.from) / microbatch) : sum;
+  }, 0);
+  return {
+    speed: speedOf(member, roster.kind),
+    leases: member.speeds[roster.kind]?.leases ?? 0,
+    unleased: Math.ceil(state.unleased.reduce((sum, { from, to }) => sum + to - from, 0) / microbatch),
+    wanted: Math.ceil(wanted / microbatch),
+    pieces: options.pieces,
+    first: options.first,
+    ...totalSpeed(roster.active),
+    remaining: Math.ceil((wanted - collected.size) / microbatch),
+    held,
+    most: Math.floor(
+      Math.min(options.maxMicrobatches, member.maxMicrobatches, allowance(state, member.account, late) / microbatch),
+    ),
+    microbatch,
+    timeoutMs,
+    unpacedMs: options.paced ? Number.POSITIVE_INFINITY : now - (state.since ?? now),
+  };
+}
+
+/**
+ * The request where a worker's share is one lease: its part, by speed, of what nobody holds yet, shared with those who have
+ * had nothing; the last of them takes all. None for a worker that had its lease while others have not, unless it is late.
+ */
+function onlyRequest(now: number, state: RoundState, member: Member): ShareRequest | undefined {
+  const request = requestOf(now, state, member);
+  const { unserved } = state.roster;
+  if (unserved.count === 0 || isLate(now, state)) return request;
+  if (member.served === state.round) return undefined;
+  const { microbatch } = state.options;
+  const remaining = state.unleased.reduce((sum, { from, to }) => sum + Math.ceil((to - from) / microbatch), 0);
+  const total = unserved.speed + (unserved.count - unserved.known) * request.mean;
+  return { ...request, remaining, total };
+}
+
+function grantWork(now: number, granting: Granting, only?: WorkerId): void {
+  for (const [worker, member] of takers(granting, only)) {
+    const { state } = granting;
+    const [head] = state.unleased;
+    if (!head || granting.left === 0) return;
+    const request = state.options.oneLease ? onlyRequest(now, state, member) : requestOf(now, state, member);
+    if (!request) continue;
+    const patient = member.leftOut >= LEFT_OUT_ROUNDS || isLate(now, state);
+    if (!patient && tooSlow(request)) continue;
+    const size = leaseMicrobatches(request);
+    if (size < 1) continue;
+    const to = Math.min(head.to, head.from + size * state.options.microbatch);
+    const rest: readonly Range[] = to === head.to ? [] : [{ from: to, to: head.to }];
+    granting.state = { ...state, unleased: [...rest, ...state.unleased.slice(1)] };
+    give(now, granting, { worker, from: head.from, to, purpose: { kind: "work" } });
+  }
+}
+
+/** The most samples that a member may be lent at once. */
+export function mostLent(now: number, state: RoundState, { account, maxMicrobatches }: Member): number {
+  return Math.min(maxMicrobatches * state.options.microbatch, allowance(state, account, isLate(now, state)));
+}
+
+/** Whether a member would be done with what it holds and so many samples before the round is, by everybody's speed. */
+export function inTime(now: number, state: RoundState, member: Member, samples: number): boolean {
+  const { roster, leases, wanted, collected } = state;
+  const speed = speedOf(member, roster.kind);
+  if (speed === undefined) return false;
+  const free = member.leases.reduce((end, id) => Math.max(end, leases.get(id)?.endsAt ?? end), now);
+  const rest = (wanted - collected.size) / totalSpeed(roster.active).total;
+  return free + (1000 * samples) / speed <= now + 1000 * rest;
+}
+
+/**
+ * Whether a member may compute what another holds too. One of the same account is probably the same machine, and no help; save where
+ * the holder's connection is lost, as of a tab that crashed beside another, and nobody else is there.
+ */
+export function mayHelp({ roster }: RoundState, lease: Lease, { account }: Member): boolean {
+  if (lease.account !== account) return true;
+  return roster.accounts.size === 1 && (roster.members.get(lease.worker)?.suspended ?? false);
+}
+
+/** Lends what is overdue to a worker that asks, is no slower than the mean and ends it in time, before it is given what nobody has begun. */
+function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
+  const { state } = granting;
+  const { overdue, roster } = state;
+  for (const [worker, member] of takers(granting, asker)) {
+    if ((speedOf(member, roster.kind) ?? 0) < totalSpeed(roster.active).mean) return;
+    const most = mostLent(now, state, member);
+    for (const [, id] of overdue) {
+      const lease = state.leases.get(id);
+      const samples = lease ? lease.to - lease.from : 0;
+      if (!lease || !mayHelp(state, lease, member) || samples > most) continue;
+      if (!inTime(now, state, member, samples)) continue;
+      give(now, granting, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: id } });
+      return;
+    }
+  }
+}
+
+/** What idle workers may back up, whoever they are: towards the end all that is not answered, else what lost its holder. */
+function toBackUp(state: RoundState, ending: boolean): Lease[] {
+  const open: Lease[] = [];
+  if (ending) {
+    state.leases.forEach((lease) => {
+      if (mayBackUp(lease, true)) open.push(lease);
+    });
+    return open;
+  }
+  for (const [, id] of state.overdue) {
+    const lease = state.leases.get(id);
+    if (lease && state.roster.members.get(lease.worker)?.suspended) open.push(lease);
+  }
+  return open;
+}
+
+function grantBackups(now: number, granting: Granting): void {
+  const { state } = granting;
+  const { since, options, roster } = state;
+  const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
+  // Most rounds are at neither, and asked at every event.
+  if (roster.idle.size === 0 || (!ending && state.overdue.size === 0)) return;
+  const open = toBackUp(state, ending);
+  if (open.length === 0) return;
+  const speed = (worker: WorkerId) => {
+    const member = roster.members.get(worker);
+    return member ? (speedOf(member, roster.kind) ?? 0) : 0;
+  };
+  // The oldest first; of those granted at once, the slowest worker's.
+  open.sort((a, b) => a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease);
+  const idle = [...roster.idle].map(([, worker]) => ({ worker, speed: speed(worker) }));
+  idle.sort((a, b) => b.speed - a.speed);
+  for (const { worker } of idle) {
+    const member = granting.state.roster.members.get(worker);
+    if (!member) continue;
+    if (open.length === 0 || granting.left === 0) return;
+    const most = mostLent(now, granting.state, member);
+    const index = open.findIndex((lease) => mayHelp(state, lease, member) && lease.to - lease.from <= most);
+    if (index < 0) continue;
+    const [{ lease, from, to }] = open.splice(index, 1);
+    give(now, granting, { worker, from, to, purpose: { kind: "backup", of: lease } });
+  }
+}

@@ -1,0 +1,220 @@
+// How leases begin and end in a round's state: the one place where leases, their holders, their twins and the queue are kept in step.
+
+import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
+import { leaseId } from "../../shared/base/ids.ts";
+import type { CancelReason } from "../../shared/wire/protocol.ts";
+import { withLease, withoutLease } from "./lease-book.ts";
+import { type Member, speedOf, withMember, withSpeed } from "./roster.ts";
+import { expired, overtaken, type Speed } from "./sizing.ts";
+import type { CopyWanted, Lease, RequeueCause, RoundEffect, RoundState } from "./state.ts";
+
+/** A range for one worker, before it is a lease. */
+export interface Offer {
+  readonly worker: WorkerId;
+  readonly from: number;
+  readonly to: number;
+  readonly purpose:
+    | { readonly kind: "work" }
+    | { readonly kind: "backup"; readonly of: LeaseId }
+    | { readonly kind: "copy"; readonly copy: CopyWanted };
+}
+
+const counts = (lease: Lease) => lease.purpose === "work" || lease.purpose === "backup";
+
+function givenMore({ given }: RoundState, account: string, samples: number): RoundState["given"] {
+  return given.set(account, (given.get(account) ?? 0) + samples);
+}
+
+function withGiven(state: RoundState, account: string, samples: number): RoundState {
+  return { ...state, given: givenMore(state, account, samples) };
+}
+
+/** Grants an offer to a member that has room for it. */
+export function granted(now: number, state: RoundState, offer: Offer): { state: RoundState; grant: RoundEffect } {
+  const { worker, from, to, purpose } = offer;
+  const member = state.roster.members.get(worker);
+  if (!member) throw new RangeError(`a lease is offered to ${worker}, who is not there`);
+  const id = leaseId(state.nextLease);
+  const starts = member.leases.length === 0;
+  const before = starts ? undefined : state.leases.get(member.leases[0]);
+  const term = {
+    lease: id,
+    worker,
+    account: member.account,
+    from,
+    to,
+    grantedAt: now,
+    startedAt: starts ? now : null,
+    expires: starts ? now + state.options.timeoutMs : Number.POSITIVE_INFINITY,
+    receivedAt: null,
+    endsAt: endOf(starts ? now : (before?.endsAt ?? null), to - from, member, state),
+    overdue: before?.overdue ?? false,
+  };
+  const lease: Lease =
+    purpose.kind === "copy"
+      ? { ...term, purpose: purpose.copy.purpose, copy: purpose.copy }
+      : { ...term, purpose: purpose.kind, twin: purpose.kind === "backup" ? purpose.of : null, lent: false };
+  const served = purpose.kind === "work" ? { served: state.round } : {};
+  const holding: Partial<Member> = {
+    leases: [...member.leases, id],
+    ticket: null,
+    expected: null,
+    leftOut: 0,
+    ...served,
+  };
+  // A round that everybody had left starts anew.
+  const fresh = state.since === null || (state.leases.size === 0 && state.collected.size === 0);
+  let next: RoundState = withLease(
+    {
+      ...state,
+      phase: "collecting",
+      since: fresh ? now : state.since,
+      nextLease: state.nextLease + 1,
+      roster: withMember(state.roster, worker, { ...member, ...holding }),
+      given: counts(lease) ? givenMore(state, member.account, to - from) : state.given,
+    },
+    lease,
+  );
+  if (purpose.kind === "backup") {
+    const twin = next.leases.get(purpose.of);
+    if (twin && "twin" in twin) next = withLease(next, { ...twin, twin: id });
+  }
+  return { state: next, grant: { type: "grant", lease } };
+}
+
+/** When a lease that begins at `from` ends, by its holder's speed; null where either is unknown. */
+function endOf(from: number | null, samples: number, member: Member, { roster }: RoundState): number | null {
+  const speed = speedOf(member, roster.kind);
+  return from === null || speed === undefined ? null : from + (1000 * samples) / speed;
+}
+
+/** The state after the holder of a lease is done with it and goes on with its next one; `holder` changes it. */
+function released(now: number, state: RoundState, lease: Lease, holder: (member: Member) => Member): RoundState {
+  const before = state.roster.members.get(lease.worker);
+  if (!before) return state;
+  const rest = before.leases.filter((id) => id !== lease.lease);
+  const member = holder({ ...before, leases: rest });
+  const next = { ...state, roster: withMember(state.roster, lease.worker, member) };
+  const following = rest.length > 0 ? state.leases.get(rest[0]) : undefined;
+  if (following?.startedAt !== null) return next;
+  return withLease(next, {
+    ...following,
+    startedAt: now,
+    expires: now + state.options.timeoutMs,
+    endsAt: endOf(now, following.to - following.from, member, state),
+    overdue: member.suspended,
+  });
+}
+
+/** The state without a lease; its twin is alone. */
+function ended(now: number, state: RoundState, lease: Lease, holder: (member: Member) => Member): RoundState {
+  let next = withoutLease(state, lease.lease);
+  if ("twin" in lease && lease.twin !== null) {
+    const twin = next.leases.get(lease.twin);
+    if (twin && "twin" in twin) next = withLease(next, { ...twin, twin: null });
+  }
+  return released(now, next, lease, holder);
+}
+
+/** The state after the contribution to a lease came: it is checked while its worker goes on. */
+export function received(now: number, state: RoundState, lease: Lease): RoundState {
+  const next = withLease(state, { ...lease, receivedAt: now });
+  return released(now, next, lease, (member) => ({ ...member, expected: state.round }));
+}
+
+/** The state in which nobody knows, or it is known again, when a worker will be done with its leases. */
+export function withOverdue(state: RoundState, worker: WorkerId, overdue: boolean): RoundState {
+  let next = state;
+  for (const id of state.roster.members.get(worker)?.leases ?? []) {
+    const lease = next.leases.get(id);
+    if (lease && lease.overdue !== overdue) next = withLease(next, { ...lease, overdue });
+  }
+  return next;
+}
+
+/** The state after a lease was answered; `speed` is what that tells of its holder. */
+export function answered(now: number, state: RoundState, lease: Lease, speed: (before: Speed) => Speed): RoundState {
+  return ended(now, state, lease, (member) => ({
+    ...withSpeed(member, state.roster.kind, speed),
+    expected: state.round,
+  }));
+}
+
+/** What became of the holder with its lease: it asks again at once, or not until it says so. */
+const asksAgain: Record<RequeueCause, boolean> = {
+  refused: true,
+  expired: false,
+  returned: false,
+  left: false,
+  rests: false,
+};
+
+/** The state after a lease ended unanswered: unless its twin goes on, the range is at the head of the queue. */
+export function lapsed(
+  now: number,
+  state: RoundState,
+  lease: Lease,
+  cause: RequeueCause,
+): { readonly state: RoundState; readonly effects: readonly RoundEffect[] } {
+  const samples = lease.to - lease.from;
+  const { timeoutMs } = state.options;
+  let next = ended(now, state, lease, (member) => {
+    const late = cause === "expired" && lease.startedAt !== null;
+    const known = late ? withSpeed(member, state.roster.kind, (speed) => expired(speed, samples, timeoutMs)) : member;
+    return { ...known, expected: asksAgain[cause] ? state.round : null };
+  });
+  const twin = "twin" in lease && lease.twin !== null ? next.leases.get(lease.twin) : undefined;
+  if (cause === "expired" && twin && "twin" in twin) {
+    next = withLease(next, { ...twin, lent: true });
+  }
+  if (!counts(lease)) {
+    // Somebody else makes the comparison.
+    if ("copy" in lease) next = { ...next, copies: next.copies.with({ copy: lease.copy, auditor: null }) };
+    return { state: next, effects: [{ type: "lapse", cause, lease, again: false }] };
+  }
+  next = withGiven(next, lease.account, -samples);
+  const again = "twin" in lease && lease.twin === null;
+  if (again) next = { ...next, unleased: [{ from: lease.from, to: lease.to }, ...next.unleased] };
+  return { state: next, effects: [{ type: "lapse", cause, lease, again }] };
+}
+
+/** The state after a lease was taken away, because its range is answered or the round is over. */
+export function cancelled(
+  now: number,
+  state: RoundState,
+  lease: Lease,
+  reason: CancelReason,
+): { readonly state: RoundState; readonly effect: RoundEffect } {
+  const { startedAt, from, to } = lease;
+  const samples = to - from;
+  const next = ended(now, state, lease, (member) => {
+    // The run's end says nothing of a worker, nor does a lease that it had not begun.
+    const bounded = startedAt !== null && startedAt < now && reason !== "stopped";
+    const known = bounded
+      ? withSpeed(member, state.roster.kind, (speed) => overtaken(speed, samples, now - startedAt))
+      : member;
+    return { ...known, expected: state.round };
+  });
+  return {
+    state: counts(lease) ? withGiven(next, lease.account, -samples) : next,
+    effect: { type: "cancel", reason, lease },
+  };
+}
+
+/** The state with all leases taken away. */
+export function allCancelled(
+  now: number,
+  state: RoundState,
+  reason: CancelReason,
+): { readonly state: RoundState; readonly effects: readonly RoundEffect[] } {
+  let next = state;
+  const effects: RoundEffect[] = [];
+  for (const { lease } of state.leases.values().sort((a, b) => a.lease - b.lease)) {
+    const live = next.leases.get(lease);
+    if (!live) continue;
+    const taken = cancelled(now, next, live, reason);
+    next = taken.state;
+    effects.push(taken.effect);
+  }
+  return { state: next, effects };
+}

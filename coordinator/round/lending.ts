@@ -1,0 +1,150 @@
+// Who helps whom before the round is late: what is overdue, or will end last, is lent to somebody who will end it sooner ("longest
+// approximate time to end": Zaharia et al., "Improving MapReduce performance in heterogeneous environments", OSDI 2008). Looked at
+// with the clock's ticks, not at every event.
+
+import type { WorkerId } from "../../shared/base/ids.ts";
+import { type Granting, give, granting, inTime, mayHelp, mostLent } from "./grants.ts";
+import { mayBackUp } from "./lease-book.ts";
+import { cancelled } from "./leases.ts";
+import { type Member, speedOf, totalSpeed } from "./roster.ts";
+import { isLive, type Lease, type RoundChange, type RoundState } from "./state.ts";
+
+/** A lease is lent early to a worker that will need less than the rest of its holder's time, divided by this. */
+const WORTH = 1.2;
+/** Nobody who is so many times slower than the mean helps early: it would be the next to wait for. */
+const SLOW_HELPER = 1.5;
+/** Leases that a helper may be refused before it is of no use: with ten thousand workers all would take too long. */
+const CONSIDERED = 32;
+/** Leases lent at one look at the clock; those that will end last come first. Others have their turn before the next look. */
+export const LENT_AT_ONCE = 64;
+/** Idle workers for each lease that is out, from which on all are lent. */
+const PLENTY = 4;
+/** Of what is overdue. */
+const UNKNOWN_END = Number.POSITIVE_INFINITY;
+/** Of a grant and its answer, in every estimate. */
+export const ROUND_TRIP_MS = 250;
+
+/** When the holder of a lease will probably be done; infinite where nobody knows. `mean` stands for an unknown speed. */
+export function expectedEnd(now: number, lease: Lease, mean: number): number {
+  if (lease.overdue) return UNKNOWN_END;
+  return lease.endsAt ?? (lease.startedAt ?? now) + (1000 * (lease.to - lease.from)) / mean;
+}
+
+interface Helper {
+  readonly worker: WorkerId;
+  readonly member: Member;
+  readonly speed: number;
+}
+
+/** Those of a line who are fast enough, the fastest first. */
+function helpers({ roster }: RoundState, line: Iterable<readonly [number, WorkerId]>, least: number): Helper[] {
+  const found: Helper[] = [];
+  for (const [, worker] of line) {
+    const member = roster.members.get(worker);
+    const speed = member && speedOf(member, roster.kind);
+    if (member && speed !== undefined && speed >= least) found.push({ worker, member, speed });
+  }
+  return found.sort((a, b) => b.speed - a.speed);
+}
+
+interface Candidate {
+  readonly lease: Lease;
+  /** Of two that share the range, the one that will end last: it makes room for the helper. */
+  readonly loser: Lease | undefined;
+  /** The latest is lent first. */
+  readonly end: number;
+  /** Only to somebody who will end it before. */
+  readonly before: number;
+}
+
+/** A range that is computed already, once or twice, and may be lent; nothing where another look will find it, or nobody may help. */
+function candidate(now: number, state: RoundState, lease: Lease, mean: number): Candidate | undefined {
+  const end = expectedEnd(now, lease, mean);
+  if (mayBackUp(lease, true)) return lease.overdue ? undefined : { lease, loser: undefined, end, before: end };
+  const twin = "twin" in lease && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
+  if (!twin || lease.lease > twin.lease || lease.receivedAt !== null || twin.receivedAt !== null) return undefined;
+  const other = expectedEnd(now, twin, mean);
+  return other < end
+    ? { lease: twin, loser: lease, end: other, before: other }
+    : { lease, loser: twin, end, before: end };
+}
+
+/** What will end last is the last; of those of which nobody knows the end the largest, as the fastest helper has the first. */
+function byUrgency(a: Candidate, b: Candidate): number {
+  if (a.end !== b.end) return a.end - b.end;
+  return a.lease.to - a.lease.from - (b.lease.to - b.lease.from) || b.lease.lease - a.lease.lease;
+}
+
+/**
+ * What may be lent, the most urgent last: that of which nobody knows the end and, where all is leased, what will end last. Once no more is
+ * out than workers are idle, what is past its expected end is as good as overdue: a copy costs nobody anything then. With many
+ * times as many idle all that one alone computes is lent: among thousands of holders one is always stalled, or slower than it was.
+ */
+function candidates(now: number, state: RoundState, mean: number): Candidate[] {
+  const open: Candidate[] = [];
+  for (const [, id] of state.overdue) {
+    const lease = state.leases.get(id);
+    if (lease) open.push({ lease, loser: undefined, end: UNKNOWN_END, before: UNKNOWN_END });
+  }
+  if (state.unleased.length > 0 || state.roster.idle.size === 0) return open;
+  const late: Candidate[] = [];
+  const { size: idle } = state.roster.idle;
+  const spare = state.leases.size <= idle;
+  const plenty = PLENTY * state.leases.size <= idle;
+  state.leases.forEach((lease) => {
+    const found = candidate(now, state, lease, mean);
+    if (!found) return;
+    if (spare && !found.loser && found.end < now) late.push({ ...found, end: UNKNOWN_END, before: UNKNOWN_END });
+    else if (plenty && !found.loser) late.push({ ...found, before: UNKNOWN_END });
+    else if (found.end > now + ROUND_TRIP_MS) late.push(found);
+  });
+  return [...open, ...late].sort(byUrgency);
+}
+
+/** Lends a helper the most urgent that it is of use for; the fastest come first, so what one would not end sooner is nobody's. */
+function lend(now: number, adding: Granting, open: Candidate[], { worker, member, speed }: Helper): void {
+  const most = mostLent(now, adding.state, member);
+  let skipped = 0;
+  for (let index = open.length - 1; index >= 0 && skipped < CONSIDERED; index--) {
+    const { lease, loser, end, before } = open[index];
+    const samples = lease.to - lease.from;
+    if (!mayHelp(adding.state, lease, member) || samples > most) {
+      skipped++;
+      continue;
+    }
+    if (end !== UNKNOWN_END && member.leases.length > 0) return;
+    open.splice(index, 1);
+    if (now + ROUND_TRIP_MS + (1000 * WORTH * samples) / speed >= before) continue;
+    if (loser) {
+      const { state, effect } = cancelled(now, adding.state, loser, "expired");
+      adding.state = state;
+      adding.effects.push(effect);
+    }
+    give(now, adding, { worker, from: lease.from, to: lease.to, purpose: { kind: "backup", of: lease.lease } });
+    return;
+  }
+}
+
+/**
+ * Lends what is overdue to fast workers while there is work for all, as the lease that they go on with where they hold one,
+ * so that at the end nobody waits for a large one; and to idle workers, when all is leased, what will end last.
+ */
+export function grantEarly(now: number, state: RoundState): RoundChange {
+  const adding = granting(state, LENT_AT_ONCE);
+  const { options, roster } = state;
+  if (!isLive(state) || options.pieces === 1 || roster.idle.size + roster.ahead.size === 0) return adding;
+  const { mean } = totalSpeed(roster.active);
+  const open = candidates(now, state, mean);
+  for (const helper of open.length > 0 ? helpers(state, roster.idle, mean / SLOW_HELPER) : []) {
+    if (adding.left === 0 || open.length === 0) return adding;
+    lend(now, adding, open, helper);
+  }
+  // Who holds a lease helps only where nobody knows the end.
+  if (!options.ahead) return adding;
+  for (const helper of helpers(state, roster.ahead, mean)) {
+    const { lease, end } = open.at(-1) ?? {};
+    if (adding.left === 0 || !lease || end !== UNKNOWN_END) return adding;
+    if (inTime(now, state, helper.member, lease.to - lease.from)) lend(now, adding, open, helper);
+  }
+  return adding;
+}

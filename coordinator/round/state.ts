@@ -1,0 +1,249 @@
+// The state of one round, the events that move it and the effects that follow. Immutable: a decision keeps the state it saw.
+
+import type { Refusal } from "../../shared/base/errors.ts";
+import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
+import { emptyIntervals, type IntervalSet, type Range } from "../../shared/base/intervals.ts";
+import { OrderedMap } from "../../shared/base/ordered-map.ts";
+import type { CancelReason } from "../../shared/wire/protocol.ts";
+import { CopiesDue } from "./audit-copies.ts";
+import type { SealMode } from "./deadline.ts";
+import { allFinite, type NotFinite } from "./divergence.ts";
+import { PersistentMap } from "./persistent-map.ts";
+import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
+
+/** A copy of a range whose answer is compared and not added: an `audit` goes to anybody but those who answer for `not`. */
+export interface CopyWanted {
+  readonly purpose: "audit";
+  /** The lease that is audited. */
+  readonly of: LeaseId;
+  readonly from: number;
+  readonly to: number;
+  /** Accounts that answered; with two or more, which differ, this answer may decide. */
+  readonly not: readonly string[];
+  /** Accounts that are drawn only where no others are. */
+  readonly avoid: ReadonlySet<string>;
+  /** A u32 that decides who computes it. */
+  readonly draw: number;
+}
+
+interface LeaseTerm {
+  readonly lease: LeaseId;
+  readonly worker: WorkerId;
+  /** Who answers for the worker. */
+  readonly account: string;
+  readonly from: number;
+  readonly to: number;
+  /** Milliseconds, as `now`. */
+  readonly grantedAt: number;
+  /** When the worker was done with the lease before this one; null until then. */
+  readonly startedAt: number | null;
+  /** Infinity until it is started. */
+  readonly expires: number;
+  /** When its contribution came, which is being checked: it neither expires nor is lent to another. Null until then. */
+  readonly receivedAt: number | null;
+  /** When its holder's speed lets expect the answer; null where no speed was known as it was granted. */
+  readonly endsAt: number | null;
+  /** It takes too long for its holder's speed, or its holder's connection is lost: nobody knows when it ends. */
+  readonly overdue: boolean;
+}
+
+/**
+ * `work` and `backup` count: whichever of two that share a range, each the other's `twin`, is answered first. `lent`: a
+ * twin has expired, so the range is not lent again as it is, but leased anew in pieces that fit.
+ */
+export type Lease =
+  | (LeaseTerm & { readonly purpose: "work" | "backup"; readonly twin: LeaseId | null; readonly lent: boolean })
+  | (LeaseTerm & { readonly purpose: "audit"; readonly copy: CopyWanted });
+
+export interface RoundOptions {
+  /** Samples of a microbatch: every lease starts at a multiple of it. */
+  readonly microbatch: number;
+  readonly maxMicrobatches: number;
+  /** Of one lease, from its start. */
+  readonly timeoutMs: number;
+  /** From the first lease on, after which the round is late; see deadline.ts. */
+  readonly deadlineMs: number;
+  /** No round is late before. */
+  readonly minDeadlineMs: number;
+  readonly seal: SealMode;
+  /** A worker may hold the lease that it goes on with. */
+  readonly ahead: boolean;
+  /** A worker's share of the round is one lease, as far as limits allow: `sync: local`, where a lease is a replica. */
+  readonly oneLease: boolean;
+  /** Share of the round's samples that one account may hold, where there are ten accounts; 1 is no limit. */
+  readonly shareLimit: number;
+  /** Of a worker's share of what nobody holds, a lease is one in so many. */
+  readonly pieces: number;
+  /** Microbatches of the first lease of a worker whose speed is unknown. */
+  readonly first: number;
+  /** A round of the kind was before. */
+  readonly paced: boolean;
+}
+
+/** What goes on from one round to the next. */
+export interface RoundMembers {
+  readonly roster: Roster;
+  readonly nextLease: number;
+  /** Samples that each account holds or has answered. */
+  readonly given: PersistentMap<string, number>;
+  /** Accounts whose work counted in the last round before in which any did. */
+  readonly witnesses: ReadonlySet<string>;
+}
+
+export interface RoundState extends RoundMembers {
+  readonly phase: "open" | "collecting" | "sealed" | "applied" | "committed";
+  readonly round: number;
+  /** Samples of the round. */
+  readonly wanted: number;
+  readonly options: RoundOptions;
+  /** When the first lease was granted. */
+  readonly since: number | null;
+  /** What nobody holds; ranges that came back are at the head. */
+  readonly unleased: readonly Range[];
+  readonly leases: PersistentMap<LeaseId, Lease>;
+  /** Leases that are overdue, and that another may be lent: by number. */
+  readonly overdue: OrderedMap<LeaseId>;
+  /** Leases whose contribution is being checked. */
+  readonly checking: number;
+  readonly collected: IntervalSet;
+  /** Since when all samples are there. */
+  readonly wholeSince: number | null;
+  /** The last grants were as many as one turn has time for: the others are granted with the next `go-on`. */
+  readonly crowded: boolean;
+  /** Copies that nobody computes yet. */
+  readonly copies: CopiesDue;
+  /** Reports of gradients that are not finite. */
+  readonly notFinite: NotFinite;
+}
+
+/** Why a lease ended without an answer. */
+export type RequeueCause = "expired" | "returned" | "left" | "refused" | "rests";
+
+export type RoundEvent =
+  | ({ readonly type: "worker-joined"; readonly worker: WorkerId } & MemberFacts)
+  /** `ahead`: it holds a lease and would go on with another. */
+  | {
+      readonly type: "worker-ready";
+      readonly worker: WorkerId;
+      readonly ahead?: boolean;
+      readonly maxMicrobatches?: number;
+    }
+  | { readonly type: "worker-paused"; readonly worker: WorkerId }
+  | { readonly type: "worker-left"; readonly worker: WorkerId }
+  /** Others contradicted the account: its workers are leased nothing until they have rested, or say `ready` later. */
+  | { readonly type: "account-rests"; readonly account: string }
+  | { readonly type: "worker-rested"; readonly worker: WorkerId }
+  /** Its connection is lost and may come back: it keeps what it holds, and others may compute that too. */
+  | { readonly type: "worker-suspended"; readonly worker: WorkerId }
+  | { readonly type: "worker-resumed"; readonly worker: WorkerId }
+  /** The bytes are here; what they are worth follows. */
+  | { readonly type: "contribution-received"; readonly worker: WorkerId; readonly lease: LeaseId }
+  /** The bytes are good, by `contributionVerdict` too; they count where an `accept` follows. */
+  | { readonly type: "contribution"; readonly worker: WorkerId; readonly lease: LeaseId; readonly samples: number }
+  | ({ readonly type: "contribution-refused"; readonly worker: WorkerId; readonly lease: LeaseId } & Refusal)
+  /** An accepted contribution is not believed any more and has been taken out of the sum. */
+  | { readonly type: "contribution-withdrawn"; readonly account: string; readonly from: number; readonly to: number }
+  | { readonly type: "lease-returned"; readonly worker: WorkerId; readonly lease: LeaseId; readonly notFinite: boolean }
+  | { readonly type: "copy-wanted"; readonly copy: CopyWanted }
+  | { readonly type: "tick" }
+  /** The turn after a decision with the effect `more`. */
+  | { readonly type: "go-on" }
+  | { readonly type: "applied" }
+  | { readonly type: "committed" }
+  /** The run stops: what was collected is given up. */
+  | { readonly type: "dropped" };
+
+export type RoundEffect =
+  | { readonly type: "grant"; readonly lease: Lease }
+  | { readonly type: "wait"; readonly worker: WorkerId }
+  /** There is more to grant than one turn has time for: `go-on` is due. */
+  | { readonly type: "more" }
+  /** Counts, or is compared where the lease's purpose is that. `offsetMs` from the round's first lease. */
+  | { readonly type: "accept"; readonly lease: Lease; readonly samples: number; readonly offsetMs: number }
+  | ({ readonly type: "reject"; readonly worker: WorkerId; readonly lease: LeaseId } & Refusal)
+  /** The lease is over; `again`: its range is back in the queue, and nobody else computes it. */
+  | { readonly type: "lapse"; readonly cause: RequeueCause; readonly lease: Lease; readonly again: boolean }
+  /** The worker shall stop computing the lease. */
+  | { readonly type: "cancel"; readonly reason: CancelReason; readonly lease: Lease }
+  | { readonly type: "seal"; readonly ranges: readonly Range[] }
+  /** Every worker that takes part says that the gradient is not finite. */
+  | { readonly type: "diverged"; readonly reports: number };
+
+/** A part of a decision. */
+export interface RoundChange {
+  readonly state: RoundState;
+  readonly effects: readonly RoundEffect[];
+}
+
+/** A state before the first round: workers may come, nothing is leased. */
+export function beforeRounds(): RoundState {
+  return {
+    phase: "committed",
+    round: 0,
+    wanted: 0,
+    options: {
+      microbatch: 1,
+      maxMicrobatches: 1,
+      timeoutMs: 1,
+      deadlineMs: 1,
+      minDeadlineMs: 1,
+      seal: "complete",
+      ahead: false,
+      oneLease: false,
+      shareLimit: 1,
+      pieces: 1,
+      first: Number.POSITIVE_INFINITY,
+      paced: true,
+    },
+    since: null,
+    unleased: [],
+    leases: PersistentMap.of(),
+    overdue: OrderedMap.of(),
+    checking: 0,
+    collected: emptyIntervals,
+    wholeSince: null,
+    crowded: false,
+    given: PersistentMap.of(),
+    copies: CopiesDue.of(),
+    roster: emptyRoster(),
+    nextLease: 1,
+    witnesses: new Set(),
+    notFinite: allFinite,
+  };
+}
+
+/** Whether the round collects: leases can be granted and answered. */
+export function isLive({ phase }: RoundState): boolean {
+  return phase === "open" || phase === "collecting";
+}
+
+/** Whether the round is later than those before it let expect. */
+export function isLate(now: number, { since, options }: RoundState): boolean {
+  return since !== null && now >= since + options.deadlineMs;
+}
+
+/** The live lease that a contribution of `samples` answers, or why it cannot count. */
+export function contributionVerdict(
+  state: RoundState,
+  worker: WorkerId,
+  lease: LeaseId,
+  samples: number,
+): Lease | Refusal {
+  const live = state.leases.get(lease);
+  if (live?.worker === worker) {
+    const wanted = live.to - live.from;
+    if (samples === wanted) return live;
+    return {
+      code: "CONTRIBUTION_MISMATCH",
+      message: `lease ${lease} is of ${wanted} samples; the contribution has ${samples}`,
+    };
+  }
+  if (live) return { code: "LEASE_UNKNOWN", message: `lease ${lease} belongs to another worker than ${worker}` };
+  if (lease < state.nextLease) {
+    return {
+      code: "CONTRIBUTION_STALE",
+      message: `lease ${lease} is over: it expired, was cancelled or was answered; ask for another`,
+    };
+  }
+  return { code: "LEASE_UNKNOWN", message: `lease ${lease} was never granted; the newest is ${state.nextLease - 1}` };
+}

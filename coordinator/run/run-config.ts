@@ -1,0 +1,40 @@
+// From the command line to one checked configuration: file or example, then --full, then --set, then --seed.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
+import { readYaml, setField } from "../../shared/run/config-text.ts";
+import { packageRoot } from "../base/package-root.ts";
+
+export interface ConfigRequest {
+  /** A YAML file; the shipped example where there is none. */
+  readonly file?: string;
+  /** All images of the data set. */
+  readonly full: boolean;
+  /** `field=value`, later ones win. */
+  readonly set: readonly string[];
+  readonly seed?: number;
+}
+
+/** More images than any data set of this kind has: the importer takes those that there are. */
+const ALL_SAMPLES = 2 ** 31 - 1;
+
+/** @throws CONFIG_INVALID naming the field, its value and what is allowed */
+export async function readRunConfig({ file, full, set, seed }: ConfigRequest): Promise<RunConfig> {
+  const source = file ?? join(packageRoot(), "coordinator", "example.yaml");
+  let text: string;
+  try {
+    text = await readFile(source, "utf8");
+  } catch (cause) {
+    throw new BitswarmError("CONFIG_INVALID", `${source} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  const config = readYaml(text, source);
+  if (full) {
+    setField(config, `data.trainSamples=${ALL_SAMPLES}`);
+    setField(config, `data.testSamples=${ALL_SAMPLES}`);
+  }
+  for (const assignment of set) setField(config, assignment);
+  if (seed !== undefined) setField(config, `seed=${seed}`);
+  return parseConfig(config);
+}

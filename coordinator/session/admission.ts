@@ -1,0 +1,92 @@
+// Who may come in: as many as there is room for, with the run's token, and no faster than an address may (SPEC.md, S, Z).
+
+import { randomBytes } from "node:crypto";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import {
+  type ChallengeMessage,
+  type HelloMessage,
+  PROTOCOL_VERSION,
+  type WelcomeMessage,
+} from "../../shared/wire/protocol.ts";
+import type { Clock } from "../base/clock.ts";
+import { isToken } from "../base/token.ts";
+import { AddressBook } from "../trust/address-limits.ts";
+import type { SessionBook } from "./registry.ts";
+
+export interface DoorOptions {
+  readonly token: string;
+  /** What every worker is told when it joins. */
+  readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
+  readonly clock: Clock;
+  /** 32 bytes in hex that nobody can foresee: of each challenge. */
+  readonly nonce?: () => string;
+}
+
+export type Opening = { readonly kind: "opened" } | { readonly kind: "full"; readonly message: string };
+
+/** Connections beyond `maxWorkers`, for those who have not said hello yet. */
+const STRANGERS = 256;
+const NONCE_BYTES = 32;
+
+export class Door {
+  readonly #options: DoorOptions;
+  readonly #sessions: Pick<SessionBook, "size" | "resumable">;
+  readonly #addresses: AddressBook;
+  /** Why nobody is let in any more. */
+  #closed: string | undefined;
+
+  constructor(options: DoorOptions, sessions: Pick<SessionBook, "size" | "resumable">) {
+    this.#options = options;
+    this.#sessions = sessions;
+    const { socketsPerAddress, joinsPerMinute, limitLoopback } = options.welcome.config.trust;
+    this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
+  }
+
+  /** Counts a connection that opens; says why where it does not fit. @param connections that there are */
+  open(address: string, connections: number): Opening {
+    if (connections >= this.#options.welcome.config.maxWorkers + STRANGERS) {
+      return { kind: "full", message: "too many connections; try again later" };
+    }
+    return this.#addresses.open(this.#options.clock.now(), address);
+  }
+
+  closed(address: string): void {
+    this.#addresses.close(this.#options.clock.now(), address);
+  }
+
+  /** The name under which an address is counted; undefined for one that no limit is for. */
+  counted(address: string): string | undefined {
+    return this.#addresses.counted(address);
+  }
+
+  /** Lets nobody in from now on. @param message why */
+  close(message: string): void {
+    this.#closed = message;
+  }
+
+  /** @throws RUN_ENDED, TOO_MANY_WORKERS */
+  requireRoom(): void {
+    if (this.#closed !== undefined) throw new BitswarmError("RUN_ENDED", this.#closed);
+    const { maxWorkers } = this.#options.welcome.config;
+    if (this.#sessions.size < maxWorkers) return;
+    throw new BitswarmError(
+      "TOO_MANY_WORKERS",
+      `the run has ${this.#sessions.size} workers, its limit is ${maxWorkers}; try again later`,
+    );
+  }
+
+  /** What a hello is to sign. @throws RATE_LIMITED, TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
+  challenge(hello: HelloMessage, address: string): ChallengeMessage {
+    const { clock, nonce = () => randomBytes(NONCE_BYTES).toString("hex"), welcome, token } = this.#options;
+    const known = this.#sessions.resumable(hello);
+    if (!known) this.#addresses.join(clock.now(), address);
+    if (!isToken(token, hello.token)) {
+      throw new BitswarmError(
+        "TOKEN_INVALID",
+        "the token is not that of this run: copy the whole link that the coordinator printed",
+      );
+    }
+    if (!known) this.requireRoom();
+    return { type: "challenge", nonce: nonce(), run: welcome.run, protocol: PROTOCOL_VERSION };
+  }
+}

@@ -1,0 +1,37 @@
+// The step of `sync: local` (DiLoCo, Douillard et al. 2023): Nesterov's momentum on the mean difference of the workers' replicas.
+
+import type { ParameterEntry } from "../../shared/model/manifest.ts";
+import { sgdStep } from "../../shared/model/optimizer.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import type { NetworkName } from "../../shared/run/networks.ts";
+import { parameter } from "../../shared/wire/parameter-blob.ts";
+import type { RoundSum } from "../sum/aggregate.ts";
+import { bufferOf, clampLatent, momentumName } from "./parameter-buffers.ts";
+import type { TrainingState } from "./training-state.ts";
+
+export type OuterOptions = Extract<RunConfig["sync"], { kind: "local" }>["outer"];
+
+/**
+ * With Δ the mean over samples of θ − θ_replica: m ← μm + Δ, θ ← θ − rate·(Δ + μm), latent weights clamped. Running
+ * statistics become the mean of the replicas'. The discriminators' differences are of Adam's inner steps, and treated alike.
+ * @param entries of the network's wire manifest that the sum has
+ */
+export function outerStep(
+  state: TrainingState,
+  network: NetworkName,
+  entries: readonly ParameterEntry[],
+  sum: RoundSum,
+  { learningRate, momentum }: OuterOptions,
+): void {
+  for (const { name, role } of entries) {
+    const value = parameter(state[network], name);
+    const mean = sum.mean(name);
+    if (role === "statistic") {
+      value.set(mean);
+      continue;
+    }
+    const buffer = bufferOf(state.momentum, momentumName(network, name), value);
+    sgdStep(value, mean, buffer, { learningRate, momentum, weightDecay: 0, nesterov: true });
+    if (role === "latent-binary") clampLatent(value, state.networks[network].method);
+  }
+}

@@ -1,0 +1,123 @@
+// One optimizer step from one round's sum (METHOD §4): the surrogate and L_Kernel are applied here, where W is, to the aggregated ∂L/∂Ŵ.
+
+import type { ParameterEntry } from "../../shared/model/manifest.ts";
+import { adamStep, sgdStep } from "../../shared/model/optimizer.ts";
+import { runningStatistic } from "../../shared/model/running-statistic.ts";
+import { type NetworkName, usesGan, wireManifest } from "../../shared/run/networks.ts";
+import type { StepPlace } from "../../shared/run/program.ts";
+import { parameter } from "../../shared/wire/parameter-blob.ts";
+import type { RoundSum } from "../sum/aggregate.ts";
+import { recordPeaks } from "./exponents.ts";
+import { type LatentStep, latentGradientsOf } from "./latent-gradients.ts";
+import { learningRateAt } from "./learning-rate.ts";
+import { outerStep } from "./outer-step.ts";
+import { bufferOf, clampLatent, momentumName } from "./parameter-buffers.ts";
+import { discriminatorsChanged, parametersChanged, type TrainingState } from "./training-state.ts";
+
+/**
+ * Parts of the objective, means over the step's samples, before the update. `kernel`, `adversarial` and `discriminator`
+ * are absent where they do not apply; total = task + kernel + λ_adv · adversarial. `top1` is the accuracy on the step's
+ * own samples, from 0 to 1.
+ */
+export type StepLoss = {
+  readonly task: number;
+  readonly total: number;
+  readonly top1: number;
+  readonly [part: string]: number;
+};
+
+/** Everything that a parameter's update takes beside itself. */
+interface Update {
+  readonly state: TrainingState;
+  readonly network: NetworkName;
+  readonly rate: number;
+  readonly sum: RoundSum;
+  readonly latent: LatentStep;
+}
+
+function updateParameter(entry: ParameterEntry, { state, network, rate, sum, latent }: Update): void {
+  const { name, role } = entry;
+  const { optimizer, adversarial } = state.config;
+  const value = parameter(state[network], name);
+  const gradient = latent.gradients.get(name) ?? sum.mean(name);
+  const sgd = (learningRate: number, weightDecay: number) => {
+    const momentum = bufferOf(state.momentum, momentumName(network, name), value);
+    sgdStep(value, gradient, momentum, { learningRate, momentum: optimizer.momentum, weightDecay, nesterov: false });
+  };
+  switch (role) {
+    case "latent-binary": {
+      sgd(rate, optimizer.latentWeightDecay);
+      clampLatent(value, state.networks[network].method);
+      return;
+    }
+    case "rectifier":
+      sgd(rate * optimizer.rectifierRate, 0);
+      return;
+    case "float":
+      sgd(rate, optimizer.weightDecay);
+      return;
+    case "statistic":
+      value.set(runningStatistic(value, gradient));
+      return;
+    case "discriminator":
+      adamStep(
+        value,
+        gradient,
+        bufferOf(state.adamFirst, name, value),
+        bufferOf(state.adamSecond, name, value),
+        state.adamStep,
+        { learningRate: adversarial.learningRate, betas: [adversarial.beta1, adversarial.beta2] },
+      );
+      return;
+    default:
+      role satisfies never;
+  }
+}
+
+function stepLoss(state: TrainingState, place: StepPlace, sum: RoundSum, kernelLoss: number): StepLoss {
+  const { task, top1, adversarial, discriminator } = sum.metrics();
+  const { kind, lambdaAdversarial } = place.pass;
+  if (kind !== "student") return { task, total: task, top1 };
+  if (!usesGan(state.config)) return { task, kernel: kernelLoss, total: task + kernelLoss, top1 };
+  const total = task + kernelLoss + lambdaAdversarial * adversarial;
+  return { task, kernel: kernelLoss, adversarial, discriminator, total, top1 };
+}
+
+/**
+ * Applies the sum of the round at `place`, which must be the state's next step: parameters, optimizer buffers, running
+ * statistics, units and the step change; returns the step's losses. A sum of no samples is a RangeError.
+ */
+export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum): StepLoss {
+  const { kind, network, firstStep, steps } = place.pass;
+  if (sum.samples === 0) throw new RangeError(`step ${state.step}: a sum of no samples makes no step`);
+  if (state.step < firstStep || state.step >= firstStep + steps) {
+    throw new RangeError(
+      `step ${state.step} is outside pass ${place.pass.index}, steps ${firstStep} to ${firstStep + steps - 1}`,
+    );
+  }
+  const manifest = wireManifest(state.networks, network);
+  const latent = latentGradientsOf(state, network, manifest, sum);
+  const loss = stepLoss(state, place, sum, latent.kernelLoss);
+  const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
+  const discriminators = entries.some((entry) => entry.role === "discriminator");
+  const { sync } = state.config;
+  switch (sync.kind) {
+    case "allreduce": {
+      const rate = learningRateAt(state.config, state.program, network, state.step);
+      if (discriminators) state.adamStep += 1;
+      for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
+      break;
+    }
+    case "local":
+      // The differences hold what L_Kernel did already: of `latent` only its loss counts here.
+      outerStep(state, network, entries, sum, sync.outer);
+      break;
+    default:
+      sync satisfies never;
+  }
+  recordPeaks(state, kind, sum);
+  parametersChanged(state, network);
+  if (discriminators) discriminatorsChanged(state);
+  state.step += 1;
+  return loss;
+}

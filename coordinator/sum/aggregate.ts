@@ -1,0 +1,162 @@
+// The sum of a round: integers, so the order in which contributions arrive cannot change a bit of it. The reduction adds them; this knows what they mean.
+
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { type ContributionLayout, METRICS, type MetricName, metricNames } from "../../shared/wire/contribution.ts";
+import { decodeFrame, type Frame } from "../../shared/wire/frame.ts";
+import {
+  type GradientCodec,
+  reportsMean,
+  type WireLayout,
+  type WireTensor,
+  wireLayout,
+} from "../../shared/wire/wire-layout.ts";
+import { unitOf } from "../state/exponents.ts";
+import { type GroupNorms, groupNormsOf } from "./gradient-norms.ts";
+import { type ReducedRound, Reduction } from "./reduction/reduction.ts";
+import type { RobustResult } from "./robust-round.ts";
+
+/** Means over the samples of a round. */
+export type MetricMeans = Record<MetricName, number>;
+
+/** A contribution that is checked and not added yet; the next one in its slot takes its place. */
+export interface CheckedContribution {
+  readonly norms: GroupNorms;
+  /**
+   * Adds it, once.
+   * @param scale above 0, at most 1: of the gradients, not of statistics and metrics; 1 with the codec exact
+   */
+  commit(scale?: number): void;
+}
+
+export class RoundSum {
+  readonly layout: ContributionLayout;
+  readonly exponents: readonly number[];
+  readonly codec: GradientCodec;
+  readonly #wire: WireLayout;
+  readonly #reduction: Reduction;
+  readonly #tensors: ReadonlyMap<string, WireTensor>;
+  /** What the reduction says since the last contribution. */
+  #reduced: ReducedRound | undefined;
+  /** Stands in place of the sum's own means and peaks. */
+  #robust: RobustResult | undefined;
+
+  /**
+   * @param exponents unit 2^e of each tensor of the layout
+   * @param reduction taken over: the sum before that used it is no longer valid
+   */
+  constructor(
+    layout: ContributionLayout,
+    exponents: readonly number[],
+    codec: GradientCodec,
+    reduction: Reduction = new Reduction(),
+  ) {
+    if (exponents.length !== layout.tensors.length) {
+      throw new RangeError(
+        `round sum: ${layout.tensors.length} tensors take as many exponents, got ${exponents.length}`,
+      );
+    }
+    this.layout = layout;
+    this.exponents = exponents;
+    this.codec = codec;
+    this.#wire = wireLayout(layout, codec);
+    this.#reduction = reduction;
+    this.#tensors = new Map(this.#wire.tensors.map((tensor) => [tensor.name, tensor]));
+    reduction.begin({ layout, exponents, codec });
+  }
+
+  get #state(): ReducedRound {
+    this.#reduced ??= this.#reduction.finish();
+    return this.#reduced;
+  }
+
+  /** Samples of the contributions added. */
+  get samples(): number {
+    return this.#state.samples;
+  }
+
+  /** What `recordPeaks` wants to know of each tensor of the layout. */
+  get peaks(): Float32Array<ArrayBuffer> {
+    const { peaks } = this.#state;
+    const robust = this.#robust?.peaks;
+    if (!robust) return peaks;
+    // Where workers report means, their median decides already.
+    return peaks.map((peak, i) => (reportsMean(this.#wire, this.layout.tensors[i]) ? peak : robust[i]));
+  }
+
+  /** Puts means and peaks in the place of the sum's own; `samples` stay. */
+  settle(robust: RobustResult): void {
+    this.#robust = robust;
+  }
+
+  /**
+   * Reads a frame where it will be summed, so that its CRC is a kernel's work; the payload is good until the next
+   * contribution in its slot. @throws as decodeFrame()
+   */
+  decode(bytes: Uint8Array, limitBytes: number, slot = 0): Frame {
+    const reduction = this.#reduction;
+    // One that is too large for this round may still be within the run's limit: it is late, or wrong.
+    if (!reduction.fits(bytes.length)) return decodeFrame(bytes, limitBytes);
+    return decodeFrame(reduction.load(slot, bytes), limitBytes, (part, seed) => reduction.checksum(part, seed));
+  }
+
+  /**
+   * Checks one lease's contribution; `peaks` are the bits of one f32 a tensor, `body` the tensors in the round's codec. The
+   * sum does not change.
+   * @throws GRADIENT_NOT_FINITE naming the tensor, CONTRIBUTION_MISMATCH with the expected and the actual size
+   */
+  check(samples: number, peaks: Uint32Array, body: Uint8Array, slot = 0): CheckedContribution {
+    const squares = this.#load(slot, samples, peaks, body);
+    const norms = groupNormsOf(this.#wire.tensors, squares, samples);
+    return { norms, commit: (scale = 1) => this.commit(slot, scale) };
+  }
+
+  /** Adds what check() let pass in a slot, once; `scale` as CheckedContribution.commit(). */
+  commit(slot: number, scale: number): void {
+    this.#reduction.commit(slot, scale);
+    this.#reduced = undefined;
+  }
+
+  /** Checks a contribution and adds it; on an error the sum is as it was. @throws as check() */
+  add(samples: number, peaks: Uint32Array, body: Uint8Array, scale = 1): void {
+    this.check(samples, peaks, body).commit(scale);
+  }
+
+  /** Into a slot; returns Σ value² of each tensor in the wire's order. */
+  #load(slot: number, samples: number, peaks: Uint32Array, body: Uint8Array): Float64Array {
+    const { tensors } = this.layout;
+    if (peaks.length !== tensors.length) {
+      throw new BitswarmError(
+        "CONTRIBUTION_MISMATCH",
+        `contribution: the round has ${tensors.length} tensors and as many peaks, got ${peaks.length}`,
+      );
+    }
+    const head = new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength);
+    this.#reduction.loadPayload(slot, head, body);
+    return this.#reduction.inspect(slot, samples, head.length + body.length).squares;
+  }
+
+  has(tensor: string): boolean {
+    return this.#tensors.has(tensor);
+  }
+
+  /** Mean over the samples of one tensor of the layout, in float64; the sum must not be empty. */
+  mean(tensor: string): Float64Array {
+    const known = this.#tensors.get(tensor);
+    if (!known) throw new RangeError(`round sum: no tensor named ${tensor}`);
+    const { samples, sum } = this.#state;
+    if (samples === 0) throw new RangeError(`round sum: the mean of ${tensor} over no samples`);
+    const { at, size, index } = known;
+    if (this.#robust) return this.#robust.means.slice(at, at + size);
+    const unit = unitOf(this.exponents[index]);
+    const means = new Float64Array(size);
+    for (let i = 0; i < size; i++) means[i] = (sum[at + i] * unit) / samples;
+    return means;
+  }
+
+  /** Means over the samples of the round. */
+  metrics(): MetricMeans {
+    const means = this.mean(METRICS);
+    const entries = metricNames.map((name, index) => [name, means[index]] as const);
+    return Object.fromEntries(entries) as MetricMeans;
+  }
+}

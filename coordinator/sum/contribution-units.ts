@@ -1,0 +1,51 @@
+// The integers of single contributions, for those who compare or combine them: read by the sums' own kernels, in a memory of their own.
+
+import type { ContributionLayout } from "../../shared/wire/contribution.ts";
+import { type GradientCodec, reportsMean, wireLayout } from "../../shared/wire/wire-layout.ts";
+import { largestPeakOf, unitOf } from "../state/exponents.ts";
+import { groupOf, type TensorSpan } from "./gradient-norms.ts";
+import type { HeldWork, UsualPeak } from "./open-round.ts";
+import { Reduction } from "./reduction/reduction.ts";
+
+export interface UnitTerms {
+  readonly layout: ContributionLayout;
+  /** Unit 2^e of each tensor of the layout. */
+  readonly exponents: readonly number[];
+  readonly codec: GradientCodec;
+}
+
+/** The tensors of what UnitReader.read() returns. */
+export function spansOf({ layout, exponents, codec }: UnitTerms): readonly TensorSpan[] {
+  const wire = wireLayout(layout, codec);
+  return wire.tensors.map((tensor) => ({
+    group: groupOf(tensor),
+    offset: tensor.at,
+    size: tensor.size,
+    unit: unitOf(exponents[tensor.index]),
+    signs: reportsMean(wire, tensor),
+  }));
+}
+
+/** What is usual of the peaks that come with the contributions. */
+export function usualPeaksOf({ layout, exponents, codec }: UnitTerms): readonly UsualPeak[] {
+  return layout.tensors.map((tensor, i) => ({
+    name: tensor.name,
+    largest: largestPeakOf(tensor.kind, exponents[i]),
+    magnitude: !reportsMean({ codec }, tensor),
+  }));
+}
+
+export class UnitReader {
+  #reduction: Reduction | undefined;
+
+  /** Integers in the wire's order, each a multiple of its tensor's unit; the caller's to keep. @throws as Reduction.inspect() */
+  read(terms: UnitTerms, { samples, peaks, body }: Omit<HeldWork, "scale">): Float64Array<ArrayBuffer> {
+    this.#reduction ??= new Reduction();
+    this.#reduction.begin(terms);
+    const head = new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength);
+    this.#reduction.loadPayload(0, head, body);
+    this.#reduction.inspect(0, samples, head.length + body.length);
+    this.#reduction.commit(0);
+    return new Float64Array(this.#reduction.finish().sum);
+  }
+}

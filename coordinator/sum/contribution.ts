@@ -1,0 +1,49 @@
+// Whether a frame answers the lease that its worker holds (SPEC.md, C): header against round, payload against layout. The bytes are summed elsewhere.
+
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { ContributionLayout } from "../../shared/wire/contribution.ts";
+import type { Frame } from "../../shared/wire/frame.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
+import { wireLayout } from "../../shared/wire/wire-layout.ts";
+
+export interface Contribution {
+  /** Bits of one f32 a tensor. */
+  readonly peaks: Uint32Array<ArrayBuffer>;
+  /** The arena in the round's codec; a view. */
+  readonly body: Uint8Array;
+}
+
+export interface ExpectedRound {
+  readonly terms: Pick<LeaseMessage, "round" | "parametersHash" | "codec">;
+  readonly layout: ContributionLayout;
+  /** 16 bytes in hex. */
+  readonly runTag: string;
+}
+
+/**
+ * The parts of a contribution to this round.
+ * @throws CONTRIBUTION_MISMATCH naming the field, what it must be and what it is
+ */
+export function readContribution({ header, payload }: Frame, { terms, layout, runTag }: ExpectedRound): Contribution {
+  const { round, parametersHash, codec } = terms;
+  const tensors = layout.tensors.length;
+  const expected = { kind: "contribution", run: runTag, round, parametersHash, codec, tensors } as const;
+  for (const field of ["kind", "run", "round", "parametersHash", "codec", "tensors"] as const) {
+    if (header[field] === expected[field]) continue;
+    throw new BitswarmError(
+      "CONTRIBUTION_MISMATCH",
+      `contribution: ${field} must be ${expected[field]} for this lease; got ${header[field]}`,
+    );
+  }
+  const peakBytes = 4 * tensors;
+  const bytes = peakBytes + wireLayout(layout, codec).bytes;
+  if (payload.length !== bytes) {
+    throw new BitswarmError(
+      "CONTRIBUTION_MISMATCH",
+      `contribution: ${tensors} peaks and ${layout.size} elements as ${codec} take ${bytes} bytes; got ${payload.length}`,
+    );
+  }
+  // A copy: the view need not be aligned.
+  const peaks = new Uint32Array(Uint8Array.from(payload.subarray(0, peakBytes)).buffer);
+  return { peaks, body: payload.subarray(peakBytes) };
+}

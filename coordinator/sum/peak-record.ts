@@ -1,0 +1,63 @@
+// What contributions report of each tensor's size, gathered so that neither their order nor one wild report decides.
+
+import { BitswarmError } from "../../shared/base/errors.ts";
+import type { ContributionLayout } from "../../shared/wire/contribution.ts";
+import { reportsMean, type WireLayout } from "../../shared/wire/wire-layout.ts";
+
+/** Bits of the float32 +∞: those of every finite value from +0 up are below. */
+const infinityBits = 0x7f800000;
+
+export class PeakRecord {
+  readonly #layout: ContributionLayout;
+  /** The largest of each tensor, as bits: they are ordered as the values are. */
+  readonly #largest: Uint32Array;
+  /** All reports of a tensor whose scale follows from their median, as bits. */
+  readonly #means = new Map<number, number[]>();
+
+  constructor(wire: Pick<WireLayout, "codec">, layout: ContributionLayout) {
+    this.#layout = layout;
+    this.#largest = new Uint32Array(layout.tensors.length);
+    layout.tensors.forEach((tensor, index) => {
+      if (reportsMean(wire, tensor)) this.#means.set(index, []);
+    });
+  }
+
+  /**
+   * @param peaks bits of one f32 a tensor
+   * @throws CONTRIBUTION_MISMATCH for another number of tensors, GRADIENT_NOT_FINITE for one that is not finite or is negative
+   */
+  check(peaks: Uint32Array): void {
+    const { tensors } = this.#layout;
+    if (peaks.length !== tensors.length) {
+      throw new BitswarmError(
+        "CONTRIBUTION_MISMATCH",
+        `contribution: the round has ${tensors.length} tensors and as many peaks, got ${peaks.length}`,
+      );
+    }
+    const bad = peaks.findIndex((bits) => bits >= infinityBits);
+    if (bad < 0) return;
+    const value = new Float32Array(Uint32Array.of(peaks[bad]).buffer)[0];
+    throw new BitswarmError(
+      "GRADIENT_NOT_FINITE",
+      `contribution: the peak of ${tensors[bad].name} is ${value}; it must be finite and at least 0`,
+    );
+  }
+
+  /** Adds what check() let pass. */
+  add(peaks: Uint32Array): void {
+    peaks.forEach((bits, index) => {
+      this.#largest[index] = Math.max(this.#largest[index], bits);
+      this.#means.get(index)?.push(bits);
+    });
+  }
+
+  /** One value a tensor: the largest report, or the lower median of the mean |c|. */
+  values(): Float32Array<ArrayBuffer> {
+    const bits = Uint32Array.from(this.#largest);
+    for (const [index, reports] of this.#means) {
+      if (reports.length === 0) continue;
+      bits[index] = [...reports].sort((a, b) => a - b)[(reports.length - 1) >> 1];
+    }
+    return new Float32Array(bits.buffer);
+  }
+}

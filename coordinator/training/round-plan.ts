@@ -1,0 +1,163 @@
+// What a round computes, fixed before anybody joins it: kind, positions, parameters, layout, units. Leases only cut it up.
+
+import type { Range } from "../../shared/base/intervals.ts";
+import type { Split } from "../../shared/run/dataset.ts";
+import { type NetworkName, roundManifest } from "../../shared/run/networks.ts";
+import { placeOf, type StepPlace } from "../../shared/run/program.ts";
+import { type ContributionLayout, contributionLayout, type RoundKind } from "../../shared/wire/contribution.ts";
+import { frameHeaderBytes } from "../../shared/wire/frame.ts";
+import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
+import { wireLayout } from "../../shared/wire/wire-layout.ts";
+import { sealMode } from "../round/deadline.ts";
+import type { Ledger } from "../round/ledger.ts";
+import type { Lease } from "../round/state.ts";
+import { learningRateAt } from "../state/learning-rate.ts";
+import type { RunProgress } from "../state/training-state.ts";
+import type { ParametersUpdate } from "./downlink.ts";
+import type { WireParameters } from "./training.ts";
+
+/** The part of a lease message that all leases of a round share. */
+type LeaseTerms = Omit<LeaseMessage, "type" | "lease" | "from" | "to">;
+
+export interface RoundPlan {
+  /** Positions to compute, in the order in which they are leased: what was carried over first. */
+  readonly ranges: readonly Range[];
+  /** Whether what is late may be left to a later round. */
+  readonly mayLeave: boolean;
+  /** Leases are inner steps of replicas, so that a worker's share is one lease. */
+  readonly local: boolean;
+  readonly terms: LeaseTerms;
+  readonly layout: ContributionLayout;
+  /** Everything that a lease of this round names and that comes in frames. */
+  readonly parameters: readonly ParametersUpdate[];
+  /** 16 bytes in hex: names the run in frames. */
+  readonly runTag: string;
+}
+
+/** What a plan needs to know of the run. */
+export interface PlanContext {
+  readonly progress: RunProgress;
+  readonly runTag: string;
+  /** Number of the round, from 1. */
+  readonly round: number;
+  /** Names what workers' error feedback belongs to (protocol.ts). */
+  readonly era: number;
+}
+
+/** A round before it is known what travels in it. */
+export interface RoundSubject {
+  readonly kind: RoundKind;
+  readonly network: NetworkName;
+  readonly pass: number;
+  readonly epoch: number;
+  readonly split: Split;
+  readonly ranges: readonly Range[];
+  readonly mayLeave: boolean;
+  readonly lambdaAdversarial: number;
+}
+
+/** @param parameters what the versions of `wire` are to the workers */
+export function planOf(
+  { progress, runTag, round, era }: PlanContext,
+  subject: RoundSubject,
+  { versions, frozen, exponents }: WireParameters,
+  parameters: readonly ParametersUpdate[],
+): RoundPlan {
+  const { config, networks, program, step } = progress;
+  const { kind, network, pass, epoch, split, ranges, mayLeave, lambdaAdversarial } = subject;
+  const layout = contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
+  const innerLearningRate =
+    config.sync.kind === "local" && kind !== "evaluate" ? learningRateAt(config, program, network, step) : undefined;
+  const hashOf = (set: ParameterSet) => versions.find((version) => version.set === set)?.hash;
+  const parametersHash = hashOf(network);
+  if (parametersHash === undefined)
+    throw new RangeError(`round ${round} computes the ${network}, which it was not given`);
+  return {
+    ranges,
+    mayLeave,
+    local: innerLearningRate !== undefined,
+    layout,
+    runTag,
+    parameters,
+    terms: {
+      kind,
+      network,
+      step,
+      round,
+      pass,
+      epoch,
+      split,
+      parametersHash,
+      discriminatorsHash: hashOf("discriminators") ?? null,
+      lambdaAdversarial,
+      ...(innerLearningRate === undefined ? {} : { innerLearningRate }),
+      codec: config.codec,
+      era,
+      exponents: [...exponents],
+      timeoutMs: config.lease.timeoutMs,
+      teacherHash: frozen?.hash ?? null,
+    },
+  };
+}
+
+/** What the next step computes, and its place in the program. `ledger` knows what is carried over to it. */
+export function stepSubject(
+  { program, step, config }: RunProgress,
+  ledger: Pick<Ledger, "carried">,
+): { readonly subject: RoundSubject; readonly place: StepPlace } {
+  const place = placeOf(program, step, config.batch);
+  const { from, to, pass } = place;
+  const { kind, network, epoch, lambdaAdversarial, index } = pass;
+  const ranges = [...ledger.carried(place), { from, to }];
+  // The last step of a pass has nobody to leave anything to.
+  const mayLeave = !place.last && sealMode(config) === "deadline";
+  const subject = { kind, network, pass: index, epoch, ranges, mayLeave, lambdaAdversarial } as const;
+  return { place, subject: { ...subject, split: "train" } };
+}
+
+/** A network on the whole test split, after the last step. */
+export function evaluationSubject({ program, step, config, dataset }: RunProgress, network: NetworkName): RoundSubject {
+  const { pass } = placeOf(program, Math.max(0, step - 1), config.batch);
+  return {
+    kind: "evaluate",
+    network,
+    pass: pass.index,
+    epoch: pass.epoch,
+    split: "test",
+    ranges: [{ from: 0, to: dataset.test.samples }],
+    mayLeave: false,
+    lambdaAdversarial: 0,
+  };
+}
+
+/** @param voids below 256: with another number than in the worker's lease before, its error feedback is void */
+export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease, voids = 0): LeaseMessage {
+  return { type: "lease", lease, from, to, ...terms, era: terms.era + voids };
+}
+
+/** Bytes of a whole contribution frame in this layout. */
+function frameBytes(layout: ContributionLayout, codec: LeaseMessage["codec"]): number {
+  return frameHeaderBytes + 4 * layout.tensors.length + wireLayout(layout, codec).bytes;
+}
+
+/** Bytes of a contribution frame of this round. */
+export function contributionBytes({ layout, terms }: Pick<RoundPlan, "layout" | "terms">): number {
+  return frameBytes(layout, terms.codec);
+}
+
+/** Bytes of the largest contribution frame that any round of this run can bring: what is larger is refused unread. */
+export function contributionLimit({
+  config,
+  networks,
+  program,
+}: Pick<RunProgress, "config" | "networks" | "program">): number {
+  const rounds = program.passes.flatMap(({ kind, network }) => [
+    { kind, network },
+    { kind: "evaluate" as const, network },
+  ]);
+  const sizes = rounds.map(({ kind, network }) => {
+    return frameBytes(contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind), config.codec);
+  });
+  return Math.max(...sizes);
+}

@@ -1,0 +1,121 @@
+// Trust of one run, put together: the standings on the disk, the judge of the rounds, and who rests.
+
+import type { WorkerId } from "../../shared/base/ids.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
+import type { HelloMessage } from "../../shared/wire/protocol.ts";
+import type { Clock } from "../base/clock.ts";
+import type { OnRunEvent } from "../engine/run-event.ts";
+import { Rests } from "./cooldown.ts";
+import type { NormHistories } from "./norm-history.ts";
+import type { PeakMedians } from "./peak-medians.ts";
+import { RoundTrust } from "./round-trust.ts";
+import type { Standing } from "./standing.ts";
+import type { StoredTrust, TrustStore } from "./trust-file.ts";
+
+/** Standings are written no more often: those of ten thousand accounts are a megabyte, and verdicts come by the hundred a second. */
+export const SAVE_EVERY_MS = 1000;
+
+export interface TrustDeskOptions {
+  readonly store: TrustStore;
+  readonly config: RunConfig["trust"];
+  /** The run's, changed with each round. */
+  readonly norms: NormHistories;
+  readonly peaks: PeakMedians;
+  readonly clock: Clock;
+  /** In [0, 1): which leases are audited is no part of the run's own draws, or a worker could foresee it. */
+  readonly draw: () => number;
+  readonly onEvent: OnRunEvent;
+}
+
+export class TrustDesk {
+  readonly rounds: RoundTrust;
+  readonly rests: Rests;
+  /** What was wrong with the file, if anything was. */
+  readonly notice: string | null;
+  /** Told of an account that rests from now on. */
+  onRest: (account: string, ms: number) => void = () => undefined;
+  /** Told of a worker that has answered a lease which is audited. */
+  onAudited: (worker: WorkerId) => void = () => undefined;
+  readonly #store: TrustStore;
+  readonly #standings: Map<string, Standing>;
+  readonly #classes = new Map<WorkerId, string>();
+  readonly #clock: Clock;
+  readonly #onEvent: OnRunEvent;
+  #saving: Promise<void> = Promise.resolve();
+  #savedAt = Number.NEGATIVE_INFINITY;
+  /** Cancels the write to come; nothing where nothing has changed since the last. */
+  #unsaved: (() => void) | undefined;
+  #failed = false;
+
+  constructor(options: TrustDeskOptions, { standings, notice }: StoredTrust) {
+    const { store, config, norms, peaks, clock, draw, onEvent } = options;
+    this.#store = store;
+    this.#clock = clock;
+    this.#onEvent = onEvent;
+    this.#standings = standings;
+    this.notice = notice;
+    this.rests = new Rests(clock, standings);
+    this.rounds = new RoundTrust({
+      clip: config.clip,
+      clipFactor: config.clipFactor,
+      histories: norms,
+      peaks,
+      audits: config.audits,
+      heldBytes: config.heldMiB * 2 ** 20,
+      clock,
+      draw,
+      deviceClass: (worker) => this.#classes.get(worker) ?? "",
+      standings,
+      onRest: (account, ms) => {
+        onEvent({ type: "rests", account, ms: Math.round(ms) });
+        this.onRest(account, ms);
+      },
+      onAudited: (worker) => this.onAudited(worker),
+      onVerdict: (verdict) => {
+        onEvent({ type: "audited", ...verdict });
+        this.#save();
+      },
+    });
+  }
+
+  static async open(options: TrustDeskOptions): Promise<TrustDesk> {
+    return new TrustDesk(options, await options.store.read());
+  }
+
+  joined(worker: WorkerId, { runtime, adapter }: Pick<HelloMessage, "runtime" | "adapter">): void {
+    const { vendor, architecture, description, software } = adapter;
+    this.#classes.set(worker, JSON.stringify([runtime, vendor, architecture, description, software]));
+  }
+
+  left(worker: WorkerId): void {
+    this.#classes.delete(worker);
+    this.rests.forget(worker);
+  }
+
+  /** Writes what is not written yet, and resolves when what was earned is on the disk. */
+  saved(): Promise<void> {
+    if (this.#unsaved) this.#write();
+    return this.#saving;
+  }
+
+  #save(): void {
+    const waitMs = Math.max(0, this.#savedAt + SAVE_EVERY_MS - this.#clock.now());
+    this.#unsaved ??= this.#clock.after(waitMs, () => this.#write());
+  }
+
+  /** One write at a time; what changes from now on is in the next. */
+  #write(): void {
+    this.#unsaved?.();
+    this.#unsaved = undefined;
+    this.#savedAt = this.#clock.now();
+    this.#saving = this.#saving.then(async () => {
+      try {
+        await this.#store.write(this.#standings);
+      } catch (error) {
+        if (this.#failed) return;
+        this.#failed = true;
+        this.#onEvent({ type: "notice", message: `trust.json cannot be written: ${(error as Error).message}` });
+      }
+    });
+  }
+}

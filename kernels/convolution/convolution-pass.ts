@@ -1,0 +1,130 @@
+// The passes of a convolution as data: what a plan asks for, a tuner measures, and a table of choices is keyed by.
+import type { Rectify, Surrogate } from "../../shared/model/rectify.ts";
+import { signWords, type WindowShape } from "../../shared/model/window.ts";
+import { activationColumns, signedColumns } from "../product/activation-columns.ts";
+import { ANY_TILE, forwardTiles, rankQuadTiles, rankTiles, type TileSpace } from "../product/tile-space.ts";
+import type { KernelSequence } from "../text/kernel.ts";
+import { foldPositions } from "../text/window-loops.ts";
+import { naivePass } from "./naive/pass.ts";
+import {
+  binaryConvForward,
+  binaryConvInputGradient,
+  binaryConvWeightGradient,
+  signedInputGradientTiles,
+} from "./registers/binary-conv.ts";
+import { convForward, convInputGradient, convWeightGradient } from "./registers/conv.ts";
+import { inputGradientTiles } from "./registers/input-gradient.ts";
+import { weightGradientTiles } from "./registers/weight-gradient.ts";
+import { type AdapterTraits, GUARANTEED_TRAITS, type RegisterTiling, type Tiling } from "./tiling.ts";
+import { workgroupPass, workgroupTilings } from "./workgroup/pass.ts";
+
+export type ConvolutionPass =
+  | { readonly verb: "convForward"; readonly shape: WindowShape; readonly bias: boolean }
+  | { readonly verb: "convInputGradient"; readonly shape: WindowShape; readonly accumulate: boolean }
+  | { readonly verb: "convWeightGradient"; readonly shape: WindowShape }
+  | { readonly verb: "binaryConvForward"; readonly shape: WindowShape; readonly rectify: Rectify }
+  | {
+      readonly verb: "binaryConvInputGradient";
+      readonly shape: WindowShape;
+      readonly rectify: Rectify;
+      readonly surrogate: Surrogate;
+      readonly accumulate: boolean;
+    }
+  | { readonly verb: "binaryConvWeightGradient"; readonly shape: WindowShape };
+
+/** The pass as text: equal exactly where the kernels of every tiling are. */
+export function passKey(pass: ConvolutionPass): string {
+  const { n, h, w, in: input, out, kernel, stride, padding } = pass.shape;
+  const window = `${n}x${h}x${w}x${input}->${out} k${kernel} s${stride} p${padding}`;
+  const options = Object.entries(pass).flatMap(([name, value]) =>
+    name === "verb" || name === "shape" ? [] : [`${name}=${value}`],
+  );
+  return [pass.verb, window, ...options].join(" ");
+}
+
+/** How a pass may be cut into register tiles. */
+function tileSpace(pass: ConvolutionPass): TileSpace {
+  const { shape } = pass;
+  switch (pass.verb) {
+    case "convForward":
+      return forwardTiles(foldPositions(shape), shape.in % 4 === 0);
+    case "binaryConvForward":
+      return forwardTiles(foldPositions(shape), pass.rectify !== "filter");
+    case "convInputGradient":
+      return inputGradientTiles(shape, ANY_TILE.columns);
+    case "binaryConvInputGradient":
+      return signedInputGradientTiles(shape);
+    case "convWeightGradient":
+      return weightGradientTiles(shape, activationColumns(shape));
+    case "binaryConvWeightGradient":
+      return weightGradientTiles(shape, signedColumns(shape.in));
+    default:
+      return pass satisfies never;
+  }
+}
+
+/** Sums of a register tile beyond which few GPUs keep it in registers. */
+const GPU_SUMS = 64;
+
+/** Whether carry-save adders have a tap with words enough to add. */
+function mayCarry(pass: ConvolutionPass): boolean {
+  return pass.verb === "binaryConvForward" && pass.rectify !== "filter" && signWords(pass.shape.in) > 2;
+}
+
+/** Register tiles, the best by the cost model first; a CPU counts bits slowly, and so adds words up before. */
+function registerTilings(pass: ConvolutionPass, traits: AdapterTraits): readonly RegisterTiling[] {
+  const space = tileSpace(pass);
+  const ranked = rankTiles(space)
+    .filter(({ rows, columns }) => traits.software || rows * columns <= GPU_SUMS)
+    .map((tile): RegisterTiling => ({ kind: "registers", ...tile }));
+  const [best] = ranked;
+  if (!traits.software) return ranked.slice(0, 2);
+  const counter: Pick<RegisterTiling, "counter"> = mayCarry(pass) ? { counter: "carrySave" } : {};
+  const counting = ranked.map((tiling): RegisterTiling => ({ ...tiling, ...counter }));
+  const quads = (traits.subgroups ? rankQuadTiles(space) : []).map(
+    (tile): RegisterTiling => ({ kind: "registers", ...tile, ...counter }),
+  );
+  const candidates = [...quads.slice(0, 3), ...counting.slice(0, quads.length > 0 ? 2 : counter.counter ? 3 : 4)];
+  return counter.counter ? [...candidates.slice(0, 5), best!] : candidates;
+}
+
+/** At most eight tilings worth measuring on an adapter, the most promising first; never empty, never the naive one. */
+export function tilings(pass: ConvolutionPass, traits: AdapterTraits): readonly Tiling[] {
+  const registers = registerTilings(pass, traits);
+  const shared = workgroupTilings(pass, traits);
+  return traits.software ? [...registers, ...shared.slice(0, 1)] : [...shared.slice(0, 6), ...registers];
+}
+
+/** The kernels of a pass, tiled as told; without a tiling, as `tilings` of the guaranteed traits begins. */
+export function convolutionPass(pass: ConvolutionPass, tiling?: Tiling): KernelSequence {
+  const chosen = tiling ?? tilings(pass, GUARANTEED_TRAITS)[0]!;
+  switch (chosen.kind) {
+    case "registers":
+      return registerPass(pass, chosen);
+    case "naive":
+      return naivePass(pass);
+    case "workgroup":
+      return workgroupPass(pass, chosen);
+    default:
+      return chosen satisfies never;
+  }
+}
+
+function registerPass(pass: ConvolutionPass, tile: RegisterTiling): KernelSequence {
+  switch (pass.verb) {
+    case "convForward":
+      return convForward({ ...pass, tile });
+    case "convInputGradient":
+      return convInputGradient({ ...pass, tile });
+    case "convWeightGradient":
+      return convWeightGradient({ ...pass, tile });
+    case "binaryConvForward":
+      return binaryConvForward({ ...pass, tile, ...(tile.counter ? { counter: tile.counter } : {}) });
+    case "binaryConvInputGradient":
+      return binaryConvInputGradient({ ...pass, tile });
+    case "binaryConvWeightGradient":
+      return binaryConvWeightGradient({ ...pass, tile });
+    default:
+      return pass satisfies never;
+  }
+}

@@ -1,0 +1,147 @@
+// The gradients as their definitions read, one sum an invocation.
+import type { Rectify } from "../../../shared/model/rectify.ts";
+import type { WindowShape } from "../../../shared/model/window.ts";
+import { isGathered } from "../../product/activation-columns.ts";
+import { read, readWrite, type Storage } from "../../text/dispatch.ts";
+import type { KernelSequence } from "../../text/kernel.ts";
+import type { ConvolutionPass } from "../convolution-pass.ts";
+import { surrogateDerivative } from "../registers/binary-conv.ts";
+import { weightGradientSlices } from "../registers/weight-gradient-slices.ts";
+import { declarePlaces } from "../registers/weight-gradient-turns.ts";
+import { FLOAT_INPUT, FLOAT_WEIGHT, naiveKernel, SIGN_INPUT, SIGN_WEIGHT } from "./loops.ts";
+
+interface InputGradientLoops {
+  readonly pass: ConvolutionPass;
+  readonly shape: WindowShape;
+  readonly accumulate: boolean;
+  readonly storage: readonly Storage[];
+  readonly declarations?: string;
+  /** WGSL of dy (given `v`) and of the weight as they enter the product, and of the result, given `sum`. */
+  readonly dy: string;
+  readonly weight: string;
+  readonly value: string;
+}
+
+function inputGradient(o: InputGradientLoops): KernelSequence {
+  const s = o.shape;
+  return naiveKernel({
+    pass: o.pass,
+    shape: s,
+    storage: [read("dy"), ...o.storage, readWrite("dx")],
+    ...(o.declarations ? { declarations: o.declarations } : {}),
+    items: s.n * s.h * s.w * s.in,
+    body: `
+let i = index % IN;
+let iw = (index / IN) % W;
+let ih = (index / (IN * W)) % H;
+let b = index / (IN * W * H);
+var sum = 0.0;
+for (var ky = 0u; ky < KERNEL; ky++) {
+  for (var kx = 0u; kx < KERNEL; kx++) {
+    let tap = ky * KERNEL + kx;
+    let y = ih + PADDING - ky;
+    let x0 = iw + PADDING - kx;
+    if ((y % STRIDE == 0u) & (y / STRIDE < OH) & (x0 % STRIDE == 0u) & (x0 / STRIDE < OW)) {
+      for (var o = 0u; o < OUT; o++) {
+        let v = dy[((b * OH + y / STRIDE) * OW + x0 / STRIDE) * OUT + o];
+        sum += ${o.dy} * ${o.weight};
+      }
+    }
+  }
+}
+dx[index] ${o.accumulate ? "+=" : "="} ${o.value};`,
+  });
+}
+
+/** dy and weight of the product Σ dy·Ŵ·C, with C where the tilings apply it. */
+function scaledProduct(rectify: Rectify): { readonly dy: string; readonly weight: string } {
+  switch (rectify) {
+    case "kernel":
+      return { dy: "(v * c[tap])", weight: SIGN_WEIGHT };
+    case "out":
+      return { dy: "(v * c[o])", weight: SIGN_WEIGHT };
+    case "layer":
+      return { dy: "v", weight: SIGN_WEIGHT };
+    case "filter":
+      return { dy: "v", weight: `(${SIGN_WEIGHT} * c[tap * IN + i])` };
+    default:
+      return rectify satisfies never;
+  }
+}
+
+function weightGradient(
+  pass: ConvolutionPass,
+  s: WindowShape,
+  activations: Storage,
+  activation: string,
+  gathered: boolean,
+): KernelSequence {
+  const { samples, blocks, length, slices } = weightGradientSlices(s, !gathered);
+  return naiveKernel({
+    pass,
+    shape: s,
+    storage: [read("dy"), activations, readWrite("dw")],
+    items: s.out * s.kernel * s.kernel * s.in,
+    constants: { SAMPLES: samples, BLOCKS: blocks, LENGTH: length, SLICES: slices },
+    body: `
+let i = index % IN;
+let kx = (index / IN) % KERNEL;
+let ky = (index / (IN * KERNEL)) % KERNEL;
+let o = index / (IN * KERNEL * KERNEL);
+${declarePlaces(gathered)}
+var total = 0.0;
+for (var slice = 0u; slice < SLICES; slice++) {
+  var sum = 0.0;
+  for (var turn = slice * LENGTH; turn < min(height * width * BLOCKS, (slice + 1u) * LENGTH); turn++) {
+    let oh = oy_first + (turn / BLOCKS) / width;
+    let ow = ox_first + (turn / BLOCKS) % width;
+    let ih = oh * STRIDE + ky - PADDING;
+    let iw = ow * STRIDE + kx - PADDING;
+    let first = (turn % BLOCKS) * SAMPLES;
+    for (var b = first; b < min(N, first + SAMPLES); b++) {
+      if ((ih < H) & (iw < W)) {
+        sum += dy[((b * OH + oh) * OW + ow) * OUT + o] * ${activation};
+      }
+    }
+  }
+  total += sum;
+}
+dw[index] = total;`,
+  });
+}
+
+type InputGradientPass = Extract<ConvolutionPass, { verb: "convInputGradient" | "binaryConvInputGradient" }>;
+
+export function naiveInputGradient(pass: InputGradientPass, s: WindowShape): KernelSequence {
+  const { accumulate } = pass;
+  switch (pass.verb) {
+    case "convInputGradient":
+      return inputGradient({
+        pass,
+        shape: s,
+        accumulate,
+        storage: [read("w")],
+        dy: "v",
+        weight: FLOAT_WEIGHT,
+        value: "sum",
+      });
+    case "binaryConvInputGradient":
+      return inputGradient({
+        pass,
+        shape: s,
+        accumulate,
+        storage: [read("w", "u32"), read("c"), read("x")],
+        declarations: `fn derivative(v: f32) -> f32 { return ${surrogateDerivative(pass.surrogate, "f32")}; }`,
+        ...scaledProduct(pass.rectify),
+        value: `${pass.rectify === "layer" ? "c[0] * " : ""}sum * derivative(x[index])`,
+      });
+    default:
+      return pass satisfies never;
+  }
+}
+
+export function naiveWeightGradient(pass: ConvolutionPass, s: WindowShape): KernelSequence {
+  return pass.verb === "binaryConvWeightGradient"
+    ? weightGradient(pass, s, read("a", "u32"), SIGN_INPUT, false)
+    : weightGradient(pass, s, read("x"), FLOAT_INPUT, isGathered(s));
+}

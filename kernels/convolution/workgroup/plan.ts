@@ -1,0 +1,32 @@
+// Which product over workgroup memory a convolution pass is.
+import type { ConvolutionPass } from "../convolution-pass.ts";
+import type { WorkgroupTiling } from "../tiling.ts";
+import { workgroupFilterForward } from "./filter-forward.ts";
+import { workgroupConvForward } from "./forward.ts";
+import { workgroupBinaryInputGradient, workgroupConvInputGradient } from "./input-gradient.ts";
+import { workgroupPopcountForward } from "./popcount.ts";
+import type { WorkgroupPlan } from "./product.ts";
+import { workgroupBinaryWeightGradient, workgroupConvWeightGradient } from "./weight-gradient.ts";
+
+/** What a pass does, before it is written out. */
+export function workgroupPlan(pass: ConvolutionPass, tiling: WorkgroupTiling): WorkgroupPlan {
+  switch (pass.verb) {
+    case "convForward":
+      return workgroupConvForward(pass, tiling);
+    case "convInputGradient":
+      return workgroupConvInputGradient(pass, tiling);
+    case "convWeightGradient":
+      return workgroupConvWeightGradient(pass.shape, tiling);
+    case "binaryConvForward": {
+      const { shape, rectify } = pass;
+      if (rectify === "filter") return workgroupFilterForward(shape, tiling);
+      return workgroupPopcountForward({ shape, rectify }, tiling);
+    }
+    case "binaryConvInputGradient":
+      return workgroupBinaryInputGradient(pass, tiling);
+    case "binaryConvWeightGradient":
+      return workgroupBinaryWeightGradient(pass.shape, tiling);
+    default:
+      return pass satisfies never;
+  }
+}

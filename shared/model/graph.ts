@@ -1,0 +1,171 @@
+// A network as data: nodes in topological order with inferred shapes. Planner, manifest and export all read this one description.
+
+import { BitswarmError } from "../base/errors.ts";
+import type { Rectify, Surrogate } from "./rectify.ts";
+import { outputLength } from "./window.ts";
+
+/** [h][w][c] of one sample. */
+export interface Shape {
+  readonly h: number;
+  readonly w: number;
+  readonly c: number;
+}
+
+export type ActivationKind = "prelu" | "relu" | "hardtanh" | "identity";
+
+/** Name and geometry of one convolution. */
+export interface ConvolutionFields {
+  /** Prefix of the parameters' names, e.g. `layer1.0.conv1`. */
+  readonly name: string;
+  readonly input: NodeId;
+  readonly out: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+}
+
+/** Index of a node in its graph. */
+export type NodeId = number;
+
+export type GraphNode =
+  | { readonly op: "input" }
+  | ({ readonly op: "conv" } & ConvolutionFields)
+  /** sign of the input, then a convolution with sign(W) ⊙ C. */
+  | ({ readonly op: "rbconv"; readonly rectify: Rectify; readonly surrogate: Surrogate } & ConvolutionFields)
+  | { readonly op: "batchnorm"; readonly name: string; readonly input: NodeId }
+  | {
+      readonly op: "activation";
+      readonly kind: Exclude<ActivationKind, "identity">;
+      readonly name: string;
+      readonly input: NodeId;
+    }
+  | {
+      readonly op: "pool";
+      readonly kind: "max" | "avg";
+      readonly input: NodeId;
+      readonly kernel: number;
+      readonly stride: number;
+      readonly padding: number;
+    }
+  | { readonly op: "globalpool"; readonly input: NodeId }
+  | { readonly op: "linear"; readonly name: string; readonly input: NodeId; readonly out: number }
+  | { readonly op: "add"; readonly input: NodeId; readonly other: NodeId };
+
+/** A feature map that a discriminator compares: the batch norm after a binary layer, before the shortcut is added. */
+export interface ComparedMap {
+  /** The binary layer's name. */
+  readonly name: string;
+  readonly node: NodeId;
+}
+
+export interface Graph {
+  readonly nodes: readonly GraphNode[];
+  readonly shapes: readonly Shape[];
+  readonly maps: readonly ComparedMap[];
+  readonly output: NodeId;
+}
+
+/** The node's inputs, in order. */
+export function inputsOf(node: GraphNode): readonly NodeId[] {
+  switch (node.op) {
+    case "input":
+      return [];
+    case "add":
+      return [node.input, node.other];
+    case "conv":
+    case "rbconv":
+    case "batchnorm":
+    case "activation":
+    case "pool":
+    case "globalpool":
+    case "linear":
+      return [node.input];
+    default:
+      return node satisfies never;
+  }
+}
+
+function windowed(shape: Shape, kernel: number, stride: number, padding: number, out: number, name: string): Shape {
+  const h = outputLength(shape.h, kernel, stride, padding);
+  const w = outputLength(shape.w, kernel, stride, padding);
+  if (h < 1 || w < 1) {
+    throw new BitswarmError(
+      "GRAPH_INVALID",
+      `${name}: a ${kernel}x${kernel} window with stride ${stride} and padding ${padding} does not fit ${shape.h}x${shape.w}; use larger images or a smaller stem`,
+    );
+  }
+  return { h, w, c: out };
+}
+
+function shapeOf(node: GraphNode, input: Shape, other: Shape | undefined): Shape {
+  switch (node.op) {
+    case "input":
+      return input;
+    case "conv":
+    case "rbconv":
+      return windowed(input, node.kernel, node.stride, node.padding, node.out, node.name);
+    case "pool":
+      return windowed(input, node.kernel, node.stride, node.padding, input.c, `${node.kind}-pool`);
+    case "globalpool":
+      return { h: 1, w: 1, c: input.c };
+    case "linear":
+      if (input.h !== 1 || input.w !== 1) {
+        throw new BitswarmError(
+          "GRAPH_INVALID",
+          `${node.name}: a linear layer wants a 1x1 map, got ${input.h}x${input.w}`,
+        );
+      }
+      return { h: 1, w: 1, c: node.out };
+    case "add":
+      if (!other || other.h !== input.h || other.w !== input.w || other.c !== input.c) {
+        throw new BitswarmError(
+          "GRAPH_INVALID",
+          `add: shapes differ, ${JSON.stringify(input)} and ${JSON.stringify(other)}`,
+        );
+      }
+      return input;
+    case "batchnorm":
+    case "activation":
+      return input;
+    default:
+      return node satisfies never;
+  }
+}
+
+/** Builds a graph node by node; shapes are checked as nodes are added. */
+export class GraphBuilder {
+  readonly input: NodeId = 0;
+  #nodes: GraphNode[] = [{ op: "input" }];
+  #shapes: Shape[];
+  #maps: ComparedMap[] = [];
+
+  constructor(shape: Shape) {
+    this.#shapes = [shape];
+  }
+
+  add(node: Exclude<GraphNode, { op: "input" }>): NodeId {
+    const inputs = inputsOf(node);
+    this.#shapes.push(
+      shapeOf(node, this.shape(inputs[0]), inputs[1] === undefined ? undefined : this.shape(inputs[1])),
+    );
+    this.#nodes.push(node);
+    return this.#nodes.length - 1;
+  }
+
+  /** An activation by name; `identity` adds nothing. */
+  activation(kind: ActivationKind, name: string, input: NodeId): NodeId {
+    return kind === "identity" ? input : this.add({ op: "activation", kind, name, input });
+  }
+
+  compare(name: string, node: NodeId): void {
+    this.#maps.push({ name, node });
+  }
+
+  shape(node: NodeId): Shape {
+    return this.#shapes[node];
+  }
+
+  build(output: NodeId): Graph {
+    return { nodes: this.#nodes, shapes: this.#shapes, maps: this.#maps, output };
+  }
+}

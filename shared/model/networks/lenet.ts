@@ -1,0 +1,33 @@
+// LeNet-5 with a binary second and third layer (METHOD §5): the network of the shipped example.
+
+import { type Graph, GraphBuilder, type NodeId, type Shape } from "../graph.ts";
+import type { Method } from "../methods/method.ts";
+
+export interface LeNetOptions {
+  /** Channels of conv1, conv2, conv3; the paper's are 20-50-500. */
+  readonly widths: readonly [number, number, number];
+  readonly classes: number;
+  readonly input: Shape;
+}
+
+/** conv1 5×5 → pool → BN → body 5×5 → pool → BN → body over the whole map → BN → PReLU → linear. */
+export function leNet({ widths, classes, input }: LeNetOptions, method: Method): Graph {
+  const g = new GraphBuilder(input);
+  // BN stands right before each sign: after a rectifier every sign would be +1. The teacher has PReLU there instead.
+  const beforeBody = (name: string, node: NodeId) => (method.binarizesInput ? node : g.activation("prelu", name, node));
+  const half = (node: NodeId) => g.add({ op: "pool", kind: "max", input: node, kernel: 2, stride: 2, padding: 0 });
+
+  let h = g.add({ op: "conv", name: "conv1", input: g.input, out: widths[0], kernel: 5, stride: 1, padding: 0 });
+  h = g.add({ op: "batchnorm", name: "bn1", input: half(h) });
+  h = beforeBody("prelu1", h);
+  h = method.body(g, { name: "conv2", input: h, out: widths[1], kernel: 5, stride: 1, padding: 0 });
+  h = g.add({ op: "batchnorm", name: "bn2", input: half(h) });
+  g.compare("conv2", h);
+  h = beforeBody("prelu2", h);
+  // The binary fully connected layer: a convolution over the whole remaining map (4×4 for 28×28 images).
+  h = method.body(g, { name: "conv3", input: h, out: widths[2], kernel: g.shape(h).h, stride: 1, padding: 0 });
+  h = g.add({ op: "batchnorm", name: "bn3", input: h });
+  g.compare("conv3", h);
+  h = g.activation("prelu", "prelu3", h);
+  return g.build(g.add({ op: "linear", name: "fc", input: h, out: classes }));
+}

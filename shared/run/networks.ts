@@ -1,0 +1,86 @@
+// From a configuration to the networks of the run: teacher and student of the same topology, with their manifests.
+
+import type { Graph } from "../model/graph.ts";
+import { discriminatorManifest, joinManifests, type Manifest, networkManifest } from "../model/manifest.ts";
+import type { Method } from "../model/methods/method.ts";
+import { fullPrecision, rbcn } from "../model/methods/rbcn.ts";
+import { leNet } from "../model/networks/lenet.ts";
+import { cifarStem, imageNetStem, resNet } from "../model/networks/resnet.ts";
+import type { RoundKind } from "../wire/contribution.ts";
+import type { RunConfig } from "./config.ts";
+import type { Dataset } from "./dataset.ts";
+
+export interface Network {
+  readonly graph: Graph;
+  readonly method: Method;
+  /** The network's own parameters. */
+  readonly manifest: Manifest;
+}
+
+export interface Networks {
+  readonly teacher: Network;
+  readonly student: Network;
+  /** Empty without the GAN. */
+  readonly discriminators: Manifest;
+}
+
+/** Which network a round trains or evaluates. */
+export type NetworkName = "teacher" | "student";
+
+/** What of a run's description decides its networks. */
+export type NetworkConfig = Pick<RunConfig, "model" | "rbcn" | "ablation" | "data">;
+
+function buildGraph(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "classes">, method: Method): Graph {
+  const { model, data } = config;
+  const { h, w, c } = dataset.shape;
+  const input = { h: h + 2 * data.pad, w: w + 2 * data.pad, c };
+  const { classes } = dataset;
+  switch (model.kind) {
+    case "lenet":
+      return leNet({ widths: model.widths, classes, input }, method);
+    case "resnet": {
+      const stem = model.stem === "imagenet" ? imageNetStem : cifarStem;
+      return resNet(
+        { widths: model.widths, blocks: model.blocks, stem, activation: model.activation, classes, input },
+        method,
+      );
+    }
+    default:
+      return model satisfies never;
+  }
+}
+
+export function usesGan(config: Pick<RunConfig, "ablation">): boolean {
+  return config.ablation !== "R";
+}
+
+export function buildNetworks(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "classes">): Networks {
+  const network = (method: Method): Network => {
+    const graph = buildGraph(config, dataset, method);
+    return { graph, method, manifest: networkManifest(graph) };
+  };
+  const student = network(rbcn(config.rbcn));
+  const discriminators = usesGan(config) ? discriminatorManifest(student.graph) : { entries: [] };
+  return { teacher: network(fullPrecision), student, discriminators };
+}
+
+/** The parameters that travel for a network: the student's bring the discriminators along. */
+export function wireManifest(networks: Networks, name: NetworkName): Manifest {
+  return name === "teacher"
+    ? networks.teacher.manifest
+    : joinManifests(networks.student.manifest, networks.discriminators);
+}
+
+/** What a round of this kind sends back. The discriminators take part in `student` rounds only, by their role. */
+export function roundManifest(networks: Networks, kind: RoundKind, name: NetworkName): Manifest {
+  switch (kind) {
+    case "teacher":
+    case "student":
+      return wireManifest(networks, name);
+    case "bn":
+    case "evaluate":
+      return networks[name].manifest;
+    default:
+      return kind satisfies never;
+  }
+}

@@ -1,0 +1,87 @@
+// What a worker sends back for a lease: gradients, batch statistics and metrics in one arena, laid out as its GPU buffer is.
+
+import { elementCount, type Manifest, type ParameterEntry } from "../model/manifest.ts";
+import type { SyncKind } from "../run/config.ts";
+import { BINDING_ALIGNMENT } from "./parameter-blob.ts";
+
+/** What a round computes. `teacher` trains the full-precision net, `student` is RBCN's mini-batch, `bn` the once-an-epoch phase, `evaluate` counts. */
+export type RoundKind = "teacher" | "student" | "bn" | "evaluate";
+
+/** Each tensor starts at a multiple of this many elements, so that a block belongs to one tensor. */
+export const BLOCK = BINDING_ALIGNMENT / 4;
+
+/** Sums over a lease's samples, in this order, in the tensor `metrics`. */
+export const metricNames = ["task", "top1", "top5", "discriminator", "adversarial"] as const;
+export type MetricName = (typeof metricNames)[number];
+export const METRICS = "metrics";
+
+/** A gradient or difference with at least so many elements is wide: below it a code would save nothing worth its error. */
+export const WIDE_ELEMENTS = 1024;
+
+export interface ContributionTensor {
+  readonly name: string;
+  /** `difference`: how far a lease's inner steps took a parameter, in `sync: local`. */
+  readonly kind: "gradient" | "difference" | "statistic" | "metric";
+  /** Elements from the arena's start, a multiple of 64. */
+  readonly offset: number;
+  readonly size: number;
+  /** Coded by f16, int8 and sign; everything else always travels as float32 (wire-layout.ts). */
+  readonly wide: boolean;
+}
+
+export interface ContributionLayout {
+  readonly tensors: readonly ContributionTensor[];
+  /** Elements of the arena, a multiple of 64. */
+  readonly size: number;
+  /** Tensor index of each block of 64 elements. */
+  readonly segments: Uint32Array<ArrayBuffer>;
+}
+
+/** Weights of convolutions and linear layers, where they are large; never a vector (batch norms, biases, PReLU). */
+function isWide({ role, shape }: ParameterEntry): boolean {
+  return role !== "statistic" && shape.length >= 2 && elementCount(shape) >= WIDE_ELEMENTS;
+}
+
+function takesPart(entry: ParameterEntry, kind: RoundKind, sync: SyncKind): boolean {
+  // ∂L/∂C follows from its layer's weight gradient, so it does not travel; a difference follows from nothing.
+  if (entry.role === "rectifier" && sync === "allreduce") return false;
+  switch (kind) {
+    case "teacher":
+    case "student":
+      return true;
+    case "bn":
+      return entry.bnPhase || entry.role === "statistic";
+    case "evaluate":
+      return false;
+    default:
+      return kind satisfies never;
+  }
+}
+
+/**
+ * Gradients of the trained parameters, batch mean and unbiased variance for each running statistic, then the metrics. In
+ * `sync: local` differences of the trained parameters, C among them, the replica's running statistics, and the metrics.
+ */
+export function contributionLayout(
+  manifest: Manifest,
+  kind: RoundKind,
+  sync: SyncKind = "allreduce",
+): ContributionLayout {
+  const trained = sync === "local" ? "difference" : "gradient";
+  const tensors: ContributionTensor[] = [];
+  let offset = 0;
+  const push = (name: string, tensorKind: ContributionTensor["kind"], size: number, wide: boolean) => {
+    tensors.push({ name, kind: tensorKind, offset, size, wide });
+    offset += Math.ceil(size / BLOCK) * BLOCK;
+  };
+  for (const entry of manifest.entries) {
+    if (!takesPart(entry, kind, sync)) continue;
+    push(entry.name, entry.role === "statistic" ? "statistic" : trained, elementCount(entry.shape), isWide(entry));
+  }
+  push(METRICS, "metric", metricNames.length, false);
+  const segments = new Uint32Array(offset / BLOCK);
+  tensors.forEach((tensor, index) => {
+    segments.fill(index, tensor.offset / BLOCK, (tensor.offset + Math.ceil(tensor.size / BLOCK) * BLOCK) / BLOCK);
+  });
+  return { tensors, size: offset, segments };
+}

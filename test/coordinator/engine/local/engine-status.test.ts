@@ -1,0 +1,27 @@
+// What is said of a run, to its workers and at /status.
+
+import { expect, test } from "vitest";
+import { engineStatus } from "../../../../coordinator/engine/local/engine-status.ts";
+import { Ledger } from "../../../../coordinator/round/ledger.ts";
+import { progressOf } from "../../../../coordinator/state/training-state.ts";
+import { decodeCoordinatorMessage, encodeMessage } from "../../../../shared/wire/protocol.ts";
+import { tinyState } from "../../../fixtures/tiny-run.ts";
+
+test("H5 a part of the loss that has overflowed is left out of the status, which workers can read", () => {
+  const status = engineStatus({
+    run: "tiny",
+    progress: progressOf(tinyState()),
+    ledger: new Ledger(),
+    rounds: { progress: { collected: 0, wanted: 4 }, workers: 1, reason: "1 worker computes" },
+    target: 2,
+    phase: "running",
+    evaluating: undefined,
+    pace: new Map(),
+    loss: { total: Number.POSITIVE_INFINITY, kernel: Number.NaN, top1: 0.5 },
+    bytes: undefined,
+    loopDelay: null,
+  });
+  const read = decodeCoordinatorMessage(encodeMessage({ type: "status", status }));
+  expect(read).toMatchObject({ type: "status", status: { loss: { top1: 0.5 } } });
+  expect(status.loss).toEqual({ top1: 0.5 });
+});

@@ -1,0 +1,151 @@
+// What the terminal shows: a block that is redrawn, or lines where nothing can be.
+
+import { expect, test } from "vitest";
+import { paced, remainingSeconds, samplesAt } from "../../../coordinator/engine/local/pace.ts";
+import { Progress } from "../../../coordinator/program/progress.ts";
+import { costText, duration, eventLine, statusBlock, statusLine } from "../../../coordinator/program/progress-text.ts";
+import { workerId } from "../../../shared/base/ids.ts";
+import { phaseProgram } from "../../../shared/run/program.ts";
+import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import { tinyConfig } from "../../fixtures/tiny-run.ts";
+
+const status: RunStatus = {
+  run: "r",
+  name: "fashion",
+  state: "training",
+  phase: "1-bit student, epoch 2/3",
+  step: 6,
+  steps: 24,
+  epoch: 1,
+  collected: 96,
+  wanted: 128,
+  workers: 2,
+  samples: 768,
+  samplesPerSecond: 321.4,
+  etaSeconds: 192,
+  reason: "2/2 workers, 96/128 samples, waiting for w2 (9 s)",
+  loss: { task: 0.512, kernel: 0.0123, total: 0.5243, top1: 0.8125 },
+  bytesPerWorker: { down: 139_000, up: 778_000 },
+  loopDelayMs: { max: 12.5, p99: 3.25 },
+  testAccuracy: null,
+  teacherAccuracy: 0.8,
+};
+
+const ESCAPE = "\u001b";
+
+/** A terminal that keeps what it shows: understands the two escapes that are used. */
+class Screen {
+  readonly isTTY: boolean;
+  readonly columns = 100;
+  lines: string[] = [""];
+
+  constructor(isTTY: boolean) {
+    this.isTTY = isTTY;
+  }
+
+  write(text: string): boolean {
+    for (const part of text.split(new RegExp(`(${ESCAPE}\\[\\d*[AJ]|\r|\n)`))) {
+      const up = part.startsWith(ESCAPE) && /^.\[(\d+)A$/.exec(part);
+      if (up) this.lines.length -= Number(up[1]);
+      else if (part === "\n") this.lines.push("");
+      else if (part === "\r" || part === `${ESCAPE}[J`) this.lines[this.lines.length - 1] = "";
+      else this.lines[this.lines.length - 1] += part;
+    }
+    return true;
+  }
+}
+
+test("the block says phase, step, losses, speed, workers, what it waits for, and when it will end", () => {
+  expect(statusBlock(status, 120)).toEqual([
+    "fashion: 1-bit student, epoch 2/3",
+    `${"█".repeat(8)}${"░".repeat(22)} step 6/24  25.0 %  ETA 3 min 12 s`,
+    "loss  task 0.512  kernel 0.0123  total 0.524  batch accuracy 81.3 %",
+    "321 samples/s  2 workers  2/2 workers, 96/128 samples, waiting for w2 (9 s)",
+  ]);
+});
+
+test("no line of the block is as wide as the terminal: one that wraps could not be redrawn", () => {
+  for (const columns of [10, 40, 79])
+    for (const line of statusBlock(status, columns)) expect(line.length).toBeLessThan(columns);
+});
+
+test("what a step costs is told in bytes a worker, and how late the event loop was", () => {
+  expect(costText(status)).toBe("last step: 139 kB down and 778 kB up a worker; event loop late by 12.5 ms at most");
+  const large = { ...status, bytesPerWorker: { down: 1_560_000, up: 46_800_000 }, loopDelayMs: null };
+  expect(costText(large)).toBe("last step: 1.56 MB down and 46.8 MB up a worker");
+  expect(costText({ ...status, bytesPerWorker: null })).toBeUndefined();
+});
+
+test("on a terminal the block is redrawn in place, below the lines that stay", () => {
+  const screen = new Screen(true);
+  const progress = new Progress(screen, () => 0);
+  progress.line("hello");
+  progress.update(status);
+  progress.event({ type: "checkpoint", step: 6, path: "runs/r/checkpoints/step-6" });
+  progress.update({ ...status, step: 7 });
+  expect(screen.lines.slice(0, 3)).toEqual([
+    "hello",
+    "checkpoint of step 6: runs/r/checkpoints/step-6",
+    "fashion: 1-bit student, epoch 2/3",
+  ]);
+  expect(screen.lines).toHaveLength(7);
+  expect(screen.lines[3]).toContain("step 7/24");
+  progress.close();
+  expect(screen.lines).toEqual(["hello", "checkpoint of step 6: runs/r/checkpoints/step-6", ""]);
+});
+
+test("without a terminal a line comes every few seconds, and only when something changed", () => {
+  const screen = new Screen(false);
+  let now = 0;
+  const progress = new Progress(screen, () => now);
+  for (now = 0; now <= 20_000; now += 500) progress.update({ ...status, step: now < 8000 ? 6 : 7 });
+  progress.close();
+  expect(screen.lines).toEqual([statusLine(status), statusLine({ ...status, step: 7 }), ""]);
+});
+
+test("events are told in words", () => {
+  const adapter = { vendor: "google", architecture: "", description: "SwiftShader", software: true };
+  expect(
+    eventLine({
+      type: "joined",
+      account: "0".repeat(64),
+      worker: workerId("w1"),
+      name: "attic",
+      runtime: "deno",
+      adapter,
+    }),
+  ).toBe("w1 joined: attic, deno, SwiftShader (software)");
+  expect(eventLine({ type: "evaluation", step: 9, network: "student", accuracy: 0.8042 })).toBe(
+    "evaluation after step 9: the student gets 80.4 % of the test images right",
+  );
+});
+
+test("what strangers write cannot steer the terminal", () => {
+  const detail = `lost${ESCAPE}[2J\nerror`;
+  expect(eventLine({ type: "returned", worker: workerId("w1"), reason: "error", detail })).toBe(
+    "w1 gave its lease back (error: lost?[2J?error)",
+  );
+});
+
+test("durations are told in the two units that matter", () => {
+  expect([0, 59.4, 60, 192, 3900].map(duration)).toEqual(["0 s", "59 s", "1 min 0 s", "3 min 12 s", "1 h 5 min"]);
+});
+
+test("what is left is told from the pace of each kind of round but its first, evaluations included", () => {
+  const config = tinyConfig();
+  const program = phaseProgram(config, 7);
+  const base = { program, batch: config.batch, testSamples: 10, evaluating: 0 };
+  expect(remainingSeconds(new Map(), { ...base, step: 0, target: program.steps })).toBeNull();
+  // 7 teacher samples, then twice 7 student and 7 of the BN phase; evaluations after the teacher and both epochs.
+  const first = paced(new Map(), "teacher", 7, 70_000);
+  expect(remainingSeconds(first, { ...base, step: 0, target: program.steps })).toBeNull();
+  const slow = paced(first, "teacher", 7, 7000);
+  expect(remainingSeconds(slow, { ...base, step: 0, target: program.steps })).toBe(35 + 30);
+  const known = paced(paced(slow, "evaluate", 10, 10_000), "evaluate", 10, 1000);
+  expect(remainingSeconds(known, { ...base, step: 0, target: program.steps })).toBeCloseTo(35 + 3, 9);
+  expect(remainingSeconds(known, { ...base, step: program.steps, target: program.steps })).toBe(0);
+  // One step of 4 samples, and the evaluation that ends a run which is cut short.
+  expect(remainingSeconds(known, { ...base, step: 2, target: 3 })).toBeCloseTo(4 + 1, 9);
+  expect(remainingSeconds(known, { ...base, step: 3, target: 3, evaluating: 5 })).toBeCloseTo(0.5, 9);
+  expect(samplesAt(program, 3, config.batch)).toBe(7 + 4);
+});

@@ -1,0 +1,79 @@
+// The configuration's rules: defaults are complete, mistakes are named with field, value and what is allowed.
+import { expect, test } from "vitest";
+import { parseConfig, runConfigSchema } from "../../../shared/run/config.ts";
+import { readYaml, setField } from "../../../shared/run/config-text.ts";
+
+function messageOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    expect(error).toMatchObject({ code: "CONFIG_INVALID" });
+    return (error as Error).message;
+  }
+  throw new Error("nothing was refused");
+}
+
+test("an empty configuration is the shipped defaults, and they pass through unchanged", () => {
+  const config = parseConfig({});
+  expect(config.model).toEqual({ kind: "lenet", widths: [12, 24, 96] });
+  expect(config.codec).toBe("exact");
+  expect(parseConfig(config)).toEqual(config);
+  expect(runConfigSchema.parse(config)).toEqual(config);
+});
+
+test.each([
+  [{ batch: -4 }, ["batch", "-4", ">0"]],
+  [{ ablation: "R+B" }, ["ablation", "R+B", "R+G+B"]],
+  [{ model: { kind: "lenet", widths: [1, 2] } }, ["model.widths", "[1,2]"]],
+  [{ model: { kind: "vgg" } }, ["model.kind", "vgg"]],
+  [{ optimizer: { learningRate: "fast" } }, ["optimizer.learningRate", "fast", "number"]],
+  [{ data: { trainSamples: 0 } }, ["data.trainSamples", "0"]],
+  [{ batch: 100, microbatch: 32 }, ["batch", "multiple of microbatch (32)", "100"]],
+  [{ bnPhase: 0 }, ["bnPhase", "R+G"]],
+  [{ model: { kind: "resnet", widths: [8, 16], blocks: [1] } }, ["model.blocks", "2", "[1]"]],
+])("%j is refused by field, value and what is allowed", (config, parts) => {
+  const message = messageOf(() => parseConfig(config));
+  for (const part of parts) expect(message).toContain(part);
+});
+
+test("an unknown key is refused by its name, at any depth", () => {
+  expect(messageOf(() => parseConfig({ epoch: 3 }))).toContain("epoch");
+  expect(messageOf(() => parseConfig({ optimizer: { lr: 1 } }))).toContain("lr");
+});
+
+test("every problem is in one message", () => {
+  const message = messageOf(() => parseConfig({ batch: 0, epochs: 0 }));
+  expect(message).toContain("batch");
+  expect(message).toContain("epochs");
+});
+
+test("--set reaches any field and reads its value as YAML", () => {
+  const config: Record<string, unknown> = { optimizer: { momentum: 0.5 } };
+  for (const set of [
+    "checkpoint.everySteps=4",
+    "optimizer.learningRate=0.05",
+    "model={kind: resnet, blocks: [1], widths: [8]}",
+  ]) {
+    setField(config, set);
+  }
+  const parsed = parseConfig(config);
+  expect(parsed.checkpoint.everySteps).toBe(4);
+  expect(parsed.optimizer).toMatchObject({ momentum: 0.5, learningRate: 0.05 });
+  expect(parsed.model.kind).toBe("resnet");
+});
+
+test("a model or a schedule without a kind is of the default kind", () => {
+  const config = parseConfig({ model: { widths: [1, 2, 3] }, optimizer: { schedule: { warmupSteps: 7 } } });
+  expect(config.model).toEqual({ kind: "lenet", widths: [1, 2, 3] });
+  expect(config.optimizer.schedule).toEqual({ kind: "cosine", warmupSteps: 7 });
+});
+
+test("--set without a field or a sign of equality is refused", () => {
+  for (const bad of ["epochs", "=3", ""]) expect(messageOf(() => setField({}, bad))).toContain("field=value");
+});
+
+test("a file that is not YAML, or not a map, is refused by its name", () => {
+  expect(messageOf(() => readYaml("a: [1", "run.yaml"))).toContain("run.yaml");
+  expect(messageOf(() => readYaml("- 1\n- 2", "run.yaml"))).toContain("run.yaml");
+  expect(readYaml("", "run.yaml")).toEqual({});
+});

@@ -1,0 +1,110 @@
+// Networks, manifests and layouts: torchvision's names, torchvision's sizes, and bytes that never overlap.
+import { describe, expect, test } from "vitest";
+import { GraphBuilder } from "../../../shared/model/graph.ts";
+import { elementCount } from "../../../shared/model/manifest.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
+import { buildNetworks, wireManifest } from "../../../shared/run/networks.ts";
+import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import { blobLayout, encodeBlob } from "../../../shared/wire/parameter-blob.ts";
+
+const imageNet = { shape: { h: 224, w: 224, c: 3 }, classes: 1000 };
+const gray = { shape: { h: 28, w: 28, c: 1 }, classes: 10 };
+const resNet18 = buildNetworks(
+  parseConfig({ model: { kind: "resnet", stem: "imagenet", activation: "relu" } }),
+  imageNet,
+);
+const leNet = buildNetworks(parseConfig({}), gray);
+
+test("ResNet-18's teacher has torchvision's parameter count and names", () => {
+  const { entries } = resNet18.teacher.manifest;
+  const trained = entries.filter((e) => e.role === "float").reduce((sum, e) => sum + elementCount(e.shape), 0);
+  expect(trained).toBe(11_689_512);
+  const names = entries.map((e) => e.name);
+  expect(names.slice(0, 3)).toEqual(["conv1.weight", "bn1.weight", "bn1.bias"]);
+  expect(names).toContain("layer2.0.downsample.0.weight");
+  expect(names).toContain("layer4.1.bn2.running_var");
+  expect(names.slice(-2)).toEqual(["fc.weight", "fc.bias"]);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+test("ResNet-18's student has 16 binary layers, one C and one discriminator each", () => {
+  const { entries } = resNet18.student.manifest;
+  expect(entries.filter((e) => e.role === "latent-binary")).toHaveLength(16);
+  expect(entries.filter((e) => e.role === "rectifier").map((e) => e.shape)).toEqual(Array(16).fill([1, 3, 3, 1]));
+  expect(resNet18.student.graph.maps).toHaveLength(16);
+  expect(resNet18.discriminators.entries).toHaveLength(16 * 8);
+});
+
+test("teacher and student compare maps of the same shapes", () => {
+  for (const { teacher, student } of [resNet18, leNet]) {
+    const shapes = (net: typeof teacher) => net.graph.maps.map((m) => [m.name, net.graph.shapes[m.node]]);
+    expect(shapes(student)).toEqual(shapes(teacher));
+  }
+});
+
+test("LeNet's third layer is a convolution over the whole remaining map", () => {
+  const conv3 = leNet.student.manifest.entries.find((e) => e.name === "conv3.weight");
+  expect(conv3?.shape).toEqual([96, 4, 4, 24]);
+});
+
+test("without the GAN there is no discriminator", () => {
+  expect(buildNetworks(parseConfig({ ablation: "R" }), gray).discriminators.entries).toEqual([]);
+});
+
+test("a graph refuses what cannot be computed, by name", () => {
+  const g = new GraphBuilder({ h: 4, w: 4, c: 1 });
+  const wide = { op: "conv", name: "stem", input: 0, out: 2, kernel: 7, stride: 1, padding: 0 } as const;
+  expect(() => g.add(wide)).toThrow(
+    expect.objectContaining({ code: "GRAPH_INVALID", message: expect.stringContaining("stem") }),
+  );
+  expect(() => g.add({ op: "linear", name: "fc", input: 0, out: 2 })).toThrow(/1x1/);
+  const narrow = g.add({ ...wide, kernel: 3, padding: 1 });
+  expect(() => g.add({ op: "add", input: narrow, other: 0 })).toThrow(/shapes differ/);
+});
+
+describe("layouts", () => {
+  const manifest = wireManifest(leNet, "student");
+
+  test("a blob's tensors are aligned, in order and disjoint; latent weights are a thirty-second", () => {
+    const layout = blobLayout(manifest);
+    let end = 0;
+    for (const { offset, bytes } of layout.tensors.values()) {
+      expect(offset % 256).toBe(0);
+      expect(offset).toBeGreaterThanOrEqual(end);
+      end = offset + bytes;
+    }
+    expect(layout.bytes).toBeGreaterThanOrEqual(end);
+    expect(layout.tensors.get("conv3.weight")).toMatchObject({ encoding: "signs", bytes: 96 * 16 * 4 });
+  });
+
+  test("a blob holds the signs of W, the floats as they are, and nothing else of W", () => {
+    const values = new Map(manifest.entries.map((e) => [e.name, new Float32Array(elementCount(e.shape)).fill(0.5)]));
+    const w = values.get("conv2.weight") as Float32Array;
+    const layout = blobLayout(manifest);
+    const before = encodeBlob(manifest, layout, values);
+    w.fill(0.125);
+    expect(encodeBlob(manifest, layout, values)).toEqual(before);
+    w[3] = -0.1;
+    const offset = layout.tensors.get("conv2.weight")?.offset as number;
+    expect(new Uint32Array(encodeBlob(manifest, layout, values).buffer, offset, 1)[0]).toBe(1 << 3);
+  });
+
+  test("a contribution has no C, no gradient of frozen parameters in the BN phase, and only metrics in an evaluation", () => {
+    const names = (kind: "student" | "bn" | "evaluate") =>
+      contributionLayout(manifest, kind).tensors.map((t) => t.name);
+    expect(names("student")).not.toContain("conv2.c");
+    expect(names("student")).toContain("discriminator.conv2.0.weight");
+    expect(names("bn").filter((n) => /^conv|^discriminator/.test(n))).toEqual([]);
+    expect(names("bn")).toEqual(expect.arrayContaining(["bn1.weight", "prelu3.weight", "fc.bias", "bn2.running_mean"]));
+    expect(names("evaluate")).toEqual(["metrics"]);
+  });
+
+  test("every block of a contribution belongs to the tensor that starts in it", () => {
+    const { tensors, segments, size } = contributionLayout(manifest, "student");
+    expect(segments).toHaveLength(size / 64);
+    tensors.forEach((t, index) => {
+      expect(segments[t.offset / 64]).toBe(index);
+      expect(segments[Math.ceil((t.offset + t.size) / 64) - 1]).toBe(index);
+    });
+  });
+});
