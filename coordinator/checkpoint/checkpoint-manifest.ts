@@ -2,8 +2,8 @@
 
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { type Dataset, datasetSchema } from "../../shared/data/dataset.ts";
 import { runConfigSchema } from "../../shared/run/config.ts";
-import { type Dataset, datasetSchema } from "../../shared/run/dataset.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import { normHistoriesSchema } from "../trust/norm-history.ts";
 import { peakMediansSchema } from "../trust/peak-medians.ts";

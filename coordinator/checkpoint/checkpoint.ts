@@ -3,7 +3,7 @@
 import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
-import type { Dataset } from "../../shared/run/dataset.ts";
+import type { Dataset } from "../../shared/data/dataset.ts";
 import { buildNetworks, type NetworkName, usesGan } from "../../shared/run/networks.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
 import { contentHash } from "../disk/content-hash.ts";

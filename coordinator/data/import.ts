@@ -4,8 +4,8 @@ import { access } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { type Dataset, type Shard, type Split, shardBytes } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { type Dataset, type Shard, type Split, shardBytes } from "../../shared/run/dataset.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import { type IdxImages, readIdxImages, readIdxLabels } from "./importers/idx.ts";
 

@@ -2,8 +2,8 @@
 // checkpoint and a commit log in memory. It can be killed at any event, and goes on from its newest checkpoint.
 
 import type { Rng } from "../../shared/base/rng.ts";
+import type { Dataset } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import type { Dataset } from "../../shared/run/dataset.ts";
 import type { Clock } from "../base/clock.ts";
 import type { CommitRecord } from "../checkpoint/commit-log.ts";
 import type { RoundInbox } from "../engine/inbox.ts";

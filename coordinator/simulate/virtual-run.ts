@@ -1,7 +1,7 @@
 // The run that virtual volunteers compute: its configuration and its data set, of which nothing but the sizes is ever looked at.
 
+import { type Dataset, shardBytes } from "../../shared/data/dataset.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
-import { type Dataset, shardBytes } from "../../shared/run/dataset.ts";
 import { meanSpeed } from "./profile.ts";
 import type { Scenario } from "./scenario.ts";
 

@@ -2,11 +2,11 @@
 
 import { createHash } from "node:crypto";
 import { rng } from "../../shared/base/rng.ts";
+import type { Dataset } from "../../shared/data/dataset.ts";
 import { kaimingNormal, uniform } from "../../shared/model/initialise.ts";
 import { elementCount, type Manifest, type ParameterEntry } from "../../shared/model/manifest.ts";
 import { bestRectifier } from "../../shared/model/methods/rbcn.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import type { Dataset } from "../../shared/run/dataset.ts";
 import { buildNetworks, type NetworkName, type Networks, usesGan, wireManifest } from "../../shared/run/networks.ts";
 import { type Program, phaseProgram } from "../../shared/run/program.ts";
 import { encodeBlob, type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";

@@ -1,7 +1,7 @@
 // What a round computes, fixed before anybody joins it: kind, positions, parameters, layout, units. Leases only cut it up.
 
 import type { Range } from "../../shared/base/intervals.ts";
-import type { Split } from "../../shared/run/dataset.ts";
+import type { Split } from "../../shared/data/dataset.ts";
 import { type NetworkName, roundManifest } from "../../shared/run/networks.ts";
 import { placeOf, type StepPlace } from "../../shared/run/program.ts";
 import { type ContributionLayout, contributionLayout, type RoundKind } from "../../shared/wire/contribution.ts";

@@ -1,5 +1,6 @@
 // From a configuration to the networks of the run: teacher and student of the same topology, with their manifests.
 
+import type { Dataset } from "../data/dataset.ts";
 import type { Graph } from "../model/graph.ts";
 import { discriminatorManifest, joinManifests, type Manifest, networkManifest } from "../model/manifest.ts";
 import type { Method } from "../model/methods/method.ts";
@@ -8,7 +9,6 @@ import { leNet } from "../model/networks/lenet.ts";
 import { cifarStem, imageNetStem, resNet } from "../model/networks/resnet.ts";
 import type { RoundKind } from "../wire/contribution.ts";
 import type { RunConfig } from "./config.ts";
-import type { Dataset } from "./dataset.ts";
 
 export interface Network {
   readonly graph: Graph;

@@ -3,8 +3,8 @@
 import { Packr } from "msgpackr";
 import { z } from "zod";
 import { BitswarmError, errorCodes } from "../base/errors.ts";
+import { datasetSchema } from "../data/dataset.ts";
 import { runConfigSchema } from "../run/config.ts";
-import { datasetSchema } from "../run/dataset.ts";
 import { parameterSets } from "./parameter-set.ts";
 import { MAX_BITMAP_BYTES } from "./transfer/chunk-set.ts";
 import { gradientCodecs } from "./wire-layout.ts";

@@ -9,10 +9,10 @@ import {
   type TrainingState,
   wireBlob,
 } from "../../coordinator/state/training-state.ts";
+import type { Dataset } from "../../shared/data/dataset.ts";
 import { elementCount } from "../../shared/model/manifest.ts";
 import { adamStep, sgdStep } from "../../shared/model/optimizer.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
-import type { Dataset } from "../../shared/run/dataset.ts";
 import { roundManifest } from "../../shared/run/networks.ts";
 import { contributionLayout } from "../../shared/wire/contribution.ts";
 import { frameHeaderBytes } from "../../shared/wire/frame.ts";

@@ -1,7 +1,7 @@
 // The networks and rounds whose whole microbatches are timed.
 
+import type { Dataset } from "../../shared/data/dataset.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
-import type { Dataset } from "../../shared/run/dataset.ts";
 import { buildNetworks, type NetworkName, type Networks } from "../../shared/run/networks.ts";
 import type { RoundKind } from "../../shared/wire/contribution.ts";
 import { syntheticDataset } from "./synthetic.ts";

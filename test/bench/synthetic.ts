@@ -1,10 +1,10 @@
 // Synthetic images, labels and fresh parameters: a benchmark needs the sizes of the real ones and ordinary values.
 
 import { rng } from "../../shared/base/rng.ts";
+import { type Dataset, shardBytes } from "../../shared/data/dataset.ts";
 import { kaimingNormal, uniform } from "../../shared/model/initialise.ts";
 import { elementCount, type Manifest } from "../../shared/model/manifest.ts";
 import { bestRectifier } from "../../shared/model/methods/rbcn.ts";
-import { type Dataset, shardBytes } from "../../shared/run/dataset.ts";
 import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 
 type Four = readonly [number, number, number, number];

@@ -1,6 +1,6 @@
 // Holds the shards that a worker computes with: verified, one download each however many ask, the least recently used dropped first.
 
-import type { Shard } from "../../shared/run/dataset.ts";
+import type { Shard } from "../../shared/data/dataset.ts";
 import type { HeldShards } from "../trainer/sample-decoder.ts";
 import { type Content, type ContentOrigin, fetchContent } from "./content-fetch.ts";
 

@@ -1,6 +1,6 @@
 // How large a lease this worker can hold: a permuted lease may touch as many shards as it has samples, and all are in memory at once.
 
-import type { Dataset } from "../../shared/run/dataset.ts";
+import type { Dataset } from "../../shared/data/dataset.ts";
 import { MAX_MICROBATCHES } from "../../shared/wire/protocol.ts";
 
 /**

@@ -2,8 +2,8 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { rng } from "../../shared/base/rng.ts";
+import { type Dataset, locateSample, type Shard, type Split, shardBytes } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { type Dataset, locateSample, type Shard, type Split, shardBytes } from "../../shared/run/dataset.ts";
 import type { OrderedRound } from "./sample-order.ts";
 import type { MicrobatchInput } from "./trainer-contract.ts";
 

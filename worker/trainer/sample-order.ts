@@ -1,7 +1,7 @@
 // Which sample stands at a position of a lease: the same on every worker, so that who computes a microbatch never matters.
 
 import { permutation } from "../../shared/base/permutation.ts";
-import type { Dataset, Split } from "../../shared/run/dataset.ts";
+import type { Dataset, Split } from "../../shared/data/dataset.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 
 /** What of a lease decides its order. */

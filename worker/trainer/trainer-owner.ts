@@ -1,8 +1,8 @@
 // Owns the device and its trainer: opens both when they are wanted, and both anew when the device is lost.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
+import type { Dataset } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import type { Dataset } from "../../shared/run/dataset.ts";
 import type { AdapterDescription } from "../../shared/wire/protocol.ts";
 import type { OpenDevice } from "../device.ts";
 import { backoffMs, sleep } from "../session/backoff.ts";

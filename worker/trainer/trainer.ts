@@ -3,8 +3,8 @@
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import type { Dataset } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import type { Dataset } from "../../shared/run/dataset.ts";
 import { buildNetworks, type NetworkName, roundManifest } from "../../shared/run/networks.ts";
 import { contributionLayout, type RoundKind } from "../../shared/wire/contribution.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";

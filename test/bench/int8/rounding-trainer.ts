@@ -2,8 +2,8 @@
 // the directions of their gradients are compared.
 
 import { rng } from "../../../shared/base/rng.ts";
+import type { Dataset } from "../../../shared/data/dataset.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
-import type { Dataset } from "../../../shared/run/dataset.ts";
 import { buildNetworks, roundManifest } from "../../../shared/run/networks.ts";
 import { contributionLayout } from "../../../shared/wire/contribution.ts";
 import type { LeaseMessage } from "../../../shared/wire/protocol.ts";

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { idxFiles, openDataset, shardSamples } from "../../../coordinator/data/import.ts";
+import { datasetSchema, locateSample } from "../../../shared/data/dataset.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
-import { datasetSchema, locateSample } from "../../../shared/run/dataset.ts";
 import { withFolder } from "../../fixtures/tiny-run.ts";
 
 function idx(magic: number, sizes: readonly number[], content: Uint8Array): Buffer {

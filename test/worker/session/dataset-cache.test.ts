@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import type { Shard } from "../../../shared/run/dataset.ts";
+import type { Shard } from "../../../shared/data/dataset.ts";
 import { CONTENT_ATTEMPTS, type ContentCache } from "../../../worker/session/content-fetch.ts";
 import { DatasetCache } from "../../../worker/session/dataset-cache.ts";
 

@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import { requireProof } from "../../../coordinator/trust/proof.ts";
+import type { Dataset } from "../../../shared/data/dataset.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
-import type { Dataset } from "../../../shared/run/dataset.ts";
 import { type CoordinatorMessage, type HelloMessage, PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 import { Peer } from "./scripted-peer.ts";
 import { RUN_TAG, scriptedConfig, scriptedData } from "./scripted-run.ts";

@@ -2,8 +2,8 @@
 
 import { createHash } from "node:crypto";
 import { rng } from "../../../shared/base/rng.ts";
+import type { Dataset } from "../../../shared/data/dataset.ts";
 import { parseConfig, type RunConfig } from "../../../shared/run/config.ts";
-import type { Dataset } from "../../../shared/run/dataset.ts";
 import { buildNetworks } from "../../../shared/run/networks.ts";
 import { frozenForm, type ParameterSet, type WireForm, wireForm } from "../../../shared/wire/parameter-set.ts";
 import { decodeWhole, wholeBytes } from "../../../shared/wire/parameter-update.ts";

@@ -2,8 +2,8 @@
 import { expect, test } from "vitest";
 import { permutation } from "../../../shared/base/permutation.ts";
 import { rng } from "../../../shared/base/rng.ts";
+import { type Dataset, shardBytes } from "../../../shared/data/dataset.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
-import { type Dataset, shardBytes } from "../../../shared/run/dataset.ts";
 import { createSampleDecoder, type HeldShards } from "../../../worker/trainer/sample-decoder.ts";
 import { type OrderedRound, sampleOrder } from "../../../worker/trainer/sample-order.ts";
 
