@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { type Dataset, datasetSchema } from "../../shared/data/dataset.ts";
-import { runConfigSchema } from "../../shared/run/config.ts";
+import { runConfigField } from "../../shared/run/config.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import { normHistoriesSchema } from "../trust/norm-history.ts";
 import { peakMediansSchema } from "../trust/peak-medians.ts";
@@ -25,7 +25,7 @@ const checkpointManifestSchema = z.strictObject({
   step: counting,
   /** The network that the next step trains; before the student's turn its parameters are the initial ones. */
   network: z.enum(["teacher", "student"]),
-  config: runConfigSchema,
+  config: runConfigField,
   /** What the parameters were trained on; `sha256` names every pixel and label. */
   dataset: datasetSchema.pick({ name: true, shape: true, classes: true, mean: true, std: true }).extend({
     trainSamples: counting,

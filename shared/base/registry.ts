@@ -9,6 +9,12 @@ export interface Plugin {
   readonly schema: z.ZodObject;
 }
 
+/** Options of some entry of a table, as its schema gave them. */
+export interface PluginOptions {
+  readonly kind: string;
+  readonly [option: string]: unknown;
+}
+
 export class Registry<T extends { readonly kind: string }> {
   readonly #noun: string;
   readonly #entries = new Map<string, T>();
@@ -69,13 +75,13 @@ export class Registry<T extends { readonly kind: string }> {
  * The union of a table's options by `kind`. An object without a `kind` is of the default kind, so that `--set
  * model.widths=…` alone is enough. The table is read now: make the schema anew where an entry was added since.
  */
-export function optionsUnion<T extends Plugin>(registry: Registry<T>, defaultKind: string) {
+export function optionsUnion<T extends Plugin>(registry: Registry<T>, defaultKind: string): z.ZodType<PluginOptions> {
   const schemas = registry.entries.map(({ schema }) => schema) as unknown as readonly [T["schema"], ...T["schema"][]];
   return z.preprocess(
     (value) => {
       const plain = typeof value === "object" && value !== null && !Array.isArray(value);
       return plain && !("kind" in value) ? { kind: defaultKind, ...value } : value;
     },
-    z.discriminatedUnion("kind", schemas as never) as unknown as T["schema"],
+    z.discriminatedUnion("kind", schemas as never) as unknown as z.ZodType<PluginOptions>,
   );
 }

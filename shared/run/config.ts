@@ -2,6 +2,8 @@
 
 import { z } from "zod";
 import { BitswarmError } from "../base/errors.ts";
+import { optionsUnion } from "../base/registry.ts";
+import { DEFAULT_MODEL, models } from "../model/networks/models.ts";
 import { gradientCodecs } from "../wire/wire-layout.ts";
 import { configProblems } from "./config-problems.ts";
 
@@ -16,19 +18,6 @@ function kindOr<T extends z.ZodType>(kind: string, union: T) {
     return plain && !("kind" in value) ? { kind, ...value } : value;
   }, union);
 }
-
-const leNetSchema = z.strictObject({
-  kind: z.literal("lenet"),
-  widths: z.tuple([count, count, count]).default([12, 24, 96]).describe("channels of conv1, conv2, conv3"),
-});
-
-const resNetSchema = z.strictObject({
-  kind: z.literal("resnet"),
-  widths: z.array(count).min(1).max(8).default([64, 128, 256, 512]).describe("channels of each stage"),
-  blocks: z.array(count).min(1).max(8).default([2, 2, 2, 2]).describe("blocks of each stage; 2-2-2-2 is ResNet-18"),
-  stem: z.enum(["cifar", "imagenet"]).default("cifar").describe("3x3 stride 1, or 7x7 stride 2 and max-pool"),
-  activation: z.enum(["prelu", "relu", "hardtanh", "identity"]).default("prelu").describe("after each shortcut sum"),
-});
 
 const scheduleSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("cosine"), warmupSteps: z.number().int().min(0).default(0) }),
@@ -70,171 +59,199 @@ const syncSchema = z.discriminatedUnion("kind", [
   }),
 ]);
 
-export const runConfigSchema = z.strictObject({
-  name: z.string().min(1).max(64).default("fashion-lenet").describe("shown to volunteers"),
-  seed: z.number().int().min(0).max(0xffffffff).default(0).describe("of every random draw"),
-  model: kindOr("lenet", z.discriminatedUnion("kind", [leNetSchema, resNetSchema])).prefault({}),
-  data: z
-    .strictObject({
-      kind: z
-        .enum(["fashion-mnist", "idx"])
-        .default("fashion-mnist")
-        .describe("`idx`: four gzipped MNIST files in `root`"),
-      root: z.string().optional().describe("folder of the files; by default where the set-up put them"),
-      trainSamples: count.default(20000).describe("the first N training images; more than there are means all"),
-      testSamples: count.default(10000).describe("the first N held-out images"),
-      pad: z.number().int().min(0).max(32).default(0).describe("zero pixels around each image (28 → 32 with 2)"),
-      augment: z.enum(["none", "crop-flip"]).default("none").describe("pad 4, random crop, random horizontal flip"),
-    })
-    .prefault({}),
-  batch: count.default(128).describe("samples of a step, whatever the number of workers"),
-  microbatch: count
-    .max(1024)
-    .default(32)
-    .describe("samples of one forward pass: unit of leases and of batch statistics"),
-  ablation: z
-    .enum(["R", "R+G", "R+G+B"])
-    .default("R+G+B")
-    .describe("rectified convolution; with the GAN; with the BN phase"),
-  epochs: count.default(3).describe("of the 1-bit student"),
-  bnPhase: z.number().min(0).max(1).default(1).describe("share of the training images in each BN phase"),
-  teacher: z
-    .strictObject({
-      epochs: count.default(2).describe("of the full-precision teacher, trained first by the same workers"),
-      file: z.string().optional().describe("a safetensors file with the teacher's parameters instead of training one"),
-      learningRate: positive.default(0.1),
-    })
-    .prefault({}),
-  rbcn: z
-    .strictObject({
-      rectify: z.enum(["kernel", "layer", "out", "filter"]).default("kernel").describe("shape of C"),
-      surrogate: z.enum(["bireal", "ste"]).default("bireal").describe("derivative of the sign of activations"),
-      lambdaKernel: nonNegative.default(1e-4).describe("weight of L_Kernel"),
-      kernelGradient: z.enum(["direct", "both", "literal"]).default("direct").describe("how L_Kernel reaches W"),
-    })
-    .prefault({}),
-  adversarial: z
-    .strictObject({
-      lambda: nonNegative.default(1).describe("weight of L_Adv in the student's loss"),
-      warmupEpochs: z
-        .number()
-        .int()
-        .min(0)
-        .default(5)
-        .describe("student epochs before L_Adv enters; 0 is the paper's letter"),
-      reduce: z.enum(["mean", "sum"]).default("mean").describe("over layers; `sum` is the paper's letter"),
-      learningRate: positive.default(2e-4).describe("Adam's, for the discriminators"),
-      beta1: z.number().min(0).lt(1).default(0.5),
-      beta2: z.number().min(0).lt(1).default(0.999),
-    })
-    .prefault({}),
-  optimizer: z
-    .strictObject({
-      learningRate: positive.default(0.1).describe("η1: W, BN, stem, classifier, PReLU"),
-      rectifierRate: nonNegative.default(0.1).describe("η2 / η1: the rate of C"),
-      momentum: z.number().min(0).lt(1).default(0.9),
-      weightDecay: nonNegative.default(1e-4).describe("of full-precision parameters; never of C"),
-      latentWeightDecay: nonNegative.default(0).describe("of W; L_Kernel is its decay"),
-      schedule: kindOr("cosine", scheduleSchema).prefault({}),
-    })
-    .prefault({}),
-  sync: kindOr("allreduce", syncSchema)
-    .prefault({})
-    .describe("what a step is: one gradient of `batch` samples, or inner steps of a microbatch each over as many"),
-  labelSmoothing: z.number().min(0).lt(1).default(0),
-  codec: z
-    .enum(gradientCodecs)
-    .default("exact")
-    .describe(
-      "of large gradients on the wire, with 4, 4, 2, 1 or 1/8 byte an element: `exact` gives the same bits for any number of workers, `sign` is for slow uplinks",
-    ),
-  lease: z
-    .strictObject({
-      timeoutMs: count.default(120_000).describe("a lease that is not answered by then goes to another worker"),
-      maxMicrobatches: count.max(128).default(64).describe("of one lease"),
-      minDeadlineMs: count.default(2000).describe("a round is not late before; later, by how the last ten arrived"),
-      seal: z
-        .enum(["auto", "complete", "deadline"])
-        .default("auto")
-        .describe(
-          "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
-        ),
-      pieces: count
-        .or(z.literal("auto"))
-        .default("auto")
-        .describe(
-          "a lease is so small a part of a worker's share of what nobody holds, 1 is all of it; `auto`: 4, or fewer where a part would be computed in under 2 s, or in less than twice the time that its contribution travels at 8 Mbit/s",
-        ),
-      first: count
-        .default(1)
-        .describe("microbatches of a worker's first lease; twice as many in each until it is measured"),
-      ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
-    })
-    .prefault({}),
-  downlink: z
-    .strictObject({
-      tail: z
-        .enum(["f32", "f16"])
-        .default("f32")
-        .describe("parameters that are no signs, as workers compute with them"),
-      discriminators: z
-        .enum(["f32", "f16", "int8"])
-        .default("f16")
-        .describe(
-          "the discriminators; `int8` is nearer to the true values than `f16`, larger, and needs a replica in checkpoints",
-        ),
-      teacher: z.enum(["f32", "f16"]).default("f16").describe("the trained teacher, fetched once"),
-    })
-    .prefault({}),
-  heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),
-  maxWorkers: count.max(100_000).default(1000),
-  trust: z
-    .strictObject({
-      clip: z
-        .enum(["auto", "none", "norm", "centered-clip", "trimmed-mean"])
-        .default("auto")
-        .describe(
-          "of gradients larger than usual; `auto`: scaled down, or with codec `exact` refused when far larger; the last two combine the parts of all accounts at the seal, keep them until then, and are not for codec `exact`",
-        ),
-      clipFactor: positive.default(1).describe("times the running median norm, to which `auto` and `norm` scale"),
-      accountWeight: positive.max(1).default(0.1).describe("share of a step for one account, from ten accounts on"),
-      audits: z
-        .enum(["auto", "off"])
-        .default("auto")
-        .describe("a share of leases is computed by a second account; from three accounts on"),
-      heldMiB: count
-        .default(256)
-        .describe(
-          "memory for the contributions that audits keep; where it is full, no more leases are audited, but one in each round",
-        ),
-      socketsPerAddress: count.default(256).describe("connections of one network address (IPv6: of one /64)"),
-      joinsPerMinute: count.default(240).describe("hellos of one network address in a minute"),
-      calibration: z
-        .enum(["off", "auto", "always"])
-        .default("auto")
-        .describe("a sum with a known answer before a newcomer's first lease; `auto`: not for this machine's workers"),
-      limitLoopback: z
-        .boolean()
-        .default(false)
-        .describe("hold this machine's own addresses to both limits, e.g. behind a reverse proxy"),
-    })
-    .prefault({}),
-  checkpoint: z
-    .strictObject({
-      everySteps: count.default(100),
-      keep: count.default(3).describe("newest checkpoints kept; the older are removed"),
-    })
-    .prefault({}),
-});
+/** Tables of which parts of the schema are made. */
+const tables: readonly { readonly revision: number }[] = [models];
 
-export type RunConfig = z.output<typeof runConfigSchema>;
+const makeSchema = () =>
+  z.strictObject({
+    name: z.string().min(1).max(64).default("fashion-lenet").describe("shown to volunteers"),
+    seed: z.number().int().min(0).max(0xffffffff).default(0).describe("of every random draw"),
+    model: optionsUnion(models, DEFAULT_MODEL).prefault({}),
+    data: z
+      .strictObject({
+        kind: z
+          .enum(["fashion-mnist", "idx"])
+          .default("fashion-mnist")
+          .describe("`idx`: four gzipped MNIST files in `root`"),
+        root: z.string().optional().describe("folder of the files; by default where the set-up put them"),
+        trainSamples: count.default(20000).describe("the first N training images; more than there are means all"),
+        testSamples: count.default(10000).describe("the first N held-out images"),
+        pad: z.number().int().min(0).max(32).default(0).describe("zero pixels around each image (28 → 32 with 2)"),
+        augment: z.enum(["none", "crop-flip"]).default("none").describe("pad 4, random crop, random horizontal flip"),
+      })
+      .prefault({}),
+    batch: count.default(128).describe("samples of a step, whatever the number of workers"),
+    microbatch: count
+      .max(1024)
+      .default(32)
+      .describe("samples of one forward pass: unit of leases and of batch statistics"),
+    ablation: z
+      .enum(["R", "R+G", "R+G+B"])
+      .default("R+G+B")
+      .describe("rectified convolution; with the GAN; with the BN phase"),
+    epochs: count.default(3).describe("of the 1-bit student"),
+    bnPhase: z.number().min(0).max(1).default(1).describe("share of the training images in each BN phase"),
+    teacher: z
+      .strictObject({
+        epochs: count.default(2).describe("of the full-precision teacher, trained first by the same workers"),
+        file: z
+          .string()
+          .optional()
+          .describe("a safetensors file with the teacher's parameters instead of training one"),
+        learningRate: positive.default(0.1),
+      })
+      .prefault({}),
+    rbcn: z
+      .strictObject({
+        rectify: z.enum(["kernel", "layer", "out", "filter"]).default("kernel").describe("shape of C"),
+        surrogate: z.enum(["bireal", "ste"]).default("bireal").describe("derivative of the sign of activations"),
+        lambdaKernel: nonNegative.default(1e-4).describe("weight of L_Kernel"),
+        kernelGradient: z.enum(["direct", "both", "literal"]).default("direct").describe("how L_Kernel reaches W"),
+      })
+      .prefault({}),
+    adversarial: z
+      .strictObject({
+        lambda: nonNegative.default(1).describe("weight of L_Adv in the student's loss"),
+        warmupEpochs: z
+          .number()
+          .int()
+          .min(0)
+          .default(5)
+          .describe("student epochs before L_Adv enters; 0 is the paper's letter"),
+        reduce: z.enum(["mean", "sum"]).default("mean").describe("over layers; `sum` is the paper's letter"),
+        learningRate: positive.default(2e-4).describe("Adam's, for the discriminators"),
+        beta1: z.number().min(0).lt(1).default(0.5),
+        beta2: z.number().min(0).lt(1).default(0.999),
+      })
+      .prefault({}),
+    optimizer: z
+      .strictObject({
+        learningRate: positive.default(0.1).describe("η1: W, BN, stem, classifier, PReLU"),
+        rectifierRate: nonNegative.default(0.1).describe("η2 / η1: the rate of C"),
+        momentum: z.number().min(0).lt(1).default(0.9),
+        weightDecay: nonNegative.default(1e-4).describe("of full-precision parameters; never of C"),
+        latentWeightDecay: nonNegative.default(0).describe("of W; L_Kernel is its decay"),
+        schedule: kindOr("cosine", scheduleSchema).prefault({}),
+      })
+      .prefault({}),
+    sync: kindOr("allreduce", syncSchema)
+      .prefault({})
+      .describe("what a step is: one gradient of `batch` samples, or inner steps of a microbatch each over as many"),
+    labelSmoothing: z.number().min(0).lt(1).default(0),
+    codec: z
+      .enum(gradientCodecs)
+      .default("exact")
+      .describe(
+        "of large gradients on the wire, with 4, 4, 2, 1 or 1/8 byte an element: `exact` gives the same bits for any number of workers, `sign` is for slow uplinks",
+      ),
+    lease: z
+      .strictObject({
+        timeoutMs: count.default(120_000).describe("a lease that is not answered by then goes to another worker"),
+        maxMicrobatches: count.max(128).default(64).describe("of one lease"),
+        minDeadlineMs: count.default(2000).describe("a round is not late before; later, by how the last ten arrived"),
+        seal: z
+          .enum(["auto", "complete", "deadline"])
+          .default("auto")
+          .describe(
+            "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
+          ),
+        pieces: count
+          .or(z.literal("auto"))
+          .default("auto")
+          .describe(
+            "a lease is so small a part of a worker's share of what nobody holds, 1 is all of it; `auto`: 4, or fewer where a part would be computed in under 2 s, or in less than twice the time that its contribution travels at 8 Mbit/s",
+          ),
+        first: count
+          .default(1)
+          .describe("microbatches of a worker's first lease; twice as many in each until it is measured"),
+        ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
+      })
+      .prefault({}),
+    downlink: z
+      .strictObject({
+        tail: z
+          .enum(["f32", "f16"])
+          .default("f32")
+          .describe("parameters that are no signs, as workers compute with them"),
+        discriminators: z
+          .enum(["f32", "f16", "int8"])
+          .default("f16")
+          .describe(
+            "the discriminators; `int8` is nearer to the true values than `f16`, larger, and needs a replica in checkpoints",
+          ),
+        teacher: z.enum(["f32", "f16"]).default("f16").describe("the trained teacher, fetched once"),
+      })
+      .prefault({}),
+    heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),
+    maxWorkers: count.max(100_000).default(1000),
+    trust: z
+      .strictObject({
+        clip: z
+          .enum(["auto", "none", "norm", "centered-clip", "trimmed-mean"])
+          .default("auto")
+          .describe(
+            "of gradients larger than usual; `auto`: scaled down, or with codec `exact` refused when far larger; the last two combine the parts of all accounts at the seal, keep them until then, and are not for codec `exact`",
+          ),
+        clipFactor: positive.default(1).describe("times the running median norm, to which `auto` and `norm` scale"),
+        accountWeight: positive.max(1).default(0.1).describe("share of a step for one account, from ten accounts on"),
+        audits: z
+          .enum(["auto", "off"])
+          .default("auto")
+          .describe("a share of leases is computed by a second account; from three accounts on"),
+        heldMiB: count
+          .default(256)
+          .describe(
+            "memory for the contributions that audits keep; where it is full, no more leases are audited, but one in each round",
+          ),
+        socketsPerAddress: count.default(256).describe("connections of one network address (IPv6: of one /64)"),
+        joinsPerMinute: count.default(240).describe("hellos of one network address in a minute"),
+        calibration: z
+          .enum(["off", "auto", "always"])
+          .default("auto")
+          .describe(
+            "a sum with a known answer before a newcomer's first lease; `auto`: not for this machine's workers",
+          ),
+        limitLoopback: z
+          .boolean()
+          .default(false)
+          .describe("hold this machine's own addresses to both limits, e.g. behind a reverse proxy"),
+      })
+      .prefault({}),
+    checkpoint: z
+      .strictObject({
+        everySteps: count.default(100),
+        keep: count.default(3).describe("newest checkpoints kept; the older are removed"),
+      })
+      .prefault({}),
+  });
+
+type RunConfigSchema = ReturnType<typeof makeSchema>;
+let made: { readonly revisions: string; readonly schema: RunConfigSchema } | undefined;
+
+/** The schema of a configuration, with what the tables of plug-ins hold now. */
+export function runConfigSchema(): RunConfigSchema {
+  const revisions = tables.map(({ revision }) => revision).join();
+  if (made?.revisions !== revisions) made = { revisions, schema: makeSchema() };
+  return made.schema;
+}
+
+export type RunConfig = z.output<RunConfigSchema>;
 export type SyncKind = RunConfig["sync"]["kind"];
+
+/** A whole configuration as a field of another schema; the tables are read when it is parsed. */
+export const runConfigField = z.unknown().transform((value, context): RunConfig => {
+  const result = runConfigSchema().safeParse(value);
+  if (result.success) return result.data;
+  for (const { path, message } of result.error.issues) context.addIssue({ code: "custom", path: [...path], message });
+  return z.NEVER;
+});
 
 /** Checks a configuration and fills in defaults. @throws CONFIG_INVALID naming each field, its value and what is allowed */
 export function parseConfig(value: unknown): RunConfig {
-  const result = runConfigSchema.safeParse(value ?? {});
+  const schema = runConfigSchema();
+  const result = schema.safeParse(value ?? {});
   if (!result.success) {
-    const lines = configProblems(runConfigSchema, value, result.error.issues);
+    const lines = configProblems(schema, value, result.error.issues);
     throw new BitswarmError("CONFIG_INVALID", `The run's configuration is not valid:\n${lines.join("\n")}`);
   }
   return checkTogether(result.data);
@@ -243,12 +260,7 @@ export function parseConfig(value: unknown): RunConfig {
 /** Rules that span fields. */
 function checkTogether(config: RunConfig): RunConfig {
   const { model, batch, microbatch } = config;
-  const problems: string[] = [];
-  if (model.kind === "resnet" && model.widths.length !== model.blocks.length) {
-    problems.push(
-      `model.blocks: must have as many stages as model.widths (${model.widths.length}); got ${JSON.stringify(model.blocks)}`,
-    );
-  }
+  const problems = [...models.get(model.kind).check(model)];
   if (batch % microbatch !== 0) {
     problems.push(
       `batch: must be a multiple of microbatch (${microbatch}), so that every lease is whole microbatches; got ${batch}`,

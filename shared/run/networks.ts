@@ -5,8 +5,7 @@ import type { Graph } from "../model/graph.ts";
 import { discriminatorManifest, joinManifests, type Manifest, networkManifest } from "../model/manifest.ts";
 import type { Method } from "../model/methods/method.ts";
 import { fullPrecision, rbcn } from "../model/methods/rbcn.ts";
-import { leNet } from "../model/networks/lenet.ts";
-import { cifarStem, imageNetStem, resNet } from "../model/networks/resnet.ts";
+import { models } from "../model/networks/models.ts";
 import type { RoundKind } from "../wire/contribution.ts";
 import type { RunConfig } from "./config.ts";
 
@@ -35,19 +34,7 @@ function buildGraph(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "cla
   const { h, w, c } = dataset.shape;
   const input = { h: h + 2 * data.pad, w: w + 2 * data.pad, c };
   const { classes } = dataset;
-  switch (model.kind) {
-    case "lenet":
-      return leNet({ widths: model.widths, classes, input }, method);
-    case "resnet": {
-      const stem = model.stem === "imagenet" ? imageNetStem : cifarStem;
-      return resNet(
-        { widths: model.widths, blocks: model.blocks, stem, activation: model.activation, classes, input },
-        method,
-      );
-    }
-    default:
-      return model satisfies never;
-  }
+  return models.get(model.kind).build(model, { input, classes }, method);
 }
 
 export function usesGan(config: Pick<RunConfig, "ablation">): boolean {

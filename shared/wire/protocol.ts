@@ -4,7 +4,7 @@ import { Packr } from "msgpackr";
 import { z } from "zod";
 import { BitswarmError, errorCodes } from "../base/errors.ts";
 import { datasetSchema } from "../data/dataset.ts";
-import { runConfigSchema } from "../run/config.ts";
+import { runConfigField } from "../run/config.ts";
 import { parameterSets } from "./parameter-set.ts";
 import { MAX_BITMAP_BYTES } from "./transfer/chunk-set.ts";
 import { gradientCodecs } from "./wire-layout.ts";
@@ -171,7 +171,7 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     run: text,
     /** 16 bytes in hex: names the run in frames. */
     runTag: z.string().regex(/^[0-9a-f]{32}$/),
-    config: runConfigSchema,
+    config: runConfigField,
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
     /** Names the session in the hello after a lost connection; nobody else may know it. */

@@ -5,7 +5,7 @@ import { globalAveragePoolBackward, globalAveragePoolForward } from "../../kerne
 import { type Graph, GraphBuilder } from "../../shared/model/graph.ts";
 import { discriminatorManifest, type Manifest, networkManifest } from "../../shared/model/manifest.ts";
 import { fullPrecision, rbcn, rbcnGradients } from "../../shared/model/methods/rbcn.ts";
-import { resNet } from "../../shared/model/networks/resnet.ts";
+import { residualNetwork } from "../../shared/model/networks/residual.ts";
 import { runningStatistic } from "../../shared/model/running-statistic.ts";
 import { type Networks, wireManifest } from "../../shared/run/networks.ts";
 import { contributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
@@ -196,7 +196,11 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
   const input = { h: a.h, w: a.w, c: channels };
   const { widths, blocks, stem, activation, classes } = a;
   const build = (method: typeof fullPrecision) => {
-    const graph = resNet({ widths, blocks, stem, activation, classes, input }, method);
+    const graph = residualNetwork(
+      { stem, stemWidth: widths[0], widths, blocks, activation },
+      { input, classes },
+      method,
+    );
     return { graph, method, manifest: networkManifest(graph) };
   };
   const student = build(rbcn(options));

@@ -1,17 +1,17 @@
 // LeNet-5 with a binary second and third layer (METHOD §5): the network of the shipped example.
 
-import { type Graph, GraphBuilder, type NodeId, type Shape } from "../graph.ts";
+import { z } from "zod";
+import { type Graph, GraphBuilder, type NodeId } from "../graph.ts";
 import type { Method } from "../methods/method.ts";
+import { count, defineModel, type NetworkIo } from "./model.ts";
 
 export interface LeNetOptions {
   /** Channels of conv1, conv2, conv3; the paper's are 20-50-500. */
   readonly widths: readonly [number, number, number];
-  readonly classes: number;
-  readonly input: Shape;
 }
 
 /** conv1 5×5 → pool → BN → body 5×5 → pool → BN → body over the whole map → BN → PReLU → linear. */
-export function leNet({ widths, classes, input }: LeNetOptions, method: Method): Graph {
+function leNet({ widths }: LeNetOptions, { classes, input }: NetworkIo, method: Method): Graph {
   const g = new GraphBuilder(input);
   // BN stands right before each sign: after a rectifier every sign would be +1. The teacher has PReLU there instead.
   const beforeBody = (name: string, node: NodeId) => (method.binarizesInput ? node : g.activation("prelu", name, node));
@@ -31,3 +31,12 @@ export function leNet({ widths, classes, input }: LeNetOptions, method: Method):
   h = g.activation("prelu", "prelu3", h);
   return g.build(g.add({ op: "linear", name: "fc", input: h, out: classes }));
 }
+
+export const leNetModel = defineModel({
+  kind: "lenet",
+  schema: z.strictObject({
+    kind: z.literal("lenet"),
+    widths: z.tuple([count, count, count]).default([12, 24, 96]).describe("channels of conv1, conv2, conv3"),
+  }),
+  build: leNet,
+});

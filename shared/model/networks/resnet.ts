@@ -1,61 +1,39 @@
-// ResNet in the order of Bi-Real net (Liu et al. 2018): one shortcut per binary convolution (METHOD §3). Names are torchvision's.
+// ResNet-18 and ResNet-34 (He et al., CVPR 2016): four stages, the stem as wide as the first (METHOD §5).
 
-import { type ActivationKind, type Graph, GraphBuilder, type NodeId, type Shape } from "../graph.ts";
-import type { Method } from "../methods/method.ts";
+import { z } from "zod";
+import { count, defineModel } from "./model.ts";
+import { largeStem, residualNetwork, smallStem } from "./residual.ts";
 
-export interface ResNetStem {
-  readonly kernel: number;
-  readonly stride: number;
-  readonly padding: number;
-  readonly maxpool: boolean;
+/** Blocks of each stage. */
+const blocksOfDepth = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3] } as const;
+
+const schema = z.strictObject({
+  kind: z.literal("resnet"),
+  depth: z.literal([18, 34]).default(18).describe("18 has 2-2-2-2 blocks, 34 has 3-4-6-3"),
+  widths: z.array(count).min(1).max(8).default([64, 128, 256, 512]).describe("channels of each stage"),
+  blocks: z.array(count).min(1).max(8).optional().describe("blocks of each stage; those of `depth` unless given"),
+  stem: z.enum(["cifar", "imagenet"]).default("cifar").describe("3x3 stride 1, or 7x7 stride 2 and max-pool"),
+  activation: z.enum(["prelu", "relu", "hardtanh", "identity"]).default("prelu").describe("after each shortcut sum"),
+});
+
+function blocksOf({ depth, blocks }: z.output<typeof schema>): readonly number[] {
+  return blocks ?? blocksOfDepth[depth];
 }
 
-export const cifarStem: ResNetStem = { kernel: 3, stride: 1, padding: 1, maxpool: false };
-export const imageNetStem: ResNetStem = { kernel: 7, stride: 2, padding: 3, maxpool: true };
-
-export interface ResNetOptions {
-  /** Channels of each stage; the stem has the first. */
-  readonly widths: readonly number[];
-  /** Blocks of each stage, two convolutions a block: ResNet-18 is 2-2-2-2. */
-  readonly blocks: readonly number[];
-  readonly stem: ResNetStem;
-  readonly activation: ActivationKind;
-  readonly classes: number;
-  readonly input: Shape;
-}
-
-/** Each binary layer: h ← activation(BN(body(h)) + shortcut(h)). */
-export function resNet(options: ResNetOptions, method: Method): Graph {
-  const { widths, blocks, stem, activation, classes } = options;
-  const g = new GraphBuilder(options.input);
-
-  const shortcut = (name: string, input: NodeId, out: number, stride: number): NodeId => {
-    if (stride === 1 && g.shape(input).c === out) return input;
-    const pooled = stride === 1 ? input : g.add({ op: "pool", kind: "avg", input, kernel: 2, stride: 2, padding: 0 });
-    const conv = { name: `${name}.downsample.0`, input: pooled, out, kernel: 1, stride: 1, padding: 0 };
-    return g.add({ op: "batchnorm", name: `${name}.downsample.1`, input: g.add({ op: "conv", ...conv }) });
-  };
-  const layer = (block: string, index: number, input: NodeId, out: number, stride: number): NodeId => {
-    const name = `${block}.conv${index}`;
-    const conv = method.body(g, { name, input, out, kernel: 3, stride, padding: 1 });
-    const map = g.add({ op: "batchnorm", name: `${block}.bn${index}`, input: conv });
-    g.compare(name, map);
-    const sum = g.add({ op: "add", input: map, other: shortcut(block, input, out, stride) });
-    return g.activation(activation, `${block}.prelu${index}`, sum);
-  };
-
-  const { kernel, stride, padding } = stem;
-  let h = g.add({ op: "conv", name: "conv1", input: g.input, out: widths[0], kernel, stride, padding });
-  h = g.add({ op: "batchnorm", name: "bn1", input: h });
-  h = g.activation(activation, "prelu1", h);
-  if (stem.maxpool) h = g.add({ op: "pool", kind: "max", input: h, kernel: 3, stride: 2, padding: 1 });
-  widths.forEach((width, stage) => {
-    for (let b = 0; b < blocks[stage]; b++) {
-      const block = `layer${stage + 1}.${b}`;
-      h = layer(block, 1, h, width, stage > 0 && b === 0 ? 2 : 1);
-      h = layer(block, 2, h, width, 1);
-    }
-  });
-  h = g.add({ op: "globalpool", input: h });
-  return g.build(g.add({ op: "linear", name: "fc", input: h, out: classes }));
-}
+export const resNetModel = defineModel({
+  kind: "resnet",
+  schema,
+  check: (options) => {
+    const blocks = blocksOf(options);
+    const { widths } = options;
+    if (widths.length === blocks.length) return [];
+    return [
+      `model.blocks: must have as many stages as model.widths (${widths.length}); got ${JSON.stringify(blocks)}${options.blocks ? "" : `, those of depth ${options.depth}`}`,
+    ];
+  },
+  build: (options, io, method) => {
+    const { widths, activation } = options;
+    const stem = options.stem === "imagenet" ? largeStem : smallStem;
+    return residualNetwork({ stem, stemWidth: widths[0], widths, blocks: blocksOf(options), activation }, io, method);
+  },
+});

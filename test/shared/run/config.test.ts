@@ -18,7 +18,7 @@ test("an empty configuration is the shipped defaults, and they pass through unch
   expect(config.model).toEqual({ kind: "lenet", widths: [12, 24, 96] });
   expect(config.codec).toBe("exact");
   expect(parseConfig(config)).toEqual(config);
-  expect(runConfigSchema.parse(config)).toEqual(config);
+  expect(runConfigSchema().parse(config)).toEqual(config);
 });
 
 test.each([
@@ -31,6 +31,9 @@ test.each([
   [{ batch: 100, microbatch: 32 }, ["batch", "multiple of microbatch (32)", "100"]],
   [{ bnPhase: 0 }, ["bnPhase", "R+G"]],
   [{ model: { kind: "resnet", widths: [8, 16], blocks: [1] } }, ["model.blocks", "2", "[1]"]],
+  [{ model: { kind: "resnet", depth: 34, widths: [8, 16] } }, ["model.blocks", "[3,4,6,3]", "depth 34"]],
+  [{ model: { kind: "wrn", depth: 20 } }, ["model.depth", "multiple of 6", "20"]],
+  [{ model: { kind: "wrn", widths: "1-2-3-4" } }, ["model.widths", "1-2-3-4"]],
 ])("%j is refused by field, value and what is allowed", (config, parts) => {
   const message = messageOf(() => parseConfig(config));
   for (const part of parts) expect(message).toContain(part);

@@ -35,6 +35,32 @@ test("ResNet-18's student has 16 binary layers, one C and one discriminator each
   expect(resNet18.discriminators.entries).toHaveLength(16 * 8);
 });
 
+test("ResNet-34 has 32 binary layers, and torchvision's parameter count in its teacher", () => {
+  const model = { kind: "resnet", depth: 34, stem: "imagenet", activation: "relu" };
+  const { teacher, student } = buildNetworks(parseConfig({ model }), imageNet);
+  expect(student.graph.maps).toHaveLength(32);
+  const floats = teacher.manifest.entries.filter((e) => e.role === "float");
+  expect(floats.reduce((sum, e) => sum + elementCount(e.shape), 0)).toBe(21_797_672);
+});
+
+const cifar = { shape: { h: 32, w: 32, c: 3 }, classes: 100 };
+
+test.each([
+  [22, "16-16-32-64", 3],
+  [22, "64-64-128-256", 3],
+  [40, "16-32-64-128", 6],
+  [40, "32-64-128-256", 6],
+])("WRN-%i of widths %s has %i blocks a stage, the last of 8x8", (depth, widths, blocks) => {
+  const { student } = buildNetworks(parseConfig({ model: { kind: "wrn", depth, widths } }), cifar);
+  const { graph, manifest } = student;
+  const [stem, ...stages] = widths.split("-").map(Number);
+  expect(manifest.entries[0]).toMatchObject({ name: "conv1.weight", shape: [stem, 3, 3, 3] });
+  expect(graph.maps).toHaveLength(2 * blocks * 3);
+  const shapes = stages.map((c, stage) => ({ h: 32 / 2 ** stage, w: 32 / 2 ** stage, c }));
+  const expected = shapes.flatMap((shape) => Array(2 * blocks).fill(shape));
+  expect(graph.maps.map(({ node }) => graph.shapes[node])).toEqual(expected);
+});
+
 test("teacher and student compare maps of the same shapes", () => {
   for (const { teacher, student } of [resNet18, leNet]) {
     const shapes = (net: typeof teacher) => net.graph.maps.map((m) => [m.name, net.graph.shapes[m.node]]);

@@ -1,0 +1,40 @@
+// The contract of a model: the options that shape it, and the graph that it builds for any method.
+
+import { z } from "zod";
+import type { Plugin, PluginOptions } from "../../base/registry.ts";
+import type { Graph, Shape } from "../graph.ts";
+import type { Method } from "../methods/method.ts";
+
+/** What the data set decides of a network. */
+export interface NetworkIo {
+  /** Of one sample, padding included. */
+  readonly input: Shape;
+  readonly classes: number;
+}
+
+/** A plug-in of the table in models.ts. */
+export interface Model extends Plugin {
+  /** Rules that span fields: a line for each that the options break, beginning with the field ("model.blocks: must …"). */
+  readonly check: (options: PluginOptions) => readonly string[];
+  /** The network with `method` where a layer can be binary. @throws GRAPH_INVALID where the input does not fit */
+  readonly build: (options: PluginOptions, io: NetworkIo, method: Method) => Graph;
+}
+
+/** A model whose functions take its own options, as its schema gives them. */
+export function defineModel<S extends z.ZodObject>(model: {
+  readonly kind: string;
+  readonly schema: S;
+  readonly check?: (options: z.output<S>) => readonly string[];
+  readonly build: (options: z.output<S>, io: NetworkIo, method: Method) => Graph;
+}): Model {
+  const { kind, schema, check, build } = model;
+  return {
+    kind,
+    schema,
+    check: (options) => check?.(schema.parse(options)) ?? [],
+    build: (options, io, method) => build(schema.parse(options), io, method),
+  };
+}
+
+/** Channels, blocks and the like. */
+export const count = z.number().int().positive();

@@ -1,0 +1,66 @@
+// The body that ResNet and WRN share: stages of blocks of two layers in the order of Bi-Real net (Liu et al. 2018), one shortcut per
+// binary convolution (METHOD §3). Names are torchvision's.
+
+import { type ActivationKind, type Graph, GraphBuilder, type NodeId } from "../graph.ts";
+import type { Method } from "../methods/method.ts";
+import type { NetworkIo } from "./model.ts";
+
+export interface Stem {
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly maxpool: boolean;
+}
+
+/** 3×3, for images of 28 or 32 pixels. */
+export const smallStem: Stem = { kernel: 3, stride: 1, padding: 1, maxpool: false };
+/** 7×7 with stride 2, then max-pool, for images of 224 pixels. */
+export const largeStem: Stem = { kernel: 7, stride: 2, padding: 3, maxpool: true };
+
+export interface ResidualOptions {
+  readonly stem: Stem;
+  /** Channels of the stem. */
+  readonly stemWidth: number;
+  /** Channels of each stage. */
+  readonly widths: readonly number[];
+  /** Blocks of each stage, two convolutions a block. */
+  readonly blocks: readonly number[];
+  readonly activation: ActivationKind;
+}
+
+/** Stem, then each layer h ← activation(BN(body(h)) + shortcut(h)), then the mean over positions and the classifier. */
+export function residualNetwork(options: ResidualOptions, { input, classes }: NetworkIo, method: Method): Graph {
+  const { stem, stemWidth, widths, blocks, activation } = options;
+  const g = new GraphBuilder(input);
+
+  const shortcut = (name: string, from: NodeId, out: number, stride: number): NodeId => {
+    if (stride === 1 && g.shape(from).c === out) return from;
+    const pool = { op: "pool", kind: "avg", input: from, kernel: 2, stride: 2, padding: 0 } as const;
+    const pooled = stride === 1 ? from : g.add(pool);
+    const conv = { name: `${name}.downsample.0`, input: pooled, out, kernel: 1, stride: 1, padding: 0 };
+    return g.add({ op: "batchnorm", name: `${name}.downsample.1`, input: g.add({ op: "conv", ...conv }) });
+  };
+  const layer = (block: string, index: number, from: NodeId, out: number, stride: number): NodeId => {
+    const name = `${block}.conv${index}`;
+    const conv = method.body(g, { name, input: from, out, kernel: 3, stride, padding: 1 });
+    const map = g.add({ op: "batchnorm", name: `${block}.bn${index}`, input: conv });
+    g.compare(name, map);
+    const sum = g.add({ op: "add", input: map, other: shortcut(block, from, out, stride) });
+    return g.activation(activation, `${block}.prelu${index}`, sum);
+  };
+
+  const { kernel, stride, padding } = stem;
+  let h = g.add({ op: "conv", name: "conv1", input: g.input, out: stemWidth, kernel, stride, padding });
+  h = g.add({ op: "batchnorm", name: "bn1", input: h });
+  h = g.activation(activation, "prelu1", h);
+  if (stem.maxpool) h = g.add({ op: "pool", kind: "max", input: h, kernel: 3, stride: 2, padding: 1 });
+  widths.forEach((width, stage) => {
+    for (let b = 0; b < blocks[stage]; b++) {
+      const block = `layer${stage + 1}.${b}`;
+      h = layer(block, 1, h, width, stage > 0 && b === 0 ? 2 : 1);
+      h = layer(block, 2, h, width, 1);
+    }
+  });
+  h = g.add({ op: "globalpool", input: h });
+  return g.build(g.add({ op: "linear", name: "fc", input: h, out: classes }));
+}
