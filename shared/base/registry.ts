@@ -82,6 +82,8 @@ export function optionsUnion<T extends Plugin>(registry: Registry<T>, defaultKin
       const plain = typeof value === "object" && value !== null && !Array.isArray(value);
       return plain && !("kind" in value) ? { kind: defaultKind, ...value } : value;
     },
-    z.discriminatedUnion("kind", schemas as never) as unknown as z.ZodType<PluginOptions>,
+    z.discriminatedUnion("kind", schemas as never, {
+      error: ({ code }) => (code === "invalid_union" ? `must be one of ${registry.kinds.join(", ")}` : undefined),
+    }) as unknown as z.ZodType<PluginOptions>,
   );
 }

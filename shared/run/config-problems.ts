@@ -21,7 +21,8 @@ function knownFields(schema: z.ZodType, path: readonly PropertyKey[], value: unk
   path.forEach((key, depth) => {
     node = node?.properties?.[String(key)];
     const kind = valueAt(value, [...path.slice(0, depth + 1), "kind"]);
-    if (node?.oneOf) node = node.oneOf.find((option) => option.properties?.kind?.const === kind);
+    // Without a kind it is of the first, the default.
+    if (node?.oneOf) node = node.oneOf.find((option) => option.properties?.kind?.const === kind) ?? node.oneOf[0];
   });
   return Object.keys(node?.properties ?? {});
 }

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { BitswarmError } from "../base/errors.ts";
 import { optionsUnion } from "../base/registry.ts";
+import { DEFAULT_DATA, dataKinds, dataSchema } from "../data/data-kinds.ts";
 import { DEFAULT_MODEL, models } from "../model/networks/models.ts";
 import { gradientCodecs } from "../wire/wire-layout.ts";
 import { configProblems } from "./config-problems.ts";
@@ -60,26 +61,14 @@ const syncSchema = z.discriminatedUnion("kind", [
 ]);
 
 /** Tables of which parts of the schema are made. */
-const tables: readonly { readonly revision: number }[] = [models];
+const tables: readonly { readonly revision: number }[] = [models, dataKinds];
 
 const makeSchema = () =>
   z.strictObject({
     name: z.string().min(1).max(64).default("fashion-lenet").describe("shown to volunteers"),
     seed: z.number().int().min(0).max(0xffffffff).default(0).describe("of every random draw"),
     model: optionsUnion(models, DEFAULT_MODEL).prefault({}),
-    data: z
-      .strictObject({
-        kind: z
-          .enum(["fashion-mnist", "idx"])
-          .default("fashion-mnist")
-          .describe("`idx`: four gzipped MNIST files in `root`"),
-        root: z.string().optional().describe("folder of the files; by default where the set-up put them"),
-        trainSamples: count.default(20000).describe("the first N training images; more than there are means all"),
-        testSamples: count.default(10000).describe("the first N held-out images"),
-        pad: z.number().int().min(0).max(32).default(0).describe("zero pixels around each image (28 → 32 with 2)"),
-        augment: z.enum(["none", "crop-flip"]).default("none").describe("pad 4, random crop, random horizontal flip"),
-      })
-      .prefault({}),
+    data: dataSchema().prefault({ kind: DEFAULT_DATA } as never),
     batch: count.default(128).describe("samples of a step, whatever the number of workers"),
     microbatch: count
       .max(1024)

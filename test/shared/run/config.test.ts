@@ -1,5 +1,7 @@
 // The configuration's rules: defaults are complete, mistakes are named with field, value and what is allowed.
 import { expect, test } from "vitest";
+import { z } from "zod";
+import { dataKind, dataKinds } from "../../../shared/data/data-kinds.ts";
 import { parseConfig, runConfigSchema } from "../../../shared/run/config.ts";
 import { readYaml, setField } from "../../../shared/run/config-text.ts";
 
@@ -42,6 +44,31 @@ test.each([
 test("an unknown key is refused by its name, at any depth", () => {
   expect(messageOf(() => parseConfig({ epoch: 3 }))).toContain("epoch");
   expect(messageOf(() => parseConfig({ optimizer: { lr: 1 } }))).toContain("lr");
+});
+
+test("beside an unknown field stand those of its kind, or of the default kind", () => {
+  expect(messageOf(() => parseConfig({ data: { folder: 1 } }))).toMatch(
+    /data\.folder: .* are kind, root, trainSamples/,
+  );
+  expect(messageOf(() => parseConfig({ data: { kind: "idx", folder: 1 } }))).toMatch(/data\.folder: .* are kind, root/);
+  expect(messageOf(() => parseConfig({ data: { kind: "mnist" } }))).toMatch(/data\.kind: .* fashion-mnist, idx/);
+});
+
+test("a data set that is added at run time can be configured, with options of its own, until it is taken out", () => {
+  const given = { data: { kind: "added", stripes: 3 } };
+  const remove = dataKinds.add(dataKind("added", { stripes: z.number().int().max(4) }));
+  try {
+    const config = parseConfig(given);
+    expect(config.data).toMatchObject({ kind: "added", stripes: 3, trainSamples: 20000 });
+    expect(runConfigSchema().parse(config)).toEqual(config);
+    expect(messageOf(() => parseConfig({ data: { kind: "added", stripes: 9 } }))).toMatch(
+      /data\.stripes: .*<=4; got 9/,
+    );
+  } finally {
+    remove();
+  }
+  expect(messageOf(() => parseConfig(given))).toMatch(/data\.kind: .*got "added"/);
+  expect(runConfigSchema().safeParse(given).error?.issues).toMatchObject([{ path: ["data", "kind"] }]);
 });
 
 test("every problem is in one message", () => {
