@@ -52,9 +52,10 @@ const checkpointManifestSchema = z.strictObject({
 export type CheckpointManifest = z.output<typeof checkpointManifestSchema>;
 
 /** Names the samples of a data set, their order and their classes. */
-export function datasetHash({ name, shape, classes, train, test }: Dataset): string {
+export function datasetHash({ name, format, shape, classes, train, test }: Dataset): string {
   const shards = (split: Dataset["train"]) => [split.samples, ...split.shards.map(({ sha256 }) => sha256)];
-  return contentHash(JSON.stringify([name, shape.h, shape.w, shape.c, classes, shards(train), shards(test)]));
+  const parts = [name, shape.h, shape.w, shape.c, classes, shards(train), shards(test)];
+  return contentHash(JSON.stringify(format.kind === "raw" ? parts : [...parts, format]));
 }
 
 /** The text of manifest.json; its last field is the SHA-256 of the JSON of all others. */

@@ -184,6 +184,7 @@ export async function openDataset(config: DataConfig, environment: Environment =
   };
   const dataset: Dataset = {
     name: config.kind,
+    format: { kind: "raw" },
     shape: { h: train.images.h, w: train.images.w, c: 1 },
     ...describe(config.kind, train, test, root),
     train: { samples: train.images.samples, shards: cut(train, keep) },

@@ -41,6 +41,7 @@ export function virtualDataset({ data }: RunConfig): Dataset {
   return {
     name: "simulated",
     shape,
+    format: { kind: "raw" },
     classes: CLASSES,
     mean: [0.5],
     std: [0.25],

@@ -1,28 +1,57 @@
-// The data set as workers see it: content-addressed shards of raw pixels and labels, described by a small manifest.
+// The data set as workers see it: content-addressed shards of samples, described by a small manifest.
 
 import { z } from "zod";
 import { BitswarmError } from "../base/errors.ts";
 
-/** A shard holds `samples` images of u8 [h][w][c], then as many u16 little-endian labels. */
+/** Of a label on its own: u16, little-endian. */
+export const LABEL_BYTES = 2;
+/** Largest shard in bytes: a worker holds whole shards in memory, and offsets in them are u32. */
+export const MAX_SHARD_BYTES = 2 ** 28;
+/** Most shards of a split: a manifest of so many still fits a control message. */
+export const MAX_SHARDS = 10_000;
+/** Most bytes that a task may keep beside a sample's content. */
+export const MAX_TARGET_BYTES = 4096;
+/** Most samples that lie, are ordered and are fetched together. */
+export const MAX_CHUNK_SAMPLES = 1024;
+
 export const shardSchema = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   samples: z.number().int().positive(),
-  bytes: z.number().int().positive(),
+  bytes: z.number().int().positive().max(MAX_SHARD_BYTES),
 });
 
 const splitSchema = z.strictObject({
   samples: z.number().int().positive(),
-  shards: z.array(shardSchema).min(1),
+  shards: z.array(shardSchema).min(1).max(MAX_SHARDS),
 });
+
+/** What a sample is in a shard; shard-layout.ts reads and writes it. */
+export const sampleFormatSchema = z.discriminatedUnion("kind", [
+  /** Pixels u8 [samples][h][w][c], then as many labels, u16 little-endian. */
+  z.strictObject({ kind: z.literal("raw") }),
+  /** Contents of any length, such as encoded images, in chunks that stand on their own. */
+  z.strictObject({
+    kind: z.literal("bytes"),
+    /** What a content is, e.g. `image/jpeg`. */
+    media: z.string().min(1).max(64),
+    /** Of what the task knows of a sample beside its content; a label is 2, u16 little-endian. */
+    targetBytes: z.number().int().min(0).max(MAX_TARGET_BYTES),
+    /** Samples of every chunk but the last of a shard; shards, save a split's last, are whole chunks. */
+    chunk: z.number().int().min(1).max(MAX_CHUNK_SAMPLES),
+  }),
+]);
 
 export const datasetSchema = z.strictObject({
   name: z.string(),
+  format: sampleFormatSchema,
+  /** Of a sample that is decoded. */
   shape: z.strictObject({
     h: z.number().int().positive(),
     w: z.number().int().positive(),
     c: z.number().int().positive(),
   }),
-  classes: z.number().int().min(2).max(65_536),
+  /** Of the labels; 0 where targets are no labels. */
+  classes: z.number().int().min(0).max(65_536),
   /** Per channel, of pixels scaled to [0,1]. */
   mean: z.array(z.number()),
   std: z.array(z.number().positive()),
@@ -31,12 +60,13 @@ export const datasetSchema = z.strictObject({
 });
 
 export type Shard = z.output<typeof shardSchema>;
+export type SampleFormat = z.output<typeof sampleFormatSchema>;
 export type Dataset = z.output<typeof datasetSchema>;
 export type Split = "train" | "test";
 
 /** Where sample `index` of a split lies. Every shard but the last has the same number of samples. */
 export function locateSample(
-  dataset: Dataset,
+  dataset: Pick<Dataset, "name" | Split>,
   split: Split,
   index: number,
 ): { readonly shard: number; readonly row: number } {
@@ -51,8 +81,12 @@ export function locateSample(
   return { shard: Math.floor(index / each), row: index % each };
 }
 
-/** Bytes of a shard with this many samples. */
-export function shardBytes(dataset: Pick<Dataset, "shape">, samples: number): number {
-  const { h, w, c } = dataset.shape;
-  return samples * (h * w * c + 2);
+/** Samples that are drawn and fetched together. */
+export function chunkSamples(format: SampleFormat): number {
+  return format.kind === "raw" ? 1 : format.chunk;
+}
+
+/** Bytes of a shard with this many raw samples. */
+export function shardBytes({ shape: { h, w, c } }: Pick<Dataset, "shape">, samples: number): number {
+  return samples * (h * w * c + LABEL_BYTES);
 }

@@ -73,6 +73,7 @@ function configOf(downlink: RunConfig["downlink"]): RunConfig {
 const split = { samples: 4096, shards: [{ sha256: "0".repeat(64), samples: 4096, bytes: 1 }] };
 const dataset: Dataset = {
   name: "ImageNet's shape",
+  format: { kind: "raw" },
   shape: { h: 224, w: 224, c: 3 },
   classes: 1000,
   mean: [0.5, 0.5, 0.5],

@@ -16,7 +16,9 @@ const HASH = "0".repeat(64);
 export function syntheticDataset(shape: ImageShape, classes: number, samples: number): Dataset {
   const split = { samples, shards: [{ sha256: HASH, samples, bytes: shardBytes({ shape }, samples) }] };
   const channels = <T>(value: T): T[] => new Array<T>(shape.c).fill(value);
-  return { name: "synthetic", shape, classes, mean: channels(0.5), std: channels(0.25), train: split, test: split };
+  const format = { kind: "raw" } as const;
+  const [mean, std] = [channels(0.5), channels(0.25)];
+  return { name: "synthetic", format, shape, classes, mean, std, train: split, test: split };
 }
 
 /** Its shard: even noise, and labels that go round the classes. */

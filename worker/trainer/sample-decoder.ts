@@ -2,7 +2,8 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { rng } from "../../shared/base/rng.ts";
-import { type Dataset, locateSample, type Shard, type Split, shardBytes } from "../../shared/data/dataset.ts";
+import { type Dataset, locateSample, type Shard, type Split } from "../../shared/data/dataset.ts";
+import { labelOf, readShard, type ShardRows } from "../../shared/data/shard-layout.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { OrderedRound } from "./sample-order.ts";
 import type { MicrobatchInput } from "./trainer-contract.ts";
@@ -35,13 +36,18 @@ interface Placement {
 
 /** @throws DATA_INVALID for a data set whose manifest contradicts itself */
 export function createSampleDecoder(config: DecoderConfig, dataset: Dataset): SampleDecoder {
+  if (dataset.format.kind !== "raw") {
+    throw new BitswarmError(
+      "DATA_INVALID",
+      `samples of ${dataset.name} are ${dataset.format.media}; this worker decodes raw pixels only: update it, or reload the page`,
+    );
+  }
   checkShards(dataset, "train");
   checkShards(dataset, "test");
   const { shape, classes } = dataset;
   const { pad, augment } = config.data;
   const height = shape.h + 2 * pad;
   const width = shape.w + 2 * pad;
-  const imageBytes = shape.h * shape.w * shape.c;
   const imageSize = height * width * shape.c;
   const tables = normaliseTables(dataset);
   const blank = blankImage(tables, height * width);
@@ -77,13 +83,19 @@ export function createSampleDecoder(config: DecoderConfig, dataset: Dataset): Sa
     }
   };
 
-  const heldShard = (shard: Shard, held: HeldShards): Uint8Array => {
-    const bytes = held.get(shard.sha256);
-    if (bytes?.length === shardBytes(dataset, shard.samples)) return bytes;
-    throw new BitswarmError(
-      "DATA_INVALID",
-      `shard ${shard.sha256.slice(0, 12)} of ${dataset.name} must be ${shardBytes(dataset, shard.samples)} bytes for ${shard.samples} samples; got ${bytes?.length ?? "none"}`,
-    );
+  /** The rows of the shards that are held, each opened once. */
+  const opener = (held: HeldShards) => {
+    const opened = new Map<Shard, ShardRows>();
+    return (shard: Shard): ShardRows => {
+      const before = opened.get(shard);
+      if (before) return before;
+      const name = `shard ${shard.sha256.slice(0, 12)} of ${dataset.name}`;
+      const bytes = held.get(shard.sha256);
+      if (!bytes) throw new BitswarmError("DATA_INVALID", `${name} must be ${shard.bytes} bytes; got none`);
+      const rows = readShard(dataset, bytes, shard.samples, name);
+      opened.set(shard, rows);
+      return rows;
+    };
   };
 
   return {
@@ -96,14 +108,12 @@ export function createSampleDecoder(config: DecoderConfig, dataset: Dataset): Sa
     decode(round, samples, held) {
       const images = new Float32Array(samples.length * imageSize);
       const labels = new Uint32Array(samples.length);
+      const rowsOf = opener(held);
       samples.forEach((sample, i) => {
         const at = locateSample(dataset, round.split, sample);
-        const shard = dataset[round.split].shards[at.shard];
-        const bytes = heldShard(shard, held);
-        const pixels = bytes.subarray(at.row * imageBytes, (at.row + 1) * imageBytes);
-        drawImage(images.subarray(i * imageSize, (i + 1) * imageSize), pixels, place(round, sample));
-        const labelAt = shard.samples * imageBytes + 2 * at.row;
-        const label = bytes[labelAt] | (bytes[labelAt + 1] << 8);
+        const { content, target } = rowsOf(dataset[round.split].shards[at.shard])(at.row);
+        drawImage(images.subarray(i * imageSize, (i + 1) * imageSize), content, place(round, sample));
+        const label = labelOf(target);
         if (label >= classes) {
           throw new BitswarmError(
             "DATA_INVALID",

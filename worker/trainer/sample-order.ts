@@ -1,7 +1,7 @@
 // Which sample stands at a position of a lease: the same on every worker, so that who computes a microbatch never matters.
 
 import { permutation } from "../../shared/base/permutation.ts";
-import type { Dataset, Split } from "../../shared/data/dataset.ts";
+import { chunkSamples, type Dataset, type Split } from "../../shared/data/dataset.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 
 /** What of a lease decides its order. */
@@ -9,11 +9,18 @@ export type OrderedRound = Pick<LeaseMessage, "kind" | "epoch" | "split">;
 
 /**
  * The sample at each position: an epoch's keyed permutation of the whole training split, or the test split as it is.
- * A BN pass over fewer samples takes the head of the permutation.
+ * A BN pass over fewer samples takes the head of the permutation. Samples of one chunk stay together, so that one
+ * fetch serves them all; those that fill no chunk stand at the end.
  */
 export function sampleOrder(seed: number, dataset: Dataset, round: OrderedRound): (position: number) => number {
   const split: Split = round.split;
   if (round.kind === "evaluate") return (position) => position;
-  const order = permutation(dataset[split].samples, seed, "epoch", round.kind, round.epoch);
-  return (position) => order.at(position);
+  const chunk = chunkSamples(dataset.format);
+  const chunks = Math.floor(dataset[split].samples / chunk);
+  if (chunks === 0) return (position) => position;
+  const order = permutation(chunks, seed, "epoch", round.kind, round.epoch);
+  return (position) => {
+    const at = Math.floor(position / chunk);
+    return at < chunks ? order.at(at) * chunk + (position % chunk) : position;
+  };
 }

@@ -41,6 +41,7 @@ export function scriptedData(train = 24, test = 8, each = 10): { dataset: Datase
   };
   const dataset: Dataset = {
     name: "scripted",
+    format: { kind: "raw" },
     shape: { h: 28, w: 28, c: 1 },
     classes: 10,
     mean: [0.3],

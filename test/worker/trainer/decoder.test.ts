@@ -28,6 +28,7 @@ function colourful(): { dataset: Dataset; held: HeldShards } {
   });
   const dataset: Dataset = {
     name: "colourful",
+    format: { kind: "raw" },
     shape,
     classes: 300,
     mean: [0.1, 0.4, 0.7],
@@ -167,11 +168,27 @@ test("training positions follow the epoch's keyed permutation, test positions th
   expect([0, 1].map(held)).toEqual([0, 1]);
 });
 
+test("samples of a chunk stay together in an epoch's order, and those that fill none stand at the end", () => {
+  const chunked: Dataset = { ...dataset, format: { kind: "bytes", media: "image/jpeg", targetBytes: 2, chunk: 3 } };
+  const order = sampleOrder(3, chunked, { kind: "bn", epoch: 2, split: "train" });
+  const wanted = permutation(2, 3, "epoch", "bn", 2);
+  const [first, second] = [3 * wanted.at(0), 3 * wanted.at(1)];
+  expect([0, 1, 2, 3, 4, 5, 6].map(order)).toEqual([first, first + 1, first + 2, second, second + 1, second + 2, 6]);
+  const none = sampleOrder(3, { ...chunked, train: { ...dataset.train, samples: 2 } }, train);
+  expect([0, 1].map(none)).toEqual([0, 1]);
+});
+
+test("a decoder of pixels refuses a data set of encoded images by their name", () => {
+  const format = { kind: "bytes", media: "image/jpeg", targetBytes: 2, chunk: 3 } as const;
+  expect(() => createSampleDecoder(configOf({}), { ...dataset, format })).toThrow(/image\/jpeg.*raw pixels only/);
+});
+
 test("a microbatch of 32 Fashion-MNIST images decodes in a few milliseconds", () => {
   const grey = { h: 28, w: 28, c: 1 };
   const bytes = new Uint8Array(shardBytes({ shape: grey }, 2048)).fill(7, 0, 2048 * 784);
   const big: Dataset = {
     name: "big",
+    format: { kind: "raw" },
     shape: grey,
     classes: 10,
     mean: [0.286],
