@@ -1,13 +1,6 @@
-// Time as an argument: rounds and sessions ask this for it, so that the simulation can drive the very same code (FoundationDB's way of testing).
+// The coordinator's real clock: Node's, whose timers keep the process alive for the turn at hand at most.
 
-export interface Clock {
-  /** Milliseconds, monotonic. */
-  now(): number;
-  /** Calls once after `ms`, after 0 in the next turn of the event loop; the result cancels. Keeps the process alive for that turn at most. */
-  after(ms: number, call: () => void): () => void;
-  /** Calls every `ms` until the result is called. */
-  every(ms: number, call: () => void): () => void;
-}
+import type { Clock } from "../../shared/base/clock.ts";
 
 export const systemClock: Clock = {
   now: () => performance.now(),

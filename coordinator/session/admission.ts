@@ -1,6 +1,7 @@
 // Who may come in: as many as there is room for, with the run's token, and no faster than an address may (SPEC.md, S, Z).
 
 import { randomBytes } from "node:crypto";
+import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import {
   type ChallengeMessage,
@@ -8,7 +9,6 @@ import {
   PROTOCOL_VERSION,
   type WelcomeMessage,
 } from "../../shared/wire/protocol.ts";
-import type { Clock } from "../base/clock.ts";
 import { isToken } from "../base/token.ts";
 import { AddressBook } from "../trust/address-limits.ts";
 import type { SessionBook } from "./registry.ts";

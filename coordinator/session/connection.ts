@@ -1,6 +1,7 @@
 // One WebSocket of a worker from opening to closing: says hello, keeps the heartbeat, and remembers why it ended. What is said over it
 // is the session's business, which outlives it.
 
+import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import { isFrame } from "../../shared/wire/frame.ts";
 import {
@@ -14,7 +15,6 @@ import {
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
 import { isChunk } from "../../shared/wire/transfer/chunk.ts";
-import type { Clock } from "../base/clock.ts";
 import { fullBucket, type TokenBucket, takeToken } from "../base/token-bucket.ts";
 import type { LeaveCode } from "../engine/leave-code.ts";
 import type { Traffic, TrafficClass } from "../engine/traffic.ts";

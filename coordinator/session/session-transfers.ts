@@ -1,6 +1,7 @@
 // What is on its way to and from one worker, over as many connections as it takes (SPEC.md, T): parameters and leases in order,
 // contributions in chunks, both within bounds of memory and time.
 
+import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import { type CoordinatorMessage, encodeMessage, type LeaseMessage } from "../../shared/wire/protocol.ts";
@@ -8,7 +9,6 @@ import { decodeChunk } from "../../shared/wire/transfer/chunk.ts";
 import type { Have } from "../../shared/wire/transfer/chunk-sender.ts";
 import { Incoming } from "../../shared/wire/transfer/incoming.ts";
 import { isLong, type Offer, Outgoing } from "../../shared/wire/transfer/outgoing.ts";
-import type { Clock } from "../base/clock.ts";
 import type { ParametersUpdate } from "../training/downlink.ts";
 import type { ChunkedParameters } from "./chunked-parameters.ts";
 import type { Connection } from "./connection.ts";

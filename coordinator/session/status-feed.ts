@@ -1,6 +1,6 @@
 // How a run's status gets to its workers: some at a time and so many a second, so that ten thousand that look on cost no step.
 
-import type { Clock } from "../base/clock.ts";
+import type { Clock } from "../../shared/base/clock.ts";
 
 /** Statuses that one broadcast sends at most: with more workers than that each has one in its turn. */
 export const STATUSES_AT_MOST = 500;

@@ -1,7 +1,7 @@
 // How much of what many sockets bring at once is taken in before everybody else has a turn: sixteen chunks of contributions, or
 // the answers of a hundred workers, take longer than the event loop should be kept.
 
-import type { Clock } from "../base/clock.ts";
+import type { Clock } from "../../shared/base/clock.ts";
 
 /** Of chunks, which are checked and copied: two of them, beside what taking them from their sockets costs. */
 export const TURN_BYTES = 1 << 19;

@@ -1,6 +1,6 @@
 // Virtual time: what will happen, in order of its moment and then of its scheduling, so that one seed is one history.
 
-import type { Clock } from "../base/clock.ts";
+import type { Clock } from "../../shared/base/clock.ts";
 
 /** Whose code an event runs: the coordinator's own time is measured, the world's around it is not. */
 export type Owner = "coordinator" | "world";

@@ -1,10 +1,10 @@
 // The coordinator's own code in a simulated world: engine, rounds, sessions, ledger and codecs as in coordinate.ts, with a
 // checkpoint and a commit log in memory. It can be killed at any event, and goes on from its newest checkpoint.
 
+import type { Clock } from "../../shared/base/clock.ts";
 import type { Rng } from "../../shared/base/rng.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import type { Clock } from "../base/clock.ts";
 import type { CommitRecord } from "../checkpoint/commit-log.ts";
 import type { RoundInbox } from "../engine/inbox.ts";
 import { LocalEngine } from "../engine/local/engine.ts";

@@ -2,9 +2,9 @@
 // of those who gave them. Contributions of an account under audit are held until the verdict or the seal; nothing ever has to
 // be taken out of a sum.
 
+import type { Clock } from "../../shared/base/clock.ts";
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
-import type { Clock } from "../base/clock.ts";
 import type { CopyWanted, Lease } from "../round/state.ts";
 import type { Comparison } from "../sum/comparison.ts";
 import type { AuditedWork, HeldWork, RoundReader } from "../sum/open-round.ts";

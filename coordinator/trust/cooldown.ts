@@ -1,7 +1,7 @@
 // Keeps accounts whose work others contradicted from asking for leases until their rest is over; they stay connected and are told, without blame.
 
+import type { Clock } from "../../shared/base/clock.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";
-import type { Clock } from "../base/clock.ts";
 import { newcomer, restMs, type Standing } from "./standing.ts";
 
 /** What the volunteer reads: drivers, overclocking and bit flips are likelier than malice. */

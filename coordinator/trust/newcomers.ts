@@ -1,10 +1,10 @@
 // Newcomers compute a canary before anything that counts, and whose work is audited another now and then: a broken driver is found
 // by a sum of which the answer is known, not by the training.
 
+import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";
 import { type CanaryLayer, canaryAnswer } from "../../shared/model/canary.ts";
-import type { Clock } from "../base/clock.ts";
 import { isLoopback } from "./address-limits.ts";
 
 /** Who is asked: nobody, everybody but this machine's own, everybody. */

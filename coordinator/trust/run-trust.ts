@@ -1,9 +1,9 @@
 // Trust of one run, put together: the standings on the disk, the judge of the rounds, and who rests.
 
+import type { Clock } from "../../shared/base/clock.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { HelloMessage } from "../../shared/wire/protocol.ts";
-import type { Clock } from "../base/clock.ts";
 import type { OnRunEvent } from "../engine/run-event.ts";
 import { Rests } from "./cooldown.ts";
 import type { NormHistories } from "./norm-history.ts";

@@ -15,7 +15,7 @@ import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
 import { contributionLayout } from "../../shared/wire/contribution.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
-import type { SocketConstructor } from "../../worker/session/connection.ts";
+import { runtimePorts, type SocketConstructor } from "../../worker/platform/runtime-ports.ts";
 import { runSession } from "../../worker/session/session.ts";
 import { createTrainer } from "../../worker/trainer/trainer.ts";
 import type { LeaseResult, Trainer } from "../../worker/trainer/trainer-contract.ts";
@@ -221,7 +221,7 @@ async function runUnder(
         openDevice: async () => ({ device: own, adapter }),
         createTrainer: () => sharing(trainerOf(), turn, (honest, lease) => attackBy(honest, lease, plainBytes)),
         onEvent: () => undefined,
-        WebSocket: WebSocket as unknown as SocketConstructor,
+        ports: runtimePorts(WebSocket as unknown as SocketConstructor),
       });
     });
     const { testAccuracy, paramsHash } = await coordination.done;

@@ -20,6 +20,7 @@ import { parameter } from "../../shared/wire/parameter-blob.ts";
 import { type ParameterSet, setManifest, wireForm } from "../../shared/wire/parameter-set.ts";
 import { encodeWhole } from "../../shared/wire/parameter-update.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
+import { digest } from "../../worker/platform/runtime-ports.ts";
 import { ParameterStore } from "../../worker/session/parameter-store.ts";
 import { downlinkOf } from "../fixtures/planned.ts";
 import { rounded } from "./statistics.ts";
@@ -168,7 +169,7 @@ interface Measured {
 async function measure(state: TrainingState, relativeStep: number): Promise<Measured[]> {
   const { config, networks } = state;
   const downlink = downlinkOf(state, RUN_TAG);
-  const store = new ParameterStore((set) => wireForm(networks, config, set));
+  const store = new ParameterStore((set) => wireForm(networks, config, set), digest);
   const training = new Training();
   const sets = ["student", "discriminators"] as const;
   const send = async (round: number) => {

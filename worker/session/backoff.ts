@@ -11,17 +11,3 @@ export function backoffMs({ baseMs, capMs }: BackoffRange, attempt: number, rand
   const ceiling = Math.min(capMs, baseMs * 2 ** Math.min(attempt, 30));
   return baseMs + random * Math.max(0, ceiling - baseMs);
 }
-
-/** Resolves after `ms`, or at once when the signal aborts; the caller looks at the signal. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done);
-  });
-}

@@ -1,7 +1,14 @@
 // A condition variable: the session's one flow of control waits here for what sockets, timers and people change.
 
+import type { Clock } from "../../shared/base/clock.ts";
+
 export class Condition {
+  readonly #clock: Pick<Clock, "after">;
   #waiting: (() => void)[] = [];
+
+  constructor(clock: Pick<Clock, "after">) {
+    this.#clock = clock;
+  }
 
   /** Something changed: every waiter looks again. */
   notify(): void {
@@ -13,13 +20,11 @@ export class Condition {
   /** Resolves once the predicate holds, true; or after `timeoutMs` without, false. */
   async until(predicate: () => boolean, timeoutMs?: number): Promise<boolean> {
     let late = false;
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : setTimeout(() => {
-            late = true;
-            this.notify();
-          }, timeoutMs);
+    const wait = () => {
+      late = true;
+      this.notify();
+    };
+    const cancel = timeoutMs === undefined ? undefined : this.#clock.after(timeoutMs, wait);
     try {
       while (!predicate()) {
         if (late) return false;
@@ -27,7 +32,7 @@ export class Condition {
       }
       return true;
     } finally {
-      clearTimeout(timer);
+      cancel?.();
     }
   }
 

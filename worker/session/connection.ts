@@ -9,10 +9,9 @@ import {
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
 import { isChunk } from "../../shared/wire/transfer/chunk.ts";
-import { sleep } from "./backoff.ts";
+import { sleep } from "../clock.ts";
 import { Heartbeat } from "./heartbeat.ts";
-
-export type SocketConstructor = new (url: string) => WebSocket;
+import type { SessionPorts, SessionSocket } from "./session-ports.ts";
 
 /** Messages that the connection does not answer by itself. */
 export type SessionMessage = Exclude<CoordinatorMessage, { type: "ping" | "pong" | "error" }>;
@@ -42,25 +41,34 @@ function codeOf(closeCode: number): ErrorCode | undefined {
 }
 
 export class Connection {
-  readonly #socket: WebSocket;
+  readonly #socket: SessionSocket;
+  readonly #clock: SessionPorts["clock"];
   readonly #events: ConnectionEvents;
   #heartbeat: Heartbeat | undefined;
   #closing: Closing | undefined;
   #opened = false;
+  /** Aborts when the socket is closed. */
+  readonly #closed = new AbortController();
   #heard = false;
 
-  constructor(Socket: SocketConstructor, url: string, events: ConnectionEvents) {
+  constructor(
+    { openSocket, clock }: Pick<SessionPorts, "openSocket" | "clock">,
+    url: string,
+    events: ConnectionEvents,
+  ) {
     this.#events = events;
-    this.#socket = new Socket(url);
-    this.#socket.binaryType = "arraybuffer";
-    this.#socket.onopen = () => {
-      this.#opened = true;
-      events.opened();
-    };
-    this.#socket.onmessage = ({ data }: MessageEvent) => this.#receive(data);
-    this.#socket.onclose = ({ code, reason }: CloseEvent) => this.#end(this.#closingOf(code, reason));
-    // What went wrong follows as a close event; without a handler the ws package would throw it.
-    this.#socket.onerror = () => undefined;
+    this.#clock = clock;
+    this.#socket = openSocket(url, {
+      opened: () => {
+        this.#opened = true;
+        events.opened();
+      },
+      message: (data) => this.#receive(data),
+      closed: (code, reason) => {
+        this.#closed.abort();
+        this.#end(this.#closingOf(code, reason));
+      },
+    });
   }
 
   /** Whether the socket ever opened. */
@@ -81,6 +89,7 @@ export class Connection {
   startHeartbeat(intervalMs: number): void {
     this.#heartbeat?.stop();
     this.#heartbeat = new Heartbeat({
+      clock: this.#clock,
       intervalMs,
       ping: (nonce) => this.send({ type: "ping", nonce }),
       lost: (silentMs) =>
@@ -106,9 +115,7 @@ export class Connection {
   async leave(timeoutMs: number): Promise<void> {
     if (this.#closing) return;
     this.#close({ kind: "left" }, 1000, "");
-    const agreed = new AbortController();
-    this.#socket.addEventListener("close", () => agreed.abort(), { once: true });
-    await sleep(timeoutMs, agreed.signal);
+    await sleep(this.#clock, timeoutMs, this.#closed.signal);
   }
 
   #close(closing: Closing, code: number, reason: string): void {

@@ -1,8 +1,9 @@
 // Fetches bytes by their SHA-256 from the coordinator and believes nothing that does not hash to its name.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { type BackoffRange, backoffMs, sleep } from "./backoff.ts";
-import { digest } from "./digest.ts";
+import { sleep } from "../clock.ts";
+import { type BackoffRange, backoffMs } from "./backoff.ts";
+import type { FetchedContent, SessionPorts } from "./session-ports.ts";
 
 /** Times that one content is asked for before giving up. */
 export const CONTENT_ATTEMPTS = 4;
@@ -26,13 +27,18 @@ export interface ContentOrigin {
   readonly token: string;
   readonly cache: ContentCache | undefined;
   readonly backoff: BackoffRange;
+  readonly ports: Pick<SessionPorts, "clock" | "random" | "fetch" | "sha256">;
 }
 
-async function verify(bytes: Uint8Array<ArrayBuffer>, { folder, sha256, bytes: wanted }: Content): Promise<void> {
+async function verify(
+  bytes: Uint8Array<ArrayBuffer>,
+  { folder, sha256, bytes: wanted }: Content,
+  { ports }: ContentOrigin,
+): Promise<void> {
   if (wanted !== undefined && bytes.length !== wanted) {
     throw new BitswarmError("DATA_INVALID", `${folder}/${sha256} must be ${wanted} bytes; got ${bytes.length}`);
   }
-  const actual = await digest(bytes);
+  const actual = await ports.sha256(bytes);
   if (actual !== sha256) {
     throw new BitswarmError(
       "DATA_INVALID",
@@ -69,11 +75,11 @@ async function download(
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const url = `${from.origin}/${content.folder}/${content.sha256}?token=${encodeURIComponent(from.token)}`;
-  let response: Response;
+  let response: FetchedContent;
   let bytes: Uint8Array<ArrayBuffer>;
   try {
     // A copy that failed must not come back from the HTTP cache, where immutable content would stay for a year.
-    response = await fetch(url, { signal, cache: attempt === 1 ? "default" : "reload" });
+    response = await from.ports.fetch(url, { signal, cache: attempt === 1 ? "default" : "reload" });
     bytes = new Uint8Array(await response.arrayBuffer());
   } catch (cause) {
     throw new BitswarmError(
@@ -83,7 +89,7 @@ async function download(
     );
   }
   if (!response.ok) throw refusal(response.status, content);
-  await verify(bytes, content);
+  await verify(bytes, content, from);
   return bytes;
 }
 
@@ -92,12 +98,13 @@ async function cached(
   key: string,
   content: Content,
   cache: ContentCache,
+  from: ContentOrigin,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   try {
     const response = await cache.match(key);
     if (!response) return undefined;
     const bytes = new Uint8Array(await response.arrayBuffer());
-    await verify(bytes, content);
+    await verify(bytes, content, from);
     return bytes;
   } catch {
     await cache.delete(key).catch(() => false);
@@ -116,7 +123,7 @@ export async function fetchContent(
 ): Promise<Uint8Array<ArrayBuffer>> {
   // Without the token: the same content serves the next run too.
   const key = `${from.origin}/${content.folder}/${content.sha256}`;
-  const stored = from.cache && (await cached(key, content, from.cache));
+  const stored = from.cache && (await cached(key, content, from.cache, from));
   if (stored) return stored;
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
@@ -128,7 +135,7 @@ export async function fetchContent(
     } catch (error) {
       signal.throwIfAborted();
       if (attempt >= CONTENT_ATTEMPTS || isFinal(error)) throw error;
-      await sleep(backoffMs(from.backoff, attempt, Math.random()), signal);
+      await sleep(from.ports.clock, backoffMs(from.backoff, attempt, from.ports.random()), signal);
     }
   }
 }

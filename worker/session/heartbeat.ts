@@ -1,9 +1,12 @@
 // Tells a dead connection from a quiet one: TCP alone may take a quarter of an hour to notice.
 
+import type { Clock } from "../../shared/base/clock.ts";
+
 /** Intervals without a word from the other side after which it counts as gone. */
 export const MISSED_PINGS = 3;
 
 export interface HeartbeatOptions {
+  readonly clock: Pick<Clock, "every">;
   readonly intervalMs: number;
   /** Sends a ping with this nonce. */
   readonly ping: (nonce: number) => void;
@@ -12,12 +15,12 @@ export interface HeartbeatOptions {
 }
 
 export class Heartbeat {
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #stop: () => void;
   #silent = 0;
   #nonce = 0;
 
-  constructor({ intervalMs, ping, lost }: HeartbeatOptions) {
-    this.#timer = setInterval(() => {
+  constructor({ clock, intervalMs, ping, lost }: HeartbeatOptions) {
+    this.#stop = clock.every(intervalMs, () => {
       if (this.#silent >= MISSED_PINGS) {
         this.stop();
         lost(this.#silent * intervalMs);
@@ -26,7 +29,7 @@ export class Heartbeat {
       // Counted in ticks, not by the clock: a laptop that slept has not heard anything, but has not missed anything either.
       this.#silent++;
       ping(this.#nonce++);
-    }, intervalMs);
+    });
   }
 
   /** Anything that arrives proves life, not pongs alone: a long frame may be on its way before them. */
@@ -35,6 +38,6 @@ export class Heartbeat {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stop();
   }
 }

@@ -37,7 +37,7 @@ export function openRun(welcome: WelcomeMessage, origin: ContentOrigin): JoinedR
     dataset,
     decoder: createSampleDecoder(config, dataset),
     cache: new DatasetCache(origin),
-    parameters: new ParameterStore((set) => wireForm(networks, config, set)),
+    parameters: new ParameterStore((set) => wireForm(networks, config, set), origin.ports.sha256),
     frozen: frozenForm(networks, config),
   };
 }

@@ -12,6 +12,7 @@ import { type HeldLease, LeaseQueue } from "./lease-queue.ts";
 import { computeLease, type RunResources } from "./lease-work.ts";
 import type { LeaseSummary, SessionEvent, SessionState } from "./session-event.ts";
 import type { SessionLimits } from "./session-limits.ts";
+import type { SessionPorts } from "./session-ports.ts";
 import type { Tally } from "./tally.ts";
 
 /** What the volunteer wants. */
@@ -32,7 +33,7 @@ export interface WorkShiftOptions {
   readonly tally: Tally;
   readonly limits: SessionLimits;
   readonly onEvent: (event: SessionEvent) => void;
-  readonly now: () => number;
+  readonly ports: Pick<SessionPorts, "clock" | "random">;
 }
 
 /** What was sent does not fit together; only on a fresh connection does the coordinator hear which parameters this worker holds. */
@@ -156,12 +157,12 @@ export class WorkShift {
   }
 
   async #answer(held: HeldLease): Promise<void> {
-    const { changed, now, over, owner, run, wish } = this.#options;
+    const { changed, ports, over, owner, run, wish } = this.#options;
     const { lease, prepared } = held;
     const aborted = () => held.phase === "over" || this.#stopped();
     held.phase = "computing";
     this.#become({ kind: "computing", lease: summaryOf(lease) });
-    const since = now();
+    const since = ports.clock.now();
     const living = await changed.unless(() => this.#stopped(), owner.trainer());
     if (!living || aborted()) return;
     this.#computing = true;
@@ -172,7 +173,7 @@ export class WorkShift {
       const result = await changed.unless(() => over() || wish() === "leave", computing);
       if (result === undefined || result === "aborted") return;
       if (aborted()) result.discard?.();
-      else await this.#handIn(held, result, (now() - since) / 1000);
+      else await this.#handIn(held, result, (ports.clock.now() - since) / 1000);
     } catch (error) {
       if (!aborted()) await this.#failed(held, living.lost.aborted ? lossOf(living.lost) : errorOf(error));
     } finally {
@@ -233,7 +234,7 @@ export class WorkShift {
 
   /** Gives the lease back and waits a little before the next; after too many in a row this worker is of no use. */
   async #failed(held: HeldLease, error: BitswarmError): Promise<void> {
-    const { changed, line, limits, onEvent } = this.#options;
+    const { changed, line, limits, onEvent, ports } = this.#options;
     const { code, message } = error;
     // On a lost device nothing can be computed for a while.
     if (code === "DEVICE_LOST") this.giveBack("device-lost", message);
@@ -244,7 +245,7 @@ export class WorkShift {
     if (code === "DEVICE_LOST") return;
     this.#failures++;
     if (this.#failures >= limits.failedLeases || code === "PLAN_TOO_LARGE" || code === "TOKEN_INVALID") throw error;
-    await changed.until(() => this.#interrupted(), backoffMs(limits.reconnect, this.#failures, Math.random()));
+    await changed.until(() => this.#interrupted(), backoffMs(limits.reconnect, this.#failures, ports.random()));
   }
 }
 

@@ -6,7 +6,7 @@ import { decodeFrame } from "../../shared/wire/frame.ts";
 import { type ParametersFrame, parametersFrameLimit, readParameters } from "../../shared/wire/parameter-frame.ts";
 import { type ParameterSet, parameterSets, type WireForm } from "../../shared/wire/parameter-set.ts";
 import { decodeChange, decodeWhole, wholeBytes } from "../../shared/wire/parameter-update.ts";
-import { digest } from "./digest.ts";
+import type { SessionPorts } from "./session-ports.ts";
 
 /** Versions kept of each set: the newest is the base of the next change, the one before may still be computed with. */
 export const KEPT_VERSIONS = 2;
@@ -24,6 +24,7 @@ interface Waiting {
 export class ParameterStore {
   readonly #forms: ReadonlyMap<ParameterSet, WireForm>;
   readonly #frameLimit: number;
+  readonly #sha256: SessionPorts["sha256"];
   /** Of each set, the newest first. */
   readonly #held = new Map<ParameterSet, readonly HeldParameters[]>();
   /** Sets whose whole was asked for. */
@@ -31,7 +32,8 @@ export class ParameterStore {
   /** Frames are taken one after another: a change builds on the one before. */
   #taken: Promise<unknown> = Promise.resolve();
 
-  constructor(form: (set: ParameterSet) => WireForm) {
+  constructor(form: (set: ParameterSet) => WireForm, sha256: SessionPorts["sha256"]) {
+    this.#sha256 = sha256;
     this.#forms = new Map(parameterSets.map((set) => [set, form(set)]));
     this.#frameLimit = parametersFrameLimit(Math.max(...[...this.#forms.values()].map(wholeBytes)));
   }
@@ -66,7 +68,7 @@ export class ParameterStore {
       if (!before) return this.#want(set);
       blob = decodeChange(form, before.blob, body);
     }
-    const actual = await digest(blob);
+    const actual = await this.#sha256(blob);
     if (actual !== hash) {
       throw new BitswarmError("FRAME_CORRUPT", `${set} parameters announced as ${hash} have SHA-256 ${actual}`);
     }

@@ -4,11 +4,11 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
+import { sleep } from "../clock.ts";
 import type { OpenDevice } from "../device.ts";
 import { type CreateTrainer, TrainerOwner } from "../trainer/trainer-owner.ts";
-import { sleep } from "./backoff.ts";
 import { Condition } from "./condition.ts";
-import { Connection, type SessionMessage, type SocketConstructor } from "./connection.ts";
+import { Connection, type SessionMessage } from "./connection.ts";
 import type { ContentCache } from "./content-fetch.ts";
 import { hello, proof } from "./hello.ts";
 import { type Identity, openIdentity } from "./identity.ts";
@@ -18,6 +18,7 @@ import { Membership } from "./membership.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "./session-event.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
+import type { SessionPorts } from "./session-ports.ts";
 import { Tally } from "./tally.ts";
 
 export interface SessionOptions {
@@ -30,13 +31,10 @@ export interface SessionOptions {
   readonly openIdentity?: () => Promise<Identity>;
   readonly createTrainer: CreateTrainer;
   readonly onEvent: (event: SessionEvent) => void;
-  /** The runtime's own unless given: Node 20 has none. */
-  readonly WebSocket?: SocketConstructor;
+  readonly ports: SessionPorts;
   /** Cache storage for shards, where the runtime has one. */
   readonly cache?: ContentCache;
   readonly limits?: SessionLimits;
-  /** Milliseconds on a monotonic clock. */
-  readonly now?: () => number;
 }
 
 /** The handles of a running session. All may be called at any time, and twice. */
@@ -62,8 +60,8 @@ class Session implements RunningSession {
   readonly ended: Promise<SessionEnd>;
   readonly #options: SessionOptions;
   readonly #limits: SessionLimits;
-  readonly #now: () => number;
-  readonly #changed = new Condition();
+  readonly #ports: SessionPorts;
+  readonly #changed: Condition;
   readonly #owner: TrainerOwner;
   readonly #tally = new Tally();
   #wish: Wish = "work";
@@ -78,12 +76,13 @@ class Session implements RunningSession {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#limits = options.limits ?? sessionLimits;
-    this.#now = options.now ?? (() => performance.now());
+    this.#ports = options.ports;
+    this.#changed = new Condition(options.ports.clock);
     this.#owner = new TrainerOwner({
       openDevice: options.openDevice,
       createTrainer: options.createTrainer,
       limits: this.#limits,
-      now: this.#now,
+      ports: this.#ports,
       onTuning: options.onEvent,
       onAdapter: ({ description, vendor, architecture, software }) =>
         options.onEvent({ type: "adapter", description: description || `${vendor} ${architecture}`.trim(), software }),
@@ -125,7 +124,7 @@ class Session implements RunningSession {
       end = failureOf(error);
     }
     await this.#connection?.leave(FAREWELL_MS);
-    if (this.#membership) await Promise.race([this.#membership.end(), sleep(FAREWELL_MS)]);
+    if (this.#membership) await Promise.race([this.#membership.end(), sleep(this.#ports.clock, FAREWELL_MS)]);
     this.#membership?.close();
     this.#owner.close();
     this.#state(end);
@@ -135,8 +134,9 @@ class Session implements RunningSession {
   /** Connects again and again until the run is over, the volunteer leaves, or trying again cannot help. */
   async #stay(link: JoinLink): Promise<SessionEnd> {
     const { limits, onEvent, cache } = { ...this.#options, limits: this.#limits };
+    const { clock, random } = this.#ports;
     this.#membership = new Membership({
-      origin: { origin: link.origin, token: link.token, cache, backoff: limits.reconnect },
+      origin: { origin: link.origin, token: link.token, cache, backoff: limits.reconnect, ports: this.#ports },
       owner: this.#owner,
       changed: this.#changed,
       wish: () => this.#wish,
@@ -144,15 +144,15 @@ class Session implements RunningSession {
       tally: this.#tally,
       limits,
       onEvent,
-      now: this.#now,
+      ports: this.#ports,
     });
-    let history: ReconnectHistory = { attempts: 0, faulty: 0, lastHeardMs: this.#now(), reached: false };
+    let history: ReconnectHistory = { attempts: 0, faulty: 0, lastHeardMs: clock.now(), reached: false };
     for (;;) {
       this.#state({ kind: "connecting", attempt: history.attempts + 1 });
       const adapter = await this.#changed.unless(() => this.#leaving(), this.#owner.adapter());
       if (!adapter) return left;
       this.#identity ??= await (this.#options.openIdentity ?? (() => openIdentity(undefined, () => undefined)))();
-      const since = this.#now();
+      const since = clock.now();
       const leases = this.#tally.given.leases;
       const connection = this.#connect(link);
       await this.#serve(connection, link, adapter, this.#identity, this.#membership);
@@ -160,8 +160,8 @@ class Session implements RunningSession {
       if (this.#leaving()) return left;
       const { closing, heard } = connection;
       if (closing?.kind !== "fault") throw new RangeError("a connection ended and nobody ended it");
-      const ended = { closing, heard, useful: this.#tally.given.leases > leases, livedMs: this.#now() - since };
-      const decision = decideReconnect(this.#now(), history, ended, this.#limits, Math.random());
+      const ended = { closing, heard, useful: this.#tally.given.leases > leases, livedMs: clock.now() - since };
+      const decision = decideReconnect(clock.now(), history, ended, this.#limits, random());
       if (decision.kind === "run-over") return { kind: "ended", reason: "run-over", message: decision.message };
       if (decision.kind === "give-up") throw decision.error;
       history = decision.history;
@@ -174,7 +174,7 @@ class Session implements RunningSession {
 
   #connect(link: JoinLink): Connection {
     this.#admitted = false;
-    const connection: Connection = new Connection(this.#options.WebSocket ?? WebSocket, link.socketUrl, {
+    const connection: Connection = new Connection(this.#ports, link.socketUrl, {
       opened: () => this.#changed.notify(),
       closed: () => {
         this.#membership?.disconnected();

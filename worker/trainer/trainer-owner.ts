@@ -4,10 +4,12 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { AdapterDescription } from "../../shared/wire/protocol.ts";
+import { sleep } from "../clock.ts";
 import type { OpenDevice } from "../device.ts";
-import { backoffMs, sleep } from "../session/backoff.ts";
+import { backoffMs } from "../session/backoff.ts";
 import type { TuningEvent } from "../session/session-event.ts";
 import type { SessionLimits } from "../session/session-limits.ts";
+import type { SessionPorts } from "../session/session-ports.ts";
 import type { Trainer } from "./trainer-contract.ts";
 
 /** What a trainer is made for. */
@@ -44,7 +46,7 @@ export interface TrainerOwnerOptions {
   readonly onAdapter: (adapter: AdapterDescription) => void;
   /** Called for what trainers do about their kernels. */
   readonly onTuning: (event: TuningEvent) => void;
-  readonly now: () => number;
+  readonly ports: Pick<SessionPorts, "clock" | "random">;
 }
 
 export class TrainerOwner {
@@ -145,7 +147,8 @@ export class TrainerOwner {
     let cause: unknown;
     for (;;) {
       this.#countRecovery(cause);
-      await sleep(backoffMs(this.#options.limits.deviceBackoff, this.#recoveries.length, Math.random()));
+      const { clock, random } = this.#options.ports;
+      await sleep(clock, backoffMs(this.#options.limits.deviceBackoff, this.#recoveries.length, random()));
       try {
         return await this.#openDevice();
       } catch (error) {
@@ -158,7 +161,7 @@ export class TrainerOwner {
 
   #countRecovery(cause: unknown): void {
     const { deviceRecoveries, deviceWindowMs } = this.#options.limits;
-    const now = this.#options.now();
+    const now = this.#options.ports.clock.now();
     this.#recoveries = this.#recoveries.filter((at) => now - at < deviceWindowMs);
     if (this.#recoveries.length >= deviceRecoveries) {
       throw new BitswarmError(

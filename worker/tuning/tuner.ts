@@ -5,9 +5,9 @@
 import { type ConvolutionPass, passKey, tilings } from "../../kernels/convolution/convolution-pass.ts";
 import { NAIVE, type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { sleep, systemClock } from "../clock.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import type { ChooseTiling } from "../plan/launch-list.ts";
-import { sleep } from "../session/backoff.ts";
 import { multiplyAdds } from "./pass-operands.ts";
 import { type Checked, checkTilings, type TrialGround, timeTilings, waitOverheadMs } from "./tiling-trial.ts";
 import type { TuningOptions } from "./tuning-options.ts";
@@ -176,7 +176,7 @@ export class Tuner {
   async #check(one: Known, candidates: readonly Tiling[]): Promise<readonly Checked[] | undefined> {
     const checked = await this.#unlessLost(checkTilings(this.#ground, one.pass, candidates));
     if (checked?.every(({ refusal }) => refusal !== "compile")) return checked;
-    await this.#unlessLost(sleep(LOSS_NEWS_MS));
+    await this.#unlessLost(sleep(systemClock, LOSS_NEWS_MS));
     return checked;
   }
 

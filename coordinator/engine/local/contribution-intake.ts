@@ -1,9 +1,9 @@
 // Takes the bytes of contributions into a round's sum: read and checked where they are summed, judged by trust, added or held back (SPEC.md, C and R).
 
+import type { Clock } from "../../../shared/base/clock.ts";
 import { BitswarmError, type Refusal } from "../../../shared/base/errors.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../../../shared/base/ids.ts";
 import { frameHeaderBytes } from "../../../shared/wire/frame.ts";
-import type { Clock } from "../../base/clock.ts";
 import { contributionVerdict, type Lease, type RoundState } from "../../round/state.ts";
 import type { Comparison } from "../../sum/comparison.ts";
 import type { Contribution } from "../../sum/contribution.ts";

@@ -1,9 +1,9 @@
 // Drives the run in this process: round after round, each summed, applied, committed to the disk, and only then built upon (ARCHITECTURE §3).
 
+import type { Clock } from "../../../shared/base/clock.ts";
 import { type NetworkName, usesGan } from "../../../shared/run/networks.ts";
 import { placeOf, type StepPlace } from "../../../shared/run/program.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
-import type { Clock } from "../../base/clock.ts";
 import type { CommitLog } from "../../checkpoint/commit-log.ts";
 import type { LoopDelay } from "../../program/loop-delay.ts";
 import { sealMode } from "../../round/deadline.ts";

@@ -1,11 +1,11 @@
 // Gives the pure round what it lacks: the clock, the sum and the way to the workers. Everything that workers do enters here.
 
+import type { Clock } from "../../../shared/base/clock.ts";
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import type { LeaseId, WorkerId } from "../../../shared/base/ids.ts";
 import type { Range } from "../../../shared/base/intervals.ts";
 import { frameLease } from "../../../shared/wire/frame.ts";
 import type { ReturnReason } from "../../../shared/wire/protocol.ts";
-import type { Clock } from "../../base/clock.ts";
 import { type Arrivals, withArrivals } from "../../round/deadline.ts";
 import { roundReason } from "../../round/reason.ts";
 import type { MemberFacts } from "../../round/roster.ts";

@@ -1,6 +1,6 @@
 // How often a round is looked at where nothing happens: for leases that expired, and for what has become late.
 
-import type { Clock } from "../../base/clock.ts";
+import type { Clock } from "../../../shared/base/clock.ts";
 
 const LOOK_MS = 200;
 /** Once all is leased: whatever ends late then keeps everybody waiting. */

@@ -1,6 +1,7 @@
 // A Deno worker that trains as with an int8 backward: the argument is the run's link. Reports as worker/platform/deno/main.ts, and
 // comparisons of gradients as JSON lines.
 import { findGpu, requestDevice } from "../../../worker/device.ts";
+import { runtimePorts } from "../../../worker/platform/runtime-ports.ts";
 import { runSession } from "../../../worker/session/session.ts";
 import { untuned } from "../../../worker/tuning/tuning-options.ts";
 import { roundingTrainer } from "./rounding-trainer.ts";
@@ -17,6 +18,7 @@ const session = runSession({
   url: Deno.args[0],
   name: "int8",
   runtime: "deno",
+  ports: runtimePorts(),
   openDevice: async () => requestDevice(findGpu(globalThis)),
   createTrainer: (open, { config, dataset }, circumstances) => {
     const { description, vendor } = open.adapter;

@@ -9,6 +9,7 @@ import { decodeFrame } from "../../../shared/wire/frame.ts";
 import { readParameters } from "../../../shared/wire/parameter-frame.ts";
 import { type ParameterSet, wireForm } from "../../../shared/wire/parameter-set.ts";
 import { decodeChange, decodeWhole } from "../../../shared/wire/parameter-update.ts";
+import { digest } from "../../../worker/platform/runtime-ports.ts";
 import { ParameterStore } from "../../../worker/session/parameter-store.ts";
 import { downlinkOf, planned } from "../../fixtures/planned.ts";
 import { nextSum, tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
@@ -122,7 +123,7 @@ test.each(["f32", "f16", "int8"] as const)(
   async (discriminators) => {
     const state = studentState({ discriminators, tail: discriminators === "f32" ? "f32" : "f16" });
     const plans = planned(state, runTag);
-    const store = new ParameterStore((set) => wireForm(state.networks, state.config, set));
+    const store = new ParameterStore((set) => wireForm(state.networks, state.config, set), digest);
     const bases: (boolean | undefined)[] = [];
     while (bases.length < 6) {
       const { terms, parameters } = await plans.step();

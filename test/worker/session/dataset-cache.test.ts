@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import type { Shard } from "../../../shared/data/dataset.ts";
+import { runtimePorts } from "../../../worker/platform/runtime-ports.ts";
 import { CONTENT_ATTEMPTS, type ContentCache } from "../../../worker/session/content-fetch.ts";
 import { DatasetCache } from "../../../worker/session/dataset-cache.ts";
 
@@ -33,7 +34,13 @@ async function caching(answer: Answer, options: { capBytes?: number; cache?: Con
   server = listening;
   await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", () => resolve()));
   const origin = `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
-  const from = { origin, token: "a b&c", cache: options.cache, backoff: { baseMs: 1, capMs: 4 } };
+  const from = {
+    origin,
+    token: "a b&c",
+    cache: options.cache,
+    backoff: { baseMs: 1, capMs: 4 },
+    ports: runtimePorts(),
+  };
   return { cache: new DatasetCache(from, options.capBytes), requests, origin };
 }
 
@@ -162,6 +169,7 @@ test("Cache storage saves the second download, under a name without the token", 
     token: "t",
     cache: storage,
     backoff: { baseMs: 1, capMs: 1 },
+    ports: runtimePorts(),
   });
   expect((await second.hold([shardOf(bytes)])).size).toBe(1);
   expect(first.requests).toHaveLength(1);

@@ -2,11 +2,12 @@
 import { expect, test } from "vitest";
 import { encodeParameters } from "../../../shared/wire/parameter-frame.ts";
 import { encodeChange, encodeWhole } from "../../../shared/wire/parameter-update.ts";
+import { digest } from "../../../worker/platform/runtime-ports.ts";
 import { KEPT_VERSIONS, ParameterStore } from "../../../worker/session/parameter-store.ts";
 import { RUN_TAG, scriptedBlob, scriptedForm, sha256, studentForm } from "./scripted-run.ts";
 
 const [first, second, third] = ["first", "second", "third"].map((name) => scriptedBlob(name));
-const store = () => new ParameterStore((set) => scriptedForm(set));
+const store = () => new ParameterStore((set) => scriptedForm(set), digest);
 
 function whole(blob: Uint8Array<ArrayBuffer>, hash = sha256(blob)): Uint8Array {
   return encodeParameters(RUN_TAG, 0, { set: "student", hash, base: null, body: encodeWhole(studentForm, blob) });

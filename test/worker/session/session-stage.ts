@@ -2,7 +2,7 @@
 import { afterEach, expect } from "vitest";
 import { WebSocket } from "ws";
 import type { AdapterDescription, LeaseMessage } from "../../../shared/wire/protocol.ts";
-import type { SocketConstructor } from "../../../worker/session/connection.ts";
+import { runtimePorts, type SocketConstructor } from "../../../worker/platform/runtime-ports.ts";
 import type { RunningSession, SessionOptions } from "../../../worker/session/session.ts";
 import { runSession } from "../../../worker/session/session.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "../../../worker/session/session-event.ts";
@@ -122,7 +122,7 @@ export async function stage(
       return trainers[trainers.length - 1];
     },
     onEvent: (event) => events.push(event),
-    WebSocket: WebSocket as unknown as SocketConstructor,
+    ports: runtimePorts(WebSocket as unknown as SocketConstructor),
     limits,
     ...options,
   });

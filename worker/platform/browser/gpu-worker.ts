@@ -9,6 +9,7 @@ import type { SessionEvent } from "../../session/session-event.ts";
 import { createTrainer } from "../../trainer/trainer.ts";
 import { tuningOptions, untuned } from "../../tuning/tuning-options.ts";
 import { TuningMemory } from "../../tuning/tuning-store.ts";
+import { runtimePorts } from "../runtime-ports.ts";
 import { indexedDbKeyStore } from "./key-store.ts";
 import { type Command, commandSchema } from "./messages.ts";
 import { indexedDbTuningStore } from "./tuning-store.ts";
@@ -41,6 +42,7 @@ async function obey(command: Command): Promise<void> {
         url: command.url,
         name: command.name,
         runtime: "browser",
+        ports: runtimePorts(),
         openIdentity: () => openIdentity(indexedDbKeyStore(), (message) => console.info(message)),
         openDevice: async () => requestDevice(findGpu(globalThis)),
         createTrainer: (open, { config, dataset }, circumstances) => {

@@ -12,6 +12,7 @@ import type { SessionEvent } from "../../session/session-event.ts";
 import { createTrainer } from "../../trainer/trainer.ts";
 import { tuningOptions, untuned } from "../../tuning/tuning-options.ts";
 import { TuningMemory } from "../../tuning/tuning-store.ts";
+import { runtimePorts } from "../runtime-ports.ts";
 import { readDenoArguments } from "./arguments.ts";
 import { fileKeyStore } from "./key-store.ts";
 import { fileTuningStore } from "./tuning-store.ts";
@@ -60,6 +61,7 @@ async function main(): Promise<number> {
     url,
     name,
     runtime: "deno",
+    ports: runtimePorts(),
     openIdentity: () =>
       openIdentity(keys === undefined ? undefined : fileKeyStore(keys, new URL(url).hostname), (message) =>
         console.error(message),

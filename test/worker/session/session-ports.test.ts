@@ -1,0 +1,17 @@
+// A session reaches the world through its ports alone: else the simulation would not play what workers run.
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+
+const folder = new URL("../../../worker/session/", import.meta.url);
+const outside =
+  /\b(?:setTimeout|setInterval|performance|Date|Math\.random|WebSocket\(|globalThis|indexedDB)\b|[^.\w]fetch\(/;
+
+test("W11 no file of the session but that of the key pair takes time, chance, sockets or HTTP from the runtime", () => {
+  const files = readdirSync(folder).filter((file) => file.endsWith(".ts"));
+  const reaching = files.filter((file) => {
+    const code = readFileSync(new URL(file, folder), "utf8").replace(/\/\/.*|\/\*[\s\S]*?\*\//g, "");
+    return outside.test(code);
+  });
+  // WebCrypto keeps private keys to itself; whoever starts a session may give it an identity instead.
+  expect(reaching).toEqual(["identity.ts"]);
+});

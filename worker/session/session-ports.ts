@@ -1,0 +1,46 @@
+// All through which a session reaches the world outside it: time, chance, sockets, HTTP and hashing are arguments, so that the
+// simulation plays the same session in virtual time.
+
+import type { Clock } from "../../shared/base/clock.ts";
+
+/** What a socket tells the connection that opened it. */
+export interface SocketEvents {
+  opened(): void;
+  /** An ArrayBuffer for a binary message; anything else is a text. */
+  message(data: unknown): void;
+  /** Called once, also where the socket never opened or was closed from this side. */
+  closed(code: number, reason: string): void;
+}
+
+/** What a session needs of a WebSocket (RFC 6455). */
+export interface SessionSocket {
+  send(bytes: Uint8Array<ArrayBuffer>): void;
+  /** Starts the closing handshake; what was sent before still leaves. */
+  close(code: number, reason: string): void;
+}
+
+/** Starts to open a socket. */
+export type OpenSocket = (url: string, events: SocketEvents) => SessionSocket;
+
+/** What a session reads of an HTTP response. */
+export interface FetchedContent {
+  readonly ok: boolean;
+  readonly status: number;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+/** The part of `fetch` that a session uses. `reload`: past the HTTP cache. */
+export type FetchContent = (
+  url: string,
+  options: { readonly signal: AbortSignal; readonly cache: "default" | "reload" },
+) => Promise<FetchedContent>;
+
+export interface SessionPorts {
+  readonly clock: Clock;
+  /** In [0, 1), for waits that are to differ from worker to worker. */
+  readonly random: () => number;
+  readonly openSocket: OpenSocket;
+  readonly fetch: FetchContent;
+  /** SHA-256 as hex. */
+  readonly sha256: (bytes: Uint8Array<ArrayBuffer>) => Promise<string>;
+}
