@@ -1,48 +1,46 @@
-// What sessions ask for, carried to where it is done: to the rounds, to the newcomers' canaries, and to whoever watches the run.
+// What the workers do, as an engine is told it: every argument is data, and what one worker does comes in the order in which it does it.
 
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
-import type { Newcomers } from "../trust/newcomers.ts";
-import type { SessionHouse } from "./leave-code.ts";
-import type { RoundDriver } from "./local/round-driver.ts";
-import type { OnRunEvent } from "./run-event.ts";
+import type { HelloMessage, WorkerMessage } from "../../shared/wire/protocol.ts";
+import type { MemberFacts } from "../round/roster.ts";
+import type { LeaveCode } from "./leave-code.ts";
 
-/** What the sessions pass on of the workers' doings. */
-export type RoundInbox = Pick<
-  RoundDriver,
-  "join" | "ready" | "pause" | "rested" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
->;
-
-export interface HouseParts extends Pick<SessionHouse, "patient" | "left"> {
-  readonly rounds: RoundInbox;
-  readonly onEvent: OnRunEvent;
-  readonly newcomers: Pick<Newcomers, "answer">;
-  /** Does what a worker wishes once it may be leased work. */
-  readonly whenFree: (worker: WorkerId, call: () => void) => void;
+/** What is known of a worker that joins. */
+export interface Joining extends MemberFacts, Pick<HelloMessage, "name" | "runtime" | "adapter"> {
+  /** SHA-256 of its public key. */
+  readonly account: string;
 }
 
-export function sessionHouse({ rounds, onEvent, newcomers, whenFree, patient, left }: HouseParts): SessionHouse {
-  return {
-    canaryAnswered: (worker, answer) => {
-      const elapsedMs = newcomers.answer(worker, answer);
-      onEvent({ type: "calibrated", worker, elapsedMs });
-    },
-    ready: (worker, { ahead, maxMicrobatches }) =>
-      whenFree(worker, () => rounds.ready(worker, { ahead, maxMicrobatches })),
-    paused: (worker) => whenFree(worker, () => rounds.pause(worker)),
-    returned: (worker, { lease, reason, detail }) => {
-      onEvent({ type: "returned", worker, reason, detail });
-      rounds.giveBack(worker, lease as LeaseId, reason);
-    },
-    contribution: (worker, bytes) => rounds.contribute(worker, bytes),
-    patient,
-    suspended: (worker, code, message) => {
-      onEvent({ type: "worker-suspended", worker, code, message });
-      rounds.suspend(worker);
-    },
-    resumed: (worker) => {
-      onEvent({ type: "worker-resumed", worker });
-      rounds.resume(worker);
-    },
-    left,
-  };
+/** What a worker asks for with `ready`: `ahead`, while it holds a lease; `maxMicrobatches`, what it has found out that it can hold. */
+export type Wish = Pick<Extract<WorkerMessage, { type: "ready" }>, "ahead" | "maxMicrobatches">;
+
+/** Why a lease is given back. */
+export type ReturnedLease = Pick<Extract<WorkerMessage, { type: "return" }>, "reason" | "detail">;
+
+/** Why a connection or a session is over. */
+export interface Parting {
+  readonly code: LeaveCode;
+  readonly message: string;
+}
+
+export interface Inbox {
+  /** A worker takes part, under a name that nobody has had. */
+  join(worker: WorkerId, joining: Joining): void;
+  /** It would compute a lease, and waits for one from now on. */
+  ready(worker: WorkerId, wish: Wish): void;
+  /** It gives back what it holds, and wants nothing until it is ready again. */
+  pause(worker: WorkerId): void;
+  /** Its connection is lost and may come back: it keeps what it holds, and others may compute that too. */
+  suspend(worker: WorkerId, parting: Parting): void;
+  /** It is back from a lost connection. */
+  resume(worker: WorkerId): void;
+  /** It takes part no more. */
+  leave(worker: WorkerId, parting: Parting): void;
+  giveBack(worker: WorkerId, lease: LeaseId, returned: ReturnedLease): void;
+  /**
+   * Takes the bytes of a contribution frame, which are not the caller's any more; resolves when they are checked. A bad one is
+   * answered by a rejection, and its range is leased again.
+   * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that a rejection could name
+   */
+  contribute(worker: WorkerId, bytes: Uint8Array): Promise<void>;
 }

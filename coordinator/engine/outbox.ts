@@ -1,16 +1,20 @@
-// The way from the rounds to the workers; sessions implement it.
+// The way from an engine to the workers; sessions implement it. Every argument is data.
 
 import type { Refusal } from "../../shared/base/errors.ts";
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
-import type { CancelReason } from "../../shared/wire/protocol.ts";
-import type { Lease } from "../round/state.ts";
-import type { RoundPlan } from "../training/round-plan.ts";
+import type { CancelReason, LeaseMessage } from "../../shared/wire/protocol.ts";
+import type { ParameterVersion } from "../training/parameter-version.ts";
 
+/** Of a worker that is not there any more nothing happens: it may have left while this was on its way. */
 export interface Outbox {
-  /** Hands over a lease, and before it the parameters where this worker has not been sent them. */
-  lease(worker: WorkerId, lease: Lease, plan: RoundPlan): void;
+  /** Hands over a lease, and before it the parameters that this worker has not been sent. The engine has their frames by name. */
+  lease(worker: WorkerId, lease: LeaseMessage, parameters: readonly ParameterVersion[]): void;
   accepted(worker: WorkerId, lease: LeaseId, samples: number): void;
   rejected(worker: WorkerId, lease: LeaseId, refusal: Refusal): void;
   /** The worker no longer holds the lease, and is told why. */
   cancelled(worker: WorkerId, lease: LeaseId, reason: CancelReason): void;
+  /** Others contradict the worker's account: it is leased nothing for so long, and told so. */
+  rests(worker: WorkerId, ms: number): void;
+  /** A lease that is audited was answered, which the worker could not know before: perhaps its GPU is asked for a sum, too. */
+  audited(worker: WorkerId): void;
 }

@@ -6,6 +6,7 @@ import type { NetworkName } from "../../shared/run/networks.ts";
 import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
 import type { RequeueCause } from "../round/state.ts";
 import type { StepLoss } from "../state/update.ts";
+import type { TrustEvent } from "../trust/run-trust.ts";
 import type { LeaveCode } from "./leave-code.ts";
 import type { StepBytes } from "./traffic.ts";
 
@@ -62,16 +63,7 @@ export type RunEvent =
     }
   /** Samples of the step that were late and go to the next one. */
   | { readonly type: "carried"; readonly step: number; readonly samples: number }
-  /** Accounts that computed the same range: those that agree, and those that do not. */
-  | {
-      readonly type: "audited";
-      readonly from: number;
-      readonly to: number;
-      readonly right: readonly string[];
-      readonly wrong: readonly string[];
-    }
-  /** An account whose work others contradicted gets no lease for so long. */
-  | { readonly type: "rests"; readonly account: string; readonly ms: number }
+  | Exclude<TrustEvent, { type: "answered" | "notice" }>
   /** Something that a person should know and that no other event says. */
   | { readonly type: "notice"; readonly message: string };
 

@@ -9,19 +9,19 @@ import { systemClock } from "../base/clock.ts";
 import { packageRoot } from "../base/package-root.ts";
 import { writeCheckpoint } from "../checkpoint/checkpoint.ts";
 import { modelSizes } from "../checkpoint/export.ts";
-import { LocalEngine, type RunSummary } from "../engine/local/engine.ts";
+import type { RunSummary } from "../engine/engine.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import { Traffic } from "../engine/traffic.ts";
+import { openEngine } from "../run/engines.ts";
 import type { OpenRun } from "../run/open-run.ts";
 import { removeAddress, writeAddress } from "../run/run-directory.ts";
 import { readPageFiles } from "../server/page-files.ts";
 import { type RunServer, startServer } from "../server/server.ts";
 import { type SessionLimits, sessionLimits } from "../session/session-limits.ts";
 import { Sessions } from "../session/sessions.ts";
-import { progressOf } from "../state/training-state.ts";
+import { STATUS_EVERY_MS } from "../session/status-feed.ts";
 import { contributionLimit } from "../training/round-plan.ts";
-import { type StartTraining, startTraining } from "../training/start-training.ts";
-import { TrustDesk } from "../trust/run-trust.ts";
+import type { StartTraining } from "../training/start-training.ts";
 import { trustFile } from "../trust/trust-file.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
@@ -56,24 +56,26 @@ export interface Coordination {
   readonly done: Promise<RunSummary>;
 }
 
-/** Between two looks at the run by terminal and workers. */
-export const STATUS_EVERY_MS = 500;
-
-/** What strangers are told: no paths of this machine. */
-function publicConfig({ data: { root: _, ...data }, teacher: { file, ...teacher }, ...rest }: RunConfig): RunConfig {
-  return { ...rest, data, teacher: file === undefined ? teacher : { ...teacher, file: basename(file) } };
+/** What strangers are told: no paths of this machine, and of the engine no more than which it is. */
+function publicConfig(config: RunConfig): RunConfig {
+  const {
+    data: { root: _, ...data },
+    teacher: { file, ...teacher },
+    engine: { kind },
+    ...rest
+  } = config;
+  return {
+    ...rest,
+    data,
+    teacher: file === undefined ? teacher : { ...teacher, file: basename(file) },
+    engine: { kind },
+  };
 }
 
 /** Starts to drive an open run, which it then owns. @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING, THREAD_FAILED */
 export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
   const { directory, state, ledger, log, data, resumedFrom } = run;
-  const { host, port, maxSteps, terminal, printJson, limits = sessionLimits } = options;
-  const begin = options.startTraining ?? startTraining;
-  const training = await begin(state, directory.runTag).catch(async (error) => {
-    await log.close();
-    await run.discard?.();
-    throw error;
-  });
+  const { host, port, maxSteps, terminal, printJson, limits = sessionLimits, startTraining } = options;
   const clock = systemClock;
   const { now } = clock;
   const startedAt = now();
@@ -91,19 +93,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // That everybody leaves when it is over goes without saying.
     if (!(over && event.type === "left")) progress.event(event);
   };
-  const committed = progressOf(state);
-  const trust = await TrustDesk.open({
-    store: trustFile(directory.path),
-    config: state.config.trust,
-    norms: committed.norms,
-    peaks: committed.peaks,
-    clock,
-    draw: options.drawAudit ?? Math.random,
-    onEvent,
-  });
   const traffic = new Traffic();
   const sessions = new Sessions({
-    trust,
     token: directory.token,
     welcome: {
       run: directory.run,
@@ -117,28 +108,36 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     onEvent,
     traffic,
   });
-  const engine = new LocalEngine({
+  const engine = await openEngine(state.config, {
     run: directory.run,
     runTag: directory.runTag,
     incarnation: randomInt(2 ** 20),
-    progress: committed,
-    training,
+    state,
     ledger,
     log,
-    writeCheckpoint: async (progress, ledger) => {
+    writeCheckpoint: (contents, committed, ledger) => {
       const extra = { run: directory.run, time: new Date().toISOString() };
-      return writeCheckpoint(directory.path, await training.checkpoint(extra.run), progress, ledger, extra);
+      return writeCheckpoint(directory.path, contents, committed, ledger, extra);
     },
+    trust: trustFile(directory.path),
     outbox: sessions,
-    trust: trust.rounds,
     traffic,
     loopDelay: () => stepDelay,
     clock,
+    draw: options.drawAudit ?? Math.random,
     onEvent,
     ...(resumedFrom === undefined ? {} : { resumedFrom }),
     ...(maxSteps === undefined ? {} : { maxSteps }),
+    ...(startTraining === undefined ? {} : { startTraining }),
+  }).catch(async (error) => {
+    progress.close();
+    loopDelay.close();
+    await log.close();
+    await events.close();
+    await run.discard?.();
+    throw error;
   });
-  sessions.serve(engine.rounds);
+  sessions.serve(engine);
 
   let server: RunServer | undefined;
   let workers: LocalWorkers | undefined;
@@ -147,9 +146,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     loopDelay.close();
     await workers?.stop();
     await server?.close();
-    await training.close();
+    await engine.close();
     await log.close();
-    await trust.saved();
     await removeAddress(directory);
     const failure = await events.close();
     if (failure) progress.line(`events.ndjson is not complete: ${failure.message}`);
@@ -173,8 +171,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
     for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
-    for (const message of trust.notice === null ? run.notices : [...run.notices, trust.notice])
-      onEvent({ type: "notice", message });
+    for (const message of run.notices) onEvent({ type: "notice", message });
     if (options.workers > 0) {
       workers = startLocalWorkers({
         url: server.localUrl,

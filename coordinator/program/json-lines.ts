@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
-import type { RunSummary } from "../engine/local/engine.ts";
+import type { RunSummary } from "../engine/engine.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 

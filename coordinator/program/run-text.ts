@@ -1,7 +1,7 @@
 // What the coordinator says to the person who started it: how to lend a GPU at the beginning, what came out at the end.
 
 import type { ModelSizes } from "../checkpoint/export.ts";
-import type { RunSummary } from "../engine/local/engine.ts";
+import type { RunSummary } from "../engine/engine.ts";
 import type { RunDirectory } from "../run/run-directory.ts";
 import { duration, percent } from "./progress-text.ts";
 

@@ -175,8 +175,8 @@ export interface RoundChange {
   readonly effects: readonly RoundEffect[];
 }
 
-/** A state before the first round: workers may come, nothing is leased. */
-export function beforeRounds(): RoundState {
+/** A state before the first round: workers may come, nothing is leased. @param firstLease number of the first lease */
+export function beforeRounds(firstLease = 1): RoundState {
   return {
     phase: "committed",
     round: 0,
@@ -206,7 +206,7 @@ export function beforeRounds(): RoundState {
     given: PersistentMap.of(),
     copies: CopiesDue.of(),
     roster: emptyRoster(),
-    nextLease: 1,
+    nextLease: firstLease,
     witnesses: new Set(),
     notFinite: allFinite,
   };

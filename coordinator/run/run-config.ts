@@ -6,6 +6,7 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
 import { readYaml, setField } from "../../shared/run/config-text.ts";
 import { packageRoot } from "../base/package-root.ts";
+import { engineOptions } from "./engines.ts";
 
 export interface ConfigRequest {
   /** A YAML file; the shipped example where there is none. */
@@ -36,5 +37,6 @@ export async function readRunConfig({ file, full, set, seed }: ConfigRequest): P
   }
   for (const assignment of set) setField(config, assignment);
   if (seed !== undefined) setField(config, `seed=${seed}`);
-  return parseConfig(config);
+  const parsed = parseConfig(config);
+  return { ...parsed, engine: engineOptions(parsed) as RunConfig["engine"] };
 }

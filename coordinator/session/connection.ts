@@ -28,6 +28,8 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly limits: SessionLimits;
   readonly heartbeatMs: number;
+  /** Of the other end. */
+  readonly address: string;
   /** Bytes that the socket has received so far: a long message on its way is a sign of life. */
   readonly received: () => number;
   readonly traffic: Traffic;
@@ -45,13 +47,17 @@ export interface ConnectionOwner {
   lost(connection: Connection, code: LeaveCode, message: string): void;
 }
 
-export interface ConnectionHouse {
+/** Who a connection speaks to until it has joined. */
+export interface Reception {
   /** What a hello is to sign. @throws RATE_LIMITED, TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
-  challenge(hello: HelloMessage): ChallengeMessage;
-  /** Finds or makes the session of whoever holds the hello's key; it then owns the connection. @throws IDENTITY_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
-  admit(hello: HelloMessage, challenge: ChallengeMessage, signature: string, connection: Connection): ConnectionOwner;
+  challenge(connection: Connection, hello: HelloMessage): ChallengeMessage;
+  /**
+   * Finds or makes the session of whoever holds the hello's key; it then owns the connection.
+   * @throws IDENTITY_INVALID, TOO_MANY_WORKERS, RUN_ENDED
+   */
+  admit(connection: Connection, hello: HelloMessage, challenge: ChallengeMessage, signature: string): ConnectionOwner;
   /** Called once for every connection, with whether it had joined. */
-  closed(connection: Connection, joined: boolean, code: LeaveCode, message: string): void;
+  gone(connection: Connection, joined: boolean, code: LeaveCode, message: string): void;
 }
 
 type State =
@@ -80,7 +86,9 @@ const RTT_WEIGHT = 0.25;
 
 export class Connection {
   readonly #socket: PeerSocket;
-  readonly #house: ConnectionHouse;
+  /** Of the other end. */
+  readonly address: string;
+  readonly #reception: Reception;
   readonly #options: ConnectionOptions;
   readonly #stopHello: () => void;
   #stopHeartbeat = () => {};
@@ -92,9 +100,10 @@ export class Connection {
   readonly #pings = new Map<number, number>();
   #rttMs: number | undefined;
 
-  constructor(socket: PeerSocket, house: ConnectionHouse, options: ConnectionOptions) {
+  constructor(socket: PeerSocket, reception: Reception, options: ConnectionOptions) {
     this.#socket = socket;
-    this.#house = house;
+    this.address = options.address;
+    this.#reception = reception;
     this.#options = options;
     const { helloMs, messageRate } = options.limits;
     this.#allowance = fullBucket(options.clock.now(), messageRate);
@@ -184,7 +193,7 @@ export class Connection {
     this.#state = { kind: "closed" };
     this.#stopHello();
     this.#stopHeartbeat();
-    this.#house.closed(this, before.kind === "joined", code, message);
+    this.#reception.gone(this, before.kind === "joined", code, message);
     if (before.kind === "joined") before.owner.lost(this, code, message);
   }
 
@@ -253,7 +262,7 @@ export class Connection {
     const hello = decodeWorkerMessage(bytes);
     if (hello.type !== "hello")
       throw new BitswarmError("HELLO_EXPECTED", `the first message must be a hello; got ${hello.type}`);
-    const challenge = this.#house.challenge(hello);
+    const challenge = this.#reception.challenge(this, hello);
     this.#state = { kind: "awaiting-proof", hello, challenge };
     this.send(challenge);
   }
@@ -262,7 +271,7 @@ export class Connection {
     if (message.type !== "proof") {
       throw new BitswarmError("HELLO_EXPECTED", `the second message must be a proof of the key; got ${message.type}`);
     }
-    const owner = this.#house.admit(hello, challenge, message.signature, this);
+    const owner = this.#reception.admit(this, hello, challenge, message.signature);
     this.#stopHello();
     // Sending the welcome may already have shown that nobody reads it.
     if (this.#state.kind === "closed") {

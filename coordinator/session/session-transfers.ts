@@ -9,7 +9,8 @@ import { decodeChunk } from "../../shared/wire/transfer/chunk.ts";
 import type { Have } from "../../shared/wire/transfer/chunk-sender.ts";
 import { Incoming } from "../../shared/wire/transfer/incoming.ts";
 import { isLong, type Offer, Outgoing } from "../../shared/wire/transfer/outgoing.ts";
-import type { ParametersUpdate } from "../training/downlink.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { ParameterVersion } from "../training/parameter-version.ts";
 import type { ChunkedParameters } from "./chunked-parameters.ts";
 import type { Connection } from "./connection.ts";
 import { SentParameters } from "./sent-parameters.ts";
@@ -25,6 +26,8 @@ export interface TransferOptions {
   readonly memory: UploadRoom;
   /** Shared by all sessions. */
   readonly chunked: ChunkedParameters;
+  /** Frames of parameters by name. */
+  readonly blob: Engine["blob"];
 }
 
 const labelOfLease = (lease: number) => `lease ${lease}`;
@@ -35,7 +38,7 @@ const inSharedMemory = (bytes: number) => new Uint8Array(new SharedArrayBuffer(b
 /** A lease, and what is needed to compute it. */
 interface Delivery {
   readonly lease: LeaseMessage;
-  readonly parameters: readonly ParametersUpdate[];
+  readonly parameters: readonly ParameterVersion[];
 }
 
 export class SessionTransfers {
@@ -85,14 +88,21 @@ export class SessionTransfers {
     const { lease, parameters } = delivery;
     for (const id of this.#deliveries.keys()) if (!this.undelivered(id)) this.#deliveries.delete(id);
     this.#deliveries.set(lease.lease, delivery);
-    this.#push(parameters.flatMap((update) => this.#sent.framesFor(update)));
+    for (const name of parameters.flatMap((version) => this.#sent.framesTo(version))) {
+      const frame = this.#options.blob(name);
+      if (!frame) throw new RangeError(`lease ${lease.lease} needs the parameters ${name}, which are not there`);
+      this.#push(frame);
+    }
     this.#outgoing.push({ kind: "message", bytes: encodeMessage(lease), label: labelOfLease(lease.lease) });
     this.pump();
   }
 
   /** Sends a set whole to a worker that does not hold what was changed. @throws MESSAGE_INVALID */
   needed(set: ParameterSet): void {
-    this.#push(this.#sent.whole(set));
+    const frame = this.#options.blob(this.#sent.whole(set));
+    // Where there is a newer version, its lease is over or soon will be: the next one comes with the whole.
+    if (frame) this.#push(frame);
+    else this.#sent.forget(set);
     this.pump();
   }
 
@@ -101,12 +111,10 @@ export class SessionTransfers {
     this.#sent.useful();
   }
 
-  #push(frames: readonly Uint8Array<ArrayBuffer>[]): void {
-    for (const bytes of frames) {
-      const frame = isLong(bytes.length) ? this.#options.chunked.of(bytes) : undefined;
-      if (frame) this.#outgoing.push({ kind: "frame", frame, lease: null, label: PARAMETERS });
-      else this.#outgoing.push({ kind: "message", bytes, label: PARAMETERS });
-    }
+  #push(bytes: Uint8Array<ArrayBuffer>): void {
+    const frame = isLong(bytes.length) ? this.#options.chunked.of(bytes) : undefined;
+    if (frame) this.#outgoing.push({ kind: "frame", frame, lease: null, label: PARAMETERS });
+    else this.#outgoing.push({ kind: "message", bytes, label: PARAMETERS });
   }
 
   /** Whether the lease has not been sent yet. */

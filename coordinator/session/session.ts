@@ -14,8 +14,11 @@ import {
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
 import { isChunk } from "../../shared/wire/transfer/chunk.ts";
-import { type LeaveCode, resumableCodes, type SessionHouse } from "../engine/leave-code.ts";
-import type { ParametersUpdate } from "../training/downlink.ts";
+import type { Inbox, ReturnedLease, Wish } from "../engine/inbox.ts";
+import type { LeaveCode } from "../engine/leave-code.ts";
+import type { OnRunEvent } from "../engine/run-event.ts";
+import type { ParameterVersion } from "../training/parameter-version.ts";
+import type { Newcomers } from "../trust/newcomers.ts";
 import { type Activity, asked, isHolding, isWaiting, leasesOf, withLease, withoutLease } from "./activity.ts";
 import { ContributionChecks } from "./checks-in-flight.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
@@ -24,14 +27,26 @@ import { type Verdict, Verdicts } from "./verdicts.ts";
 
 type Resume = NonNullable<HelloMessage["resume"]>;
 
+export interface SessionOptions extends TransferOptions {
+  readonly inbox: Inbox;
+  /** Keep what a worker wishes from the inbox until its canary is right. */
+  readonly newcomers: Pick<Newcomers, "answer" | "whenCleared">;
+  readonly onEvent: OnRunEvent;
+  /** Whether those who lost their connection are waited for. */
+  readonly patient: () => boolean;
+  /** Called once, before the engine is told. */
+  readonly over: (worker: WorkerId) => void;
+}
+
 const GOING_AWAY = 1001;
+/** Losses of a connection after which the session waits for its worker to come back. */
+const resumableCodes: readonly LeaveCode[] = ["GONE", "HEARTBEAT_LOST", "TRANSFER_STALLED"];
 /** What a chunk is called that the way has spoilt. */
 const damage: readonly ErrorCode[] = ["FRAME_CORRUPT", "FRAME_TRUNCATED"];
 
 export class Session implements ConnectionOwner {
   readonly worker: WorkerId;
-  readonly #house: SessionHouse;
-  readonly #options: TransferOptions;
+  readonly #options: SessionOptions;
   readonly #transfers: SessionTransfers;
   #connection: Connection | undefined;
   #over = false;
@@ -44,9 +59,8 @@ export class Session implements ConnectionOwner {
   #forgiven = false;
   #stopGrace = () => {};
 
-  constructor(worker: WorkerId, house: SessionHouse, options: TransferOptions) {
+  constructor(worker: WorkerId, options: SessionOptions) {
     this.worker = worker;
-    this.#house = house;
     this.#options = options;
     this.#transfers = new SessionTransfers(options);
   }
@@ -76,11 +90,11 @@ export class Session implements ConnectionOwner {
     const waiting = isWaiting(this.#activity);
     this.attach(connection, { type: "resumed", worker: this.worker, leases: kept, waiting });
     older?.fail(new BitswarmError("SESSION_REPLACED", "the worker came back over another connection"));
-    this.#house.resumed(this.worker);
+    this.#options.inbox.resume(this.worker);
     for (const lease of leases) if (!isHolding(this.#activity, lease)) this.send(this.#verdicts.of(lease));
     const detail = "the worker came back without it";
     for (const lease of held) {
-      if (!kept.includes(lease)) this.#return({ type: "return", lease, reason: "leave", detail });
+      if (!kept.includes(lease)) this.#return(lease, { reason: "leave", detail });
     }
   }
 
@@ -99,7 +113,7 @@ export class Session implements ConnectionOwner {
   }
 
   /** Sends the parameters, once per set and hash, then the lease. */
-  lease(lease: LeaseMessage, parameters: readonly ParametersUpdate[]): void {
+  lease(lease: LeaseMessage, parameters: readonly ParameterVersion[]): void {
     this.#activity = withLease(this.#activity, leaseId(lease.lease));
     this.#transfers.deliver({ lease, parameters });
   }
@@ -130,7 +144,7 @@ export class Session implements ConnectionOwner {
     // It never came to the worker, which still waits for one.
     const ahead = leasesOf(this.#activity).length > 0;
     this.#activity = asked(this.#activity, ahead);
-    this.#house.ready(this.worker, { ahead });
+    this.#wish({ ahead });
   }
 
   /** Says that the run is over and closes. */
@@ -176,13 +190,13 @@ export class Session implements ConnectionOwner {
     this.#transfers.detach();
     const resumable = this.#forgiven || resumableCodes.includes(code);
     this.#forgiven = false;
-    const { clock, limits } = this.#options;
-    if (!resumable || limits.graceMs === 0 || !this.#house.patient()) {
+    const { clock, limits, inbox, patient } = this.#options;
+    if (!resumable || limits.graceMs === 0 || !patient()) {
       this.#end(code, message);
       return;
     }
     this.#stopGrace = clock.after(limits.graceMs, () => this.#end(code, message));
-    this.#house.suspended(this.worker, code, message);
+    inbox.suspend(this.worker, { code, message });
   }
 
   #end(code: LeaveCode, message: string): void {
@@ -191,7 +205,8 @@ export class Session implements ConnectionOwner {
     this.#stopGrace();
     this.#connection = undefined;
     this.#transfers.close();
-    this.#house.left(this.worker, code, message);
+    this.#options.over(this.worker);
+    this.#options.inbox.leave(this.worker, { code, message });
   }
 
   #release(lease: LeaseId): void {
@@ -226,7 +241,7 @@ export class Session implements ConnectionOwner {
 
   /** @throws RATE_LIMITED */
   #contribute(bytes: Uint8Array, release = () => {}): void {
-    const checked = this.#checks.begin(() => this.#house.contribution(this.worker, bytes), release);
+    const checked = this.#checks.begin(() => this.#options.inbox.contribute(this.worker, bytes), release);
     // What a peer caused ends its session; anything else is a bug, and ends the process.
     checked.catch((error) => {
       if (!(error instanceof BitswarmError)) throw error;
@@ -240,10 +255,29 @@ export class Session implements ConnectionOwner {
     else this.send(this.#verdicts.of(lease));
   }
 
-  #return(message: Extract<WorkerMessage, { type: "return" }>): void {
-    this.#release(leaseId(message.lease));
-    this.#transfers.dropUpload(message.lease);
-    this.#house.returned(this.worker, message);
+  #return(lease: LeaseId, { reason, detail }: ReturnedLease): void {
+    this.#release(lease);
+    this.#transfers.dropUpload(lease);
+    this.#options.inbox.giveBack(this.worker, lease, { reason, detail });
+  }
+
+  #wish({ ahead, maxMicrobatches }: Wish): void {
+    const { inbox, newcomers } = this.#options;
+    newcomers.whenCleared(this.worker, () => inbox.ready(this.worker, { ahead, maxMicrobatches }));
+  }
+
+  #calibrated(answer: Parameters<Newcomers["answer"]>[1]): void {
+    const { newcomers, onEvent } = this.#options;
+    const elapsedMs = newcomers.answer(this.worker, answer);
+    onEvent({ type: "calibrated", worker: this.worker, elapsedMs });
+  }
+
+  #pause(): void {
+    for (const lease of leasesOf(this.#activity)) this.#transfers.withdraw(lease);
+    this.#activity = { kind: "paused" };
+    this.#transfers.dropUpload();
+    const { inbox, newcomers } = this.#options;
+    newcomers.whenCleared(this.worker, () => inbox.pause(this.worker));
   }
 
   #obey(message: WorkerMessage): void {
@@ -253,10 +287,10 @@ export class Session implements ConnectionOwner {
         throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
       case "ready":
         this.#activity = asked(this.#activity, message.ahead ?? false);
-        this.#house.ready(this.worker, message);
+        this.#wish(message);
         break;
       case "canary-answer":
-        this.#house.canaryAnswered(this.worker, message);
+        this.#calibrated(message);
         break;
       case "need":
         this.#transfers.needed(message.set);
@@ -264,15 +298,12 @@ export class Session implements ConnectionOwner {
       case "return":
         // One that expired meanwhile, or crossed a pause on the wire, is nobody's any more.
         if (!isHolding(this.#activity, message.lease)) break;
-        this.#return(message);
+        this.#return(leaseId(message.lease), message);
         if (message.reason === "error") this.#failed("COMPUTE_FAILED", message.detail);
         if (message.reason === "not-finite") this.#failed("GRADIENT_NOT_FINITE", message.detail);
         break;
       case "paused":
-        for (const lease of leasesOf(this.#activity)) this.#transfers.withdraw(lease);
-        this.#activity = { kind: "paused" };
-        this.#transfers.dropUpload();
-        this.#house.paused(this.worker);
+        this.#pause();
         break;
       case "leave":
         this.#connection?.close(1000, "goodbye");

@@ -2,6 +2,8 @@
 
 import type { Clock } from "../../shared/base/clock.ts";
 
+/** Between two looks at the run by terminal and workers. */
+export const STATUS_EVERY_MS = 500;
 /** Statuses that one broadcast sends at most: with more workers than that each has one in its turn. */
 export const STATUSES_AT_MOST = 500;
 /** Of those, at once, and the time until the next so many. */

@@ -6,16 +6,16 @@ import type { Rng } from "../../shared/base/rng.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { CommitRecord } from "../checkpoint/commit-log.ts";
-import type { RoundInbox } from "../engine/inbox.ts";
-import { LocalEngine } from "../engine/local/engine.ts";
+import type { Inbox } from "../engine/inbox.ts";
+import { LocalEngine } from "../engine/local/local-engine.ts";
 import type { Outbox } from "../engine/outbox.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import { Traffic } from "../engine/traffic.ts";
-import { STATUS_EVERY_MS } from "../program/coordinate.ts";
 import { sealMode } from "../round/deadline.ts";
 import { Ledger } from "../round/ledger.ts";
 import { sessionLimits } from "../session/session-limits.ts";
 import { Sessions } from "../session/sessions.ts";
+import { STATUS_EVERY_MS } from "../session/status-feed.ts";
 import {
   assembleState,
   createTrainingState,
@@ -25,10 +25,8 @@ import {
   type TrainingState,
 } from "../state/training-state.ts";
 import { InlineTraining } from "../training/inline-training.ts";
-import type { RoundPlan } from "../training/round-plan.ts";
 import { contributionLimit } from "../training/round-plan.ts";
 import { TrainingCore } from "../training/training-core.ts";
-import { TrustDesk } from "../trust/run-trust.ts";
 import { newcomer, type Standing } from "../trust/standing.ts";
 import type { StoredTrust, TrustStore } from "../trust/trust-file.ts";
 import type { Referee } from "./referee.ts";
@@ -36,7 +34,7 @@ import type { VirtualLink } from "./virtual-link.ts";
 
 /** Breaks something on purpose, so that tests see that the referee sees it. */
 export interface Tamper {
-  readonly inbox?: (rounds: RoundInbox) => RoundInbox;
+  readonly inbox?: (inbox: Inbox) => Inbox;
   readonly record?: (record: CommitRecord) => CommitRecord;
 }
 
@@ -103,21 +101,8 @@ export class VirtualCoordinator {
       if (event.type === "audited") referee.audited(event);
     };
     const progress = progressOf(state);
-    const trust = new TrustDesk(
-      {
-        config: config.trust,
-        norms: progress.norms,
-        peaks: progress.peaks,
-        clock,
-        draw: () => draws.uniform(),
-        onEvent,
-        store: this.#trustStore(life),
-      },
-      this.#trusted(),
-    );
     const sessions = new Sessions({
       token,
-      trust,
       traffic,
       contributionLimit: contributionLimit(state),
       welcome: { run: "simulated", runTag: RUN_TAG, config, dataset },
@@ -134,7 +119,7 @@ export class VirtualCoordinator {
       runTag: RUN_TAG,
       traffic,
       incarnation: ++this.#lives,
-      trust: trust.rounds,
+      trust: { store: this.#trustStore(life), stored: this.#trusted(), draw: () => draws.uniform() },
       progress,
       training,
       ledger,
@@ -151,10 +136,12 @@ export class VirtualCoordinator {
       outbox: watchedOutbox(sessions, referee, aside),
       clock,
       onEvent,
+      onGrant: (lease, plan) => aside(() => referee.granted(lease.worker, lease, plan)),
       onSealed: (plan, { ranges }) => aside(() => referee.sealed(plan, training.core.sum, ranges)),
       ...(checkpoint ? { resumedFrom: `checkpoint of step ${checkpoint.step}` } : {}),
     });
-    sessions.serve(tamper.inbox?.(engine.rounds) ?? engine.rounds);
+    const { inbox } = engine;
+    sessions.serve({ inbox: tamper.inbox?.(inbox) ?? inbox, blob: (name) => engine.blob(name) });
     clock.every(STATUS_EVERY_MS, () => sessions.broadcast(engine.status()));
     this.#life = Object.assign(life, { engine, sessions });
     engine.run().then(
@@ -235,10 +222,7 @@ function livingClock(clock: Clock, life: { readonly alive: boolean }): Clock {
 /** Lets the referee see what the rounds decide. */
 function watchedOutbox(sessions: Sessions, referee: Referee, aside: VirtualCoordinatorOptions["aside"]): Outbox {
   return {
-    lease: (worker, lease, plan: RoundPlan) => {
-      aside(() => referee.granted(worker, lease, plan));
-      sessions.lease(worker, lease, plan);
-    },
+    lease: (worker, lease, parameters) => sessions.lease(worker, lease, parameters),
     accepted: (worker, lease, samples) => {
       aside(() => referee.accepted(worker, lease));
       sessions.accepted(worker, lease, samples);
@@ -248,5 +232,7 @@ function watchedOutbox(sessions: Sessions, referee: Referee, aside: VirtualCoord
       aside(() => referee.note("cancel", worker, lease, reason));
       sessions.cancelled(worker, lease, reason);
     },
+    rests: (worker, ms) => sessions.rests(worker, ms),
+    audited: (worker) => sessions.audited(worker),
   };
 }

@@ -14,7 +14,7 @@ import type { Ledger } from "../round/ledger.ts";
 import type { Lease } from "../round/state.ts";
 import { learningRateAt } from "../state/learning-rate.ts";
 import type { RunProgress } from "../state/training-state.ts";
-import type { ParametersUpdate } from "./downlink.ts";
+import type { ParameterVersion } from "./parameter-version.ts";
 import type { WireParameters } from "./training.ts";
 
 /** The part of a lease message that all leases of a round share. */
@@ -29,8 +29,8 @@ export interface RoundPlan {
   readonly local: boolean;
   readonly terms: LeaseTerms;
   readonly layout: ContributionLayout;
-  /** Everything that a lease of this round names and that comes in frames. */
-  readonly parameters: readonly ParametersUpdate[];
+  /** Everything that a lease of this round names and that comes in frames, by their names. */
+  readonly parameters: readonly ParameterVersion[];
   /** 16 bytes in hex: names the run in frames. */
   readonly runTag: string;
 }
@@ -62,7 +62,7 @@ export function planOf(
   { progress, runTag, round, era }: PlanContext,
   subject: RoundSubject,
   { versions, frozen, exponents }: WireParameters,
-  parameters: readonly ParametersUpdate[],
+  parameters: readonly ParameterVersion[],
 ): RoundPlan {
   const { config, networks, program, step } = progress;
   const { kind, network, pass, epoch, split, ranges, mayLeave, lambdaAdversarial } = subject;

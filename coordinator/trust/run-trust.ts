@@ -4,7 +4,7 @@ import type { Clock } from "../../shared/base/clock.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { HelloMessage } from "../../shared/wire/protocol.ts";
-import type { OnRunEvent } from "../engine/run-event.ts";
+import type { TrustVerdict } from "./audits.ts";
 import { Rests } from "./cooldown.ts";
 import type { NormHistories } from "./norm-history.ts";
 import type { PeakMedians } from "./peak-medians.ts";
@@ -15,6 +15,17 @@ import type { StoredTrust, TrustStore } from "./trust-file.ts";
 /** Standings are written no more often: those of ten thousand accounts are a megabyte, and verdicts come by the hundred a second. */
 export const SAVE_EVERY_MS = 1000;
 
+/** What trust finds out, to be told to whoever it concerns. */
+export type TrustEvent =
+  /** Accounts that computed the same range: those that agree, and those that do not. */
+  | ({ readonly type: "audited" } & TrustVerdict)
+  /** An account whose work others contradicted gets no lease for so long. */
+  | { readonly type: "rests"; readonly account: string; readonly ms: number }
+  /** A worker has answered a lease that is audited. */
+  | { readonly type: "answered"; readonly worker: WorkerId }
+  /** Something that a person should know. */
+  | { readonly type: "notice"; readonly message: string };
+
 export interface TrustDeskOptions {
   readonly store: TrustStore;
   readonly config: RunConfig["trust"];
@@ -24,7 +35,7 @@ export interface TrustDeskOptions {
   readonly clock: Clock;
   /** In [0, 1): which leases are audited is no part of the run's own draws, or a worker could foresee it. */
   readonly draw: () => number;
-  readonly onEvent: OnRunEvent;
+  readonly onEvent: (event: TrustEvent) => void;
 }
 
 export class TrustDesk {
@@ -32,15 +43,11 @@ export class TrustDesk {
   readonly rests: Rests;
   /** What was wrong with the file, if anything was. */
   readonly notice: string | null;
-  /** Told of an account that rests from now on. */
-  onRest: (account: string, ms: number) => void = () => undefined;
-  /** Told of a worker that has answered a lease which is audited. */
-  onAudited: (worker: WorkerId) => void = () => undefined;
   readonly #store: TrustStore;
   readonly #standings: Map<string, Standing>;
   readonly #classes = new Map<WorkerId, string>();
   readonly #clock: Clock;
-  readonly #onEvent: OnRunEvent;
+  readonly #onEvent: TrustDeskOptions["onEvent"];
   #saving: Promise<void> = Promise.resolve();
   #savedAt = Number.NEGATIVE_INFINITY;
   /** Cancels the write to come; nothing where nothing has changed since the last. */
@@ -66,11 +73,8 @@ export class TrustDesk {
       draw,
       deviceClass: (worker) => this.#classes.get(worker) ?? "",
       standings,
-      onRest: (account, ms) => {
-        onEvent({ type: "rests", account, ms: Math.round(ms) });
-        this.onRest(account, ms);
-      },
-      onAudited: (worker) => this.onAudited(worker),
+      onRest: (account, ms) => onEvent({ type: "rests", account, ms }),
+      onAudited: (worker) => onEvent({ type: "answered", worker }),
       onVerdict: (verdict) => {
         onEvent({ type: "audited", ...verdict });
         this.#save();

@@ -171,6 +171,12 @@ const makeSchema = () =>
         teacher: z.enum(["f32", "f16"]).default("f16").describe("the trained teacher, fetched once"),
       })
       .prefault({}),
+    engine: z
+      .looseObject({
+        kind: z.string().min(1).default("local").describe("`local`: this process; its options are its own"),
+      })
+      .prefault({})
+      .describe("what drives the rounds"),
     heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),
     maxWorkers: count.max(100_000).default(1000),
     trust: z

@@ -175,7 +175,7 @@ async function measure(state: TrainingState, relativeStep: number): Promise<Meas
   const send = async (round: number) => {
     for (const set of sets) {
       const update = downlink.update(set, wireBlob(state, set), round, state.replicaChange);
-      for (const frame of update.framesFor(store.holds[set])) await store.receive(RUN_TAG, frame);
+      for (const frame of downlink.frames(update, store.holds[set])) await store.receive(RUN_TAG, frame);
     }
   };
   for (let step = 0; step < WARM_STEPS; step++) {
@@ -193,8 +193,8 @@ async function measure(state: TrainingState, relativeStep: number): Promise<Meas
       if (set === "discriminators") discriminatorsChanged(state);
       return downlink.update(set, wireBlob(state, set), WARM_STEPS + 1, state.replicaChange);
     });
-    const [frame] = update.framesFor(before[set].hash);
-    const [whole] = update.framesFor(undefined);
+    const [frame] = downlink.frames(update, before[set].hash);
+    const [whole] = downlink.frames(update, undefined);
     const [, decodeMs] = await timed(() => store.receive(RUN_TAG, frame));
     if (store.holds[set] !== update.hash) throw new Error(`the worker holds another ${set} than was sent`);
     const after = wireBlob(state, set);

@@ -254,15 +254,14 @@ test("varied scenarios have every fault and every liar among them", () => {
   for (const misdeed of misdeeds) expect(some(({ liars }) => (liars[misdeed] ?? 0) > 0)).toBeGreaterThan(3);
 });
 
-/** The calls of a driver, bound to it. */
+/** The calls of an inbox, bound to it. */
 function inboxOf(rounds: Parameters<NonNullable<Tamper["inbox"]>>[0]): typeof rounds {
   return {
     join: (worker, facts) => rounds.join(worker, facts),
     ready: (worker, wish) => rounds.ready(worker, wish),
     pause: (worker) => rounds.pause(worker),
-    leave: (worker) => rounds.leave(worker),
-    rested: (worker) => rounds.rested(worker),
-    suspend: (worker) => rounds.suspend(worker),
+    leave: (worker, parting) => rounds.leave(worker, parting),
+    suspend: (worker, parting) => rounds.suspend(worker, parting),
     resume: (worker) => rounds.resume(worker),
     giveBack: (worker, lease, reason) => rounds.giveBack(worker, lease, reason),
     contribute: (worker, bytes) => rounds.contribute(worker, bytes),

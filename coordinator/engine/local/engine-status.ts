@@ -3,7 +3,6 @@
 import type { NetworkName } from "../../../shared/run/networks.ts";
 import { type Pass, placeOf } from "../../../shared/run/program.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
-import type { LoopDelay } from "../../program/loop-delay.ts";
 import type { Ledger } from "../../round/ledger.ts";
 import type { RunProgress } from "../../state/training-state.ts";
 import type { StepLoss } from "../../state/update.ts";
@@ -24,7 +23,7 @@ export interface EngineView {
   readonly loss: Partial<StepLoss>;
   /** Of the last step; undefined before the first. */
   readonly bytes: StepBytes | undefined;
-  readonly loopDelay: LoopDelay | null;
+  readonly loopDelay: RunStatus["loopDelayMs"];
 }
 
 export function engineStatus(view: EngineView): RunStatus {

@@ -22,9 +22,9 @@ export class Planner {
     this.#options = options;
   }
 
-  /** The trained teacher, packed, once a round has named it. */
-  get frozen(): WireBlob | undefined {
-    return this.#frozen;
+  /** Bytes by name: the trained teacher, packed, once a round has named it, and the frames of the newest versions. */
+  blob(name: string): Uint8Array<ArrayBuffer> | undefined {
+    return this.#frozen?.hash === name ? this.#frozen.bytes : this.#downlink.frame(name);
   }
 
   /** @param era as in `PlanContext` */

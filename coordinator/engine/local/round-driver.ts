@@ -18,7 +18,7 @@ import {
   type RoundEvent,
   type RoundState,
 } from "../../round/state.ts";
-import type { RoundPlan } from "../../training/round-plan.ts";
+import { leaseMessage, type RoundPlan } from "../../training/round-plan.ts";
 import type { SealedSum, Training } from "../../training/training.ts";
 import type { Outbox } from "../outbox.ts";
 import { ContributionIntake, type Intake, type IntakeOptions } from "./contribution-intake.ts";
@@ -28,9 +28,13 @@ import { lookAgain } from "./ticker.ts";
 
 export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
   readonly training: Training;
-  readonly outbox: Outbox;
+  readonly outbox: Pick<Outbox, "lease" | "accepted" | "rejected" | "cancelled">;
   readonly clock: Clock;
+  /** Number of the first lease; 1 unless given. */
+  readonly firstLease?: number;
   readonly onRequeue: (lease: Lease, cause: RequeueCause) => void;
+  /** Sees each lease as it is granted. */
+  readonly onGrant?: (lease: Lease, plan: RoundPlan) => void;
   /** A second worker computes what `of` has not answered. */
   readonly onBackup: (lease: Lease, of: WorkerId) => void;
 }
@@ -51,7 +55,7 @@ interface OpenCollection {
 
 export class RoundDriver {
   readonly #options: RoundDriverOptions;
-  #state: RoundState = beforeRounds();
+  #state: RoundState;
   #collection: OpenCollection | undefined;
   /** How the contributions of the last rounds of each kind arrived, and those of this round. */
   readonly #arrivals = new Map<RoundPlan["terms"]["kind"], Arrivals>();
@@ -65,6 +69,7 @@ export class RoundDriver {
 
   constructor(options: RoundDriverOptions) {
     this.#options = options;
+    this.#state = beforeRounds(options.firstLease);
     this.#intake = new ContributionIntake(options);
     options.training.failure.then((error) => this.#collection && this.#drop(error));
   }
@@ -233,13 +238,15 @@ export class RoundDriver {
   }
 
   #perform(effect: RoundEffect): void {
-    const { outbox, clock, onRequeue, onBackup, trust } = this.#options;
+    const { outbox, clock, onGrant, onRequeue, onBackup, trust } = this.#options;
     switch (effect.type) {
       case "grant": {
         const { lease } = effect;
         const twin = "twin" in lease && lease.twin !== null ? this.#state.leases.get(lease.twin) : undefined;
         if (twin) onBackup(lease, twin.worker);
-        outbox.lease(lease.worker, lease, this.#collecting().plan);
+        const { plan } = this.#collecting();
+        onGrant?.(lease, plan);
+        outbox.lease(lease.worker, leaseMessage(plan, lease, trust?.voidsOf(lease.account)), plan.parameters);
         for (const copy of trust?.granted(lease) ?? []) this.#dispatch({ type: "copy-wanted", copy });
         break;
       }

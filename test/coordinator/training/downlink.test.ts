@@ -37,21 +37,21 @@ test("D3 a worker that holds the version before gets a change, the same bytes as
   const form = wireForm(state.networks, state.config, "student");
   const before = wireBlob(state, "student");
   const first = downlink.update("student", before, 1);
-  expect(first.framesFor(undefined).map(read)).toMatchObject([{ hash: before.hash, base: null }]);
-  expect(first.framesFor(before.hash)).toEqual([]);
+  expect(downlink.frames(first, undefined).map(read)).toMatchObject([{ hash: before.hash, base: null }]);
+  expect(downlink.frames(first, before.hash)).toEqual([]);
   advance(state);
   const after = wireBlob(state, "student");
   const second = downlink.update("student", after, 2);
   expect(downlink.update("student", after, 3)).toBe(second);
-  const [frame, ...more] = second.framesFor(before.hash);
+  const [frame, ...more] = downlink.frames(second, before.hash);
   expect(more).toEqual([]);
-  expect(second.framesFor(before.hash)[0]).toBe(frame);
+  expect(downlink.frames(second, before.hash)[0]).toBe(frame);
   const { base, hash, body } = read(frame);
   expect({ base, hash }).toEqual({ base: before.hash, hash: after.hash });
   const changed = decodeChange(form, before.bytes, body);
   expect(sha256Hex(changed)).toBe(after.hash);
-  const [newcomers] = second.framesFor("ff".repeat(32));
-  expect(second.framesFor(undefined)[0]).toBe(newcomers);
+  const [newcomers] = downlink.frames(second, "ff".repeat(32));
+  expect(downlink.frames(second, undefined)[0]).toBe(newcomers);
   expect(decodeWhole(form, read(newcomers).body)).toEqual(changed);
 });
 
@@ -71,10 +71,10 @@ test("D3 a worker that is some versions behind gets the changes one after anothe
   }
   const [oldest, ...kept] = hashes;
   for (const held of kept) {
-    const path = update.framesFor(held).map(read);
+    const path = downlink.frames(update, held).map(read);
     expect(path.map(({ base }) => base)).toEqual(kept.slice(kept.indexOf(held), -1));
   }
-  expect(update.framesFor(oldest).map(read)).toMatchObject([{ base: null, hash: hashes.at(-1) }]);
+  expect(downlink.frames(update, oldest).map(read)).toMatchObject([{ base: null, hash: hashes.at(-1) }]);
 });
 
 test("D3 a change that is no smaller than the whole is not sent", () => {
@@ -83,17 +83,17 @@ test("D3 a change that is no smaller than the whole is not sent", () => {
   const before = wireBlob(state, "student");
   downlink.update("student", before, 1);
   const noise = { bytes: before.bytes.map((byte, i) => byte ^ (i * 97)), hash: "ab".repeat(32) };
-  const [frame] = downlink.update("student", noise, 2).framesFor(before.hash);
+  const [frame] = downlink.frames(downlink.update("student", noise, 2), before.hash);
   expect(read(frame).base).toBeNull();
 });
 
 test("the teacher's bytes are let go with the first round of the student, also by sessions that remember them", async () => {
   const plans = planned(tinyState(tinyConfig({ epochs: 9 })));
   const [teacher] = (await plans.evaluation("teacher")).parameters;
-  expect(teacher.framesFor(undefined)).toHaveLength(1);
+  expect(plans.frames(teacher, undefined)).toHaveLength(1);
   await plans.evaluation("student");
-  expect(teacher.framesFor(undefined)).toEqual([]);
-  expect((await plans.evaluation("teacher")).parameters[0].framesFor(undefined)).toHaveLength(1);
+  expect(plans.frames(teacher, undefined)).toEqual([]);
+  expect(plans.frames((await plans.evaluation("teacher")).parameters[0], undefined)).toHaveLength(1);
 });
 
 test("D5 only the student's mini-batches name discriminators; a BN phase, an evaluation and the teacher do not", async () => {
@@ -128,7 +128,7 @@ test.each(["f32", "f16", "int8"] as const)(
     while (bases.length < 6) {
       const { terms, parameters } = await plans.step();
       for (const update of parameters) {
-        for (const frame of update.framesFor(store.holds[update.set])) {
+        for (const frame of plans.frames(update, store.holds[update.set])) {
           if (update.set === "discriminators") bases.push(read(frame).base !== null);
           expect(await store.receive(runTag, frame)).toBeUndefined();
         }

@@ -40,11 +40,12 @@ async function auditedRound(names: readonly string[]) {
     shareLimit: 1,
     lease: { ...state.config.lease, timeoutMs, first: 1, minDeadlineMs: timeoutMs },
     outbox: {
-      lease: (_worker, lease, plan) => granted.push({ lease, plan }),
+      lease: () => undefined,
       accepted: () => undefined,
       rejected: () => undefined,
       cancelled: () => undefined,
     },
+    onGrant: (lease, plan) => granted.push({ lease, plan }),
     onRequeue: ({ worker }) => requeued.push(worker),
     onBackup: () => undefined,
   });

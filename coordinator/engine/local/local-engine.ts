@@ -1,78 +1,54 @@
 // Drives the run in this process: round after round, each summed, applied, committed to the disk, and only then built upon (ARCHITECTURE §3).
 
-import type { Clock } from "../../../shared/base/clock.ts";
+import { z } from "zod";
 import { type NetworkName, usesGan } from "../../../shared/run/networks.ts";
 import { placeOf, type StepPlace } from "../../../shared/run/program.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
-import type { CommitLog } from "../../checkpoint/commit-log.ts";
-import type { LoopDelay } from "../../program/loop-delay.ts";
 import { sealMode } from "../../round/deadline.ts";
 import type { Ledger } from "../../round/ledger.ts";
-import { type RunProgress, recordEvaluation } from "../../state/training-state.ts";
+import type { Lease } from "../../round/state.ts";
+import { progressOf, type RunProgress, recordEvaluation } from "../../state/training-state.ts";
 import type { StepLoss } from "../../state/update.ts";
 import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "../../training/round-plan.ts";
+import { startTraining } from "../../training/start-training.ts";
 import type { Training } from "../../training/training.ts";
 import { VOIDS } from "../../trust/feedback-reset.ts";
-import type { RoundTrust } from "../../trust/round-trust.ts";
-import type { Outbox } from "../outbox.ts";
-import type { OnRunEvent } from "../run-event.ts";
-import type { StepBytes, Traffic } from "../traffic.ts";
+import { TrustDesk, type TrustDeskOptions, type TrustEvent } from "../../trust/run-trust.ts";
+import type { StoredTrust } from "../../trust/trust-file.ts";
+import type { Engine, EnginePlugin, EngineRun, RunSummary } from "../engine.ts";
+import type { StepBytes } from "../traffic.ts";
 import { engineStatus } from "./engine-status.ts";
+import { LocalInbox } from "./local-inbox.ts";
 import { type Pace, paced } from "./pace.ts";
 import { Planner } from "./planner.ts";
 import { type Collected, RoundDriver } from "./round-driver.ts";
 
-export interface EngineOptions {
-  /** The run's id. */
-  readonly run: string;
-  /** 16 bytes in hex: names the run in frames. */
-  readonly runTag: string;
+/** Where standings are kept, what was there, and what draws who is audited. */
+export interface LocalTrust extends Pick<TrustDeskOptions, "store" | "draw"> {
+  readonly stored: StoredTrust;
+}
+
+export interface LocalEngineOptions
+  extends Omit<EngineRun, "state" | "writeCheckpoint" | "trust" | "draw" | "incarnation" | "startTraining"> {
   /** The engine's own from now on. */
   readonly progress: RunProgress;
-  /** Holds the numbers that belong to this progress. */
+  /** Holds the numbers that belong to this progress; the engine's own, too. */
   readonly training: Training;
-  readonly ledger: Ledger;
-  readonly log: Pick<CommitLog, "append">;
-  /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
   readonly writeCheckpoint: (progress: RunProgress, ledger: Ledger) => Promise<string>;
-  readonly outbox: Outbox;
   /** Judges contributions and audits them; without it all that is well formed is believed. */
-  readonly trust?: RoundTrust;
-  /** What the outbox's sockets carry. */
-  readonly traffic: Traffic;
-  /** Of the last step; null before the first. */
-  readonly loopDelay?: () => LoopDelay | null;
-  /** Folder of the checkpoint that the state is from; none for a fresh run. */
-  readonly resumedFrom?: string;
-  /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
+  readonly trust?: LocalTrust;
   readonly incarnation?: number;
-  /** The run ends when so many steps are committed; by default at the end of its program. */
-  readonly maxSteps?: number;
-  readonly clock: Clock;
-  readonly onEvent: OnRunEvent;
+  /** Sees each lease as it is granted. */
+  readonly onGrant?: (lease: Lease, plan: RoundPlan) => void;
   /** Sees each sum before it is applied. */
   readonly onSealed?: (plan: RoundPlan, collected: Collected) => void;
 }
 
-export interface RunSummary {
-  /** The run came to its end; false where it was stopped. */
-  readonly finished: boolean;
-  readonly step: number;
-  /** Of the whole program. */
-  readonly steps: number;
-  readonly epoch: number;
-  readonly samples: number;
-  readonly testAccuracy: number | null;
-  readonly teacherAccuracy: number | null;
-  readonly paramsHash: string;
-  /** Folder of the newest checkpoint. */
-  readonly checkpoint: string;
-}
-
-export class LocalEngine {
-  /** Where what the workers do goes in. */
-  readonly rounds: RoundDriver;
-  readonly #options: EngineOptions;
+export class LocalEngine implements Engine {
+  readonly inbox: LocalInbox;
+  readonly #rounds: RoundDriver;
+  readonly #trust: TrustDesk | undefined;
+  readonly #options: LocalEngineOptions;
   readonly #target: number;
   readonly #planner: Planner;
   #evaluating: NetworkName | undefined;
@@ -84,30 +60,73 @@ export class LocalEngine {
   #bytes: StepBytes | undefined;
   #checkpoint: { readonly path: string; readonly step: number } | undefined;
 
-  constructor(options: EngineOptions) {
+  /** Starts what keeps the numbers and reads what accounts have earned. @throws THREAD_FAILED */
+  static async open({ state, trust, draw, startTraining: start = startTraining, ...run }: EngineRun) {
+    const progress = progressOf(state);
+    const training = await start(state, run.runTag);
+    return new LocalEngine({
+      ...run,
+      progress,
+      training,
+      writeCheckpoint: async (committed, ledger) => {
+        return run.writeCheckpoint(await training.checkpoint(run.run), committed, ledger);
+      },
+      trust: { store: trust, stored: await trust.read(), draw },
+    });
+  }
+
+  constructor(options: LocalEngineOptions) {
     this.#options = options;
-    const { progress, training, clock, outbox, onEvent, resumedFrom, trust, runTag } = options;
-    const { config, program, step } = progress;
+    const { progress, training, clock, outbox, onEvent, onGrant, resumedFrom, trust, runTag, firstLease } = options;
+    const { config, program, step, norms, peaks } = progress;
     const { microbatch, lease } = config;
     this.#planner = new Planner({ training, progress, runTag });
     this.#target = Math.min(options.maxSteps ?? Infinity, program.steps);
     if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step };
-    this.rounds = new RoundDriver({
+    const hear = (event: TrustEvent) => this.#hear(event);
+    const desk =
+      trust && new TrustDesk({ ...trust, config: config.trust, norms, peaks, clock, onEvent: hear }, trust.stored);
+    this.#trust = desk;
+    this.#rounds = new RoundDriver({
       outbox,
       microbatch,
       lease,
       training,
       shareLimit: config.trust.accountWeight,
-      ...(trust === undefined ? {} : { trust }),
+      ...(desk === undefined ? {} : { trust: desk.rounds }),
+      ...(firstLease === undefined ? {} : { firstLease }),
+      ...(onGrant === undefined ? {} : { onGrant }),
       clock,
       onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
       onBackup: ({ worker, from, to }, of) => onEvent({ type: "backed-up", worker, from, to, of }),
     });
+    const watched = desk === undefined ? {} : { trust: desk };
+    this.inbox = new LocalInbox({ rounds: this.#rounds, ...watched, outbox, onEvent });
   }
 
-  /** Runs to the end, or until stop(). The newest checkpoint then holds everything that was committed. */
+  #hear(event: TrustEvent): void {
+    const { onEvent, outbox } = this.#options;
+    switch (event.type) {
+      case "rests":
+        onEvent({ ...event, ms: Math.round(event.ms) });
+        this.inbox.rest(event.account, event.ms);
+        break;
+      case "answered":
+        outbox.audited(event.worker);
+        break;
+      case "audited":
+      case "notice":
+        onEvent(event);
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+
   async run(): Promise<RunSummary> {
-    const { progress } = this.#options;
+    const { progress, onEvent } = this.#options;
+    const notice = this.#trust?.notice ?? null;
+    if (notice !== null) onEvent({ type: "notice", message: notice });
     // From the first moment on there is something to resume from.
     if (!this.#checkpoint) await this.#writeCheckpoint();
     await this.#evaluateIfDue();
@@ -122,10 +141,9 @@ export class LocalEngine {
     return this.#summary();
   }
 
-  /** Finishes the step where somebody computes it, writes a checkpoint, and lets run() end. */
   stop(): void {
     this.#stopping = true;
-    this.rounds.stop();
+    this.#rounds.stop();
   }
 
   async #summary(): Promise<RunSummary> {
@@ -151,7 +169,7 @@ export class LocalEngine {
       run,
       progress,
       ledger,
-      rounds: this.rounds,
+      rounds: this.#rounds,
       target: this.#target,
       phase: this.#done ? "done" : this.#stopping ? "stopping" : "running",
       evaluating: this.#evaluating,
@@ -162,10 +180,13 @@ export class LocalEngine {
     });
   }
 
-  /** Bytes by their SHA-256: those of the teacher. */
-  blob(sha256: string): Uint8Array<ArrayBuffer> | undefined {
-    const { frozen } = this.#planner;
-    return frozen?.hash === sha256 ? frozen.bytes : undefined;
+  blob(name: string): Uint8Array<ArrayBuffer> | undefined {
+    return this.#planner.blob(name);
+  }
+
+  async close(): Promise<void> {
+    await this.#options.training.close();
+    await this.#trust?.saved();
   }
 
   /** Place of the last committed step; before the first, of that. */
@@ -182,7 +203,7 @@ export class LocalEngine {
 
   async #collect(subject: RoundSubject): Promise<Collected | "dropped"> {
     const plan = await this.#planner.plan(subject, this.#era());
-    const collected = await this.rounds.collect(plan);
+    const collected = await this.#rounds.collect(plan);
     if (collected === "dropped") return collected;
     this.#options.onSealed?.(plan, collected);
     this.#pace = paced(this.#pace, subject.kind, collected.samples, collected.elapsedMs);
@@ -201,7 +222,7 @@ export class LocalEngine {
     ledger.commitStep(place, ranges, config.batch, sealMode(config));
     const { loss, paramsHash } = await training.apply(place);
     const step = ++progress.step;
-    this.rounds.applied();
+    this.#rounds.applied();
     const { kind, epoch } = pass;
     await log.append({
       type: "step",
@@ -213,11 +234,11 @@ export class LocalEngine {
       samples: collected.samples,
       paramsHash,
     });
-    this.rounds.committed();
+    this.#rounds.committed();
     this.#loss = loss;
     const carried = ledger.carried({ pass, from: place.to }).reduce((sum, { from, to }) => sum + to - from, 0);
     if (carried > 0) onEvent({ type: "carried", step, samples: carried });
-    const { workers } = this.rounds;
+    const { workers } = this.#rounds;
     const bytes = traffic.take(workers);
     this.#bytes = bytes;
     onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers, paramsHash, bytes });
@@ -256,11 +277,11 @@ export class LocalEngine {
     try {
       const collected = await this.#collect(evaluationSubject(progress, network));
       if (collected === "dropped") return false;
-      this.rounds.applied();
+      this.#rounds.applied();
       const accuracy = collected.metrics.top1;
       await log.append({ type: "evaluate", step, network, accuracy });
       recordEvaluation(progress, network, accuracy);
-      this.rounds.committed();
+      this.#rounds.committed();
       onEvent({ type: "evaluation", step, network, accuracy });
       return true;
     } finally {
@@ -277,3 +298,9 @@ export class LocalEngine {
     this.#checkpoint = { path, step };
   }
 }
+
+export const localEngine: EnginePlugin = {
+  kind: "local",
+  schema: z.strictObject({ kind: z.literal("local") }),
+  open: (_options, run) => LocalEngine.open(run),
+};

@@ -1,0 +1,101 @@
+// What every engine is: the one that drives a run's rounds, whichever way it does it. Sessions and server know no more of it than this.
+
+import type { Clock } from "../../shared/base/clock.ts";
+import type { WorkerId } from "../../shared/base/ids.ts";
+import type { Plugin } from "../../shared/base/registry.ts";
+import type { RunStatus } from "../../shared/wire/protocol.ts";
+import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
+import type { CommitLog } from "../checkpoint/commit-log.ts";
+import type { Ledger } from "../round/ledger.ts";
+import type { RunProgress, TrainingState } from "../state/training-state.ts";
+import type { StartTraining } from "../training/start-training.ts";
+import type { TrustStore } from "../trust/trust-file.ts";
+import type { Inbox } from "./inbox.ts";
+import type { Outbox } from "./outbox.ts";
+import type { OnRunEvent } from "./run-event.ts";
+import type { Traffic } from "./traffic.ts";
+
+/**
+ * Drives the rounds of one run. All that goes in by the inbox and all that comes out by the outbox, the status and the blobs is
+ * data that a message could carry: no functions, no classes, nothing that is changed after it was handed over.
+ */
+export interface Engine {
+  /** Where what the workers do goes in. */
+  readonly inbox: Inbox;
+  /**
+   * Drives the run to its end, or until stop(). Called once. The newest checkpoint then holds everything that was committed.
+   * @throws GRADIENT_NOT_FINITE where the training has diverged, STORAGE_FAILED, COMMIT_LOG_FENCED, THREAD_FAILED
+   */
+  run(): Promise<RunSummary>;
+  /** How the run is doing, as far as it is known here. */
+  status(): RunStatus;
+  /**
+   * Bytes by their name: a frozen network, packed, by its SHA-256; a frame of parameters by the name that a version gives it. What
+   * the outbox has just named is here, and the same array as long as it is; frames of a version that no round names any more are gone.
+   */
+  blob(name: string): Uint8Array<ArrayBuffer> | undefined;
+  /** Finishes the step where somebody computes it, writes a checkpoint, and lets run() end. */
+  stop(): void;
+  /** Lets go of threads and files, once run() is over or instead of it. */
+  close(): Promise<void>;
+}
+
+export interface RunSummary {
+  /** The run came to its end; false where it was stopped. */
+  readonly finished: boolean;
+  readonly step: number;
+  /** Of the whole program. */
+  readonly steps: number;
+  readonly epoch: number;
+  readonly samples: number;
+  readonly testAccuracy: number | null;
+  readonly teacherAccuracy: number | null;
+  readonly paramsHash: string;
+  /** Folder of the newest checkpoint. */
+  readonly checkpoint: string;
+}
+
+/** A run as an engine is given it: its truth, where that is kept, and who is told. */
+export interface EngineRun {
+  /** The run's id. */
+  readonly run: string;
+  /** 16 bytes in hex: names the run in frames. */
+  readonly runTag: string;
+  /** Of the last committed step. The engine's own from now on, as the ledger is. */
+  readonly state: TrainingState;
+  readonly ledger: Ledger;
+  readonly log: Pick<CommitLog, "append">;
+  /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
+  readonly writeCheckpoint: (contents: CheckpointContents, progress: RunProgress, ledger: Ledger) => Promise<string>;
+  /** Where accounts' standings are kept. */
+  readonly trust: TrustStore;
+  /** The way to the workers. */
+  readonly outbox: Outbox;
+  /** What the outbox's sockets carry. */
+  readonly traffic: Pick<Traffic, "take">;
+  /** Of the last step; null before the first. */
+  readonly loopDelay?: () => RunStatus["loopDelayMs"];
+  /** Folder of the checkpoint that the state is from; none for a fresh run. */
+  readonly resumedFrom?: string;
+  /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
+  readonly incarnation: number;
+  /** Number of the first lease; 1 unless given. */
+  readonly firstLease?: number;
+  /** The run ends when so many steps are committed; by default at the end of its program. */
+  readonly maxSteps?: number;
+  readonly clock: Clock;
+  /** In [0, 1), for each lease whether it is audited: no part of the run's own draws, or a worker could foresee it. */
+  readonly draw: () => number;
+  readonly onEvent: OnRunEvent;
+  /** Who keeps the numbers; by their size unless given. */
+  readonly startTraining?: StartTraining;
+}
+
+/** An entry of the table of engines (coordinator/run/engines.ts). */
+export interface EnginePlugin extends Plugin {
+  /** Makes ready; nothing is leased before run(). @param options by the schema @throws THREAD_FAILED, CONFIG_INVALID */
+  open(options: Readonly<Record<string, unknown>>, run: EngineRun): Promise<Engine>;
+}
+
+/** A worker's number in a name, from 1: gateways that number their workers apart do not meet. */
+export type WorkerNames = () => WorkerId;
