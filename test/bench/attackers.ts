@@ -17,6 +17,7 @@ import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { runtimePorts, type SocketConstructor } from "../../worker/platform/runtime-ports.ts";
 import { runSession } from "../../worker/session/session.ts";
+import { answerCanary } from "../../worker/trainer/canary.ts";
 import { createTrainer } from "../../worker/trainer/trainer.ts";
 import type { LeaseResult, Trainer } from "../../worker/trainer/trainer-contract.ts";
 import { testDevice } from "../fixtures/device.ts";
@@ -206,7 +207,6 @@ async function runUnder(
       return mine;
     };
     const adapter = { vendor: "shared", architecture: "", description: "one device", software: true };
-    const own: GPUDevice = { lost: new Promise(() => undefined), destroy: () => undefined } as unknown as GPUDevice;
     const liars = new Set<string>();
     const sessions = Array.from({ length: workers }, (_, worker) => {
       const lies = worker < attackers;
@@ -218,8 +218,13 @@ async function runUnder(
         name: lies ? attack : "honest",
         runtime: "node",
         openIdentity: async () => ({ publicKey: pair.publicKey, sign: async (bytes) => signBytes(pair, bytes) }),
-        openDevice: async () => ({ device: own, adapter }),
-        createTrainer: () => sharing(trainerOf(), turn, (honest, lease) => attackBy(honest, lease, plainBytes)),
+        openDevice: async () => ({
+          adapter,
+          lost: new Promise(() => undefined),
+          createTrainer: () => sharing(trainerOf(), turn, (honest, lease) => attackBy(honest, lease, plainBytes)),
+          answerCanary: (layers, seed) => answerCanary({ device, adapter }, layers, seed),
+          close: () => undefined,
+        }),
         onEvent: () => undefined,
         ports: runtimePorts(WebSocket as unknown as SocketConstructor),
       });

@@ -1,6 +1,7 @@
 // Says in one line what a session event means, for a terminal or a console; most events need no line.
 
-import type { LeaseSummary, SessionEvent, TuningEvent } from "./session-event.ts";
+import type { TuningEvent } from "../tuning/tuning-event.ts";
+import type { LeaseSummary, SessionEvent } from "./session-event.ts";
 
 /** What a lease computes, in words. */
 export function describeLease({ kind, network }: Pick<LeaseSummary, "kind" | "network">): string {

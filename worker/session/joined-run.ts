@@ -22,7 +22,11 @@ export function runIdentity({ run, config, dataset }: WelcomeMessage): string {
 }
 
 /** @throws PROTOCOL_MISMATCH, DATA_INVALID, GRAPH_INVALID */
-export function openRun(welcome: WelcomeMessage, origin: ContentOrigin): JoinedRun {
+export function openRun(
+  welcome: WelcomeMessage,
+  origin: ContentOrigin,
+  createDecoder: typeof createSampleDecoder = createSampleDecoder,
+): JoinedRun {
   const { config, dataset, protocol } = welcome;
   if (protocol !== PROTOCOL_VERSION) {
     throw new BitswarmError(
@@ -35,7 +39,7 @@ export function openRun(welcome: WelcomeMessage, origin: ContentOrigin): JoinedR
     identity: runIdentity(welcome),
     config,
     dataset,
-    decoder: createSampleDecoder(config, dataset),
+    decoder: createDecoder(config, dataset),
     cache: new DatasetCache(origin),
     parameters: new ParameterStore((set) => wireForm(networks, config, set), origin.ports.sha256),
     frozen: frozenForm(networks, config),

@@ -5,7 +5,6 @@ import { encodeFrame } from "../../shared/wire/frame.ts";
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
 import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import type { LeaseResult } from "../trainer/trainer-contract.ts";
-import type { TrainerOwner } from "../trainer/trainer-owner.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Condition } from "./condition.ts";
 import { type HeldLease, LeaseQueue } from "./lease-queue.ts";
@@ -14,6 +13,7 @@ import type { LeaseSummary, SessionEvent, SessionState } from "./session-event.t
 import type { SessionLimits } from "./session-limits.ts";
 import type { SessionPorts } from "./session-ports.ts";
 import type { Tally } from "./tally.ts";
+import type { TrainerOwner } from "./trainer-owner.ts";
 
 /** What the volunteer wants. */
 export type Wish = "work" | "pause" | "leave";

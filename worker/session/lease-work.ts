@@ -6,9 +6,9 @@ import { decodeWhole } from "../../shared/wire/parameter-update.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { HeldShards, SampleDecoder } from "../trainer/sample-decoder.ts";
 import { sampleOrder } from "../trainer/sample-order.ts";
-import type { LeaseResult, MicrobatchInput } from "../trainer/trainer-contract.ts";
-import type { LivingTrainer, TrainerRun } from "../trainer/trainer-owner.ts";
+import type { LeaseResult, MicrobatchInput, TrainerRun } from "../trainer/trainer-contract.ts";
 import type { DatasetCache } from "./dataset-cache.ts";
+import type { LivingTrainer } from "./trainer-owner.ts";
 
 /** What a joined run needs beside its trainer. */
 export interface RunResources extends TrainerRun {

@@ -6,7 +6,7 @@ import { canaryLayers } from "../../shared/model/canary.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import type { HelloMessage, WelcomeMessage } from "../../shared/wire/protocol.ts";
 import { SessionLine } from "../../shared/wire/transfer/session-line.ts";
-import { answerCanary } from "../trainer/canary.ts";
+import type { createSampleDecoder } from "../trainer/sample-decoder.ts";
 import type { Connection, SessionMessage } from "./connection.ts";
 import type { ContentOrigin } from "./content-fetch.ts";
 import { type JoinedRun, openRun, runIdentity } from "./joined-run.ts";
@@ -15,6 +15,8 @@ import { type ShiftMessage, WorkShift, type WorkShiftOptions } from "./lease-loo
 export interface MembershipOptions extends Omit<WorkShiftOptions, "line" | "run" | "runTag"> {
   /** Where shards and blobs come from. */
   readonly origin: ContentOrigin;
+  /** How shards become microbatches, where it is not the usual way. */
+  readonly createDecoder: typeof createSampleDecoder | undefined;
 }
 
 export class Membership {
@@ -54,7 +56,7 @@ export class Membership {
     this.#welcome = welcome;
     if (this.#run?.identity !== runIdentity(welcome)) {
       this.#run?.cache.close();
-      this.#run = openRun(welcome, this.#options.origin);
+      this.#run = openRun(welcome, this.#options.origin, this.#options.createDecoder);
       this.#options.owner.use({ config: welcome.config, dataset: welcome.dataset });
     }
     this.#line = new SessionLine({ session: welcome.session, frameLimit: this.#run.parameters.frameLimit });
@@ -77,7 +79,7 @@ export class Membership {
     if (this.#shift) return;
     await before?.catch(() => undefined);
     if (line.over) return;
-    const { origin: _, ...options } = this.#options;
+    const { origin: _origin, createDecoder: _decoder, ...options } = this.#options;
     options.onEvent({ type: "joined", run: welcome.run, name: welcome.config.name, worker: welcome.worker });
     this.#shift = new WorkShift({ ...options, line, run, runTag: welcome.runTag });
     this.#working = this.#shift.work();
@@ -90,7 +92,7 @@ export class Membership {
     if (!run) return connection.fail(new BitswarmError("MESSAGE_INVALID", "a canary came before the welcome"));
     try {
       const layers = canaryLayers(buildNetworks(run.config, run.dataset).student.graph);
-      const hash = await answerCanary(await this.#options.owner.device(), layers, seed);
+      const hash = await (await this.#options.owner.device()).answerCanary(layers, seed);
       connection.send({ type: "canary-answer", seed, hash });
     } catch (cause) {
       const message = `the calibration could not be computed: ${String(cause).slice(0, 300)}`;

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { type ErrorCode, errorCodes } from "../../shared/base/errors.ts";
 import { runStatusSchema } from "../../shared/wire/protocol.ts";
+import { tuningEventSchema } from "../tuning/tuning-event.ts";
 
 const counting = z.number().int().min(0);
 const codeSchema = z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]);
@@ -38,28 +39,6 @@ export const sessionStateSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("failed"), code: codeSchema, message: z.string() }),
 ]);
 
-/** What the worker does about its kernels, in numbers of convolution passes. `refused`: pass, tiling and why it is left out here. */
-const tuningEventSchema = z.discriminatedUnion("stage", [
-  /** Compares and measures tilings, as many passes as the time allows. */
-  z.strictObject({ type: z.literal("tuning"), stage: z.literal("measuring"), passes: counting }),
-  z.strictObject({
-    type: z.literal("tuning"),
-    stage: z.literal("measured"),
-    passes: counting,
-    left: counting,
-    refused: z.array(z.string()),
-  }),
-  /** Compares what is in use with the naive kernels. */
-  z.strictObject({ type: z.literal("tuning"), stage: z.literal("checking"), passes: counting }),
-  z.strictObject({
-    type: z.literal("tuning"),
-    stage: z.literal("checked"),
-    passes: counting,
-    refused: z.array(z.string()),
-  }),
-  z.strictObject({ type: z.literal("tuning"), stage: z.literal("unkept"), message: z.string() }),
-]);
-
 export const sessionEventSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("state"), state: sessionStateSchema }),
   z.strictObject({ type: z.literal("adapter"), description: z.string(), software: z.boolean() }),
@@ -81,7 +60,6 @@ export const sessionEventSchema = z.discriminatedUnion("type", [
 
 export type LeaseSummary = z.output<typeof leaseSummarySchema>;
 export type SessionState = z.output<typeof sessionStateSchema>;
-export type TuningEvent = z.output<typeof tuningEventSchema>;
 export type SessionEvent = z.output<typeof sessionEventSchema>;
 /** The states that a session does not leave. */
 export type SessionEnd = Extract<SessionState, { kind: "ended" | "failed" }>;

@@ -5,8 +5,8 @@
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
 import { sleep } from "../clock.ts";
-import type { OpenDevice } from "../device.ts";
-import { type CreateTrainer, TrainerOwner } from "../trainer/trainer-owner.ts";
+import type { createSampleDecoder } from "../trainer/sample-decoder.ts";
+import type { ComputeDevice } from "../trainer/trainer-contract.ts";
 import { Condition } from "./condition.ts";
 import { Connection, type SessionMessage } from "./connection.ts";
 import type { ContentCache } from "./content-fetch.ts";
@@ -20,18 +20,21 @@ import type { SessionEnd, SessionEvent, SessionState } from "./session-event.ts"
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import type { SessionPorts } from "./session-ports.ts";
 import { Tally } from "./tally.ts";
+import { TrainerOwner } from "./trainer-owner.ts";
 
 export interface SessionOptions {
   /** The link that the coordinator printed. */
   readonly url: string;
   readonly name: string;
   readonly runtime: HelloMessage["runtime"];
-  readonly openDevice: () => Promise<OpenDevice>;
+  /** Asked again where the device is lost. @throws WEBGPU_MISSING */
+  readonly openDevice: () => Promise<ComputeDevice>;
   /** The worker's key pair; by default one for this session alone. Asked once. */
   readonly openIdentity?: () => Promise<Identity>;
-  readonly createTrainer: CreateTrainer;
   readonly onEvent: (event: SessionEvent) => void;
   readonly ports: SessionPorts;
+  /** How shards become microbatches; the simulation's trainer looks at none. */
+  readonly createDecoder?: typeof createSampleDecoder;
   /** Cache storage for shards, where the runtime has one. */
   readonly cache?: ContentCache;
   readonly limits?: SessionLimits;
@@ -80,7 +83,6 @@ class Session implements RunningSession {
     this.#changed = new Condition(options.ports.clock);
     this.#owner = new TrainerOwner({
       openDevice: options.openDevice,
-      createTrainer: options.createTrainer,
       limits: this.#limits,
       ports: this.#ports,
       onTuning: options.onEvent,
@@ -137,6 +139,7 @@ class Session implements RunningSession {
     const { clock, random } = this.#ports;
     this.#membership = new Membership({
       origin: { origin: link.origin, token: link.token, cache, backoff: limits.reconnect, ports: this.#ports },
+      createDecoder: this.#options.createDecoder,
       owner: this.#owner,
       changed: this.#changed,
       wish: () => this.#wish,

@@ -1,7 +1,12 @@
-// What the session needs of the trainer: parameters in, a lease's contribution out. The trainer owns the GPU, the session owns the socket.
+// What the session needs of a device and its trainer: parameters in, a lease's contribution out. They own the GPU, the session owns
+// the socket; neither names WebGPU here, so that a session runs over devices that are none.
 
+import type { Dataset } from "../../shared/data/dataset.ts";
+import type { CanaryLayer } from "../../shared/model/canary.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
-import type { LeaseMessage } from "../../shared/wire/protocol.ts";
+import type { AdapterDescription, LeaseMessage } from "../../shared/wire/protocol.ts";
+import type { TuningEvent } from "../tuning/tuning-event.ts";
 
 /** One microbatch, decoded and normalised. */
 export interface MicrobatchInput {
@@ -41,5 +46,31 @@ export interface Trainer {
   ): Promise<LeaseResult | "aborted">;
   /** Resolves when the device is lost, with the reason. */
   readonly lost: Promise<string>;
+  close(): void;
+}
+
+/** What a trainer is made for. */
+export interface TrainerRun {
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+}
+
+/** What a trainer is told of its device and tells of its kernels. */
+export interface TrainerCircumstances {
+  /** The device came in the place of one that was lost. */
+  readonly suspect: boolean;
+  readonly onEvent: (event: TuningEvent) => void;
+}
+
+/** A device that is open. */
+export interface ComputeDevice {
+  readonly adapter: AdapterDescription;
+  /** Resolves when the device is lost, with the reason. */
+  readonly lost: Promise<string>;
+  /** Compiles a run's kernels. @throws DEVICE_LOST, PLAN_TOO_LARGE, COMPUTE_FAILED and what the device says */
+  createTrainer(run: TrainerRun, circumstances: TrainerCircumstances): Trainer | Promise<Trainer>;
+  /** The hash of all layers' 1-bit sums (SPEC.md, Z8). @throws what the device says where it refuses a kernel or is lost */
+  answerCanary(layers: readonly CanaryLayer[], seed: number): Promise<number>;
+  /** Lets the device go; `lost` resolves. */
   close(): void;
 }

@@ -2,7 +2,7 @@
 
 import { type AdapterTraits, GUARANTEED_TRAITS } from "../../kernels/convolution/tiling.ts";
 import { adapterTraits, type OpenDevice } from "../device.ts";
-import type { TuningEvent } from "../session/session-event.ts";
+import type { TuningEvent } from "./tuning-event.ts";
 import { TuningMemory } from "./tuning-store.ts";
 import { adapterKey } from "./tuning-table.ts";
 

@@ -3,6 +3,7 @@
 import { findGpu, requestDevice } from "../../../worker/device.ts";
 import { runtimePorts } from "../../../worker/platform/runtime-ports.ts";
 import { runSession } from "../../../worker/session/session.ts";
+import { gpuDevice } from "../../../worker/trainer/gpu-device.ts";
 import { untuned } from "../../../worker/tuning/tuning-options.ts";
 import { roundingTrainer } from "./rounding-trainer.ts";
 
@@ -19,11 +20,16 @@ const session = runSession({
   name: "int8",
   runtime: "deno",
   ports: runtimePorts(),
-  openDevice: async () => requestDevice(findGpu(globalThis)),
-  createTrainer: (open, { config, dataset }, circumstances) => {
+  openDevice: async () => {
+    const open = await requestDevice(findGpu(globalThis));
     const { description, vendor } = open.adapter;
-    report({ adapter: description || vendor });
-    return roundingTrainer(open.device, config, dataset, untuned(open, circumstances), report);
+    return {
+      ...gpuDevice(open, (circumstances) => untuned(open, circumstances)),
+      createTrainer: ({ config, dataset }, circumstances) => {
+        report({ adapter: description || vendor });
+        return roundingTrainer(open.device, config, dataset, untuned(open, circumstances), report);
+      },
+    };
   },
   onEvent: (event) => {
     if (event.type === "joined") report({ event: "joined", worker: event.worker });

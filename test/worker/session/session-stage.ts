@@ -7,7 +7,7 @@ import type { RunningSession, SessionOptions } from "../../../worker/session/ses
 import { runSession } from "../../../worker/session/session.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "../../../worker/session/session-event.ts";
 import { sessionLimits } from "../../../worker/session/session-limits.ts";
-import type { LeaseResult, MicrobatchInput, Trainer } from "../../../worker/trainer/trainer-contract.ts";
+import type { ComputeDevice, LeaseResult, MicrobatchInput, Trainer } from "../../../worker/trainer/trainer-contract.ts";
 import { ScriptedCoordinator, type ScriptedOptions } from "./scripted-coordinator.ts";
 import type { Peer } from "./scripted-peer.ts";
 import { leaseOf, scriptedBlob, sha256 } from "./scripted-run.ts";
@@ -80,13 +80,16 @@ class ScriptedTrainer implements Trainer {
   }
 }
 
-/** The part of a device that the session touches: it is lost when it is destroyed. */
-function scriptedDevice(): GPUDevice {
-  let lose: (info: { reason: string; message: string }) => void = () => undefined;
-  const lost = new Promise((resolve) => {
+/** A device that computes nothing: it is lost when it is closed. */
+function scriptedDevice(createTrainer: () => Trainer): ComputeDevice {
+  let lose: (reason: string) => void = () => undefined;
+  const lost = new Promise<string>((resolve) => {
     lose = resolve;
   });
-  return { lost, destroy: () => lose({ reason: "destroyed", message: "" }) } as unknown as GPUDevice;
+  const answerCanary = async () => {
+    throw new Error("a scripted device answers no canary");
+  };
+  return { adapter, lost, createTrainer, answerCanary, close: () => lose("destroyed") };
 }
 
 export interface Stage {
@@ -116,11 +119,11 @@ export async function stage(
     url: coordinator.url,
     name: "tester",
     runtime: "node",
-    openDevice: async () => ({ device: scriptedDevice(), adapter }),
-    createTrainer: () => {
-      trainers.push(new ScriptedTrainer(compute));
-      return trainers[trainers.length - 1];
-    },
+    openDevice: async () =>
+      scriptedDevice(() => {
+        trainers.push(new ScriptedTrainer(compute));
+        return trainers[trainers.length - 1];
+      }),
     onEvent: (event) => events.push(event),
     ports: runtimePorts(WebSocket as unknown as SocketConstructor),
     limits,

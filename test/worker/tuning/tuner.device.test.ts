@@ -9,9 +9,9 @@ import {
 } from "../../../kernels/convolution/convolution-pass.ts";
 import { NAIVE, type Tiling, tilingName } from "../../../kernels/convolution/tiling.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
-import type { TuningEvent } from "../../../worker/session/session-event.ts";
 import { smallInstance } from "../../../worker/tuning/pass-operands.ts";
 import { Tuner } from "../../../worker/tuning/tuner.ts";
+import type { TuningEvent } from "../../../worker/tuning/tuning-event.ts";
 import { untuned } from "../../../worker/tuning/tuning-options.ts";
 import { TuningMemory } from "../../../worker/tuning/tuning-store.ts";
 import { badDriver } from "../../fixtures/bad-driver.ts";

@@ -6,7 +6,7 @@ import { findGpu, requestDevice } from "../../device.ts";
 import { openIdentity } from "../../session/identity.ts";
 import { type RunningSession, runSession } from "../../session/session.ts";
 import type { SessionEvent } from "../../session/session-event.ts";
-import { createTrainer } from "../../trainer/trainer.ts";
+import { gpuDevice } from "../../trainer/gpu-device.ts";
 import { tuningOptions, untuned } from "../../tuning/tuning-options.ts";
 import { TuningMemory } from "../../tuning/tuning-store.ts";
 import { runtimePorts } from "../runtime-ports.ts";
@@ -44,12 +44,13 @@ async function obey(command: Command): Promise<void> {
         runtime: "browser",
         ports: runtimePorts(),
         openIdentity: () => openIdentity(indexedDbKeyStore(), (message) => console.info(message)),
-        openDevice: async () => requestDevice(findGpu(globalThis)),
-        createTrainer: (open, { config, dataset }, circumstances) => {
-          const tuning = command.tune
-            ? tuningOptions(open, navigator.userAgent, { ...circumstances, memory })
-            : untuned(open, circumstances);
-          return createTrainer(open.device, config, dataset, tuning);
+        openDevice: async () => {
+          const open = await requestDevice(findGpu(globalThis));
+          return gpuDevice(open, (circumstances) =>
+            command.tune
+              ? tuningOptions(open, navigator.userAgent, { ...circumstances, memory })
+              : untuned(open, circumstances),
+          );
         },
         onEvent: (event) => scope.postMessage(event),
         cache: await openCache(),

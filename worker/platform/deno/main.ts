@@ -9,7 +9,7 @@ import { eventLines } from "../../session/event-lines.ts";
 import { openIdentity } from "../../session/identity.ts";
 import { type RunningSession, runSession } from "../../session/session.ts";
 import type { SessionEvent } from "../../session/session-event.ts";
-import { createTrainer } from "../../trainer/trainer.ts";
+import { gpuDevice } from "../../trainer/gpu-device.ts";
 import { tuningOptions, untuned } from "../../tuning/tuning-options.ts";
 import { TuningMemory } from "../../tuning/tuning-store.ts";
 import { runtimePorts } from "../runtime-ports.ts";
@@ -66,12 +66,11 @@ async function main(): Promise<number> {
       openIdentity(keys === undefined ? undefined : fileKeyStore(keys, new URL(url).hostname), (message) =>
         console.error(message),
       ),
-    openDevice: async () => requestDevice(findGpu(globalThis)),
-    createTrainer: (open, { config, dataset }, circumstances) => {
-      const tuning = tune
-        ? tuningOptions(open, navigator.userAgent, { ...circumstances, memory })
-        : untuned(open, circumstances);
-      return createTrainer(open.device, config, dataset, tuning);
+    openDevice: async () => {
+      const open = await requestDevice(findGpu(globalThis));
+      return gpuDevice(open, (circumstances) =>
+        tune ? tuningOptions(open, navigator.userAgent, { ...circumstances, memory }) : untuned(open, circumstances),
+      );
     },
     onEvent,
   });

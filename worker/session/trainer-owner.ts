@@ -1,36 +1,13 @@
 // Owns the device and its trainer: opens both when they are wanted, and both anew when the device is lost.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import type { Dataset } from "../../shared/data/dataset.ts";
-import type { RunConfig } from "../../shared/run/config.ts";
 import type { AdapterDescription } from "../../shared/wire/protocol.ts";
 import { sleep } from "../clock.ts";
-import type { OpenDevice } from "../device.ts";
-import { backoffMs } from "../session/backoff.ts";
-import type { TuningEvent } from "../session/session-event.ts";
-import type { SessionLimits } from "../session/session-limits.ts";
-import type { SessionPorts } from "../session/session-ports.ts";
-import type { Trainer } from "./trainer-contract.ts";
-
-/** What a trainer is made for. */
-export interface TrainerRun {
-  readonly config: RunConfig;
-  readonly dataset: Dataset;
-}
-
-/** What a trainer is told of its device and tells of its kernels. */
-export interface TrainerCircumstances {
-  /** The device came in the place of one that was lost. */
-  readonly suspect: boolean;
-  readonly onEvent: (event: TuningEvent) => void;
-}
-
-/** Compiles a run's kernels on a device. */
-export type CreateTrainer = (
-  open: OpenDevice,
-  run: TrainerRun,
-  circumstances: TrainerCircumstances,
-) => Trainer | Promise<Trainer>;
+import type { ComputeDevice, Trainer, TrainerRun } from "../trainer/trainer-contract.ts";
+import type { TuningEvent } from "../tuning/tuning-event.ts";
+import { backoffMs } from "./backoff.ts";
+import type { SessionLimits } from "./session-limits.ts";
+import type { SessionPorts } from "./session-ports.ts";
 
 /** A trainer, and the signal that its device is lost; the signal's reason says why. */
 export interface LivingTrainer {
@@ -39,8 +16,7 @@ export interface LivingTrainer {
 }
 
 export interface TrainerOwnerOptions {
-  readonly openDevice: () => Promise<OpenDevice>;
-  readonly createTrainer: CreateTrainer;
+  readonly openDevice: () => Promise<ComputeDevice>;
   readonly limits: Pick<SessionLimits, "deviceRecoveries" | "deviceWindowMs" | "deviceBackoff">;
   /** Called for each device that was opened. */
   readonly onAdapter: (adapter: AdapterDescription) => void;
@@ -52,10 +28,10 @@ export interface TrainerOwnerOptions {
 export class TrainerOwner {
   readonly #options: TrainerOwnerOptions;
   #run: TrainerRun | undefined;
-  #open: OpenDevice | undefined;
+  #open: ComputeDevice | undefined;
   #living: LivingTrainer | undefined;
   #building: Promise<LivingTrainer> | undefined;
-  #opening: Promise<OpenDevice> | undefined;
+  #opening: Promise<ComputeDevice> | undefined;
   #openedBefore = false;
   /** Aborts when #open is lost. */
   #loss = new AbortController();
@@ -74,7 +50,7 @@ export class TrainerOwner {
   }
 
   /** The open device, for work beside the trainer's. @throws WEBGPU_MISSING, DEVICE_LOST */
-  device(): Promise<OpenDevice> {
+  device(): Promise<ComputeDevice> {
     return this.#device();
   }
 
@@ -100,7 +76,7 @@ export class TrainerOwner {
   close(): void {
     this.#closed = true;
     this.#closeTrainer();
-    this.#open?.device.destroy();
+    this.#open?.close();
     this.#open = undefined;
   }
 
@@ -113,11 +89,10 @@ export class TrainerOwner {
     for (;;) {
       const run = this.#run;
       if (!run) throw new RangeError("a trainer was asked for before its run is known");
-      const open = await this.#device();
-      const { device } = open;
-      const stale = () => this.#open?.device !== device || this.#run !== run;
+      const device = await this.#device();
+      const stale = () => this.#open !== device || this.#run !== run;
       try {
-        const trainer = await this.#options.createTrainer(open, run, {
+        const trainer = await device.createTrainer(run, {
           suspect: this.#lossReason !== "",
           onEvent: this.#options.onTuning,
         });
@@ -135,7 +110,7 @@ export class TrainerOwner {
   }
 
   /** The open device; all who ask while one is opened get the same. */
-  #device(): Promise<OpenDevice> {
+  #device(): Promise<ComputeDevice> {
     if (this.#open) return Promise.resolve(this.#open);
     this.#opening ??= (this.#openedBefore ? this.#recover() : this.#openDevice()).finally(() => {
       this.#opening = undefined;
@@ -143,7 +118,7 @@ export class TrainerOwner {
     return this.#opening;
   }
 
-  async #recover(): Promise<OpenDevice> {
+  async #recover(): Promise<ComputeDevice> {
     let cause: unknown;
     for (;;) {
       this.#countRecovery(cause);
@@ -173,29 +148,29 @@ export class TrainerOwner {
     this.#recoveries.push(now);
   }
 
-  async #openDevice(): Promise<OpenDevice> {
+  async #openDevice(): Promise<ComputeDevice> {
     if (this.#closed) throw sessionEnded();
-    const open = await this.#options.openDevice();
+    const device = await this.#options.openDevice();
     if (this.#closed) {
-      open.device.destroy();
+      device.close();
       throw sessionEnded();
     }
-    this.#open = open;
+    this.#open = device;
     this.#openedBefore = true;
-    open.device.lost.then((info) => this.#lose(open.device, info.message || info.reason));
-    this.#options.onAdapter(open.adapter);
-    return open;
+    device.lost.then((reason) => this.#lose(device, reason));
+    this.#options.onAdapter(device.adapter);
+    return device;
   }
 
-  #lose(device: GPUDevice, reason: string): void {
-    if (this.#closed || this.#open?.device !== device) return;
+  #lose(device: ComputeDevice, reason: string): void {
+    if (this.#closed || this.#open !== device) return;
     this.#lossReason = reason;
     this.#loss.abort(reason);
     this.#loss = new AbortController();
     this.#closeTrainer();
     this.#open = undefined;
     // A trainer may call its device lost that still holds memory.
-    device.destroy();
+    device.close();
   }
 }
 
