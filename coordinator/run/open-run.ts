@@ -8,7 +8,7 @@ import { buildNetworks, usesGan } from "../../shared/run/networks.ts";
 import { type Checkpoint, readNewestCheckpoint, restoreState } from "../checkpoint/checkpoint.ts";
 import { type CommitLog, openCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
 import { readTeacherFile } from "../checkpoint/teacher-file.ts";
-import { type OpenDataset, openDataset } from "../data/import.ts";
+import { type OpenDataset, openDataset } from "../data/open-dataset.ts";
 import { Ledger } from "../round/ledger.ts";
 import { createTrainingState, type TrainingState } from "../state/training-state.ts";
 import { requireRobustMemory } from "../training/robust-memory.ts";

@@ -4,6 +4,7 @@ import { type Context, Hono } from "hono";
 import type { ErrorCode } from "../../shared/base/errors.ts";
 import type { RunStatus } from "../../shared/wire/protocol.ts";
 import { isToken } from "../base/token.ts";
+import type { StoredShard } from "../data/shard-store.ts";
 import type { PageFiles } from "./page-files.ts";
 
 /** What the run gives to HTTP. */
@@ -11,8 +12,8 @@ export interface HttpSource {
   readonly token: string;
   readonly page: PageFiles;
   status(): RunStatus;
-  /** Bytes of a shard of the data set, by SHA-256. */
-  shard(sha256: string): Uint8Array | undefined;
+  /** A shard of the data set, by SHA-256. */
+  shard(sha256: string): Promise<StoredShard | undefined>;
   /** Bytes of a network's parameters, by SHA-256. */
   blob(sha256: string): Uint8Array | undefined;
 }
@@ -78,10 +79,23 @@ export function httpApp(source: HttpSource): Hono {
       "cache-control": privateImmutable,
     });
   };
-  app.get(
-    "/shards/:sha256",
-    gated((sha256) => source.shard(sha256), "shard"),
-  );
+  app.get("/shards/:sha256", async (context) => {
+    if (!isToken(token, context.req.query("token"))) {
+      return problem(context, 403, "TOKEN_INVALID", "the token is missing or not that of this run");
+    }
+    const sha256 = context.req.param("sha256");
+    const shard = await source.shard(sha256);
+    if (!shard) return problem(context, 404, "DATA_MISSING", `no shard of this run has SHA-256 ${sha256.slice(0, 64)}`);
+    const etag = `"${sha256}"`;
+    const headers = { etag, "cache-control": privateImmutable };
+    // Content under this name never changes, so whoever has any of it has this one.
+    if (context.req.header("if-none-match")?.includes(etag)) return context.body(null, 304, headers);
+    return context.body(shard.stream(), 200, {
+      ...headers,
+      "content-type": "application/octet-stream",
+      "content-length": String(shard.bytes),
+    });
+  });
   app.get(
     "/blobs/:sha256",
     gated((sha256) => source.blob(sha256), "parameters"),

@@ -34,7 +34,7 @@ export const cifar100 = dataKind("cifar-100", {
   labels: z.enum(["fine", "coarse"]).default("fine").describe("100 classes, or the 20 that they are grouped in"),
 });
 
-export const dataKinds = new Registry<Plugin>("data set", [fashionMnist, idx]);
+export const dataKinds = new Registry<Plugin>("data set", [fashionMnist, idx, cifar10, cifar100]);
 
 /** `data` of a configuration, as the table is now. */
 export function dataSchema(): z.ZodType<DataOptions> {

@@ -4,10 +4,13 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { idxFiles, openDataset, shardSamples } from "../../../coordinator/data/import.ts";
-import { datasetSchema, locateSample } from "../../../shared/data/dataset.ts";
-import { parseConfig } from "../../../shared/run/config.ts";
-import { withFolder } from "../../fixtures/tiny-run.ts";
+import { idxFiles, readIdxImages, readIdxLabels } from "../../../../coordinator/data/importers/idx.ts";
+import { openDataset } from "../../../../coordinator/data/open-dataset.ts";
+import { SHARD_SAMPLES } from "../../../../coordinator/data/sharder.ts";
+import { datasetSchema, locateSample } from "../../../../shared/data/dataset.ts";
+import { parseConfig } from "../../../../shared/run/config.ts";
+import { shardBytesOf } from "../../../fixtures/shard-bytes.ts";
+import { withFolder } from "../../../fixtures/tiny-run.ts";
 
 function idx(magic: number, sizes: readonly number[], content: Uint8Array): Buffer {
   const header = Buffer.alloc(4 + 4 * sizes.length);
@@ -50,18 +53,20 @@ const data = (fields: Record<string, unknown>) => parseConfig({ data: { kind: "i
 test("the first N samples become content-addressed shards of at most 2048, in order", () =>
   withFolder(async (root) => {
     await put(root);
-    const { dataset, shard } = await openDataset(data({ root, trainSamples: 4100, testSamples: 99 }), {});
+    const opened = await openDataset(data({ root, trainSamples: 4100, testSamples: 99 }), {});
+    const { dataset } = opened;
     expect(datasetSchema.parse(dataset)).toEqual(dataset);
     expect(dataset).toMatchObject({ name: "idx", shape: { h: 4, w: 3, c: 1 }, classes: 3 });
     expect([dataset.train.samples, dataset.test.samples]).toEqual([4100, 10]);
-    expect(dataset.train.shards.map(({ samples }) => samples)).toEqual([shardSamples, shardSamples, 4]);
+    expect(dataset.train.shards.map(({ samples }) => samples)).toEqual([SHARD_SAMPLES, SHARD_SAMPLES, 4]);
     for (const { sha256, bytes } of [...dataset.train.shards, ...dataset.test.shards]) {
-      expect(createHash("sha256").update(shard(sha256)!).digest("hex")).toBe(sha256);
-      expect(shard(sha256)!.length).toBe(bytes);
+      const shard = await shardBytesOf(opened, sha256);
+      expect(createHash("sha256").update(shard).digest("hex")).toBe(sha256);
+      expect(shard.length).toBe(bytes);
     }
     for (const sample of [0, 2047, 2048, 4099]) {
       const at = locateSample(dataset, "train", sample);
-      const bytes = shard(dataset.train.shards[at.shard].sha256)!;
+      const bytes = await shardBytesOf(opened, dataset.train.shards[at.shard].sha256);
       const { samples } = dataset.train.shards[at.shard];
       expect([...bytes.subarray(12 * at.row, 12 * at.row + 12)]).toEqual(
         Array.from({ length: 12 }, (_, i) => ((12 * sample + i) * 7) % 256),
@@ -69,7 +74,7 @@ test("the first N samples become content-addressed shards of at most 2048, in or
       expect(bytes[12 * samples + 2 * at.row]).toBe(sample % 3);
       expect(bytes[12 * samples + 2 * at.row + 1]).toBe(0);
     }
-    expect(shard("0".repeat(64))).toBeUndefined();
+    expect(await opened.shard("0".repeat(64))).toBeUndefined();
   }));
 
 test("mean and deviation of idx files are those of the training pixels that are used", () =>
@@ -86,12 +91,16 @@ test("mean and deviation of idx files are those of the training pixels that are 
   }));
 
 test("Fashion-MNIST is found where the set-up puts it, with its own normalisation", async () => {
-  const { dataset, shard } = await openDataset(data({ kind: "fashion-mnist", trainSamples: 3000, testSamples: 100 }));
+  const opened = await openDataset(data({ kind: "fashion-mnist", trainSamples: 3000, testSamples: 100 }));
+  const { dataset } = opened;
   expect(dataset).toMatchObject({ shape: { h: 28, w: 28, c: 1 }, classes: 10, mean: [0.286], std: [0.353] });
   const [first] = dataset.train.shards;
-  const labelBytes = shard(first.sha256)!.subarray(first.samples * 784);
+  const labelBytes = (await shardBytesOf(opened, first.sha256)).subarray(first.samples * 784);
   expect([0, 2, 4, 6, 8].map((at) => labelBytes[at])).toEqual([9, 0, 0, 3, 0]);
-  const pixels = dataset.train.shards.flatMap(({ sha256, samples }) => [...shard(sha256)!.subarray(0, samples * 784)]);
+  const shards = dataset.train.shards.map(async ({ sha256, samples }) =>
+    (await shardBytesOf(opened, sha256)).subarray(0, samples * 784),
+  );
+  const pixels = (await Promise.all(shards)).flatMap((bytes) => [...bytes]);
   expect(pixels.reduce((a, b) => a + b) / pixels.length / 255).toBeCloseTo(0.286, 2);
 });
 
@@ -185,4 +194,16 @@ test("what is not Fashion-MNIST is not taken for it", () =>
       code: "DATA_INVALID",
       message: expect.stringMatching(/label 10 is 10/),
     });
+  }));
+
+test("a file that unpacks to more than the limit is refused by the limit", () =>
+  withFolder(async (root) => {
+    await put(root);
+    const images = join(root, idxFiles.train.images);
+    await expect(readIdxImages(images, 1000)).rejects.toMatchObject({
+      code: "DATA_INVALID",
+      message: expect.stringMatching(/train-images.* bytes unpack to more than 1000/),
+    });
+    await expect(readIdxLabels(join(root, idxFiles.test.labels), 17)).rejects.toThrow(/unpack to more than 17/);
+    expect((await readIdxImages(images, 16 + 5000 * 12)).samples).toBe(5000);
   }));

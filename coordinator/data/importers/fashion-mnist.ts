@@ -1,0 +1,22 @@
+// Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747): MNIST's format, with what the data set is known to be.
+
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { fashionMnist } from "../../../shared/data/data-kinds.ts";
+import { findDataFolder } from "./data-folder.ts";
+import { allIdxFiles, openIdxFolder } from "./idx.ts";
+import { defineImporter } from "./importer.ts";
+
+const known = { title: "Fashion-MNIST", side: 28, classes: 10 } as const;
+/** Of all 60,000 training images. */
+const normalisation = { mean: [0.286], std: [0.353] };
+
+export const fashionMnistImporter = defineImporter(fashionMnist, async (options, environment) => {
+  const folder = await findDataFolder(options, environment, {
+    title: known.title,
+    files: allIdxFiles,
+    usual: ["/usr/share/datasets/fashion-mnist", join(homedir(), ".cache", "bitswarm", "fashion-mnist")],
+    advice: "run `npm run setup`, which gets it",
+  });
+  return { ...(await openIdxFolder(folder, known)), normalisation };
+});

@@ -1,0 +1,179 @@
+// From any importer's stream of samples to shards: the one place that checks, counts and cuts, so that importers only read.
+
+import { BitswarmError } from "../../shared/base/errors.ts";
+import {
+  chunkSamples,
+  type Dataset,
+  MAX_SHARDS,
+  type SampleFormat,
+  type Shard,
+  type Split,
+  shardBytes,
+} from "../../shared/data/dataset.ts";
+import { targetBytes, writeShard } from "../../shared/data/shard-layout.ts";
+import type { SampleSource, SplitSource } from "./importers/importer.ts";
+import type { ShardStore } from "./shard-store.ts";
+
+/** Samples of every shard but a split's last, unless they are large. */
+export const SHARD_SAMPLES = 2048;
+/** Raw shards are not made larger: a worker holds one for each sample of a microbatch, if it must. */
+export const RAW_SHARD_BYTES = 2 ** 26;
+/** Labels are u16. */
+const MAX_LABEL = 0xffff;
+
+/** Sums of pixels and of their squares, per channel: integers, so exact and the same on every machine. */
+class PixelMoments {
+  readonly #sums: Float64Array;
+  readonly #squares: Float64Array;
+  #pixels = 0;
+
+  constructor(channels: number) {
+    this.#sums = new Float64Array(channels);
+    this.#squares = new Float64Array(channels);
+  }
+
+  add(pixels: Uint8Array): void {
+    const channels = this.#sums.length;
+    for (let c = 0; c < channels; c++) {
+      let sum = 0;
+      let squares = 0;
+      for (let i = c; i < pixels.length; i += channels) {
+        sum += pixels[i];
+        squares += pixels[i] * pixels[i];
+      }
+      this.#sums[c] += sum;
+      this.#squares[c] += squares;
+    }
+    this.#pixels += pixels.length / channels;
+  }
+
+  /** Of pixels scaled to [0,1]. @throws DATA_INVALID for a channel of one value */
+  take(origin: string): Pick<Dataset, "mean" | "std"> {
+    const means = [...this.#sums].map((sum) => sum / this.#pixels);
+    const std = means.map((mean, c) => Math.sqrt(Math.max(0, this.#squares[c] / this.#pixels - mean * mean)) / 255);
+    std.forEach((deviation, c) => {
+      if (deviation > 0) return;
+      const which = means.length === 1 ? "every pixel" : `channel ${c} of every pixel`;
+      throw new BitswarmError("DATA_INVALID", `${origin}: ${which} is ${means[c]}; expected images`);
+    });
+    return { mean: means.map((mean) => mean / 255), std };
+  }
+}
+
+/** Samples of a shard: whole chunks of them. */
+function samplesOfShard({ format, shape }: Pick<SampleSource, "format" | "shape">): number {
+  const chunk = chunkSamples(format);
+  const fitting = format.kind === "raw" ? Math.floor(RAW_SHARD_BYTES / shardBytes({ shape }, 1)) : SHARD_SAMPLES;
+  return Math.max(chunk, Math.floor(Math.min(SHARD_SAMPLES, fitting) / chunk) * chunk);
+}
+
+interface ShardedSplit {
+  readonly samples: number;
+  readonly shards: Shard[];
+  readonly largestLabel: number;
+}
+
+/** Checks a sample and gives its target as bytes. */
+function targetOf(
+  value: number | Uint8Array,
+  format: SampleFormat,
+  classes: SampleSource["classes"],
+  where: () => string,
+): Uint8Array {
+  const bytes = targetBytes(format);
+  if (typeof value !== "number") {
+    if (value.length === bytes && format.kind !== "raw") return value;
+    throw new BitswarmError("DATA_INVALID", `${where()} has a target of ${value.length} bytes; expected ${bytes}`);
+  }
+  const largest = classes === "by-label" ? MAX_LABEL : classes - 1;
+  if (bytes !== 2 || !Number.isInteger(value) || value < 0 || value > largest) {
+    throw new BitswarmError("DATA_INVALID", `${where()} has label ${value}; expected an integer from 0 to ${largest}`);
+  }
+  return Uint8Array.of(value & 0xff, value >> 8);
+}
+
+/** Reads the first `limit` samples of a split into shards of the store. */
+async function cutSplit(
+  source: SampleSource,
+  split: Split,
+  limit: number,
+  store: Pick<ShardStore, "put">,
+  moments: PixelMoments | undefined,
+): Promise<ShardedSplit> {
+  const { format, shape, classes } = source;
+  const { samples: all, origin, read }: SplitSource = source[split];
+  const samples = Math.min(limit, all);
+  const each = samplesOfShard(source);
+  if (samples < 1) throw new BitswarmError("DATA_INVALID", `${origin}: has no samples; expected at least 1`);
+  if (samples > MAX_SHARDS * each) {
+    throw new BitswarmError(
+      "DATA_INVALID",
+      `${origin}: ${samples} samples in shards of ${each} are ${Math.ceil(samples / each)} shards; the limit is ${MAX_SHARDS}: lower data.${split}Samples`,
+    );
+  }
+  const content = format.kind === "raw" ? shape.h * shape.w * shape.c : undefined;
+  const shards: Shard[] = [];
+  let largestLabel = 0;
+  let at = 0;
+  const sizeAt = () => Math.min(each, samples - at);
+  let size = sizeAt();
+  let writer = writeShard(source, size);
+  for await (const sample of read()) {
+    const where = () => `${origin}: sample ${at}`;
+    if (content !== undefined && sample.content.length !== content) {
+      throw new BitswarmError("DATA_INVALID", `${where()} has ${sample.content.length} bytes; expected ${content}`);
+    }
+    const target = targetOf(sample.target, format, classes, where);
+    if (typeof sample.target === "number") largestLabel = Math.max(largestLabel, sample.target);
+    moments?.add(sample.content);
+    writer.add({ content: sample.content, target });
+    at++;
+    const whole = shards.length * each + size;
+    if (at < whole) continue;
+    shards.push({ ...(await store.put(writer.take())), samples: size });
+    if (at === samples) return { samples, shards, largestLabel };
+    size = sizeAt();
+    writer = writeShard(source, size);
+  }
+  throw new BitswarmError("DATA_INVALID", `${origin}: ends after ${at} samples; expected ${all}`);
+}
+
+/**
+ * Cuts a data set into shards and describes it.
+ * @param name of the data set
+ * @param limits samples that the run uses of each split; all where there are fewer
+ * @throws DATA_INVALID naming file, sample and value, STORAGE_FAILED
+ */
+export async function shardDataset(
+  name: string,
+  source: SampleSource,
+  limits: Readonly<Record<Split, number>>,
+  store: Pick<ShardStore, "put">,
+): Promise<Dataset> {
+  const { format, shape, classes, normalisation } = source;
+  if (normalisation === "from-pixels" && format.kind !== "raw") {
+    throw new RangeError(
+      `${name}: pixels of ${format.media} cannot be counted here; its importer must know their mean`,
+    );
+  }
+  const moments = normalisation === "from-pixels" ? new PixelMoments(shape.c) : undefined;
+  const train = await cutSplit(source, "train", limits.train, store, moments);
+  const test = await cutSplit(source, "test", limits.test, store, undefined);
+  const scale = moments ? moments.take(source.train.origin) : (normalisation as Pick<Dataset, "mean" | "std">);
+  const largest = Math.max(train.largestLabel, test.largestLabel);
+  if (classes === "by-label" && largest < 1) {
+    throw new BitswarmError(
+      "DATA_INVALID",
+      `${source.train.origin}: every label is ${largest}; expected at least 2 classes`,
+    );
+  }
+  return {
+    name,
+    format,
+    shape,
+    classes: classes === "by-label" ? largest + 1 : classes,
+    ...scale,
+    train: { samples: train.samples, shards: train.shards },
+    test: { samples: test.samples, shards: test.shards },
+  };
+}
