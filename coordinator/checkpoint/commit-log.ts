@@ -49,11 +49,16 @@ function link(previous: string, record: unknown): string {
 export interface CommitLog {
   /** What the file held when it was opened, in order. */
   readonly records: readonly CommitRecord[];
+  /** Number of this writer, in each line that it writes: above that of every writer before it. */
+  readonly fence: number;
   /** Says what was cut from the end after a crash; null where nothing was. */
   readonly notice: string | null;
   /** Hash of the newest record. */
   readonly head: string;
-  /** Resolves when the record is on the disk. Calls are written in their order. */
+  /**
+   * Resolves when the record is on the disk. Calls are written in their order.
+   * @throws COMMIT_LOG_FENCED where a writer with a higher number has written since, STORAGE_FAILED
+   */
   append(record: CommitRecord): Promise<void>;
   close(): Promise<void>;
 }
@@ -65,9 +70,17 @@ function corrupt(path: string, line: number, what: string): BitswarmError {
   );
 }
 
-function verify(path: string, text: string): { readonly records: CommitRecord[]; readonly head: string } {
+interface Verified {
+  readonly records: readonly CommitRecord[];
+  readonly head: string;
+  /** The highest number of a writer; lines from before there were any have 0. */
+  readonly fence: number;
+}
+
+function verify(path: string, text: string): Verified {
   const records: CommitRecord[] = [];
   let head = firstLink;
+  let newest = 0;
   // What follows the last newline is empty: the caller cut the rest.
   const lines = text.split("\n").slice(0, -1);
   lines.forEach((line, index) => {
@@ -77,21 +90,26 @@ function verify(path: string, text: string): { readonly records: CommitRecord[];
     } catch {
       throw corrupt(path, index + 1, "is not JSON");
     }
-    const parsed = z.looseObject({ h: hex }).safeParse(value);
-    if (!parsed.success) throw corrupt(path, index + 1, "has no hash `h` of 64 hex digits");
+    const parsed = z.looseObject({ h: hex, fence: counting.default(0) }).safeParse(value);
+    if (!parsed.success)
+      throw corrupt(path, index + 1, "has no hash `h` of 64 hex digits, or a `fence` that is no count");
     // Not zod's output: the hash is over the fields in the order they were written in.
-    const { h, ...fields } = value as Record<string, unknown>;
-    const expected = link(head, fields);
+    const { h, ...hashed } = value as Record<string, unknown>;
+    const expected = link(head, hashed);
     if (h !== expected) throw corrupt(path, index + 1, `its hash is ${String(h)}, the chain gives ${expected}`);
+    const { fence: _, ...fields } = hashed;
     const record = commitRecordSchema.safeParse(fields);
     if (!record.success) {
       const [issue] = record.error.issues;
       throw corrupt(path, index + 1, `${issue.path.join(".") || "the record"}: ${issue.message}`);
     }
+    const { fence } = parsed.data;
+    if (fence < newest) throw corrupt(path, index + 1, `writer ${fence} wrote it after writer ${newest} took over`);
     records.push(record.data);
     head = expected;
+    newest = fence;
   });
-  return { records, head };
+  return { records, head, fence: newest };
 }
 
 /** Verifies the lines that have their end; `whole` is their bytes. */
@@ -110,29 +128,31 @@ export async function readCommitLog(runDir: string): Promise<readonly CommitReco
   return verifyWhole(path, bytes).records;
 }
 
+/** A log as it was found, for this writer to go on with. */
+interface FoundLog extends Pick<CommitLog, "records" | "notice" | "fence" | "head"> {
+  readonly path: string;
+  readonly file: FileHandle;
+  readonly bytes: number;
+}
+
 class FileCommitLog implements CommitLog {
   readonly records: readonly CommitRecord[];
   readonly notice: string | null;
+  readonly fence: number;
   readonly #path: string;
   readonly #file: FileHandle;
   #head: string;
   #bytes: number;
   #queue: Promise<void> = Promise.resolve();
 
-  constructor(
-    path: string,
-    file: FileHandle,
-    records: readonly CommitRecord[],
-    head: string,
-    bytes: number,
-    notice: string | null,
-  ) {
+  constructor({ path, file, records, notice, fence, head, bytes }: FoundLog) {
     this.#path = path;
     this.#file = file;
     this.records = records;
+    this.notice = notice;
+    this.fence = fence;
     this.#head = head;
     this.#bytes = bytes;
-    this.notice = notice;
   }
 
   get head(): string {
@@ -146,8 +166,11 @@ class FileCommitLog implements CommitLog {
   }
 
   async #write(record: CommitRecord): Promise<void> {
-    const h = link(this.#head, record);
-    const line = Buffer.from(`${JSON.stringify({ ...record, h })}\n`);
+    const { fence } = this;
+    const fenced = { ...record, fence };
+    const h = link(this.#head, fenced);
+    const line = Buffer.from(`${JSON.stringify({ ...fenced, h })}\n`);
+    await this.#requireLast();
     try {
       let written = 0;
       while (written < line.length) {
@@ -164,6 +187,17 @@ class FileCommitLog implements CommitLog {
     this.#head = h;
   }
 
+  /** @throws COMMIT_LOG_FENCED where another writer has written to the file, which is never written over */
+  async #requireLast(): Promise<void> {
+    const { size } = await this.#file.stat();
+    if (size === this.#bytes) return;
+    const found = await readFile(this.#path).then((bytes) => verifyWhole(this.#path, bytes));
+    throw new BitswarmError(
+      "COMMIT_LOG_FENCED",
+      `${this.#path} grew from ${this.#bytes} to ${size} bytes while writer ${this.fence} had it open; its newest writer is ${found.fence}. Another coordinator drives this run: stop one of them, then \`coordinator resume\` the run if need be`,
+    );
+  }
+
   async close(): Promise<void> {
     await this.#queue;
     await this.#file.close();
@@ -172,15 +206,23 @@ class FileCommitLog implements CommitLog {
 
 /**
  * Opens the run's log, made if it is not there, after verifying its chain. A last line without its end, as a crash
- * leaves it, was never acknowledged: it is cut, and `notice` says so.
- * @throws COMMIT_LOG_CORRUPT naming the line
+ * leaves it, was never acknowledged: it is cut, and `notice` says so. Whoever has it open still is fenced off by this writer's
+ * first line.
+ * @param fence number of this writer where somebody else gives them out; one above the last unless given
+ * @throws COMMIT_LOG_CORRUPT naming the line, COMMIT_LOG_FENCED where a writer with a higher number was here
  */
-export async function openCommitLog(runDir: string): Promise<CommitLog> {
+export async function openCommitLog(runDir: string, fence?: number): Promise<CommitLog> {
   const path = join(runDir, COMMIT_LOG);
   const file = await open(path, constants.O_RDWR | constants.O_CREAT);
   try {
     const bytes = await file.readFile();
-    const { records, head, whole } = verifyWhole(path, bytes);
+    const { records, head, fence: last, whole } = verifyWhole(path, bytes);
+    if (fence !== undefined && fence < last) {
+      throw new BitswarmError(
+        "COMMIT_LOG_FENCED",
+        `${path} was last written by writer ${last}, and writer ${fence} comes after it: another coordinator has taken this run over; let it go on`,
+      );
+    }
     let notice: string | null = null;
     if (whole < bytes.length) {
       await file.truncate(whole);
@@ -188,7 +230,7 @@ export async function openCommitLog(runDir: string): Promise<CommitLog> {
       notice = `${path}: cut ${bytes.length - whole} bytes of a record that a crash left unfinished after line ${records.length}`;
     }
     await diskFiles.syncDirectory(runDir);
-    return new FileCommitLog(path, file, records, head, whole, notice);
+    return new FileCommitLog({ path, file, records, notice, head, bytes: whole, fence: fence ?? last + 1 });
   } catch (error) {
     await file.close();
     throw error;

@@ -46,6 +46,7 @@ export const errorCodes = {
   STORAGE_FAILED: 4117,
   REPLICA_DIFFERS: 4118,
   THREAD_FAILED: 4119,
+  COMMIT_LOG_FENCED: 4120,
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -1,4 +1,6 @@
 // Rules of the commit log, on real files.
+
+import { createHash } from "node:crypto";
 import { appendFile, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -65,7 +67,7 @@ test("a last line torn anywhere is cut with a notice, and the log goes on", () =
       await writeFile(path, bytes.subarray(0, keep));
       expect(await readCommitLog(runDir)).toEqual(records.slice(0, -1));
       expect((await readFile(path)).length).toBe(keep);
-      const log = await openCommitLog(runDir);
+      const log = await openCommitLog(runDir, 1);
       expect(log.notice).toContain(`cut ${keep - lastLine} bytes`);
       expect(log.records).toEqual(records.slice(0, -1));
       await log.append(records[records.length - 1]);
@@ -128,3 +130,57 @@ test("a resume supersedes what was committed after its checkpoint, and removes n
   expect(standingCommits([...records, { ...resume, fromStep: 0 }])).toEqual([]);
   expect(standingCommits([])).toEqual([]);
 });
+
+test("K14 a coordinator that was replaced writes nothing more: COMMIT_LOG_FENCED names both, and no line is lost", () =>
+  withFolder(async (runDir) => {
+    const path = await written(runDir, [step(1), step(2)]);
+    const stale = await openCommitLog(runDir);
+    await stale.append(step(3));
+    const fresh = await openCommitLog(runDir);
+    expect([stale.fence, fresh.fence]).toEqual([2, 3]);
+    await fresh.append(resume);
+    await expect(stale.append(step(4))).rejects.toMatchObject({
+      code: "COMMIT_LOG_FENCED",
+      message: expect.stringMatching(/writer 2 .*newest writer is 3/),
+    });
+    await fresh.append(step(3));
+    await expect(stale.append(step(4))).rejects.toMatchObject({ code: "COMMIT_LOG_FENCED" });
+    await Promise.all([stale.close(), fresh.close()]);
+    expect(await readCommitLog(runDir)).toEqual([step(1), step(2), step(3), resume, step(3)]);
+    const fences = (await readFile(path, "utf8")).trimEnd().split("\n");
+    expect(fences.map((line) => JSON.parse(line).fence)).toEqual([1, 1, 2, 3, 3]);
+  }));
+
+test("K14 a writer whose number is below the log's is refused at the door, and a line out of turn is seen", () =>
+  withFolder(async (runDir) => {
+    const log = await openCommitLog(runDir, 7);
+    await log.append(step(1));
+    await log.close();
+    await expect(openCommitLog(runDir, 6)).rejects.toMatchObject({ code: "COMMIT_LOG_FENCED" });
+    const next = await openCommitLog(runDir);
+    expect(next.fence).toBe(8);
+    await next.close();
+    const outOfTurn = { ...step(2), fence: 6 };
+    const h = createHash("sha256").update(next.head).update(JSON.stringify(outOfTurn)).digest("hex");
+    await appendFile(join(runDir, COMMIT_LOG), `${JSON.stringify({ ...outOfTurn, h })}\n`);
+    await expect(openCommitLog(runDir)).rejects.toMatchObject({ code: "COMMIT_LOG_CORRUPT" });
+  }));
+
+test("K14 a log from before there were fences is read as that of writer 0, and goes on", () =>
+  withFolder(async (runDir) => {
+    const path = join(runDir, COMMIT_LOG);
+    let head = "0".repeat(64);
+    for (const record of [step(1), step(2)]) {
+      head = createHash("sha256").update(head).update(JSON.stringify(record)).digest("hex");
+      await appendFile(path, `${JSON.stringify({ ...record, h: head })}\n`);
+    }
+    const log = await openCommitLog(runDir);
+    expect({ records: log.records, fence: log.fence, head: log.head }).toEqual({
+      records: [step(1), step(2)],
+      fence: 1,
+      head,
+    });
+    await log.append(step(3));
+    await log.close();
+    expect(await readCommitLog(runDir)).toEqual([step(1), step(2), step(3)]);
+  }));
