@@ -1,9 +1,9 @@
 // The copies that nobody computes yet, found by who may compute them: with ten thousand newcomers there are tens of thousands.
 
 import { OrderedMap } from "../../shared/base/ordered-map.ts";
+import type { CopyWanted } from "./lease.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import type { Member } from "./roster.ts";
-import type { CopyWanted } from "./state.ts";
 
 /** A copy that nobody computes yet, and the account that is to; anybody who may where it is null. */
 export interface CopyDue {
@@ -53,7 +53,7 @@ export class CopiesDue implements Iterable<CopyDue> {
       for (const [number] of this.#numbers.get(auditor) ?? []) {
         const due = this.#byNumber.get(number);
         if (!due || due.copy.to - due.copy.from > most) continue;
-        if (due.auditor === account || !due.copy.not.includes(account))
+        if (due.auditor === account || !due.copy.answered.includes(account))
           return { copy: due.copy, rest: this.#without(number, auditor) };
       }
     }

@@ -6,8 +6,9 @@ import type { WorkerId } from "../../shared/base/ids.ts";
 import { rng } from "../../shared/base/rng.ts";
 import { CopiesDue, type CopyDue } from "./audit-copies.ts";
 import { BACKUP_FROM } from "./deadline.ts";
+import type { CopyWanted, Lease } from "./lease.ts";
 import { type Member, newestOf, type Roster, speedOf, totalSpeed } from "./roster.ts";
-import type { CopyWanted, Lease, RoundState } from "./state.ts";
+import type { RoundState } from "./state.ts";
 
 /** Accounts drawn from the trusted at other addresses than the answers', and then from all, before anybody may who asks. */
 const DRAWS = 24;
@@ -47,15 +48,15 @@ function durationMs({ roster, leases }: RoundState, member: Member, { from, to }
 function drawnAuditor(now: number, state: RoundState, copy: CopyWanted): string | null {
   const { roster } = state;
   const draws = rng(copy.draw, "auditor");
-  const addresses = copy.not.map((account) => newestOf(roster, account)?.[1].address ?? null);
+  const addresses = copy.answered.map((account) => newestOf(roster, account)?.[1].address ?? null);
   const enoughMs = patienceMs(now, state);
   let best: { readonly account: string; readonly ms: number } | undefined;
   for (let i = 0; i < 2 * DRAWS; i++) {
     if (i === DRAWS && best) break;
     const [account] = roster.accounts.drawn(draws.uniform()) ?? [""];
     const [, newest] = newestOf(roster, account) ?? [];
-    if (!newest || copy.not.includes(account)) continue;
-    if (i < DRAWS && copy.avoid.has(account)) continue;
+    if (!newest || copy.answered.includes(account)) continue;
+    if (i < DRAWS && copy.distrusted.has(account)) continue;
     if (i < DRAWS && newest.address !== null && addresses.includes(newest.address)) continue;
     const ms = durationMs(state, newest, copy);
     if (ms <= enoughMs) return account;
@@ -89,7 +90,7 @@ export function reassigned(now: number, state: RoundState): RoundState {
 /** Whether an account that takes part may compute the copy. */
 function canCompare({ copy, auditor }: CopyDue, { accounts }: Roster): boolean {
   if (auditor !== null && accounts.get(auditor) !== undefined) return true;
-  return accounts.size > copy.not.filter((account) => accounts.get(account) !== undefined).length;
+  return accounts.size > copy.answered.filter((account) => accounts.get(account) !== undefined).length;
 }
 
 /**
@@ -102,7 +103,7 @@ export function comparisonDue(now: number, state: RoundState): boolean {
   if (age >= DISPUTE_PATIENCE * options.deadlineMs) return false;
   const until = patientUntil(state);
   const late = age >= options.deadlineMs || now >= until;
-  const decides = ({ not }: CopyWanted) => not.length > 1;
+  const decides = ({ answered }: CopyWanted) => answered.length > 1;
   if (copies.some((due) => (!late || decides(due.copy)) && canCompare(due, roster))) return true;
   // Nobody waits for an auditor that will not be done in time.
   const inTime = ({ overdue, endsAt, receivedAt }: Lease) =>
@@ -114,6 +115,6 @@ export function comparisonDue(now: number, state: RoundState): boolean {
 function patientUntil({ since, wholeSince, options }: RoundState): number {
   if (since === null || wholeSince === null) return Number.POSITIVE_INFINITY;
   if (options.pieces > 1) return wholeSince;
-  const { ofTheirTime, ofMinDeadline } = WHOLE_PATIENCE[options.paced ? "later" : "first"];
+  const { ofTheirTime, ofMinDeadline } = WHOLE_PATIENCE[options.hasHistory ? "later" : "first"];
   return wholeSince + Math.max(ofTheirTime * (wholeSince - since), ofMinDeadline * options.minDeadlineMs);
 }

@@ -12,17 +12,6 @@ export const DIVERGED_REPORTS = 3;
 /** Where nobody's work has counted yet, all must have said so for so many times as long as a lease may take, an own worker among them. */
 export const UNPROVEN_PATIENCE = 10;
 
-/** Reports of one round. */
-export interface NotFinite {
-  readonly reports: number;
-  /** When the first came; null before. */
-  readonly since: number | null;
-  /** Whose they are. */
-  readonly accounts: ReadonlySet<string>;
-}
-
-export const allFinite: NotFinite = { reports: 0, since: null, accounts: new Set() };
-
 export function withReport(now: number, state: RoundState, worker: WorkerId): RoundState {
   const { reports, since, accounts } = state.notFinite;
   const account = state.roster.members.get(worker)?.account ?? worker;
@@ -31,8 +20,8 @@ export function withReport(now: number, state: RoundState, worker: WorkerId): Ro
 }
 
 /** The accounts whose work counted in the last round in which any did. */
-export function witnessesOf({ given, witnesses }: RoundMembers): ReadonlySet<string> {
-  const counted = [...given].flatMap(([account, samples]) => (samples > 0 ? [account] : []));
+export function witnessesOf({ samplesByAccount, witnesses }: RoundMembers): ReadonlySet<string> {
+  const counted = [...samplesByAccount].flatMap(([account, samples]) => (samples > 0 ? [account] : []));
   return counted.length > 0 ? new Set(counted) : witnesses;
 }
 

@@ -3,19 +3,11 @@
 import type { WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
 import { BACKUP_FROM } from "./deadline.ts";
-import { mayBackUp } from "./lease-book.ts";
-import { granted, type Offer } from "./leases.ts";
+import type { Lease } from "./lease.ts";
+import { granted, mayBackUp, type Offer } from "./leases.ts";
 import { type Member, speedOf, totalSpeed } from "./roster.ts";
 import { leaseMicrobatches, type ShareRequest, tooSlow } from "./sizing.ts";
-import {
-  isLate,
-  isLive,
-  type Lease,
-  type RoundChange,
-  type RoundEffect,
-  type RoundOptions,
-  type RoundState,
-} from "./state.ts";
+import { isLate, isLive, type RoundChange, type RoundEffect, type RoundOptions, type RoundState } from "./state.ts";
 
 /** An account's share of a round is limited where there are at least so many accounts. */
 const LIMITED_FROM = 10;
@@ -37,13 +29,13 @@ export function granting(state: RoundState, most = GRANTS_AT_ONCE): Granting {
   return { state, effects: [], left: most };
 }
 
-/** Who is looked at. */
-export type Look =
+/** What a decision about grants follows, which says whom it considers. */
+export type Occasion =
   /** All who wait. */
   | { readonly kind: "all" }
   /**
-   * Nothing has changed but for one who asks, if anybody: where leases come in pieces the others are looked at with the next
-   * tick of the clock, so that ten thousand workers are not looked at with each of their messages.
+   * Nothing has changed but for one who asks, if anybody: where leases come in pieces the others are considered at the next
+   * tick, so that ten thousand workers are not considered with each of their messages.
    */
   | { readonly kind: "asker"; readonly worker: WorkerId }
   /** A copy is due, perhaps to this worker, and nothing else has changed: one decision's grants may bring many of them. */
@@ -52,25 +44,25 @@ export type Look =
   | { readonly kind: "event" };
 
 /** Grants what can be granted now; effect `more` where that is too much for one turn, and then none but copies until `go-on`. */
-export function grantAll(now: number, state: RoundState, look: Look): RoundChange {
+export function grantAll(now: number, state: RoundState, occasion: Occasion): RoundChange {
   const adding = granting(state);
   const { roster, options } = state;
   if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;
-  if (look.kind === "copy") {
-    grantCopies(now, adding, look.worker);
+  if (occasion.kind === "copy") {
+    grantCopies(now, adding, occasion.worker);
     return adding;
   }
-  if (state.crowded) return adding;
+  if (state.grantsPending) return adding;
   const inPieces = options.pieces > 1;
-  const asked = look.kind === "asker" ? look.worker : undefined;
+  const asked = occasion.kind === "asker" ? occasion.worker : undefined;
   const asker = inPieces ? asked : undefined;
-  if (state.copies.size > 0 && look.kind !== "event") grantCopies(now, adding, asked);
+  if (state.copies.size > 0 && occasion.kind !== "event") grantCopies(now, adding, asked);
   if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
   if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
-  const helps = inPieces ? look.kind === "all" : true;
+  const helps = inPieces ? occasion.kind === "all" : true;
   if (adding.state.unleased.length === 0 && helps) grantBackups(now, adding);
   if (adding.left > 0) return adding;
-  return { state: { ...adding.state, crowded: true }, effects: [...adding.effects, { type: "more" }] };
+  return { state: { ...adding.state, grantsPending: true }, effects: [...adding.effects, { type: "more" }] };
 }
 
 export function give(now: number, granting: Granting, offer: Offer): void {
@@ -116,12 +108,16 @@ function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
 }
 
 /** Samples that an account may still be leased in this round. */
-export function allowance({ options, roster, wanted, given }: RoundState, account: string, late: boolean): number {
+export function allowance(
+  { options, roster, wanted, samplesByAccount }: RoundState,
+  account: string,
+  late: boolean,
+): number {
   const { shareLimit, microbatch } = options;
   if (shareLimit >= 1 || late || roster.accounts.size < LIMITED_FROM) return Number.POSITIVE_INFINITY;
   // Rounded up to microbatches, so that ten accounts of a tenth are the whole.
   const most = Math.ceil((wanted * shareLimit) / microbatch) * microbatch;
-  return most - (given.get(account) ?? 0);
+  return most - (samplesByAccount.get(account) ?? 0);
 }
 
 function requestOf(now: number, state: RoundState, member: Member): ShareRequest {
@@ -147,7 +143,7 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
     ),
     microbatch,
     timeoutMs,
-    unpacedMs: options.paced ? Number.POSITIVE_INFINITY : now - (state.since ?? now),
+    unpacedMs: options.hasHistory ? Number.POSITIVE_INFINITY : now - (state.since ?? now),
   };
 }
 

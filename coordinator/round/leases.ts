@@ -1,12 +1,40 @@
-// How leases begin and end in a round's state: the one place where leases, their holders, their twins and the queue are kept in step.
+// How leases begin and end in a round's state: the one place where leases, their holders, their twins, the queue and what is looked up of
+// them (the overdue ones, how many are being checked) are kept in step.
 
-import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
-import { leaseId } from "../../shared/base/ids.ts";
+import { type LeaseId, leaseId, type WorkerId } from "../../shared/base/ids.ts";
 import type { CancelReason } from "../../shared/wire/protocol.ts";
-import { withLease, withoutLease } from "./lease-book.ts";
+import type { CopyWanted, Lease } from "./lease.ts";
 import { type Member, speedOf, withMember, withSpeed } from "./roster.ts";
 import { expired, overtaken, type Speed } from "./sizing.ts";
-import type { CopyWanted, Lease, RequeueCause, RoundEffect, RoundState } from "./state.ts";
+import type { RequeueCause, RoundEffect, RoundState } from "./state.ts";
+
+/** Whether another may compute the lease's range too: not yet two of them, and `ending`, or nobody knows when it ends. */
+export function mayBackUp(lease: Lease, ending: boolean): boolean {
+  if (!("twin" in lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null) return false;
+  return ending || lease.overdue;
+}
+
+function booked(state: RoundState, id: LeaseId, lease: Lease | undefined): RoundState {
+  const before = state.leases.get(id);
+  const leases = lease ? state.leases.set(id, lease) : state.leases.delete(id);
+  let { overdue, checking } = state;
+  const [was, is] = [before && mayBackUp(before, false), lease && mayBackUp(lease, false)];
+  if (is && !was) overdue = overdue.set(id, id);
+  if (was && !is) overdue = overdue.delete(id);
+  if (lease && lease.receivedAt !== null) checking++;
+  if (before && before.receivedAt !== null) checking--;
+  return { ...state, leases, overdue, checking };
+}
+
+/** The state with a lease added or changed. */
+export function withLease(state: RoundState, lease: Lease): RoundState {
+  return booked(state, lease.lease, lease);
+}
+
+/** The state without a lease. */
+export function withoutLease(state: RoundState, id: LeaseId): RoundState {
+  return booked(state, id, undefined);
+}
 
 /** A range for one worker, before it is a lease. */
 export interface Offer {
@@ -21,12 +49,16 @@ export interface Offer {
 
 const counts = (lease: Lease) => lease.purpose === "work" || lease.purpose === "backup";
 
-function givenMore({ given }: RoundState, account: string, samples: number): RoundState["given"] {
-  return given.set(account, (given.get(account) ?? 0) + samples);
+function samplesAdded(
+  { samplesByAccount }: RoundState,
+  account: string,
+  samples: number,
+): RoundState["samplesByAccount"] {
+  return samplesByAccount.set(account, (samplesByAccount.get(account) ?? 0) + samples);
 }
 
-function withGiven(state: RoundState, account: string, samples: number): RoundState {
-  return { ...state, given: givenMore(state, account, samples) };
+function withSamples(state: RoundState, account: string, samples: number): RoundState {
+  return { ...state, samplesByAccount: samplesAdded(state, account, samples) };
 }
 
 /** Grants an offer to a member that has room for it. */
@@ -71,7 +103,7 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
       since: fresh ? now : state.since,
       nextLease: state.nextLease + 1,
       roster: withMember(state.roster, worker, { ...member, ...holding }),
-      given: counts(lease) ? givenMore(state, member.account, to - from) : state.given,
+      samplesByAccount: counts(lease) ? samplesAdded(state, member.account, to - from) : state.samplesByAccount,
     },
     lease,
   );
@@ -172,7 +204,7 @@ export function lapsed(
     if ("copy" in lease) next = { ...next, copies: next.copies.with({ copy: lease.copy, auditor: null }) };
     return { state: next, effects: [{ type: "lapse", cause, lease, again: false }] };
   }
-  next = withGiven(next, lease.account, -samples);
+  next = withSamples(next, lease.account, -samples);
   const again = "twin" in lease && lease.twin === null;
   if (again) next = { ...next, unleased: [{ from: lease.from, to: lease.to }, ...next.unleased] };
   return { state: next, effects: [{ type: "lapse", cause, lease, again }] };
@@ -196,7 +228,7 @@ export function cancelled(
     return { ...known, expected: state.round };
   });
   return {
-    state: counts(lease) ? withGiven(next, lease.account, -samples) : next,
+    state: counts(lease) ? withSamples(next, lease.account, -samples) : next,
     effect: { type: "cancel", reason, lease },
   };
 }

@@ -1,27 +1,29 @@
-// Who helps whom before the round is late: what is overdue, or will end last, is lent to somebody who will end it sooner ("longest
-// approximate time to end": Zaharia et al., "Improving MapReduce performance in heterogeneous environments", OSDI 2008). Looked at
-// with the clock's ticks, not at every event.
+// Who computes what somebody else holds before the round is late: at each tick, expired leases end, leases that take longer than their
+// holder's speed says become overdue, and what is overdue or will end last is lent to somebody who will end it sooner ("longest
+// approximate time to end": Zaharia et al., "Improving MapReduce performance in heterogeneous environments", OSDI 2008).
 
 import type { WorkerId } from "../../shared/base/ids.ts";
 import { type Granting, give, granting, inTime, mayHelp, mostLent } from "./grants.ts";
-import { mayBackUp } from "./lease-book.ts";
-import { cancelled } from "./leases.ts";
-import { type Member, speedOf, totalSpeed } from "./roster.ts";
-import { isLive, type Lease, type RoundChange, type RoundState } from "./state.ts";
+import type { Lease } from "./lease.ts";
+import { cancelled, lapsed, mayBackUp, withOverdue } from "./leases.ts";
+import { type Member, speedOf, totalSpeed, updated } from "./roster.ts";
+import { isLive, type RoundChange, type RoundEffect, type RoundState } from "./state.ts";
 
+/** A lease is overdue when it has taken so much longer than its holder's speed says. */
+const OVERDUE = 0.25;
 /** A lease is lent early to a worker that will need less than the rest of its holder's time, divided by this. */
 const WORTH = 1.2;
 /** Nobody who is so many times slower than the mean helps early: it would be the next to wait for. */
 const SLOW_HELPER = 1.5;
 /** Leases that a helper may be refused before it is of no use: with ten thousand workers all would take too long. */
 const CONSIDERED = 32;
-/** Leases lent at one look at the clock; those that will end last come first. Others have their turn before the next look. */
+/** Leases lent at one tick; those that will end last come first. Others have their turn before the next tick. */
 export const LENT_AT_ONCE = 64;
 /** Idle workers for each lease that is out, from which on all are lent. */
 const PLENTY = 4;
-/** Of what is overdue. */
+/** The expected end of an overdue lease: nobody knows it. */
 const UNKNOWN_END = Number.POSITIVE_INFINITY;
-/** Of a grant and its answer, in every estimate. */
+/** Added to every estimate for the grant's way to the worker and the answer's way back. */
 export const ROUND_TRIP_MS = 250;
 
 /** When the holder of a lease will probably be done; infinite where nobody knows. `mean` stands for an unknown speed. */
@@ -57,7 +59,7 @@ interface Candidate {
   readonly before: number;
 }
 
-/** A range that is computed already, once or twice, and may be lent; nothing where another look will find it, or nobody may help. */
+/** A range that is computed already, once or twice, and may be lent; nothing where a later tick will find it, or nobody may help. */
 function candidate(now: number, state: RoundState, lease: Lease, mean: number): Candidate | undefined {
   const end = expectedEnd(now, lease, mean);
   if (mayBackUp(lease, true)) return lease.overdue ? undefined : { lease, loser: undefined, end, before: end };
@@ -147,4 +149,68 @@ export function grantEarly(now: number, state: RoundState): RoundChange {
     if (inTime(now, state, helper.member, lease.to - lease.from)) lend(now, adding, open, helper);
   }
   return adding;
+}
+
+/** Whether a lease that is started has taken too long; `mean` stands for an unknown speed. */
+function tooLong(now: number, lease: Lease, mean: number): boolean {
+  if (lease.startedAt === null || lease.receivedAt !== null || lease.overdue) return false;
+  const end = expectedEnd(now, lease, mean);
+  return now > end + OVERDUE * (end - lease.startedAt) + ROUND_TRIP_MS;
+}
+
+/** Of two holders of a range of whom nobody knows when they will be done, the first loses it, so that a third may help. */
+function withoutIdler(now: number, state: RoundState, lease: Lease): RoundChange {
+  const twin = "twin" in lease && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
+  if (!twin?.overdue || twin.receivedAt !== null || lease.receivedAt !== null) return { state, effects: [] };
+  const { state: next, effect } = cancelled(now, state, lease.lease < twin.lease ? lease : twin, "expired");
+  return { state: next, effects: [effect] };
+}
+
+/** The state in which nobody knows when these workers will be done with what they hold. */
+function stalled(now: number, before: RoundState, workers: Iterable<WorkerId>): RoundChange {
+  let state = before;
+  const effects: RoundEffect[] = [];
+  for (const worker of workers) {
+    state = withOverdue(state, worker, true);
+    if (!isLive(state) || state.options.pieces === 1) continue;
+    for (const id of state.roster.members.get(worker)?.leases ?? []) {
+      const lease = state.leases.get(id);
+      if (!lease) continue;
+      const change = withoutIdler(now, state, lease);
+      state = change.state;
+      effects.push(...change.effects);
+    }
+  }
+  return { state, effects };
+}
+
+/** The connection of a worker is lost: nobody knows when it will be done with what it holds. */
+export function suspended(now: number, before: RoundState, worker: WorkerId): RoundChange {
+  const { state, effects } = stalled(now, before, [worker]);
+  return { state: { ...state, roster: updated(state.roster, worker, { suspended: true }) }, effects };
+}
+
+/** Ends the leases that expired, and what their workers would have gone on with, and has others help with what is overdue. */
+export function ticked(now: number, before: RoundState): RoundChange {
+  const late = new Set<WorkerId>();
+  const slow = new Set<WorkerId>();
+  const { mean } = totalSpeed(before.roster.active);
+  const inPieces = before.options.pieces > 1;
+  before.leases.forEach((lease) => {
+    if (lease.expires <= now && lease.receivedAt === null) late.add(lease.worker);
+    else if (inPieces && tooLong(now, lease, mean)) slow.add(lease.worker);
+  });
+  const held = [...late].flatMap((worker) => before.roster.members.get(worker)?.leases ?? []);
+  let state = before;
+  const effects: RoundEffect[] = [];
+  for (const id of held.sort((a, b) => b - a)) {
+    const lease = state.leases.get(id);
+    if (!lease) continue;
+    const ending = lapsed(now, state, lease, "expired");
+    state = ending.state;
+    effects.push(...ending.effects, { type: "cancel", reason: "expired", lease });
+  }
+  const stalling = stalled(now, state, slow);
+  const helping = grantEarly(now, stalling.state);
+  return { state: helping.state, effects: [...effects, ...stalling.effects, ...helping.effects] };
 }

@@ -3,8 +3,9 @@
 import { mayEndEarly } from "./deadline.ts";
 import { DIVERGED_REPORTS } from "./divergence.ts";
 import { allowance } from "./grants.ts";
+import type { Lease } from "./lease.ts";
 import { speedOf } from "./roster.ts";
-import { isLate, type Lease, type RoundState } from "./state.ts";
+import { isLate, type RoundState } from "./state.ts";
 
 /** Workers named in a reason; the rest are counted. */
 const NAMED = 3;

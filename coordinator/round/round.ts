@@ -7,16 +7,16 @@ import type { RoundKind } from "../../shared/wire/contribution.ts";
 import { CopiesDue } from "./audit-copies.ts";
 import { reassigned, withCopy } from "./audits.ts";
 import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
-import { grantAll, type Look } from "./grants.ts";
+import { grantAll, type Occasion } from "./grants.ts";
+import type { CopyWanted } from "./lease.ts";
 import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./leases.ts";
+import { suspended, ticked } from "./lending.ts";
 import { roundReason } from "./reason.ts";
 import { atRound, newMember, type Roster, updated, withMember } from "./roster.ts";
-import { looked, suspended } from "./round-look.ts";
 import { sealDue } from "./seal.ts";
 import { measured } from "./sizing.ts";
 import {
   beforeRounds,
-  type CopyWanted,
   contributionVerdict,
   isLive,
   type RequeueCause,
@@ -43,8 +43,8 @@ export interface RoundOpening {
   readonly options: RoundOptions;
 }
 
-const anyEvent: Look = { kind: "event" };
-const asker = (worker: WorkerId): Look => ({ kind: "asker", worker });
+const anyEvent: Occasion = { kind: "event" };
+const asker = (worker: WorkerId): Occasion => ({ kind: "asker", worker });
 
 /** Opens a round over ranges and leases them to those who wait already. */
 export function openRound(now: number, opening: RoundOpening, before: RoundMembers): Decision {
@@ -104,9 +104,9 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "copy-wanted":
       return compared(now, state, event.copy);
     case "tick":
-      return after(now, looked(now, reassigned(now, state)), { kind: "all" });
+      return after(now, ticked(now, reassigned(now, state)), { kind: "all" });
     case "go-on":
-      return settle(now, state.crowded ? { ...state, crowded: false } : state, []);
+      return settle(now, state.grantsPending ? { ...state, grantsPending: false } : state, []);
     case "applied":
       return settle(now, state.phase === "sealed" ? { ...state, phase: "applied" } : state, []);
     case "committed":
@@ -247,16 +247,16 @@ function withdrawn(
   state: RoundState,
   { account, from, to }: Range & { readonly account: string },
 ): Decision {
-  const { collected, given } = state;
+  const { collected, samplesByAccount } = state;
   const parts = collected.overlap({ from, to });
   const whole = parts.length === 1 && parts[0].from === from && parts[0].to === to;
   if (!isLive(state) || !whole || from === to) return settle(now, state, []);
-  const less = given.set(account, Math.max(0, (given.get(account) ?? 0) - (to - from)));
+  const less = samplesByAccount.set(account, Math.max(0, (samplesByAccount.get(account) ?? 0) - (to - from)));
   return settle(
     now,
     {
       ...state,
-      given: less,
+      samplesByAccount: less,
       collected: collected.remove({ from, to }),
       wholeSince: null,
       unleased: [{ from, to }, ...state.unleased],
@@ -265,14 +265,19 @@ function withdrawn(
   );
 }
 
-function after(now: number, { state, effects }: RoundChange, look: Look = anyEvent): Decision {
-  return settle(now, state, effects, look);
+function after(now: number, { state, effects }: RoundChange, occasion: Occasion = anyEvent): Decision {
+  return settle(now, state, effects, occasion);
 }
 
 /** Seals the round where that is due, or else grants what can be granted. */
-function settle(now: number, state: RoundState, effects: readonly RoundEffect[], look: Look = anyEvent): Decision {
+function settle(
+  now: number,
+  state: RoundState,
+  effects: readonly RoundEffect[],
+  occasion: Occasion = anyEvent,
+): Decision {
   if (!sealDue(now, state)) {
-    const granting = grantAll(now, state, look);
+    const granting = grantAll(now, state, occasion);
     return result(now, granting.state, [...effects, ...granting.effects]);
   }
   const { ranges } = state.collected;

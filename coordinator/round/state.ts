@@ -7,53 +7,20 @@ import { OrderedMap } from "../../shared/base/ordered-map.ts";
 import type { CancelReason } from "../../shared/wire/protocol.ts";
 import { CopiesDue } from "./audit-copies.ts";
 import type { SealMode } from "./deadline.ts";
-import { allFinite, type NotFinite } from "./divergence.ts";
+import type { CopyWanted, Lease } from "./lease.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
 
-/** A copy of a range whose answer is compared and not added: an `audit` goes to anybody but those who answer for `not`. */
-export interface CopyWanted {
-  readonly purpose: "audit";
-  /** The lease that is audited. */
-  readonly of: LeaseId;
-  readonly from: number;
-  readonly to: number;
-  /** Accounts that answered; with two or more, which differ, this answer may decide. */
-  readonly not: readonly string[];
-  /** Accounts that are drawn only where no others are. */
-  readonly avoid: ReadonlySet<string>;
-  /** A u32 that decides who computes it. */
-  readonly draw: number;
+/** Reports of one round that a gradient is not finite. */
+export interface NotFinite {
+  readonly reports: number;
+  /** When the first came; null before. */
+  readonly since: number | null;
+  /** Whose they are. */
+  readonly accounts: ReadonlySet<string>;
 }
 
-interface LeaseTerm {
-  readonly lease: LeaseId;
-  readonly worker: WorkerId;
-  /** Who answers for the worker. */
-  readonly account: string;
-  readonly from: number;
-  readonly to: number;
-  /** Milliseconds, as `now`. */
-  readonly grantedAt: number;
-  /** When the worker was done with the lease before this one; null until then. */
-  readonly startedAt: number | null;
-  /** Infinity until it is started. */
-  readonly expires: number;
-  /** When its contribution came, which is being checked: it neither expires nor is lent to another. Null until then. */
-  readonly receivedAt: number | null;
-  /** When its holder's speed lets expect the answer; null where no speed was known as it was granted. */
-  readonly endsAt: number | null;
-  /** It takes too long for its holder's speed, or its holder's connection is lost: nobody knows when it ends. */
-  readonly overdue: boolean;
-}
-
-/**
- * `work` and `backup` count: whichever of two that share a range, each the other's `twin`, is answered first. `lent`: a
- * twin has expired, so the range is not lent again as it is, but leased anew in pieces that fit.
- */
-export type Lease =
-  | (LeaseTerm & { readonly purpose: "work" | "backup"; readonly twin: LeaseId | null; readonly lent: boolean })
-  | (LeaseTerm & { readonly purpose: "audit"; readonly copy: CopyWanted });
+export const allFinite: NotFinite = { reports: 0, since: null, accounts: new Set() };
 
 export interface RoundOptions {
   /** Samples of a microbatch: every lease starts at a multiple of it. */
@@ -77,7 +44,7 @@ export interface RoundOptions {
   /** Microbatches of the first lease of a worker whose speed is unknown. */
   readonly first: number;
   /** A round of the kind was before. */
-  readonly paced: boolean;
+  readonly hasHistory: boolean;
 }
 
 /** What goes on from one round to the next. */
@@ -85,7 +52,7 @@ export interface RoundMembers {
   readonly roster: Roster;
   readonly nextLease: number;
   /** Samples that each account holds or has answered. */
-  readonly given: PersistentMap<string, number>;
+  readonly samplesByAccount: PersistentMap<string, number>;
   /** Accounts whose work counted in the last round before in which any did. */
   readonly witnesses: ReadonlySet<string>;
 }
@@ -108,8 +75,8 @@ export interface RoundState extends RoundMembers {
   readonly collected: IntervalSet;
   /** Since when all samples are there. */
   readonly wholeSince: number | null;
-  /** The last grants were as many as one turn has time for: the others are granted with the next `go-on`. */
-  readonly crowded: boolean;
+  /** The last grants were as many as one turn of the event loop has time for: the others are granted with the next `go-on`. */
+  readonly grantsPending: boolean;
   /** Copies that nobody computes yet. */
   readonly copies: CopiesDue;
   /** Reports of gradients that are not finite. */
@@ -193,7 +160,7 @@ export function beforeRounds(firstLease = 1): RoundState {
       shareLimit: 1,
       pieces: 1,
       first: Number.POSITIVE_INFINITY,
-      paced: true,
+      hasHistory: true,
     },
     since: null,
     unleased: [],
@@ -202,8 +169,8 @@ export function beforeRounds(firstLease = 1): RoundState {
     checking: 0,
     collected: emptyIntervals,
     wholeSince: null,
-    crowded: false,
-    given: PersistentMap.of(),
+    grantsPending: false,
+    samplesByAccount: PersistentMap.of(),
     copies: CopiesDue.of(),
     roster: emptyRoster(),
     nextLease: firstLease,

@@ -19,10 +19,10 @@ import { fullBucket, type TokenBucket, takeToken } from "../base/token-bucket.ts
 import type { LeaveCode } from "../engine/leave-code.ts";
 import type { Traffic, TrafficClass } from "../engine/traffic.ts";
 import { type Beat, firstBeat, nextBeat } from "./heartbeat.ts";
+import type { TurnBudget } from "./paced-messages.ts";
 import { PacedMessages, type RawMessage } from "./paced-messages.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
 import type { SessionLimits } from "./session-limits.ts";
-import type { TurnBudget } from "./turn-budget.ts";
 
 export interface ConnectionOptions {
   readonly clock: Clock;

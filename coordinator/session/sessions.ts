@@ -29,12 +29,12 @@ import { requireProof } from "../trust/proof.ts";
 import { Door, type DoorOptions, type Opening } from "./admission.ts";
 import { ChunkedParameters } from "./chunked-parameters.ts";
 import { Connection, type Reception } from "./connection.ts";
+import { TurnBudget } from "./paced-messages.ts";
 import type { PeerSocket } from "./peer-socket.ts";
 import { SessionBook } from "./registry.ts";
 import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import { StatusFeed } from "./status-feed.ts";
-import { TurnBudget } from "./turn-budget.ts";
 import { UploadMemory } from "./upload-memory.ts";
 
 export interface SessionsOptions extends DoorOptions {

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import type { Range } from "../../shared/base/intervals.ts";
 import type { CommitRecord } from "../checkpoint/commit-log.ts";
-import type { Lease } from "../round/state.ts";
+import type { Lease } from "../round/lease.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
 import type { RoundPlan } from "../training/round-plan.ts";
 import type { TrustVerdict } from "../trust/audits.ts";

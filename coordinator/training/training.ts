@@ -7,7 +7,7 @@ import type { StepPlace } from "../../shared/run/program.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
-import type { Lease } from "../round/state.ts";
+import type { Lease } from "../round/lease.ts";
 import type { StepLoss } from "../state/update.ts";
 import type { MetricMeans } from "../sum/aggregate.ts";
 import type { Comparison } from "../sum/comparison.ts";

@@ -5,14 +5,21 @@
 import type { Clock } from "../../shared/base/clock.ts";
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
-import type { CopyWanted, Lease } from "../round/state.ts";
+import type { CopyWanted, Lease } from "../round/lease.ts";
 import type { Comparison } from "../sum/comparison.ts";
 import type { AuditedWork, HeldWork, RoundReader } from "../sum/open-round.ts";
-import { AccountStandings } from "./account-standings.ts";
 import { type Answer, auditVerdict } from "./audit.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
 import { FeedbackDoubts } from "./feedback-reset.ts";
-import { auditProbability, confirmed, contradicted, doubted, restMs, type Standing } from "./standing.ts";
+import {
+  AccountStandings,
+  auditProbability,
+  confirmed,
+  contradicted,
+  doubted,
+  restMs,
+  type Standing,
+} from "./standing.ts";
 
 /** Audits of a range in a round that may decide nothing: where no two accounts agree the round would never be done. */
 export const UNDECIDED_AUDITS = 2;
@@ -140,9 +147,9 @@ export class Audits {
     return [this.#copy(audit, [account])];
   }
 
-  #copy({ of, from, to }: OpenAudit, not: readonly string[]): CopyWanted {
+  #copy({ of, from, to }: OpenAudit, answered: readonly string[]): CopyWanted {
     const draw = Math.floor(this.#options.draw() * 2 ** 32);
-    return { purpose: "audit", of, from, to, not, avoid: this.#standings.distrusted, draw };
+    return { purpose: "audit", of, from, to, answered, distrusted: this.#standings.distrusted, draw };
   }
 
   /** The audit to which a lease is an answer. */

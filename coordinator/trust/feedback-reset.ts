@@ -3,7 +3,7 @@
 // gradient. Whoever still differs then has no such excuse.
 
 import type { LeaseId } from "../../shared/base/ids.ts";
-import type { Lease } from "../round/state.ts";
+import type { Lease } from "../round/lease.ts";
 
 /** Eras of a lease differ when this count does; it goes round. */
 export const VOIDS = 256;

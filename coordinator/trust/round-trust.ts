@@ -2,7 +2,7 @@
 // and the audits of a round together.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import type { CopyWanted, Lease } from "../round/state.ts";
+import type { CopyWanted, Lease } from "../round/lease.ts";
 import type { GroupNorms } from "../sum/gradient-norms.ts";
 import type { AuditedWork, HeldWork, RoundReader, UsualPeak } from "../sum/open-round.ts";
 import { Audits, type AuditsOptions, type HeldLease, type TrustOutcome } from "./audits.ts";

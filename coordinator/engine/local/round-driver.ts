@@ -7,12 +7,12 @@ import type { Range } from "../../../shared/base/intervals.ts";
 import { frameLease } from "../../../shared/wire/frame.ts";
 import type { ReturnReason } from "../../../shared/wire/protocol.ts";
 import { type Arrivals, withArrivals } from "../../round/deadline.ts";
+import type { Lease } from "../../round/lease.ts";
 import { roundReason } from "../../round/reason.ts";
 import type { MemberFacts } from "../../round/roster.ts";
 import { type Decision, decide, openRound } from "../../round/round.ts";
 import {
   beforeRounds,
-  type Lease,
   type RequeueCause,
   type RoundEffect,
   type RoundEvent,
@@ -24,7 +24,7 @@ import type { Outbox } from "../outbox.ts";
 import { ContributionIntake, type Intake, type IntakeOptions } from "./contribution-intake.ts";
 import { type RoundLimits, roundOptions } from "./round-options.ts";
 import { StopPatience } from "./stop-patience.ts";
-import { lookAgain } from "./ticker.ts";
+import { startTicking } from "./ticker.ts";
 
 export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
   readonly training: Training;
@@ -174,7 +174,7 @@ export class RoundDriver {
     const { clock } = this.#options;
     const arrivals = this.#arrivals.get(kind) ?? [];
     const allLeased = () => this.#state.unleased.length === 0;
-    const stopTicking = lookAgain(clock, allLeased, () => this.#dispatch({ type: "tick" }));
+    const stopTicking = startTicking(clock, allLeased, () => this.#dispatch({ type: "tick" }));
     try {
       return await new Promise((resolve, reject) => {
         this.#collection = { plan, since: clock.now(), resolve, reject };

@@ -2,8 +2,8 @@
 
 import type { RunConfig } from "../../../shared/run/config.ts";
 import { type Arrivals, deadlineMs } from "../../round/deadline.ts";
-import { piecesOf } from "../../round/lease-pieces.ts";
 import { isActive, type Roster, speedOf } from "../../round/roster.ts";
+import { piecesOf } from "../../round/sizing.ts";
 import type { RoundOptions } from "../../round/state.ts";
 import { contributionBytes, type RoundPlan } from "../../training/round-plan.ts";
 
@@ -36,7 +36,7 @@ export function roundOptions(
     // Where a share is one lease, it is whole.
     pieces: plan.local ? 1 : pieces === "auto" ? autoPieces(plan, members) : pieces,
     first: plan.local ? Number.POSITIVE_INFINITY : first,
-    paced: arrivals.length > 0,
+    hasHistory: arrivals.length > 0,
   };
 }
 

@@ -2,8 +2,8 @@
 
 import { expect, test } from "vitest";
 import { CopiesDue } from "../../../coordinator/round/audit-copies.ts";
+import type { Lease } from "../../../coordinator/round/lease.ts";
 import { newestOf } from "../../../coordinator/round/roster.ts";
-import type { Lease } from "../../../coordinator/round/state.ts";
 import { type WorkerId, workerId } from "../../../shared/base/ids.ts";
 import { auditOf, inShort, knownTable, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
@@ -36,8 +36,8 @@ test("L15 an audit is the same range for another account, counts nothing, and is
 });
 
 test("L15 with all samples there an audit is not waited for where leases come in pieces, else an eightieth of their time, or a twentieth of the least deadline, and in a first round longer", () => {
-  const audited = (answeredAfterMs: number, paced = true, pieces = 1) => {
-    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, paced, pieces };
+  const audited = (answeredAfterMs: number, hasHistory = true, pieces = 1) => {
+    const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, hasHistory, pieces };
     const table = new RoundTable({ from: 0, to: 64 }, [w1, w2], options);
     const { from, to, account } = table.held(w1);
     table.event({ type: "copy-wanted", copy: auditOf({ from, to }, [account], 1) });
@@ -48,13 +48,13 @@ test("L15 with all samples there an audit is not waited for where leases come in
     expect(inShort(table.ready(w2))).toEqual([`grant w2 ${from}-${to} audit`]);
     return table;
   };
-  for (const [answeredAfterMs, patienceMs, paced] of [
+  for (const [answeredAfterMs, patienceMs, hasHistory] of [
     [400, 100, true],
     [16_000, 200, true],
     [400, 500, false],
     [16_000, 1000, false],
   ] as const) {
-    const table = audited(answeredAfterMs, paced);
+    const table = audited(answeredAfterMs, hasHistory);
     expect(table.tick(patienceMs - 1)).toEqual([]);
     expect(inShort(table.tick(1))).toContain("seal 0-64");
   }
@@ -190,9 +190,9 @@ test("Z12 what an account computes when its rest begins goes to others, and what
 test("Z17 no audit goes to an account to be avoided where others are", () => {
   const workers = Array.from({ length: 6 }, (_, i) => workerId(`v${i}`));
   const table = new RoundTable({ from: 0, to: 32 * 6 }, workers);
-  const auditors = (not: readonly string[], avoid: readonly string[]) => {
+  const auditors = (answered: readonly string[], distrusted: readonly string[]) => {
     for (let draw = 0; draw < 32; draw++) {
-      table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, not, draw, avoid) });
+      table.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, answered, draw, distrusted) });
     }
     return new Set([...table.state.copies].slice(-32).map(({ auditor }) => auditor));
   };

@@ -2,8 +2,9 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { Lease } from "../../../coordinator/round/lease.ts";
 import { Ledger } from "../../../coordinator/round/ledger.ts";
-import type { Lease, RoundEvent } from "../../../coordinator/round/state.ts";
+import type { RoundEvent } from "../../../coordinator/round/state.ts";
 import { type WorkerId, workerId } from "../../../shared/base/ids.ts";
 import { intervalSet, type Range } from "../../../shared/base/intervals.ts";
 import { type Pass, placeOf } from "../../../shared/run/program.ts";
@@ -196,8 +197,8 @@ class PassRun {
           of: lease.lease,
           from: lease.from,
           to: lease.to,
-          not: [lease.account],
-          avoid: new Set<string>(),
+          answered: [lease.account],
+          distrusted: new Set<string>(),
           draw: lease.lease,
         } as const;
         return { type: "copy-wanted", copy };

@@ -71,10 +71,10 @@ test("L19 in a kind's first round leases are short at first: who comes early doe
   const options = { pieces: 4, timeoutMs: 1_000_000, deadlineMs: 1_000_000 };
   const secondsOf = ({ from, to }: { readonly from: number; readonly to: number }) => (to - from) / 100;
   const usual = knownTable({ w1: 100, w2: 100 });
-  usual.open({ from: 0, to: 32 * 1000 }, { ...options, paced: true });
+  usual.open({ from: 0, to: 32 * 1000 }, { ...options, hasHistory: true });
   expect(secondsOf(usual.held(w1))).toBeGreaterThan(20);
   const table = knownTable({ w1: 100, w2: 100 });
-  table.open({ from: 0, to: 32 * 1000 }, { ...options, paced: false });
+  table.open({ from: 0, to: 32 * 1000 }, { ...options, hasHistory: false });
   expect(secondsOf(table.held(w1))).toBeLessThanOrEqual(1);
   table.now += 20_000;
   table.answer(table.held(w1));
@@ -138,7 +138,7 @@ test.each([
   expect(inShort(table.tick(2))).toEqual(lent === "at once" ? [] : copy);
 });
 
-test("L23 one look at the clock lends so many leases at most beside a turn's grants, the next one the others", () => {
+test("L23 one tick lends so many leases at most beside a turn's grants, the next one the others", () => {
   const holders = Array.from({ length: LENT_AT_ONCE + GRANTS_AT_ONCE + 3 }, (_, i) => workerId(`h${i}`));
   const helpers = holders.map((_, i) => workerId(`i${i}`));
   const table = knownTable(Object.fromEntries([...holders, ...helpers].map((worker) => [worker, 100])));

@@ -1,7 +1,7 @@
 // Accounts that agree on their lie, one in ten and one in five, against the round's own decisions and the audits: what gets through, and whom it costs.
 
 import { expect, test } from "vitest";
-import type { Lease } from "../../../coordinator/round/state.ts";
+import type { Lease } from "../../../coordinator/round/lease.ts";
 import type { HeldWork, RoundReader } from "../../../coordinator/sum/open-round.ts";
 import { restMs, type Standing } from "../../../coordinator/trust/standing.ts";
 import { type WorkerId, workerId } from "../../../shared/base/ids.ts";
@@ -74,7 +74,7 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
       due.push(lease);
       for (const copy of trust.granted(lease)) event({ type: "copy-wanted", copy });
     }
-    if (table.state.crowded) event({ type: "go-on" });
+    if (table.state.grantsPending) event({ type: "go-on" });
   };
   const event = (what: Parameters<RoundTable["event"]>[0]) => {
     const effects = table.event(what);

@@ -1,7 +1,7 @@
 // What the rounds are told by trust: pure of sockets, with contributions that are made up.
 
 import { expect, test } from "vitest";
-import type { Lease } from "../../../coordinator/round/state.ts";
+import type { Lease } from "../../../coordinator/round/lease.ts";
 import type { ComparisonTerms } from "../../../coordinator/sum/comparison.ts";
 import type { HeldWork, RoundReader } from "../../../coordinator/sum/open-round.ts";
 import { UNDECIDED_AUDITS } from "../../../coordinator/trust/audits.ts";
@@ -44,7 +44,7 @@ function leaseOf(account: string, from: number, purpose: "work" | "audit"): Leas
     return { ...term, purpose, twin: null, lent: false };
   }
   const of = audited.get(from) ?? term.lease;
-  return { ...term, purpose, copy: { purpose, of, from, to: from + 32, not: [], avoid: new Set(), draw: 0 } };
+  return { ...term, purpose, copy: { purpose, of, from, to: from + 32, answered: [], distrusted: new Set(), draw: 0 } };
 }
 
 test("Z12 an account that is contradicted by its own last answer loses what else of it was held, too", () => {
@@ -101,7 +101,7 @@ test("Z11 an account that is lent the range which it compared confirms nobody: a
   trust.granted(slow);
   trust.take(leaseOf("liar", 0, "audit"), wrong);
   const { copies } = trust.take({ ...slow, account: "liar", purpose: "backup", twin: null, lent: false }, wrong);
-  expect(copies).toMatchObject([{ from: 0, to: 32, not: ["liar"] }]);
+  expect(copies).toMatchObject([{ from: 0, to: 32, answered: ["liar"] }]);
   expect(standings.size).toBe(0);
   trust.take(leaseOf("a", 0, "audit"), right);
   expect(trust.take(leaseOf("b", 0, "audit"), right).resting).toEqual(["liar"]);
@@ -116,9 +116,9 @@ test("Z12 two that agree have an odd one's work done again, and it is blamed onc
   trust.take(lease, wrong);
   const audit = leaseOf("a", 0, "audit");
   const answer = (account: string) => trust.take({ ...audit, account }, right);
-  expect(answer("a")).toMatchObject({ withdrawn: [], resting: [], copies: [{ not: ["odd", "a"] }] });
+  expect(answer("a")).toMatchObject({ withdrawn: [], resting: [], copies: [{ answered: ["odd", "a"] }] });
   const withdrawn = [{ account: "odd", from: 0, to: 32 }];
-  expect(answer("b")).toMatchObject({ withdrawn, resting: [], copies: [{ not: ["odd", "a", "b"] }] });
+  expect(answer("b")).toMatchObject({ withdrawn, resting: [], copies: [{ answered: ["odd", "a", "b"] }] });
   // Whatever else comes of it is held, and its range is leased and audited anew.
   expect(trust.holds(leaseOf("odd", 32, "work"))).toBe(true);
   expect(trust.granted(leaseOf("d", 0, "work"))).toHaveLength(1);
@@ -127,7 +127,7 @@ test("Z12 two that agree have an odd one's work done again, and it is blamed onc
   expect(["a", "b", "c"].map((account) => standings.get(account)?.consecutiveValid)).toEqual([1, 1, 1]);
   // Who was contradicted is drawn for no audit.
   const [copy] = trust.granted(leaseOf("a", 64, "work"));
-  expect([...copy.avoid]).toEqual(["odd"]);
+  expect([...copy.distrusted]).toEqual(["odd"]);
 });
 
 test("Z11 in the first round the first that come are audited too, later there must be three accounts", () => {

@@ -1,7 +1,7 @@
 // When what accounts earned is written: real verdicts and a real file's store, with a clock that the test turns.
 
 import { expect, test } from "vitest";
-import type { Lease } from "../../../coordinator/round/state.ts";
+import type { Lease } from "../../../coordinator/round/lease.ts";
 import { Timeline } from "../../../coordinator/simulate/timeline.ts";
 import { SAVE_EVERY_MS, TrustDesk } from "../../../coordinator/trust/run-trust.ts";
 import { trustFile } from "../../../coordinator/trust/trust-file.ts";

@@ -3,8 +3,8 @@
 import { expect, test } from "vitest";
 import { Planner } from "../../../../coordinator/engine/local/planner.ts";
 import { RoundDriver } from "../../../../coordinator/engine/local/round-driver.ts";
+import type { Lease } from "../../../../coordinator/round/lease.ts";
 import { Ledger } from "../../../../coordinator/round/ledger.ts";
-import type { Lease } from "../../../../coordinator/round/state.ts";
 import { virtualContribution } from "../../../../coordinator/simulate/virtual-contribution.ts";
 import { InlineTraining } from "../../../../coordinator/training/inline-training.ts";
 import { leaseMessage, type RoundPlan, stepSubject } from "../../../../coordinator/training/round-plan.ts";
@@ -23,9 +23,9 @@ async function auditedRound(names: readonly string[]) {
   );
   const training = new InlineTraining(new TrainingCore(state, runTag));
   let now = 0;
-  const looks: { readonly everyMs: number; readonly look: () => void }[] = [];
-  const every = (everyMs: number, look: () => void) => {
-    looks.push({ everyMs, look });
+  const tickers: { readonly everyMs: number; readonly tick: () => void }[] = [];
+  const every = (everyMs: number, tick: () => void) => {
+    tickers.push({ everyMs, tick });
     return () => undefined;
   };
   const clock = { now: () => now, after: () => () => undefined, every };
@@ -78,11 +78,11 @@ async function auditedRound(names: readonly string[]) {
     wait: (ms: number) => {
       now += ms;
     },
-    /** Has the driver look at the clock, which stands still, until a lease is taken back; the time in which it looked so often. */
+    /** Has the driver tick, while the clock stands still, until a lease is taken back; the time of so many ticks. */
     msUntilRequeued: () => {
-      const [{ everyMs, look }] = looks;
+      const [{ everyMs, tick }] = tickers;
       for (let ms = everyMs; ms <= timeoutMs; ms += everyMs) {
-        look();
+        tick();
         if (requeued.length > 0) return ms;
       }
       return undefined;
@@ -109,7 +109,7 @@ test("C8 a round that could end while the answer to an audited range is taken en
 test.each([
   { names: ["a"], all: "not all", ms: 200 },
   { names: ["a", "b", "c", "d", "e", "f", "g", "h"], all: "all", ms: 50 },
-])("L20 while $all is leased the clock is looked at each $ms ms", async ({ names, ms }) => {
+])("L20 while $all is leased the round ticks each $ms ms", async ({ names, ms }) => {
   const { ready, wait, msUntilRequeued } = await auditedRound(names);
   for (const name of names) ready(name);
   wait(timeoutMs);

@@ -1,8 +1,14 @@
 // Rule T13 of SPEC.md: however many sockets bring chunks or messages at once, a turn takes in no more than its budget.
 
 import { expect, test } from "vitest";
-import { MESSAGES_HELD, PacedMessages, type RawMessage } from "../../../coordinator/session/paced-messages.ts";
-import { TURN_BYTES, TURN_MESSAGES, TurnBudget } from "../../../coordinator/session/turn-budget.ts";
+import {
+  MESSAGES_HELD,
+  PacedMessages,
+  type RawMessage,
+  TURN_BYTES,
+  TURN_MESSAGES,
+  TurnBudget,
+} from "../../../coordinator/session/paced-messages.ts";
 import { Timeline } from "../../../coordinator/simulate/timeline.ts";
 import { encodeMessage } from "../../../shared/wire/protocol.ts";
 import { CHUNK_BYTES, encodeChunk } from "../../../shared/wire/transfer/chunk.ts";

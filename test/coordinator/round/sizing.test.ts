@@ -5,7 +5,7 @@ import {
   piecesOf,
   UPLINK_BYTES_PER_SECOND,
   UPLOADS_A_PIECE,
-} from "../../../coordinator/round/lease-pieces.ts";
+} from "../../../coordinator/round/sizing.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
 
 const small = { samples: 4096, contributionBytes: 10_000 };

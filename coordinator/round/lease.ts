@@ -1,0 +1,47 @@
+// A lease: a range of the round that one worker computes, to be counted or, as a copy, to be compared.
+
+import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
+
+/** A copy of a range whose answer is compared and not added: an `audit` goes to anybody but those that `answered`. */
+export interface CopyWanted {
+  readonly purpose: "audit";
+  /** The lease that is audited. */
+  readonly of: LeaseId;
+  readonly from: number;
+  readonly to: number;
+  /** Accounts that answered; with two or more, which differ, this answer may decide. */
+  readonly answered: readonly string[];
+  /** Accounts that are drawn only where no others are. */
+  readonly distrusted: ReadonlySet<string>;
+  /** A u32 that decides who computes it. */
+  readonly draw: number;
+}
+
+interface LeaseTerm {
+  readonly lease: LeaseId;
+  readonly worker: WorkerId;
+  /** Who answers for the worker. */
+  readonly account: string;
+  readonly from: number;
+  readonly to: number;
+  /** Milliseconds, as `now`. */
+  readonly grantedAt: number;
+  /** When the worker was done with the lease before this one; null until then. */
+  readonly startedAt: number | null;
+  /** Infinity until it is started. */
+  readonly expires: number;
+  /** When its contribution came, which is being checked: it neither expires nor is lent to another. Null until then. */
+  readonly receivedAt: number | null;
+  /** When its holder's speed lets expect the answer; null where no speed was known as it was granted. */
+  readonly endsAt: number | null;
+  /** It takes too long for its holder's speed, or its holder's connection is lost: nobody knows when it ends. */
+  readonly overdue: boolean;
+}
+
+/**
+ * `work` and `backup` count: whichever of two that share a range, each the other's `twin`, is answered first. `lent`: a
+ * twin has expired, so the range is not lent again as it is, but leased anew in pieces that fit.
+ */
+export type Lease =
+  | (LeaseTerm & { readonly purpose: "work" | "backup"; readonly twin: LeaseId | null; readonly lent: boolean })
+  | (LeaseTerm & { readonly purpose: "audit"; readonly copy: CopyWanted });
