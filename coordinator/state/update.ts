@@ -1,6 +1,6 @@
 // One optimizer step from one round's sum (METHOD §4): the surrogate and L_Kernel are applied here, where W is, to the aggregated ∂L/∂Ŵ.
 
-import type { ParameterEntry } from "../../shared/model/manifest.ts";
+import { type ParameterEntry, statisticNames } from "../../shared/model/manifest.ts";
 import { adamStep, sgdStep } from "../../shared/model/optimizer.ts";
 import { runningStatistic } from "../../shared/model/running-statistic.ts";
 import { type NetworkName, usesGan, wireManifest } from "../../shared/run/networks.ts";
@@ -57,7 +57,7 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
       sgd(rate, optimizer.weightDecay);
       return;
     case "statistic":
-      value.set(runningStatistic(value, gradient));
+      for (const batch of statisticNames(entry)) value.set(runningStatistic(value, sum.mean(batch)));
       return;
     case "discriminator":
       adamStep(

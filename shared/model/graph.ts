@@ -13,10 +13,24 @@ export interface Shape {
 
 export type ActivationKind = "prelu" | "relu" | "hardtanh" | "identity";
 
-/** Name and geometry of one convolution. */
-export interface ConvolutionFields {
-  /** Prefix of the parameters' names, e.g. `layer1.0.conv1`. */
+/** An input of a network: what a sample of it is called, where a network has several. */
+export interface InputShape extends Shape {
+  readonly name?: string;
+}
+
+/** What an input is called that has no name of its own. */
+export const INPUT = "input";
+
+/** A node with parameters. */
+interface Named {
+  /** The node's own name, e.g. `layer1.0.conv1`, and the prefix of its parameters' unless `weights` is. */
   readonly name: string;
+  /** Prefix of the parameters' names, where branches share them: their gradients are summed. */
+  readonly weights?: string;
+}
+
+/** Name and geometry of one convolution. */
+export interface ConvolutionFields extends Named {
   readonly input: NodeId;
   readonly out: number;
   readonly kernel: number;
@@ -28,17 +42,16 @@ export interface ConvolutionFields {
 export type NodeId = number;
 
 export type GraphNode =
-  | { readonly op: "input" }
+  | { readonly op: "input"; readonly name: string }
   | ({ readonly op: "conv" } & ConvolutionFields)
   /** sign of the input, then a convolution with sign(W) ⊙ C. */
   | ({ readonly op: "rbconv"; readonly rectify: Rectify; readonly surrogate: Surrogate } & ConvolutionFields)
-  | { readonly op: "batchnorm"; readonly name: string; readonly input: NodeId }
-  | {
+  | ({ readonly op: "batchnorm"; readonly input: NodeId } & Named)
+  | ({
       readonly op: "activation";
       readonly kind: Exclude<ActivationKind, "identity">;
-      readonly name: string;
       readonly input: NodeId;
-    }
+    } & Named)
   | {
       readonly op: "pool";
       readonly kind: "max" | "avg";
@@ -48,7 +61,7 @@ export type GraphNode =
       readonly padding: number;
     }
   | { readonly op: "globalpool"; readonly input: NodeId }
-  | { readonly op: "linear"; readonly name: string; readonly input: NodeId; readonly out: number }
+  | ({ readonly op: "linear"; readonly input: NodeId; readonly out: number } & Named)
   | { readonly op: "add"; readonly input: NodeId; readonly other: NodeId };
 
 /** A feature map that a discriminator compares: the batch norm after a binary layer, before the shortcut is added. */
@@ -63,6 +76,25 @@ export interface Graph {
   readonly shapes: readonly Shape[];
   readonly maps: readonly ComparedMap[];
   readonly output: NodeId;
+}
+
+export type NamedNode = Extract<GraphNode, Named>;
+
+/** Name of one of a node's parameters: `parameterName(node, "weight")`. */
+export function parameterName({ name, weights }: Named, tensor: string): string {
+  return `${weights ?? name}.${tensor}`;
+}
+
+/** The network's inputs, in order. */
+export function graphInputs(graph: Pick<Graph, "nodes">): readonly { readonly name: string; readonly node: NodeId }[] {
+  return graph.nodes.flatMap((node, id) => (node.op === "input" ? [{ name: node.name, node: id }] : []));
+}
+
+/** How many batch norms before this one share its parameters: each has a batch statistic of its own. */
+export function useOf(graph: Pick<Graph, "nodes">, norm: NodeId): number {
+  const shared = (node: GraphNode) => node.op === "batchnorm" && (node.weights ?? node.name);
+  const mine = shared(graph.nodes[norm]);
+  return graph.nodes.slice(0, norm).filter((node) => node.op === "batchnorm" && shared(node) === mine).length;
 }
 
 /** The node's inputs, in order. */
@@ -134,15 +166,25 @@ function shapeOf(node: GraphNode, input: Shape, other: Shape | undefined): Shape
 
 /** Builds a graph node by node; shapes are checked as nodes are added. */
 export class GraphBuilder {
+  /** The first input. */
   readonly input: NodeId = 0;
-  #nodes: GraphNode[] = [{ op: "input" }];
+  /** All of them, in order. */
+  readonly inputs: readonly NodeId[];
+  #nodes: GraphNode[];
   #shapes: Shape[];
   #maps: ComparedMap[] = [];
 
-  constructor(shape: Shape) {
-    this.#shapes = [shape];
+  /** @throws GRAPH_INVALID for two inputs of one name */
+  constructor(...inputs: readonly [InputShape, ...InputShape[]]) {
+    const names = inputs.map(({ name = INPUT }) => name);
+    const twice = names.find((name, i) => names.indexOf(name) !== i);
+    if (twice !== undefined) throw new BitswarmError("GRAPH_INVALID", `two inputs are called ${twice}`);
+    this.inputs = inputs.map((_, id) => id);
+    this.#nodes = names.map((name) => ({ op: "input", name }));
+    this.#shapes = inputs.map(({ h, w, c }) => ({ h, w, c }));
   }
 
+  /** @throws GRAPH_INVALID for shapes that do not fit each other */
   add(node: Exclude<GraphNode, { op: "input" }>): NodeId {
     const inputs = inputsOf(node);
     this.#shapes.push(

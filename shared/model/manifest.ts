@@ -1,6 +1,7 @@
 // What parameters a network has: names (torchvision's where it has one), roles, shapes. Optimizer, wire layout and checkpoints all follow it.
 
-import { type Graph, type GraphNode, inputsOf } from "./graph.ts";
+import { BitswarmError } from "../base/errors.ts";
+import { type Graph, type GraphNode, inputsOf, type NodeId, parameterName } from "./graph.ts";
 import { rectifyShape } from "./rectify.ts";
 
 /**
@@ -25,6 +26,8 @@ export interface ParameterEntry {
   readonly initial: Initial;
   /** Trained in the BN phase, where W, C and every convolution are frozen. */
   readonly bnPhase: boolean;
+  /** How many nodes share it, where more than one does: so many batch statistics a microbatch has a running one. */
+  readonly uses?: number;
 }
 
 export interface Manifest {
@@ -55,7 +58,7 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
       const shape = [node.out, node.kernel, node.kernel, channels];
       const fanIn = channels * node.kernel * node.kernel;
       const weight: ParameterEntry = {
-        name: `${node.name}.weight`,
+        name: parameterName(node, "weight"),
         role: node.op === "rbconv" ? "latent-binary" : "float",
         shape,
         initial: { kind: "kaiming-normal", fanIn },
@@ -63,7 +66,7 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
       };
       if (node.op === "conv") return [weight];
       const c: ParameterEntry = {
-        name: `${node.name}.c`,
+        name: parameterName(node, "c"),
         role: "rectifier",
         shape: rectifyShape(node.rectify, node.out, node.kernel, channels),
         initial: { kind: "best-rectifier", weight: weight.name },
@@ -73,7 +76,7 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
     }
     case "batchnorm": {
       const vector = (name: string, role: Role, value: number): ParameterEntry => ({
-        name: `${node.name}.${name}`,
+        name: parameterName(node, name),
         role,
         shape: [channels],
         initial: { kind: "constant", value },
@@ -90,7 +93,7 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
       if (node.kind !== "prelu") return [];
       return [
         {
-          name: `${node.name}.weight`,
+          name: parameterName(node, "weight"),
           role: "float",
           shape: [channels],
           initial: { kind: "constant", value: 0.25 },
@@ -98,7 +101,7 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
         },
       ];
     case "linear":
-      return linearEntries(`${node.name}.weight`, `${node.name}.bias`, "float", channels, node.out);
+      return linearEntries(parameterName(node, "weight"), parameterName(node, "bias"), "float", channels, node.out);
     default:
       return node satisfies never;
   }
@@ -113,14 +116,46 @@ function linearEntries(weight: string, bias: string, role: Role, input: number, 
   ];
 }
 
-/** The network's own parameters, in node order. */
+/**
+ * The network's own parameters, in the order of the nodes that name them first; an entry a name.
+ * @throws GRAPH_INVALID where nodes share a name and differ in what it is
+ */
 export function networkManifest(graph: Graph): Manifest {
-  return {
-    entries: graph.nodes.flatMap((node) => {
-      const [input] = inputsOf(node);
-      return entriesOf(node, input === undefined ? 0 : graph.shapes[input].c);
-    }),
+  const known = new Map<string, { readonly entry: ParameterEntry; readonly node: NodeId; uses: number }>();
+  graph.nodes.forEach((node, id) => {
+    const [input] = inputsOf(node);
+    for (const entry of entriesOf(node, input === undefined ? 0 : graph.shapes[input].c)) {
+      const first = known.get(entry.name);
+      if (!first) known.set(entry.name, { entry, node: id, uses: 1 });
+      else {
+        checkShared(graph, first.node, id, first.entry, entry);
+        first.uses += 1;
+      }
+    }
+  });
+  return { entries: [...known.values()].map(({ entry, uses }) => (uses > 1 ? { ...entry, uses } : entry)) };
+}
+
+function checkShared(graph: Graph, first: NodeId, second: NodeId, a: ParameterEntry, b: ParameterEntry): void {
+  if (JSON.stringify(a) === JSON.stringify(b)) return;
+  const words = (id: NodeId, { role, shape }: ParameterEntry) => {
+    const node = graph.nodes[id];
+    return `${"name" in node ? node.name : node.op} (node ${id}) wants ${role} [${shape}]`;
   };
+  throw new BitswarmError(
+    "GRAPH_INVALID",
+    `two nodes share ${a.name}: ${words(first, a)}, ${words(second, b)}; give them weights of their own, or the same shape`,
+  );
+}
+
+/** Batch statistic `use` (from 0) of a running one, as contributions name it. */
+export function statisticName(running: string, use: number): string {
+  return use === 0 ? running : `${running}#${use}`;
+}
+
+/** Every batch statistic of an entry, in the order that they are folded into the running one. */
+export function statisticNames({ name, uses = 1 }: Pick<ParameterEntry, "name" | "uses">): readonly string[] {
+  return Array.from({ length: uses }, (_, use) => statisticName(name, use));
 }
 
 /** One discriminator per compared map: Linear(C,128) → Linear(128,256) → Linear(256,128) → Linear(128,1). */

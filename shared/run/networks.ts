@@ -32,7 +32,7 @@ export type NetworkConfig = Pick<RunConfig, "model" | "rbcn" | "ablation" | "dat
 function buildGraph(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "classes">, method: Method): Graph {
   const { model, data } = config;
   const { h, w, c } = dataset.shape;
-  const input = { h: h + 2 * data.pad, w: w + 2 * data.pad, c };
+  const input = { name: "image", h: h + 2 * data.pad, w: w + 2 * data.pad, c };
   const { classes } = dataset;
   return models.get(model.kind).build(model, { input, classes }, method);
 }

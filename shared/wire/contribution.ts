@@ -1,6 +1,6 @@
 // What a worker sends back for a lease: gradients, batch statistics and metrics in one arena, laid out as its GPU buffer is.
 
-import { elementCount, type Manifest, type ParameterEntry } from "../model/manifest.ts";
+import { elementCount, type Manifest, type ParameterEntry, statisticNames } from "../model/manifest.ts";
 import type { SyncKind } from "../run/config.ts";
 import { BINDING_ALIGNMENT } from "./parameter-blob.ts";
 
@@ -59,8 +59,8 @@ function takesPart(entry: ParameterEntry, kind: RoundKind, sync: SyncKind): bool
 }
 
 /**
- * Gradients of the trained parameters, batch mean and unbiased variance for each running statistic, then the metrics. In
- * `sync: local` differences of the trained parameters, C among them, the replica's running statistics, and the metrics.
+ * Gradients of the trained parameters, batch mean and unbiased variance for each running statistic (of each batch norm
+ * that shares one), then the metrics. In `sync: local` differences of the trained parameters, C among them, the replica's running statistics, and the metrics.
  */
 export function contributionLayout(
   manifest: Manifest,
@@ -76,7 +76,9 @@ export function contributionLayout(
   };
   for (const entry of manifest.entries) {
     if (!takesPart(entry, kind, sync)) continue;
-    push(entry.name, entry.role === "statistic" ? "statistic" : trained, elementCount(entry.shape), isWide(entry));
+    const size = elementCount(entry.shape);
+    if (entry.role !== "statistic") push(entry.name, trained, size, isWide(entry));
+    else for (const name of statisticNames(entry)) push(name, "statistic", size, false);
   }
   push(METRICS, "metric", metricNames.length, false);
   const segments = new Uint32Array(offset / BLOCK);

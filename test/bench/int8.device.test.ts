@@ -38,7 +38,7 @@ async function run<T extends Readonly<Record<string, Ref>>>(list: LaunchList, re
   for (const ref of Object.values(refs)) list.keep(ref);
   const done = await execute(cache, list, {
     gradient: values,
-    images: Float32Array.from({ length: outputs / 2 }, (_, i) => Math.sin(3 * i)),
+    "sample.images": Float32Array.from({ length: outputs / 2 }, (_, i) => Math.sin(3 * i)),
     signs: words(outputs),
     parameters: words(8 * 9 * signWords(4)),
     scales: new Float32Array(9).fill(1),
@@ -52,7 +52,7 @@ async function roundedBy(layer: number, seed: number) {
   const list = new LaunchList();
   const [scale, values] = [list.tensor(2), list.tensor(outputs)];
   list.run(powerOfTwoScale(outputs), { dy: gradient, scale });
-  list.run(roundGradient(outputs, layer), { dy: gradient, scale, seed: external("seed", 1), values });
+  list.run(roundGradient(outputs, layer), { dy: gradient, scale, seed: external("sample.seed", 1), values });
   rounding.draw(seed);
   return run(list, { scale, values });
 }
@@ -62,7 +62,7 @@ function backward(list: LaunchList, from: Ref) {
   const [dw, dx] = [list.tensor(weights), list.tensor(outputs / 2)];
   const [w, c] = [external("parameters", 8 * 9 * signWords(4)), external("scales", 9)];
   list.convolve(toWeights, { dy: from, a: external("signs", 3 * 5 * 7 * signWords(4)), dw });
-  list.convolve(toInput, { dy: from, w, c, x: external("images", outputs / 2), dx });
+  list.convolve(toInput, { dy: from, w, c, x: external("sample.images", outputs / 2), dx });
   return { dw, dx };
 }
 
@@ -117,7 +117,7 @@ test("roundBackward gives dw and dx of the rounded gradient to the bit", async (
 test("roundBackward rounds a layer once, and no full-precision layer", () => {
   const list = new LaunchList();
   const [dw, dx] = [list.tensor(weights), list.tensor(outputs / 2)];
-  list.convolve({ verb: "convWeightGradient", shape }, { dy: gradient, x: external("images", outputs / 2), dw });
+  list.convolve({ verb: "convWeightGradient", shape }, { dy: gradient, x: external("sample.images", outputs / 2), dw });
   const seeded = () => list.launches.filter(({ kernel }) => kernel.bindings.some(({ name }) => name === "seed"));
   expect(seeded()).toEqual([]);
   backward(list, gradient);

@@ -89,12 +89,17 @@ export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: St
   const own: Externals = {
     parameters: upload("parameters", encodeBlob(manifest, blobLayout(manifest), parameters)),
     teacher: upload("teacher", encodeBlob(teacher, blobLayout(teacher), freshParameters(teacher))),
-    images: storageBuffer(device, "images", input.images.byteLength),
-    labels: storageBuffer(device, "labels", input.labels.byteLength),
+    ...Object.fromEntries(
+      Object.entries(input).map(([name, { byteLength }]) => [
+        `sample.${name}`,
+        storageBuffer(device, name, byteLength),
+      ]),
+    ),
   };
-  const write = ({ images, labels }: MicrobatchInput) => {
-    device.queue.writeBuffer(own.images!, 0, images);
-    device.queue.writeBuffer(own.labels!, 0, labels);
+  const write = (samples: MicrobatchInput) => {
+    for (const [name, values] of Object.entries(samples)) {
+      device.queue.writeBuffer(own[`sample.${name}`]!, 0, values);
+    }
   };
   write(input);
   const { gradient, segments, scales, sum, peaks } = round;

@@ -3,10 +3,10 @@
 import type { Manifest } from "../../shared/model/manifest.ts";
 import { contributionLayout } from "../../shared/wire/contribution.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
-import type { ExternalBuffer, LaunchList, Ref } from "../../worker/plan/launch-list.ts";
+import type { LaunchList, Ref } from "../../worker/plan/launch-list.ts";
 import { type Externals, Recording, storageBuffer } from "../../worker/plan/recording.ts";
 
-export type HostData = Readonly<Partial<Record<ExternalBuffer, Uint8Array | Float32Array | Uint32Array>>>;
+export type HostData = Readonly<Record<string, Uint8Array | Float32Array | Uint32Array>>;
 
 export interface Executed {
   /** f32 values of a range. */

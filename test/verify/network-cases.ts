@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { globalAveragePoolBackward, globalAveragePoolForward } from "../../kernels/layers/global-average-pool.ts";
-import { type Graph, GraphBuilder } from "../../shared/model/graph.ts";
+import { type Graph, GraphBuilder, INPUT } from "../../shared/model/graph.ts";
 import { discriminatorManifest, type Manifest, networkManifest } from "../../shared/model/manifest.ts";
 import { fullPrecision, rbcn, rbcnGradients } from "../../shared/model/methods/rbcn.ts";
 import { residualNetwork } from "../../shared/model/networks/residual.ts";
@@ -64,11 +64,12 @@ interface PlanRun {
   readonly arena: (name: string) => Float32Array;
   readonly logits: Float32Array;
   readonly teacherLogits: Float32Array | undefined;
-  readonly imageGradient: Float32Array | undefined;
+  readonly inputGradient: Float32Array | undefined;
 }
 
 async function runPlan(rig: Rig, plan: Plan, manifest: Manifest, data: HostData): Promise<PlanRun> {
-  const kept = [plan.logits, plan.teacherLogits, plan.imageGradient].filter((ref) => ref !== undefined);
+  const inputGradient = plan.inputGradients?.get(INPUT);
+  const kept = [plan.logits, plan.teacherLogits, inputGradient].filter((ref) => ref !== undefined);
   for (const ref of kept) plan.list.keep(ref);
   const executed = await execute(rig.cache, plan.list, { ...roundData(manifest), ...data });
   const ref = arenaRefs(plan.layout);
@@ -79,7 +80,7 @@ async function runPlan(rig: Rig, plan: Plan, manifest: Manifest, data: HostData)
     arena: (name: string) => parameter(values, name),
     logits: await executed.read(plan.logits),
     teacherLogits: await optional(plan.teacherLogits),
-    imageGradient: await optional(plan.imageGradient),
+    inputGradient: await optional(inputGradient),
   };
   executed.destroy();
   return run;
@@ -101,7 +102,7 @@ export async function verifyLinearCrossEntropy(rig: Rig, test: OracleCase): Prom
     adversarialReduce: "mean",
     labelSmoothing: a.label_smoothing,
     accumulate: "exact",
-    imageGradient: true,
+    inputGradients: true,
     choose: rig.choose,
   });
   const [weight, bias] = [test.weight("in.weight"), test.weight("in.bias")];
@@ -111,13 +112,13 @@ export async function verifyLinearCrossEntropy(rig: Rig, test: OracleCase): Prom
   ]);
   const run = await runPlan(rig, plan, manifest, {
     parameters: encodeBlob(manifest, blobLayout(manifest), parameters),
-    images: test.map("in.x"),
-    labels: test.labels("in.labels"),
+    "sample.input": test.map("in.x"),
+    "sample.label": test.labels("in.labels"),
   });
   return [
     relative("logits", run.logits, test.tensor("out.logits"), CHAIN_TOLERANCE),
     relative("loss", run.arena(METRICS).slice(0, 1), test.tensor("out.loss"), CHAIN_TOLERANCE),
-    relative("dx", run.imageGradient ?? [], test.tensor("out.dx"), CHAIN_TOLERANCE),
+    relative("dx", run.inputGradient ?? [], test.tensor("out.dx"), CHAIN_TOLERANCE),
     relative("dweight", run.arena("fc.weight"), test.tensor("out.dweight"), CHAIN_TOLERANCE),
     relative("dbias", run.arena("fc.bias"), test.tensor("out.dbias"), CHAIN_TOLERANCE),
   ];
@@ -139,9 +140,14 @@ export async function verifyDiscriminator(rig: Rig, test: OracleCase): Promise<C
   const arena = arenaRefs(layout);
   const elements = a.n * a.h * a.w * a.c;
   const list = new LaunchList(rig.choose);
-  const external = (buffer: "images" | "seed"): Ref => ({ kind: "external", buffer, offset: 0, bytes: 4 * elements });
+  const external = (buffer: "sample.real" | "sample.fake"): Ref => ({
+    kind: "external",
+    buffer,
+    offset: 0,
+    bytes: 4 * elements,
+  });
   const pooling = { n: a.n, positions: a.h * a.w, channels: a.c };
-  const [real, fake] = (["images", "seed"] as const).map((map) => {
+  const [real, fake] = (["sample.real", "sample.fake"] as const).map((map) => {
     const y = list.tensor(a.n * a.c);
     list.run(globalAveragePoolForward(pooling), { x: external(map), y });
     return y;
@@ -165,8 +171,8 @@ export async function verifyDiscriminator(rig: Rig, test: OracleCase): Promise<C
   const executed = await execute(rig.cache, list, {
     ...roundData(manifest),
     parameters: encodeBlob(manifest, blob, parameters),
-    images: test.map("in.real"),
-    seed: test.map("in.fake"),
+    "sample.real": test.map("in.real"),
+    "sample.fake": test.map("in.fake"),
   });
   const losses = await executed.read(slice(metrics, 0, 2));
   const results = [
@@ -231,8 +237,8 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
   const run = await runPlan(rig, plan, manifest, {
     parameters: encodeBlob(manifest, blobLayout(manifest), parameters),
     teacher: encodeBlob(networks.teacher.manifest, blobLayout(networks.teacher.manifest), teacher),
-    images: test.map("in.x"),
-    labels: test.labels("in.labels"),
+    "sample.image": test.map("in.x"),
+    "sample.label": test.labels("in.labels"),
   });
 
   let kernel = 0;

@@ -34,16 +34,16 @@ export async function runOperator(
   const blob = blobLayout(manifest);
   const arena = arenaRefs(layout);
   const list = new LaunchList(rig.choose);
-  const external = (buffer: "images" | "seed", elements: number): Ref => ({
+  const external = (buffer: "sample.input" | "sample.seed", elements: number): Ref => ({
     kind: "external",
     buffer,
     offset: 0,
     bytes: 4 * elements,
   });
   const buffers = { parameter: blobRefs("parameters", blob), statistic: (name: string) => required(arena(name), name) };
-  const trace = recordForward(list, graph, n, external("images", x.length), buffers);
+  const trace = recordForward(list, graph, n, () => external("sample.input", x.length), buffers);
   const gradients = new NodeGradients(list, outputElements(graph, n));
-  gradients.add(graph.output, external("seed", dy.length));
+  gradients.add(graph.output, external("sample.seed", dy.length));
   recordBackward(list, graph, n, buffers, trace, gradients, { gradient: arena, inputGradient: true });
   const y = outputOf(trace, graph.output);
   const dx = required(gradients.get(0), "dx");
@@ -53,8 +53,8 @@ export async function runOperator(
   const executed = await execute(rig.cache, list, {
     ...roundData(manifest),
     parameters: encodeBlob(manifest, blob, parameters),
-    images: x,
-    seed: dy,
+    "sample.input": x,
+    "sample.seed": dy,
   });
   const named = new Map<string, Float32Array>();
   for (const { name } of layout.tensors) named.set(name, await executed.read(required(arena(name), name)));

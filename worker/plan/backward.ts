@@ -3,7 +3,7 @@
 import { columnSum } from "../../kernels/convolution/registers/conv.ts";
 import { activationBackward, preluBackward } from "../../kernels/layers/activation.ts";
 import { globalAveragePoolBackward, poolBackward } from "../../kernels/layers/pool.ts";
-import { type Graph, type GraphNode, inputsOf, type NodeId } from "../../shared/model/graph.ts";
+import { type Graph, type GraphNode, inputsOf, type NodeId, parameterName } from "../../shared/model/graph.ts";
 import type { ForwardTrace } from "./forward.ts";
 import { consumersOf, type NormGroup } from "./fusion.ts";
 import { KeptValues, type MemoryMode } from "./kept-values.ts";
@@ -11,11 +11,12 @@ import type { LaunchList, Ref } from "./launch-list.ts";
 import { type NetworkBuffers, windowOf } from "./network-buffers.ts";
 import type { NodeGradients } from "./node-gradients.ts";
 import { mapShape, recordNormBackward } from "./norm-group.ts";
+import { ParameterGradients } from "./parameter-gradients.ts";
 
 export interface BackwardOptions {
   /** Arena range for a parameter's gradient, or undefined where the parameter is frozen. */
   readonly gradient: (name: string) => Ref | undefined;
-  /** Wants ∂L/∂images too. */
+  /** Wants ∂L/∂inputs too. */
   readonly inputGradient: boolean;
   /** ∂L/∂(mean over positions) of compared maps, f32 [n][c]. */
   readonly dPooled?: ReadonlyMap<NodeId, Ref>;
@@ -27,12 +28,12 @@ function parameterNames(node: GraphNode): readonly string[] {
   switch (node.op) {
     case "conv":
     case "rbconv":
-      return [`${node.name}.weight`];
+      return [parameterName(node, "weight")];
     case "batchnorm":
     case "linear":
-      return [`${node.name}.weight`, `${node.name}.bias`];
+      return [parameterName(node, "weight"), parameterName(node, "bias")];
     case "activation":
-      return node.kind === "prelu" ? [`${node.name}.weight`] : [];
+      return node.kind === "prelu" ? [parameterName(node, "weight")] : [];
     case "input":
     case "pool":
     case "globalpool":
@@ -66,8 +67,7 @@ export function recordBackward(
   const needed = nodesToReach(graph, options);
   const consumers = consumersOf(graph);
   const kept = new KeptValues(list, graph, n, net, trace, options.memory ?? "keep");
-  /** A gradient that a kernel always writes, even where nobody trains the parameter. */
-  const gradientOrScratch = (name: string, elements: number): Ref => options.gradient(name) ?? list.tensor(elements);
+  const parameters = new ParameterGradients(list, options.gradient);
 
   const recordGroup = (group: NormGroup): void => {
     const { node, norm, shortcut, activation, last } = group;
@@ -86,7 +86,7 @@ export function recordBackward(
       group,
       net,
       { dy, x, norm: kept.norm(norm), ...(added && { shortcut: added }), ...(dPooled && { dPooled }) },
-      gradientOrScratch,
+      (name, elements) => parameters.targetOrScratch(name, elements),
     );
     if (needed[node.input]) {
       // Nobody reads x after its only consumer, so its gradient takes its place.
@@ -111,13 +111,13 @@ export function recordBackward(
       case "conv":
       case "linear": {
         const window = windowOf(graph, id, node, n);
-        const dw = options.gradient(`${node.name}.weight`);
+        const dw = parameters.target(parameterName(node, "weight"));
         if (dw) list.convolve({ verb: "convWeightGradient", shape: window }, { dy, x: kept.value(node.input), dw });
-        const db = node.op === "linear" ? options.gradient(`${node.name}.bias`) : undefined;
+        const db = node.op === "linear" ? parameters.target(parameterName(node, "bias")) : undefined;
         if (db) list.run(columnSum({ rows, channels }), { x: dy, sum: db });
         if (reach) {
           gradients.contribute(node.input, (dx, accumulate) => {
-            const w = net.parameter(`${node.name}.weight`);
+            const w = net.parameter(parameterName(node, "weight"));
             list.convolve({ verb: "convInputGradient", shape: window, accumulate }, { dy, w, dx });
           });
         }
@@ -125,7 +125,7 @@ export function recordBackward(
       }
       case "rbconv": {
         const window = windowOf(graph, id, node, n);
-        const dw = options.gradient(`${node.name}.weight`);
+        const dw = parameters.target(parameterName(node, "weight"));
         const a = kept.signs(node.input);
         if (dw) list.convolve({ verb: "binaryConvWeightGradient", shape: window }, { dy, a, dw });
         if (reach) {
@@ -136,8 +136,8 @@ export function recordBackward(
               { verb: "binaryConvInputGradient", shape: window, rectify, surrogate, accumulate },
               {
                 dy,
-                w: net.parameter(`${node.name}.weight`),
-                c: net.parameter(`${node.name}.c`),
+                w: net.parameter(parameterName(node, "weight")),
+                c: net.parameter(parameterName(node, "c")),
                 x,
                 dx,
               },
@@ -151,8 +151,8 @@ export function recordBackward(
       case "activation": {
         const x = kept.value(node.input);
         if (node.kind === "prelu") {
-          const dweight = gradientOrScratch(`${node.name}.weight`, channels);
-          const weight = net.parameter(`${node.name}.weight`);
+          const dweight = parameters.targetOrScratch(parameterName(node, "weight"), channels);
+          const weight = net.parameter(parameterName(node, "weight"));
           gradients.contribute(node.input, (dx, accumulate) => {
             list.run(preluBackward({ rows, channels, accumulate }), { dy, x, weight, dx, dweight });
           });
@@ -193,7 +193,9 @@ export function recordBackward(
       list.run(globalAveragePoolBackward({ ...mapShape(graph, node, n), accumulate }), { dy, dx });
     });
   }
-  for (let id = graph.nodes.length - 1; id > 0; id--) {
+  for (let id = graph.nodes.length - 1; id >= 0; id--) {
+    // What an input's gradient is, who asked for it reads afterwards.
+    if (graph.nodes[id].op === "input") continue;
     const group = trace.fusion.groups.get(id);
     if (group) {
       if (needed[id]) recordGroup(group);
@@ -202,5 +204,6 @@ export function recordBackward(
       if (dy && needed[id]) record(graph.nodes[id], id, dy);
     }
     gradients.release(id);
+    parameters.settle();
   }
 }

@@ -4,7 +4,7 @@ import { activationForward, preluForward } from "../../kernels/layers/activation
 import { add } from "../../kernels/layers/elementwise.ts";
 import { packSigns } from "../../kernels/layers/pack-signs.ts";
 import { globalAveragePoolForward, poolForward } from "../../kernels/layers/pool.ts";
-import { type Graph, type GraphNode, inputsOf, type NodeId } from "../../shared/model/graph.ts";
+import { type Graph, type GraphNode, inputsOf, type NodeId, parameterName } from "../../shared/model/graph.ts";
 import { signWords } from "../../shared/model/window.ts";
 import { consumersOf, type Fusion, fuseNormalisations, type NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
@@ -83,15 +83,16 @@ export function recordBinaryConvolution(
   if (node.op !== "rbconv") throw new RangeError(`node ${id} is no binary layer but ${node.op}`);
   list.convolve(
     { verb: "binaryConvForward", shape: windowOf(graph, id, node, n), rectify: node.rectify },
-    { a, w: net.parameter(`${node.name}.weight`), c: net.parameter(`${node.name}.c`), y },
+    { a, w: net.parameter(parameterName(node, "weight")), c: net.parameter(parameterName(node, "c")), y },
   );
 }
 
+/** @param inputs the network's inputs, f32 [n][h][w][c] each */
 export function recordForward(
   list: LaunchList,
   graph: Graph,
   n: number,
-  images: Ref,
+  inputs: (name: string) => Ref,
   net: NetworkBuffers,
   { pooled = new Map(), output = true }: ForwardOptions = {},
 ): ForwardTrace {
@@ -121,7 +122,7 @@ export function recordForward(
     const { node, last } = group;
     const shape = mapShape(graph, last, n);
     const x = value(node.input);
-    const norm = recordNorm(list, shape, group, net, x, pooled.get(group.norm));
+    const norm = recordNorm(list, graph, shape, group, net, x, pooled.get(group.norm));
     norms.set(group.norm, norm);
     const y = wanted[last].values ? list.tensor(n * sampleSize(graph.shapes[last])) : undefined;
     const bits = wanted[last].signs ? signTensor(last) : undefined;
@@ -139,7 +140,7 @@ export function recordForward(
   };
 
   const record = (node: GraphNode, id: NodeId): Ref | undefined => {
-    if (node.op === "input") return images;
+    if (node.op === "input") return inputs(node.name);
     const group = fusion.groups.get(id);
     if (group) return recordGroup(group);
     if (fusion.interior.has(id)) return undefined;
@@ -155,8 +156,8 @@ export function recordForward(
           { verb: "convForward", shape: windowOf(graph, id, node, n), bias },
           {
             x: value(node.input),
-            w: net.parameter(`${node.name}.weight`),
-            ...(bias && { bias: net.parameter(`${node.name}.bias`) }),
+            w: net.parameter(parameterName(node, "weight")),
+            ...(bias && { bias: net.parameter(parameterName(node, "bias")) }),
             y,
           },
         );
@@ -170,7 +171,7 @@ export function recordForward(
       case "activation": {
         const x = value(node.input);
         if (node.kind === "prelu") {
-          list.run(preluForward({ rows, channels }), { x, weight: net.parameter(`${node.name}.weight`), y });
+          list.run(preluForward({ rows, channels }), { x, weight: net.parameter(parameterName(node, "weight")), y });
         } else {
           list.run(activationForward({ kind: node.kind, size: rows * channels }), { x, y });
         }

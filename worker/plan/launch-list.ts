@@ -5,13 +5,14 @@ import type { Tiling } from "../../kernels/convolution/tiling.ts";
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import type { Kernel, KernelSequence } from "../../kernels/text/kernel.ts";
 
+/** An input or a target of the microbatch's samples, by the task's name. */
+export type SampleBuffer = `sample.${string}`;
+
 /** Buffers that outlive a microbatch; the executor owns them. */
 export type ExternalBuffer =
+  | SampleBuffer
   | "parameters"
   | "teacher"
-  | "images"
-  | "labels"
-  | "seed"
   | "gradient"
   | "segments"
   | "scales"

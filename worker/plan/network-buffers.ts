@@ -7,7 +7,7 @@ import type { Ref } from "./launch-list.ts";
 /** Where a network's parameters and batch statistics are. */
 export interface NetworkBuffers {
   readonly parameter: (name: string) => Ref;
-  /** Arena range for a batch statistic, or undefined in evaluation mode. */
+  /** Arena range for a batch statistic (`statisticName`), or undefined in evaluation mode. */
   readonly statistic?: (name: string) => Ref;
 }
 

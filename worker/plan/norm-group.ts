@@ -4,7 +4,8 @@ import { batchNorm, NORM_ROWS, pooledNorm, runningNorm } from "../../kernels/lay
 import { type Epilogue, normalise } from "../../kernels/layers/normalise.ts";
 import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/layers/normalise-backward.ts";
 import { blockElements, blockStatistics, type MapShape } from "../../kernels/layers/sample-blocks.ts";
-import type { Graph, NodeId } from "../../shared/model/graph.ts";
+import { type Graph, type NodeId, parameterName, useOf } from "../../shared/model/graph.ts";
+import { statisticName } from "../../shared/model/manifest.ts";
 import type { NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
 import type { NetworkBuffers } from "./network-buffers.ts";
@@ -28,7 +29,7 @@ function epilogueRefs(
   shortcut: Ref | undefined,
 ): Readonly<Record<string, Ref>> {
   return {
-    ...(activation?.kind === "prelu" && { slope: parameter(`${activation.name}.weight`) }),
+    ...(activation?.kind === "prelu" && { slope: parameter(parameterName(activation, "weight")) }),
     ...(shortcut && { shortcut }),
   };
 }
@@ -40,15 +41,16 @@ function epilogueRefs(
  */
 export function recordNorm(
   list: LaunchList,
+  graph: Graph,
   shape: MapShape,
-  { node }: NormGroup,
+  { node, norm: id }: NormGroup,
   net: NetworkBuffers,
   x: Ref,
   pooled: Ref | undefined,
 ): Ref {
   const { channels } = shape;
   const norm = list.tensor(NORM_ROWS * channels);
-  const of = (name: string) => net.parameter(`${node.name}.${name}`);
+  const of = (name: string) => net.parameter(parameterName(node, name));
   const affine = { weight: of("weight"), bias: of("bias") };
   const { statistic } = net;
   const eps = BATCH_NORM_EPS;
@@ -60,8 +62,9 @@ export function recordNorm(
   const blocks = list.tensor(blockElements(shape));
   list.run(blockStatistics({ ...shape, squares: statistic !== undefined }), { x, blocks });
   if (statistic) {
-    const batchMean = statistic(`${node.name}.running_mean`);
-    const batchVariance = statistic(`${node.name}.running_var`);
+    const use = useOf(graph, id);
+    const batchMean = statistic(statisticName(parameterName(node, "running_mean"), use));
+    const batchVariance = statistic(statisticName(parameterName(node, "running_var"), use));
     list.run(batchNorm({ ...shape, eps }), { blocks, ...affine, norm, batchMean, batchVariance });
   }
   if (pooled) list.run(pooledNorm(shape), { blocks, norm, pooled });
@@ -127,8 +130,8 @@ export function recordNormBackward(
   const epilogue = epilogueOf(group);
   const pooled = dPooled !== undefined;
   const seen: Record<string, Ref> = dPooled ? { dPooled } : {};
-  const dbias = gradient(`${node.name}.bias`, shape.channels);
-  const dweight = gradient(`${node.name}.weight`, shape.channels);
+  const dbias = gradient(parameterName(node, "bias"), shape.channels);
+  const dweight = gradient(parameterName(node, "weight"), shape.channels);
   list.run(normaliseBackwardSums({ ...shape, ...epilogue, pooled }), {
     dy,
     x,
@@ -137,7 +140,7 @@ export function recordNormBackward(
     ...seen,
     dbias,
     dweight,
-    ...(activation?.kind === "prelu" && { dslope: gradient(`${activation.name}.weight`, shape.channels) }),
+    ...(activation?.kind === "prelu" && { dslope: gradient(parameterName(activation, "weight"), shape.channels) }),
   });
   return (target) => {
     const kind = target === undefined ? "in place" : target.accumulate ? "accumulate" : "fresh";

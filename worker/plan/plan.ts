@@ -4,7 +4,7 @@ import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { collectMetrics } from "../../kernels/losses/collect-metrics.ts";
 import { softmaxCrossEntropy } from "../../kernels/losses/softmax-cross-entropy.ts";
 import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate.ts";
-import type { Graph, NodeId } from "../../shared/model/graph.ts";
+import { type Graph, graphInputs, type NodeId } from "../../shared/model/graph.ts";
 import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/run/networks.ts";
 import {
   type ContributionLayout,
@@ -46,8 +46,8 @@ export interface PlanOptions {
   readonly accumulate: "exact" | "float";
   /** Of a network whose replica takes inner steps (`sync: local`). */
   readonly local?: LocalPlan;
-  /** Also computes ∂L/∂images, and the teacher's logits; training never wants them. */
-  readonly imageGradient?: boolean;
+  /** Also computes ∂L/∂inputs, and the teacher's logits; training never wants them. */
+  readonly inputGradients?: boolean;
   readonly teacherLogits?: boolean;
   /** The tiling of each convolution pass; the kernels' own first choice unless given. */
   readonly choose?: ChooseTiling;
@@ -65,7 +65,8 @@ export interface Plan {
   /** The loss layer's input, f32 [n][classes]; dead after the launches unless kept. */
   readonly logits: Ref;
   readonly teacherLogits?: Ref;
-  readonly imageGradient?: Ref;
+  /** By the input's name. */
+  readonly inputGradients?: ReadonlyMap<string, Ref>;
   readonly memory: PlanMemory;
 }
 
@@ -101,6 +102,13 @@ function external(buffer: ExternalBuffer, bytes: number): Ref {
   return { kind: "external", buffer, offset: 0, bytes };
 }
 
+/** An input of a network over the microbatch, f32 [n][h][w][c]. */
+function sampleInput(graph: Graph, name: string, n: number): Ref {
+  const input = graphInputs(graph).find((known) => known.name === name);
+  if (!input) throw new RangeError(`the network has no input named ${name}`);
+  return external(`sample.${name}`, 4 * n * sampleSize(graph.shapes[input.node]));
+}
+
 /** A tensor of each compared map, by the map's node. */
 function byMap(graph: Graph, refs: readonly (Ref | undefined)[]): ReadonlyMap<NodeId, Ref> {
   return new Map(graph.maps.flatMap(({ node }, i) => (refs[i] ? [[node, refs[i]] as const] : [])));
@@ -113,7 +121,7 @@ export function compilePlan(options: PlanOptions): Plan {
   const layout = options.local?.layout ?? contributionLayout(roundManifest(networks, kind, network), kind);
   const arena = arenaRefs(layout);
   const parameter = options.local?.parameter ?? blobRefs("parameters", blobLayout(wireManifest(networks, network)));
-  const images = external("images", 4 * n * sampleSize(graph.shapes[0]));
+  const inputs = (name: string) => sampleInput(graph, name, n);
   const trains = kind !== "evaluate";
   const adversarial = kind === "student" && networks.discriminators.entries.length > 0;
 
@@ -125,13 +133,13 @@ export function compilePlan(options: PlanOptions): Plan {
         list,
         teacherGraph,
         n,
-        images,
+        inputs,
         { parameter: blobRefs("teacher", blobLayout(networks.teacher.manifest)) },
         { pooled: byMap(teacherGraph, pooled.real), output: options.teacherLogits ?? false },
       )
     : undefined;
   const buffers = trains ? { parameter, statistic: present(arena) } : { parameter };
-  const trace = recordForward(list, graph, n, images, buffers, pooled && { pooled: byMap(graph, pooled.fake) });
+  const trace = recordForward(list, graph, n, inputs, buffers, pooled && { pooled: byMap(graph, pooled.fake) });
 
   const logits = outputOf(trace, graph.output);
   const { c: classes } = graph.shapes[graph.output];
@@ -140,7 +148,7 @@ export function compilePlan(options: PlanOptions): Plan {
   const { labelSmoothing } = options;
   list.run(softmaxCrossEntropy({ n, classes, labelSmoothing }), {
     logits,
-    labels: external("labels", 4 * n),
+    labels: external("sample.label", 4 * n),
     dlogits,
     metrics: task,
   });
@@ -162,7 +170,7 @@ export function compilePlan(options: PlanOptions): Plan {
     gradients.add(graph.output, dlogits);
     recordBackward(list, graph, n, buffers, trace, gradients, {
       gradient: arena,
-      inputGradient: options.imageGradient ?? false,
+      inputGradient: options.inputGradients ?? false,
       dPooled,
       memory: options.memory ?? "keep",
     });
@@ -170,7 +178,11 @@ export function compilePlan(options: PlanOptions): Plan {
   if (options.local?.spend) options.local.spend(list);
   else recordAccumulation(list, layout, n, options.accumulate);
   const teacherLogits = teacher && options.teacherLogits ? outputOf(teacher, teacherGraph.output) : undefined;
-  const imageGradient = options.imageGradient ? gradients.get(0) : undefined;
+  const inputGradients = new Map<string, Ref>();
+  for (const { name, node } of options.inputGradients ? graphInputs(graph) : []) {
+    const gradient = gradients.get(node);
+    if (gradient) inputGradients.set(name, gradient);
+  }
   const memory = planMemory(list, graph, n, trains);
   return {
     list,
@@ -178,7 +190,7 @@ export function compilePlan(options: PlanOptions): Plan {
     logits,
     memory,
     ...(teacherLogits && { teacherLogits }),
-    ...(imageGradient && { imageGradient }),
+    ...(options.inputGradients && { inputGradients }),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
-import type { ExternalBuffer, Launch, LaunchList, Ref } from "./launch-list.ts";
+import type { ExternalBuffer, Launch, LaunchList, Ref, SampleBuffer } from "./launch-list.ts";
 import { assignSlots, type SlotAssignment } from "./slots.ts";
 
 // GPUBufferUsage; the namespace object is missing in some runtimes.
@@ -10,7 +10,9 @@ const COPY_SRC = 4;
 const COPY_DST = 8;
 const STORAGE = 128;
 
-export type Externals = Readonly<Partial<Record<ExternalBuffer, GPUBuffer>>>;
+export type Externals = Readonly<Partial<Record<Exclude<ExternalBuffer, SampleBuffer>, GPUBuffer>>> & {
+  readonly [sample: SampleBuffer]: GPUBuffer;
+};
 
 interface Step {
   readonly pipeline: GPUComputePipeline;

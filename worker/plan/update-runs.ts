@@ -1,6 +1,6 @@
 // Which parameters one launch can update: neighbours of one kind that lie at the same distances in the replica and in the arena.
 
-import type { Manifest, Role } from "../../shared/model/manifest.ts";
+import { type Manifest, type Role, statisticNames } from "../../shared/model/manifest.ts";
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
 import { BINDING_ALIGNMENT, type BlobLayout } from "../../shared/wire/parameter-blob.ts";
 
@@ -22,9 +22,13 @@ export function updateRuns<G>(
 ): readonly UpdateRun<G>[] {
   const offsets = new Map(arena.tensors.map((tensor) => [tensor.name, tensor]));
   const runs: UpdateRun<G>[] = [];
-  for (const { name, role } of manifest.entries) {
+  const tensors = manifest.entries.flatMap((entry) =>
+    // A running statistic that batch norms share is updated by one after another.
+    (entry.role === "statistic" ? statisticNames(entry) : [entry.name]).map((sent) => ({ ...entry, sent })),
+  );
+  for (const { name, role, sent } of tensors) {
     const group = groupOf(role);
-    const tensor = offsets.get(name);
+    const tensor = offsets.get(sent);
     const place = blob.tensors.get(name);
     if (group === undefined || !tensor || !place) continue;
     const replica = place.offset / 4;

@@ -1,7 +1,7 @@
 // The buffers that a lease's microbatches share: the gradient arena, its accumulator, and the way back to the host.
 
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
-import { storageBuffer } from "../plan/recording.ts";
+import { type Externals, storageBuffer } from "../plan/recording.ts";
 
 // GPUBufferUsage and GPUMapMode; the namespace objects are missing in some runtimes.
 const MAP_READ = 1;
@@ -61,6 +61,12 @@ export class RoundBuffers {
     const bytes = new Uint8Array(this.#readback.getMappedRange().slice(0));
     this.#readback.unmap();
     return { peaks: new Uint32Array(bytes.buffer, 0, peakBytes / 4), sum: bytes.subarray(peakBytes) };
+  }
+
+  /** What a recording binds of it. */
+  get externals(): Externals {
+    const { gradient, segments, scales, sum, peaks } = this;
+    return { gradient, segments, scales, sum, peaks };
   }
 
   destroy(): void {

@@ -18,7 +18,7 @@ export interface SampleDecoder {
   /** The shards that these samples lie in, each once. */
   shardsOf(split: Split, samples: Iterable<number>): readonly Shard[];
   /**
-   * Images f32 [n][h + 2·pad][w + 2·pad][c] and labels u32 [n] of samples, in order.
+   * `image` f32 [n][h + 2·pad][w + 2·pad][c] and `label` u32 [n] of samples, in order.
    * @throws DATA_INVALID for a shard that is not held or a label that is not a class
    */
   decode(round: OrderedRound, samples: readonly number[], held: HeldShards): MicrobatchInput;
@@ -122,7 +122,7 @@ export function createSampleDecoder(config: DecoderConfig, dataset: Dataset): Sa
         }
         labels[i] = label;
       });
-      return { images, labels };
+      return { image: images, label: labels };
     },
   };
 }

@@ -8,13 +8,8 @@ import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { AdapterDescription, LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { TuningEvent } from "../tuning/tuning-event.ts";
 
-/** One microbatch, decoded and normalised. */
-export interface MicrobatchInput {
-  /** f32 [n][h][w][c]. */
-  readonly images: Float32Array<ArrayBuffer>;
-  /** u32 [n]. */
-  readonly labels: Uint32Array<ArrayBuffer>;
-}
+/** One microbatch, decoded: the task's inputs, f32 [n][h][w][c] each, and its targets, by name. */
+export type MicrobatchInput = Readonly<Record<string, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>>;
 
 /** The answer to a lease, ready for a contribution frame. */
 export interface LeaseResult {

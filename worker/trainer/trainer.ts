@@ -4,6 +4,7 @@ import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
+import { graphInputs } from "../../shared/model/graph.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { buildNetworks, type NetworkName, roundManifest } from "../../shared/run/networks.ts";
 import { contributionLayout, type RoundKind } from "../../shared/wire/contribution.ts";
@@ -11,6 +12,7 @@ import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { PipelineCache } from "../pipeline-cache.ts";
+import type { SampleBuffer } from "../plan/launch-list.ts";
 import { sampleSize } from "../plan/network-buffers.ts";
 import { compilePlan, type PlanOptions } from "../plan/plan.ts";
 import { recordWithin } from "../plan/record-within.ts";
@@ -51,8 +53,8 @@ class GpuTrainer implements Trainer {
   /** What no tuner checks goes without quads on a device under suspicion. */
   #quads: boolean;
   #suspected = false;
-  #images: GPUBuffer;
-  #labels: GPUBuffer;
+  /** Of each input and target of a microbatch, as a plan binds it. */
+  #samples: Readonly<Record<SampleBuffer, GPUBuffer>>;
   #slots: ParameterSlots;
   #rounds = new Map<string, RoundBuffers>();
   #residuals = new Residuals();
@@ -68,9 +70,13 @@ class GpuTrainer implements Trainer {
     this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
     this.#quads = quadsFor(tuning.traits) && !tuning.suspect;
     this.#packing = checkedPacking(this.#cache, tuning.traits);
-    const sample = sampleSize(this.#networks.student.graph.shapes[0]);
-    this.#images = storageBuffer(device, "images", 4 * config.microbatch * sample);
-    this.#labels = storageBuffer(device, "labels", 4 * config.microbatch);
+    const { graph } = this.#networks.student;
+    const buffer = (name: string, words: number) =>
+      [`sample.${name}`, storageBuffer(device, name, 4 * config.microbatch * words)] as const;
+    this.#samples = Object.fromEntries([
+      ...graphInputs(graph).map(({ name, node }) => buffer(name, sampleSize(graph.shapes[node]))),
+      buffer("label", 1),
+    ]);
     this.lost = device.lost.then((info) => {
       this.#lostReason = `${info.reason}: ${info.message}`;
       return this.#lostReason;
@@ -158,13 +164,8 @@ class GpuTrainer implements Trainer {
       {
         ...this.#slots.externals(network),
         ...(kind === "student" ? { teacher: this.#slots.teacher } : {}),
-        images: this.#images,
-        labels: this.#labels,
-        gradient: round.gradient,
-        segments: round.segments,
-        scales: round.scales,
-        sum: round.sum,
-        peaks: round.peaks,
+        ...this.#samples,
+        ...round.externals,
       },
     );
   }
@@ -248,9 +249,9 @@ class GpuTrainer implements Trainer {
       const to = Math.min((Math.floor(from / size) + 1) * size, lease.to);
       const recording = await this.#recording(lease, to - from, round, aborted);
       if (aborted()) return "aborted";
-      const { images, labels } = input(from, to);
-      queue.writeBuffer(this.#images, 0, images);
-      queue.writeBuffer(this.#labels, 0, labels);
+      for (const [name, values] of Object.entries(input(from, to))) {
+        queue.writeBuffer(this.#samples[`sample.${name}`], 0, values);
+      }
       step += 1;
       if (learningRate !== undefined) replica?.step({ learningRate, step, samples });
       const encoder = this.#device.createCommandEncoder();
@@ -258,7 +259,8 @@ class GpuTrainer implements Trainer {
       queue.submit([encoder.finish()]);
       from = to;
     }
-    if (learningRate !== undefined) await replica?.end(lease.kind, round, lease.codec === "exact" ? "exact" : "float");
+    if (learningRate !== undefined)
+      await replica?.end(lease.kind, round.externals, lease.codec === "exact" ? "exact" : "float");
     const [result, intact] = await Promise.all([round.read(), replica?.intact() ?? true]);
     // Some runtimes resolve a map that was pending when the device went away.
     if (this.#lostReason !== undefined) throw new BitswarmError("DEVICE_LOST", `the GPU was lost: ${this.#lostReason}`);
@@ -280,8 +282,7 @@ class GpuTrainer implements Trainer {
   close(): void {
     for (const round of this.#rounds.values()) round.destroy();
     this.#slots.destroy();
-    this.#images.destroy();
-    this.#labels.destroy();
+    for (const buffer of Object.values(this.#samples)) buffer.destroy();
     this.#dropRecordings();
   }
 }

@@ -2,13 +2,13 @@
 
 import { z } from "zod";
 import type { Plugin, PluginOptions } from "../../base/registry.ts";
-import type { Graph, Shape } from "../graph.ts";
+import type { Graph, InputShape } from "../graph.ts";
 import type { Method } from "../methods/method.ts";
 
 /** What the data set decides of a network. */
 export interface NetworkIo {
   /** Of one sample, padding included. */
-  readonly input: Shape;
+  readonly input: InputShape;
   readonly classes: number;
 }
 

@@ -24,7 +24,7 @@ function roundedGradient(list: LaunchList, { shape }: ConvolutionPass, dy: Ref, 
   const size = shape.n * outputHeight(shape) * outputWidth(shape) * shape.out;
   const [scale, values] = [list.tensor(2), list.tensor(size)];
   list.run(powerOfTwoScale(size), { dy, scale });
-  const seed: Ref = { kind: "external", buffer: "seed", offset: 0, bytes: 4 };
+  const seed: Ref = { kind: "external", buffer: "sample.seed", offset: 0, bytes: 4 };
   list.run(roundGradient(size, layer), { dy, scale, seed, values });
   return { layer, dy, values };
 }

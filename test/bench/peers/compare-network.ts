@@ -35,8 +35,9 @@ export async function compareNetwork(
   const ours = await ourNetwork(bench, watch, plain);
   const whole = await ourNetwork(bench, watch, gan);
   const { graph, manifest } = plain.networks.student;
-  const batch = ours.prepared.decode();
-  const data: NetworkData = { graph, manifest, parameters: ours.prepared.parameters, n: plain.n, ...batch };
+  const { image, label } = ours.prepared.decode();
+  const [images, labels] = [Float32Array.from(image), Uint32Array.from(label)];
+  const data: NetworkData = { graph, manifest, parameters: ours.prepared.parameters, n: plain.n, images, labels };
   const others: { readonly peer: Peer; readonly run: NetworkRun }[] = [];
   try {
     const expected = await ours.results();

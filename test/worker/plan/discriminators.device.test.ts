@@ -46,7 +46,7 @@ interface Recorded extends Adversarial {
   readonly list: LaunchList;
 }
 
-/** Teacher's maps from `images`, the student's from `seed`: [maps][N][c] with each map at a multiple of 64 elements. */
+/** Teacher's maps from `sample.real`, the student's from `sample.fake`: [maps][N][c] with each map at a multiple of 64 elements. */
 function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean, quads: boolean): Recorded {
   const list = new LaunchList();
   const tensors = tensorsOf(manifest);
@@ -55,8 +55,13 @@ function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boole
     const size = N * graph.shapes[node].c;
     const at = offset;
     offset += Math.ceil(size / 64) * 64;
-    const ref = (buffer: "images" | "seed"): Ref => ({ kind: "external", buffer, offset: 4 * at, bytes: 4 * size });
-    return { real: ref("images"), fake: ref("seed"), size };
+    const ref = (buffer: "sample.real" | "sample.fake"): Ref => ({
+      kind: "external",
+      buffer,
+      offset: 4 * at,
+      bytes: 4 * size,
+    });
+    return { real: ref("sample.real"), fake: ref("sample.fake"), size };
   });
   const pooled = inPlace ? pooledMaps(list, graph, N, tensors) : undefined;
   inputs.forEach(({ real, fake, size }, i) => {
@@ -91,8 +96,8 @@ async function results(graph: Graph, manifest: Manifest, lambda: number, inPlace
     ...roundData(manifest),
     gradient: new Float32Array(layout.size).fill(Number.NaN),
     parameters: encodeBlob(manifest, blobLayout(manifest), parameters),
-    images: uniform(4096, 101),
-    seed: uniform(4096, 102),
+    "sample.real": uniform(4096, 101),
+    "sample.fake": uniform(4096, 102),
   });
   const { gradient } = tensorsOf(manifest);
   const bits = async (ref: Ref) => [...new Uint32Array((await executed.read(ref)).buffer)];

@@ -96,8 +96,8 @@ describe("a small ResNet on a device", () => {
   const data = {
     ...roundData(manifest),
     parameters: floats(blobLayout(manifest).bytes),
-    images: Float32Array.from({ length: n * 16 * 16 * 3 }, () => draw.normal()),
-    labels: Uint32Array.from([0, 4, 2]),
+    "sample.image": Float32Array.from({ length: n * 16 * 16 * 3 }, () => draw.normal()),
+    "sample.label": Uint32Array.from([0, 4, 2]),
   };
 
   test("every way to fit gives the same bits, in the memory that the plan counted", async () => {

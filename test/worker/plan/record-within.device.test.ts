@@ -43,7 +43,8 @@ async function recordOn(slotBytes: number) {
   });
   const { gradient, segments, scales, sum, peaks } = round;
   const cache = new PipelineCache(badDriver(device, { memory: slotBytes }));
-  return recordWithin(cache, options, { parameters, images, labels, gradient, segments, scales, sum, peaks });
+  const samples = { "sample.image": images, "sample.label": labels };
+  return recordWithin(cache, options, { parameters, ...samples, gradient, segments, scales, sum, peaks });
 }
 
 test("where the device runs out of memory the plan that takes less is recorded", async () => {

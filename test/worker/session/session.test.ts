@@ -48,13 +48,13 @@ test("the trainer gets the lease's samples decoded, microbatch by microbatch", a
   });
   const peer = await leased(play, { kind: "evaluate", split: "test" });
   await peer.next("frame");
-  expect(seen.map(({ images, labels }) => [images.length, labels.length])).toEqual([
+  expect(seen.map(({ image, label }) => [image.length, label.length])).toEqual([
     [4 * 784, 4],
     [4 * 784, 4],
   ]);
   const shard = play.coordinator.contents.get(play.coordinator.dataset.test.shards[0].sha256) as Uint8Array;
-  expect([...seen[0].labels, ...seen[1].labels]).toEqual(Array.from({ length: 8 }, (_, i) => shard[8 * 784 + 2 * i]));
-  expect(seen[1].images[5]).toBeCloseTo((shard[4 * 784 + 5] / 255 - 0.3) / 0.35, 6);
+  expect([...seen[0].label, ...seen[1].label]).toEqual(Array.from({ length: 8 }, (_, i) => shard[8 * 784 + 2 * i]));
+  expect(seen[1].image[5]).toBeCloseTo((shard[4 * 784 + 5] / 255 - 0.3) / 0.35, 6);
 });
 
 test("the frozen teacher is fetched once by the hash of its packed bytes, and expanded", async () => {

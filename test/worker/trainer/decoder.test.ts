@@ -52,7 +52,7 @@ function expected(sample: number, y: number, x: number, c: number): number {
 }
 
 test("images are normalised per channel in NHWC, labels are read as u16 little-endian", () => {
-  const { images, labels } = createSampleDecoder(configOf({}), dataset).decode(train, [6, 1, 4], held);
+  const { image: images, label: labels } = createSampleDecoder(configOf({}), dataset).decode(train, [6, 1, 4], held);
   expect([...labels]).toEqual([256, 257, 257]);
   const wanted: number[] = [];
   for (const sample of [6, 1, 4])
@@ -62,7 +62,7 @@ test("images are normalised per channel in NHWC, labels are read as u16 little-e
 });
 
 test("padding surrounds an image with zero pixels, which normalising turns into −mean/std", () => {
-  const { images } = createSampleDecoder(configOf({ pad: 2 }), dataset).decode(train, [5], held);
+  const { image: images } = createSampleDecoder(configOf({ pad: 2 }), dataset).decode(train, [5], held);
   expect(images).toHaveLength(9 * 8 * 3);
   for (let y = 0; y < 9; y++)
     for (let x = 0; x < 8; x++)
@@ -70,7 +70,7 @@ test("padding surrounds an image with zero pixels, which normalising turns into 
 });
 
 /** Every (dy, dx, flip) for which the image is that crop of the sample. */
-function cropsOf(sample: number, image: Float32Array, pad: number): string[] {
+function cropsOf(sample: number, image: ArrayLike<number>, pad: number): string[] {
   const [height, width] = [shape.h + 2 * pad, shape.w + 2 * pad];
   const found: string[] = [];
   for (let dy = -4; dy <= 4; dy++)
@@ -95,7 +95,7 @@ test.each([0, 2])("crop-flip draws a crop of the image padded by 4, mirrored or 
   const decoder = createSampleDecoder(configOf({ pad, augment: "crop-flip" }), dataset);
   const seen = new Set<string>();
   for (let epoch = 0; epoch < 40; epoch++) {
-    const { images } = decoder.decode({ ...train, epoch }, [2], held);
+    const { image: images } = decoder.decode({ ...train, epoch }, [2], held);
     const crops = cropsOf(2, images, pad);
     expect(crops.length).toBeGreaterThan(0);
     seen.add(crops[0]);
@@ -107,8 +107,8 @@ test.each([0, 2])("crop-flip draws a crop of the image padded by 4, mirrored or 
 
 test("the augmentation of a sample is the same whoever decodes it, in whatever company", () => {
   const config = configOf({ augment: "crop-flip" });
-  const alone = createSampleDecoder(config, dataset).decode(train, [4], held).images;
-  const company = createSampleDecoder(config, dataset).decode(train, [0, 4, 4, 6], held).images;
+  const alone = createSampleDecoder(config, dataset).decode(train, [4], held).image;
+  const company = createSampleDecoder(config, dataset).decode(train, [0, 4, 4, 6], held).image;
   expect([...company.subarray(60, 120)]).toEqual([...alone]);
   expect([...company.subarray(120, 180)]).toEqual([...alone]);
 });
@@ -118,7 +118,7 @@ test("the augmentation differs by seed, epoch and kind of round", () => {
     Array.from({ length: 7 }, (_, i) => i).map((sample) =>
       createSampleDecoder(configOf({ augment: "crop-flip" }, seed), dataset)
         .decode({ ...train, ...round }, [sample], held)
-        .images.join(),
+        .image.join(),
     );
   const base = draw(3, {}).join("|");
   expect(draw(4, {}).join("|")).not.toBe(base);
@@ -131,7 +131,7 @@ test("evaluation never augments", () => {
   const round: OrderedRound = { kind: "evaluate", epoch: 0, split: "test" };
   const plain = createSampleDecoder(configOf({}), dataset).decode(round, [1, 0], held);
   const augmented = createSampleDecoder(configOf({ augment: "crop-flip" }), dataset).decode(round, [1, 0], held);
-  expect([...augmented.images]).toEqual([...plain.images]);
+  expect([...augmented.image]).toEqual([...plain.image]);
 });
 
 test("shardsOf names each shard once, in the order of need", () => {

@@ -28,7 +28,7 @@ const pixels = Float32Array.from({ length: SAMPLES * 784 }, () => draw.normal())
 const labels = Uint32Array.from({ length: SAMPLES }, (_, i) => i % 10);
 
 export function input(from: number, to: number): MicrobatchInput {
-  return { images: pixels.slice(from * 784, to * 784), labels: labels.slice(from, to) };
+  return { image: pixels.slice(from * 784, to * 784), label: labels.slice(from, to) };
 }
 
 function configOf(overrides: Record<string, unknown>): RunConfig {

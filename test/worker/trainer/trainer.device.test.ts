@@ -34,7 +34,7 @@ const pixels = Float32Array.from({ length: SAMPLES * 784 }, () => draw.normal())
 const labels = Uint32Array.from({ length: SAMPLES }, (_, i) => i % 10);
 
 function input(from: number, to: number): MicrobatchInput {
-  return { images: pixels.slice(from * 784, to * 784), labels: labels.slice(from, to) };
+  return { image: pixels.slice(from * 784, to * 784), label: labels.slice(from, to) };
 }
 
 function layoutOf(kind: RoundKind, network: NetworkName) {
@@ -173,7 +173,7 @@ test("a pixel that is not a number is refused with GRADIENT_NOT_FINITE, and the 
   const before = await compute(leaseOf("student", 0, 8));
   const poisoned = (from: number, to: number) => {
     const good = input(from, to);
-    good.images[5] = Number.NaN;
+    good.image[5] = Number.NaN;
     return good;
   };
   await expect(compute(leaseOf("student", 0, 8), poisoned)).rejects.toMatchObject({ code: "GRADIENT_NOT_FINITE" });
