@@ -1,12 +1,24 @@
 // Rules H of SPEC.md: what the coordinator's port answers over HTTP, and to whom.
 
 import { createHash } from "node:crypto";
+import { readdirSync, readlinkSync } from "node:fs";
 import { createServer } from "node:http";
-import { expect, test } from "vitest";
+import { createAdaptorServer } from "@hono/node-server";
+import { expect, onTestFinished, test } from "vitest";
+import { ShardStore } from "../../../coordinator/data/shard-store.ts";
 import { coordinate } from "../../../coordinator/program/coordinate.ts";
 import { readStatus, statusText } from "../../../coordinator/program/status-command.ts";
+import { httpApp } from "../../../coordinator/server/http-app.ts";
 import { runStatusSchema } from "../../../shared/wire/protocol.ts";
-import { openTestRun, startTestRun, workToTheEnd } from "../../fixtures/test-run.ts";
+import { openTestRun, scratchFolder, startTestRun, workToTheEnd } from "../../fixtures/test-run.ts";
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return "";
+  }
+}
 
 const hashOf = (bytes: ArrayBuffer) => createHash("sha256").update(new Uint8Array(bytes)).digest("hex");
 
@@ -151,4 +163,45 @@ test("H8 status reads a running run by its link or folder, and a stopped one fro
     checkpointStep: 9,
   });
   await expect(readStatus("nowhere")).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+});
+
+test("H9 a shard comes with its length and a strong ETag, and whoever has it is told so", async () => {
+  const { url, run } = await startTestRun();
+  const [{ sha256, bytes }] = run.data.dataset.train.shards;
+  const address = new URL(`/shards/${sha256}${new URL(url).search}`, url);
+  const { headers } = await fetch(address);
+  expect([headers.get("content-length"), headers.get("etag")]).toEqual([String(bytes), `"${sha256}"`]);
+  const again = await fetch(address, { headers: { "if-none-match": `"${sha256}"` } });
+  expect([again.status, (await again.arrayBuffer()).byteLength]).toEqual([304, 0]);
+  expect(again.headers.get("cache-control")).toBe("private, max-age=31536000, immutable");
+  expect((await fetch(address, { headers: { "if-none-match": '"another"' } })).status).toBe(200);
+  expect((await fetch(address, { method: "HEAD" })).headers.get("etag")).toBe(`"${sha256}"`);
+});
+
+test("H10 a download that ends early lets go of the shard's file", async () => {
+  const folder = await scratchFolder();
+  const store = new ShardStore(folder);
+  // More than sockets hold for a reader who does not read.
+  const kept = await store.put(new Uint8Array(2 ** 25));
+  const app = httpApp({
+    token: "open sesame",
+    page: new Map(),
+    shard: () => store.find(kept),
+    blob: () => undefined,
+    status: () => {
+      throw new Error("nobody asks");
+    },
+  });
+  const server = createAdaptorServer({ fetch: app.fetch });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const openFiles = () => readdirSync("/proc/self/fd").filter((fd) => linkOf(fd).startsWith(folder)).length;
+  const abort = new AbortController();
+  const { port } = server.address() as { port: number };
+  const address = `http://127.0.0.1:${port}/shards/${kept.sha256}?token=open%20sesame`;
+  const reader = (await fetch(address, { signal: abort.signal })).body?.getReader();
+  await reader?.read();
+  expect(openFiles()).toBe(1);
+  abort.abort();
+  await expect.poll(openFiles).toBe(0);
 });
