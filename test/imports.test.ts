@@ -1,7 +1,7 @@
 // The house's import rules: no cycles, and each folder imports only what the architecture lets it.
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
-import { fileCycles, importGraph, WINGS, type Wing, wingOf } from "./rooms.ts";
+import { describe, expect, test } from "vitest";
+import { arrows, bothWays, fileCycles, importGraph, roomOf, WINGS, type Wing, wingOf } from "./rooms.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** Two folders of the coordinator stand above the wings: the simulation plays both, and the program offers it. */
@@ -19,6 +19,30 @@ type Project = keyof typeof allowed;
 function projectOf(file: string): Project {
   return above.find((folder) => file.startsWith(`${folder}/`)) ?? (wingOf(file) as Wing);
 }
+
+/**
+ * The floors of each wing, lowest first: a room imports only rooms on lower floors, type imports counted. A file that lies straight in its
+ * wing is a room of its own.
+ */
+const floors: Readonly<Partial<Record<Wing, readonly (readonly string[])[]>>> = {
+  kernels: [
+    ["text"],
+    ["product", "convolution/pass"],
+    ["convolution/registers", "layers"],
+    ["convolution/naive", "convolution/workgroup", "losses", "steps"],
+    ["convolution"],
+  ],
+  worker: [
+    ["clock.ts", "device.ts", "pipeline-cache.ts"],
+    ["plan"],
+    ["tuning"],
+    ["trainer"],
+    ["session"],
+    ["platform"],
+    ["platform/browser", "platform/deno", "platform/node"],
+    ["web"],
+  ],
+};
 
 const graph = importGraph(root, WINGS);
 
@@ -42,4 +66,29 @@ test("each wing, and each of the two folders above them, imports only what lies 
 
 test("there is no import cycle", () => {
   expect(fileCycles(graph, { types: false })).toEqual([]);
+});
+
+describe.each(Object.entries(floors))("in %s", (wing, storeys) => {
+  const floorOf = (room: string) => storeys.findIndex((rooms) => rooms.includes(room.slice(wing.length + 1)));
+
+  test("each room stands on one floor", () => {
+    const rooms = new Set([...graph.keys()].filter((file) => wingOf(file) === wing).map(roomOf));
+    expect([...rooms].sort()).toEqual(
+      storeys
+        .flat()
+        .map((room) => `${wing}/${room}`)
+        .sort(),
+    );
+  });
+
+  test("a room imports only rooms on lower floors, type imports counted", () => {
+    const up = arrows(graph, wing).filter(({ from, to }) => floorOf(to) >= floorOf(from));
+    expect(up.flatMap(({ files }) => files)).toEqual([]);
+  });
+
+  test("no two rooms import each other, and no files in a circle, type imports counted", () => {
+    expect(bothWays(arrows(graph, wing))).toEqual([]);
+    const within = new Map([...graph].filter(([file]) => wingOf(file) === wing));
+    expect(fileCycles(within, { types: true })).toEqual([]);
+  });
 });

@@ -4,7 +4,7 @@ import { randomInt } from "node:crypto";
 import { basename, join } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { MAX_CHUNK_MESSAGE_BYTES } from "../../shared/wire/transfer/chunk.ts";
+import { MAX_CHUNK_MESSAGE_BYTES } from "../../shared/wire/chunk.ts";
 import { systemClock } from "../base/clock.ts";
 import { packageRoot } from "../base/package-root.ts";
 import { writeCheckpoint } from "../checkpoint/checkpoint.ts";

@@ -3,6 +3,7 @@
 
 import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
+import { isChunk } from "../../shared/wire/chunk.ts";
 import { isFrame } from "../../shared/wire/frame.ts";
 import {
   type ChallengeMessage,
@@ -14,7 +15,6 @@ import {
   PROTOCOL_VERSION,
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
-import { isChunk } from "../../shared/wire/transfer/chunk.ts";
 import { fullBucket, type TokenBucket, takeToken } from "../base/token-bucket.ts";
 import type { LeaveCode } from "../engine/leave-code.ts";
 import type { Traffic, TrafficClass } from "../engine/traffic.ts";

@@ -2,7 +2,7 @@
 // answers of a hundred workers, that many sockets bring at once, take longer than the event loop should be kept from everybody else.
 
 import type { Clock } from "../../shared/base/clock.ts";
-import { isChunk } from "../../shared/wire/transfer/chunk.ts";
+import { isChunk } from "../../shared/wire/chunk.ts";
 
 /** Of chunks, which are checked and copied: two of them, beside what taking them from their sockets costs. */
 export const TURN_BYTES = 1 << 19;

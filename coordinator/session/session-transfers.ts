@@ -3,9 +3,9 @@
 
 import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { decodeChunk } from "../../shared/wire/chunk.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import { type CoordinatorMessage, encodeMessage, type LeaseMessage } from "../../shared/wire/protocol.ts";
-import { decodeChunk } from "../../shared/wire/transfer/chunk.ts";
 import type { Have } from "../../shared/wire/transfer/chunk-sender.ts";
 import { Incoming } from "../../shared/wire/transfer/incoming.ts";
 import { isLong, type Offer, Outgoing } from "../../shared/wire/transfer/outgoing.ts";

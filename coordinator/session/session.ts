@@ -3,6 +3,7 @@
 
 import { BitswarmError, type ErrorCode, type Refusal } from "../../shared/base/errors.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../../shared/base/ids.ts";
+import { isChunk } from "../../shared/wire/chunk.ts";
 import { isFrame } from "../../shared/wire/frame.ts";
 import {
   type CancelReason,
@@ -13,7 +14,6 @@ import {
   type OfferMessage,
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
-import { isChunk } from "../../shared/wire/transfer/chunk.ts";
 import type { Inbox, ReturnedLease, Wish } from "../engine/inbox.ts";
 import type { LeaveCode } from "../engine/leave-code.ts";
 import type { OnRunEvent } from "../engine/run-event.ts";

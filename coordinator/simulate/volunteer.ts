@@ -1,6 +1,7 @@
 // A virtual worker: comes, speaks the real protocol over virtual links, loses them and comes back, and goes.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { isChunk } from "../../shared/wire/chunk.ts";
 import { isFrame } from "../../shared/wire/frame.ts";
 import {
   type CoordinatorMessage,
@@ -8,7 +9,6 @@ import {
   PROTOCOL_VERSION,
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
-import { isChunk } from "../../shared/wire/transfer/chunk.ts";
 import type { Profile } from "./profile.ts";
 import { keyPairOf, type SigningPair, signProof } from "./signing-pair.ts";
 import type { StallSchedule } from "./stall-schedule.ts";

@@ -1,11 +1,13 @@
-// The passes of a convolution as data: what a plan asks for, a tuner measures, and a table of choices is keyed by.
-import type { Rectify, Surrogate } from "../../shared/model/rectify.ts";
-import { signWords, type WindowShape } from "../../shared/model/window.ts";
+// The kernels of a convolution's pass, by any of its tilings, and which tilings are worth measuring on an adapter.
+import { signWords } from "../../shared/model/window.ts";
 import { activationColumns, signedColumns } from "../product/activation-columns.ts";
 import { ANY_TILE, forwardTiles, rankQuadTiles, rankTiles, type TileSpace } from "../product/tile-space.ts";
+import { type AdapterTraits, GUARANTEED_TRAITS } from "../text/adapter-traits.ts";
 import type { KernelSequence } from "../text/kernel.ts";
 import { foldPositions } from "../text/window-loops.ts";
 import { naivePass } from "./naive/pass.ts";
+import type { ConvolutionPass } from "./pass/pass.ts";
+import type { RegisterTiling, Tiling } from "./pass/tiling.ts";
 import {
   binaryConvForward,
   binaryConvInputGradient,
@@ -15,32 +17,7 @@ import {
 import { convForward, convInputGradient, convWeightGradient } from "./registers/conv.ts";
 import { inputGradientTiles } from "./registers/input-gradient.ts";
 import { weightGradientTiles } from "./registers/weight-gradient.ts";
-import { type AdapterTraits, GUARANTEED_TRAITS, type RegisterTiling, type Tiling } from "./tiling.ts";
 import { workgroupPass, workgroupTilings } from "./workgroup/pass.ts";
-
-export type ConvolutionPass =
-  | { readonly verb: "convForward"; readonly shape: WindowShape; readonly bias: boolean }
-  | { readonly verb: "convInputGradient"; readonly shape: WindowShape; readonly accumulate: boolean }
-  | { readonly verb: "convWeightGradient"; readonly shape: WindowShape }
-  | { readonly verb: "binaryConvForward"; readonly shape: WindowShape; readonly rectify: Rectify }
-  | {
-      readonly verb: "binaryConvInputGradient";
-      readonly shape: WindowShape;
-      readonly rectify: Rectify;
-      readonly surrogate: Surrogate;
-      readonly accumulate: boolean;
-    }
-  | { readonly verb: "binaryConvWeightGradient"; readonly shape: WindowShape };
-
-/** The pass as text: equal exactly where the kernels of every tiling are. */
-export function passKey(pass: ConvolutionPass): string {
-  const { n, h, w, in: input, out, kernel, stride, padding } = pass.shape;
-  const window = `${n}x${h}x${w}x${input}->${out} k${kernel} s${stride} p${padding}`;
-  const options = Object.entries(pass).flatMap(([name, value]) =>
-    name === "verb" || name === "shape" ? [] : [`${name}=${value}`],
-  );
-  return [pass.verb, window, ...options].join(" ");
-}
 
 /** How a pass may be cut into register tiles. */
 function tileSpace(pass: ConvolutionPass): TileSpace {

@@ -1,7 +1,7 @@
 // Packing for GPUs: one invocation an element, so that neighbours read neighbouring addresses, and the workgroup puts its signs
 // together. With subgroups a ballot makes up to 128 bits at once; else each negative element sets its bit in workgroup memory.
 import { signWords } from "../../shared/model/window.ts";
-import type { AdapterTraits } from "../convolution/tiling.ts";
+import type { AdapterTraits } from "../text/adapter-traits.ts";
 import type { Dispatch } from "../text/dispatch.ts";
 
 /** Who makes a word of 32 signs: one invocation (software adapters), its lanes by atomics, its lanes by ballot (`subgroups`). */

@@ -1,7 +1,7 @@
 // Four neighbours in a subgroup read different words and share them. A software adapter, whose subgroup is a vector of four
 // lanes, reads memory lane by lane: what all lanes want costs as much as four different words, and `quadBroadcast` next to nothing.
 
-import type { AdapterTraits } from "../convolution/tiling.ts";
+import type { AdapterTraits } from "./adapter-traits.ts";
 import { range } from "./range.ts";
 
 /** Whether an adapter is likely to like quads where no tuner chooses. */

@@ -5,8 +5,8 @@ import { z } from "zod";
 import { BitswarmError, errorCodes } from "../base/errors.ts";
 import { datasetSchema } from "../data/dataset.ts";
 import { runConfigField } from "../run/config.ts";
+import { MAX_BITMAP_BYTES } from "./chunk-set.ts";
 import { parameterSets } from "./parameter-set.ts";
-import { MAX_BITMAP_BYTES } from "./transfer/chunk-set.ts";
 import { gradientCodecs } from "./wire-layout.ts";
 
 export const PROTOCOL_VERSION = 2;

@@ -1,6 +1,7 @@
 // The device that is measured: every limit of the adapter and every optional feature that kernels or the stopwatch can use.
 
-import type { AdapterTraits, Tiling } from "../../kernels/convolution/tiling.ts";
+import type { Tiling } from "../../kernels/convolution/pass/tiling.ts";
+import type { AdapterTraits } from "../../kernels/text/adapter-traits.ts";
 import { adapterTraits, describeAdapter, findAdapter } from "../../worker/device.ts";
 import { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { AdapterLine } from "./line.ts";

@@ -1,6 +1,6 @@
 // The convolutions that are timed one by one: LeNet's, a CIFAR ResNet's, the discriminators', and the layer that peers were measured on.
 
-import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
 import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/model/window.ts";
 

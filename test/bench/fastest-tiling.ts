@@ -1,7 +1,8 @@
 // The tiling of a convolution pass that was fastest here: what a worker's tuner would choose.
 
-import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../kernels/convolution/convolution-pass.ts";
-import type { Tiling } from "../../kernels/convolution/tiling.ts";
+import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
+import { type ConvolutionPass, passKey } from "../../kernels/convolution/pass/pass.ts";
+import type { Tiling } from "../../kernels/convolution/pass/tiling.ts";
 import type { ChooseTiling } from "../../worker/plan/launch-list.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import { PassBuffers } from "./pass-buffers.ts";

@@ -1,6 +1,6 @@
 // What the accuracy of int8 gradients is measured with: rounding as it should be, in front of a 1-bit layer's backward alone.
 import { beforeAll, expect, test } from "vitest";
-import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import { signWords, type WindowShape } from "../../shared/model/window.ts";
 import { PipelineCache } from "../../worker/pipeline-cache.ts";
 import { type ExternalBuffer, LaunchList, type Ref } from "../../worker/plan/launch-list.ts";

@@ -1,7 +1,7 @@
 // `bench kernels`: every tiling that a tuner may choose for the convolutions, against the roofs of the adapter; then the kernels beside them.
 
 import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
-import { type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
+import { type Tiling, tilingName } from "../../kernels/convolution/pass/tiling.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import { type ConvolutionCase, convolutionCases, denseOperations } from "./convolution-cases.ts";
 import { timeElementwise } from "./elementwise.ts";

@@ -1,6 +1,6 @@
 // Buffers of one convolution pass, filled with numbers of a plausible kind, on which each of its tilings can be run.
 
-import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import type { KernelSequence } from "../../kernels/text/kernel.ts";
 import type { Launch, Ref } from "../../worker/plan/launch-list.ts";
 import { storageBuffer } from "../../worker/plan/recording.ts";

@@ -1,6 +1,7 @@
 // Every kernel once for each way its text can differ, for tests that only compile.
 
 import { naivePass } from "../../kernels/convolution/naive/pass.ts";
+import type { WorkgroupTiling } from "../../kernels/convolution/pass/tiling.ts";
 import {
   binaryConvForward,
   binaryConvInputGradient,
@@ -12,7 +13,6 @@ import {
   convInputGradient,
   convWeightGradient,
 } from "../../kernels/convolution/registers/conv.ts";
-import type { WorkgroupTiling } from "../../kernels/convolution/tiling.ts";
 import { workgroupPass } from "../../kernels/convolution/workgroup/pass.ts";
 import { activationBackward, activationForward, preluBackward, preluForward } from "../../kernels/layers/activation.ts";
 import { add, addTo, addWeighted } from "../../kernels/layers/elementwise.ts";

@@ -1,9 +1,11 @@
 // No kernel reads or writes beyond its buffers: browsers that we launch ourselves on a software adapter do not clamp indices.
 
 import { expect, test } from "vitest";
-import { type ConvolutionPass, convolutionPass, passKey } from "../../kernels/convolution/convolution-pass.ts";
-import { GUARANTEED_TRAITS, NAIVE, tilingName } from "../../kernels/convolution/tiling.ts";
+import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { type ConvolutionPass, passKey } from "../../kernels/convolution/pass/pass.ts";
+import { NAIVE, tilingName } from "../../kernels/convolution/pass/tiling.ts";
 import { poolBackward, poolForward } from "../../kernels/layers/pool.ts";
+import { GUARANTEED_TRAITS } from "../../kernels/text/adapter-traits.ts";
 import type { Kernel } from "../../kernels/text/kernel.ts";
 import { outputHeight, outputWidth } from "../../shared/model/window.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";

@@ -1,7 +1,9 @@
 // The choice of a tiling changes the speed and never a bit: every candidate of every pass against the default's result.
 import { expect, test } from "vitest";
-import { type ConvolutionPass, convolutionPass, passKey, tilings } from "../../kernels/convolution/convolution-pass.ts";
-import { GUARANTEED_TRAITS, NAIVE, type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
+import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
+import { type ConvolutionPass, passKey } from "../../kernels/convolution/pass/pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../kernels/convolution/pass/tiling.ts";
+import { GUARANTEED_TRAITS } from "../../kernels/text/adapter-traits.ts";
 import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
 import type { WindowShape } from "../../shared/model/window.ts";
 import { runKernels, type Tensor, testDevice } from "../fixtures/device.ts";

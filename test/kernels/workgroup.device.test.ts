@@ -1,10 +1,12 @@
 // Tilings in workgroup memory: the bits of the register kernels, on shapes that fill no tile.
 import { expect, test } from "vitest";
-import { convolutionPass, passKey } from "../../kernels/convolution/convolution-pass.ts";
-import { GUARANTEED_TRAITS, tilingName } from "../../kernels/convolution/tiling.ts";
+import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { passKey } from "../../kernels/convolution/pass/pass.ts";
+import { tilingName } from "../../kernels/convolution/pass/tiling.ts";
 import { workgroupPass, workgroupTilings } from "../../kernels/convolution/workgroup/pass.ts";
 import { workgroupPlan } from "../../kernels/convolution/workgroup/plan.ts";
 import { workgroupBytes } from "../../kernels/convolution/workgroup/product.ts";
+import { GUARANTEED_TRAITS } from "../../kernels/text/adapter-traits.ts";
 import type { KernelSequence } from "../../kernels/text/kernel.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
 

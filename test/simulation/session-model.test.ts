@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { virtualContribution } from "../../coordinator/simulate/virtual-contribution.ts";
 import { World } from "../../coordinator/simulate/world.ts";
-import { encodeChunk } from "../../shared/wire/transfer/chunk.ts";
+import { encodeChunk } from "../../shared/wire/chunk.ts";
 import { Peer, scenario } from "./session-peer.ts";
 
 const actions = [

@@ -6,6 +6,7 @@ import { keyPairOf, signProof } from "../../coordinator/simulate/signing-pair.ts
 import type { VirtualLink } from "../../coordinator/simulate/virtual-link.ts";
 import type { World } from "../../coordinator/simulate/world.ts";
 import { errorCodes } from "../../shared/base/errors.ts";
+import { isChunk } from "../../shared/wire/chunk.ts";
 import { isFrame } from "../../shared/wire/frame.ts";
 import {
   type CoordinatorMessage,
@@ -17,7 +18,6 @@ import {
   type WelcomeMessage,
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
-import { isChunk } from "../../shared/wire/transfer/chunk.ts";
 
 /** Two honest volunteers beside the peer. */
 export const scenario = parseScenario(

@@ -9,9 +9,9 @@ import type { Tamper } from "../../coordinator/simulate/virtual-coordinator.ts";
 import { virtualDataset, virtualRunConfig } from "../../coordinator/simulate/virtual-run.ts";
 import { simulate } from "../../coordinator/simulate/world.ts";
 import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
+import { CHUNK_BYTES } from "../../shared/wire/chunk.ts";
 import { contributionLayout } from "../../shared/wire/contribution.ts";
 import { decodeFrame, encodeFrame } from "../../shared/wire/frame.ts";
-import { CHUNK_BYTES } from "../../shared/wire/transfer/chunk.ts";
 import { gradientCodecs, wireLayout } from "../../shared/wire/wire-layout.ts";
 
 /** Eight volunteers with every kind of fault, and nobody who lies. */

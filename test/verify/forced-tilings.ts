@@ -1,7 +1,9 @@
 // The tilings that a run of the oracle is forced through: each candidate of every pass in turn, then the naive kernels.
 
-import { type ConvolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
-import { type AdapterTraits, NAIVE, type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
+import { tilings } from "../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../kernels/convolution/pass/tiling.ts";
+import type { AdapterTraits } from "../../kernels/text/adapter-traits.ts";
 
 /** `default`: the kernels' own first choice. A number i: every pass has its candidate i, modulo how many it has. */
 export type Turn = "default" | "naive" | number;

@@ -1,6 +1,6 @@
 // One oracle file on one device: the registry of operations and reports that are plain data, so they can cross a process boundary.
 
-import type { AdapterTraits } from "../../kernels/convolution/tiling.ts";
+import type { AdapterTraits } from "../../kernels/text/adapter-traits.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { Comparison } from "./compare.ts";

@@ -1,7 +1,8 @@
 // Records what a training step launches, as data: kernels with buffer ranges, and tensors that live from their first to their last launch.
 
-import { type ConvolutionPass, convolutionPass, passKey } from "../../kernels/convolution/convolution-pass.ts";
-import type { Tiling } from "../../kernels/convolution/tiling.ts";
+import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { type ConvolutionPass, passKey } from "../../kernels/convolution/pass/pass.ts";
+import type { Tiling } from "../../kernels/convolution/pass/tiling.ts";
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import type { Kernel, KernelSequence } from "../../kernels/text/kernel.ts";
 

@@ -1,6 +1,7 @@
 // One WebSocket from opening to closing: decodes what arrives, keeps the heartbeat, and remembers why it ended.
 
 import { BitswarmError, type ErrorCode, errorCodes } from "../../shared/base/errors.ts";
+import { isChunk } from "../../shared/wire/chunk.ts";
 import { isFrame } from "../../shared/wire/frame.ts";
 import {
   type CoordinatorMessage,
@@ -8,7 +9,6 @@ import {
   encodeMessage,
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
-import { isChunk } from "../../shared/wire/transfer/chunk.ts";
 import { sleep } from "../clock.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { SessionPorts, SessionSocket } from "./session-ports.ts";

@@ -1,6 +1,7 @@
 // Answers the coordinator's canary with this GPU and the kernels that a lease would run: their sums are integers, and have to be exact.
 
-import { type ConvolutionPass, convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
+import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import { type CanaryLayer, canaryHash, canaryOperands } from "../../shared/model/canary.ts";
 import { rectifyShape } from "../../shared/model/rectify.ts";
 import { outputHeight, outputWidth } from "../../shared/model/window.ts";

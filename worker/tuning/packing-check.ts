@@ -1,8 +1,8 @@
 // Who packs signs on a device: whom its traits suggest, unless that gives other bits than it should there.
 
-import type { AdapterTraits } from "../../kernels/convolution/tiling.ts";
 import { type Packing, packingFor } from "../../kernels/layers/pack-lanes.ts";
 import { packSigns } from "../../kernels/layers/pack-signs.ts";
+import type { AdapterTraits } from "../../kernels/text/adapter-traits.ts";
 import { signWords } from "../../shared/model/window.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import { storageBuffer } from "../plan/recording.ts";

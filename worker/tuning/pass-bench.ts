@@ -1,7 +1,8 @@
 // A bench for one convolution pass: buffers of its size on the device, on which any of its tilings can be run, timed and read.
 
-import { type ConvolutionPass, convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
-import type { Tiling } from "../../kernels/convolution/tiling.ts";
+import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
+import type { Tiling } from "../../kernels/convolution/pass/tiling.ts";
 import type { CompiledKernel, PipelineCache } from "../pipeline-cache.ts";
 import { storageBuffer } from "../plan/recording.ts";
 import { operandElements, passOperands } from "./pass-operands.ts";

@@ -1,6 +1,6 @@
 // What a convolution pass reads and writes, as data: sizes by binding name, how long its sums are, and a small instance of it to check.
 
-import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import { rectifyShape } from "../../shared/model/rectify.ts";
 import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/model/window.ts";
 

@@ -1,6 +1,6 @@
 // Judges a tiling by its result beside the naive kernel's, which adds the same products in the same order.
 
-import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import { rng } from "../../shared/base/rng.ts";
 import { signWords } from "../../shared/model/window.ts";
 import { type Operand, operandElements, sumTerms } from "./pass-operands.ts";

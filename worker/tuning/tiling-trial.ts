@@ -1,7 +1,7 @@
 // Tries tilings of one pass on a device: are they right beside the naive kernel, and how long do they take.
 
-import type { ConvolutionPass } from "../../kernels/convolution/convolution-pass.ts";
-import { NAIVE, type Tiling } from "../../kernels/convolution/tiling.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
+import { NAIVE, type Tiling } from "../../kernels/convolution/pass/tiling.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import { type Contender, interleavedTiming, type TimingOptions } from "./interleaved-timing.ts";

@@ -2,8 +2,9 @@
 // was seen to be wrong. All tilings add in the same order (kernels/README.md), so a choice changes the speed and never a bit,
 // and workers need not agree on it.
 
-import { type ConvolutionPass, passKey, tilings } from "../../kernels/convolution/convolution-pass.ts";
-import { NAIVE, type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
+import { tilings } from "../../kernels/convolution/convolution-pass.ts";
+import { type ConvolutionPass, passKey } from "../../kernels/convolution/pass/pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../kernels/convolution/pass/tiling.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { sleep, systemClock } from "../clock.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";

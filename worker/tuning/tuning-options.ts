@@ -1,6 +1,6 @@
 // How a session's trainers tune their kernels: brought together from the device, what the person wants, and what is remembered.
 
-import { type AdapterTraits, GUARANTEED_TRAITS } from "../../kernels/convolution/tiling.ts";
+import { type AdapterTraits, GUARANTEED_TRAITS } from "../../kernels/text/adapter-traits.ts";
 import { adapterTraits, type OpenDevice } from "../device.ts";
 import type { TuningEvent } from "./tuning-event.ts";
 import { TuningMemory } from "./tuning-store.ts";

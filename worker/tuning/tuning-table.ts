@@ -1,8 +1,9 @@
 // What a worker remembers of the tilings that it measured on an adapter, and the choice that follows from it. Plain data, kept by a TuningStore.
 
 import { z } from "zod";
-import { type ConvolutionPass, convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
-import { NAIVE, type Tiling, tilingName } from "../../kernels/convolution/tiling.ts";
+import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../kernels/convolution/pass/tiling.ts";
 import { sha256Hex } from "../../shared/base/hash.ts";
 import { encodeText } from "../../shared/base/text.ts";
 import type { AdapterDescription } from "../../shared/wire/protocol.ts";

@@ -3,7 +3,7 @@ import type { Rectify } from "../../../shared/model/rectify.ts";
 import { outputHeight, outputWidth, type WindowShape } from "../../../shared/model/window.ts";
 import { read, readWrite, type Storage } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
-import type { ConvolutionPass } from "../convolution-pass.ts";
+import type { ConvolutionPass } from "../pass/pass.ts";
 import { FLOAT_INPUT, FLOAT_WEIGHT, naiveKernel, SIGN_INPUT, SIGN_WEIGHT } from "./loops.ts";
 
 /** Taps (ky, kx) row-major whose pixel (`ih`, `iw`) lies in the image, for the output (`oh`, `ow`). */

@@ -4,7 +4,7 @@ import type { WindowShape } from "../../../shared/model/window.ts";
 import { isGathered } from "../../product/activation-columns.ts";
 import { read, readWrite, type Storage } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
-import type { ConvolutionPass } from "../convolution-pass.ts";
+import type { ConvolutionPass } from "../pass/pass.ts";
 import { surrogateDerivative } from "../registers/binary-conv.ts";
 import { weightGradientSlices } from "../registers/weight-gradient-slices.ts";
 import { declarePlaces } from "../registers/weight-gradient-turns.ts";

@@ -3,7 +3,7 @@ import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { kernel, type Storage } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
 import { describeWindow, windowConstants } from "../../text/window-loops.ts";
-import type { ConvolutionPass } from "../convolution-pass.ts";
+import type { ConvolutionPass } from "../pass/pass.ts";
 
 /** WGSL of element `i` of the pixel (`b`, `ih`, `iw`), or of the weight (`o`, `tap`, `i`); ±1 where it is a bit. */
 export const FLOAT_INPUT = "x[((b * H + ih) * W + iw) * IN + i]";

@@ -3,7 +3,7 @@
 
 import type { KernelSequence } from "../../text/kernel.ts";
 import { foldPositions } from "../../text/window-loops.ts";
-import type { ConvolutionPass } from "../convolution-pass.ts";
+import type { ConvolutionPass } from "../pass/pass.ts";
 import { naiveBinaryForward, naiveForward } from "./forward.ts";
 import { naiveInputGradient, naiveWeightGradient } from "./gradients.ts";
 

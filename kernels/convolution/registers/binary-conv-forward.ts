@@ -7,8 +7,8 @@ import { tiledKernel } from "../../product/tiled-kernel.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
 import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import type { Counter } from "../pass/tiling.ts";
 import { forwardPlan } from "./binary-forward-plans.ts";
-import type { Counter } from "./differing-bits.ts";
 
 /**
  * y = conv(sign(F), Ŵ⊙C); taps outside the image contribute exactly 0. Bindings a u32 [n][h][w][signWords(in)],

@@ -4,7 +4,8 @@ import { LANES } from "../../product/gemm.ts";
 import type { Tile } from "../../product/tile-space.ts";
 import { range } from "../../text/range.ts";
 import { unrolledLoop } from "../../text/unroll.ts";
-import { type Counter, declareDiffering } from "./differing-bits.ts";
+import type { Counter } from "../pass/tiling.ts";
+import { declareDiffering } from "./differing-bits.ts";
 import { type Piece, tapWords } from "./tap-words.ts";
 
 export interface Counted {

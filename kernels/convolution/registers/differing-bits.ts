@@ -1,9 +1,9 @@
 // Counts the bits in which words of two operands differ. A software adapter spends some fourteen instructions on each
 // countOneBits, a GPU one: there three words go through a full adder of five, whose sum and carry are counted instead
 // (carry-save adders: R. Harley and D. Seal, in H. Warren, Hacker's Delight, 2nd ed., §5-1).
-import { range } from "../../text/range.ts";
 
-export type Counter = "popcount" | "carrySave";
+import { range } from "../../text/range.ts";
+import type { Counter } from "../pass/tiling.ts";
 
 interface Plane {
   readonly name: string;

@@ -3,7 +3,7 @@ import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { signValue } from "../../product/sign-operands.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import { foldPositions } from "../../text/window-loops.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { forwardPlan, outputRows, tapsOf } from "./forward.ts";
 import type { Operand } from "./memory.ts";
 import type { WorkgroupPlan } from "./product.ts";

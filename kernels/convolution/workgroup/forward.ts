@@ -3,7 +3,7 @@ import { outputHeight, outputWidth, type WindowShape } from "../../../shared/mod
 import { accumulators } from "../../product/gemm.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import { describeWindow, foldPositions, windowConstants } from "../../text/window-loops.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import type { Operand } from "./memory.ts";
 import { floatProduct, type WorkgroupPlan, type WorkgroupProduct } from "./product.ts";
 import { type TapSum, tapSlabs, tapsAtSlab, type WindowRows, windowOperand } from "./taps.ts";

@@ -4,7 +4,7 @@ import { accumulators } from "../../product/gemm.ts";
 import type { Extent } from "../../product/tile-space.ts";
 import { read, readWrite, type Storage, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import { describeWindow, foldPositions, windowConstants } from "../../text/window-loops.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import type { Operand } from "./memory.ts";
 import { floatProduct, type WorkgroupPlan } from "./product.ts";
 import { type TapSum, tapAtStep, tapSlabs, tapsAtSlab, type WindowRows, windowOperand } from "./taps.ts";

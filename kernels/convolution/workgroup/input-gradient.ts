@@ -4,8 +4,8 @@ import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { signValue } from "../../product/sign-operands.ts";
 import { read, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import { foldPositions } from "../../text/window-loops.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { surrogateDerivative } from "../registers/binary-conv.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
 import { inputGradientPlan } from "./input-gradient-phases.ts";
 import type { WorkgroupPlan } from "./product.ts";
 

@@ -5,7 +5,7 @@ import type { Extent } from "../../product/tile-space.ts";
 import { gridFor, kernel } from "../../text/dispatch.ts";
 import type { Kernel } from "../../text/kernel.ts";
 import { range } from "../../text/range.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { type Fill, tileLines } from "./memory.ts";
 import { type WorkgroupProduct, workgroupCount, workgroupInvocations } from "./product.ts";
 

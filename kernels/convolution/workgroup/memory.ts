@@ -1,6 +1,6 @@
 // The operand tiles of a workgroup: how they lie in workgroup memory, how its invocations fill them together.
 import { LANES } from "../../product/gemm.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 
 /** An array in workgroup memory that is filled anew for each slab of the sum. */
 export interface Fill {

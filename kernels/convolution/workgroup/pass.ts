@@ -1,8 +1,8 @@
 // The convolution passes over workgroup memory: same bindings, layouts and bits as the register kernels, for GPUs.
 
 import type { KernelSequence } from "../../text/kernel.ts";
-import type { ConvolutionPass } from "../convolution-pass.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { ConvolutionPass } from "../pass/pass.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { workgroupKernel } from "./kernel.ts";
 import { workgroupPlan } from "./plan.ts";
 

@@ -1,6 +1,6 @@
 // Which product over workgroup memory a convolution pass is.
-import type { ConvolutionPass } from "../convolution-pass.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { ConvolutionPass } from "../pass/pass.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { workgroupFilterForward } from "./filter-forward.ts";
 import { workgroupConvForward } from "./forward.ts";
 import { workgroupBinaryInputGradient, workgroupConvInputGradient } from "./input-gradient.ts";

@@ -5,7 +5,7 @@ import { accumulators, eachQuad, LANES } from "../../product/gemm.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import { range } from "../../text/range.ts";
 import { describeWindow, foldPositions, windowConstants } from "../../text/window-loops.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { outputRows } from "./forward.ts";
 import { oddStride, ownLine, tileLines } from "./memory.ts";
 import type { WorkgroupPlan } from "./product.ts";

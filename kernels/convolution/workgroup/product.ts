@@ -5,7 +5,7 @@ import { multiplyAdd } from "../../product/gemm.ts";
 import type { Extent } from "../../product/tile-space.ts";
 import type { Storage } from "../../text/dispatch.ts";
 import type { Kernel } from "../../text/kernel.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { type Fill, type Operand, operandFill, tileLines } from "./memory.ts";
 import { columnsInMemory, rowsInMemory } from "./reads.ts";
 

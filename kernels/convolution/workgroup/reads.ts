@@ -1,7 +1,7 @@
 // How the invocations of a workgroup read its operand tiles back into registers.
 import { type Columns, LANES, type Rows } from "../../product/gemm.ts";
 import { range } from "../../text/range.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { type Operand, oddStride, ownLine, tileLines } from "./memory.ts";
 
 /** Reads steps 4·`quad` … 4·`quad` + 3 of an invocation's rows. */

@@ -1,8 +1,9 @@
 // Which workgroup tilings of a pass are worth measuring on an adapter.
 
 import type { Extent } from "../../product/tile-space.ts";
-import type { ConvolutionPass } from "../convolution-pass.ts";
-import type { AdapterTraits, WorkgroupTiling } from "../tiling.ts";
+import type { AdapterTraits } from "../../text/adapter-traits.ts";
+import type { ConvolutionPass } from "../pass/pass.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { tileLines } from "./memory.ts";
 import { workgroupPlan } from "./plan.ts";
 import { fetchedAtOnce, workgroupBytes, workgroupCount, workgroupInvocations } from "./product.ts";

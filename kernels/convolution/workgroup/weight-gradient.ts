@@ -6,9 +6,9 @@ import { signValue } from "../../product/sign-operands.ts";
 import type { Extent } from "../../product/tile-space.ts";
 import { read, readWrite, type Storage, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import { describeWindow, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { addSlices, weightGradientSlices } from "../registers/weight-gradient-slices.ts";
 import { declarePlaces } from "../registers/weight-gradient-turns.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
 import type { Operand } from "./memory.ts";
 import { floatProduct, type WorkgroupPlan } from "./product.ts";
 

@@ -1,7 +1,7 @@
 // Sign words in workgroup memory: how a sum over taps is cut into slabs of them, and how they and the scales get there.
 import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { vectorWidth } from "../../text/dispatch.ts";
-import type { WorkgroupTiling } from "../tiling.ts";
+import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { outputRows } from "./forward.ts";
 import { type Fill, linePlace, oddStride, tileLines } from "./memory.ts";
 import { pixelAtTap, windowRow } from "./taps.ts";

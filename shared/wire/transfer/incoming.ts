@@ -2,9 +2,9 @@
 // It outlives connections: an offer that comes again is answered by what arrived before.
 
 import { BitswarmError } from "../../base/errors.ts";
-import { CHUNK_BYTES, type Chunk, chunkCount, chunkLength } from "./chunk.ts";
+import { CHUNK_BYTES, type Chunk, chunkCount, chunkLength } from "../chunk.ts";
+import { ChunkSet, fullBitmap } from "../chunk-set.ts";
 import type { Have } from "./chunk-sender.ts";
-import { ChunkSet, fullBitmap } from "./chunk-set.ts";
 import { isLong, type Offer } from "./outgoing.ts";
 
 /** Chunks that may be on their way to a receiver: 2 MiB, what a cut connection costs at most. */

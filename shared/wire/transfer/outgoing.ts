@@ -1,7 +1,7 @@
 // What waits to be sent to one peer, in order: small messages at once, long frames chunk by chunk as the peer grants credit.
 // It outlives connections: after a reconnect a half-sent frame is offered again, and goes on from what the peer has.
 
-import { CHUNK_BYTES } from "./chunk.ts";
+import { CHUNK_BYTES } from "../chunk.ts";
 import { type ChunkedFrame, ChunkSender, type Have } from "./chunk-sender.ts";
 
 /** A transfer's announcement. */

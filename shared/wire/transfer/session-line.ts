@@ -2,8 +2,8 @@
 // by those who resume; contributions and parameters are not (SPEC.md, T).
 
 import type { BitswarmError } from "../../base/errors.ts";
+import { decodeChunk } from "../chunk.ts";
 import type { HaveMessage, OfferMessage, WorkerMessage } from "../protocol.ts";
-import { decodeChunk } from "./chunk.ts";
 import { ChunkedFrame } from "./chunk-sender.ts";
 import { Incoming, inOwnMemory } from "./incoming.ts";
 import { isLong, Outgoing } from "./outgoing.ts";

@@ -1,6 +1,6 @@
 // Makes the plans of this process train as an int8 backward would: each 1-bit convolution's output gradient is rounded before
 // its dx and dw. The int8 products equal the f32 kernels on the rounded gradient, bit for bit where C is 1 (measurement.ts checks it).
-import type { ConvolutionPass } from "../../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../../kernels/convolution/pass/pass.ts";
 import { outputHeight, outputWidth } from "../../../shared/model/window.ts";
 import { LaunchList, type Ref } from "../../../worker/plan/launch-list.ts";
 import { Recording, storageBuffer } from "../../../worker/plan/recording.ts";

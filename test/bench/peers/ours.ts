@@ -1,6 +1,7 @@
 // Our own kernels and plan, behind the interface that the peers have.
 
-import { type ConvolutionPass, convolutionPass } from "../../../kernels/convolution/convolution-pass.ts";
+import { convolutionPass } from "../../../kernels/convolution/convolution-pass.ts";
+import type { ConvolutionPass } from "../../../kernels/convolution/pass/pass.ts";
 import { packSigns } from "../../../kernels/layers/pack-signs.ts";
 import type { Kernel, KernelSequence } from "../../../kernels/text/kernel.ts";
 import { rbcnGradients, weightSurrogate } from "../../../shared/model/methods/rbcn.ts";

@@ -10,8 +10,8 @@ import {
   TurnBudget,
 } from "../../../coordinator/session/paced-messages.ts";
 import { Timeline } from "../../../coordinator/simulate/timeline.ts";
+import { CHUNK_BYTES, encodeChunk } from "../../../shared/wire/chunk.ts";
 import { encodeMessage } from "../../../shared/wire/protocol.ts";
-import { CHUNK_BYTES, encodeChunk } from "../../../shared/wire/transfer/chunk.ts";
 
 const frame = new Uint8Array(64 * CHUNK_BYTES);
 const chunk = (index: number): RawMessage => ({ bytes: encodeChunk(1, frame, index), isBinary: true });

@@ -5,14 +5,14 @@ import { expect, test } from "vitest";
 import type { SessionLimits } from "../../../coordinator/session/session-limits.ts";
 import { ADDRESS_SHARE, UploadMemory } from "../../../coordinator/session/upload-memory.ts";
 import { rng } from "../../../shared/base/rng.ts";
-import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import {
   CHUNK_BYTES,
   chunkCount,
   chunkHeaderBytes,
   encodeChunk,
   MAX_CHUNK_MESSAGE_BYTES,
-} from "../../../shared/wire/transfer/chunk.ts";
+} from "../../../shared/wire/chunk.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import { WINDOW_CHUNKS } from "../../../shared/wire/transfer/incoming.ts";
 import { cuttingProxy } from "../../fixtures/cutting-proxy.ts";
 import { frameOf, honestContribution } from "../../fixtures/scripted-contribution.ts";

@@ -1,7 +1,7 @@
 // Discriminators that share a dispatch compute what each computes alone, to the bit, and write all that they owe.
 import { expect, test } from "vitest";
-import { GUARANTEED_TRAITS } from "../../../kernels/convolution/tiling.ts";
 import { copy } from "../../../kernels/steps/copy.ts";
+import { GUARANTEED_TRAITS } from "../../../kernels/text/adapter-traits.ts";
 import { quadsFor } from "../../../kernels/text/quads.ts";
 import { type Graph, GraphBuilder } from "../../../shared/model/graph.ts";
 import { discriminatorManifest, type Manifest } from "../../../shared/model/manifest.ts";

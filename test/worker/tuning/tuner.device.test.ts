@@ -1,13 +1,9 @@
 // The tuner on a real device: it measures within its budget, remembers, and leaves out what a bad driver makes of a tiling.
 
 import { expect, onTestFinished, test } from "vitest";
-import {
-  type ConvolutionPass,
-  convolutionPass,
-  passKey,
-  tilings,
-} from "../../../kernels/convolution/convolution-pass.ts";
-import { NAIVE, type Tiling, tilingName } from "../../../kernels/convolution/tiling.ts";
+import { convolutionPass, tilings } from "../../../kernels/convolution/convolution-pass.ts";
+import { type ConvolutionPass, passKey } from "../../../kernels/convolution/pass/pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../../kernels/convolution/pass/tiling.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
 import { smallInstance } from "../../../worker/tuning/pass-operands.ts";
 import { Tuner } from "../../../worker/tuning/tuner.ts";

@@ -1,8 +1,10 @@
 // The tuner's decisions without a device: what is chosen from a table, what a table forgets, how long things take, what is wrong.
 
 import { expect, test } from "vitest";
-import { type ConvolutionPass, passKey, tilings } from "../../../kernels/convolution/convolution-pass.ts";
-import { GUARANTEED_TRAITS, NAIVE, type Tiling, tilingName } from "../../../kernels/convolution/tiling.ts";
+import { tilings } from "../../../kernels/convolution/convolution-pass.ts";
+import { type ConvolutionPass, passKey } from "../../../kernels/convolution/pass/pass.ts";
+import { NAIVE, type Tiling, tilingName } from "../../../kernels/convolution/pass/tiling.ts";
+import { GUARANTEED_TRAITS } from "../../../kernels/text/adapter-traits.ts";
 import { outputHeight } from "../../../shared/model/window.ts";
 import { interleavedTiming, roundMs } from "../../../worker/tuning/interleaved-timing.ts";
 import {

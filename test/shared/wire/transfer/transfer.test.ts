@@ -11,9 +11,9 @@ import {
   decodeChunk,
   encodeChunk,
   isChunk,
-} from "../../../../shared/wire/transfer/chunk.ts";
+} from "../../../../shared/wire/chunk.ts";
+import { ChunkSet } from "../../../../shared/wire/chunk-set.ts";
 import { ChunkedFrame, type Have } from "../../../../shared/wire/transfer/chunk-sender.ts";
-import { ChunkSet } from "../../../../shared/wire/transfer/chunk-set.ts";
 import { Incoming, inOwnMemory, WINDOW_CHUNKS } from "../../../../shared/wire/transfer/incoming.ts";
 import { type Offer, Outgoing } from "../../../../shared/wire/transfer/outgoing.ts";
 

@@ -1,7 +1,8 @@
 // How a convolution pass is cut into work. Whatever the tiling, every sum is added in the same order (README.md), so a tuner's
 // choice changes the speed and never a bit of the result.
 
-import type { Counter } from "./registers/differing-bits.ts";
+/** How the 1-bit forward counts differing bits: one by one, or behind carry-save adders. */
+export type Counter = "popcount" | "carrySave";
 
 /** `rows` × `columns` sums an invocation in registers, no shared memory: the fastest way on software adapters. */
 export interface RegisterTiling {
@@ -35,27 +36,6 @@ export interface NaiveTiling {
 }
 
 export type Tiling = RegisterTiling | WorkgroupTiling | NaiveTiling;
-
-/** What of an adapter decides which kernels it can run and which it is likely to like. */
-export interface AdapterTraits {
-  /** A CPU stands in for the GPU. */
-  readonly software: boolean;
-  /** Bytes of workgroup memory; 16,384 is guaranteed. */
-  readonly workgroupMemory: number;
-  /** Invocations of a workgroup; 256 is guaranteed. */
-  readonly invocations: number;
-  readonly f16: boolean;
-  readonly subgroups: boolean;
-}
-
-/** What every WebGPU device has (WebGPU §3.6.2). */
-export const GUARANTEED_TRAITS: AdapterTraits = {
-  software: true,
-  workgroupMemory: 16_384,
-  invocations: 256,
-  f16: false,
-  subgroups: false,
-};
 
 export const NAIVE: NaiveTiling = { kind: "naive" };
 

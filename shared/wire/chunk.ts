@@ -1,9 +1,9 @@
 // One chunk of a frame that is too long for one message: 32 bytes of little-endian header, then at most 256 KiB of the frame (SPEC.md, T).
 
-import { crc32c } from "../../base/crc32c.ts";
-import { BitswarmError } from "../../base/errors.ts";
-import { encodeText } from "../../base/text.ts";
-import { type HeadFormat, hasMagic, readHead, requireChecksum } from "../binary-head.ts";
+import { crc32c } from "../base/crc32c.ts";
+import { BitswarmError } from "../base/errors.ts";
+import { encodeText } from "../base/text.ts";
+import { type HeadFormat, hasMagic, readHead, requireChecksum } from "./binary-head.ts";
 
 /** Bytes of the frame in every chunk but the last. A frame of at most this many travels as one message. */
 export const CHUNK_BYTES = 256 << 10;
