@@ -1,6 +1,7 @@
 // When a round stops to wait: from how the contributions of the last rounds arrived, so that nobody has to guess a time limit
 // (hivemind #676 asks for exactly this; ARCHITECTURE §3).
 
+import { codecs } from "../../shared/codecs/codecs.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 
 /** `complete`: a round ends with its last sample. `deadline`: what is late is carried over to the next step. */
@@ -53,8 +54,8 @@ export function mayEndEarly(collected: number, wanted: number): boolean {
   return collected > 0 && 2 * collected >= wanted;
 }
 
-/** What `lease.seal: auto` means: with `exact` the same bits for any number of workers are promised, so nothing is left out. */
+/** What `lease.seal: auto` means: where the codec promises the same bits for any number of workers, so nothing is left out. */
 export function sealMode({ codec, lease }: Pick<RunConfig, "codec" | "lease">): SealMode {
   if (lease.seal !== "auto") return lease.seal;
-  return codec === "exact" ? "complete" : "deadline";
+  return codecs.get(codec).exactSums ? "complete" : "deadline";
 }

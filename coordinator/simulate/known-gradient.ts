@@ -2,20 +2,14 @@
 // all else is zero. So a sum tells of each microbatch in it whether it was added once, and to the right parameters.
 
 import type { Range } from "../../shared/base/intervals.ts";
-import { encodeF16 } from "../../shared/codecs/f16.ts";
-import { encodeInt8 } from "../../shared/codecs/int8.ts";
-import { encodeSigns } from "../../shared/codecs/sign.ts";
+import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
+import { blockSize, reportsMean } from "../../shared/codecs/codec.ts";
+import { codecs } from "../../shared/codecs/codecs.ts";
 import type { ContributionLayout, ContributionTensor } from "../../shared/wire/contribution.ts";
+import { encodeBody } from "../../shared/wire/contribution-body.ts";
+import { addContribution } from "../../shared/wire/naive-sum.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
-import {
-  blockSize,
-  gatherArena,
-  reportsMean,
-  type WireLayout,
-  wideBytes,
-  wireLayout,
-} from "../../shared/wire/wire-layout.ts";
-import { unitOf } from "../state/exponents.ts";
+import { wireLayout } from "../../shared/wire/wire-layout.ts";
 
 /** What of a round decides its contributions. */
 export type KnownTerms = Pick<LeaseMessage, "kind" | "pass" | "parametersHash" | "exponents" | "codec">;
@@ -70,10 +64,11 @@ export function knownSum(
   salt = 0,
 ): KnownSum {
   const { tensors } = layout;
+  const codec = codecs.get(terms.codec);
   const units = new Float64Array(tensors.length);
   const seed = mix(Number.parseInt(terms.parametersHash.slice(0, 8), 16) | 0, terms.pass * 4 + salt);
   const signed = tensors.map(({ kind }) => kind === "gradient" || kind === "difference");
-  const scales = tensors.map(({ kind }, tensor) => 2 ** -fractionBits(kind) / unitOf(terms.exponents[tensor]));
+  const scales = tensors.map(({ kind }, tensor) => 2 ** -fractionBits(kind) / powerOfTwo(terms.exponents[tensor]));
   for (const { from, to } of ranges) {
     for (let at = from; at < to; at += microbatch) {
       const samples = Math.min(microbatch, to - at);
@@ -88,67 +83,53 @@ export function knownSum(
   const samples = ranges.reduce((total, { from, to }) => total + to - from, 0);
   const peaks = Float32Array.from(tensors, (tensor) => {
     const most = 2 ** (hashBits - fractionBits(tensor.kind));
-    // Of what travels as signs the mean over all elements.
-    if (reportsMean(terms, tensor)) return most / tensor.size;
+    // Where the codec reports means, that over all elements.
+    if (reportsMean(codec, tensor)) return most / tensor.size;
     return (tensor.kind === "difference" ? samples : microbatch) * most;
   });
   return { units, peaks };
 }
 
-/** The body of a contribution of `samples` in the round's codec; `sign` without error feedback. */
+/** The body of a contribution of `samples` in the round's codec, without error feedback. */
 export function knownBody(
-  { codec, exponents }: KnownTerms,
+  { codec, exponents }: Pick<KnownTerms, "codec" | "exponents">,
   layout: ContributionLayout,
-  units: Float64Array,
+  units: ArrayLike<number>,
   samples: number,
 ): Uint8Array<ArrayBuffer> {
-  if (codec === "exact") {
-    const words = new Int32Array(layout.size);
-    layout.tensors.forEach(({ offset }, tensor) => {
-      words[offset] = Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), units[tensor]));
-    });
-    return new Uint8Array(words.buffer);
-  }
-  const arena = new Float32Array(layout.size);
-  layout.tensors.forEach(({ offset }, tensor) => {
-    arena[offset] = units[tensor] * unitOf(exponents[tensor]);
-  });
-  if (codec === "f32") return new Uint8Array(arena.buffer);
   const wire = wireLayout(layout, codec);
-  const body = new Uint8Array(wire.bytes);
-  body.set(new Uint8Array(gatherArena(arena, wire, 0, wire.plain).buffer));
-  body.set(
-    codedPart(wire, gatherArena(arena, wire, wire.plain, wire.plain + wire.wide), exponents, samples),
-    4 * wire.plain,
-  );
-  return body;
+  const exact = wire.codec.accumulate === "exact";
+  const arena = exact ? new Int32Array(layout.size) : new Float32Array(layout.size);
+  layout.tensors.forEach(({ offset }, tensor) => {
+    arena[offset] = exact
+      ? Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), units[tensor]))
+      : units[tensor] * powerOfTwo(exponents[tensor]);
+  });
+  const sum = new Uint8Array(arena.buffer);
+  return encodeBody({ wire, sum, exponents, samples, residual: () => new Float32Array(wire.wide) }).body;
 }
 
-function codedPart(
-  { codec, plain, wide, segments, tensors }: WireLayout,
-  values: Float32Array<ArrayBuffer>,
-  exponents: readonly number[],
-  samples: number,
-): Uint8Array {
-  switch (codec) {
-    case "f16":
-      return encodeF16(values, segments.subarray(plain / blockSize), exponents);
-    case "int8":
-      return encodeInt8(values);
-    case "sign": {
-      const bits = new Uint8Array(wideBytes("sign", wide));
-      for (const { index, at, size } of tensors) {
-        if (at < plain) continue;
-        const [from, to] = [at - plain, at - plain + size];
-        const part = bits.subarray(from / 8, Math.ceil(to / 8));
-        encodeSigns(values.subarray(from, to), new Float32Array(size), samples, exponents[index], part);
-      }
-      return bits;
-    }
-    case "exact":
-    case "f32":
-      throw new RangeError(`${codec} codes nothing`);
-    default:
-      return codec satisfies never;
-  }
+/** Of one block: as a codec treats the first of every tensor of known gradients. */
+function blockLayout(wide: boolean): ContributionLayout {
+  const tensor = { name: "block", kind: "gradient", offset: 0, size: blockSize, wide } as const;
+  return { tensors: [tensor], size: blockSize, segments: Uint32Array.of(0) };
+}
+const [narrowBlock, wideBlock] = [blockLayout(false), blockLayout(true)];
+
+/** Of one contribution's tensor, before any codec. */
+export interface KnownTensor {
+  readonly wide: boolean;
+  readonly exponent: number;
+  /** Of its first element. */
+  readonly units: number;
+  readonly samples: number;
+}
+
+/** Units that the sum of a round gets of it, by the naive sum: for its first element, and for each other. */
+export function receivedUnits(codec: string, { wide, exponent, units, samples }: KnownTensor) {
+  const layout = wide ? wideBlock : narrowBlock;
+  const sum = new Float64Array(blockSize);
+  const body = knownBody({ codec, exponents: [exponent] }, layout, [units], samples);
+  addContribution(wireLayout(layout, codec), body, samples, [exponent], sum);
+  return { first: sum[0], rest: sum[1] };
 }

@@ -1,5 +1,6 @@
 // What liars send instead of their work: pure changes to an honest contribution (the zoo of SPEC.md, V).
 
+import { codecs } from "../../shared/codecs/codecs.ts";
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
@@ -26,11 +27,12 @@ export interface Alteration {
 export function altered({ misdeed, lease, layout, microbatch, honest, before }: Alteration): KnownSum {
   const { units, peaks } = honest;
   switch (misdeed) {
-    case "nan":
-      return {
-        units: lease.codec === "f32" ? units.map(() => Number.NaN) : units,
-        peaks: peaks.map(() => Number.NaN),
-      };
+    case "nan": {
+      // Integers and codes of it have no word for what is no number.
+      const { accumulate, coding } = codecs.get(lease.codec);
+      const says = accumulate === "float" && coding === null;
+      return { units: says ? units.map(() => Number.NaN) : units, peaks: peaks.map(() => Number.NaN) };
+    }
     case "scale":
       return { units: units.map((value) => value * SCALE), peaks: peaks.map((peak) => peak * SCALE) };
     case "flip":

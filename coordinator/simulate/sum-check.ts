@@ -1,13 +1,14 @@
-// What a round's sum must be, by what was sent for it: to the unit where nothing was rounded or scaled, else within what the codec
-// rounds off and the trust rules may scale or leave out.
+// What a round's sum must be, by what was sent for it: to the unit where nothing was scaled, else within what the trust rules
+// may scale or leave out.
 
+import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
+import { codecs } from "../../shared/codecs/codecs.ts";
 import type { ContributionTensor, RoundKind } from "../../shared/wire/contribution.ts";
-import type { GradientCodec } from "../../shared/wire/wire-layout.ts";
-import { unitOf } from "../state/exponents.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
 import { isRobust } from "../sum/robust-round.ts";
 import type { RoundPlan } from "../training/round-plan.ts";
 import type { ClipMode } from "../trust/clip-rule.ts";
+import { receivedUnits } from "./known-gradient.ts";
 
 /** A contribution that is in the sum. */
 export interface Summed {
@@ -18,42 +19,13 @@ export interface Summed {
   readonly units: Float64Array;
 }
 
-/** No more of one contribution is ever added, in units. */
-const CLIP_UNITS = 2 ** 30;
 /** Of what float64 rounds, as a share of a value. */
 const EPSILON = 2 ** -45;
 
 type Bounds = readonly [low: number, high: number];
 
-/** Of a tensor's first element and of each other. */
-interface TensorBounds {
-  readonly first: Bounds;
-  readonly rest: Bounds;
-}
-
 const around = (value: number, by: number): Bounds => [value - by, value + by];
 const zero: Bounds = [0, 0];
-
-/** What a codec may make of a contribution's tensor, in units. */
-function coded(codec: GradientCodec, wide: boolean, value: number, samples: number): TensorBounds {
-  const clipped = Math.min(CLIP_UNITS, Math.max(-CLIP_UNITS, value));
-  const size = Math.abs(clipped);
-  if (codec === "exact") return { first: around(clipped, 0), rest: zero };
-  // 24 bits, and whole units.
-  if (codec === "f32" || !wide) return { first: around(clipped, size * 2 ** -24), rest: zero };
-  switch (codec) {
-    case "f16":
-      return { first: around(clipped, size * 2 ** -11 + 1), rest: zero };
-    // Of the block's largest, which this is, at least six bits beside the sign.
-    case "int8":
-      return { first: around(clipped, size * 2 ** -6 + 1), rest: zero };
-    // A zero counts as positive.
-    case "sign":
-      return { first: around(value < 0 ? -samples : samples, 0), rest: around(samples, 0) };
-    default:
-      return codec satisfies never;
-  }
-}
 
 /** Any share of it: what is larger than usual is scaled down, and rounded. */
 const scaled = ([low, high]: Bounds): Bounds => [Math.min(0, low) - 1, Math.max(0, high) + 1];
@@ -72,8 +44,9 @@ function believed(accounts: readonly (readonly Summed[])[]): readonly (readonly 
   return accounts.length > 2 * cut && accounts.length - honest.length <= cut ? honest : accounts;
 }
 
-/** First elements and others of each tensor. */
-type Means = readonly Readonly<Record<keyof TensorBounds, number>>[];
+/** A tensor's first element, or each other. */
+type Part = "first" | "rest";
+type Means = readonly Readonly<Record<Part, number>>[];
 
 export class SumCheck {
   readonly #clip: ClipMode;
@@ -98,8 +71,8 @@ export class SumCheck {
     const accounts = terms.kind !== "evaluate" && isRobust(this.#clip) ? byAccount(summed) : undefined;
     return layout.tensors.flatMap((tensor, index) =>
       (tensor.size > 1 ? (["first", "rest"] as const) : (["first"] as const)).flatMap((part) => {
-        const unit = unitOf(terms.exponents[index]);
-        const boundsOf = this.#boundsOf(terms.codec, tensor, index, part);
+        const unit = powerOfTwo(terms.exponents[index]);
+        const boundsOf = this.#boundsOf(terms, tensor, index, part);
         const center = (before?.[index][part] ?? 0) / unit;
         const right = accounts ? this.#robust(accounts, boundsOf, center) : meanOf(summed, boundsOf);
         const [low, high] = right.map((mean) => mean * samples);
@@ -114,11 +87,12 @@ export class SumCheck {
     );
   }
 
-  #boundsOf(codec: GradientCodec, { kind, wide }: ContributionTensor, index: number, part: keyof TensorBounds) {
+  #boundsOf({ codec, exponents }: RoundPlan["terms"], { kind, wide }: ContributionTensor, index: number, part: Part) {
     const trained = kind === "gradient" || kind === "difference";
-    const scales = trained && codec !== "exact" && (this.#clip === "auto" || this.#clip === "norm");
+    const scales = trained && !codecs.get(codec).exactSums && (this.#clip === "auto" || this.#clip === "norm");
     return ({ units, samples }: Summed): Bounds => {
-      const bounds = coded(codec, wide, units[index], samples)[part];
+      const received = receivedUnits(codec, { wide, exponent: exponents[index], units: units[index], samples })[part];
+      const bounds = around(received, 0);
       return scales ? scaled(bounds) : bounds;
     };
   }

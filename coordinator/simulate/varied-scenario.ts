@@ -1,10 +1,11 @@
 // Small worlds of every kind, drawn from a seed: a few volunteers, a few steps, and any mixture of faults, cuts and liars.
 
 import { rng } from "../../shared/base/rng.ts";
-import { gradientCodecs } from "../../shared/wire/wire-layout.ts";
+import { codecs } from "../../shared/codecs/codecs.ts";
 import { misdeeds, parseScenario, type Scenario } from "./scenario.ts";
 
-const codecs = ["exact", "exact", "exact", "f32", "f16", "int8", "sign"] as const;
+/** Most worlds have sums that can be told to the unit. */
+const drawn = ["exact", "exact", "exact", "f32", "f16", "int8", "sign"] as const;
 const exactClips = ["auto", "none"] as const;
 const clips = ["auto", "none", "norm", "trimmed-mean", "centered-clip"] as const;
 const smallest = [1, 1, 1] as const;
@@ -31,7 +32,7 @@ export function variedScenario(seed: number): Scenario {
   const steps = 2 + draws.below(large ? 2 : 4);
   const horizon = 3 * steps * stepSeconds;
   const timeoutMs = Math.round(1000 * stepSeconds * (2 + upTo(4))) + (large ? 30_000 : 0);
-  const codec = oneOf(widths === long ? gradientCodecs : codecs);
+  const codec = oneOf(widths === long ? codecs.kinds : drawn);
   const liar = () => ({ [oneOf(misdeeds)]: 1 / volunteers });
   const evil = () => ({ lose: upTo(0.02), duplicate: upTo(0.02), reorder: upTo(0.02), corrupt: upTo(0.05) });
   return parseScenario(
@@ -73,7 +74,7 @@ export function variedScenario(seed: number): Scenario {
         adversarial: { warmupEpochs: draws.below(2) },
         bnPhase: oneOf([0.3, 1]),
         model: { kind: "lenet", widths },
-        trust: { clip: oneOf(codec === "exact" ? exactClips : clips) },
+        trust: { clip: oneOf(codecs.get(codec).exactSums ? exactClips : clips) },
         heartbeatMs: 5000,
         lease: { timeoutMs, maxMicrobatches: oneOf([8, 64]) },
         checkpoint: { everySteps: oneOf([1, 2, 4]) },

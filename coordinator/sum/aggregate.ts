@@ -1,16 +1,11 @@
 // The sum of a round: integers, so the order in which contributions arrive cannot change a bit of it. The reduction adds them; this knows what they mean.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
+import { reportsMean } from "../../shared/codecs/codec.ts";
 import { type ContributionLayout, METRICS, type MetricName, metricNames } from "../../shared/wire/contribution.ts";
 import { decodeFrame, type Frame } from "../../shared/wire/frame.ts";
-import {
-  type GradientCodec,
-  reportsMean,
-  type WireLayout,
-  type WireTensor,
-  wireLayout,
-} from "../../shared/wire/wire-layout.ts";
-import { unitOf } from "../state/exponents.ts";
+import { type WireLayout, type WireTensor, wireLayout } from "../../shared/wire/wire-layout.ts";
 import { type GroupNorms, groupNormsOf } from "./gradient-norms.ts";
 import { type ReducedRound, Reduction } from "./reduction/reduction.ts";
 import type { RobustResult } from "./robust-round.ts";
@@ -23,7 +18,7 @@ export interface CheckedContribution {
   readonly norms: GroupNorms;
   /**
    * Adds it, once.
-   * @param scale above 0, at most 1: of the gradients, not of statistics and metrics; 1 with the codec exact
+   * @param scale above 0, at most 1: of the gradients, not of statistics and metrics; 1 with a codec of exact sums
    */
   commit(scale?: number): void;
 }
@@ -31,7 +26,7 @@ export interface CheckedContribution {
 export class RoundSum {
   readonly layout: ContributionLayout;
   readonly exponents: readonly number[];
-  readonly codec: GradientCodec;
+  readonly codec: string;
   readonly #wire: WireLayout;
   readonly #reduction: Reduction;
   readonly #tensors: ReadonlyMap<string, WireTensor>;
@@ -47,7 +42,7 @@ export class RoundSum {
   constructor(
     layout: ContributionLayout,
     exponents: readonly number[],
-    codec: GradientCodec,
+    codec: string,
     reduction: Reduction = new Reduction(),
   ) {
     if (exponents.length !== layout.tensors.length) {
@@ -80,7 +75,7 @@ export class RoundSum {
     const robust = this.#robust?.peaks;
     if (!robust) return peaks;
     // Where workers report means, their median decides already.
-    return peaks.map((peak, i) => (reportsMean(this.#wire, this.layout.tensors[i]) ? peak : robust[i]));
+    return peaks.map((peak, i) => (reportsMean(this.#wire.codec, this.layout.tensors[i]) ? peak : robust[i]));
   }
 
   /** Puts means and peaks in the place of the sum's own; `samples` stay. */
@@ -147,7 +142,7 @@ export class RoundSum {
     if (samples === 0) throw new RangeError(`round sum: the mean of ${tensor} over no samples`);
     const { at, size, index } = known;
     if (this.#robust) return this.#robust.means.slice(at, at + size);
-    const unit = unitOf(this.exponents[index]);
+    const unit = powerOfTwo(this.exponents[index]);
     const means = new Float64Array(size);
     for (let i = 0; i < size; i++) means[i] = (sum[at + i] * unit) / samples;
     return means;

@@ -1,17 +1,20 @@
 // The integers of single contributions, for those who compare or combine them: read by the sums' own kernels, in a memory of their own.
 
+import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
+import { hasFeedback, reportsMean } from "../../shared/codecs/codec.ts";
+import { codecs } from "../../shared/codecs/codecs.ts";
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
-import { type GradientCodec, reportsMean, wireLayout } from "../../shared/wire/wire-layout.ts";
-import { largestPeakOf, unitOf } from "../state/exponents.ts";
+import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { groupOf, type TensorSpan } from "./gradient-norms.ts";
 import type { HeldWork, UsualPeak } from "./open-round.ts";
 import { Reduction } from "./reduction/reduction.ts";
+import { largestPeakOf } from "./unit-rule.ts";
 
 export interface UnitTerms {
   readonly layout: ContributionLayout;
   /** Unit 2^e of each tensor of the layout. */
   readonly exponents: readonly number[];
-  readonly codec: GradientCodec;
+  readonly codec: string;
 }
 
 /** The tensors of what UnitReader.read() returns. */
@@ -21,8 +24,8 @@ export function spansOf({ layout, exponents, codec }: UnitTerms): readonly Tenso
     group: groupOf(tensor),
     offset: tensor.at,
     size: tensor.size,
-    unit: unitOf(exponents[tensor.index]),
-    signs: reportsMean(wire, tensor),
+    unit: powerOfTwo(exponents[tensor.index]),
+    signs: hasFeedback(wire.codec, tensor),
   }));
 }
 
@@ -31,7 +34,7 @@ export function usualPeaksOf({ layout, exponents, codec }: UnitTerms): readonly 
   return layout.tensors.map((tensor, i) => ({
     name: tensor.name,
     largest: largestPeakOf(tensor.kind, exponents[i]),
-    magnitude: !reportsMean({ codec }, tensor),
+    magnitude: !reportsMean(codecs.get(codec), tensor),
   }));
 }
 

@@ -12,7 +12,7 @@ export interface TensorSpan {
   readonly size: number;
   /** Value of one unit. */
   readonly unit: number;
-  /** It travels as signs, of which a worker's own error feedback decides some. */
+  /** A worker's own error feedback is in it: of two honest answers only most signs agree. */
   readonly signs: boolean;
 }
 

@@ -1,7 +1,6 @@
 // What trust knows of a round: never what its contributions are in numbers, but how any two of them compare.
 
 import type { RoundKind } from "../../shared/wire/contribution.ts";
-import type { GradientCodec } from "../../shared/wire/wire-layout.ts";
 import type { Comparison } from "./comparison.ts";
 import type { Contribution } from "./contribution.ts";
 
@@ -21,7 +20,7 @@ export interface AuditedWork {
 
 export interface RoundReader {
   readonly kind: RoundKind;
-  readonly codec: GradientCodec;
+  readonly codec: string;
   /** Of two answers to one audit, the later of which has come. */
   readonly compared: (a: AuditedWork, b: AuditedWork) => Comparison;
   /** What is usual of the peaks of each tensor of the layout. */

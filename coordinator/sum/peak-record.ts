@@ -1,11 +1,9 @@
 // What contributions report of each tensor's size, gathered so that neither their order nor one wild report decides.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { FLOAT32_INFINITY_BITS } from "../../shared/base/half.ts";
+import { type Codec, reportsMean } from "../../shared/codecs/codec.ts";
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
-import { reportsMean, type WireLayout } from "../../shared/wire/wire-layout.ts";
-
-/** Bits of the float32 +∞: those of every finite value from +0 up are below. */
-const infinityBits = 0x7f800000;
 
 export class PeakRecord {
   readonly #layout: ContributionLayout;
@@ -14,11 +12,11 @@ export class PeakRecord {
   /** All reports of a tensor whose scale follows from their median, as bits. */
   readonly #means = new Map<number, number[]>();
 
-  constructor(wire: Pick<WireLayout, "codec">, layout: ContributionLayout) {
+  constructor(codec: Codec, layout: ContributionLayout) {
     this.#layout = layout;
     this.#largest = new Uint32Array(layout.tensors.length);
     layout.tensors.forEach((tensor, index) => {
-      if (reportsMean(wire, tensor)) this.#means.set(index, []);
+      if (reportsMean(codec, tensor)) this.#means.set(index, []);
     });
   }
 
@@ -34,7 +32,7 @@ export class PeakRecord {
         `contribution: the round has ${tensors.length} tensors and as many peaks, got ${peaks.length}`,
       );
     }
-    const bad = peaks.findIndex((bits) => bits >= infinityBits);
+    const bad = peaks.findIndex((bits) => bits >= FLOAT32_INFINITY_BITS);
     if (bad < 0) return;
     const value = new Float32Array(Uint32Array.of(peaks[bad]).buffer)[0];
     throw new BitswarmError(
@@ -51,7 +49,7 @@ export class PeakRecord {
     });
   }
 
-  /** One value a tensor: the largest report, or the lower median of the mean |c|. */
+  /** One value a tensor: the largest report, or the lower median of the means. */
   values(): Float32Array<ArrayBuffer> {
     const bits = Uint32Array.from(this.#largest);
     for (const [index, reports] of this.#means) {

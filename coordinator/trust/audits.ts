@@ -5,6 +5,7 @@
 import type { Clock } from "../../shared/base/clock.ts";
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
+import { codecs } from "../../shared/codecs/codecs.ts";
 import type { CopyWanted, Lease } from "../round/lease.ts";
 import type { Comparison } from "../sum/comparison.ts";
 import type { AuditedWork, HeldWork, RoundReader } from "../sum/open-round.ts";
@@ -181,7 +182,7 @@ export class Audits {
     const audit = this.#auditOf(lease);
     if (counts(lease)) this.#held.push({ account, from, to, work });
     // What its signs left out or said twice is nobody's debt: the sum has another's answer.
-    else if (this.#round?.codec === "sign") this.#feedback.void(account);
+    else if (this.#round && codecs.get(this.#round.codec).coding?.errorFeedback) this.#feedback.void(account);
     if (!audit) return nothingFollows;
     if (counts(lease)) {
       this.#due.delete(rangeOf(lease));

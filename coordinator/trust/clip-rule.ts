@@ -2,14 +2,14 @@
 // before, fixed when a round opens, so that the order in which contributions arrive decides nothing.
 // (Norm clipping at the running median: Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization", 2021.)
 
-import type { GradientCodec } from "../../shared/wire/wire-layout.ts";
+import { codecs } from "../../shared/codecs/codecs.ts";
 import type { GroupNorms, NormGroup } from "../sum/gradient-norms.ts";
 import type { UsualPeak } from "../sum/open-round.ts";
 import type { RobustMode } from "../sum/robust-round.ts";
 import type { UsualNorm, UsualNorms } from "./norm-history.ts";
 
 /**
- * `auto`: `norm`, and no scaling with the codec `exact`, whose bits must not depend on who else takes part. The robust modes
+ * `auto`: `norm`, and no scaling with a codec of exact sums, whose bits must not depend on who else takes part. The robust modes
  * scale nothing by itself: robust-round.ts combines what is left.
  */
 export type ClipMode = "auto" | "none" | "norm" | RobustMode;
@@ -38,13 +38,13 @@ export const noRule: ClipRule = { usual: {}, factor: null, outlier: null };
 /** The rule of a round. */
 export function clipRule(o: {
   readonly mode: ClipMode;
-  readonly codec: GradientCodec;
+  readonly codec: string;
   readonly factor: number;
   readonly accounts: number;
   readonly usual: UsualNorms;
 }): ClipRule {
   if (o.mode === "none" || o.accounts < LEAST_ACCOUNTS) return noRule;
-  const scales = o.codec !== "exact" && (o.mode === "auto" || o.mode === "norm");
+  const scales = !codecs.get(o.codec).exactSums && (o.mode === "auto" || o.mode === "norm");
   return { usual: o.usual, factor: scales ? o.factor : null, outlier: OUTLIER_FACTOR };
 }
 

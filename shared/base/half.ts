@@ -5,6 +5,8 @@ import { powerOfTwo } from "./powers-of-two.ts";
 const word = new Uint32Array(1);
 const single = new Float32Array(word.buffer);
 
+/** Bits of the float32 +∞: those of every finite value from +0 up are below, and ordered as the values are. */
+export const FLOAT32_INFINITY_BITS = 0x7f80_0000;
 /** The largest finite half. */
 export const LARGEST_HALF = 65504;
 /** Bits of +∞, and of the largest finite half. */
@@ -20,7 +22,7 @@ export function halfBits(value: number): number {
   const bits = word[0]!;
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fff_ffff;
-  if (magnitude >= 0x7f80_0000) return sign | (magnitude === 0x7f80_0000 ? infinity : 0x7e00);
+  if (magnitude >= FLOAT32_INFINITY_BITS) return sign | (magnitude === FLOAT32_INFINITY_BITS ? infinity : 0x7e00);
   if (magnitude >= 0x477f_e000) return sign | largest;
   // From 2^-14 on the exponent moves from bias 127 to 15, and 13 bits of the fraction are rounded away.
   if (magnitude >= 0x3880_0000) return sign | ((magnitude - 0x3800_0000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);

@@ -3,8 +3,11 @@
 const words = new Uint32Array(2);
 const value = new Float64Array(words.buffer);
 
-/** 2^exponent for −1022 ≤ exponent ≤ 1023, built from its bits. */
+/** 2^exponent, built from its bits. @throws RangeError for what is no integer from −1022 to 1023 */
 export function powerOfTwo(exponent: number): number {
+  if (!(Number.isInteger(exponent) && exponent >= -1022 && exponent <= 1023)) {
+    throw new RangeError(`2^${exponent}: an exponent is an integer from -1022 to 1023`);
+  }
   words[0] = 0;
   words[1] = (exponent + 1023) << 20;
   return value[0];
@@ -14,6 +17,12 @@ export function powerOfTwo(exponent: number): number {
 export function exponentOf(x: number): number {
   value[0] = x;
   return ((words[1] >>> 20) & 0x7ff) - 1023;
+}
+
+/** ⌈log2 x⌉ of such a double. */
+export function ceilingExponentOf(x: number): number {
+  const floor = exponentOf(x);
+  return x === powerOfTwo(floor) ? floor : floor + 1;
 }
 
 /** Exponent of the power of two nearest to a positive double by ratio: x above 2^e·√2 belongs to 2^(e+1). */

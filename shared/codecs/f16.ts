@@ -1,12 +1,14 @@
-// `f16`: IEEE 754 half floats by their bits, in multiples of the tensor's unit, so that a gradient of any size meets the format's range.
+// `f16`: IEEE 754 half floats by their bits, two bytes an element, in multiples of the tensor's unit, so that a gradient of
+// any size meets the format's range.
 
 import { BitswarmError } from "../base/errors.ts";
-import { halfBits, LARGEST_HALF } from "../base/half.ts";
+import { halfBits, halfValue, LARGEST_HALF } from "../base/half.ts";
 import { powerOfTwo } from "../base/powers-of-two.ts";
-import { blockSize, wideBytes } from "../wire/wire-layout.ts";
+import { blockSize, type Codec } from "./codec.ts";
 
 /** A half float of 1 stands for 2^14 units: 65,504 of them are just below the clip of 2^30 units, the smallest is 2^-10 of one. */
-export const f16UnitBits = 14;
+const f16UnitBits = 14;
+
 /**
  * Little-endian halves of values / 2^(exponent + 14), each clamped to ±65,504 and rounded to even.
  * @param segments tensor of each block of 64; `exponents`: unit 2^e of each tensor
@@ -20,7 +22,7 @@ export function encodeF16(
   if (segments.length * blockSize !== values.length) {
     throw new RangeError(`f16: ${values.length} elements in ${segments.length} blocks of ${blockSize}`);
   }
-  const payload = new Uint8Array(wideBytes("f16", values.length));
+  const payload = new Uint8Array(2 * values.length);
   const halves = new Uint16Array(payload.buffer);
   segments.forEach((tensor, block) => {
     const inverse = powerOfTwo(-(exponents[tensor] + f16UnitBits));
@@ -33,3 +35,17 @@ export function encodeF16(
   });
   return payload;
 }
+
+export const f16: Codec = {
+  kind: "f16",
+  number: 4,
+  accumulate: "float",
+  exactSums: false,
+  coding: {
+    bytes: (elements) => 2 * elements,
+    encode: (values, { segments, exponents }) => ({ bytes: encodeF16(values, segments, exponents) }),
+    read: (bytes) => (i) => halfValue(bytes.getUint16(2 * i, true)) * 2 ** f16UnitBits,
+    unit: "largest",
+    errorFeedback: false,
+  },
+};

@@ -3,6 +3,7 @@
 
 import { BitswarmError } from "../base/errors.ts";
 import { powerOfTwo } from "../base/powers-of-two.ts";
+import type { Codec, Coded, CodedTerms } from "./codec.ts";
 
 /** A residual is kept within this many mean magnitudes of its tensor: rare large values must not be repeated for ever. */
 export const residualBound = 8;
@@ -43,3 +44,36 @@ export function encodeSigns(
   }
   return mean / samples;
 }
+
+/** One bit an element; each tensor's scale is its unit. */
+function encodeTensors(values: Float32Array, terms: CodedTerms, residual: Float32Array): Coded {
+  const bytes = new Uint8Array(values.length / 8);
+  const means = terms.tensors.map(({ index, at, size }) =>
+    encodeSigns(
+      values.subarray(at, at + size),
+      residual.subarray(at, at + size),
+      terms.samples,
+      terms.exponents[index],
+      bytes.subarray(at / 8, Math.ceil((at + size) / 8)),
+    ),
+  );
+  return { bytes, means };
+}
+
+export const sign: Codec = {
+  kind: "sign",
+  number: 5,
+  accumulate: "float",
+  exactSums: false,
+  coding: {
+    bytes: (elements) => elements / 8,
+    encode: (values, terms, residual) => encodeTensors(values, terms, residual()),
+    // A sign counts as the unit, once for each sample.
+    read:
+      (bytes, { samples }) =>
+      (i) =>
+        bytes.getUint8(i >> 3) & (1 << (i & 7)) ? -samples : samples,
+    unit: "mean",
+    errorFeedback: true,
+  },
+};

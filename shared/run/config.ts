@@ -3,9 +3,9 @@
 import { z } from "zod";
 import { BitswarmError } from "../base/errors.ts";
 import { optionsUnion } from "../base/registry.ts";
+import { codecKind, codecs } from "../codecs/codecs.ts";
 import { DEFAULT_DATA, dataKinds, dataSchema } from "../data/data-kinds.ts";
 import { DEFAULT_MODEL, models } from "../model/networks/models.ts";
-import { gradientCodecs } from "../wire/wire-layout.ts";
 import { configProblems } from "./config-problems.ts";
 
 const positive = z.number().positive();
@@ -127,8 +127,7 @@ const makeSchema = () =>
       .prefault({})
       .describe("what a step is: one gradient of `batch` samples, or inner steps of a microbatch each over as many"),
     labelSmoothing: z.number().min(0).lt(1).default(0),
-    codec: z
-      .enum(gradientCodecs)
+    codec: codecKind
       .default("exact")
       .describe(
         "of large gradients on the wire, with 4, 4, 2, 1 or 1/8 byte an element: `exact` gives the same bits for any number of workers, `sign` is for slow uplinks",
@@ -142,7 +141,7 @@ const makeSchema = () =>
           .enum(["auto", "complete", "deadline"])
           .default("auto")
           .describe(
-            "`deadline`: what is late goes to the next step; `auto`: `complete` for codec exact, else `deadline`",
+            "`deadline`: what is late goes to the next step; `auto`: `complete` where the codec has exact sums, else `deadline`",
           ),
         pieces: count
           .or(z.literal("auto"))
@@ -185,7 +184,7 @@ const makeSchema = () =>
           .enum(["auto", "none", "norm", "centered-clip", "trimmed-mean"])
           .default("auto")
           .describe(
-            "of gradients larger than usual; `auto`: scaled down, or with codec `exact` refused when far larger; the last two combine the parts of all accounts at the seal, keep them until then, and are not for codec `exact`",
+            "of gradients larger than usual; `auto`: scaled down, or with a codec of exact sums refused when far larger; the last two combine the parts of all accounts at the seal, keep them until then, and are not for codecs of exact sums",
           ),
         clipFactor: positive.default(1).describe("times the running median norm, to which `auto` and `norm` scale"),
         accountWeight: positive.max(1).default(0.1).describe("share of a step for one account, from ten accounts on"),
@@ -262,9 +261,9 @@ function checkTogether(config: RunConfig): RunConfig {
     );
   }
   const { clip } = config.trust;
-  if (config.codec === "exact" && (clip === "centered-clip" || clip === "trimmed-mean")) {
+  if (codecs.get(config.codec).exactSums && (clip === "centered-clip" || clip === "trimmed-mean")) {
     problems.push(
-      `trust.clip: ${clip} depends on who computed what, so the codec exact could not keep its bits; got codec exact (use codec f32, or trust.clip auto)`,
+      `trust.clip: ${clip} depends on who computed what, so the codec ${config.codec} could not keep its bits; got codec ${config.codec} (use codec f32, or trust.clip auto)`,
     );
   }
   if (config.bnPhase === 0 && config.ablation === "R+G+B") {

@@ -4,15 +4,13 @@ import { crc32c } from "../base/crc32c.ts";
 import { BitswarmError } from "../base/errors.ts";
 import { bytesToHex, hexToBytes } from "../base/hash.ts";
 import { encodeText } from "../base/text.ts";
+import { codecs } from "../codecs/codecs.ts";
 import { type HeadFormat, hasMagic, readHead, requireChecksum } from "./binary-head.ts";
 
 /** Value on the wire of each kind of frame. */
 const kindValues = { parameters: 1, contribution: 2, "parameters-change": 3 } as const;
-/** Value on the wire of each payload codec. */
-const codecValues = { none: 0, f32: 1, int8: 2, exact: 3, f16: 4, sign: 5 } as const;
 
 export type FrameKind = keyof typeof kindValues;
-export type FrameCodec = keyof typeof codecValues;
 
 export const frameVersion = 2;
 export const frameHeaderBytes = 80;
@@ -35,7 +33,8 @@ const offsets = {
 
 export interface FrameHeader {
   readonly kind: FrameKind;
-  readonly codec: FrameCodec;
+  /** Kind of a codec; `none` where parameters travel. */
+  readonly codec: string;
   /** u32. */
   readonly round: number;
   /** u32. */
@@ -97,7 +96,7 @@ export function encodeFrame(header: FrameHeader, ...parts: readonly Uint8Array[]
   bytes.set(encodeText(format.magic));
   view.setUint8(offsets.version, frameVersion);
   view.setUint8(offsets.kind, kindValues[header.kind]);
-  view.setUint8(offsets.codec, codecValues[header.codec]);
+  view.setUint8(offsets.codec, header.codec === noCodec ? 0 : codecs.get(header.codec).number);
   view.setUint32(offsets.round, requireU32("round", header.round), true);
   view.setUint32(offsets.lease, requireU32("lease", header.lease), true);
   view.setUint32(offsets.payloadBytes, payloadBytes, true);
@@ -118,6 +117,22 @@ export function encodeFrame(header: FrameHeader, ...parts: readonly Uint8Array[]
 function keyOf<K extends string>(values: Readonly<Record<K, number>>, value: number, name: string): K {
   for (const key in values) if (values[key] === value) return key;
   throw new BitswarmError("FRAME_CORRUPT", `frame: ${name} ${value} is unknown; known are ${listOf(values)}`);
+}
+
+/** A frame's word for 0 in the place of a codec: parameters travel without one. */
+const noCodec = "none";
+
+function codecKindOf(number: number): string {
+  if (number === 0) return noCodec;
+  const codec = codecs.numbered(number);
+  if (codec) return codec.kind;
+  // Integers among an object's keys come first, in ascending order.
+  const known = Object.entries({
+    0: noCodec,
+    ...Object.fromEntries(codecs.entries.map((one) => [one.number, one.kind])),
+  });
+  const list = known.map(([value, kind]) => `${value} (${kind})`).join(", ");
+  throw new BitswarmError("FRAME_CORRUPT", `frame: codec ${number} is unknown; known are ${list}`);
 }
 
 function listOf(values: Readonly<Record<string, number>>): string {
@@ -157,7 +172,7 @@ export function decodeFrame(bytes: Uint8Array, limitBytes: number, checksum: typ
   return {
     header: {
       kind: keyOf(kindValues, view.getUint8(offsets.kind), "kind"),
-      codec: keyOf(codecValues, view.getUint8(offsets.codec), "codec"),
+      codec: codecKindOf(view.getUint8(offsets.codec)),
       round: view.getUint32(offsets.round, true),
       lease: view.getUint32(offsets.lease, true),
       samples: view.getUint32(offsets.samples, true),

@@ -1,13 +1,11 @@
-// The naive sum of contributions, kept as documentation of what coordinator/reduction does fast, and as its oracle: every
+// The naive sum of contributions, kept as documentation of what coordinator/sum/reduction does fast, and as its oracle: every
 // value becomes an integer multiple of its tensor's unit, so that float64 addition is exact and the order in which
 // contributions arrive cannot change a bit of the result.
 
 import { BitswarmError } from "../base/errors.ts";
-import { halfValue } from "../base/half.ts";
 import { powerOfTwo, roundToEven } from "../base/powers-of-two.ts";
-import { f16UnitBits } from "../codecs/f16.ts";
-import { zeroBlock } from "../codecs/int8.ts";
-import { blockSize, type WireLayout } from "./wire-layout.ts";
+import { blockSize } from "../codecs/codec.ts";
+import type { WireLayout } from "./wire-layout.ts";
 
 /** Bound of one value of one contribution, in units: 2^23 contributions stay exact in float64. */
 export const clip = 2 ** 30;
@@ -42,7 +40,7 @@ export function addContribution(
   if (body.length !== bytes) {
     throw new BitswarmError(
       "CONTRIBUTION_MISMATCH",
-      `contribution: ${codec} of ${sum.length} elements takes ${bytes} bytes, got ${body.length}`,
+      `contribution: ${codec.kind} of ${sum.length} elements takes ${bytes} bytes, got ${body.length}`,
     );
   }
   const valueAt = reader(wire, body, samples, exponents);
@@ -59,35 +57,18 @@ export function addContribution(
 
 /** Element i of a body, in units. */
 function reader(
-  { codec, plain, wide, segments }: WireLayout,
+  { codec, plain, coded, segments }: WireLayout,
   body: Uint8Array,
   samples: number,
   exponents: ArrayLike<number>,
 ): (i: number) => number {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  const exponentOfElement = (i: number) => exponents[segments[Math.floor(i / blockSize)]];
-  const start = 4 * plain;
-  const coded = (i: number): number => {
-    switch (codec) {
-      case "exact":
-      case "f32":
-        throw new RangeError(`codec: ${codec} codes nothing`);
-      case "f16":
-        return halfValue(view.getUint16(start + 2 * i, true)) * 2 ** f16UnitBits;
-      case "int8": {
-        const scale = view.getInt8(start + Math.floor(i / blockSize));
-        const q = view.getInt8(start + wide / blockSize + i);
-        return scale === zeroBlock ? 0 : q * powerOfTwo(scale - exponentOfElement(plain + i));
-      }
-      case "sign":
-        return view.getUint8(start + (i >> 3)) & (1 << (i & 7)) ? -samples : samples;
-      default:
-        return codec satisfies never;
-    }
-  };
+  const tail = new DataView(body.buffer, body.byteOffset + 4 * plain, body.byteLength - 4 * plain);
+  const codedAt = codec.coding?.read(tail, { ...coded, exponents, samples });
+  const integers = codec.accumulate === "exact";
   return (i) => {
-    if (i >= plain) return coded(i - plain);
-    if (codec === "exact") return view.getInt32(4 * i, true);
-    return view.getFloat32(4 * i, true) * powerOfTwo(-exponentOfElement(i));
+    if (codedAt && i >= plain) return codedAt(i - plain);
+    if (integers) return view.getInt32(4 * i, true);
+    return view.getFloat32(4 * i, true) * powerOfTwo(-exponents[segments[Math.floor(i / blockSize)]]);
   };
 }

@@ -3,11 +3,11 @@
 import { Packr } from "msgpackr";
 import { z } from "zod";
 import { BitswarmError, errorCodes } from "../base/errors.ts";
+import { codecKind } from "../codecs/codecs.ts";
 import { datasetSchema } from "../data/dataset.ts";
 import { runConfigField } from "../run/config.ts";
 import { MAX_BITMAP_BYTES } from "./chunk-set.ts";
 import { parameterSets } from "./parameter-set.ts";
-import { gradientCodecs } from "./wire-layout.ts";
 
 export const PROTOCOL_VERSION = 2;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
@@ -49,7 +49,7 @@ const leaseFields = {
   lambdaAdversarial: z.number().min(0),
   /** In `sync: local` each microbatch is a step of the inner optimizer with this rate; evaluations have none. */
   innerLearningRate: z.number().min(0).optional(),
-  codec: z.enum(gradientCodecs),
+  codec: codecKind,
   /** Error feedback of another era is void: a new one begins with each checkpoint that the run may be resumed from. */
   era: counting,
   /** Unit 2^e of each tensor of the contribution layout. */

@@ -3,29 +3,18 @@
 // do not add up (error feedback, Seide et al. 2014; on the way down as in DoubleSqueeze, Tang et al. 2019).
 
 import { BitswarmError } from "../base/errors.ts";
+import { powerOfTwo } from "../base/powers-of-two.ts";
+import { int8Exponent } from "../codecs/int8.ts";
 import type { BlobLayout } from "./parameter-blob.ts";
 import { RICE_BLOCK, type RiceReader, type RiceWriter } from "./rice.ts";
 
-const float64Words = new Uint32Array(2);
-const float64Value = new Float64Array(float64Words.buffer);
 /** Of a block's scale, in a byte; the largest difference of two float32 is below 127·2^123. */
 const leastExponent = -128;
 const largestExponent = 127;
 
-/** 2^exponent from its bits: Math.pow is only required to be approximate. */
-function powerOfTwo(exponent: number): number {
-  float64Words[0] = 0;
-  float64Words[1] = (exponent + 1023) << 20;
-  return float64Value[0]!;
-}
-
 /** The smallest exponent with peak ≤ 127·2^exponent. */
 function scaleExponent(peak: number): number {
-  float64Value[0] = peak;
-  const exponent = ((float64Words[1]! >>> 20) & 0x7ff) - 1023;
-  // 127·2^(e−6) is 1.98·2^e: the top of the binade takes one more.
-  const smallest = peak <= 127 * powerOfTwo(exponent - 6) ? exponent - 6 : exponent - 5;
-  return Math.min(largestExponent, Math.max(leastExponent, smallest));
+  return Math.min(largestExponent, Math.max(leastExponent, int8Exponent(peak)));
 }
 
 const quantized = new Uint32Array(RICE_BLOCK);

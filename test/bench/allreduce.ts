@@ -3,11 +3,12 @@
 import { exponentsFor, recordPeaks } from "../../coordinator/state/exponents.ts";
 import { Reduction } from "../../coordinator/sum/reduction/reduction.ts";
 import { rng } from "../../shared/base/rng.ts";
+import { codecs } from "../../shared/codecs/codecs.ts";
 import { parseConfig } from "../../shared/run/config.ts";
 import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
 import { type ContributionLayout, contributionLayout } from "../../shared/wire/contribution.ts";
 import { frameHeaderBytes } from "../../shared/wire/frame.ts";
-import { type GradientCodec, gradientCodecs, wireLayout } from "../../shared/wire/wire-layout.ts";
+import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { encodeContribution } from "../../worker/trainer/encode-contribution.ts";
 import type { Emit } from "./line.ts";
 import { best, median, rounded } from "./statistics.ts";
@@ -43,12 +44,12 @@ function drawArena(layout: ContributionLayout): Float32Array<ArrayBuffer> {
 }
 
 interface Case {
-  readonly codec: GradientCodec;
+  readonly codec: string;
   readonly exponents: readonly number[];
   readonly frame: Uint8Array<ArrayBuffer>;
 }
 
-function prepare(layout: ContributionLayout, arena: Float32Array, codec: GradientCodec): Case {
+function prepare(layout: ContributionLayout, arena: Float32Array, codec: string): Case {
   const peaks = Float32Array.from(layout.tensors, ({ offset, size }) => {
     const values = arena.subarray(offset, offset + size);
     return values.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
@@ -136,7 +137,7 @@ export async function benchAllreduce(
   const arena = drawArena(layout);
   const total = new Float32Array(layout.size);
   const reduction = new Reduction();
-  const cases = gradientCodecs.map((codec) => ({
+  const cases = codecs.kinds.map((codec) => ({
     ...prepare(layout, arena, codec),
     times: { checksum: [], sum: [], core: [], finish: [] } as Times,
   }));

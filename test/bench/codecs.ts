@@ -8,11 +8,10 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { z } from "zod";
 import { packageRoot } from "../../coordinator/base/package-root.ts";
-import type { GradientCodec } from "../../shared/wire/wire-layout.ts";
 import type { Emit } from "./line.ts";
 
 /** Against float32; `exact` differs from it by rounding alone. */
-const compared: readonly GradientCodec[] = ["f32", "f16", "int8", "sign"];
+const compared: readonly string[] = ["f32", "f16", "int8", "sign"];
 
 const summarySchema = z.looseObject({
   event: z.literal("done"),
@@ -22,7 +21,7 @@ const summarySchema = z.looseObject({
 });
 
 /** Trains in a folder of its own with two local workers; `fields` are more `--set`s. */
-async function train(codec: GradientCodec, fields: readonly string[]) {
+async function train(codec: string, fields: readonly string[]) {
   const folder = await mkdtemp(join(tmpdir(), "bitswarm-codecs-"));
   try {
     const program = join(packageRoot(), "dist", "coordinator", "cli.js");

@@ -11,7 +11,6 @@ import { LoopDelayMeter } from "../../coordinator/program/loop-delay.ts";
 import { openFreshRun } from "../../coordinator/run/open-run.ts";
 import { elementCount } from "../../shared/model/manifest.ts";
 import { parseConfig } from "../../shared/run/config.ts";
-import type { GradientCodec } from "../../shared/wire/wire-layout.ts";
 import { writeNoiseImages } from "../fixtures/noise-images.ts";
 import type { Emit } from "./line.ts";
 import { rounded } from "./statistics.ts";
@@ -27,7 +26,7 @@ const resNet18 = { kind: "resnet", widths: [64, 128, 256, 512], stem: "imagenet"
 
 export interface EventLoopOptions {
   readonly steps: number;
-  readonly codecs: readonly GradientCodec[];
+  readonly codecs: readonly string[];
   readonly model?: Record<string, unknown>;
 }
 

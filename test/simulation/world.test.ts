@@ -8,11 +8,12 @@ import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";
 import type { Tamper } from "../../coordinator/simulate/virtual-coordinator.ts";
 import { virtualDataset, virtualRunConfig } from "../../coordinator/simulate/virtual-run.ts";
 import { simulate } from "../../coordinator/simulate/world.ts";
+import { codecs } from "../../shared/codecs/codecs.ts";
 import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
 import { CHUNK_BYTES } from "../../shared/wire/chunk.ts";
 import { contributionLayout } from "../../shared/wire/contribution.ts";
 import { decodeFrame, encodeFrame } from "../../shared/wire/frame.ts";
-import { gradientCodecs, wireLayout } from "../../shared/wire/wire-layout.ts";
+import { wireLayout } from "../../shared/wire/wire-layout.ts";
 
 /** Eight volunteers with every kind of fault, and nobody who lies. */
 const troubled = {
@@ -249,7 +250,7 @@ test("varied scenarios have every fault and every liar among them", () => {
     expect(drawn(text)).toBeGreaterThan(5);
   // Without discriminators, which are so large with some codecs only.
   const chunked = all.filter((scenario) => scenario.run.ablation === "R" && bodyBytes(scenario) > CHUNK_BYTES);
-  for (const text of [...gradientCodecs, "allreduce", "local"])
+  for (const text of [...codecs.kinds, "allreduce", "local"])
     expect(chunked.filter(({ run }) => JSON.stringify(run).includes(`"${text}"`))).not.toEqual([]);
   for (const misdeed of misdeeds) expect(some(({ liars }) => (liars[misdeed] ?? 0) > 0)).toBeGreaterThan(3);
 });

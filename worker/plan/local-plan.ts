@@ -10,6 +10,7 @@ import { latentGradient } from "../../kernels/steps/latent-gradient.ts";
 import { pseudoGradient, weighted } from "../../kernels/steps/pseudo-gradient.ts";
 import { runningStatistic } from "../../kernels/steps/running-statistic.ts";
 import { sgdUpdate } from "../../kernels/steps/sgd-update.ts";
+import type { Accumulation } from "../../shared/codecs/codec.ts";
 import { elementCount, type Manifest, type ParameterEntry, type Role } from "../../shared/model/manifest.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { type ContributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
@@ -169,11 +170,7 @@ export function recordInnerStep(
 }
 
 /** The launches at a lease's end: differences times samples, running statistics times samples and the tally, in the lease's sum. */
-export function leaseDifference(
-  replica: ReplicaLayout,
-  layout: ContributionLayout,
-  how: "exact" | "float",
-): LaunchList {
+export function leaseDifference(replica: ReplicaLayout, layout: ContributionLayout, how: Accumulation): LaunchList {
   const list = new LaunchList();
   for (const run of updateRuns(replica.manifest, replica.blob, layout, (role) => role === "statistic")) {
     const { elements: size } = run;

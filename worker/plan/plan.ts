@@ -4,6 +4,7 @@ import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { collectMetrics } from "../../kernels/losses/collect-metrics.ts";
 import { softmaxCrossEntropy } from "../../kernels/losses/softmax-cross-entropy.ts";
 import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate.ts";
+import type { Accumulation } from "../../shared/codecs/codec.ts";
 import { type Graph, graphInputs, type NodeId } from "../../shared/model/graph.ts";
 import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/run/networks.ts";
 import {
@@ -43,7 +44,7 @@ export interface PlanOptions {
   readonly adversarialReduce: "mean" | "sum";
   readonly labelSmoothing: number;
   /** Sum microbatches as integers (`exact`) or as floats. */
-  readonly accumulate: "exact" | "float";
+  readonly accumulate: Accumulation;
   /** Of a network whose replica takes inner steps (`sync: local`). */
   readonly local?: LocalPlan;
   /** Also computes ∂L/∂inputs, and the teacher's logits; training never wants them. */
@@ -194,7 +195,7 @@ export function compilePlan(options: PlanOptions): Plan {
   };
 }
 
-function recordAccumulation(list: LaunchList, layout: ContributionLayout, n: number, how: "exact" | "float"): void {
+function recordAccumulation(list: LaunchList, layout: ContributionLayout, n: number, how: Accumulation): void {
   const { size, tensors, segments } = layout;
   const refs = {
     gradient: external("gradient", 4 * size),

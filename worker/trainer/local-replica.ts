@@ -2,6 +2,7 @@
 // by inner steps without a word to the host, and compared with where it started.
 
 import { checksumOf } from "../../kernels/steps/checksum.ts";
+import type { Accumulation } from "../../shared/codecs/codec.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/run/networks.ts";
 import { contributionLayout, metricNames, type RoundKind } from "../../shared/wire/contribution.ts";
@@ -113,7 +114,7 @@ export class LocalReplica {
   }
 
   /** Leaves the lease's difference in the round's sum. @param round the round's buffers */
-  async end(kind: RoundKind, round: Externals, how: "exact" | "float"): Promise<void> {
+  async end(kind: RoundKind, round: Externals, how: Accumulation): Promise<void> {
     const key = `${kind}/${how}`;
     let difference = this.#differences.get(key);
     if (!difference) {

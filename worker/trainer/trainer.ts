@@ -3,6 +3,8 @@
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { FLOAT32_INFINITY_BITS } from "../../shared/base/half.ts";
+import { codecs } from "../../shared/codecs/codecs.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import { graphInputs } from "../../shared/model/graph.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
@@ -26,9 +28,6 @@ import { ParameterSlots } from "./parameter-slots.ts";
 import { Residuals } from "./residuals.ts";
 import { type LeaseSum, RoundBuffers } from "./round-buffers.ts";
 import type { LeaseResult, MicrobatchInput, Trainer } from "./trainer-contract.ts";
-
-/** Bits of +∞: a peak at or above is not finite. */
-const INFINITY_BITS = 0x7f800000;
 
 export function createTrainer(
   device: GPUDevice,
@@ -136,7 +135,7 @@ class GpuTrainer implements Trainer {
       lambdaAdversarial,
       adversarialReduce: this.#config.adversarial.reduce,
       labelSmoothing: kind === "evaluate" ? 0 : this.#config.labelSmoothing,
-      accumulate: codec === "exact" ? "exact" : "float",
+      accumulate: codecs.get(codec).accumulate,
       quads: this.#quads,
     };
   }
@@ -259,8 +258,7 @@ class GpuTrainer implements Trainer {
       queue.submit([encoder.finish()]);
       from = to;
     }
-    if (learningRate !== undefined)
-      await replica?.end(lease.kind, round.externals, lease.codec === "exact" ? "exact" : "float");
+    if (learningRate !== undefined) await replica?.end(lease.kind, round.externals, codecs.get(lease.codec).accumulate);
     const [result, intact] = await Promise.all([round.read(), replica?.intact() ?? true]);
     // Some runtimes resolve a map that was pending when the device went away.
     if (this.#lostReason !== undefined) throw new BitswarmError("DEVICE_LOST", `the GPU was lost: ${this.#lostReason}`);
@@ -275,7 +273,7 @@ class GpuTrainer implements Trainer {
     const key = `${lease.kind}/${lease.network}`;
     const residual = () => this.#residuals.of(key, wire.wide, lease.era);
     const encoded = encodeContribution({ lease, wire, result, residual });
-    const discard = lease.codec === "sign" ? { discard: () => this.#residuals.forget(key) } : {};
+    const discard = wire.codec.coding?.errorFeedback ? { discard: () => this.#residuals.forget(key) } : {};
     return { samples, ...encoded, ...discard };
   }
 
@@ -288,7 +286,7 @@ class GpuTrainer implements Trainer {
 }
 
 function notFinite(round: RoundBuffers, { peaks }: LeaseSum, lease: LeaseMessage): BitswarmError | undefined {
-  const bad = peaks.findIndex((bits) => bits >= INFINITY_BITS);
+  const bad = peaks.findIndex((bits) => bits >= FLOAT32_INFINITY_BITS);
   if (bad < 0) return undefined;
   return new BitswarmError(
     "GRADIENT_NOT_FINITE",

@@ -1,26 +1,33 @@
 // Finds the number for which a contribution is refused, so that the message can name it.
 
 import { BitswarmError } from "../../../shared/base/errors.ts";
-import { blockSize, type WireLayout, type WireTensor } from "../../../shared/wire/wire-layout.ts";
+import { blockSize, type CodedTerms } from "../../../shared/codecs/codec.ts";
+import type { WireLayout, WireTensor } from "../../../shared/wire/wire-layout.ts";
 
-/** Bits of a half float from which on it is infinite or no number. */
-export const halfInfinity = 0x7c00;
+/** Where a refused contribution lies, and on which terms. */
+export interface RefusedBody extends Pick<CodedTerms, "exponents" | "samples"> {
+  readonly buffer: ArrayBufferLike;
+  readonly body: number;
+}
 
-/** The error of the first number of a tensor, padding included, that is not finite; `body` is the address of the body. */
-export function notFinite(buffer: ArrayBufferLike, wire: WireLayout, tensor: WireTensor, body: number): BitswarmError {
+/** The error of the first number of a tensor, padding included, that is not finite. */
+export function notFinite(wire: WireLayout, tensor: WireTensor, refused: RefusedBody): BitswarmError {
   const { name, at, size } = tensor;
-  const half = at >= wire.plain;
-  const view = new DataView(buffer, half ? body + 4 * wire.plain + 2 * (at - wire.plain) : body + 4 * at);
-  const finite = (i: number) =>
-    half
-      ? (view.getUint16(2 * i, true) & halfInfinity) !== halfInfinity
-      : Number.isFinite(view.getFloat32(4 * i, true));
+  const valueAt = reader(wire, tensor, refused);
   const end = Math.ceil(size / blockSize) * blockSize;
   let element = 0;
-  while (element < end && finite(element)) element++;
-  const value = half ? "not a finite half" : view.getFloat32(4 * element, true);
+  while (element < end && Number.isFinite(valueAt(at + element))) element++;
   return new BitswarmError(
     "GRADIENT_NOT_FINITE",
-    `contribution: element ${element} of ${name} is ${value}; only finite gradients count`,
+    `contribution: element ${element} of ${name} is ${valueAt(at + element)}; only finite gradients count`,
   );
+}
+
+function reader({ codec, plain, coded }: WireLayout, { at }: WireTensor, { buffer, body, ...terms }: RefusedBody) {
+  if (codec.coding && at >= plain) {
+    const read = codec.coding.read(new DataView(buffer, body + 4 * plain), { ...coded, ...terms });
+    return (i: number) => read(i - plain);
+  }
+  const view = new DataView(buffer, body);
+  return (i: number) => view.getFloat32(4 * i, true);
 }

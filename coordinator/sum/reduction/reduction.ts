@@ -1,40 +1,36 @@
 // The sum of one round at a time, in WebAssembly's memory. A contribution is copied there, checked, and only then added: what
 // is refused has changed nothing (SPEC.md R5). Everything is an integer, so no order changes a bit (R4).
 //
-// Memory: reports · CRC tables · i32 sums of what travels as numbers · counters of signs · float64 sums · slots for frames.
-// i32 sums are folded into float64 before they could overflow, counters before they could carry out of their planes.
+// Memory: reports · CRC tables · i32 sums · the codec's own sums, if any · float64 sums · slots for frames. i32 sums are
+// folded into float64 before they could overflow; a codec's own know when they are full (codec-reduction.ts).
 
 import { crc32c } from "../../../shared/base/crc32c.ts";
 import { BitswarmError } from "../../../shared/base/errors.ts";
+import { FLOAT32_INFINITY_BITS } from "../../../shared/base/half.ts";
 import { powerOfTwo } from "../../../shared/base/powers-of-two.ts";
+import { blockSize } from "../../../shared/codecs/codec.ts";
 import type { ContributionLayout } from "../../../shared/wire/contribution.ts";
 import { frameHeaderBytes } from "../../../shared/wire/frame.ts";
-import {
-  blockSize,
-  type GradientCodec,
-  type WireLayout,
-  type WireTensor,
-  wireLayout,
-} from "../../../shared/wire/wire-layout.ts";
+import { type WireLayout, type WireTensor, wireLayout } from "../../../shared/wire/wire-layout.ts";
 import { PeakRecord } from "../peak-record.ts";
+import type { CodedPlace, CodedReduction, OpenSums } from "./codec-reduction.ts";
+import { codecReductions, requireBothHalves } from "./codec-reductions.ts";
 import { shiftCrc } from "./crc-combine.ts";
 import { crcTableBytes, crcTables, crcTablesAt } from "./kernel-crc32c.ts";
-import { KernelMemory } from "./kernels.ts";
-import { planes } from "./kernels-sign.ts";
-import { halfInfinity, notFinite } from "./not-finite.ts";
+import { KernelMemory } from "./kernel-memory.ts";
+import { notFinite } from "./not-finite.ts";
 import { dataAt, type RoundMemory, roundMemory, slotAt } from "./round-memory.ts";
 
 /** One contribution's bound in units, and that of the i32 sums. */
 const clipUnits = 2 ** 30;
 const lowLimit = 2 ** 31 - 1;
-const infinityBits = 0x7f800000;
 
 /** What a round sums. */
 export interface ReductionTerms {
   readonly layout: ContributionLayout;
   /** Unit 2^e of each tensor of the layout. */
   readonly exponents: readonly number[];
-  readonly codec: GradientCodec;
+  readonly codec: string;
 }
 
 /** What a look at a contribution says. */
@@ -62,13 +58,16 @@ interface Pending {
 
 interface OpenRound extends ReductionTerms, RoundMemory {
   readonly wire: WireLayout;
+  /** How the codec's half adds its part, and the kernels it does that with. */
+  readonly coding: CodedReduction | null;
+  readonly coded: object;
+  /** The codec's own sums, where it has some. */
+  readonly ownSums: OpenSums | undefined;
   readonly peaks: PeakRecord;
   readonly pending: Map<number, Pending>;
   samples: number;
   /** No i32 sum can be above this yet. */
   lowBound: number;
-  /** Weight of the signs in the counters. */
-  weight: number;
 }
 
 export class Reduction {
@@ -78,12 +77,14 @@ export class Reduction {
   readonly #largestBits = new Uint32Array(this.#memory.buffer, 16, 4);
   #round: OpenRound | undefined;
 
+  /** @throws CONFIG_INVALID for a codec that has one half only */
   constructor() {
+    requireBothHalves();
     this.#memory.reserve(dataAt);
     new Int32Array(this.#memory.buffer, crcTablesAt, crcTableBytes / 4).set(crcTables());
   }
 
-  /** Begins a round; that before it is forgotten, its sum with it. */
+  /** Begins a round; that before it is forgotten, its sum with it. @throws CONFIG_INVALID for a codec that there is not */
   begin({ layout, exponents, codec }: ReductionTerms): void {
     if (exponents.length !== layout.tensors.length) {
       throw new RangeError(
@@ -91,12 +92,16 @@ export class Reduction {
       );
     }
     const wire = wireLayout(layout, codec);
-    const places = roundMemory(wire);
+    const { coding } = codecReductions.get(codec);
+    const places = roundMemory(wire, coding);
     this.#memory.reserve(places.end);
     new Uint8Array(this.#memory.buffer, places.low, places.slots - places.low).fill(0);
-    const counts = { samples: 0, lowBound: 0, weight: 0 };
-    const peaks = new PeakRecord(wire, layout);
-    this.#round = { layout, exponents, codec, wire, ...places, peaks, pending: new Map(), ...counts };
+    const coded = coding ? this.#memory.kernelsOf(coding.text) : {};
+    const own = { at: places.own, elements: places.ownElements, high: places.high + 8 * places.lowElements };
+    const ownSums = coding?.sums.kind === "own" ? coding.sums.open(coded, own) : undefined;
+    const peaks = new PeakRecord(wire.codec, layout);
+    const sums = { coding, coded, ownSums, peaks, pending: new Map(), samples: 0, lowBound: 0 };
+    this.#round = { layout, exponents, codec, wire, ...places, ...sums };
   }
 
   /** Bytes of a contribution's payload. */
@@ -160,44 +165,49 @@ export class Reduction {
       const tensor = wire.tensors[i];
       const units = this.#inspectTensor(round, tensor, body, samples);
       squares[i] = units * powerOfTwo(2 * round.exponents[tensor.index]);
+      // Only i32 sums could overflow.
+      if (tensor.at >= round.lowElements) continue;
       for (const magnitude of this.#largest) largest = Math.max(largest, magnitude);
     }
     round.pending.set(slot, { samples, peaks, body, largest });
     return { squares };
   }
 
-  /** Squares in units; the report has the magnitudes, zero where the tensor is signs. */
+  /** Squares in units; the report has the magnitudes. */
   #inspectTensor(round: OpenRound, tensor: WireTensor, body: number, samples: number): number {
     const { kernels, buffer } = this.#memory;
-    const { wire, exponents } = round;
+    const { wire, exponents, coding } = round;
     const { at, size, index } = tensor;
     const blocks = Math.ceil(size / blockSize);
-    const exponent = exponents[index];
-    const coded = body + 4 * wire.plain;
     this.#largest.fill(0);
     this.#largestBits.fill(0);
-    const element = at - wire.plain;
-    const inspected = (squares: number, limit = infinityBits) => {
-      for (const bits of this.#largestBits) if (bits >= limit) throw notFinite(buffer, wire, tensor, body);
+    const inspected = (squares: number, limit: number) => {
+      for (const bits of this.#largestBits) {
+        if (bits >= limit) throw notFinite(wire, tensor, { buffer, body, exponents, samples });
+      }
       return squares;
     };
-    if (at < wire.plain && wire.codec === "exact") return inspected(kernels.inspectI32(body + 4 * at, blocks, 0));
-    if (at < wire.plain) return inspected(kernels.inspectF32(body + 4 * at, blocks, powerOfTwo(-exponent), 0));
-    switch (wire.codec) {
-      case "f16":
-        return inspected(kernels.inspectF16(coded + 2 * element, blocks, 0), halfInfinity);
-      case "int8": {
-        const scales = coded + element / blockSize;
-        return inspected(kernels.inspectInt8(scales, coded + wire.wide / blockSize + element, blocks, exponent, 0));
-      }
-      case "sign":
-        return size * samples * samples;
-      case "exact":
-      case "f32":
-        throw new RangeError(`reduction: ${wire.codec} codes nothing`);
-      default:
-        return wire.codec satisfies never;
+    if (coding && at >= wire.plain) {
+      const squares = coding.inspect(round.coded, this.#placeOf(round, tensor, body, samples));
+      return inspected(squares, coding.infinityBits ?? Infinity);
     }
+    if (wire.codec.accumulate === "exact") return kernels.inspectI32(body + 4 * at, blocks, 0);
+    const squares = kernels.inspectF32(body + 4 * at, blocks, powerOfTwo(-exponents[index]), 0);
+    return inspected(squares, FLOAT32_INFINITY_BITS);
+  }
+
+  #placeOf({ wire, exponents }: OpenRound, tensor: WireTensor, body: number, samples: number): CodedPlace {
+    const { at, size, index } = tensor;
+    return {
+      part: body + 4 * wire.plain,
+      elements: wire.wide,
+      element: at - wire.plain,
+      size,
+      blocks: Math.ceil(size / blockSize),
+      exponent: exponents[index],
+      samples,
+      report: 0,
+    };
   }
 
   #mismatch(bytes: number): BitswarmError {
@@ -209,16 +219,16 @@ export class Reduction {
   }
 
   /**
-   * Adds what inspect() let pass, its gradients and statistics times `scale`; its samples count in full. Signs weigh whole
-   * samples, so there the weight is rounded.
-   * @param scale above 0, at most 1; 1 with the codec exact, whose bits never change
+   * Adds what inspect() let pass, its gradients times `scale`; its samples count in full.
+   * @param scale above 0, at most 1; 1 with a codec of exact sums, whose bits never change
    */
   commit(slot: number, scale = 1): void {
     const round = this.#open();
     const pending = round.pending.get(slot);
     if (!pending) throw new RangeError(`reduction: nothing to add in slot ${slot}`);
-    if (!(scale > 0 && scale <= 1) || (round.codec === "exact" && scale !== 1)) {
-      throw new RangeError(`reduction: a scale is above 0 and at most 1 (with exact 1), got ${scale}`);
+    const { codec } = round.wire;
+    if (!(scale > 0 && scale <= 1) || (codec.exactSums && scale !== 1)) {
+      throw new RangeError(`reduction: a scale is above 0 and at most 1 (with exact sums 1), got ${scale}`);
     }
     round.pending.delete(slot);
     const share = Math.min(clipUnits, Math.ceil(pending.largest) + 1);
@@ -226,42 +236,24 @@ export class Reduction {
     round.lowBound += share;
     for (const tensor of round.wire.tensors)
       if (tensor.at < round.lowElements) this.#addTensor(round, tensor, pending, scale);
-    if (round.groups > 0) this.#addSigns(round, pending, Math.round(pending.samples * scale));
+    round.ownSums?.add(pending.body + 4 * round.wire.plain, pending.samples, scale);
     round.peaks.add(pending.peaks);
     round.samples += pending.samples;
   }
 
-  #addTensor({ wire, exponents, low }: OpenRound, tensor: WireTensor, { body }: Pending, scale: number): void {
+  #addTensor(round: OpenRound, tensor: WireTensor, { body, samples }: Pending, scale: number): void {
     const { kernels } = this.#memory;
+    const { wire, exponents, low, coding } = round;
     const { at, size, index, kind } = tensor;
     const blocks = Math.ceil(size / blockSize);
     const to = low + 4 * at;
     // What is no gradient is no part of the norm that a scale answers.
     const factor = kind === "gradient" || kind === "difference" ? scale : 1;
-    const exponent = exponents[index];
-    if (at < wire.plain && wire.codec === "exact") kernels.addI32(body + 4 * at, blocks, to);
-    else if (at < wire.plain) kernels.addF32(body + 4 * at, blocks, powerOfTwo(-exponent), factor, to);
-    else {
-      const coded = body + 4 * wire.plain;
-      const element = at - wire.plain;
-      if (wire.codec === "f16") kernels.addF16(coded + 2 * element, blocks, factor, to);
-      else {
-        const scales = coded + element / blockSize;
-        kernels.addInt8(scales, coded + wire.wide / blockSize + element, blocks, exponent, factor, to);
-      }
-    }
-  }
-
-  #addSigns(round: OpenRound, { body }: Pending, weight: number): void {
-    const { kernels } = this.#memory;
-    // A weight beyond what the counters hold goes in parts.
-    for (let rest = weight; rest > 0; ) {
-      const part = Math.min(rest, 2 ** planes - 1);
-      if (round.weight + part >= 2 ** planes) this.#foldSigns(round);
-      kernels.addSigns(body + 4 * round.wire.plain, round.groups, part, round.counters);
-      round.weight += part;
-      rest -= part;
-    }
+    if (at >= wire.plain) {
+      if (coding?.sums.kind !== "low") throw new RangeError(`reduction: ${wire.codec.kind} has no i32 sums`);
+      coding.sums.add(round.coded, this.#placeOf(round, tensor, body, samples), factor, to);
+    } else if (wire.codec.accumulate === "exact") kernels.addI32(body + 4 * at, blocks, to);
+    else kernels.addF32(body + 4 * at, blocks, powerOfTwo(-exponents[index]), factor, to);
   }
 
   discard(slot: number): void {
@@ -272,7 +264,7 @@ export class Reduction {
   finish(): ReducedRound {
     const round = this.#open();
     this.#foldLow(round);
-    this.#foldSigns(round);
+    round.ownSums?.fold();
     const { wire, high, samples, peaks } = round;
     return { samples, peaks: peaks.values(), sum: new Float64Array(this.#memory.buffer, high, wire.plain + wire.wide) };
   }
@@ -281,14 +273,6 @@ export class Reduction {
     if (round.lowBound === 0) return;
     this.#memory.kernels.foldLow(round.low, round.lowElements / 4, round.high);
     round.lowBound = 0;
-  }
-
-  #foldSigns(round: OpenRound): void {
-    if (round.weight === 0) return;
-    const used = 32 - Math.clz32(round.weight);
-    const high = round.high + 8 * round.lowElements;
-    this.#memory.kernels.foldSigns(round.counters, round.groups, used, round.weight, high);
-    round.weight = 0;
   }
 
   #open(): OpenRound {

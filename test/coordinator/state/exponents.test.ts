@@ -1,14 +1,8 @@
 // Rules of the units that a round's integers are in.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import {
-  exponentsFor,
-  initialExponent,
-  nextExponent,
-  nextScaleExponent,
-  recordPeaks,
-  unitOf,
-} from "../../../coordinator/state/exponents.ts";
+import { exponentsFor, recordPeaks } from "../../../coordinator/state/exponents.ts";
+import { initialExponent, nextExponent, nextScaleExponent } from "../../../coordinator/sum/unit-rule.ts";
 import { contributionLayout } from "../../../shared/wire/contribution.ts";
 import { layoutOf } from "../../fixtures/codec-cases.ts";
 import { advance, nextLayout, nextSum, tinyState } from "../../fixtures/tiny-run.ts";
@@ -31,11 +25,6 @@ test("a peak of 0 leaves the unit, and units stay within 2^±126", () => {
   expect(nextExponent(2 ** -140, 0)).toBe(-126);
   expect(nextExponent(Number.MAX_VALUE, 0)).toBe(126);
   for (const bad of [NaN, Infinity, -1]) expect(() => nextExponent(bad, 0)).toThrow(RangeError);
-});
-
-test("a unit is a power of two, exactly", () => {
-  for (let e = -126; e <= 127; e++) expect(unitOf(e)).toBe(2 ** e);
-  for (const bad of [-127, 128, 0.5]) expect(() => unitOf(bad)).toThrow(RangeError);
 });
 
 test("the first round has fixed units, the next ones follow the peaks of their own kind, metrics never move", () => {

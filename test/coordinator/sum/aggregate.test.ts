@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { exponentsFor } from "../../../coordinator/state/exponents.ts";
 import { RoundSum } from "../../../coordinator/sum/aggregate.ts";
+import { codecs } from "../../../shared/codecs/codecs.ts";
 import { METRICS, metricNames } from "../../../shared/wire/contribution.ts";
 import { decodeFrame, encodeFrame } from "../../../shared/wire/frame.ts";
-import { gradientCodecs } from "../../../shared/wire/wire-layout.ts";
 import { coded } from "../../fixtures/codec-cases.ts";
 import { drawContribution, nextLayout, tinyState } from "../../fixtures/tiny-run.ts";
 
@@ -20,7 +20,7 @@ function snapshot(sum: RoundSum) {
 }
 
 test("the order of contributions changes no bit, for any codec", () => {
-  for (const codec of gradientCodecs) {
+  for (const codec of codecs.kinds) {
     const bodies = drawn.map(({ body, samples }) => {
       const arena = Float32Array.from(new Int32Array(body.slice().buffer), (x) => x / 3e5);
       return coded(codec, arena, samples, layout, exponents).body;

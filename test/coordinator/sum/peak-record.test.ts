@@ -1,13 +1,14 @@
 // Rules of what a round remembers of its contributions' sizes.
 import { expect, test } from "vitest";
 import { PeakRecord } from "../../../coordinator/sum/peak-record.ts";
+import { codecs } from "../../../shared/codecs/codecs.ts";
 import { layoutOf } from "../../fixtures/codec-cases.ts";
 
 const layout = layoutOf({ n0: 4, w0: 64 });
 const bits = (...values: number[]) => new Uint32Array(Float32Array.from(values).buffer);
 
 function recorded(codec: "sign" | "int8", reports: readonly (readonly [number, number])[]) {
-  const record = new PeakRecord({ codec }, layout);
+  const record = new PeakRecord(codecs.get(codec), layout);
   for (const report of reports) record.add(bits(...report));
   return [...record.values()];
 }
@@ -42,7 +43,7 @@ test("of means that signs report the lower median is kept: one wild report does 
 });
 
 test("what is not finite, is negative or of another number is refused with the tensor's name", () => {
-  const record = new PeakRecord({ codec: "sign" }, layout);
+  const record = new PeakRecord(codecs.get("sign"), layout);
   for (const wrong of [Infinity, NaN, -1, -0]) {
     expect(() => record.check(bits(1, wrong))).toThrow(
       expect.objectContaining({ code: "GRADIENT_NOT_FINITE", message: expect.stringContaining("w0") }),

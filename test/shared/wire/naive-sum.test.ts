@@ -1,9 +1,10 @@
 // Rules of the sum of contributions, by its naive definition.
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { codecs } from "../../../shared/codecs/codecs.ts";
 import { encodeInt8 } from "../../../shared/codecs/int8.ts";
 import { addContribution, clip } from "../../../shared/wire/naive-sum.ts";
-import { gradientCodecs, wireLayout } from "../../../shared/wire/wire-layout.ts";
+import { wireLayout } from "../../../shared/wire/wire-layout.ts";
 import {
   anyArena,
   anyCodec,
@@ -157,7 +158,7 @@ test("any bytes in the coded part add integers within the clip, or are refused a
         expect(sum.every((x) => Number.isInteger(x) && Math.abs(x) <= clip)).toBe(true);
       } catch (error) {
         expect(error).toMatchObject({ code: "GRADIENT_NOT_FINITE" });
-        expect(wire.codec).toBe("f16");
+        expect(wire.codec.kind).toBe("f16");
       }
     }),
   );
@@ -200,7 +201,7 @@ test("a float that is not finite adds nothing, and the error names tensor, eleme
 });
 
 test("a body of another length adds nothing, and the error says both lengths", () => {
-  for (const codec of gradientCodecs) {
+  for (const codec of codecs.kinds) {
     const wire = wireLayout(layout, codec);
     for (const length of [0, wire.bytes - 1, wire.bytes + 1]) {
       const sum = new Float64Array(size);

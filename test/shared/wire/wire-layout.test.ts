@@ -1,8 +1,9 @@
 // Rules of what travels how: which tensors are coded, in which order, in how many bytes.
 import { expect, test } from "vitest";
+import { codecs } from "../../../shared/codecs/codecs.ts";
 import { roundManifest } from "../../../shared/run/networks.ts";
 import { contributionLayout, WIDE_ELEMENTS } from "../../../shared/wire/contribution.ts";
-import { gatherArena, gradientCodecs, wireLayout } from "../../../shared/wire/wire-layout.ts";
+import { gatherArena, wireLayout } from "../../../shared/wire/wire-layout.ts";
 import { layoutOf } from "../../fixtures/codec-cases.ts";
 import { tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
 
@@ -27,7 +28,7 @@ test("exact and f32 are the arena as it is; the others put the wide tensors last
 });
 
 test("a body has 4, 2, 1 and 1/64, or 1/8 bytes for each element", () => {
-  const bytes = Object.fromEntries(gradientCodecs.map((codec) => [codec, wireLayout(layout, codec).bytes]));
+  const bytes = Object.fromEntries(codecs.kinds.map((codec) => [codec, wireLayout(layout, codec).bytes]));
   expect(bytes).toEqual({ exact: 1280, f32: 1280, f16: 512 + 384, int8: 512 + 3 + 192, sign: 512 + 24 });
 });
 

@@ -35,7 +35,7 @@ function inspect(contribution: CodedCase, slot = 0) {
 }
 
 function fast(contributions: readonly CodedCase[], units = exponents): Float64Array {
-  reduction.begin({ layout, exponents: units, codec: contributions[0]!.wire.codec });
+  reduction.begin({ layout, exponents: units, codec: contributions[0]!.wire.codec.kind });
   contributions.forEach((contribution, i) => {
     inspect(contribution, i % 2);
     reduction.commit(i % 2);

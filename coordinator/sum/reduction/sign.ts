@@ -1,12 +1,17 @@
-// Kernels for `sign`: bit-sliced counters. Plane k of a group of 128 elements holds bit k of each element's count, so that
-// one contribution is added to 128 counters by a few ands and xors (carry-save; Harley and Seal's population count).
+// `sign` (shared/codecs/sign.ts) in the reduction: bit-sliced counters. Plane k of a group of 128 elements holds bit k of each
+// element's count, so that one contribution is added to 128 counters by a few ands and xors (carry-save; Harley and Seal's
+// population count).
 //
 // Counted is the weight of negative signs. With W the weight of all signs, an element's sum is W − 2 · count.
 
+import type { CodecReduction, OpenSums, OwnSumsPlace } from "./codec-reduction.ts";
+
+/** Elements of a group of counters. */
+const groupSize = 128;
 /** Planes of a group, side by side in memory: counts below 2^16 between two folds into float64. */
-export const planes = 16;
+const planes = 16;
 /** Bytes of a group's planes, 128 elements of one bit each. */
-export const groupBytes = 16 * planes;
+const groupBytes = 16 * planes;
 
 /**
  * Adds `weight` (1 to 2^16 − 1) to the counters of `groups` · 128 elements whose bit at `source` is set: each bit of the
@@ -77,20 +82,50 @@ const fold = `
       (local.set $groups (i32.sub (local.get $groups) (i32.const 1)))
       (br $group))))`;
 
-/** Adds `low` i32 to `high` f64, four at a time, and clears it; exact, as both are integers below 2^53. */
-const foldLow = `
-(func $foldLow (param $low i32) (param $quads i32) (param $high i32) (local $x v128)
-  (block $done
-    (loop $quad
-      (br_if $done (i32.eqz (local.get $quads)))
-      (local.set $x (v128.load (local.get $low)))
-      (v128.store (local.get $high) (f64x2.add (v128.load (local.get $high)) (f64x2.convert_low_i32x4_s (local.get $x))))
-      (f64.store offset=16 (local.get $high) (f64.add (f64.load offset=16 (local.get $high)) (f64.convert_i32_s (i32x4.extract_lane 2 (local.get $x)))))
-      (f64.store offset=24 (local.get $high) (f64.add (f64.load offset=24 (local.get $high)) (f64.convert_i32_s (i32x4.extract_lane 3 (local.get $x)))))
-      (v128.store (local.get $low) (i32x4.splat (i32.const 0)))
-      (local.set $low (i32.add (local.get $low) (i32.const 16)))
-      (local.set $high (i32.add (local.get $high) (i32.const 32)))
-      (local.set $quads (i32.sub (local.get $quads) (i32.const 1)))
-      (br $quad))))`;
+interface Kernels {
+  addSigns(source: number, groups: number, weight: number, counters: number): void;
+  foldSigns(counters: number, groups: number, used: number, total: number, high: number): void;
+}
 
-export const signKernels = `${add}\n${fold}\n${foldLow}`;
+const padded = (elements: number) => Math.ceil(elements / groupSize) * groupSize;
+
+/** Counters of a round, folded before they could carry out of their planes. */
+function openCounters({ addSigns, foldSigns }: Kernels, { at, elements, high }: OwnSumsPlace): OpenSums {
+  const groups = padded(elements) / groupSize;
+  /** Of the signs in the counters. */
+  let total = 0;
+  const fold = () => {
+    if (total > 0) foldSigns(at, groups, 32 - Math.clz32(total), total, high);
+    total = 0;
+  };
+  return {
+    // Signs weigh whole samples, so a scaled weight is rounded; one beyond what the counters hold goes in parts.
+    add(part, samples, scale) {
+      for (let rest = Math.round(samples * scale); rest > 0; ) {
+        const weight = Math.min(rest, 2 ** planes - 1);
+        if (total + weight >= 2 ** planes) fold();
+        addSigns(part, groups, weight, at);
+        total += weight;
+        rest -= weight;
+      }
+    },
+    fold,
+  };
+}
+
+export const sign: CodecReduction = {
+  kind: "sign",
+  coding: {
+    text: `${add}\n${fold}`,
+    // Each sign is ±samples units, and nothing but its own sums bounds them.
+    inspect(_: Kernels, { size, samples }) {
+      return size * samples * samples;
+    },
+    sums: {
+      kind: "own",
+      padded,
+      bytes: (elements) => (padded(elements) / groupSize) * groupBytes,
+      open: openCounters,
+    },
+  },
+};

@@ -1,6 +1,8 @@
-// Kernels for `int8`: blocks of 64 elements of one tensor, whose exponents lie apart from them.
+// `int8` (shared/codecs/int8.ts) in the reduction: blocks of 64 elements of one tensor, whose exponents lie apart from them.
 
-import { addSquares, clamped } from "./kernels-float.ts";
+import { blockSize } from "../../../shared/codecs/codec.ts";
+import type { CodecReduction, CodedPlace } from "./codec-reduction.ts";
+import { addSquares, clamped } from "./kernel-text.ts";
 
 /** The four vectors of i32 in $x, each by `step(index, vector)`. */
 const widened = (step: (index: number, lanes: string) => string) =>
@@ -106,4 +108,27 @@ const addScaled = `
     toBlockEnd,
   ).replace("(local.set $shift (i32.load8_s", `${fromBlockStart} (local.set $shift (i32.load8_s`)})`;
 
-export const int8Kernels = `${inspect}\n${addScaled}`;
+interface Kernels {
+  inspectInt8(scales: number, source: number, blocks: number, unit: number, report: number): number;
+  addInt8(scales: number, source: number, blocks: number, unit: number, factor: number, low: number): void;
+}
+
+/** All exponents come first. */
+const scalesOf = ({ part, element }: CodedPlace) => part + element / blockSize;
+const sourceOf = ({ part, element, elements }: CodedPlace) => part + elements / blockSize + element;
+
+export const int8: CodecReduction = {
+  kind: "int8",
+  coding: {
+    text: `${inspect}\n${addScaled}`,
+    inspect({ inspectInt8 }: Kernels, place) {
+      return inspectInt8(scalesOf(place), sourceOf(place), place.blocks, place.exponent, place.report);
+    },
+    sums: {
+      kind: "low",
+      add({ addInt8 }: Kernels, place, factor, low) {
+        addInt8(scalesOf(place), sourceOf(place), place.blocks, place.exponent, factor, low);
+      },
+    },
+  },
+};
