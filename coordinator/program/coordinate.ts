@@ -1,17 +1,16 @@
 // A run from its opening to its summary: puts engine, sessions, server, local workers and terminal together, and takes them apart again.
 
-import { randomInt } from "node:crypto";
 import { basename, join } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { MAX_CHUNK_MESSAGE_BYTES } from "../../shared/wire/chunk.ts";
 import { systemClock } from "../base/clock.ts";
 import { packageRoot } from "../base/package-root.ts";
-import { writeCheckpoint } from "../checkpoint/checkpoint.ts";
 import { modelSizes } from "../checkpoint/export.ts";
 import type { RunSummary } from "../engine/engine.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import { Traffic } from "../engine/traffic.ts";
+import { engineRun } from "../run/engine-run.ts";
 import { openEngine } from "../run/engines.ts";
 import type { OpenRun } from "../run/open-run.ts";
 import { removeAddress, writeAddress } from "../run/run-directory.ts";
@@ -22,7 +21,6 @@ import { Sessions } from "../session/sessions.ts";
 import { STATUS_EVERY_MS } from "../session/status-feed.ts";
 import { contributionLimit } from "../training/round-plan.ts";
 import type { StartTraining } from "../training/start-training.ts";
-import { trustFile } from "../trust/trust-file.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
 import { type LoopDelay, LoopDelayMeter } from "./loop-delay.ts";
@@ -74,7 +72,7 @@ function publicConfig(config: RunConfig): RunConfig {
 
 /** Starts to drive an open run, which it then owns. @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING, THREAD_FAILED */
 export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
-  const { directory, state, ledger, log, data, resumedFrom } = run;
+  const { directory, state, log, data, resumedFrom } = run;
   const { host, port, maxSteps, terminal, printJson, limits = sessionLimits, startTraining } = options;
   const clock = systemClock;
   const { now } = clock;
@@ -108,28 +106,17 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     onEvent,
     traffic,
   });
-  const engine = await openEngine(state.config, {
-    run: directory.run,
-    runTag: directory.runTag,
-    incarnation: randomInt(2 ** 20),
-    state,
-    ledger,
-    log,
-    writeCheckpoint: (contents, committed, ledger) => {
-      const extra = { run: directory.run, time: new Date().toISOString() };
-      return writeCheckpoint(directory.path, contents, committed, ledger, extra);
-    },
-    trust: trustFile(directory.path),
+  const surroundings = {
     outbox: sessions,
     traffic,
     loopDelay: () => stepDelay,
     clock,
     draw: options.drawAudit ?? Math.random,
     onEvent,
-    ...(resumedFrom === undefined ? {} : { resumedFrom }),
     ...(maxSteps === undefined ? {} : { maxSteps }),
     ...(startTraining === undefined ? {} : { startTraining }),
-  }).catch(async (error) => {
+  };
+  const engine = await openEngine(state.config, engineRun(run, surroundings)).catch(async (error) => {
     progress.close();
     loopDelay.close();
     await log.close();

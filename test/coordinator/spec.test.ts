@@ -12,7 +12,7 @@ const spec = await read("SPEC.md");
 function rules() {
   let section = "";
   return spec.split("\n").flatMap((line) => {
-    if (line.startsWith("## ")) section = /\((test\/[^)]+\.test\.ts)\)/.exec(line)?.[1] ?? "";
+    if (line.startsWith("## ")) section = /\((test\/[^)]+\.ts)\)/.exec(line)?.[1] ?? "";
     const [, id, rest] = /^- \*\*([A-Z]\d+)\*\* (.*)$/.exec(line) ?? [];
     if (id === undefined) return [];
     const [, file, title] = /(test\/\S+\.test\.ts)(?:: "(.*)")?$/.exec(rest) ?? [];

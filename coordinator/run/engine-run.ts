@@ -1,0 +1,38 @@
+// An open run as an engine is given it: what stands on its disk, and who is told.
+
+import { randomInt } from "node:crypto";
+import { writeCheckpoint } from "../checkpoint/checkpoint.ts";
+import type { EngineRun } from "../engine/engine.ts";
+import { trustFile } from "../trust/trust-file.ts";
+import type { OpenRun } from "./open-run.ts";
+
+type Truth =
+  | "run"
+  | "runTag"
+  | "state"
+  | "ledger"
+  | "log"
+  | "writeCheckpoint"
+  | "trust"
+  | "resumedFrom"
+  | "incarnation";
+
+/** @param surroundings what the run's folder does not say */
+export function engineRun(run: OpenRun, surroundings: Omit<EngineRun, Truth>): EngineRun {
+  const { directory, state, ledger, log, resumedFrom } = run;
+  return {
+    ...surroundings,
+    run: directory.run,
+    runTag: directory.runTag,
+    incarnation: randomInt(2 ** 20),
+    state,
+    ledger,
+    log,
+    writeCheckpoint: (contents, progress, committed) => {
+      const extra = { run: directory.run, time: new Date().toISOString() };
+      return writeCheckpoint(directory.path, contents, progress, committed, extra);
+    },
+    trust: trustFile(directory.path),
+    ...(resumedFrom === undefined ? {} : { resumedFrom }),
+  };
+}
