@@ -5,7 +5,7 @@ import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import { frameOf, honestContribution, type ScriptedContribution } from "../../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
-import { startTestRun, workToTheEnd } from "../../fixtures/test-run.ts";
+import { calmRun, startTestRun, workToTheEnd } from "../../fixtures/test-run.ts";
 
 const bits = (value: number) => new Uint32Array(Float32Array.of(value).buffer)[0];
 
@@ -155,7 +155,7 @@ test("C7 a frame from a worker without a lease that cannot even be read closes i
 });
 
 test("L8 workers killed in the middle of their leases cost no sample and change no bit", async () => {
-  const undisturbed = await workToTheEnd(await startTestRun(), 2);
+  const { summary: undisturbed } = await calmRun();
   const { connect, coordination, run, events } = await startTestRun();
   const steady = await connect().join();
   const working = steady.work();

@@ -2,22 +2,16 @@
 // the thread is asked for.
 
 import { expect, test } from "vitest";
-import { readCommitLog, standingCommits } from "../../../coordinator/checkpoint/commit-log.ts";
 import { reopenRun } from "../../../coordinator/run/open-run.ts";
 import { createTrainingState } from "../../../coordinator/state/training-state.ts";
 import { INLINE_PARAMETERS, startTraining } from "../../../coordinator/training/start-training.ts";
 import { ThreadedTraining } from "../../../coordinator/training/threaded-training.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
 import { honestContribution } from "../../fixtures/scripted-contribution.ts";
-import { startTestRun, type TestRun, workToTheEnd } from "../../fixtures/test-run.ts";
+import { calmRun, startTestRun, stepHashes, type TestRun, workToTheEnd } from "../../fixtures/test-run.ts";
 import { tinyDataset } from "../../fixtures/tiny-run.ts";
 
 const threaded = ThreadedTraining.start;
-
-async function stepHashes({ run }: TestRun): Promise<string[]> {
-  const commits = standingCommits(await readCommitLog(run.directory.path));
-  return commits.flatMap((commit) => (commit.type === "step" ? [`${commit.step} ${commit.paramsHash}`] : []));
-}
 
 /** A run with its thread at hand. */
 async function startThreadedRun(): Promise<{ readonly started: TestRun; readonly thread: ThreadedTraining }> {
@@ -39,43 +33,40 @@ test.each([
   ["sign", { epochs: 1 }],
 ] as const)("R11 with the codec %s a thread ends each step with the bits of none", async (codec, fields) => {
   const config = { codec, ...fields };
-  const inline = await startTestRun({ config });
-  const expected = await workToTheEnd(inline, 1);
+  const { summary: expected, hashes } = await calmRun(config);
   const started = await startTestRun({ config, startTraining: threaded });
   const worker = await started.connect().join();
   expect(await worker.work()).toBe("ended");
   const summary = await started.coordination.done;
-  expect({ ...summary, checkpoint: "" }).toEqual({ ...expected, checkpoint: "" });
-  expect(await stepHashes(started)).toEqual(await stepHashes(inline));
+  expect({ ...summary, checkpoint: "" }).toEqual(expected);
+  expect(await stepHashes(started)).toEqual(hashes);
   // What went down was what its hash names, and changes were of what the worker held.
   expect([worker.refused, worker.wanted]).toEqual([[], []]);
   expect(worker.parameters.some(({ base }) => base !== null)).toBe(true);
 });
 
 test("R11 with the codec exact three workers on a thread end with the bits of one without", async () => {
-  const alone = await startTestRun();
+  const { summary: one, hashes } = await calmRun();
   const together = await startTestRun({ startTraining: threaded });
-  const [one, three] = [await workToTheEnd(alone, 1), await workToTheEnd(together, 3)];
+  const three = await workToTheEnd(together, 3);
   expect(three.paramsHash).toBe(one.paramsHash);
-  expect(await stepHashes(together)).toEqual(await stepHashes(alone));
+  expect(await stepHashes(together)).toEqual(hashes);
 });
 
 test("R11 a checkpoint of a thread goes on without one, and the other way round, bit for bit", async () => {
-  const whole = await startTestRun();
-  const expected = await workToTheEnd(whole, 1);
+  const { summary: expected, hashes } = await calmRun();
   const first = await startTestRun({ maxSteps: 7, startTraining: threaded });
   await workToTheEnd(first, 1);
   const { path } = first.run.directory;
   await workToTheEnd(await startTestRun({ open: await reopenRun(path), maxSteps: 14 }), 2);
   const third = await startTestRun({ open: await reopenRun(path), startTraining: threaded });
   const summary = await workToTheEnd(third, 1);
-  expect({ ...summary, checkpoint: "" }).toEqual({ ...expected, checkpoint: "" });
-  expect(await stepHashes(third)).toEqual(await stepHashes(whole));
+  expect({ ...summary, checkpoint: "" }).toEqual(expected);
+  expect(await stepHashes(third)).toEqual(hashes);
 });
 
 test("K11 a thread that ends in the middle of a step ends the run with THREAD_FAILED, and a resume ends with the same bits", async () => {
-  const whole = await startTestRun();
-  const expected = await workToTheEnd(whole, 1);
+  const { summary: expected } = await calmRun();
   const { started, thread } = await startThreadedRun();
   const worker = await started.connect().join();
   for (let lease = await worker.lease(); ; lease = await worker.lease()) {
@@ -91,7 +82,7 @@ test("K11 a thread that ends in the middle of a step ends the run with THREAD_FA
   expect((await worker.closed).code).toBe(4013);
   const resumed = await startTestRun({ open: await reopenRun(started.run.directory.path), startTraining: threaded });
   const summary = await workToTheEnd(resumed, 2);
-  expect({ ...summary, checkpoint: "" }).toEqual({ ...expected, checkpoint: "" });
+  expect({ ...summary, checkpoint: "" }).toEqual(expected);
 });
 
 test("K11 a thread that ends while it checks a contribution ends the run with THREAD_FAILED", async () => {
