@@ -12,13 +12,13 @@ import { blockSize, clipUnits } from "../../../shared/codecs/codec.ts";
 import type { ContributionLayout } from "../../../shared/wire/contribution.ts";
 import { frameHeaderBytes } from "../../../shared/wire/frame.ts";
 import { type WireLayout, type WireTensor, wireLayout } from "../../../shared/wire/wire-layout.ts";
-import { PeakRecord } from "../peak-record.ts";
 import type { CodedPlace, CodedReduction, OpenSums } from "./codec-reduction.ts";
 import { codecReductions, requireBothHalves } from "./codec-reductions.ts";
 import { shiftCrc } from "./crc-combine.ts";
 import { crcTableBytes, crcTables, crcTablesAt } from "./kernel-crc32c.ts";
 import { KernelMemory } from "./kernel-memory.ts";
 import { notFinite } from "./not-finite.ts";
+import { PeakRecord } from "./peak-record.ts";
 import { dataAt, type RoundMemory, roundMemory, slotAt } from "./round-memory.ts";
 
 /** Bound of the i32 sums. */
