@@ -35,7 +35,7 @@ const floors: Readonly<Partial<Record<Wing, readonly (readonly string[])[]>>> = 
   worker: [
     ["clock.ts", "device.ts", "pipeline-cache.ts"],
     ["plan"],
-    ["tuning"],
+    ["tasks", "tuning"],
     ["trainer"],
     ["session"],
     ["platform"],

@@ -3,10 +3,10 @@ import { kernel, read, readWrite } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 
 /**
- * task f32 [3] (loss, top-1, top-5) and adversarial f32 [layers][2], the discriminator's loss and the generator's of each
- * layer → metrics f32 [5]: task's three, then scale·Σ over layers of both.
+ * task f32 [tasks] (the loss, then the task's own metrics) and adversarial f32 [layers][2], the discriminator's loss and the
+ * generator's of each layer → metrics f32 [tasks + 2]: the task's, then scale·Σ over layers of both.
  */
-export function collectMetrics(o: { readonly layers: number; readonly scale: number }): Kernel {
+export function collectMetrics(o: { readonly tasks: number; readonly layers: number; readonly scale: number }): Kernel {
   const storage = [read("task"), ...(o.layers > 0 ? [read("adversarial")] : []), readWrite("metrics")];
   const sums =
     o.layers > 0
@@ -26,8 +26,8 @@ for (var layer = 0u; layer < LAYERS; layer++) {
     body: `
 var discriminator = 0.0;
 var generator = 0.0;${sums}
-for (var i = 0u; i < 3u; i++) { metrics[i] = task[i]; }
-metrics[3] = SCALE * discriminator;
-metrics[4] = SCALE * generator;`,
+for (var i = 0u; i < ${o.tasks}u; i++) { metrics[i] = task[i]; }
+metrics[${o.tasks}] = SCALE * discriminator;
+metrics[${o.tasks + 1}] = SCALE * generator;`,
   });
 }

@@ -27,7 +27,12 @@ function knownFields(schema: z.ZodType, path: readonly PropertyKey[], value: unk
   return Object.keys(node?.properties ?? {});
 }
 
+/** Fields of earlier builds, and where they went. */
+const moved: Readonly<Record<string, string>> = { labelSmoothing: "task.labelSmoothing" };
+
 function unknownField(schema: z.ZodType, path: readonly PropertyKey[], value: unknown): string {
+  const now = moved[path.map(String).join(".")];
+  if (now !== undefined) return `  ${path.map(String).join(".")}: is called ${now} now; move it there`;
   const known = knownFields(schema, path.slice(0, -1), value).join(", ");
   return `  ${path.map(String).join(".")}: there is no such field, beside it are ${known}; got ${JSON.stringify(valueAt(value, path))}`;
 }

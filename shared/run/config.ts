@@ -6,6 +6,7 @@ import { optionsUnion } from "../base/registry.ts";
 import { codecKind, codecs } from "../codecs/codecs.ts";
 import { DEFAULT_DATA, dataKinds, dataSchema } from "../data/data-kinds.ts";
 import { DEFAULT_MODEL, models } from "../model/networks/models.ts";
+import { DEFAULT_TASK, tasks } from "../tasks/tasks.ts";
 import { configProblems } from "./config-problems.ts";
 
 const positive = z.number().positive();
@@ -61,7 +62,7 @@ const syncSchema = z.discriminatedUnion("kind", [
 ]);
 
 /** Tables of which parts of the schema are made. */
-const tables: readonly { readonly revision: number }[] = [models, dataKinds];
+const tables: readonly { readonly revision: number }[] = [models, dataKinds, tasks];
 
 const makeSchema = () =>
   z.strictObject({
@@ -69,6 +70,7 @@ const makeSchema = () =>
     seed: z.number().int().min(0).max(0xffffffff).default(0).describe("of every random draw"),
     model: optionsUnion(models, DEFAULT_MODEL).prefault({}),
     data: dataSchema().prefault({ kind: DEFAULT_DATA } as never),
+    task: optionsUnion(tasks, DEFAULT_TASK).prefault({}),
     batch: count.default(128).describe("samples of a step, whatever the number of workers"),
     microbatch: count
       .max(1024)
@@ -126,7 +128,6 @@ const makeSchema = () =>
     sync: kindOr("allreduce", syncSchema)
       .prefault({})
       .describe("what a step is: one gradient of `batch` samples, or inner steps of a microbatch each over as many"),
-    labelSmoothing: z.number().min(0).lt(1).default(0),
     codec: codecKind
       .default("exact")
       .describe(

@@ -6,6 +6,7 @@ import { discriminatorManifest, joinManifests, type Manifest, networkManifest } 
 import type { Method } from "../model/methods/method.ts";
 import { fullPrecision, rbcn } from "../model/methods/rbcn.ts";
 import { models } from "../model/networks/models.ts";
+import { tasks } from "../tasks/tasks.ts";
 import type { RoundKind } from "../wire/contribution.ts";
 import type { RunConfig } from "./config.ts";
 
@@ -27,14 +28,14 @@ export interface Networks {
 export type NetworkName = "teacher" | "student";
 
 /** What of a run's description decides its networks. */
-export type NetworkConfig = Pick<RunConfig, "model" | "rbcn" | "ablation" | "data">;
+export type NetworkConfig = Pick<RunConfig, "model" | "task" | "rbcn" | "ablation" | "data">;
 
 function buildGraph(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "classes">, method: Method): Graph {
   const { model, data } = config;
-  const { h, w, c } = dataset.shape;
-  const input = { name: "image", h: h + 2 * data.pad, w: w + 2 * data.pad, c };
-  const { classes } = dataset;
-  return models.get(model.kind).build(model, { input, classes }, method);
+  const task = tasks.get(config.task.kind);
+  const run = { dataset, data };
+  const io = { inputs: task.inputs(config.task, run), head: task.head(config.task, run) };
+  return models.get(model.kind).build(model, io, method);
 }
 
 export function usesGan(config: Pick<RunConfig, "ablation">): boolean {

@@ -7,6 +7,7 @@ import { blobLayout, encodeBlob, type Parameters } from "../../shared/wire/param
 import type { ChooseTiling } from "../../worker/plan/launch-list.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../../worker/plan/plan.ts";
 import { type Externals, Recording, storageBuffer } from "../../worker/plan/recording.ts";
+import { classificationLoss } from "../../worker/tasks/classification.ts";
 import { RoundBuffers } from "../../worker/trainer/round-buffers.ts";
 import { createSampleDecoder } from "../../worker/trainer/sample-decoder.ts";
 import type { MicrobatchInput } from "../../worker/trainer/trainer-contract.ts";
@@ -65,7 +66,7 @@ export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: St
     n,
     lambdaAdversarial: config.adversarial.lambda,
     adversarialReduce: config.adversarial.reduce,
-    labelSmoothing: 0,
+    loss: classificationLoss(0),
     accumulate: "exact",
     quads: quadsFor(bench.traits),
   };

@@ -10,6 +10,7 @@ import type { Kernel } from "../../kernels/text/kernel.ts";
 import { outputHeight, outputWidth } from "../../shared/model/window.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import { compilePlan, type PlanOptions } from "../../worker/plan/plan.ts";
+import { classificationLoss } from "../../worker/tasks/classification.ts";
 import { operandElements, passOperands } from "../../worker/tuning/pass-operands.ts";
 import { testDevice, withErrorScopes } from "../fixtures/device.ts";
 import { guardedText, indexOutside } from "../fixtures/guarded-kernel.ts";
@@ -105,7 +106,7 @@ test.each([
       n: 3,
       lambdaAdversarial: 1,
       adversarialReduce: "mean",
-      labelSmoothing: 0.1,
+      loss: classificationLoss(0.1),
       accumulate: "exact",
     };
     for (const packing of ["words", "lanes"] as const) {

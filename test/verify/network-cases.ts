@@ -8,11 +8,13 @@ import { fullPrecision, rbcn, rbcnGradients } from "../../shared/model/methods/r
 import { residualNetwork } from "../../shared/model/networks/residual.ts";
 import { runningStatistic } from "../../shared/model/running-statistic.ts";
 import { type Networks, wireManifest } from "../../shared/run/networks.ts";
+import { classification } from "../../shared/tasks/classification.ts";
 import { contributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
 import { blobLayout, encodeBlob, type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import { recordAdversarial } from "../../worker/plan/discriminators.ts";
 import { LaunchList, type Ref, slice } from "../../worker/plan/launch-list.ts";
 import { arenaRefs, blobRefs, compilePlan, type Plan } from "../../worker/plan/plan.ts";
+import { classificationLoss } from "../../worker/tasks/classification.ts";
 import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
 import { execute, type HostData, roundData } from "./execute.ts";
 import type { OracleCase, OracleTensor } from "./oracle-case.ts";
@@ -100,7 +102,7 @@ export async function verifyLinearCrossEntropy(rig: Rig, test: OracleCase): Prom
     n: a.n,
     lambdaAdversarial: 0,
     adversarialReduce: "mean",
-    labelSmoothing: a.label_smoothing,
+    loss: classificationLoss(a.label_smoothing),
     accumulate: "exact",
     inputGradients: true,
     choose: rig.choose,
@@ -199,14 +201,12 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
     lambdaKernel: a.lambda_kernel,
   } as const;
   const channels = test.tensor("in.x").shape[1];
-  const input = { h: a.h, w: a.w, c: channels };
-  const { widths, blocks, stem, activation, classes } = a;
+  const described = { dataset: { shape: { h: a.h, w: a.w, c: channels }, classes: a.classes }, data: { pad: 0 } };
+  const kind = { kind: classification.kind };
+  const io = { inputs: classification.inputs(kind, described), head: classification.head(kind, described) };
+  const { widths, blocks, stem, activation } = a;
   const build = (method: typeof fullPrecision) => {
-    const graph = residualNetwork(
-      { stem, stemWidth: widths[0], widths, blocks, activation },
-      { input, classes },
-      method,
-    );
+    const graph = residualNetwork({ stem, stemWidth: widths[0], widths, blocks, activation }, io, method);
     return { graph, method, manifest: networkManifest(graph) };
   };
   const student = build(rbcn(options));
@@ -222,7 +222,7 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
     n: a.n,
     lambdaAdversarial: a.lambda_adv,
     adversarialReduce: "mean",
-    labelSmoothing: a.label_smoothing,
+    loss: classificationLoss(a.label_smoothing),
     accumulate: "exact",
     teacherLogits: true,
     choose: rig.choose,

@@ -2,7 +2,6 @@
 
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { collectMetrics } from "../../kernels/losses/collect-metrics.ts";
-import { softmaxCrossEntropy } from "../../kernels/losses/softmax-cross-entropy.ts";
 import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate.ts";
 import type { Accumulation } from "../../shared/codecs/codec.ts";
 import { type Graph, graphInputs, type NodeId } from "../../shared/model/graph.ts";
@@ -22,6 +21,7 @@ import { type ChooseTiling, type ExternalBuffer, LaunchList, type Ref } from "./
 import { outputElements, sampleSize } from "./network-buffers.ts";
 import { NodeGradients } from "./node-gradients.ts";
 import { type PlanMemory, planMemory } from "./plan-memory.ts";
+import type { RecordLoss } from "./task-loss.ts";
 
 /** Bound of one microbatch's value in units: 128 microbatches of a lease still fit an i32. */
 export const EXACT_CLIP = 2 ** 23 - 1;
@@ -42,7 +42,7 @@ export interface PlanOptions {
   readonly n: number;
   readonly lambdaAdversarial: number;
   readonly adversarialReduce: "mean" | "sum";
-  readonly labelSmoothing: number;
+  readonly loss: RecordLoss;
   /** Sum microbatches as integers (`exact`) or as floats. */
   readonly accumulate: Accumulation;
   /** Of a network whose replica takes inner steps (`sync: local`). */
@@ -63,7 +63,7 @@ export interface PlanOptions {
 export interface Plan {
   readonly list: LaunchList;
   readonly layout: ContributionLayout;
-  /** The loss layer's input, f32 [n][classes]; dead after the launches unless kept. */
+  /** The network's output, which the loss is computed of, f32 [n][h][w][c]; dead after the launches unless kept. */
   readonly logits: Ref;
   readonly teacherLogits?: Ref;
   /** By the input's name. */
@@ -143,18 +143,15 @@ export function compilePlan(options: PlanOptions): Plan {
   const trace = recordForward(list, graph, n, inputs, buffers, pooled && { pooled: byMap(graph, pooled.fake) });
 
   const logits = outputOf(trace, graph.output);
-  const { c: classes } = graph.shapes[graph.output];
-  const dlogits = list.tensor(n * classes);
-  const task = list.tensor(3);
-  const { labelSmoothing } = options;
-  list.run(softmaxCrossEntropy({ n, classes, labelSmoothing }), {
-    logits,
-    labels: external("sample.label", 4 * n),
-    dlogits,
-    metrics: task,
+  const task = options.loss(list, {
+    n,
+    output: logits,
+    shape: graph.shapes[graph.output],
+    target: (name, size) => external(`sample.${name}`, 4 * n * size),
+    evaluates: !trains,
   });
 
-  const gathered: Record<string, Ref> = { task, metrics: tensors.gradient(METRICS) };
+  const gathered: Record<string, Ref> = { task: task.metrics, metrics: tensors.gradient(METRICS) };
   const layers = pooled ? graph.maps.length : 0;
   const { lambdaAdversarial: lambda, adversarialReduce: reduce } = options;
   let dPooled: ReadonlyMap<NodeId, Ref> = new Map();
@@ -165,10 +162,10 @@ export function compilePlan(options: PlanOptions): Plan {
     dPooled = byMap(graph, compared.dPooled);
   }
   const scale = layers > 0 ? adversarialScale(layers, reduce) : 1;
-  list.run(collectMetrics({ layers, scale }), gathered);
+  list.run(collectMetrics({ tasks: task.metrics.bytes / 4, layers, scale }), gathered);
   const gradients = new NodeGradients(list, outputElements(graph, n));
   if (trains) {
-    gradients.add(graph.output, dlogits);
+    gradients.add(graph.output, task.gradient);
     recordBackward(list, graph, n, buffers, trace, gradients, {
       gradient: arena,
       inputGradient: options.inputGradients ?? false,

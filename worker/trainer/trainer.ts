@@ -6,9 +6,9 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import { FLOAT32_INFINITY_BITS } from "../../shared/base/half.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
-import { graphInputs } from "../../shared/model/graph.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { buildNetworks, type NetworkName, roundManifest } from "../../shared/run/networks.ts";
+import { tasks } from "../../shared/tasks/tasks.ts";
 import { contributionLayout, type RoundKind } from "../../shared/wire/contribution.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
@@ -19,6 +19,8 @@ import { sampleSize } from "../plan/network-buffers.ts";
 import { compilePlan, type PlanOptions } from "../plan/plan.ts";
 import { recordWithin } from "../plan/record-within.ts";
 import { type Recording, storageBuffer } from "../plan/recording.ts";
+import type { RecordLoss } from "../plan/task-loss.ts";
+import { deviceTasks } from "../tasks/device-tasks.ts";
 import { checkedPacking } from "../tuning/packing-check.ts";
 import { Tuner } from "../tuning/tuner.ts";
 import { type TuningOptions, untuned } from "../tuning/tuning-options.ts";
@@ -52,6 +54,7 @@ class GpuTrainer implements Trainer {
   /** What no tuner checks goes without quads on a device under suspicion. */
   #quads: boolean;
   #suspected = false;
+  #loss: RecordLoss;
   /** Of each input and target of a microbatch, as a plan binds it. */
   #samples: Readonly<Record<SampleBuffer, GPUBuffer>>;
   #slots: ParameterSlots;
@@ -69,12 +72,13 @@ class GpuTrainer implements Trainer {
     this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
     this.#quads = quadsFor(tuning.traits) && !tuning.suspect;
     this.#packing = checkedPacking(this.#cache, tuning.traits);
-    const { graph } = this.#networks.student;
+    this.#loss = deviceTasks.get(config.task.kind).loss(config.task);
+    const task = tasks.get(config.task.kind);
     const buffer = (name: string, words: number) =>
       [`sample.${name}`, storageBuffer(device, name, 4 * config.microbatch * words)] as const;
     this.#samples = Object.fromEntries([
-      ...graphInputs(graph).map(({ name, node }) => buffer(name, sampleSize(graph.shapes[node]))),
-      buffer("label", 1),
+      ...task.inputs(config.task, { dataset, data: config.data }).map((input) => buffer(input.name, sampleSize(input))),
+      ...task.targets(config.task, { dataset, data: config.data }).map(({ name, size }) => buffer(name, size)),
     ]);
     this.lost = device.lost.then((info) => {
       this.#lostReason = `${info.reason}: ${info.message}`;
@@ -134,7 +138,7 @@ class GpuTrainer implements Trainer {
       n,
       lambdaAdversarial,
       adversarialReduce: this.#config.adversarial.reduce,
-      labelSmoothing: kind === "evaluate" ? 0 : this.#config.labelSmoothing,
+      loss: this.#loss,
       accumulate: codecs.get(codec).accumulate,
       quads: this.#quads,
     };

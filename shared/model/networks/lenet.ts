@@ -1,9 +1,9 @@
 // LeNet-5 with a binary second and third layer (METHOD §5): the network of the shipped example.
 
 import { z } from "zod";
-import { type Graph, GraphBuilder, type NodeId } from "../graph.ts";
+import type { Graph, NodeId } from "../graph.ts";
 import type { Method } from "../methods/method.ts";
-import { count, defineModel, type NetworkIo } from "./model.ts";
+import { count, defineModel, graphOfOne, type NetworkIo } from "./model.ts";
 
 export interface LeNetOptions {
   /** Channels of conv1, conv2, conv3; the paper's are 20-50-500. */
@@ -11,8 +11,8 @@ export interface LeNetOptions {
 }
 
 /** conv1 5×5 → pool → BN → body 5×5 → pool → BN → body over the whole map → BN → PReLU → linear. */
-function leNet({ widths }: LeNetOptions, { classes, input }: NetworkIo, method: Method): Graph {
-  const g = new GraphBuilder(input);
+function leNet({ widths }: LeNetOptions, io: NetworkIo, method: Method): Graph {
+  const g = graphOfOne(io);
   // BN stands right before each sign: after a rectifier every sign would be +1. The teacher has PReLU there instead.
   const beforeBody = (name: string, node: NodeId) => (method.binarizesInput ? node : g.activation("prelu", name, node));
   const half = (node: NodeId) => g.add({ op: "pool", kind: "max", input: node, kernel: 2, stride: 2, padding: 0 });
@@ -29,7 +29,7 @@ function leNet({ widths }: LeNetOptions, { classes, input }: NetworkIo, method: 
   h = g.add({ op: "batchnorm", name: "bn3", input: h });
   g.compare("conv3", h);
   h = g.activation("prelu", "prelu3", h);
-  return g.build(g.add({ op: "linear", name: "fc", input: h, out: classes }));
+  return g.build(io.head(g, h));
 }
 
 export const leNetModel = defineModel({

@@ -1,15 +1,26 @@
 // The contract of a model: the options that shape it, and the graph that it builds for any method.
 
 import { z } from "zod";
+import { BitswarmError } from "../../base/errors.ts";
 import type { Plugin, PluginOptions } from "../../base/registry.ts";
-import type { Graph, InputShape } from "../graph.ts";
+import { type Graph, GraphBuilder, INPUT, type InputShape, type NodeId } from "../graph.ts";
 import type { Method } from "../methods/method.ts";
 
-/** What the data set decides of a network. */
+/** What the task decides of a network. */
 export interface NetworkIo {
-  /** Of one sample, padding included. */
-  readonly input: InputShape;
-  readonly classes: number;
+  /** Of one sample, in the task's order. */
+  readonly inputs: readonly [InputShape, ...InputShape[]];
+  /** Adds what stands on the features; its node is the network's output. */
+  readonly head: (graph: GraphBuilder, ...features: readonly NodeId[]) => NodeId;
+}
+
+/** The graph of a model that has one input. @throws GRAPH_INVALID for a task that gives it several */
+export function graphOfOne({ inputs }: NetworkIo): GraphBuilder {
+  if (inputs.length > 1) {
+    const names = inputs.map(({ name = INPUT }) => name).join(", ");
+    throw new BitswarmError("GRAPH_INVALID", `this model has one input; the task gives ${names}: choose another model`);
+  }
+  return new GraphBuilder(inputs[0]);
 }
 
 /** A plug-in of the table in models.ts. */

@@ -1,9 +1,9 @@
 // The body that ResNet and WRN share: stages of blocks of two layers in the order of Bi-Real net (Liu et al. 2018), one shortcut per
 // binary convolution (METHOD §3). Names are torchvision's.
 
-import { type ActivationKind, type Graph, GraphBuilder, type NodeId } from "../graph.ts";
+import type { ActivationKind, Graph, NodeId } from "../graph.ts";
 import type { Method } from "../methods/method.ts";
-import type { NetworkIo } from "./model.ts";
+import { graphOfOne, type NetworkIo } from "./model.ts";
 
 export interface Stem {
   readonly kernel: number;
@@ -28,10 +28,10 @@ export interface ResidualOptions {
   readonly activation: ActivationKind;
 }
 
-/** Stem, then each layer h ← activation(BN(body(h)) + shortcut(h)), then the mean over positions and the classifier. */
-export function residualNetwork(options: ResidualOptions, { input, classes }: NetworkIo, method: Method): Graph {
+/** Stem, then each layer h ← activation(BN(body(h)) + shortcut(h)), then the mean over positions, and the head. */
+export function residualNetwork(options: ResidualOptions, io: NetworkIo, method: Method): Graph {
   const { stem, stemWidth, widths, blocks, activation } = options;
-  const g = new GraphBuilder(input);
+  const g = graphOfOne(io);
 
   const shortcut = (name: string, from: NodeId, out: number, stride: number): NodeId => {
     if (stride === 1 && g.shape(from).c === out) return from;
@@ -62,5 +62,5 @@ export function residualNetwork(options: ResidualOptions, { input, classes }: Ne
     }
   });
   h = g.add({ op: "globalpool", input: h });
-  return g.build(g.add({ op: "linear", name: "fc", input: h, out: classes }));
+  return g.build(io.head(g, h));
 }

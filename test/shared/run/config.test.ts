@@ -107,3 +107,10 @@ test("a file that is not YAML, or not a map, is refused by its name", () => {
   expect(messageOf(() => readYaml("- 1\n- 2", "run.yaml"))).toContain("run.yaml");
   expect(readYaml("", "run.yaml")).toEqual({});
 });
+
+test("a field that has moved says where it is now", () => {
+  expect(messageOf(() => parseConfig({ labelSmoothing: 0.1 }))).toMatch(
+    /labelSmoothing: is called task\.labelSmoothing now/,
+  );
+  expect(parseConfig({ task: { labelSmoothing: 0.1 } }).task).toEqual({ kind: "classification", labelSmoothing: 0.1 });
+});

@@ -5,6 +5,7 @@ import { parseConfig } from "../../../shared/run/config.ts";
 import { buildNetworks } from "../../../shared/run/networks.ts";
 import { fuseNormalisations } from "../../../worker/plan/fusion.ts";
 import { compilePlan } from "../../../worker/plan/plan.ts";
+import { classificationLoss } from "../../../worker/tasks/classification.ts";
 
 function builder(): GraphBuilder {
   return new GraphBuilder({ h: 4, w: 4, c: 8 });
@@ -87,7 +88,7 @@ test("a ResNet's student round adds, copies, packs and pools no map by itself", 
     n: 4,
     lambdaAdversarial: 1,
     adversarialReduce: "mean",
-    labelSmoothing: 0,
+    loss: classificationLoss(0),
     accumulate: "exact",
   });
   const labels = list.launches.map(({ kernel }) => kernel.label.split(" ")[0]);
@@ -107,7 +108,7 @@ test("an evaluation stores no map that a binary layer alone reads, only its sign
     n: 4,
     lambdaAdversarial: 0,
     adversarialReduce: "mean",
-    labelSmoothing: 0,
+    loss: classificationLoss(0),
     accumulate: "exact",
   });
   const signs = list.launches.filter(({ kernel }) => kernel.bindings.some(({ name }) => name === "bits"));

@@ -11,6 +11,7 @@ import { fitPlan, type PlanLimits } from "../../../worker/plan/fit-plan.ts";
 import { memoryModes } from "../../../worker/plan/kept-values.ts";
 import { arenaRefs, compilePlan, type PlanOptions } from "../../../worker/plan/plan.ts";
 import { peakBytes } from "../../../worker/plan/slots.ts";
+import { classificationLoss } from "../../../worker/tasks/classification.ts";
 import { testDevice } from "../../fixtures/device.ts";
 import { execute, roundData } from "../../verify/execute.ts";
 
@@ -31,7 +32,7 @@ function optionsOf(networks: Networks, n: number): Omit<PlanOptions, "memory"> {
     n,
     lambdaAdversarial: 1,
     adversarialReduce: "mean",
-    labelSmoothing: 0,
+    loss: classificationLoss(0),
     accumulate: "exact",
   };
 }

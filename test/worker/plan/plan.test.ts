@@ -7,6 +7,7 @@ import { type MemoryMode, memoryModes } from "../../../worker/plan/kept-values.t
 import type { Launch, Ref } from "../../../worker/plan/launch-list.ts";
 import { compilePlan } from "../../../worker/plan/plan.ts";
 import { assignSlots, peakBytes } from "../../../worker/plan/slots.ts";
+import { classificationLoss } from "../../../worker/tasks/classification.ts";
 
 const gray = { shape: { h: 28, w: 28, c: 1 }, classes: 10 };
 const color = { shape: { h: 32, w: 32, c: 3 }, classes: 7 };
@@ -38,7 +39,7 @@ function planOf(name: Name, kind: RoundKind, network: NetworkName, memory: Memor
     n: 5,
     lambdaAdversarial: 1,
     adversarialReduce: "mean",
-    labelSmoothing: 0,
+    loss: classificationLoss(0),
     accumulate: "exact",
     memory,
   });

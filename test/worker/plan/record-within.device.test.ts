@@ -9,6 +9,7 @@ import { memoryModes } from "../../../worker/plan/kept-values.ts";
 import { compilePlan, type PlanOptions } from "../../../worker/plan/plan.ts";
 import { recordWithin } from "../../../worker/plan/record-within.ts";
 import { storageBuffer } from "../../../worker/plan/recording.ts";
+import { classificationLoss } from "../../../worker/tasks/classification.ts";
 import { RoundBuffers } from "../../../worker/trainer/round-buffers.ts";
 import { checkedPacking } from "../../../worker/tuning/packing-check.ts";
 import { untuned } from "../../../worker/tuning/tuning-options.ts";
@@ -25,7 +26,7 @@ const options: PlanOptions = {
   n: 4,
   lambdaAdversarial: 0,
   adversarialReduce: "mean",
-  labelSmoothing: 0,
+  loss: classificationLoss(0),
   accumulate: "exact",
 };
 const sizes = memoryModes.map((memory) => compilePlan({ ...options, memory }).memory.bytes);
