@@ -1,8 +1,13 @@
 // What a codec is: how the numbers of a contribution travel, and all that follows from it for those who send and add them.
 // Its other half, the kernels that add what it coded, stands under the same kind in coordinator/sum/reduction.
 
-/** Elements of a block; a block belongs to one tensor. */
+/**
+ * Elements of a block. Each tensor of a contribution begins with one, so that a block belongs to one tensor, and that a
+ * GPU can bind it (256 bytes).
+ */
 export const blockSize = 64;
+/** Bound of one value of one contribution, in units: 2^23 contributions stay exact in float64. */
+export const clipUnits = 2 ** 30;
 
 /** What a device adds a lease's microbatches up in: `exact` as i32 multiples of each tensor's unit, `float` as float32. */
 export type Accumulation = "exact" | "float";

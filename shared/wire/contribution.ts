@@ -1,14 +1,11 @@
 // What a worker sends back for a lease: gradients, batch statistics and metrics in one arena, laid out as its GPU buffer is.
 
+import { blockSize } from "../codecs/codec.ts";
 import { elementCount, type Manifest, type ParameterEntry, statisticNames } from "../model/manifest.ts";
 import type { SyncKind } from "../run/config.ts";
-import { BINDING_ALIGNMENT } from "./parameter-blob.ts";
 
 /** What a round computes. `teacher` trains the full-precision net, `student` is RBCN's mini-batch, `bn` the once-an-epoch phase, `evaluate` counts. */
 export type RoundKind = "teacher" | "student" | "bn" | "evaluate";
-
-/** Each tensor starts at a multiple of this many elements, so that a block belongs to one tensor. */
-export const BLOCK = BINDING_ALIGNMENT / 4;
 
 /** Sums over a lease's samples, in this order, in the tensor `metrics`. */
 export const metricNames = ["task", "top1", "top5", "discriminator", "adversarial"] as const;
@@ -72,7 +69,7 @@ export function contributionLayout(
   let offset = 0;
   const push = (name: string, tensorKind: ContributionTensor["kind"], size: number, wide: boolean) => {
     tensors.push({ name, kind: tensorKind, offset, size, wide });
-    offset += Math.ceil(size / BLOCK) * BLOCK;
+    offset += Math.ceil(size / blockSize) * blockSize;
   };
   for (const entry of manifest.entries) {
     if (!takesPart(entry, kind, sync)) continue;
@@ -81,9 +78,13 @@ export function contributionLayout(
     else for (const name of statisticNames(entry)) push(name, "statistic", size, false);
   }
   push(METRICS, "metric", metricNames.length, false);
-  const segments = new Uint32Array(offset / BLOCK);
+  const segments = new Uint32Array(offset / blockSize);
   tensors.forEach((tensor, index) => {
-    segments.fill(index, tensor.offset / BLOCK, (tensor.offset + Math.ceil(tensor.size / BLOCK) * BLOCK) / BLOCK);
+    segments.fill(
+      index,
+      tensor.offset / blockSize,
+      (tensor.offset + Math.ceil(tensor.size / blockSize) * blockSize) / blockSize,
+    );
   });
   return { tensors, size: offset, segments };
 }

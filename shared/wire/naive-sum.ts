@@ -4,11 +4,9 @@
 
 import { BitswarmError } from "../base/errors.ts";
 import { powerOfTwo, roundToEven } from "../base/powers-of-two.ts";
-import { blockSize } from "../codecs/codec.ts";
+import { blockSize, clipUnits } from "../codecs/codec.ts";
 import type { WireLayout } from "./wire-layout.ts";
 
-/** Bound of one value of one contribution, in units: 2^23 contributions stay exact in float64. */
-export const clip = 2 ** 30;
 /** Units from 2^-126 to 2^126, as leases may name them. */
 const largestUnitExponent = 126;
 
@@ -52,7 +50,7 @@ export function addContribution(
       `contribution: element ${i - (tensor?.at ?? 0)} of ${tensor?.name} is ${valueAt(i)}; only finite gradients count`,
     );
   }
-  for (let i = 0; i < sum.length; i++) sum[i] += roundToEven(Math.min(clip, Math.max(-clip, valueAt(i))));
+  for (let i = 0; i < sum.length; i++) sum[i] += roundToEven(Math.min(clipUnits, Math.max(-clipUnits, valueAt(i))));
 }
 
 /** Element i of a body, in units. */

@@ -114,8 +114,8 @@ describe("with both halves in the tables", () => {
     const pixels = Float32Array.from({ length: SAMPLES * 784 }, () => draw.normal());
     const labels = Uint32Array.from({ length: SAMPLES }, (_, i) => i % 10);
     const input = (from: number, to: number) => ({
-      images: pixels.slice(from * 784, to * 784),
-      labels: labels.slice(from, to),
+      image: pixels.slice(from * 784, to * 784),
+      label: labels.slice(from, to),
     });
     const trainer = createTrainer(await testDevice(), config, dataset);
     try {

@@ -8,21 +8,20 @@ import { crc32c } from "../../../shared/base/crc32c.ts";
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import { FLOAT32_INFINITY_BITS } from "../../../shared/base/half.ts";
 import { powerOfTwo } from "../../../shared/base/powers-of-two.ts";
-import { blockSize } from "../../../shared/codecs/codec.ts";
+import { blockSize, clipUnits } from "../../../shared/codecs/codec.ts";
 import type { ContributionLayout } from "../../../shared/wire/contribution.ts";
 import { frameHeaderBytes } from "../../../shared/wire/frame.ts";
 import { type WireLayout, type WireTensor, wireLayout } from "../../../shared/wire/wire-layout.ts";
-import { PeakRecord } from "../peak-record.ts";
 import type { CodedPlace, CodedReduction, OpenSums } from "./codec-reduction.ts";
 import { codecReductions, requireBothHalves } from "./codec-reductions.ts";
 import { shiftCrc } from "./crc-combine.ts";
 import { crcTableBytes, crcTables, crcTablesAt } from "./kernel-crc32c.ts";
 import { KernelMemory } from "./kernel-memory.ts";
 import { notFinite } from "./not-finite.ts";
+import { PeakRecord } from "./peak-record.ts";
 import { dataAt, type RoundMemory, roundMemory, slotAt } from "./round-memory.ts";
 
-/** One contribution's bound in units, and that of the i32 sums. */
-const clipUnits = 2 ** 30;
+/** Bound of the i32 sums. */
 const lowLimit = 2 ** 31 - 1;
 
 /** What a round sums. */

@@ -1,9 +1,10 @@
 // Rules of the sum of contributions, by its naive definition.
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { clipUnits as clip } from "../../../shared/codecs/codec.ts";
 import { codecs } from "../../../shared/codecs/codecs.ts";
 import { encodeInt8 } from "../../../shared/codecs/int8.ts";
-import { addContribution, clip } from "../../../shared/wire/naive-sum.ts";
+import { addContribution } from "../../../shared/wire/naive-sum.ts";
 import { wireLayout } from "../../../shared/wire/wire-layout.ts";
 import {
   anyArena,

@@ -1,9 +1,9 @@
 // What contributions report of each tensor's size, gathered so that neither their order nor one wild report decides.
 
-import { BitswarmError } from "../../shared/base/errors.ts";
-import { FLOAT32_INFINITY_BITS } from "../../shared/base/half.ts";
-import { type Codec, reportsMean } from "../../shared/codecs/codec.ts";
-import type { ContributionLayout } from "../../shared/wire/contribution.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
+import { FLOAT32_INFINITY_BITS } from "../../../shared/base/half.ts";
+import { type Codec, reportsMean } from "../../../shared/codecs/codec.ts";
+import type { ContributionLayout } from "../../../shared/wire/contribution.ts";
 
 export class PeakRecord {
   readonly #layout: ContributionLayout;

@@ -1,8 +1,8 @@
 // Rules of what a round remembers of its contributions' sizes.
 import { expect, test } from "vitest";
-import { PeakRecord } from "../../../coordinator/sum/peak-record.ts";
-import { codecs } from "../../../shared/codecs/codecs.ts";
-import { layoutOf } from "../../fixtures/codec-cases.ts";
+import { PeakRecord } from "../../../../coordinator/sum/reduction/peak-record.ts";
+import { codecs } from "../../../../shared/codecs/codecs.ts";
+import { layoutOf } from "../../../fixtures/codec-cases.ts";
 
 const layout = layoutOf({ n0: 4, w0: 64 });
 const bits = (...values: number[]) => new Uint32Array(Float32Array.from(values).buffer);
