@@ -12,6 +12,7 @@ import { joinManifests, type Manifest } from "../../shared/model/manifest.ts";
 import { type Networks, usesGan } from "../../shared/run/networks.ts";
 import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import { fileShape, fromFileOrder, toFileOrder } from "../state/axis-order.ts";
+import { deriveCompanions } from "../state/latent-layers.ts";
 import type { ParameterMap, TrainingState } from "../state/training-state.ts";
 
 export const MODEL_FILE = "model.safetensors";
@@ -84,7 +85,7 @@ export function encodeTensors(state: TrainingState, run: string): ReadonlyMap<st
   const metadata = (file: string) => ({ format: "pt", run, step: String(state.step), holds: holds[file] });
   const files = new Map<string, CheckpointFile>();
   const put = (file: string, bytes: Uint8Array) => files.set(file, { bytes, holds: holds[file] });
-  put(MODEL_FILE, parameterFile(networks.student.manifest, state.student, metadata(MODEL_FILE)));
+  put(MODEL_FILE, parameterFile(networks.student.saved, state.student, metadata(MODEL_FILE)));
   if (usesGan(config)) {
     put(TEACHER_FILE, parameterFile(networks.teacher.manifest, state.teacher, metadata(TEACHER_FILE)));
     put(DISCRIMINATOR_FILE, parameterFile(networks.discriminators, state.student, metadata(DISCRIMINATOR_FILE)));
@@ -119,9 +120,11 @@ function parametersOf(files: ReadonlyMap<string, Uint8Array>, file: string, mani
   return new Map(manifest.entries.map(({ name, shape }) => [name, values(file, name, tensors.get(name), shape)]));
 }
 
-/** The student's own parameters. @throws CHECKPOINT_CORRUPT, SAFETENSORS_INVALID */
-export function decodeStudent(files: ReadonlyMap<string, Uint8Array>, networks: Networks): ParameterMap {
-  return parametersOf(files, MODEL_FILE, networks.student.manifest);
+/** The student's own parameters, with what follows from them. @throws CHECKPOINT_CORRUPT, SAFETENSORS_INVALID */
+export function decodeStudent(files: ReadonlyMap<string, Uint8Array>, { student }: Networks): ParameterMap {
+  const parameters = parametersOf(files, MODEL_FILE, student.saved);
+  deriveCompanions(student, parameters, student.latent);
+  return parameters;
 }
 
 /** What `encodeTensors` wrote. @throws CHECKPOINT_CORRUPT, SAFETENSORS_INVALID */

@@ -43,7 +43,7 @@ export interface ExportResult {
 function learnedBytes(manifest: Manifest): number {
   const bits = manifest.entries.map(({ role, shape }) => {
     if (role === "statistic") return 0;
-    return elementCount(shape) * (role === "latent-binary" ? 1 : 32);
+    return elementCount(shape) * (role === "latent" ? 1 : 32);
   });
   return Math.ceil(bits.reduce((a, b) => a + b, 0) / 8);
 }
@@ -59,7 +59,7 @@ export function modelSizes(networks: Networks): ModelSizes {
 function exportTensors(manifest: Manifest, parameters: Parameters): (readonly [string, SafeTensor])[] {
   return manifest.entries.map(({ name, role, shape }) => {
     const values = parameter(parameters, name);
-    if (role !== "latent-binary") return [name, tensorOf(toFileOrder(values, shape), fileShape(shape))];
+    if (role !== "latent") return [name, tensorOf(toFileOrder(values, shape), fileShape(shape))];
     const channels = shape[shape.length - 1];
     const planes = packSignPlanes(values, values.length / channels, channels);
     return [`${name}.signs`, tensorOf(planes, [...shape.slice(0, -1), signWords(channels)])];

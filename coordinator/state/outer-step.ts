@@ -6,13 +6,13 @@ import type { RunConfig } from "../../shared/run/config.ts";
 import type { NetworkName } from "../../shared/run/networks.ts";
 import { parameter } from "../../shared/wire/parameter-blob.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
-import { bufferOf, clampLatent, momentumName } from "./parameter-buffers.ts";
+import { bufferOf, momentumName } from "./parameter-buffers.ts";
 import type { TrainingState } from "./training-state.ts";
 
 export type OuterOptions = Extract<RunConfig["sync"], { kind: "local" }>["outer"];
 
 /**
- * With Δ the mean over samples of θ − θ_replica: m ← μm + Δ, θ ← θ − rate·(Δ + μm), latent weights clamped. Running
+ * With Δ the mean over samples of θ − θ_replica: m ← μm + Δ, θ ← θ − rate·(Δ + μm). Running
  * statistics become the mean of the replicas'. The discriminators' differences are of Adam's inner steps, and treated alike.
  * @param entries of the network's wire manifest that the sum has
  */
@@ -32,6 +32,5 @@ export function outerStep(
     }
     const buffer = bufferOf(state.momentum, momentumName(network, name), value);
     sgdStep(value, mean, buffer, { learningRate, momentum, weightDecay: 0, nesterov: true });
-    if (role === "latent-binary") clampLatent(value, state.networks[network].method);
   }
 }

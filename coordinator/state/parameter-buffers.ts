@@ -1,6 +1,5 @@
 // What both kinds of step, that of a gradient and that of a difference, do to a parameter beside their optimizer.
 
-import type { Method } from "../../shared/model/methods/method.ts";
 import type { NetworkName } from "../../shared/run/networks.ts";
 import type { ParameterMap } from "./training-state.ts";
 
@@ -16,10 +15,4 @@ export function bufferOf(buffers: ParameterMap, name: string, like: Float32Array
 /** Name of a parameter's buffer in the state's `momentum`: both networks' lie there. */
 export function momentumName(network: NetworkName, parameter: string): string {
   return network === "teacher" ? `teacher.${parameter}` : parameter;
-}
-
-/** Keeps latent weights where their surrogate is not zero. */
-export function clampLatent(values: Float32Array, { clampWeight }: Method): void {
-  if (clampWeight === undefined) return;
-  for (let i = 0; i < values.length; i++) values[i] = Math.min(clampWeight, Math.max(-clampWeight, values[i]));
 }

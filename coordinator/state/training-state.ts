@@ -1,13 +1,19 @@
 // The only floating-point truth of a run: parameters, optimizer state, units and the step. Everything else is a function of it and the configuration.
 
 import { createHash } from "node:crypto";
-import { rng } from "../../shared/base/rng.ts";
+import { type Rng, rng } from "../../shared/base/rng.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import { kaimingNormal, uniform } from "../../shared/model/initialise.ts";
-import { elementCount, type Manifest, type ParameterEntry } from "../../shared/model/manifest.ts";
-import { bestRectifier } from "../../shared/model/methods/rbcn.ts";
+import { elementCount, joinManifests, type Manifest, type ParameterEntry } from "../../shared/model/manifest.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { buildNetworks, type NetworkName, type Networks, usesGan, wireManifest } from "../../shared/run/networks.ts";
+import {
+  buildNetworks,
+  type Network,
+  type NetworkName,
+  type Networks,
+  usesGan,
+  wireManifest,
+} from "../../shared/run/networks.ts";
 import { type Program, phaseProgram } from "../../shared/run/program.ts";
 import { encodeBlob, type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import {
@@ -23,7 +29,7 @@ import { RiceWriter } from "../../shared/wire/rice.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import type { NormHistories } from "../trust/norm-history.ts";
 import type { PeakMedians } from "../trust/peak-medians.ts";
-import { fourAxes } from "./axis-order.ts";
+import { deriveCompanions, latentLayerOf, settleLayer } from "./latent-layers.ts";
 
 /** Bytes that workers hold, named by their SHA-256. */
 export interface WireBlob {
@@ -172,39 +178,40 @@ export function beginReplica({ config, networks, student, replica }: TrainingSta
   for (const { name } of networks.discriminators.entries) replica.set(name, parameter(student, name).slice());
 }
 
-function initialValue(
-  entry: ParameterEntry,
-  seed: number,
-  network: NetworkName,
-  made: ParameterMap,
-  manifest: Manifest,
-) {
-  const { initial, name, shape } = entry;
-  const draws = () => rng(seed, "init", network, name);
+function drawn({ initial, name, shape }: ParameterEntry, draws: () => Rng): Float32Array | undefined {
   switch (initial.kind) {
-    case "kaiming-normal": {
-      const values = kaimingNormal(draws(), shape, initial.fanIn);
-      // As after each update: outside of [−1, 1] the surrogate is zero.
-      return entry.role === "latent-binary" ? values.map((w) => Math.min(1, Math.max(-1, w))) : values;
-    }
+    case "kaiming-normal":
+      return kaimingNormal(draws(), shape, initial.fanIn);
     case "uniform":
       return uniform(draws(), elementCount(shape), initial.bound);
     case "constant":
       return new Float32Array(elementCount(shape)).fill(initial.value);
-    case "best-rectifier": {
-      const weight = manifest.entries.find((e) => e.name === initial.weight);
-      if (!weight) throw new RangeError(`${name} starts from ${initial.weight}, which the manifest does not have`);
-      return bestRectifier(fourAxes(weight.shape), fourAxes(shape), parameter(made, weight.name));
-    }
+    case "companion":
+      return undefined;
     default:
-      return initial satisfies never;
+      throw new RangeError(`${name} starts in a way that is not known: ${JSON.stringify(initial satisfies never)}`);
   }
 }
 
-function initialParameters(manifest: Manifest, seed: number, network: NetworkName): ParameterMap {
+/** Fresh values of a network and of `beside`, each from a stream of its own; then latent weights settle, and their companions follow. */
+export function initialParameters(network: Network, beside: Manifest, seed: number, name: string): ParameterMap {
   const made: ParameterMap = new Map();
-  for (const entry of manifest.entries) made.set(entry.name, initialValue(entry, seed, network, made, manifest));
-  return made;
+  for (const entry of joinManifests(network.saved, beside).entries) {
+    const values = drawn(entry, () => rng(seed, "init", name, entry.name));
+    if (values) made.set(entry.name, values);
+  }
+  const { latent, method } = network;
+  for (const layer of latent) {
+    // As after each update.
+    settleLayer(network, made, layer);
+    for (const [companion, entry] of Object.entries(layer.companions)) {
+      if (entry.role === "derived" || !method.rule) continue;
+      made.set(entry.name, method.rule.companion(companion, latentLayerOf(made, layer)));
+    }
+  }
+  deriveCompanions(network, made, latent);
+  const inOrder = [...network.manifest.entries, ...beside.entries, ...network.saved.entries];
+  return new Map(inOrder.map((entry) => [entry.name, parameter(made, entry.name)]));
 }
 
 /**
@@ -226,10 +233,11 @@ export function createTrainingState(
   if (usesGan(config)) {
     copy(
       state.teacher,
-      teacherParameters ?? initialParameters(wireManifest(state.networks, "teacher"), config.seed, "teacher"),
+      teacherParameters ?? initialParameters(state.networks.teacher, { entries: [] }, config.seed, "teacher"),
     );
   }
-  copy(state.student, initialParameters(wireManifest(state.networks, "student"), config.seed, "student"));
+  const { student, discriminators } = state.networks;
+  copy(state.student, initialParameters(student, discriminators, config.seed, "student"));
   beginReplica(state);
   return state;
 }

@@ -9,14 +9,15 @@ import { parameter } from "../../shared/wire/parameter-blob.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
 import { recordPeaks } from "./exponents.ts";
 import { type LatentStep, latentGradientsOf } from "./latent-gradients.ts";
+import { deriveCompanions, settleLayer } from "./latent-layers.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { outerStep } from "./outer-step.ts";
-import { bufferOf, clampLatent, momentumName } from "./parameter-buffers.ts";
+import { bufferOf, momentumName } from "./parameter-buffers.ts";
 import { discriminatorsChanged, parametersChanged, type TrainingState } from "./training-state.ts";
 
 /**
- * Parts of the objective, means over the step's samples, before the update. `kernel`, `adversarial` and `discriminator`
- * are absent where they do not apply; total = task + kernel + λ_adv · adversarial. `top1` is the accuracy on the step's
+ * Parts of the objective, means over the step's samples, before the update. The method's own parts (RBCN's `kernel`), and
+ * `adversarial` and `discriminator`, are absent where they do not apply; total = task + the method's + λ_adv · adversarial. `top1` is the accuracy on the step's
  * own samples, from 0 to 1.
  */
 export type StepLoss = {
@@ -45,12 +46,10 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
     sgdStep(value, gradient, momentum, { learningRate, momentum: optimizer.momentum, weightDecay, nesterov: false });
   };
   switch (role) {
-    case "latent-binary": {
+    case "latent":
       sgd(rate, optimizer.latentWeightDecay);
-      clampLatent(value, state.networks[network].method);
       return;
-    }
-    case "rectifier":
+    case "learned":
       sgd(rate * optimizer.rectifierRate, 0);
       return;
     case "float":
@@ -59,7 +58,7 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
     case "statistic":
       for (const batch of statisticNames(entry)) value.set(runningStatistic(value, sum.mean(batch)));
       return;
-    case "discriminator":
+    case "critic":
       adamStep(
         value,
         gradient,
@@ -69,18 +68,22 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
         { learningRate: adversarial.learningRate, betas: [adversarial.beta1, adversarial.beta2] },
       );
       return;
+    case "derived":
+    case "state":
+      throw new RangeError(`${name} is ${role}: no gradient moves it`);
     default:
       role satisfies never;
   }
 }
 
-function stepLoss(state: TrainingState, place: StepPlace, sum: RoundSum, kernelLoss: number): StepLoss {
+function stepLoss(state: TrainingState, place: StepPlace, sum: RoundSum, losses: LatentStep["losses"]): StepLoss {
   const { task, top1, adversarial, discriminator } = sum.metrics();
   const { kind, lambdaAdversarial } = place.pass;
   if (kind !== "student") return { task, total: task, top1 };
-  if (!usesGan(state.config)) return { task, kernel: kernelLoss, total: task + kernelLoss, top1 };
-  const total = task + kernelLoss + lambdaAdversarial * adversarial;
-  return { task, kernel: kernelLoss, adversarial, discriminator, total, top1 };
+  const own = Object.values(losses).reduce((total, loss) => total + loss, task);
+  if (!usesGan(state.config)) return { task, ...losses, total: own, top1 };
+  const total = own + lambdaAdversarial * adversarial;
+  return { task, ...losses, adversarial, discriminator, total, top1 };
 }
 
 /**
@@ -96,10 +99,10 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
     );
   }
   const manifest = wireManifest(state.networks, network);
-  const latent = latentGradientsOf(state, network, manifest, sum);
-  const loss = stepLoss(state, place, sum, latent.kernelLoss);
+  const latent = latentGradientsOf(state, network, sum);
+  const loss = stepLoss(state, place, sum, latent.losses);
   const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
-  const discriminators = entries.some((entry) => entry.role === "discriminator");
+  const discriminators = entries.some((entry) => entry.role === "critic");
   const { sync } = state.config;
   switch (sync.kind) {
     case "allreduce": {
@@ -115,6 +118,10 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
     default:
       sync satisfies never;
   }
+  const ownNetwork = state.networks[network];
+  const moved = ownNetwork.latent.filter(({ weight }) => sum.has(weight.name));
+  for (const layer of moved) settleLayer(ownNetwork, state[network], layer);
+  deriveCompanions(ownNetwork, state[network], moved);
   recordPeaks(state, kind, sum);
   parametersChanged(state, network);
   if (discriminators) discriminatorsChanged(state);

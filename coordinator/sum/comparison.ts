@@ -86,7 +86,7 @@ function alike(a: Float64Array, b: Float64Array, spans: readonly TensorSpan[]): 
 /** Compares group by group, then peaks, then what travelled as signs. */
 export function compareWork(a: ComparedWork, b: ComparedWork, { spans, peaks }: ComparisonTerms): Comparison {
   const within = a.deviceClass === b.deviceClass ? "within" : "across";
-  for (const group of ["gradient", "discriminator", "statistic", "metric"] as const) {
+  for (const group of ["gradient", "critic", "statistic", "metric"] as const) {
     const own = spans.filter((span) => span.group === group && !span.signs);
     const { cosine, ratio } = alike(a.units, b.units, own);
     if (cosine >= LEAST_COSINE[within] && Math.abs(1 - ratio) <= NORM_TOLERANCE[within]) continue;
@@ -94,7 +94,7 @@ export function compareWork(a: ComparedWork, b: ComparedWork, { spans, peaks }: 
   }
   const forged = unlikePeak(a.peaks, b.peaks, peaks, PEAK_TOLERANCE[within]);
   if (forged) return { kind: "unlike-peaks", tensor: forged.name };
-  for (const group of ["gradient", "discriminator"] as const) {
+  for (const group of ["gradient", "critic"] as const) {
     const own = spans.filter((span) => span.group === group && span.signs);
     const agreement = signAgreement(a.units, b.units, own);
     if (agreement < LEAST_AGREEMENT) return { kind: "unlike-signs", group, agreement };

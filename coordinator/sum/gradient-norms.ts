@@ -1,8 +1,8 @@
-// How large a contribution is, in the groups in which one may lie without the others: gradients (or differences), the discriminators', statistics, metrics.
+// How large a contribution is, in the groups in which one may lie without the others: gradients (or differences), critics', statistics, metrics.
 
 import type { ContributionTensor } from "../../shared/wire/contribution.ts";
 
-export type NormGroup = "gradient" | "discriminator" | "statistic" | "metric";
+export type NormGroup = "gradient" | "critic" | "statistic" | "metric";
 
 /** One tensor of a contribution's integers. */
 export interface TensorSpan {
@@ -19,9 +19,9 @@ export interface TensorSpan {
 /** Euclidean norm of the mean over the samples; no entry for a group without tensors. */
 export type GroupNorms = Readonly<Partial<Record<NormGroup, number>>>;
 
-export function groupOf({ kind, name }: Pick<ContributionTensor, "kind" | "name">): NormGroup {
+export function groupOf({ kind, role }: Pick<ContributionTensor, "kind" | "role">): NormGroup {
   if (kind === "statistic" || kind === "metric") return kind;
-  return name.startsWith("discriminator.") ? "discriminator" : "gradient";
+  return role === "critic" ? "critic" : "gradient";
 }
 
 /**
@@ -29,7 +29,7 @@ export function groupOf({ kind, name }: Pick<ContributionTensor, "kind" | "name"
  * @param squares Σ value² of each tensor, of the sum over `samples` samples
  */
 export function groupNormsOf(
-  tensors: readonly Pick<ContributionTensor, "kind" | "name">[],
+  tensors: readonly Pick<ContributionTensor, "kind" | "role">[],
   squares: ArrayLike<number>,
   samples: number,
 ): GroupNorms {

@@ -105,7 +105,7 @@ export class RobustRounds {
     // What is resumed from a checkpoint starts at zero, so whoever goes on past it does too.
     const known = last?.era === era && last.means.length === length;
     const means = known ? last.means : new Float64Array(length);
-    for (const group of ["gradient", "discriminator", "statistic", "metric"] as const) {
+    for (const group of ["gradient", "critic", "statistic", "metric"] as const) {
       const own = spans.filter((span) => span.group === group);
       if (own.length > 0) centeredClip(vectors, means, own);
     }

@@ -78,7 +78,7 @@ export type GroupScales = Readonly<Partial<Record<NormGroup, number>>>;
 /** What the rule says of one contribution. */
 export function clipVerdict({ usual, factor, outlier }: ClipRule, norms: GroupNorms, samples: number): ClipVerdict {
   const scale: Partial<Record<NormGroup, number>> = {};
-  for (const group of ["gradient", "discriminator", "statistic", "metric"] as const) {
+  for (const group of ["gradient", "critic", "statistic", "metric"] as const) {
     const [norm, known] = [norms[group], usual[group]];
     // A group of which nothing was trained yet, as discriminators in the warm-up, tells nothing.
     if (norm === undefined || known === undefined || known.norm === 0) continue;
@@ -87,7 +87,7 @@ export function clipVerdict({ usual, factor, outlier }: ClipRule, norms: GroupNo
       return { kind: "refuse", group, norm, limit: outlier * expected };
     }
     // Statistics and metrics are means of what was measured: a share of one is no measurement.
-    const scales = group === "gradient" || group === "discriminator";
+    const scales = group === "gradient" || group === "critic";
     if (factor !== null && scales && norm > factor * expected) scale[group] = (factor * expected) / norm;
   }
   return { kind: "add", scale };

@@ -28,7 +28,7 @@ export type NormHistories = Map<RoundKind, NormHistory>;
 const norm = z.number().min(0);
 const accountNorms = z.strictObject({
   samples: z.number().min(0),
-  norms: z.strictObject({ gradient: norm, discriminator: norm, statistic: norm, metric: norm }).partial(),
+  norms: z.strictObject({ gradient: norm, critic: norm, statistic: norm, metric: norm }).partial(),
 });
 const history = z.array(z.array(accountNorms));
 
@@ -63,7 +63,7 @@ export const HISTORY_ENTRIES = 64;
 /** Fewer say nothing of what is usual. */
 export const LEAST_ENTRIES = 8;
 
-const groups: readonly NormGroup[] = ["gradient", "discriminator", "statistic", "metric"];
+const groups: readonly NormGroup[] = ["gradient", "critic", "statistic", "metric"];
 
 function perAccount(observed: readonly ObservedNorms[]): AccountNorms[] {
   const accounts = new Map<string, ObservedNorms[]>();

@@ -79,7 +79,7 @@ export class RoundTrust {
     this.#observed.push({ account, samples, norms });
     this.#reported.add(account, peaks);
     if (verdict.kind === "refuse") return 1;
-    return Math.min(1, verdict.scale.gradient ?? 1, verdict.scale.discriminator ?? 1);
+    return Math.min(1, verdict.scale.gradient ?? 1, verdict.scale.critic ?? 1);
   }
 
   /** Whether so many accounts agree that the training itself made a jump. */

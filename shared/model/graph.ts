@@ -38,6 +38,19 @@ export interface ConvolutionFields extends Named {
   readonly padding: number;
 }
 
+/**
+ * What belongs to the latent weight W of a layer beside itself. `learned`: trained, such as RBCN's C. `derived`: follows from
+ * W, such as XNOR-Net's α; it is sent with every W, never trained, and in no checkpoint. `state`: of the coordinator alone, such
+ * as a mask of frozen weights; it is in checkpoints and never sent.
+ */
+export interface Companion {
+  /** Its parameter's name is the layer's and this: `layer1.0.conv1.c`. */
+  readonly name: string;
+  readonly role: "learned" | "derived" | "state";
+  /** In OHWI order where it has four axes. */
+  readonly shape: readonly number[];
+}
+
 /** Index of a node in its graph. */
 export type NodeId = number;
 
@@ -45,7 +58,13 @@ export type GraphNode =
   | { readonly op: "input"; readonly name: string }
   | ({ readonly op: "conv" } & ConvolutionFields)
   /** sign of the input, then a convolution with sign(W) ⊙ C. */
-  | ({ readonly op: "rbconv"; readonly rectify: Rectify; readonly surrogate: Surrogate } & ConvolutionFields)
+  | ({
+      readonly op: "rbconv";
+      readonly rectify: Rectify;
+      readonly surrogate: Surrogate;
+      /** Those of the latent W; `c`, of rectifyShape, is the C that the convolution multiplies by. */
+      readonly companions: readonly Companion[];
+    } & ConvolutionFields)
   | ({ readonly op: "batchnorm"; readonly input: NodeId } & Named)
   | ({
       readonly op: "activation";

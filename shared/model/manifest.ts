@@ -2,21 +2,21 @@
 
 import { BitswarmError } from "../base/errors.ts";
 import { type Graph, type GraphNode, inputsOf, type NodeId, parameterName } from "./graph.ts";
-import { rectifyShape } from "./rectify.ts";
 
 /**
- * `latent-binary`: W of a binary layer, only its sign leaves the coordinator. `rectifier`: C. `float`: trained in full precision.
- * `statistic`: running mean and variance of a batch norm. `discriminator`: trained by its own optimizer.
+ * `latent`: W of a binary layer, only its sign leaves the coordinator. `learned`, `derived`, `state`: companions of a W
+ * (graph.ts). `float`: trained in full precision. `statistic`: running mean and variance of a batch norm. `critic`: trained by
+ * an optimizer of its own against the network, such as a discriminator.
  */
-export type Role = "latent-binary" | "rectifier" | "float" | "statistic" | "discriminator";
+export type Role = "latent" | "learned" | "derived" | "state" | "float" | "statistic" | "critic";
 
 /** How a fresh parameter starts. */
 export type Initial =
   | { readonly kind: "kaiming-normal"; readonly fanIn: number }
   | { readonly kind: "uniform"; readonly bound: number }
   | { readonly kind: "constant"; readonly value: number }
-  /** C starts at the mean of |W| over the elements that share it. */
-  | { readonly kind: "best-rectifier"; readonly weight: string };
+  /** A companion's first value is its method's, from the latent weight of this name. */
+  | { readonly kind: "companion"; readonly of: string; readonly name: string };
 
 export interface ParameterEntry {
   readonly name: string;
@@ -59,20 +59,22 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
       const fanIn = channels * node.kernel * node.kernel;
       const weight: ParameterEntry = {
         name: parameterName(node, "weight"),
-        role: node.op === "rbconv" ? "latent-binary" : "float",
+        role: node.op === "rbconv" ? "latent" : "float",
         shape,
         initial: { kind: "kaiming-normal", fanIn },
         bnPhase: false,
       };
       if (node.op === "conv") return [weight];
-      const c: ParameterEntry = {
-        name: parameterName(node, "c"),
-        role: "rectifier",
-        shape: rectifyShape(node.rectify, node.out, node.kernel, channels),
-        initial: { kind: "best-rectifier", weight: weight.name },
-        bnPhase: false,
-      };
-      return [weight, c];
+      const companions = node.companions.map(
+        ({ name, role, shape: own }): ParameterEntry => ({
+          name: parameterName(node, name),
+          role,
+          shape: own,
+          initial: { kind: "companion", of: weight.name, name },
+          bnPhase: false,
+        }),
+      );
+      return [weight, ...companions];
     }
     case "batchnorm": {
       const vector = (name: string, role: Role, value: number): ParameterEntry => ({
@@ -165,7 +167,7 @@ export function discriminatorManifest(graph: Graph): Manifest {
       let input = graph.shapes[map.node].c;
       return discriminatorWidths.flatMap((out, layer) => {
         const weight = discriminatorName(map.name, layer, "weight");
-        const entries = linearEntries(weight, discriminatorName(map.name, layer, "bias"), "discriminator", input, out);
+        const entries = linearEntries(weight, discriminatorName(map.name, layer, "bias"), "critic", input, out);
         input = out;
         return entries;
       });
@@ -175,4 +177,34 @@ export function discriminatorManifest(graph: Graph): Manifest {
 
 export function joinManifests(...manifests: readonly Manifest[]): Manifest {
   return { entries: manifests.flatMap((m) => m.entries) };
+}
+
+/** What workers hold: all but the companions that are the coordinator's own state. */
+export function sentEntries({ entries }: Manifest): Manifest {
+  return { entries: entries.filter(({ role }) => role !== "state") };
+}
+
+/** What checkpoints hold: all but the companions that follow from their W. */
+export function savedEntries({ entries }: Manifest): Manifest {
+  return { entries: entries.filter(({ role }) => role !== "derived") };
+}
+
+/** A latent weight and what belongs to it. */
+export interface LatentEntries {
+  readonly weight: ParameterEntry;
+  /** By the name that its method calls it. */
+  readonly companions: Readonly<Record<string, ParameterEntry>>;
+}
+
+/** Every latent weight of a manifest with its companions, in its order. */
+export function latentEntries({ entries }: Manifest): readonly LatentEntries[] {
+  return entries
+    .filter(({ role }) => role === "latent")
+    .map((weight) => {
+      const own = entries.flatMap((entry) => {
+        const { initial } = entry;
+        return initial.kind === "companion" && initial.of === weight.name ? [[initial.name, entry] as const] : [];
+      });
+      return { weight, companions: Object.fromEntries(own) };
+    });
 }

@@ -2,9 +2,19 @@
 
 import type { Dataset } from "../data/dataset.ts";
 import type { Graph } from "../model/graph.ts";
-import { discriminatorManifest, joinManifests, type Manifest, networkManifest } from "../model/manifest.ts";
+import {
+  discriminatorManifest,
+  joinManifests,
+  type LatentEntries,
+  latentEntries,
+  type Manifest,
+  networkManifest,
+  savedEntries,
+  sentEntries,
+} from "../model/manifest.ts";
+import { fullPrecision } from "../model/methods/full-precision.ts";
 import type { Method } from "../model/methods/method.ts";
-import { fullPrecision, rbcn } from "../model/methods/rbcn.ts";
+import { rbcn } from "../model/methods/rbcn.ts";
 import { models } from "../model/networks/models.ts";
 import { tasks } from "../tasks/tasks.ts";
 import type { RoundKind } from "../wire/contribution.ts";
@@ -13,8 +23,18 @@ import type { RunConfig } from "./config.ts";
 export interface Network {
   readonly graph: Graph;
   readonly method: Method;
-  /** The network's own parameters. */
+  /** The network's own parameters, as workers hold them. */
   readonly manifest: Manifest;
+  /** Those in checkpoints: without what follows from latent weights, with the coordinator's own state. */
+  readonly saved: Manifest;
+  /** Each latent weight with its companions. */
+  readonly latent: readonly LatentEntries[];
+}
+
+/** A graph that a method was built into, with its parameters. */
+export function networkOf(graph: Graph, method: Method): Network {
+  const all = networkManifest(graph);
+  return { graph, method, manifest: sentEntries(all), saved: savedEntries(all), latent: latentEntries(all) };
 }
 
 export interface Networks {
@@ -43,10 +63,7 @@ export function usesGan(config: Pick<RunConfig, "ablation">): boolean {
 }
 
 export function buildNetworks(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "classes">): Networks {
-  const network = (method: Method): Network => {
-    const graph = buildGraph(config, dataset, method);
-    return { graph, method, manifest: networkManifest(graph) };
-  };
+  const network = (method: Method) => networkOf(buildGraph(config, dataset, method), method);
   const student = network(rbcn(config.rbcn));
   const discriminators = usesGan(config) ? discriminatorManifest(student.graph) : { entries: [] };
   return { teacher: network(fullPrecision), student, discriminators };

@@ -1,7 +1,7 @@
 // What a worker sends back for a lease: gradients, batch statistics and metrics in one arena, laid out as its GPU buffer is.
 
 import { blockSize } from "../codecs/codec.ts";
-import { elementCount, type Manifest, type ParameterEntry, statisticNames } from "../model/manifest.ts";
+import { elementCount, type Manifest, type ParameterEntry, type Role, statisticNames } from "../model/manifest.ts";
 import type { SyncKind } from "../run/config.ts";
 
 /** What a round computes. `teacher` trains the full-precision net, `student` is RBCN's mini-batch, `bn` the once-an-epoch phase, `evaluate` counts. */
@@ -19,6 +19,8 @@ export interface ContributionTensor {
   readonly name: string;
   /** `difference`: how far a lease's inner steps took a parameter, in `sync: local`. */
   readonly kind: "gradient" | "difference" | "statistic" | "metric";
+  /** Of the parameter; the metrics have none. */
+  readonly role: Role | null;
   /** Elements from the arena's start, a multiple of 64. */
   readonly offset: number;
   readonly size: number;
@@ -40,8 +42,9 @@ function isWide({ role, shape }: ParameterEntry): boolean {
 }
 
 function takesPart(entry: ParameterEntry, kind: RoundKind, sync: SyncKind): boolean {
-  // ∂L/∂C follows from its layer's weight gradient, so it does not travel; a difference follows from nothing.
-  if (entry.role === "rectifier" && sync === "allreduce") return false;
+  // What a method learns beside W follows from W's gradient, so it does not travel; a difference follows from nothing.
+  if (entry.role === "learned" && sync === "allreduce") return false;
+  if (entry.role === "derived" || entry.role === "state") return false;
   switch (kind) {
     case "teacher":
     case "student":
@@ -67,17 +70,20 @@ export function contributionLayout(
   const trained = sync === "local" ? "difference" : "gradient";
   const tensors: ContributionTensor[] = [];
   let offset = 0;
-  const push = (name: string, tensorKind: ContributionTensor["kind"], size: number, wide: boolean) => {
-    tensors.push({ name, kind: tensorKind, offset, size, wide });
-    offset += Math.ceil(size / blockSize) * blockSize;
+  const push = (tensor: Omit<ContributionTensor, "offset">) => {
+    tensors.push({ ...tensor, offset });
+    offset += Math.ceil(tensor.size / blockSize) * blockSize;
   };
   for (const entry of manifest.entries) {
     if (!takesPart(entry, kind, sync)) continue;
-    const size = elementCount(entry.shape);
-    if (entry.role !== "statistic") push(entry.name, trained, size, isWide(entry));
-    else for (const name of statisticNames(entry)) push(name, "statistic", size, false);
+    const { name, role, shape } = entry;
+    const size = elementCount(shape);
+    if (role !== "statistic") push({ name, kind: trained, role, size, wide: isWide(entry) });
+    else
+      for (const statistic of statisticNames(entry))
+        push({ name: statistic, kind: "statistic", role, size, wide: false });
   }
-  push(METRICS, "metric", metricNames.length, false);
+  push({ name: METRICS, kind: "metric", role: null, size: metricNames.length, wide: false });
   const segments = new Uint32Array(offset / blockSize);
   tensors.forEach((tensor, index) => {
     segments.fill(

@@ -40,7 +40,7 @@ export function blobLayout(manifest: Manifest, latent: LatentEncoding = "signs")
   const tensors = new Map<string, BlobTensor>();
   let offset = 0;
   for (const entry of manifest.entries) {
-    const encoding = entry.role === "latent-binary" ? latent : "f32";
+    const encoding = entry.role === "latent" ? latent : "f32";
     const bytes = tensorBytes(entry, encoding);
     tensors.set(entry.name, { name: entry.name, encoding, offset, bytes });
     offset = Math.ceil((offset + bytes) / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;

@@ -125,7 +125,7 @@ class Training {
         weightDecay: 0,
         nesterov: false,
       });
-      if (role === "latent-binary") values.set(values.map((w) => Math.min(1, Math.max(-1, w))));
+      if (role === "latent") values.set(values.map((w) => Math.min(1, Math.max(-1, w))));
     });
     state.networks.discriminators.entries.forEach(({ name }, tensor) => {
       const values = parameter(state.student, name);
@@ -143,7 +143,7 @@ class Training {
 }
 
 function flippedShare(state: TrainingState, before: Uint8Array, after: Uint8Array): number {
-  const manifest = setManifest(state.networks, "student").entries.filter(({ role }) => role === "latent-binary");
+  const manifest = setManifest(state.networks, "student").entries.filter(({ role }) => role === "latent");
   const { layout } = wireForm(state.networks, state.config, "student");
   let flips = 0;
   for (const { encoding, offset, bytes } of layout.tensors.values()) {

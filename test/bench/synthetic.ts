@@ -4,7 +4,7 @@ import { rng } from "../../shared/base/rng.ts";
 import { type Dataset, shardBytes } from "../../shared/data/dataset.ts";
 import { kaimingNormal, uniform } from "../../shared/model/initialise.ts";
 import { elementCount, type Manifest } from "../../shared/model/manifest.ts";
-import { bestRectifier } from "../../shared/model/methods/rbcn.ts";
+import { bestRectifier } from "../../shared/model/methods/shared-scale.ts";
 import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 
 type Four = readonly [number, number, number, number];
@@ -41,7 +41,7 @@ export function freshParameters(manifest: Manifest): Parameters {
     switch (initial.kind) {
       case "kaiming-normal": {
         const values = kaimingNormal(draws, shape, initial.fanIn);
-        made.set(name, role === "latent-binary" ? values.map((w) => Math.min(1, Math.max(-1, w))) : values);
+        made.set(name, role === "latent" ? values.map((w) => Math.min(1, Math.max(-1, w))) : values);
         break;
       }
       case "uniform":
@@ -50,9 +50,9 @@ export function freshParameters(manifest: Manifest): Parameters {
       case "constant":
         made.set(name, new Float32Array(elementCount(shape)).fill(initial.value));
         break;
-      case "best-rectifier": {
-        const weight = manifest.entries.find((entry) => entry.name === initial.weight);
-        if (!weight) throw new RangeError(`${name} starts from ${initial.weight}, which the manifest does not have`);
+      case "companion": {
+        const weight = manifest.entries.find((entry) => entry.name === initial.of);
+        if (!weight) throw new RangeError(`${name} starts from ${initial.of}, which the manifest does not have`);
         made.set(name, bestRectifier(weight.shape as Four, shape as Four, parameter(made, weight.name)));
         break;
       }

@@ -106,7 +106,8 @@ export async function verifyRbconv(rig: Rig, test: OracleCase): Promise<Comparis
   const g = new GraphBuilder({ h: a.h, w: a.w, c: a.in });
   const { stride, padding, surrogate } = a;
   const layer = { name: "l", input: 0, out: a.out, kernel: a.k, stride, padding };
-  const node = g.add({ op: "rbconv", rectify: a.c, surrogate, ...layer });
+  const c = { name: "c", role: "learned", shape: rectifyShape(a.c, a.out, a.k, a.in) } as const;
+  const node = g.add({ op: "rbconv", rectify: a.c, surrogate, companions: [c], ...layer });
   const [weight, rectifier] = [test.weight("in.weight"), test.weight("in.c")];
   const [x, dy] = [test.map("in.x"), test.map("grad.y")];
   const parameters = new Map([
@@ -122,16 +123,16 @@ export async function verifyRbconv(rig: Rig, test: OracleCase): Promise<Comparis
       rectifier,
       gradient: Float64Array.from(read(result.arena, "l.weight")),
     },
-    { rectify: a.c, surrogate, kernelGradient: "direct", lambdaKernel: 0 },
+    { kernelGradient: "direct", lambdaKernel: 0 },
   );
   const { shape } = test.tensor("out.y");
   const positions = shape[0] * shape[2] * shape[3];
-  const c = maxAbs(rectifier);
+  const scale = maxAbs(rectifier);
   const shared = weight.length / rectifier.length;
   return [
-    compareSum("y", result.y, test.tensor("out.y"), a.k * a.k * a.in, c),
-    compareSum("dx", result.dx, test.tensor("out.dx"), a.k * a.k * a.out, maxAbs(dy), c, 2),
-    compareSum("dweight", gradients.weight, test.tensor("out.dweight"), positions, maxAbs(dy), c, 2),
+    compareSum("y", result.y, test.tensor("out.y"), a.k * a.k * a.in, scale),
+    compareSum("dx", result.dx, test.tensor("out.dx"), a.k * a.k * a.out, maxAbs(dy), scale, 2),
+    compareSum("dweight", gradients.weight, test.tensor("out.dweight"), positions, maxAbs(dy), scale, 2),
     compareSum("dc", gradients.rectifier, test.tensor("out.dc"), positions * shared, maxAbs(dy)),
   ];
 }
@@ -249,7 +250,7 @@ export async function verifyKernelLoss(rig: Rig, test: OracleCase): Promise<Comp
       rectifier,
       gradient: new Float64Array(weight.length),
     },
-    { rectify: a.c, surrogate: "bireal", kernelGradient: "direct", lambdaKernel: a.lambda },
+    { kernelGradient: "direct", lambdaKernel: a.lambda },
   );
   const residual = a.lambda * (maxAbs(weight) + maxAbs(rectifier));
   const bounds = {

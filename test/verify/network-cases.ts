@@ -4,10 +4,11 @@ import { z } from "zod";
 import { globalAveragePoolBackward, globalAveragePoolForward } from "../../kernels/layers/global-average-pool.ts";
 import { type Graph, GraphBuilder, INPUT } from "../../shared/model/graph.ts";
 import { discriminatorManifest, type Manifest, networkManifest } from "../../shared/model/manifest.ts";
-import { fullPrecision, rbcn, rbcnGradients } from "../../shared/model/methods/rbcn.ts";
+import { fullPrecision } from "../../shared/model/methods/full-precision.ts";
+import { rbcn, rbcnGradients } from "../../shared/model/methods/rbcn.ts";
 import { residualNetwork } from "../../shared/model/networks/residual.ts";
 import { runningStatistic } from "../../shared/model/running-statistic.ts";
-import { type Networks, wireManifest } from "../../shared/run/networks.ts";
+import { type Networks, networkOf, wireManifest } from "../../shared/run/networks.ts";
 import { classification } from "../../shared/tasks/classification.ts";
 import { contributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
 import { blobLayout, encodeBlob, type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
@@ -93,7 +94,7 @@ export async function verifyLinearCrossEntropy(rig: Rig, test: OracleCase): Prom
   const g = new GraphBuilder({ h: 1, w: 1, c: a.in });
   const graph = g.build(g.add({ op: "linear", name: "fc", input: 0, out: a.classes }));
   const manifest = networkManifest(graph);
-  const network = { graph, method: fullPrecision, manifest };
+  const network = networkOf(graph, fullPrecision);
   const networks: Networks = { teacher: network, student: network, discriminators: { entries: [] } };
   const plan = compilePlan({
     networks,
@@ -207,7 +208,7 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
   const { widths, blocks, stem, activation } = a;
   const build = (method: typeof fullPrecision) => {
     const graph = residualNetwork({ stem, stemWidth: widths[0], widths, blocks, activation }, io, method);
-    return { graph, method, manifest: networkManifest(graph) };
+    return networkOf(graph, method);
   };
   const student = build(rbcn(options));
   const networks: Networks = {
@@ -249,7 +250,7 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
   };
   for (const { name, role, shape } of manifest.entries) {
     switch (role) {
-      case "latent-binary": {
+      case "latent": {
         const cName = name.replace(/weight$/, "c");
         const c = manifest.entries.find((entry) => entry.name === cName);
         const latent = rbcnGradients(
@@ -269,10 +270,12 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
         check(cName, latent.rectifier, maxAbs(wire) * Math.sqrt(wire.length / latent.rectifier.length));
         break;
       }
-      case "rectifier":
+      case "learned":
+      case "derived":
+      case "state":
         break;
       case "float":
-      case "discriminator":
+      case "critic":
         check(name, run.arena(name));
         break;
       case "statistic": {

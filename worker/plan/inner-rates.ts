@@ -3,9 +3,9 @@
 import type { RunConfig } from "../../shared/run/config.ts";
 
 /** Parameters that are updated alike. */
-export type UpdateGroup = "float" | "latent" | "rectifier" | "discriminator";
+export type UpdateGroup = "float" | "latent" | "learned" | "critic";
 
-const groups: readonly UpdateGroup[] = ["float", "latent", "rectifier", "discriminator"];
+const groups: readonly UpdateGroup[] = ["float", "latent", "learned", "critic"];
 /** Floats of a group: the step size, 1/√(1−β₂ᵗ), the decoupled decay, and one to spare. */
 const GROUP_FLOATS = 4;
 
@@ -45,13 +45,13 @@ export function innerRates(
     const { beta1, beta2, weightDecay } = sync.inner;
     put("float", adam(learningRate, beta1, beta2, step, weightDecay));
     put("latent", adam(learningRate, beta1, beta2, step, optimizer.latentWeightDecay));
-    put("rectifier", adam(slow, beta1, beta2, step, 0));
+    put("learned", adam(slow, beta1, beta2, step, 0));
   } else {
     put("float", [learningRate]);
     put("latent", [learningRate]);
-    put("rectifier", [slow]);
+    put("learned", [slow]);
   }
-  put("discriminator", adam(adversarial.learningRate, adversarial.beta1, adversarial.beta2, step, 0));
+  put("critic", adam(adversarial.learningRate, adversarial.beta1, adversarial.beta2, step, 0));
   rates[SAMPLES_INDEX] = samples;
   return rates;
 }

@@ -6,15 +6,22 @@ import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate
 import { adamUpdate } from "../../kernels/steps/adam-update.ts";
 import { checksum } from "../../kernels/steps/checksum.ts";
 import { copy } from "../../kernels/steps/copy.ts";
-import { latentGradient } from "../../kernels/steps/latent-gradient.ts";
 import { pseudoGradient, weighted } from "../../kernels/steps/pseudo-gradient.ts";
 import { runningStatistic } from "../../kernels/steps/running-statistic.ts";
 import { sgdUpdate } from "../../kernels/steps/sgd-update.ts";
+import type { PluginOptions } from "../../shared/base/registry.ts";
 import type { Accumulation } from "../../shared/codecs/codec.ts";
-import { elementCount, type Manifest, type ParameterEntry, type Role } from "../../shared/model/manifest.ts";
+import {
+  elementCount,
+  type LatentEntries,
+  type Manifest,
+  type ParameterEntry,
+  type Role,
+} from "../../shared/model/manifest.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { type ContributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
 import { type BlobLayout, blobLayout } from "../../shared/wire/parameter-blob.ts";
+import type { DeviceRule } from "./device-rules.ts";
 import { RATES, rateIndex, SAMPLES_INDEX, type UpdateGroup } from "./inner-rates.ts";
 import { type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
 import { updateRuns } from "./update-runs.ts";
@@ -33,7 +40,7 @@ export interface ReplicaLayout {
 
 /** @param manifest the network's wire manifest */
 export function replicaLayout(manifest: Manifest): ReplicaLayout {
-  const latent = { entries: manifest.entries.filter(({ role }) => role === "latent-binary") };
+  const latent = { entries: manifest.entries.filter(({ role }) => role === "latent") };
   return { manifest, blob: blobLayout(manifest, "f32"), signs: blobLayout(latent) };
 }
 
@@ -88,44 +95,66 @@ export function replicaStart(replica: ReplicaLayout): LaunchList {
   return list;
 }
 
-/** ∂L/∂(Ŵ⊙C) of each binary layer in the arena becomes ∂L/∂W, and ∂L/∂C is put beside it. */
+/** What steps a network's latent weights on the device. */
+export interface LatentRecording {
+  readonly rule: DeviceRule;
+  /** The method's. */
+  readonly options: PluginOptions;
+  readonly layers: readonly LatentEntries[];
+}
+
+/** ∂L/∂W̃ of each binary layer in the arena becomes ∂L/∂W, and the gradients of what is learned beside W are put there, too. */
 function recordLatentGradients(
   list: LaunchList,
-  { manifest, blob }: ReplicaLayout,
+  { blob }: ReplicaLayout,
   layout: ContributionLayout,
-  { rectify, lambdaKernel, kernelGradient }: RunConfig["rbcn"],
+  { rule, options, layers }: LatentRecording,
 ): void {
-  const weightOf = ({ initial }: ParameterEntry) =>
-    initial.kind === "best-rectifier" ? manifest.entries.find((entry) => entry.name === initial.weight) : undefined;
-  for (const entry of manifest.entries) {
-    const weight = weightOf(entry);
-    const dc = arenaRef(layout, entry.name);
-    const gradient = weight && arenaRef(layout, weight.name);
-    if (!weight || !dc || !gradient) continue;
+  for (const { weight, companions } of layers) {
+    const gradient = arenaRef(layout, weight.name);
+    if (!gradient) continue;
+    const named = (name: string): ParameterEntry => {
+      const entry = companions[name];
+      if (!entry) throw new RangeError(`${weight.name} has no companion named ${name}`);
+      return entry;
+    };
     const [out, kernel, , input] = weight.shape;
-    list.run(latentGradient({ out, kernel, in: input, rectify, lambda: lambdaKernel, kernelGradient }), {
-      gradient,
-      weight: refIn("parameters", blob, weight.name),
-      c: refIn("parameters", blob, entry.name),
-      dc,
-    });
+    rule.recordGradients(
+      list,
+      {
+        out,
+        kernel,
+        in: input,
+        gradient,
+        weight: refIn("parameters", blob, weight.name),
+        companion: (name) => refIn("parameters", blob, named(name).name),
+        companionGradient: (name) => {
+          const ref = arenaRef(layout, named(name).name);
+          if (!ref) throw new RangeError(`the contribution has no tensor named ${named(name).name}`);
+          return ref;
+        },
+      },
+      options,
+    );
   }
 }
 
-const groupOf: Readonly<Record<Role, UpdateGroup | "statistic">> = {
-  "latent-binary": "latent",
-  rectifier: "rectifier",
+const groupOf: Readonly<Record<Role, UpdateGroup | "statistic" | undefined>> = {
+  latent: "latent",
+  learned: "learned",
   float: "float",
-  discriminator: "discriminator",
+  critic: "critic",
   statistic: "statistic",
+  derived: undefined,
+  state: undefined,
 };
 
-export type InnerConfig = Pick<RunConfig, "sync" | "optimizer" | "adversarial" | "rbcn">;
+export type InnerConfig = Pick<RunConfig, "sync" | "optimizer" | "adversarial">;
 
 /**
  * One inner step from the gradients, batch statistics and metrics of a microbatch of n in the arena: latent gradients,
  * every parameter's update, running statistics, the lease's tally of metrics, and the new signs.
- * @param bound of latent weights
+ * @param latent none for a network without latent weights
  */
 export function recordInnerStep(
   list: LaunchList,
@@ -133,12 +162,12 @@ export function recordInnerStep(
   layout: ContributionLayout,
   n: number,
   config: InnerConfig,
-  bound: number | undefined,
+  latent: LatentRecording | undefined,
 ): void {
   const { sync, optimizer, adversarial } = config;
   list.run(addWeighted({ size: metricNames.length, weight: n }), { x: metricsRef(layout), y: tally });
-  recordLatentGradients(list, replica, layout, config.rbcn);
-  const decays = { float: optimizer.weightDecay, latent: optimizer.latentWeightDecay, rectifier: 0 };
+  if (latent) recordLatentGradients(list, replica, layout, latent);
+  const decays = { float: optimizer.weightDecay, latent: optimizer.latentWeightDecay, learned: 0 };
   for (const run of updateRuns(replica.manifest, replica.blob, layout, (role) => groupOf[role])) {
     const { group, elements: size } = run;
     const parameter = range("parameters", run.replica, size);
@@ -149,9 +178,10 @@ export function recordInnerStep(
     }
     const refs = { parameter, gradient, rates };
     const first = range("moments", run.arena, size);
-    const bounded = group === "latent" && bound !== undefined ? { bound } : {};
+    const bound = group === "latent" ? latent?.rule.bound : undefined;
+    const bounded = bound === undefined ? {} : { bound };
     const adamBetas = (): readonly [number, number] | undefined => {
-      if (group === "discriminator") return [adversarial.beta1, adversarial.beta2];
+      if (group === "critic") return [adversarial.beta1, adversarial.beta2];
       if (sync.kind === "local" && sync.inner.kind === "adamw") return [sync.inner.beta1, sync.inner.beta2];
       return undefined;
     };
@@ -160,7 +190,7 @@ export function recordInnerStep(
       const second = range("variances", run.arena, size);
       const kernel = adamUpdate({ size, betas, epsilon: ADAM_EPSILON, at: rateIndex(group), ...bounded });
       list.run(kernel, { ...refs, first, second });
-    } else if (group !== "discriminator") {
+    } else if (group !== "critic") {
       const { momentum } = optimizer;
       const kernel = sgdUpdate({ size, momentum, weightDecay: decays[group], rate: rateIndex(group), ...bounded });
       list.run(kernel, { ...refs, momentum: first });

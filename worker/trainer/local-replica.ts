@@ -7,6 +7,7 @@ import type { RunConfig } from "../../shared/run/config.ts";
 import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/run/networks.ts";
 import { contributionLayout, metricNames, type RoundKind } from "../../shared/wire/contribution.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
+import { deviceRules } from "../plan/device-rules.ts";
 import { type InnerStep, innerRates, RATES } from "../plan/inner-rates.ts";
 import {
   leaseDifference,
@@ -70,11 +71,13 @@ export class LocalReplica {
     const layout = contributionLayout(roundManifest(this.#networks, kind, this.#network), kind, "local");
     const parameter = replicaRefs(this.#layout);
     if (kind === "evaluate") return { layout, parameter };
-    const { clampWeight } = this.#networks[this.#network].method;
+    const { method, latent: layers } = this.#networks[this.#network];
+    const options = { kind: "rbcn", ...this.#config.rbcn };
+    const latent = layers.length > 0 ? { rule: deviceRules.get(method.kind), options, layers } : undefined;
     return {
       layout,
       parameter,
-      spend: (list) => recordInnerStep(list, this.#layout, layout, n, this.#config, clampWeight),
+      spend: (list) => recordInnerStep(list, this.#layout, layout, n, this.#config, latent),
     };
   }
 

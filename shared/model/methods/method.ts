@@ -1,48 +1,115 @@
-// The contract of a training method: what stands where a layer can be binary, and how an aggregated gradient becomes gradients of the latent parameters.
+// The contract of a training method: what stands where a layer can be binary, what belongs to its latent weights, and how the aggregated
+// gradient of what the convolution saw becomes gradients of what is trained.
 
-import type { ConvolutionFields, GraphBuilder, NodeId } from "../graph.ts";
+import { z } from "zod";
+import type { Plugin, PluginOptions } from "../../base/registry.ts";
+import type { ActivationKind, Companion, ConvolutionFields, GraphBuilder, NodeId } from "../graph.ts";
 import type { Rectify, Surrogate } from "../rectify.ts";
 
-/** How L_Kernel reaches W (METHOD: `direct` holds Ŵ constant; `literal` is equation 3.71 as printed; `both` adds them). */
-export type KernelGradient = "direct" | "both" | "literal";
-
-export interface RbcnOptions {
-  readonly rectify: Rectify;
-  /** Surrogate of the sign of activations; the weights' is always `bireal`. */
-  readonly surrogate: Surrogate;
-  readonly kernelGradient: KernelGradient;
-  readonly lambdaKernel: number;
-}
-
-/** One binary layer at a commit. All arrays f32 in OHWI order. */
+/** One binary layer at a commit, in OHWI order. Its owner is the coordinator: only `settle` changes what it holds. */
 export interface LatentLayer {
   readonly shape: readonly [out: number, kh: number, kw: number, input: number];
   /** Latent weights W. */
   readonly weight: Float32Array;
-  /** Learnable matrix C. */
-  readonly rectifier: Float32Array;
-  /** C's shape, see `rectifyShape`; an axis of 1 is shared. */
-  readonly rectifierShape: readonly [number, number, number, number];
-  /** Aggregated ∂L/∂(Ŵ⊙C). */
-  readonly gradient: Float64Array;
+  /** Values of the companions by name; none of them are there while the first values are made. */
+  readonly companions: Readonly<Record<string, Float32Array>>;
 }
 
 export interface LatentGradients {
+  /** ∂L/∂W. */
   readonly weight: Float64Array;
-  readonly rectifier: Float64Array;
-  /** λ/2 Σ ‖W − C⊙Ŵ‖² of this layer. */
-  readonly kernelLoss: number;
+  /** Of each `learned` companion, by name. */
+  readonly learned: Readonly<Record<string, Float64Array>>;
+  /** Parts of the objective that are the method's own, by name, of this layer; they are summed over layers. */
+  readonly losses: Readonly<Record<string, number>>;
 }
 
-/** A method of the literature; `full-precision` is the teacher. */
+/** What a method does with latent weights, on the coordinator: pure functions, in float64 where they sum. */
+export interface WeightRule {
+  /**
+   * A companion's values from W: the first ones of a `learned` or `state` one; those of a `derived` one for every W that is
+   * sent. f32 of the companion's size.
+   */
+  readonly companion: (name: string, layer: LatentLayer) => Float32Array;
+  /** @param gradient the aggregated ∂L/∂W̃ of what the convolution saw, such as Ŵ⊙C */
+  readonly gradients: (layer: LatentLayer, gradient: Float64Array) => LatentGradients;
+  /** Changes W, and `state` companions, in place: of fresh weights, and after each update (clamping, centring, freezing). */
+  readonly settle?: (layer: LatentLayer) => void;
+}
+
+/** Where batch norm and activation stand around a layer that can be binary. */
+export interface BlockOrder {
+  /** `after`: body → BN → + shortcut. `before`: BN → body → + shortcut. */
+  readonly norm: "after" | "before";
+  /** After the sum with the shortcut, or, in a network without shortcuts, before the next body; `model`: what the model says. */
+  readonly activation: "model" | ActivationKind;
+}
+
+/** One order for all methods, so that a comparison compares nothing else: body → BN → + shortcut → the model's activation. */
+export const commonBlock: BlockOrder = { norm: "after", activation: "model" };
+
+/** A method with its options. */
 export interface Method {
-  readonly name: "full-precision" | "rbcn";
+  readonly kind: string;
   /** True where the layer takes the sign of its input, so that the activation before it would be pointless. */
   readonly binarizesInput: boolean;
+  readonly block: BlockOrder;
   /** Adds the layer to a graph. */
   readonly body: (graph: GraphBuilder, layer: ConvolutionFields) => NodeId;
-  /** Gradients of the latent parameters; absent where the wire's gradient is already the parameter's. */
-  readonly latentGradients?: (layer: LatentLayer) => LatentGradients;
-  /** Bound of latent weights after each update; the surrogate is zero outside. */
-  readonly clampWeight?: number;
+  /** Absent where the gradient on the wire is already the parameter's. */
+  readonly rule?: WeightRule;
+}
+
+/** A plug-in of the table in methods.ts. */
+export interface MethodPlugin extends Plugin {
+  /** Whether workers have its rule on the device (worker/plan/device-rules.ts), which `sync: local` takes. */
+  readonly deviceRule: boolean;
+  /** @param options as the schema gave them */
+  readonly create: (options: PluginOptions) => Method;
+}
+
+/** A method whose functions take its own options, as its schema gives them. */
+export function defineMethod<S extends z.ZodObject>(method: {
+  readonly kind: string;
+  readonly schema: S;
+  readonly deviceRule: boolean;
+  readonly create: (options: z.output<S>) => Omit<Method, "kind">;
+}): MethodPlugin {
+  const { kind, schema, deviceRule, create } = method;
+  return { kind, schema, deviceRule, create: (options) => ({ kind, ...create(schema.parse(options)) }) };
+}
+
+/** The option by which a method takes its authors' order of a block instead of everybody's. */
+export const blockOrderOption = z
+  .enum(["common", "paper"])
+  .default("common")
+  .describe("order of a block: one for all methods, or that of the method's authors");
+
+/** Options of a body that takes signs of its input and multiplies the signs of W by shared scales C. */
+export interface SignBody {
+  readonly rectify: Rectify;
+  readonly surrogate: Surrogate;
+  /** C, and whatever else belongs to the layer's W. */
+  readonly companions: (layer: { readonly out: number; readonly kernel: number; readonly in: number }) => Companion[];
+}
+
+/** Adds conv(sign(x), sign(W) ⊙ C). */
+export function signBody({ rectify, surrogate, companions }: SignBody): Method["body"] {
+  return (graph, layer) => {
+    const { out, kernel, input } = layer;
+    const of = { out, kernel, in: graph.shape(input).c };
+    return graph.add({ op: "rbconv", rectify, surrogate, companions: companions(of), ...layer });
+  };
+}
+
+/** A companion that must be there. @throws RangeError */
+export function companionOf({ companions }: LatentLayer, name: string): Float32Array {
+  const values = companions[name];
+  if (!values) throw new RangeError(`no companion named ${name}; there are ${Object.keys(companions).join(", ")}`);
+  return values;
+}
+
+/** Clamps to ±bound in place. */
+export function clamp(values: Float32Array, bound: number): void {
+  for (let i = 0; i < values.length; i++) values[i] = Math.min(bound, Math.max(-bound, values[i]));
 }

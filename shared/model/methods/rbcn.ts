@@ -1,31 +1,38 @@
-// The registry of methods: full precision (the teacher) and RBCN.
+// RBCN (Liu et al., IJCAI 2019): conv(sign x, sign W ⊙ C) with a learned C, and L_Kernel that draws W and C together. The equations are in
+// README.md here.
 
-import type { LatentGradients, LatentLayer, Method, RbcnOptions } from "./method.ts";
+import { z } from "zod";
+import { type Rectify, rectifyShape, type Surrogate } from "../rectify.ts";
+import { clamp, commonBlock, companionOf, defineMethod, type LatentLayer, type Method, signBody } from "./method.ts";
+import { bestRectifier, rectifierIndex, type ScaleShape } from "./shared-scale.ts";
 
-/** Real convolutions, no sign: the teacher's method. */
-export const fullPrecision: Method = {
-  name: "full-precision",
-  binarizesInput: false,
-  body: (graph, layer) => graph.add({ op: "conv", ...layer }),
-};
+/** How L_Kernel reaches W: `direct` holds Ŵ constant; `literal` is equation 3.71 as printed; `both` adds them. */
+export type KernelGradient = "direct" | "both" | "literal";
 
-/**
- * Index into C for each element of W, both in OHWI order; an axis of C with size 1 is shared.
- * @returns u32 of W's size
- */
-export function rectifierIndex(w: LatentLayer["shape"], c: LatentLayer["rectifierShape"]): Uint32Array {
-  const index = new Uint32Array(w[0] * w[1] * w[2] * w[3]);
-  const stride = [c[1] * c[2] * c[3], c[2] * c[3], c[3], 1].map((s, axis) => (c[axis] === 1 ? 0 : s));
-  let at = 0;
-  for (let o = 0; o < w[0]; o++) {
-    for (let y = 0; y < w[1]; y++) {
-      for (let x = 0; x < w[2]; x++) {
-        const base = o * stride[0] + y * stride[1] + x * stride[2];
-        for (let i = 0; i < w[3]; i++) index[at++] = base + i * stride[3];
-      }
-    }
-  }
-  return index;
+export interface RbcnOptions {
+  readonly rectify: Rectify;
+  /** Surrogate of the sign of activations; the weights' is always `bireal`. */
+  readonly surrogate: Surrogate;
+  readonly kernelGradient: KernelGradient;
+  readonly lambdaKernel: number;
+}
+
+/** One layer with what its gradients depend on. All arrays in OHWI order. */
+export interface RbcnLayer {
+  readonly shape: LatentLayer["shape"];
+  readonly weight: Float32Array;
+  /** Learnable matrix C. */
+  readonly rectifier: Float32Array;
+  readonly rectifierShape: ScaleShape;
+  /** Aggregated ∂L/∂(Ŵ⊙C). */
+  readonly gradient: Float64Array;
+}
+
+export interface RbcnGradients {
+  readonly weight: Float64Array;
+  readonly rectifier: Float64Array;
+  /** λ/2 Σ ‖W − C⊙Ŵ‖² of this layer. */
+  readonly kernelLoss: number;
 }
 
 /** ∂Ŵ/∂W: 2+2W on [−1,0), 2−2W on [0,1), 0 elsewhere (RBCN eq. 3.72; Bi-Real). */
@@ -33,25 +40,9 @@ export function weightSurrogate(w: number): number {
   return w >= -1 && w < 1 ? 2 - 2 * Math.abs(w) : 0;
 }
 
-/**
- * For fixed W the best C is the mean of |W| over the elements that share it, so C starts there.
- * @returns f32 of C's size
- */
-export function bestRectifier(
-  shape: LatentLayer["shape"],
-  rectifierShape: LatentLayer["rectifierShape"],
-  weight: Float32Array,
-): Float32Array {
-  const index = rectifierIndex(shape, rectifierShape);
-  const sum = new Float64Array(rectifierShape.reduce((a, b) => a * b));
-  for (let i = 0; i < weight.length; i++) sum[index[i]] += Math.abs(weight[i]);
-  const share = weight.length / sum.length;
-  return Float32Array.from(sum, (s) => s / share);
-}
-
 const indexCache = new WeakMap<Float32Array, Uint32Array>();
 
-function cachedIndex(layer: LatentLayer): Uint32Array {
+function cachedIndex(layer: RbcnLayer): Uint32Array {
   const known = indexCache.get(layer.rectifier);
   if (known) return known;
   const index = rectifierIndex(layer.shape, layer.rectifierShape);
@@ -60,7 +51,10 @@ function cachedIndex(layer: LatentLayer): Uint32Array {
 }
 
 /** RBCN's gradients from the aggregated G = ∂L/∂(Ŵ⊙C): ∂W = G⊙C⊙surrogate(W), ∂C = Σ G⊙Ŵ, and L_Kernel's. */
-export function rbcnGradients(layer: LatentLayer, options: RbcnOptions): LatentGradients {
+export function rbcnGradients(
+  layer: RbcnLayer,
+  options: Pick<RbcnOptions, "lambdaKernel" | "kernelGradient">,
+): RbcnGradients {
   const { weight, rectifier, gradient } = layer;
   const { lambdaKernel, kernelGradient } = options;
   const index = cachedIndex(layer);
@@ -82,13 +76,45 @@ export function rbcnGradients(layer: LatentLayer, options: RbcnOptions): LatentG
   return { weight: dWeight, rectifier: dRectifier, kernelLoss: (lambdaKernel / 2) * loss };
 }
 
+/** The surrogate of W is zero outside of ±1. */
+export const RBCN_BOUND = 1;
+
 export function rbcn(options: RbcnOptions): Method {
+  const { rectify, surrogate } = options;
+  const scaleShape = ([out, kernel, , input]: LatentLayer["shape"]) => rectifyShape(rectify, out, kernel, input);
   return {
-    name: "rbcn",
+    kind: "rbcn",
     binarizesInput: true,
-    body: (graph, layer) =>
-      graph.add({ op: "rbconv", rectify: options.rectify, surrogate: options.surrogate, ...layer }),
-    latentGradients: (layer) => rbcnGradients(layer, options),
-    clampWeight: 1,
+    block: commonBlock,
+    body: signBody({
+      rectify,
+      surrogate,
+      companions: (layer) => [
+        { name: "c", role: "learned", shape: rectifyShape(rectify, layer.out, layer.kernel, layer.in) },
+      ],
+    }),
+    rule: {
+      companion: (_, { shape, weight }) => bestRectifier(shape, scaleShape(shape), weight),
+      gradients: (layer, gradient) => {
+        const { shape, weight } = layer;
+        const rectifier = companionOf(layer, "c");
+        const { kernelLoss, ...of } = rbcnGradients(
+          { shape, weight, rectifier, rectifierShape: scaleShape(shape), gradient },
+          options,
+        );
+        return { weight: of.weight, learned: { c: of.rectifier }, losses: { kernel: kernelLoss } };
+      },
+      settle: ({ weight }) => clamp(weight, RBCN_BOUND),
+    },
   };
 }
+
+export const rbcnSchema = z.strictObject({
+  kind: z.literal("rbcn"),
+  rectify: z.enum(["kernel", "layer", "out", "filter"]).default("kernel").describe("shape of C"),
+  surrogate: z.enum(["bireal", "ste"]).default("bireal").describe("derivative of the sign of activations"),
+  lambdaKernel: z.number().min(0).default(1e-4).describe("weight of L_Kernel"),
+  kernelGradient: z.enum(["direct", "both", "literal"]).default("direct").describe("how L_Kernel reaches W"),
+});
+
+export const rbcnMethod = defineMethod({ kind: "rbcn", schema: rbcnSchema, deviceRule: true, create: rbcn });

@@ -138,8 +138,8 @@ async function networkResults(bench: BenchDevice, step: StepCase, prepared: Prep
   const sent = new Map(layout.tensors.map(({ name, offset, size }) => [name, arena.subarray(offset, offset + size)]));
   const gradients = new Map<string, Float32Array>();
   for (const { name, role, shape } of trained({ entries })) {
-    if (role === "rectifier") continue;
-    if (role !== "latent-binary") {
+    if (role === "learned") continue;
+    if (role !== "latent") {
       gradients.set(name, parameter(sent, name));
       continue;
     }

@@ -32,7 +32,7 @@ test("a run resumed at any step ends bit for bit where the uninterrupted one doe
 test("K12 what is usual of contributions is in the checkpoint, and one of before it was knows of nothing", () =>
   withFolder(async (runDir) => {
     const { state, ledger } = stateAt(3);
-    const norms = { gradient: 1 / 3, discriminator: 1e-30, statistic: 0, metric: 5 };
+    const norms = { gradient: 1 / 3, critic: 1e-30, statistic: 0, metric: 5 };
     state.norms.set("student", [[{ samples: 32, norms }], [{ samples: 16, norms: { gradient: 2 } }]]);
     state.peaks.set("student", [1 / 3, 0, 1e-30]);
     await write(runDir, state, ledger);

@@ -29,8 +29,8 @@ test("ResNet-18's teacher has torchvision's parameter count and names", () => {
 
 test("ResNet-18's student has 16 binary layers, one C and one discriminator each", () => {
   const { entries } = resNet18.student.manifest;
-  expect(entries.filter((e) => e.role === "latent-binary")).toHaveLength(16);
-  expect(entries.filter((e) => e.role === "rectifier").map((e) => e.shape)).toEqual(Array(16).fill([1, 3, 3, 1]));
+  expect(entries.filter((e) => e.role === "latent")).toHaveLength(16);
+  expect(entries.filter((e) => e.role === "learned").map((e) => e.shape)).toEqual(Array(16).fill([1, 3, 3, 1]));
   expect(resNet18.student.graph.maps).toHaveLength(16);
   expect(resNet18.discriminators.entries).toHaveLength(16 * 8);
 });

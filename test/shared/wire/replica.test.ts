@@ -10,7 +10,7 @@ const sizes = { weight: 1000, bias: 3 } as const;
 const manifest: Manifest = {
   entries: Object.entries(sizes).map(([name, size]) => ({
     name,
-    role: "discriminator",
+    role: "critic",
     shape: [size],
     initial: { kind: "constant", value: 0 },
     bnPhase: false,

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { rng } from "../../../shared/base/rng.ts";
 import { type Graph, GraphBuilder, graphInputs, type InputShape, type NodeId } from "../../../shared/model/graph.ts";
 import { elementCount, networkManifest } from "../../../shared/model/manifest.ts";
+import { rbcn } from "../../../shared/model/methods/rbcn.ts";
 import { contributionLayout } from "../../../shared/wire/contribution.ts";
 import { blobLayout, encodeBlob, type Parameters } from "../../../shared/wire/parameter-blob.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
@@ -29,7 +30,8 @@ function branch(g: GraphBuilder, prefix: string, input: NodeId): NodeId {
   let h = g.add({ op: "conv", ...named("conv1"), input, out: 8, ...window });
   h = g.add({ op: "batchnorm", ...named("bn1"), input: h });
   h = g.add({ op: "activation", kind: "prelu", ...named("prelu1"), input: h });
-  h = g.add({ op: "rbconv", ...named("conv2"), input: h, out: 8, ...window, rectify: "kernel", surrogate: "bireal" });
+  const body = rbcn({ rectify: "kernel", surrogate: "bireal", kernelGradient: "direct", lambdaKernel: 0 });
+  h = body.body(g, { ...named("conv2"), input: h, out: 8, ...window });
   h = g.add({ op: "batchnorm", ...named("bn2"), input: h });
   h = g.add({ op: "globalpool", input: h });
   return g.add({ op: "linear", ...named("fc"), input: h, out: 5 });

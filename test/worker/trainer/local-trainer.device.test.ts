@@ -83,7 +83,7 @@ test.each([
     for (let step = 1; step <= microbatches; step++) {
       const { sum } = await nextRound(plain, reference, "fine");
       const manifest = wireManifest(reference.networks, "student");
-      const { gradients } = latentGradientsOf(reference, "student", manifest, sum);
+      const { gradients } = latentGradientsOf(reference, "student", sum);
       for (const { name, role } of manifest.entries) {
         const p = parameter(reference.student, name);
         const gradient = gradients.get(name) ?? sum.mean(name);
@@ -93,11 +93,11 @@ test.each([
         }
         const { m, v } = moments.get(name) ?? { m: new Float32Array(p.length), v: new Float32Array(p.length) };
         moments.set(name, { m, v });
-        const discriminator = role === "discriminator";
-        const learningRate = discriminator ? 2e-4 : role === "rectifier" ? 0.0004 : 0.004;
+        const discriminator = role === "critic";
+        const learningRate = discriminator ? 2e-4 : role === "learned" ? 0.0004 : 0.004;
         if (role === "float") p.set(p.map((value) => value * (1 - learningRate * 0.25)));
         adamStep(p, gradient, m, v, step, { learningRate, betas: discriminator ? [0.5, 0.999] : [0.8, 0.99] });
-        if (role === "latent-binary") p.set(p.map((w) => Math.min(1, Math.max(-1, w))));
+        if (role === "latent") p.set(p.map((w) => Math.min(1, Math.max(-1, w))));
       }
       parametersChanged(reference, "student");
       discriminatorsChanged(reference);

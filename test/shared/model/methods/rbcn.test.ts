@@ -1,13 +1,8 @@
 // RBCN's equations on the coordinator: C, its best value, and the two readings of L_Kernel's gradient.
 import { expect, test } from "vitest";
 import { rng } from "../../../../shared/base/rng.ts";
-import type { KernelGradient } from "../../../../shared/model/methods/method.ts";
-import {
-  bestRectifier,
-  rbcnGradients,
-  rectifierIndex,
-  weightSurrogate,
-} from "../../../../shared/model/methods/rbcn.ts";
+import { type KernelGradient, rbcnGradients, weightSurrogate } from "../../../../shared/model/methods/rbcn.ts";
+import { bestRectifier, rectifierIndex } from "../../../../shared/model/methods/shared-scale.ts";
 import { type Rectify, rectifyShape } from "../../../../shared/model/rectify.ts";
 
 const shape = [9, 3, 3, 4] as const;
@@ -20,7 +15,7 @@ function layer(rectify: Rectify, rectifier: Float32Array, gradient = new Float64
 }
 
 function options(kernelGradient: KernelGradient, lambdaKernel = 1) {
-  return { rectify: "kernel", surrogate: "bireal", kernelGradient, lambdaKernel } as const;
+  return { kernelGradient, lambdaKernel } as const;
 }
 
 test.each(rectifiers)("C per %s: every element of W has the entry that its axes share", (rectify) => {

@@ -1,0 +1,9 @@
+// The table of methods: one line an entry, from which the configuration's `method` is made.
+
+import { Registry } from "../../base/registry.ts";
+import type { MethodPlugin } from "./method.ts";
+import { rbcnMethod } from "./rbcn.ts";
+
+export const methods = new Registry<MethodPlugin>("method", [rbcnMethod]);
+/** Of a configuration that names none. */
+export const DEFAULT_METHOD = "rbcn";
