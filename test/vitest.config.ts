@@ -1,4 +1,5 @@
 // The test runner's settings: three projects, told apart by the last word of a file's name; test/README.md says what each may use.
+import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { defineConfig } from "vitest/config";
@@ -8,12 +9,19 @@ const whole = "test/**/*.whole.test.ts";
 /** Files one after another: a device, or programs with devices of their own, take every core already. */
 const inTurn = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 60_000 };
 
+/** What files of one test run share (fixtures/made-once.ts). */
+const shared = path.join(tmpdir(), `bitswarm-test-shared-${process.pid}`);
+process.once("exit", () => rmSync(shared, { recursive: true, force: true }));
+
 // biome-ignore lint/style/noDefaultExport: vitest loads a config by its default export.
 export default defineConfig({
   test: {
     root: new URL("..", import.meta.url).pathname,
-    // What workers measure goes there, not to the user's own cache.
-    env: { XDG_CACHE_HOME: path.join(tmpdir(), "bitswarm-test-cache") },
+    env: {
+      // What workers measure goes there, not to the user's own cache.
+      XDG_CACHE_HOME: path.join(tmpdir(), "bitswarm-test-cache"),
+      BITSWARM_TEST_SHARED: shared,
+    },
     projects: [
       {
         extends: true,

@@ -16,7 +16,7 @@ async function hashes(cut: boolean): Promise<{ readonly steps: unknown[]; readon
   const args = [...flags, "--run-dir", runDir, "--workers", "0", "--port", "0", "--json"];
   const run = new CoordinatorProcess(["start", ...args]);
   const proxy = await cuttingProxy(await run.url());
-  new WorkerProcess(proxy.url, "deno", 2);
+  new WorkerProcess(proxy.url, "deno", { count: 2 });
   await run.printed(/"step":2,/);
   let cuts = 0;
   const timer = setInterval(() => {

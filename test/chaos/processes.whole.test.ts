@@ -8,6 +8,7 @@ import { type Rng, rng } from "../../shared/base/rng.ts";
 import { CoordinatorProcess } from "../fixtures/coordinator-process.ts";
 import { type CuttingProxy, cuttingProxy } from "../fixtures/cutting-proxy.ts";
 import { tinyFlags } from "../fixtures/test-run.ts";
+import { calmHashes, hashes } from "./calm-run.ts";
 import { CrewProcess } from "./crew-process.ts";
 
 const TIMEOUT_MS = 120_000;
@@ -20,31 +21,6 @@ const MISHAPS = 14;
 const hasty = ["--set", "lease.timeoutMs=1500", "--set", "heartbeatMs=500"];
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-/** The hash after each step that a coordinator printed. */
-function hashes(process: CoordinatorProcess): Record<number, unknown> {
-  const lines = process.lines().filter(({ event }) => event === "step");
-  return Object.fromEntries(lines.map(({ step, paramsHash }) => [Number(step), paramsHash]));
-}
-
-async function calmRun(): Promise<Record<number, unknown>> {
-  const { flags, runDir } = await tinyFlags();
-  const run = new CoordinatorProcess([
-    "start",
-    ...flags,
-    "--run-dir",
-    runDir,
-    "--workers",
-    "0",
-    "--port",
-    "0",
-    "--json",
-  ]);
-  const crew = new CrewProcess(await run.url(), 2, 0);
-  expect((await run.exited).code).toBe(0);
-  await crew.exited;
-  return hashes(run);
-}
 
 /** A run under one seed's mishaps, to its end. */
 class Storm {
@@ -144,13 +120,10 @@ class Storm {
   }
 }
 
-let calm: Promise<Record<number, unknown>> | undefined;
-
 test.each([1, 2, 3])(
   "seed %i: kill -9, SIGSTOP and cut sockets at random moments cost no sample and change no bit",
   async (seed) => {
-    calm ??= calmRun();
-    const expected = await calm;
+    const expected = await calmHashes();
     const storm = await Storm.begin(seed);
     const code = await storm.blow();
     const story = storm.log.join("\n");

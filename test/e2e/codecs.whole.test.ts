@@ -2,9 +2,19 @@
 
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { CoordinatorProcess } from "../fixtures/coordinator-process.ts";
 import { scratchFolder } from "../fixtures/test-run.ts";
-import { hashes, linesOf, reached, resume, smallRun, smallRunSteps, start, succeeded } from "./run-process.ts";
+import {
+  calmRun,
+  hashes,
+  type Line,
+  linesOf,
+  reached,
+  resume,
+  smallRun,
+  smallRunSteps,
+  start,
+  succeeded,
+} from "./run-process.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 const TIMEOUT_MS = 240_000;
@@ -15,22 +25,18 @@ const fields = { ...smallRun, "checkpoint.everySteps": 2, "lease.pieces": 1, "le
 const [stopAt, killAt] = [10, 7];
 
 /** The student's, at the end. */
-function accuracy(process: CoordinatorProcess): number {
-  const lines = linesOf(process);
+function accuracy(lines: readonly Line[]): number {
   return lines[lines.length - 1].testAccuracy;
 }
 
 test.each(["f16", "int8", "sign"])(
   "K13 with the codec %s one worker's run that was killed, stopped and resumed ends with the bits of the run that was not",
   async (codec) => {
-    const folder = await scratchFolder();
-    const calm = start(join(folder, "calm"), { ...fields, codec });
-    new WorkerProcess(await calm.url(), "deno");
-    await succeeded(calm);
-    const expected = hashes(linesOf(calm));
+    const calm = await calmRun({ ...fields, codec }, "deno");
+    const expected = hashes(calm);
     expect(Object.keys(expected)).toHaveLength(smallRunSteps);
 
-    const runDir = join(folder, "resumed");
+    const runDir = join(await scratchFolder(), "resumed");
     const first = start(runDir, { ...fields, codec });
     const victim = new WorkerProcess(await first.url(), "deno");
     await reached(first, killAt);
@@ -53,7 +59,7 @@ test.each(["f16", "int8", "sign"])(
     expect({ ...before, ...between, ...after }).toEqual(expected);
     // What was done twice came out twice the same.
     for (const hashed of [before, between, after]) expect(expected).toMatchObject(hashed);
-    expect(accuracy(third)).toBe(accuracy(calm));
+    expect(accuracy(linesOf(third))).toBe(accuracy(calm));
   },
   TIMEOUT_MS,
 );

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { CoordinatorProcess } from "../fixtures/coordinator-process.ts";
 import { scratchFolder } from "../fixtures/test-run.ts";
-import { hashes, type Line, linesOf, reached, resume, start, succeeded } from "./run-process.ts";
+import { calmRun, hashes, type Line, linesOf, reached, resume, start, succeeded } from "./run-process.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 const TIMEOUT_MS = 240_000;
@@ -47,9 +47,7 @@ test(
     expect(losses[steps - 2]).toBeLessThan(losses[4]);
     expect(trained[trained.length - 1].testAccuracy).toBeGreaterThan(0.25);
 
-    const calm = start(join(folder, "calm"), fields);
-    new WorkerProcess(await calm.url(), "deno");
-    const expected = hashes(await finished(calm));
+    const expected = hashes(await calmRun(fields, "deno"));
 
     const runDir = join(folder, "killed");
     const first = start(runDir, fields);

@@ -1,7 +1,12 @@
 // A run of the built `coordinator` that volunteers join: started or resumed without workers of its own, and what its JSON lines say.
 
+import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { CoordinatorProcess, type Exit } from "../fixtures/coordinator-process.ts";
+import { madeOnce } from "../fixtures/made-once.ts";
+import { scratchFolder } from "../fixtures/test-run.ts";
+import { WorkerProcess } from "./worker-process.ts";
 
 /** A few steps of the smallest LeNet on Fashion-MNIST. */
 export const smallRun = {
@@ -59,4 +64,18 @@ export async function succeeded(process: CoordinatorProcess): Promise<Exit> {
 
 export async function reached(process: CoordinatorProcess, step: number): Promise<void> {
   await process.printed(new RegExp(`"event":"step","step":${step},`));
+}
+
+/** What a run by one worker says that nothing disturbs; the same fields and runtime run once a test run. */
+export function calmRun(fields: Readonly<Record<string, unknown>>, runtime: "deno" | "browser"): Promise<Line[]> {
+  const name = createHash("sha256")
+    .update(JSON.stringify([fields, runtime]))
+    .digest("hex")
+    .slice(0, 16);
+  return madeOnce(`calm-${name}`, async () => {
+    const run = start(join(await scratchFolder(), "calm"), fields);
+    new WorkerProcess(await run.url(), runtime);
+    await succeeded(run);
+    return linesOf(run);
+  });
 }

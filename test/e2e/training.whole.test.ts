@@ -7,17 +7,7 @@ import { readCommitLog, standingCommits } from "../../coordinator/checkpoint/com
 import { intervalSet } from "../../shared/base/intervals.ts";
 import { runCoordinator } from "../fixtures/coordinator-process.ts";
 import { scratchFolder } from "../fixtures/test-run.ts";
-import {
-  hashes,
-  type Line,
-  linesOf,
-  reached,
-  resume,
-  smallRun,
-  smallRunSteps,
-  start,
-  succeeded,
-} from "./run-process.ts";
+import { calmRun, hashes, linesOf, reached, resume, smallRun, smallRunSteps, start, succeeded } from "./run-process.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 const TIMEOUT_MS = 180_000;
@@ -41,7 +31,7 @@ test(
     const runDir = join(await scratchFolder(), "run");
     const run = start(runDir, { ...short, "data.trainSamples": 1536, "data.testSamples": 512, epochs: 3 });
     const url = await run.url();
-    const workers = [new WorkerProcess(url, "browser"), new WorkerProcess(url, "deno")];
+    const workers = [new WorkerProcess(url, "browser", { tune: true }), new WorkerProcess(url, "deno", { tune: true })];
     await succeeded(run);
     const lines = linesOf(run);
     const losses = lines.filter((l) => l.event === "step").map((l) => l.loss.task);
@@ -64,23 +54,19 @@ test(
 );
 
 describe.each(["deno", "browser"] as const)("with %s workers", (runtime) => {
-  async function uninterrupted(workers: number): Promise<{ lines: Line[]; runDir: string }> {
-    const runDir = join(await scratchFolder(), "run");
-    const run = start(runDir, short);
-    new WorkerProcess(await run.url(), runtime, workers);
-    await succeeded(run);
-    return { lines: linesOf(run), runDir };
-  }
-
   test(
-    "one worker and two give the same parameters after every step, bit for bit",
+    "one worker and two that measured their kernels give the same parameters after every step, bit for bit",
     async () => {
-      const one = await uninterrupted(1);
-      const two = await uninterrupted(2);
-      expect(Object.keys(hashes(one.lines))).toHaveLength(smallRunSteps);
-      expect(hashes(two.lines)).toEqual(hashes(one.lines));
-      expect(two.lines[two.lines.length - 1].testAccuracy).toBe(one.lines[one.lines.length - 1].testAccuracy);
-      await expectEverySampleOnce(two.runDir, shortPasses);
+      const one = await calmRun(short, runtime);
+      const runDir = join(await scratchFolder(), "run");
+      const run = start(runDir, short);
+      new WorkerProcess(await run.url(), runtime, { count: 2, tune: true });
+      await succeeded(run);
+      const two = linesOf(run);
+      expect(Object.keys(hashes(one))).toHaveLength(smallRunSteps);
+      expect(hashes(two)).toEqual(hashes(one));
+      expect(two[two.length - 1].testAccuracy).toBe(one[one.length - 1].testAccuracy);
+      await expectEverySampleOnce(runDir, shortPasses);
     },
     TIMEOUT_MS,
   );
@@ -89,12 +75,8 @@ describe.each(["deno", "browser"] as const)("with %s workers", (runtime) => {
 test(
   "kill -9 of a worker in the middle of its lease, and of the coordinator, cost no sample and change no bit",
   async () => {
-    const folder = await scratchFolder();
-    const calm = start(join(folder, "calm"), short);
-    new WorkerProcess(await calm.url(), "deno");
-    await succeeded(calm);
-
-    const runDir = join(folder, "killed");
+    const expected = hashes(await calmRun(short, "deno"));
+    const runDir = join(await scratchFolder(), "killed");
     const first = start(runDir, short);
     const url = await first.url();
     const victim = new WorkerProcess(url, "deno");
@@ -108,9 +90,8 @@ test(
     helper.child.kill("SIGTERM");
 
     const resumed = resume(runDir);
-    new WorkerProcess(await resumed.url(), "deno", 2);
+    new WorkerProcess(await resumed.url(), "deno", { count: 2 });
     await succeeded(resumed);
-    const expected = hashes(linesOf(calm));
     const before = hashes(linesOf(first));
     const after = hashes(linesOf(resumed));
     expect(Object.values(before).length).toBeGreaterThanOrEqual(6);

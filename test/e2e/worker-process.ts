@@ -12,10 +12,10 @@ export class WorkerProcess {
   readonly exited: Promise<number | null>;
   output = "";
 
-  constructor(url: string, runtime: "deno" | "browser", count = 1) {
-    this.child = spawn(process.execPath, [program, "join", url, "--runtime", runtime, "--count", String(count)], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+  /** @param tune whether its kernels are measured first, which takes seconds and changes no bit */
+  constructor(url: string, runtime: "deno" | "browser", { count = 1, tune = false } = {}) {
+    const flags = ["--runtime", runtime, "--count", String(count), ...(tune ? [] : ["--no-tune"])];
+    this.child = spawn(process.execPath, [program, "join", url, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on("data", (data) => {
         this.output += data;
