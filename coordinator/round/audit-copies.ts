@@ -6,7 +6,7 @@ import { PersistentMap } from "./persistent-map.ts";
 import type { Member } from "./roster.ts";
 
 /** A copy that nobody computes yet, and the account that is to; anybody who may where it is null. */
-export interface CopyDue {
+export interface AuditCopy {
   readonly copy: CopyWanted;
   readonly auditor: string | null;
 }
@@ -15,20 +15,24 @@ export interface CopyDue {
 const ANYBODY = "";
 
 /** Immutable, as the round's state is; iterates in the order in which the copies were wanted. */
-export class CopiesDue implements Iterable<CopyDue> {
-  readonly #byNumber: OrderedMap<CopyDue>;
+export class AuditCopies implements Iterable<AuditCopy> {
+  readonly #byNumber: OrderedMap<AuditCopy>;
   /** Numbers of each auditor's copies, ascending. */
   readonly #numbers: PersistentMap<string, OrderedMap<number>>;
   readonly #next: number;
 
-  private constructor(byNumber: OrderedMap<CopyDue>, numbers: PersistentMap<string, OrderedMap<number>>, next: number) {
+  private constructor(
+    byNumber: OrderedMap<AuditCopy>,
+    numbers: PersistentMap<string, OrderedMap<number>>,
+    next: number,
+  ) {
     this.#byNumber = byNumber;
     this.#numbers = numbers;
     this.#next = next;
   }
 
-  static of(copies: Iterable<CopyDue> = []): CopiesDue {
-    let all = new CopiesDue(OrderedMap.of(), PersistentMap.of(), 0);
+  static of(copies: Iterable<AuditCopy> = []): AuditCopies {
+    let all = new AuditCopies(OrderedMap.of(), PersistentMap.of(), 0);
     for (const due of copies) all = all.with(due);
     return all;
   }
@@ -37,18 +41,18 @@ export class CopiesDue implements Iterable<CopyDue> {
     return this.#byNumber.size;
   }
 
-  with(due: CopyDue): CopiesDue {
+  with(due: AuditCopy): AuditCopies {
     const number = this.#next;
     const auditor = due.auditor ?? ANYBODY;
     const numbers = (this.#numbers.get(auditor) ?? OrderedMap.of<number>()).set(number, number);
-    return new CopiesDue(this.#byNumber.set(number, due), this.#numbers.set(auditor, numbers), number + 1);
+    return new AuditCopies(this.#byNumber.set(number, due), this.#numbers.set(auditor, numbers), number + 1);
   }
 
   /** The first copy of at most so many samples that this member may compute, its own before anybody's, and the others. */
   takenBy(
     { account }: Pick<Member, "account">,
     most = Number.POSITIVE_INFINITY,
-  ): { readonly copy: CopyWanted; readonly rest: CopiesDue } | undefined {
+  ): { readonly copy: CopyWanted; readonly rest: AuditCopies } | undefined {
     for (const auditor of [account, ANYBODY]) {
       for (const [number] of this.#numbers.get(auditor) ?? []) {
         const due = this.#byNumber.get(number);
@@ -60,18 +64,18 @@ export class CopiesDue implements Iterable<CopyDue> {
     return undefined;
   }
 
-  #without(number: number, auditor: string): CopiesDue {
+  #without(number: number, auditor: string): AuditCopies {
     const rest = this.#numbers.get(auditor)?.delete(number);
     const numbers = rest && rest.size > 0 ? this.#numbers.set(auditor, rest) : this.#numbers.delete(auditor);
-    return new CopiesDue(this.#byNumber.delete(number), numbers, this.#next);
+    return new AuditCopies(this.#byNumber.delete(number), numbers, this.#next);
   }
 
-  some(test: (due: CopyDue) => boolean): boolean {
+  some(test: (due: AuditCopy) => boolean): boolean {
     for (const [, due] of this.#byNumber) if (test(due)) return true;
     return false;
   }
 
-  [Symbol.iterator](): Iterator<CopyDue> {
+  [Symbol.iterator](): Iterator<AuditCopy> {
     return [...this.#byNumber].map(([, due]) => due)[Symbol.iterator]();
   }
 }

@@ -4,7 +4,7 @@
 
 import type { WorkerId } from "../../shared/base/ids.ts";
 import { rng } from "../../shared/base/rng.ts";
-import { CopiesDue, type CopyDue } from "./audit-copies.ts";
+import { AuditCopies, type AuditCopy } from "./audit-copies.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import type { CopyWanted, Lease } from "./lease.ts";
 import { type Member, newestOf, type Roster, speedOf, totalSpeed } from "./roster.ts";
@@ -81,14 +81,14 @@ export function reassigned(now: number, state: RoundState): RoundState {
   const { copies, since, options, roster } = state;
   if (copies.size === 0) return state;
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
-  const waits = ({ auditor }: CopyDue) => auditor === null || (!ending && roster.accounts.get(auditor) !== undefined);
+  const waits = ({ auditor }: AuditCopy) => auditor === null || (!ending && roster.accounts.get(auditor) !== undefined);
   const all = [...copies];
   if (all.every(waits)) return state;
-  return { ...state, copies: CopiesDue.of(all.map((due) => (waits(due) ? due : { ...due, auditor: null }))) };
+  return { ...state, copies: AuditCopies.of(all.map((due) => (waits(due) ? due : { ...due, auditor: null }))) };
 }
 
 /** Whether an account that takes part may compute the copy. */
-function canCompare({ copy, auditor }: CopyDue, { accounts }: Roster): boolean {
+function canCompare({ copy, auditor }: AuditCopy, { accounts }: Roster): boolean {
   if (auditor !== null && accounts.get(auditor) !== undefined) return true;
   return accounts.size > copy.answered.filter((account) => accounts.get(account) !== undefined).length;
 }

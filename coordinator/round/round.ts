@@ -4,7 +4,7 @@
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
 import type { RoundKind } from "../../shared/wire/contribution.ts";
-import { CopiesDue } from "./audit-copies.ts";
+import { AuditCopies } from "./audit-copies.ts";
 import { reassigned, withCopy } from "./audits.ts";
 import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
 import { grantAll, type Occasion } from "./grants.ts";
@@ -113,7 +113,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
       return settle(now, state.phase === "applied" ? { ...state, phase: "committed" } : state, []);
     case "dropped": {
       const { state: next, effects } = allCancelled(now, state, "stopped");
-      return settle(now, { ...next, phase: "committed", unleased: [], copies: CopiesDue.of() }, effects);
+      return settle(now, { ...next, phase: "committed", unleased: [], copies: AuditCopies.of() }, effects);
     }
     default:
       return event satisfies never;
@@ -282,7 +282,7 @@ function settle(
   }
   const { ranges } = state.collected;
   const { state: next, effects: cancels } = allCancelled(now, state, "sealed");
-  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: CopiesDue.of() };
+  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: AuditCopies.of() };
   return result(now, sealed, [...effects, ...cancels, { type: "seal", ranges }]);
 }
 

@@ -5,7 +5,7 @@ import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import { emptyIntervals, type IntervalSet, type Range } from "../../shared/base/intervals.ts";
 import { OrderedMap } from "../../shared/base/ordered-map.ts";
 import type { CancelReason } from "../../shared/wire/protocol.ts";
-import { CopiesDue } from "./audit-copies.ts";
+import { AuditCopies } from "./audit-copies.ts";
 import type { SealMode } from "./deadline.ts";
 import type { CopyWanted, Lease } from "./lease.ts";
 import { PersistentMap } from "./persistent-map.ts";
@@ -78,7 +78,7 @@ export interface RoundState extends RoundMembers {
   /** The last grants were as many as one turn of the event loop has time for: the others are granted with the next `go-on`. */
   readonly grantsPending: boolean;
   /** Copies that nobody computes yet. */
-  readonly copies: CopiesDue;
+  readonly copies: AuditCopies;
   /** Reports of gradients that are not finite. */
   readonly notFinite: NotFinite;
 }
@@ -171,7 +171,7 @@ export function beforeRounds(firstLease = 1): RoundState {
     wholeSince: null,
     grantsPending: false,
     samplesByAccount: PersistentMap.of(),
-    copies: CopiesDue.of(),
+    copies: AuditCopies.of(),
     roster: emptyRoster(),
     nextLease: firstLease,
     witnesses: new Set(),

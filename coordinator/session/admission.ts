@@ -11,9 +11,9 @@ import {
 } from "../../shared/wire/protocol.ts";
 import { isToken } from "../base/token.ts";
 import { AddressBook } from "../trust/address-limits.ts";
-import type { SessionBook } from "./registry.ts";
+import type { SessionRegistry } from "./registry.ts";
 
-export interface DoorOptions {
+export interface AdmissionOptions {
   readonly token: string;
   /** What every worker is told when it joins. */
   readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
@@ -28,14 +28,14 @@ export type Opening = { readonly kind: "opened" } | { readonly kind: "full"; rea
 const STRANGERS = 256;
 const NONCE_BYTES = 32;
 
-export class Door {
-  readonly #options: DoorOptions;
-  readonly #sessions: Pick<SessionBook, "size" | "resumable">;
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #sessions: Pick<SessionRegistry, "size" | "resumable">;
   readonly #addresses: AddressBook;
   /** Why nobody is let in any more. */
   #closed: string | undefined;
 
-  constructor(options: DoorOptions, sessions: Pick<SessionBook, "size" | "resumable">) {
+  constructor(options: AdmissionOptions, sessions: Pick<SessionRegistry, "size" | "resumable">) {
     this.#options = options;
     this.#sessions = sessions;
     const { socketsPerAddress, joinsPerMinute, limitLoopback } = options.welcome.config.trust;

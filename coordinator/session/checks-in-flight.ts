@@ -5,7 +5,7 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 /** A worker holds two leases; twice as many may be answered before there is a verdict. */
 export const CHECKS_HELD = 4;
 
-export class ContributionChecks {
+export class ChecksInFlight {
   #count = 0;
 
   /**

@@ -12,7 +12,7 @@ interface Entry {
   readonly account: string;
 }
 
-export class SessionBook {
+export class SessionRegistry {
   readonly #entries = new Map<WorkerId, Entry>();
   /** By the hash of their token: how far a guess is right must not show in the time that a look-up takes. */
   readonly #byToken = new Map<string, Entry>();

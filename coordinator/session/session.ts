@@ -20,7 +20,7 @@ import type { OnRunEvent } from "../engine/run-event.ts";
 import type { ParameterVersion } from "../training/parameter-version.ts";
 import type { Newcomers } from "../trust/newcomers.ts";
 import { type Activity, asked, isHolding, isWaiting, leasesOf, withLease, withoutLease } from "./activity.ts";
-import { ContributionChecks } from "./checks-in-flight.ts";
+import { ChecksInFlight } from "./checks-in-flight.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
 import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
 import { type Verdict, Verdicts } from "./verdicts.ts";
@@ -53,7 +53,7 @@ export class Session implements ConnectionOwner {
   #activity: Activity = { kind: "idle" };
   /** Leases in a row that came to nothing by the worker's fault, and chunks that came damaged. */
   #failures = 0;
-  readonly #checks = new ContributionChecks();
+  readonly #checks = new ChecksInFlight();
   readonly #verdicts = new Verdicts();
   /** The connection's end is no reason to end the session, whatever its code. */
   #forgiven = false;

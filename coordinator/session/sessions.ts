@@ -26,18 +26,18 @@ import { addressKey } from "../trust/address-limits.ts";
 import { restMessage } from "../trust/cooldown.ts";
 import { Newcomers } from "../trust/newcomers.ts";
 import { requireProof } from "../trust/proof.ts";
-import { Door, type DoorOptions, type Opening } from "./admission.ts";
+import { Admission, type AdmissionOptions, type Opening } from "./admission.ts";
 import { ChunkedParameters } from "./chunked-parameters.ts";
 import { Connection, type Reception } from "./connection.ts";
 import { TurnBudget } from "./paced-messages.ts";
 import type { PeerSocket } from "./peer-socket.ts";
-import { SessionBook } from "./registry.ts";
+import { SessionRegistry } from "./registry.ts";
 import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import { StatusFeed } from "./status-feed.ts";
 import { UploadMemory } from "./upload-memory.ts";
 
-export interface SessionsOptions extends DoorOptions {
+export interface SessionsOptions extends AdmissionOptions {
   readonly limits: SessionLimits;
   /** Bytes of the largest contribution frame of the run. */
   readonly contributionLimit: number;
@@ -60,8 +60,8 @@ export type SessionVitals = Session["vitals"] & { readonly worker: WorkerId };
 export class Sessions implements Outbox, Reception {
   readonly #options: SessionsOptions;
   readonly #connections = new Set<Connection>();
-  readonly #sessions = new SessionBook();
-  readonly #door: Door;
+  readonly #sessions = new SessionRegistry();
+  readonly #admission: Admission;
   readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
   readonly #chunked = new ChunkedParameters();
@@ -76,7 +76,7 @@ export class Sessions implements Outbox, Reception {
     this.#turns = new TurnBudget(options.clock);
     this.#statuses = new StatusFeed(options.clock, this.#sessions);
     this.#memory = new UploadMemory(options.limits.uploadBytes);
-    this.#door = new Door(options, this.#sessions);
+    this.#admission = new Admission(options, this.#sessions);
     const { clock, limits, welcome, canarySeed = () => randomInt(2 ** 32) } = options;
     this.#workerNames = options.workerNames ?? numberedFrom(1);
     this.#newcomers = new Newcomers({
@@ -96,11 +96,11 @@ export class Sessions implements Outbox, Reception {
 
   /** Counts a connection that opens; says why where it does not fit. Whoever calls it calls `closed` when the socket is gone. */
   open(address: string): Opening {
-    return this.#door.open(address, this.#connections.size);
+    return this.#admission.open(address, this.#connections.size);
   }
 
   closed(address: string): void {
-    this.#door.closed(address);
+    this.#admission.closed(address);
   }
 
   /** Every session, those that wait for their worker included. */
@@ -128,7 +128,7 @@ export class Sessions implements Outbox, Reception {
   }
 
   challenge({ address }: Connection, hello: HelloMessage): ChallengeMessage {
-    return this.#door.challenge(hello, address);
+    return this.#admission.challenge(hello, address);
   }
 
   admit(connection: Connection, hello: HelloMessage, challenge: ChallengeMessage, signature: string): Session {
@@ -187,7 +187,7 @@ export class Sessions implements Outbox, Reception {
 
   /** Tells everybody that the run is over; who comes later is told too. */
   end(message: string): void {
-    this.#door.close(message);
+    this.#admission.close(message);
     for (const session of this.#sessions.all) session.ended(message);
     for (const connection of [...this.#connections]) connection.fail(new BitswarmError("RUN_ENDED", message));
   }
@@ -205,7 +205,7 @@ export class Sessions implements Outbox, Reception {
 
   #enter(hello: HelloMessage, connection: Connection): Session {
     const { address } = connection;
-    this.#door.requireRoom();
+    this.#admission.requireRoom();
     const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
     const account = accountOf(publicKey);
     const { welcome, limits, clock, contributionLimit, sessionToken = createToken, onEvent } = this.#options;
@@ -214,7 +214,7 @@ export class Sessions implements Outbox, Reception {
     const { graceMs } = limits;
     const worker = this.#workerNames();
     const token = sessionToken();
-    const memory = this.#memory.roomFor(this.#door.counted(address));
+    const memory = this.#memory.roomFor(this.#admission.counted(address));
     const chunked = this.#chunked;
     const session = new Session(worker, {
       clock,
@@ -236,7 +236,7 @@ export class Sessions implements Outbox, Reception {
     session.claim(hello.holds);
     const fields = { protocol: PROTOCOL_VERSION, worker, heartbeatMs, session: token, graceMs };
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
-    const own = this.#door.counted(address) === undefined;
+    const own = this.#admission.counted(address) === undefined;
     inbox.join(worker, { account, name, runtime, adapter, address: addressKey(address), own, maxMicrobatches });
     if (this.#newcomers.asks(address)) {
       const seed = this.#newcomers.ask(worker, (error) => session.fail(error));

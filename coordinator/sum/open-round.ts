@@ -18,7 +18,7 @@ export interface AuditedWork {
   readonly deviceClass: string;
 }
 
-export interface RoundReader {
+export interface OpenRound {
   readonly kind: RoundKind;
   readonly codec: string;
   /** Of two answers to one audit, the later of which has come. */

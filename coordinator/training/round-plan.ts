@@ -131,9 +131,9 @@ export function evaluationSubject({ program, step, config, dataset }: RunProgres
   };
 }
 
-/** @param voids below 256: with another number than in the worker's lease before, its error feedback is void */
-export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease, voids = 0): LeaseMessage {
-  return { type: "lease", lease, from, to, ...terms, era: terms.era + voids };
+/** @param feedbackResets below 256: with another number than in the worker's lease before, its error feedback is void */
+export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease, feedbackResets = 0): LeaseMessage {
+  return { type: "lease", lease, from, to, ...terms, era: terms.era + feedbackResets };
 }
 
 /** Bytes of a whole contribution frame in this layout. */

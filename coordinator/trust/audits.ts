@@ -8,10 +8,10 @@ import type { Range } from "../../shared/base/intervals.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import type { CopyWanted, Lease } from "../round/lease.ts";
 import type { Comparison } from "../sum/comparison.ts";
-import type { AuditedWork, HeldWork, RoundReader } from "../sum/open-round.ts";
+import type { AuditedWork, HeldWork, OpenRound } from "../sum/open-round.ts";
 import { type Answer, auditVerdict } from "./audit.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
-import { FeedbackDoubts } from "./feedback-reset.ts";
+import { FeedbackReset } from "./feedback-reset.ts";
 import {
   AccountStandings,
   auditProbability,
@@ -110,10 +110,10 @@ export class Audits {
   /** How many open audits hold an account's contributions. */
   readonly #suspected = new Map<string, number>();
   readonly #standings: AccountStandings;
-  readonly #feedback = new FeedbackDoubts();
+  readonly #feedback = new FeedbackReset();
   /** Ranges of the round's audits that decided nothing; what is leased again may be cut otherwise. */
   #undecided: Range[] = [];
-  #round: RoundReader | undefined;
+  #round: OpenRound | undefined;
   #rounds = 0;
   #held: HeldLease[] = [];
 
@@ -122,7 +122,7 @@ export class Audits {
     this.#standings = new AccountStandings(options.standings);
   }
 
-  open(round: RoundReader): void {
+  open(round: OpenRound): void {
     this.#round = round;
     this.#rounds++;
     this.#forget();
@@ -182,7 +182,7 @@ export class Audits {
     const audit = this.#auditOf(lease);
     if (counts(lease)) this.#held.push({ account, from, to, work });
     // What its signs left out or said twice is nobody's debt: the sum has another's answer.
-    else if (this.#round && codecs.get(this.#round.codec).coding?.errorFeedback) this.#feedback.void(account);
+    else if (this.#round && codecs.get(this.#round.codec).coding?.errorFeedback) this.#feedback.reset(account);
     if (!audit) return nothingFollows;
     if (counts(lease)) {
       this.#due.delete(rangeOf(lease));
@@ -282,8 +282,8 @@ export class Audits {
   }
 
   /** Beside the run's era, in leases of the account: with another number what its workers keep of error feedback is void. */
-  voidsOf(account: string): number {
-    return this.#feedback.voidsOf(account);
+  feedbackResetsOf(account: string): number {
+    return this.#feedback.resetsOf(account);
   }
 
   /** The round is sealed: what is held and nobody contradicted belongs to the sum. */

@@ -14,7 +14,7 @@ interface Wish {
   readonly stop: () => void;
 }
 
-export class Rests {
+export class Cooldown {
   readonly #clock: Clock;
   readonly #standings: ReadonlyMap<string, Standing>;
   readonly #wishes = new Map<WorkerId, Wish>();

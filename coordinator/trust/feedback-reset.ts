@@ -5,14 +5,14 @@
 import type { LeaseId } from "../../shared/base/ids.ts";
 import type { Lease } from "../round/lease.ts";
 
-/** Eras of a lease differ when this count does; it goes round. */
-export const VOIDS = 256;
+/** An account's resets are counted below this and then from 0 again: the eras of two leases differ when their counts do. */
+export const FEEDBACK_RESETS = 256;
 
-export class FeedbackDoubts {
+export class FeedbackReset {
   #newest = 0;
   /** By account, the newest lease when its answer was doubted: that one and those before were granted with its old feedback. */
   readonly #doubted = new Map<string, number>();
-  readonly #voids = new Map<string, number>();
+  readonly #resets = new Map<string, number>();
 
   granted({ lease }: Pick<Lease, "lease">): void {
     this.#newest = lease;
@@ -27,7 +27,7 @@ export class FeedbackDoubts {
     }
     if (before === undefined) {
       this.#doubted.set(account, this.#newest);
-      this.void(account);
+      this.reset(account);
     }
     return true;
   }
@@ -39,11 +39,11 @@ export class FeedbackDoubts {
   }
 
   /** From its next lease on the account's workers begin their feedback at zero. */
-  void(account: string): void {
-    this.#voids.set(account, (this.voidsOf(account) + 1) % VOIDS);
+  reset(account: string): void {
+    this.#resets.set(account, (this.resetsOf(account) + 1) % FEEDBACK_RESETS);
   }
 
-  voidsOf(account: string): number {
-    return this.#voids.get(account) ?? 0;
+  resetsOf(account: string): number {
+    return this.#resets.get(account) ?? 0;
   }
 }

@@ -4,7 +4,7 @@
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { CopyWanted, Lease } from "../round/lease.ts";
 import type { GroupNorms } from "../sum/gradient-norms.ts";
-import type { AuditedWork, HeldWork, RoundReader, UsualPeak } from "../sum/open-round.ts";
+import type { AuditedWork, HeldWork, OpenRound, UsualPeak } from "../sum/open-round.ts";
 import { Audits, type AuditsOptions, type HeldLease, type TrustOutcome } from "./audits.ts";
 import { type ClipMode, type ClipRule, clipRule, clipVerdict, noRule, unusualPeak } from "./clip-rule.ts";
 import { type NormHistories, type ObservedNorms, usualNorms, withRound } from "./norm-history.ts";
@@ -26,7 +26,7 @@ export interface RoundTrustOptions extends AuditsOptions {
 
 export class RoundTrust {
   readonly #options: RoundTrustOptions;
-  #round: RoundReader | undefined;
+  #round: OpenRound | undefined;
   #rule: ClipRule = noRule;
   #observed: ObservedNorms[] = [];
   #usualPeaks: readonly UsualPeak[] = [];
@@ -40,7 +40,7 @@ export class RoundTrust {
   }
 
   /** A round opens; what is usual in it is fixed now. */
-  open(round: RoundReader): void {
+  open(round: OpenRound): void {
     const { clip, clipFactor, histories, peaks } = this.#options;
     this.#round = round;
     const usual = usualNorms(histories.get(round.kind) ?? []);
@@ -105,8 +105,8 @@ export class RoundTrust {
   }
 
   /** See `Audits`. */
-  voidsOf(account: string): number {
-    return this.#audits.voidsOf(account);
+  feedbackResetsOf(account: string): number {
+    return this.#audits.feedbackResetsOf(account);
   }
 
   /** The round is sealed: what is held and nobody contradicted belongs to the sum. */

@@ -5,7 +5,7 @@ import type { WorkerId } from "../../shared/base/ids.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { HelloMessage } from "../../shared/wire/protocol.ts";
 import type { TrustVerdict } from "./audits.ts";
-import { Rests } from "./cooldown.ts";
+import { Cooldown } from "./cooldown.ts";
 import type { NormHistories } from "./norm-history.ts";
 import type { PeakMedians } from "./peak-medians.ts";
 import { RoundTrust } from "./round-trust.ts";
@@ -26,7 +26,7 @@ export type TrustEvent =
   /** Something that a person should know. */
   | { readonly type: "notice"; readonly message: string };
 
-export interface TrustDeskOptions {
+export interface RunTrustOptions {
   readonly store: TrustStore;
   readonly config: RunConfig["trust"];
   /** The run's, changed with each round. */
@@ -38,30 +38,30 @@ export interface TrustDeskOptions {
   readonly onEvent: (event: TrustEvent) => void;
 }
 
-export class TrustDesk {
+export class RunTrust {
   readonly rounds: RoundTrust;
-  readonly rests: Rests;
+  readonly rests: Cooldown;
   /** What was wrong with the file, if anything was. */
   readonly notice: string | null;
   readonly #store: TrustStore;
   readonly #standings: Map<string, Standing>;
   readonly #classes = new Map<WorkerId, string>();
   readonly #clock: Clock;
-  readonly #onEvent: TrustDeskOptions["onEvent"];
+  readonly #onEvent: RunTrustOptions["onEvent"];
   #saving: Promise<void> = Promise.resolve();
   #savedAt = Number.NEGATIVE_INFINITY;
   /** Cancels the write to come; nothing where nothing has changed since the last. */
   #unsaved: (() => void) | undefined;
   #failed = false;
 
-  constructor(options: TrustDeskOptions, { standings, notice }: StoredTrust) {
+  constructor(options: RunTrustOptions, { standings, notice }: StoredTrust) {
     const { store, config, norms, peaks, clock, draw, onEvent } = options;
     this.#store = store;
     this.#clock = clock;
     this.#onEvent = onEvent;
     this.#standings = standings;
     this.notice = notice;
-    this.rests = new Rests(clock, standings);
+    this.rests = new Cooldown(clock, standings);
     this.rounds = new RoundTrust({
       clip: config.clip,
       clipFactor: config.clipFactor,
@@ -82,8 +82,8 @@ export class TrustDesk {
     });
   }
 
-  static async open(options: TrustDeskOptions): Promise<TrustDesk> {
-    return new TrustDesk(options, await options.store.read());
+  static async open(options: RunTrustOptions): Promise<RunTrust> {
+    return new RunTrust(options, await options.store.read());
   }
 
   joined(worker: WorkerId, { runtime, adapter }: Pick<HelloMessage, "runtime" | "adapter">): void {

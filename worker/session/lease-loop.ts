@@ -18,9 +18,9 @@ import type { TrainerOwner } from "./trainer-owner.ts";
 /** What the volunteer wants. */
 export type Wish = "work" | "pause" | "leave";
 
-export type ShiftMessage = Extract<CoordinatorMessage, { type: "lease" | "cancel" | "accepted" | "rejected" }>;
+export type LeaseLoopMessage = Extract<CoordinatorMessage, { type: "lease" | "cancel" | "accepted" | "rejected" }>;
 
-export interface WorkShiftOptions {
+export interface LeaseLoopOptions {
   readonly line: SessionLine;
   readonly run: RunResources;
   /** Names the run in frames: 16 bytes in hex. */
@@ -39,14 +39,14 @@ export interface WorkShiftOptions {
 /** What was sent does not fit together; only on a fresh connection does the coordinator hear which parameters this worker holds. */
 const missentCodes: readonly ErrorCode[] = ["MESSAGE_INVALID", "FRAME_CORRUPT", "CONTRIBUTION_STALE"];
 
-export class WorkShift {
-  readonly #options: WorkShiftOptions;
+export class LeaseLoop {
+  readonly #options: LeaseLoopOptions;
   readonly #queue: LeaseQueue;
   #computing = false;
   #failures = 0;
   #state: SessionState = { kind: "waiting" };
 
-  constructor(options: WorkShiftOptions) {
+  constructor(options: LeaseLoopOptions) {
     this.#options = options;
     const { line, run } = options;
     this.#queue = new LeaseQueue({ line, run, wanted: () => !this.#interrupted() });
@@ -68,7 +68,7 @@ export class WorkShift {
   }
 
   /** Takes a message of the coordinator. */
-  receive(message: ShiftMessage): void {
+  receive(message: LeaseLoopMessage): void {
     const { changed, line, onEvent, wish } = this.#options;
     if (message.type === "lease") {
       if (!this.#queue.take(message)) {

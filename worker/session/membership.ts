@@ -10,9 +10,9 @@ import type { createSampleDecoder } from "../trainer/sample-decoder.ts";
 import type { Connection, SessionMessage } from "./connection.ts";
 import type { ContentOrigin } from "./content-fetch.ts";
 import { type JoinedRun, openRun, runIdentity } from "./joined-run.ts";
-import { type ShiftMessage, WorkShift, type WorkShiftOptions } from "./lease-loop.ts";
+import { LeaseLoop, type LeaseLoopMessage, type LeaseLoopOptions } from "./lease-loop.ts";
 
-export interface MembershipOptions extends Omit<WorkShiftOptions, "line" | "run" | "runTag"> {
+export interface MembershipOptions extends Omit<LeaseLoopOptions, "line" | "run" | "runTag"> {
   /** Where shards and blobs come from. */
   readonly origin: ContentOrigin;
   /** How shards become microbatches, where it is not the usual way. */
@@ -24,7 +24,7 @@ export class Membership {
   #welcome: WelcomeMessage | undefined;
   #run: JoinedRun | undefined;
   #line: SessionLine | undefined;
-  #shift: WorkShift | undefined;
+  #leaseLoop: LeaseLoop | undefined;
   #working: Promise<void> | undefined;
 
   constructor(options: MembershipOptions) {
@@ -43,8 +43,8 @@ export class Membership {
   /** What the hello says of the session that a lost connection left behind. */
   get resumption(): Pick<HelloMessage, "resume" | "holds"> {
     const holds = this.#run?.parameters.holds ?? {};
-    if (!this.#line || !this.#shift) return { holds };
-    return { holds, resume: { session: this.#line.session, leases: [...this.#shift.leases] } };
+    if (!this.#line || !this.#leaseLoop) return { holds };
+    return { holds, resume: { session: this.#line.session, leases: [...this.#leaseLoop.leases] } };
   }
 
   /**
@@ -65,24 +65,24 @@ export class Membership {
 
   /** Takes up the work where the lost connection left it. @throws MESSAGE_INVALID */
   resume({ leases, waiting }: Extract<SessionMessage, { type: "resumed" }>, connection: Connection): void {
-    if (!this.#line || !this.#shift) {
+    if (!this.#line || !this.#leaseLoop) {
       throw new BitswarmError("MESSAGE_INVALID", "resumed came, and no session of this worker could be meant");
     }
     this.#line.attach(connection, leases);
-    this.#shift.resumed(leases, waiting);
+    this.#leaseLoop.resumed(leases, waiting);
   }
 
   /** Starts to work in the session that a welcome opened, once the work of the one before has ended; nothing where it works already. */
   async begin(): Promise<void> {
     const [welcome, run, line, before] = [this.#welcome, this.#run, this.#line, this.#working];
     if (!welcome || !run || !line) throw new RangeError("work was to begin before a welcome");
-    if (this.#shift) return;
+    if (this.#leaseLoop) return;
     await before?.catch(() => undefined);
     if (line.over) return;
     const { origin: _origin, createDecoder: _decoder, ...options } = this.#options;
     options.onEvent({ type: "joined", run: welcome.run, name: welcome.config.name, worker: welcome.worker });
-    this.#shift = new WorkShift({ ...options, line, run, runTag: welcome.runTag });
-    this.#working = this.#shift.work();
+    this.#leaseLoop = new LeaseLoop({ ...options, line, run, runTag: welcome.runTag });
+    this.#working = this.#leaseLoop.work();
     this.#working.catch(() => undefined);
   }
 
@@ -101,12 +101,12 @@ export class Membership {
   }
 
   /** Gives the lease back, unless there is none or its contribution is on the way. */
-  giveBack(...words: Parameters<WorkShift["giveBack"]>): void {
-    this.#shift?.giveBack(...words);
+  giveBack(...words: Parameters<LeaseLoop["giveBack"]>): void {
+    this.#leaseLoop?.giveBack(...words);
   }
 
   /** Takes what only a member is sent. @throws MESSAGE_INVALID, FRAME_TOO_LARGE, TRANSFER_INVALID */
-  receive(message: ShiftMessage | Extract<SessionMessage, { type: "offer" | "have" }>): void {
+  receive(message: LeaseLoopMessage | Extract<SessionMessage, { type: "offer" | "have" }>): void {
     switch (message.type) {
       case "offer":
         this.#joinedLine().offered(message);
@@ -115,8 +115,9 @@ export class Membership {
         this.#joinedLine().told(message);
         return;
       default:
-        if (!this.#shift) throw new BitswarmError("MESSAGE_INVALID", `${message.type} came before this worker joined`);
-        this.#shift.receive(message);
+        if (!this.#leaseLoop)
+          throw new BitswarmError("MESSAGE_INVALID", `${message.type} came before this worker joined`);
+        this.#leaseLoop.receive(message);
     }
   }
 
@@ -153,7 +154,7 @@ export class Membership {
 
   #leaveSession(): void {
     this.#line?.end();
-    this.#shift = undefined;
+    this.#leaseLoop = undefined;
     this.#options.changed.notify();
   }
 

@@ -12,8 +12,8 @@ import type { StepLoss } from "../../state/update.ts";
 import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "../../training/round-plan.ts";
 import { startTraining } from "../../training/start-training.ts";
 import type { Training } from "../../training/training.ts";
-import { VOIDS } from "../../trust/feedback-reset.ts";
-import { TrustDesk, type TrustDeskOptions, type TrustEvent } from "../../trust/run-trust.ts";
+import { FEEDBACK_RESETS } from "../../trust/feedback-reset.ts";
+import { RunTrust, type RunTrustOptions, type TrustEvent } from "../../trust/run-trust.ts";
 import type { StoredTrust } from "../../trust/trust-file.ts";
 import type { Engine, EnginePlugin, EngineRun, RunSummary } from "../engine.ts";
 import type { StepBytes } from "../traffic.ts";
@@ -24,7 +24,7 @@ import { Planner } from "./planner.ts";
 import { type Collected, RoundDriver } from "./round-driver.ts";
 
 /** Where standings are kept, what was there, and what draws who is audited. */
-export interface LocalTrust extends Pick<TrustDeskOptions, "store" | "draw"> {
+export interface LocalTrust extends Pick<RunTrustOptions, "store" | "draw"> {
   readonly stored: StoredTrust;
 }
 
@@ -47,7 +47,7 @@ export interface LocalEngineOptions
 export class LocalEngine implements Engine {
   readonly inbox: LocalInbox;
   readonly #rounds: RoundDriver;
-  readonly #trust: TrustDesk | undefined;
+  readonly #trust: RunTrust | undefined;
   readonly #options: LocalEngineOptions;
   readonly #target: number;
   readonly #planner: Planner;
@@ -84,23 +84,23 @@ export class LocalEngine implements Engine {
     this.#target = Math.min(options.maxSteps ?? Infinity, program.steps);
     if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step };
     const hear = (event: TrustEvent) => this.#hear(event);
-    const desk =
-      trust && new TrustDesk({ ...trust, config: config.trust, norms, peaks, clock, onEvent: hear }, trust.stored);
-    this.#trust = desk;
+    const runTrust =
+      trust && new RunTrust({ ...trust, config: config.trust, norms, peaks, clock, onEvent: hear }, trust.stored);
+    this.#trust = runTrust;
     this.#rounds = new RoundDriver({
       outbox,
       microbatch,
       lease,
       training,
       shareLimit: config.trust.accountWeight,
-      ...(desk === undefined ? {} : { trust: desk.rounds }),
+      ...(runTrust === undefined ? {} : { trust: runTrust.rounds }),
       ...(firstLease === undefined ? {} : { firstLease }),
       ...(onGrant === undefined ? {} : { onGrant }),
       clock,
       onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
       onBackup: ({ worker, from, to }, of) => onEvent({ type: "backed-up", worker, from, to, of }),
     });
-    const watched = desk === undefined ? {} : { trust: desk };
+    const watched = runTrust === undefined ? {} : { trust: runTrust };
     this.inbox = new LocalInbox({ rounds: this.#rounds, ...watched, outbox, onEvent });
   }
 
@@ -197,7 +197,7 @@ export class LocalEngine implements Engine {
 
   /** What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. */
   #era(): number {
-    const checkpoint = (this.#checkpoint?.step ?? 0) * VOIDS;
+    const checkpoint = (this.#checkpoint?.step ?? 0) * FEEDBACK_RESETS;
     return (this.#options.incarnation ?? 0) * 2 ** 32 + (checkpoint % 2 ** 32);
   }
 

@@ -2,7 +2,7 @@
 // to the rounds.
 
 import type { LeaseId, WorkerId } from "../../../shared/base/ids.ts";
-import type { TrustDesk } from "../../trust/run-trust.ts";
+import type { RunTrust } from "../../trust/run-trust.ts";
 import type { Inbox, Joining, Parting, ReturnedLease, Wish } from "../inbox.ts";
 import type { Outbox } from "../outbox.ts";
 import type { OnRunEvent } from "../run-event.ts";
@@ -14,7 +14,7 @@ export interface LocalInboxOptions {
     "join" | "ready" | "pause" | "rested" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
   >;
   /** Without it nobody is kept from asking. */
-  readonly trust?: Pick<TrustDesk, "joined" | "left" | "rests">;
+  readonly trust?: Pick<RunTrust, "joined" | "left" | "rests">;
   readonly outbox: Pick<Outbox, "rests">;
   readonly onEvent: OnRunEvent;
 }

@@ -246,7 +246,7 @@ export class RoundDriver {
         if (twin) onBackup(lease, twin.worker);
         const { plan } = this.#collecting();
         onGrant?.(lease, plan);
-        outbox.lease(lease.worker, leaseMessage(plan, lease, trust?.voidsOf(lease.account)), plan.parameters);
+        outbox.lease(lease.worker, leaseMessage(plan, lease, trust?.feedbackResetsOf(lease.account)), plan.parameters);
         for (const copy of trust?.granted(lease) ?? []) this.#dispatch({ type: "copy-wanted", copy });
         break;
       }

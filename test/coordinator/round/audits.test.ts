@@ -1,7 +1,7 @@
 // Who computes audits and how long they are waited for (SPEC.md, L15, L22, Z12, Z17), on the pure round.
 
 import { expect, test } from "vitest";
-import { CopiesDue } from "../../../coordinator/round/audit-copies.ts";
+import { AuditCopies } from "../../../coordinator/round/audit-copies.ts";
 import type { Lease } from "../../../coordinator/round/lease.ts";
 import { newestOf } from "../../../coordinator/round/roster.ts";
 import { type WorkerId, workerId } from "../../../shared/base/ids.ts";
@@ -72,7 +72,7 @@ test("L15 an auditor that will not be done in time is not waited for", () => {
     table.open({ from: 0, to: 32 * 8 }, options);
     const { from, to, account } = table.held(w1);
     const copy = auditOf({ from, to }, [account], 1);
-    table.state = { ...table.state, copies: CopiesDue.of([{ copy, auditor }]) };
+    table.state = { ...table.state, copies: AuditCopies.of([{ copy, auditor }]) };
     if (auditor === w3) table.tick(0);
     while (table.state.collected.size < 32 * 8) {
       const next = [...table.state.leases.values()].find(({ purpose }) => purpose !== "audit");
@@ -137,7 +137,7 @@ test("Z17 an audit is for an account that is drawn, not for the first that asks,
   });
   expect(draw).toBeDefined();
   const [due] = [...table.state.copies].slice(-1);
-  table.state = { ...table.state, copies: CopiesDue.of([due]) };
+  table.state = { ...table.state, copies: AuditCopies.of([due]) };
   table.answer(table.held(second));
   expect(inShort(table.ready(second))).toEqual(["wait"]);
   expect(inShort(table.tick(850))).toContain("grant v1 0-32 audit");

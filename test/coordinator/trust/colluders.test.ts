@@ -2,11 +2,11 @@
 
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/lease.ts";
-import type { HeldWork, RoundReader } from "../../../coordinator/sum/open-round.ts";
+import type { HeldWork, OpenRound } from "../../../coordinator/sum/open-round.ts";
 import { restMs, type Standing } from "../../../coordinator/trust/standing.ts";
 import { type WorkerId, workerId } from "../../../shared/base/ids.ts";
 import { rng } from "../../../shared/base/rng.ts";
-import { comparing } from "../../fixtures/round-reader.ts";
+import { comparing } from "../../fixtures/open-round.ts";
 import { RoundTable } from "../../fixtures/round-table.ts";
 import { roundTrust } from "../../fixtures/round-trust.ts";
 
@@ -56,7 +56,7 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
       else history.honestRested++;
     },
   });
-  const reader: RoundReader = {
+  const reader: OpenRound = {
     kind: "student",
     codec: "exact",
     peaks: [],

@@ -3,14 +3,14 @@
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/lease.ts";
 import type { ComparisonTerms } from "../../../coordinator/sum/comparison.ts";
-import type { HeldWork, RoundReader } from "../../../coordinator/sum/open-round.ts";
+import type { HeldWork, OpenRound } from "../../../coordinator/sum/open-round.ts";
 import { UNDECIDED_AUDITS } from "../../../coordinator/trust/audits.ts";
 import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
 import { PEAK_SPREAD } from "../../../coordinator/trust/peak-medians.ts";
 import { JUMP_ACCOUNTS } from "../../../coordinator/trust/round-trust.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
 import { type LeaseId, leaseId, workerId } from "../../../shared/base/ids.ts";
-import { comparing, plainReader as reader } from "../../fixtures/round-reader.ts";
+import { comparing, plainRound as reader } from "../../fixtures/open-round.ts";
 import { roundTrust } from "../../fixtures/round-trust.ts";
 
 const work = (...values: number[]): HeldWork => ({
@@ -163,7 +163,7 @@ const signSpans: ComparisonTerms = {
   ],
   peaks: [],
 };
-const signs: RoundReader = {
+const signs: OpenRound = {
   ...reader,
   codec: "sign",
   compared: comparing(signSpans, ({ body }) =>
@@ -185,9 +185,9 @@ test("Z12 signs unlike others' are left out, and held against an account only on
   };
   const ahead = leaseOf("odd", 32, "work");
   trust.granted(ahead);
-  expect(trust.voidsOf("odd")).toBe(0);
+  expect(trust.feedbackResetsOf("odd")).toBe(0);
   expect(audit(0)).toMatchObject({ resting: [], withdrawn: [{ account: "odd", from: 0, to: 32 }] });
-  expect(trust.voidsOf("odd")).toBe(1);
+  expect(trust.feedbackResetsOf("odd")).toBe(1);
   expect(standings.get("odd")).toMatchObject({ consecutiveValid: 0, strikes: 0 });
   // The lease that it held beside the first knows of nothing either.
   trust.take(ahead, said(true));
@@ -195,7 +195,7 @@ test("Z12 signs unlike others' are left out, and held against an account only on
   expect(trust.take(leaseOf("b", 32, "audit"), said(false)).resting).toEqual([]);
   expect(audit(64)).toMatchObject({ resting: ["odd"] });
   // A comparison is in no sum, so neither is what its feedback makes of it.
-  expect(trust.voidsOf("a")).toBe(3);
+  expect(trust.feedbackResetsOf("a")).toBe(3);
 });
 
 test("Z12 all but the signs is compared as with any codec", () => {
@@ -217,7 +217,7 @@ test("Z12 all but the signs is compared as with any codec", () => {
   expect(trust.take(leaseOf("b", 0, "audit"), said(false)).resting).toEqual(["liar"]);
 });
 
-const peaked: RoundReader = { ...reader, peaks: [{ name: "conv1.weight", largest: 2, magnitude: true }] };
+const peaked: OpenRound = { ...reader, peaks: [{ name: "conv1.weight", largest: 2, magnitude: true }] };
 const bits = (value: number) => new Uint32Array(Float32Array.of(value).buffer);
 
 test("Z10 a peak far beyond the round before is refused, unless most accounts have one, and means are no peaks", () => {

@@ -3,11 +3,11 @@
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/lease.ts";
 import { Timeline } from "../../../coordinator/simulate/timeline.ts";
-import { SAVE_EVERY_MS, TrustDesk } from "../../../coordinator/trust/run-trust.ts";
+import { RunTrust, SAVE_EVERY_MS } from "../../../coordinator/trust/run-trust.ts";
 import { trustFile } from "../../../coordinator/trust/trust-file.ts";
 import { leaseId, workerId } from "../../../shared/base/ids.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
-import { plainReader } from "../../fixtures/round-reader.ts";
+import { plainRound } from "../../fixtures/open-round.ts";
 import { scratchFolder } from "../../fixtures/test-run.ts";
 
 const [one, other] = ["a".repeat(64), "b".repeat(64)];
@@ -17,7 +17,7 @@ test("Z13 what accounts earned is written at most once a second, and before the 
   const timeline = new Timeline();
   const store = trustFile(await scratchFolder());
   let writes = 0;
-  const desk = await TrustDesk.open({
+  const trust = await RunTrust.open({
     store: {
       read: () => store.read(),
       write: (standings) => {
@@ -32,7 +32,7 @@ test("Z13 what accounts earned is written at most once a second, and before the 
     draw: () => 0,
     onEvent: () => undefined,
   });
-  desk.rounds.open(plainReader);
+  trust.rounds.open(plainRound);
   let leases = 0;
   /** Two accounts agree on the next range. */
   const confirm = () => {
@@ -41,9 +41,9 @@ test("Z13 what accounts earned is written at most once a second, and before the 
     const term = { from, to, grantedAt: 0, startedAt: 0, expires: 1, receivedAt: null, endsAt: null, overdue: false };
     const leaseOf = (account: string) => ({ ...term, lease: leaseId(++leases), worker: workerId(account), account });
     const lease: Lease = { ...leaseOf(one), purpose: "work", twin: null, lent: false };
-    const [copy] = desk.rounds.granted(lease);
-    desk.rounds.take(lease, work);
-    desk.rounds.take({ ...leaseOf(other), purpose: "audit", copy }, work);
+    const [copy] = trust.rounds.granted(lease);
+    trust.rounds.take(lease, work);
+    trust.rounds.take({ ...leaseOf(other), purpose: "audit", copy }, work);
   };
   const earned = async () => (await store.read()).standings.get(one)?.consecutiveValid;
   const turn = async () => {
@@ -58,9 +58,9 @@ test("Z13 what accounts earned is written at most once a second, and before the 
   expect(timeline.now).toBe(SAVE_EVERY_MS);
   expect(timeline.next()).toBeUndefined();
   confirm();
-  await desk.saved();
+  await trust.saved();
   expect(writes).toBe(3);
   expect(await earned()).toBe(11);
-  await desk.saved();
+  await trust.saved();
   expect(writes).toBe(3);
 });
