@@ -1,4 +1,4 @@
-// When a round ends: with its last sample or, late, with what is there (SPEC.md, L11 and L15).
+// When a round ends: with its last sample or, late, with what is there (SPEC.md, L11, L25 and L26).
 
 import { comparisonDue } from "./audits.ts";
 import { mayEndEarly } from "./deadline.ts";

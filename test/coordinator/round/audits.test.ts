@@ -1,4 +1,4 @@
-// Who computes audits and how long they are waited for (SPEC.md, L15, L22, Z12, Z17), on the pure round.
+// Who computes audits and how long they are waited for (SPEC.md, L15, L22, L25 to L31, Z17), on the pure round.
 
 import { expect, test } from "vitest";
 import { AuditCopies } from "../../../coordinator/round/audit-copies.ts";
@@ -35,7 +35,7 @@ test("L15 an audit is the same range for another account, counts nothing, and is
   expect(inShort(done.answer(done.held(w2)))).toEqual(["accept w2 0-32", "seal 0-64"]);
 });
 
-test("L15 with all samples there an audit is not waited for where leases come in pieces, else an eightieth of their time, or a twentieth of the least deadline, and in a first round longer", () => {
+test("L26 with all samples there an audit is not waited for where leases come in pieces, else an eightieth of their time, or a twentieth of the least deadline, and in a first round longer", () => {
   const audited = (answeredAfterMs: number, hasHistory = true, pieces = 1) => {
     const options = { timeoutMs: 60_000, deadlineMs: 60_000, minDeadlineMs: 2000, hasHistory, pieces };
     const table = new RoundTable({ from: 0, to: 64 }, [w1, w2], options);
@@ -65,7 +65,7 @@ test("L15 with all samples there an audit is not waited for where leases come in
   expect(inShort(withdrawn.tick(5000))).not.toContain("seal 0-64");
 });
 
-test("L15 an auditor that will not be done in time is not waited for", () => {
+test("L29 an auditor that will not be done in time is not waited for", () => {
   const options = { deadlineMs: 1_000_000, timeoutMs: 1_000_000, minDeadlineMs: 2000 };
   const sealsAtOnce = (auditor: WorkerId) => {
     const table = knownTable({ w1: 400, w2: 400, w3: 20 });
@@ -97,7 +97,7 @@ test("L24 a comparison that expired is not its auditor's again where it would ex
   expect(inShort(table.ready(w2))).toEqual(["grant w2 0-32"]);
 });
 
-test("L15 an answer that decides between two that differ is waited for, until the round takes twice as long as it may", () => {
+test("L30 an answer that decides between two that differ is waited for, until the round takes twice as long as it may", () => {
   for (const seal of ["complete", "deadline"] as const) {
     const table = new RoundTable({ from: 0, to: 96 }, [w1, w2, w3], { timeoutMs: 9000, seal });
     const { from, to } = table.held(w1);
@@ -144,7 +144,7 @@ test("Z17 an audit is for an account that is drawn, not for the first that asks,
   expect(others).toContain(due.auditor);
 });
 
-test("Z17 no audit goes to the address of the audited where others are", () => {
+test("Z41 no audit goes to the address of the audited where others are", () => {
   const table = new RoundTable({ from: 0, to: 32 * 6 });
   const workers = Array.from({ length: 6 }, (_, i) => workerId(`v${i}`));
   workers.forEach((worker, i) => {
@@ -162,7 +162,7 @@ test("Z17 no audit goes to the address of the audited where others are", () => {
   expect([...audit(64)].sort()).toEqual(workers.slice(1, 5));
 });
 
-test("L15 a contribution that is not believed is withdrawn, and its range leased again", () => {
+test("L31 a contribution that is not believed is withdrawn, and its range leased again", () => {
   const table = new RoundTable({ from: 0, to: 96 }, [w1, w2, w3]);
   const [, middle] = table.grants();
   table.answer(middle);
@@ -171,7 +171,7 @@ test("L15 a contribution that is not believed is withdrawn, and its range leased
   expect(inShort(table.ready(w2))).toEqual(["grant w2 32-64"]);
 });
 
-test("Z12 what an account computes when its rest begins goes to others, and what it asked for it gets afterwards", () => {
+test("Z33 what an account computes when its rest begins goes to others, and what it asked for it gets afterwards", () => {
   const table = new RoundTable({ from: 0, to: 128 }, [w1, w2], { maxMicrobatches: 2 });
   table.ready(w1, true);
   expect(inShort(table.event({ type: "account-rests", account: w1 }))).toEqual([
@@ -187,7 +187,7 @@ test("Z12 what an account computes when its rest begins goes to others, and what
   expect(inShort(table.ready(w2))).toEqual(["grant w2 64-128"]);
 });
 
-test("Z17 no audit goes to an account to be avoided where others are", () => {
+test("Z42 no audit goes to an account to be avoided where others are", () => {
   const workers = Array.from({ length: 6 }, (_, i) => workerId(`v${i}`));
   const table = new RoundTable({ from: 0, to: 32 * 6 }, workers);
   const auditors = (answered: readonly string[], distrusted: readonly string[]) => {

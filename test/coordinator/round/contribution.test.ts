@@ -88,7 +88,7 @@ test("C3 a NaN in the gradient is refused as GRADIENT_NOT_FINITE, and the run go
   expect((await worker.lease()).step).toBe(1);
 });
 
-test("C3 a run whose gradient no worker finds finite ends with GRADIENT_NOT_FINITE", async () => {
+test("C10 a run whose gradient no worker finds finite ends with GRADIENT_NOT_FINITE", async () => {
   const { connect, coordination } = await startTestRun();
   const [worker, watcher] = [await connect().join(), await connect().join()];
   const failure = expect(coordination.done).rejects.toMatchObject({ code: "GRADIENT_NOT_FINITE" });

@@ -45,7 +45,7 @@ test("C2 a contribution of another number of samples is refused and its range le
   expect(inShort(table.ready(w1))).toEqual(["grant w1 0-64"]);
 });
 
-test("C3 a run has diverged when every worker reports, again and again, that its gradient is not finite", () => {
+test("C10 a run has diverged when every worker reports, again and again, that its gradient is not finite", () => {
   const table = second(w1);
   for (let report = 1; report <= DIVERGED_REPORTS; report++) {
     expect(doubts(table, w1)).toBe(report === DIVERGED_REPORTS);
@@ -55,7 +55,7 @@ test("C3 a run has diverged when every worker reports, again and again, that its
   for (let report = 1; report <= DIVERGED_REPORTS; report++) expect(doubts(two, w1)).toBe(false);
 });
 
-test("C3 a round that has diverged grants nothing more, whoever has asked", () => {
+test("C11 a round that has diverged grants nothing more, whoever has asked", () => {
   const table = second(w1);
   table.open({ from: 0, to: 32 });
   for (let report = 1; report < DIVERGED_REPORTS; report++) doubts(table, w1);
@@ -67,7 +67,7 @@ test("C3 a round that has diverged grants nothing more, whoever has asked", () =
   expect(inShort(effects)).toEqual(["lapse w1 0-32 returned", "diverged"]);
 });
 
-test("C3 those whose work never counted end no run while others are away, nor at its beginning without a worker of this machine, for ten times a lease's time", () => {
+test("C12 those whose work never counted end no run while others are away, nor at its beginning without a worker of this machine, for ten times a lease's time", () => {
   const table = second(w1, w2);
   for (const worker of [w1, w2]) table.event({ type: "worker-suspended", worker });
   const liars = [w3, workerId("w4")];

@@ -1,4 +1,4 @@
-// Leases in pieces, and who helps whom (SPEC.md, L18-L21, L23), on the pure round.
+// Leases in pieces, and who helps whom (SPEC.md, L18 to L21, L32 to L40), on the pure round.
 
 import { expect, test } from "vitest";
 import { GRANTS_AT_ONCE } from "../../../coordinator/round/grants.ts";
@@ -44,7 +44,8 @@ test("L19 the first leases of a worker are small, and one measurement at most do
   expect(speedOf()).toBeCloseTo(32 + 0.3 * 32);
 });
 
-test("L20 when all is leased, what is overdue or will end last is lent to an idle worker that ends it sooner", () => {
+/** A round of which w1 has done all but what the slower w2 still holds. */
+function lastLease() {
   const table = knownTable({ w1: 400, w2: 100 });
   table.open({ from: 0, to: 32 * 10 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
   const theirs = table.held(w2);
@@ -56,10 +57,12 @@ test("L20 when all is leased, what is overdue or will end last is lent to an idl
     if (table.grants().length === 0) break;
   }
   expect(table.state.unleased).toEqual([]);
-  const helped = inShort(table.tick(2000));
-  expect(helped).toEqual([`grant w1 ${theirs.from}-${theirs.to} backup`]);
-  // Both are overdue: the first makes room for a third.
-  expect(inShort(table.tick(20_000))).toEqual([`cancel w2 ${theirs.from}-${theirs.to} expired`]);
+  return { table, range: `${theirs.from}-${theirs.to}` };
+}
+
+test("L20 when all is leased, what is overdue or will end last is lent to an idle worker that ends it sooner", () => {
+  const { table, range } = lastLease();
+  expect(inShort(table.tick(2000))).toEqual([`grant w1 ${range} backup`]);
   const whole = knownTable({ w1: 400, w2: 100 });
   whole.open({ from: 0, to: 64 }, { maxMicrobatches: 1, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
   whole.answer(whole.held(w1));
@@ -67,7 +70,13 @@ test("L20 when all is leased, what is overdue or will end last is lent to an idl
   expect(whole.tick(2000)).toEqual([]);
 });
 
-test("L19 in a kind's first round leases are short at first: who comes early does not take what those who come later could", () => {
+test("L38 of two holders that are both overdue the first makes room for a third", () => {
+  const { table, range } = lastLease();
+  expect(inShort(table.tick(2000))).toEqual([`grant w1 ${range} backup`]);
+  expect(inShort(table.tick(20_000))).toEqual([`cancel w2 ${range} expired`]);
+});
+
+test("L33 in a kind's first round leases are short at first: who comes early does not take what those who come later could", () => {
   const options = { pieces: 4, timeoutMs: 1_000_000, deadlineMs: 1_000_000 };
   const secondsOf = ({ from, to }: { readonly from: number; readonly to: number }) => (to - from) / 100;
   const usual = knownTable({ w1: 100, w2: 100 });
@@ -84,7 +93,7 @@ test("L19 in a kind's first round leases are short at first: who comes early doe
   expect(later).toBeLessThanOrEqual(5);
 });
 
-test("L20 what a lost connection holds is lent to a fast worker that asks, before it is given what nobody has begun", () => {
+test("L34 what a lost connection holds is lent to a fast worker that asks, before it is given what nobody has begun", () => {
   const table = knownTable({ w1: 400, w2: 100 });
   table.open({ from: 0, to: 32 * 10 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
   const [theirs, mine] = [table.held(w2), table.held(w1)];
@@ -98,7 +107,7 @@ test("L20 what a lost connection holds is lent to a fast worker that asks, befor
 test.each([
   { collected: 0, helps: true },
   { collected: 1600, helps: false },
-])("L20 with $collected of 3840 collected, that a worker ends what is overdue before the round is: $helps", (given) => {
+])("L35 with $collected of 3840 collected, that a worker ends what is overdue before the round is: $helps", (given) => {
   const table = knownTable({ w1: 110, w2: 400, w3: 100 });
   table.open({ from: 0, to: 3840 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
   const theirs = table.held(w2);
@@ -119,7 +128,7 @@ test.each([
 test.each([
   { others: [w1, w3], lent: "once it is past its expected end" },
   { others: [w1, w3, workerId("w4"), workerId("w5")], lent: "at once" },
-])("L20 with one lease out and $others.length workers idle, it is lent $lent", ({ others, lent }) => {
+])("L36 with one lease out and $others.length workers idle, it is lent $lent", ({ others, lent }) => {
   const speeds = Object.fromEntries(others.map((worker) => [worker, worker === w1 ? 400 : 200]));
   const table = knownTable({ ...speeds, w2: 100 });
   table.open({ from: 0, to: 320 }, { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000 });
@@ -138,7 +147,7 @@ test.each([
   expect(inShort(table.tick(2))).toEqual(lent === "at once" ? [] : copy);
 });
 
-test("L23 one tick lends so many leases at most beside a turn's grants, the next one the others", () => {
+test("L40 one tick lends so many leases at most beside a turn's grants, the next one the others", () => {
   const holders = Array.from({ length: LENT_AT_ONCE + GRANTS_AT_ONCE + 3 }, (_, i) => workerId(`h${i}`));
   const helpers = holders.map((_, i) => workerId(`i${i}`));
   const table = knownTable(Object.fromEntries([...holders, ...helpers].map((worker) => [worker, 100])));
@@ -154,7 +163,7 @@ test("L23 one tick lends so many leases at most beside a turn's grants, the next
   expect(lent()).toBe(3);
 });
 
-test("L20 of two holders the one that will end last makes room for an idle worker that will end it sooner than both", () => {
+test("L39 of two holders the one that will end last makes room for an idle worker that will end it sooner than both", () => {
   const table = knownTable({ w1: 400, w2: 100, w3: 50 });
   const options = { pieces: 2, timeoutMs: 1_000_000, deadlineMs: 1_000_000, maxMicrobatches: 1 };
   table.event({ type: "worker-paused", worker: w1 });

@@ -1,4 +1,4 @@
-// Rules Z15 and Z16 of SPEC.md: rounds combined robustly, in parts by account, and within a run with real sockets and a liar.
+// Rules Z15, Z16 and Z38 to Z40 of SPEC.md: rounds combined robustly, in parts by account, and within a run with real sockets and a liar.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -60,7 +60,7 @@ test("Z15 a trimmed mean leaves out the ends of each coordinate, one part an acc
 });
 
 test.each<RobustMode>(["trimmed-mean", "centered-clip"])(
-  "Z15 %s: many small leases of one account are one part",
+  "Z39 %s: many small leases of one account are one part",
   (mode) => {
     const whole = combined(new RobustRounds(mode), crowd());
     const split = crowd().flatMap((one) =>
@@ -72,7 +72,7 @@ test.each<RobustMode>(["trimmed-mean", "centered-clip"])(
   },
 );
 
-test("Z15 centered clipping starts at the last mean of the era, and at zero in a new one", () => {
+test("Z38 centered clipping starts at the last mean of the era, and at zero in a new one", () => {
   const rounds = new RobustRounds("centered-clip");
   const first = combined(rounds, crowd(), 1)?.means.slice();
   const second = combined(rounds, crowd(), 1)?.means.slice();
@@ -83,7 +83,7 @@ test("Z15 centered clipping starts at the last mean of the era, and at zero in a
   expect(first?.[3]).toBeLessThan(4);
 });
 
-test("Z15 an evaluation is summed as always", () => {
+test("Z40 an evaluation is summed as always", () => {
   expect(combined(new RobustRounds("trimmed-mean"), crowd(), 0, "evaluate")).toBeUndefined();
 });
 

@@ -1,4 +1,4 @@
-// Rules Z10 to Z12 of SPEC.md: the real coordinator, real sockets, and workers of which one lies.
+// Rules Z10 to Z12 and Z23 of SPEC.md: the real coordinator, real sockets, and workers of which one lies.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -144,7 +144,7 @@ test("Z10 with the codec exact a wild contribution is refused once it is known w
   expect(hash).toBe(clean.hash);
 });
 
-test("Z10 with the codec f32 gradients above the running median are scaled to it, statistics never", async () => {
+test("Z23 with the codec f32 gradients above the running median are scaled to it, statistics never", async () => {
   const networks = buildNetworks(parseConfig({ model: { kind: "lenet", widths: [2, 2, 4] } }), {
     shape: { h: 28, w: 28, c: 1 },
     classes: 10,

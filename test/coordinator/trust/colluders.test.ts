@@ -173,7 +173,7 @@ test("Z19 two of twenty that lie once they are trusted spoil one range in fifty,
   expect(honestRested).toBe(0);
 });
 
-test("Z11 what audits compute twice is a quarter of thirty rounds of newcomers, with two colluders of twenty or none", () => {
+test("Z31 what audits compute twice is a quarter of thirty rounds of newcomers, with two colluders of twenty or none", () => {
   const none = meanOf({ accounts: 20, liars: 0 });
   const two = meanOf({ accounts: 20, liars: 2 });
   expect(none.computed / none.committed).toBeLessThan(1.25);

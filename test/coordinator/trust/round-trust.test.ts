@@ -47,7 +47,7 @@ function leaseOf(account: string, from: number, purpose: "work" | "audit"): Leas
   return { ...term, purpose, copy: { purpose, of, from, to: from + 32, answered: [], distrusted: new Set(), draw: 0 } };
 }
 
-test("Z12 an account that is contradicted by its own last answer loses what else of it was held, too", () => {
+test("Z34 an account that is contradicted by its own last answer loses what else of it was held, too", () => {
   const trust = roundTrust();
   trust.open(reader);
   const [first, second] = [leaseOf("liar", 0, "work"), leaseOf("liar", 32, "work")];
@@ -61,7 +61,7 @@ test("Z12 an account that is contradicted by its own last answer loses what else
   expect(trust.seal()).toEqual([]);
 });
 
-test("Z11 no more is audited or held than there is room for until the round's end", () => {
+test("Z27 no more is audited or held than there is room for until the round's end", () => {
   const trust = roundTrust({ heldBytes: 6 * reader.contributionBytes });
   for (let round = 0; round < 2; round++) {
     trust.open(reader);
@@ -81,7 +81,7 @@ test("Z11 no more is audited or held than there is room for until the round's en
   }
 });
 
-test("Z11 one lease of a round is audited where there is room for none", () => {
+test("Z28 one lease of a round is audited where there is room for none", () => {
   const trust = roundTrust({ heldBytes: 1 });
   for (let round = 0; round < 2; round++) {
     trust.open(reader);
@@ -93,7 +93,7 @@ test("Z11 one lease of a round is audited where there is room for none", () => {
   }
 });
 
-test("Z11 an account that is lent the range which it compared confirms nobody: another compares it", () => {
+test("Z29 an account that is lent the range which it compared confirms nobody: another compares it", () => {
   const standings = new Map<string, Standing>();
   const trust = roundTrust({ standings });
   trust.open(reader);
@@ -107,7 +107,7 @@ test("Z11 an account that is lent the range which it compared confirms nobody: a
   expect(trust.take(leaseOf("b", 0, "audit"), right).resting).toEqual(["liar"]);
 });
 
-test("Z12 two that agree have an odd one's work done again, and it is blamed once a third agrees with them", () => {
+test("Z35 two that agree have an odd one's work done again, and it is blamed once a third agrees with them", () => {
   const standings = new Map<string, Standing>();
   const trust = roundTrust({ standings });
   trust.open({ ...reader, accounts: () => 5 });
@@ -130,7 +130,7 @@ test("Z12 two that agree have an odd one's work done again, and it is blamed onc
   expect([...copy.distrusted]).toEqual(["odd"]);
 });
 
-test("Z11 in the first round the first that come are audited too, later there must be three accounts", () => {
+test("Z30 in the first round the first that come are audited too, later there must be three accounts", () => {
   const trust = roundTrust();
   for (const copies of [1, 0]) {
     trust.open({ ...reader, accounts: () => 1 });
@@ -138,7 +138,7 @@ test("Z11 in the first round the first that come are audited too, later there mu
   }
 });
 
-test("Z11 a range that two audits which decided nothing reach into is audited no more in the round", () => {
+test("Z26 a range that two audits which decided nothing reach into is audited no more in the round", () => {
   const trust = roundTrust();
   trust.open(reader);
   for (let i = 0; i < UNDECIDED_AUDITS; i++) {
@@ -173,7 +173,7 @@ const signs: OpenRound = {
 const said = (turned: boolean): HeldWork =>
   work(1, ...Array.from({ length: 64 }, (_, i) => Number((i % 3 === 0) !== turned)));
 
-test("Z12 signs unlike others' are left out, and held against an account only once its feedback began anew", () => {
+test("Z37 signs unlike others' are left out, and held against an account only once its feedback began anew", () => {
   const standings = new Map<string, Standing>();
   const trust = roundTrust({ standings });
   trust.open(signs);
@@ -198,7 +198,7 @@ test("Z12 signs unlike others' are left out, and held against an account only on
   expect(trust.feedbackResetsOf("a")).toBe(3);
 });
 
-test("Z12 all but the signs is compared as with any codec", () => {
+test("Z36 all but the signs is compared as with any codec", () => {
   const trust = roundTrust();
   trust.open(signs);
   const lease = leaseOf("liar", 0, "work");
@@ -220,7 +220,7 @@ test("Z12 all but the signs is compared as with any codec", () => {
 const peaked: OpenRound = { ...reader, peaks: [{ name: "conv1.weight", largest: 2, magnitude: true }] };
 const bits = (value: number) => new Uint32Array(Float32Array.of(value).buffer);
 
-test("Z10 a peak far beyond the round before is refused, unless most accounts have one, and means are no peaks", () => {
+test("Z20 a peak far beyond the round before is refused, unless most accounts have one, and means are no peaks", () => {
   const trust = roundTrust();
   const judge = (account: string, peak: number) => trust.judge({ account }, 32, {}, bits(peak));
   trust.open(peaked);
@@ -239,7 +239,7 @@ test("Z10 a peak far beyond the round before is refused, unless most accounts ha
   expect(judge("a", 1e38)).toBe(1);
 });
 
-test("Z10 whoever raises a peak round by round raises no limit beyond that of the median account", () => {
+test("Z22 whoever raises a peak round by round raises no limit beyond that of the median account", () => {
   const trust = roundTrust();
   let largest = 1;
   let refused = 0;
@@ -262,7 +262,7 @@ test("Z10 whoever raises a peak round by round raises no limit beyond that of th
   expect(() => trust.judge({ account: "liar" }, 32, {}, bits(1.01 * PEAK_FACTOR * PEAK_SPREAD))).toThrow("1.02e+3");
 });
 
-test("Z10 of a thousand accounts nine agree that the training made a jump", () => {
+test("Z21 of a thousand accounts nine agree that the training made a jump", () => {
   const trust = roundTrust();
   trust.open({ ...peaked, accounts: () => 1000 });
   const judge = (i: number) => () => trust.judge({ account: `a${i}` }, 32, {}, bits(1e9));

@@ -109,7 +109,7 @@ test("C8 a round that could end while the answer to an audited range is taken en
 test.each([
   { names: ["a"], all: "not all", ms: 200 },
   { names: ["a", "b", "c", "d", "e", "f", "g", "h"], all: "all", ms: 50 },
-])("L20 while $all is leased the round ticks each $ms ms", async ({ names, ms }) => {
+])("L37 while $all is leased the round ticks each $ms ms", async ({ names, ms }) => {
   const { ready, wait, msUntilRequeued } = await auditedRound(names);
   for (const name of names) ready(name);
   wait(timeoutMs);
