@@ -29,6 +29,17 @@ test("ids of rules are unique and counted from 1 within their letter", () => {
   }
 });
 
+/** More than that is two facts, of which each has an id. */
+const LONGEST_RULE = 280;
+
+test("a rule is one fact: few words, beside the name of its test", () => {
+  const texts = spec.split("\n").flatMap((line) => {
+    const [, id, rest] = /^- \*\*([A-Z]\d+)\*\* (.*)$/.exec(line) ?? [];
+    return id === undefined ? [] : [{ id, length: rest.replace(/ test\/\S+\.ts.*$/, "").length }];
+  });
+  expect(texts.filter(({ length }) => length > LONGEST_RULE)).toEqual([]);
+});
+
 test.each(rules())("rule $id is expressed by a test in $file", async ({ id, file, title }) => {
   const tests = await read(file);
   if (title === undefined) expect(tests).toMatch(new RegExp(`["'\`]${id} `));
