@@ -105,12 +105,6 @@ async function cutSplit(
   const samples = Math.min(limit, all);
   const each = samplesOfShard(source);
   if (samples < 1) throw new BitswarmError("DATA_INVALID", `${origin}: has no samples; expected at least 1`);
-  if (samples > MAX_SHARDS * each) {
-    throw new BitswarmError(
-      "DATA_INVALID",
-      `${origin}: ${samples} samples in shards of ${each} are ${Math.ceil(samples / each)} shards; the limit is ${MAX_SHARDS}: lower data.${split}Samples`,
-    );
-  }
   const content = format.kind === "raw" ? shape.h * shape.w * shape.c : undefined;
   const shards: Shard[] = [];
   let largestLabel = 0;
@@ -138,6 +132,18 @@ async function cutSplit(
   throw new BitswarmError("DATA_INVALID", `${origin}: ends after ${at} samples; expected ${all}`);
 }
 
+/** A manifest of too many shards would not fit the message that carries it. */
+function requireFewShards(source: SampleSource, limits: Readonly<Record<Split, number>>): void {
+  const each = samplesOfShard(source);
+  const [train, test] = (["train", "test"] as const).map((split) => Math.min(limits[split], source[split].samples));
+  const shards = Math.ceil(train / each) + Math.ceil(test / each);
+  if (shards <= MAX_SHARDS) return;
+  throw new BitswarmError(
+    "DATA_INVALID",
+    `${source.train.origin}: ${train} + ${test} samples in shards of ${each} are ${shards} shards; the limit is ${MAX_SHARDS}: lower data.trainSamples`,
+  );
+}
+
 /**
  * Cuts a data set into shards and describes it.
  * @param name of the data set
@@ -157,6 +163,7 @@ export async function shardDataset(
     );
   }
   const moments = normalisation === "from-pixels" ? new PixelMoments(shape.c) : undefined;
+  requireFewShards(source, limits);
   const train = await cutSplit(source, "train", limits.train, store, moments);
   const test = await cutSplit(source, "test", limits.test, store, undefined);
   const scale = moments ? moments.take(source.train.origin) : (normalisation as Pick<Dataset, "mean" | "std">);

@@ -7,7 +7,7 @@ import { BitswarmError } from "../base/errors.ts";
 export const LABEL_BYTES = 2;
 /** Largest shard in bytes: a worker holds whole shards in memory, and offsets in them are u32. */
 export const MAX_SHARD_BYTES = 2 ** 28;
-/** Most shards of a split: a manifest of so many still fits a control message. */
+/** Most shards of a data set, both splits together: a manifest of so many fits a control message. */
 export const MAX_SHARDS = 10_000;
 /** Most bytes that a task may keep beside a sample's content. */
 export const MAX_TARGET_BYTES = 4096;

@@ -2,8 +2,11 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { sha256Hex } from "../../../shared/base/hash.ts";
 import { type Dataset, datasetSchema, MAX_SHARD_BYTES, MAX_SHARDS, shardBytes } from "../../../shared/data/dataset.ts";
 import { labelOf, readShard, type SampleBytes, writeShard } from "../../../shared/data/shard-layout.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
+import { encodeMessage, MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 
 const shape = { h: 2, w: 3, c: 1 };
 const raw = { format: { kind: "raw" } as const, shape };
@@ -106,6 +109,29 @@ test("contents that would make a shard larger than MAX_SHARD_BYTES are refused b
   add();
   add();
   expect(add).toThrow(new RegExp(`4 of a shard's 8 samples take \\d+ bytes; a shard may have ${MAX_SHARD_BYTES}`));
+});
+
+test("a welcome with a data set of MAX_SHARDS shards is a control message that may be sent", () => {
+  const split = (count: number, first: number) => ({
+    samples: count * 2048,
+    shards: Array.from({ length: count }, (_, i) => ({
+      sha256: sha256Hex(Uint8Array.of(first + i, (first + i) >> 8)),
+      samples: 2048,
+      bytes: MAX_SHARD_BYTES,
+    })),
+  });
+  const message = encodeMessage({
+    type: "welcome",
+    protocol: PROTOCOL_VERSION,
+    ...{ worker: "w1", run: "run", runTag: "0".repeat(32), session: "it", heartbeatMs: 10_000, graceMs: 30_000 },
+    config: parseConfig({}),
+    dataset: {
+      ...{ name: "large", format: { kind: "raw" }, shape, classes: 1000, mean: [0.5], std: [0.5] },
+      train: split(MAX_SHARDS - 50, 0),
+      test: split(50, MAX_SHARDS),
+    },
+  });
+  expect(message.length).toBeLessThan(MAX_MESSAGE_BYTES);
 });
 
 test("a manifest with too many shards, too large a shard or too large targets is refused", () => {
