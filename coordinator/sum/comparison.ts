@@ -1,7 +1,7 @@
 // Whether two answers to the same range are the same work: equal but for what one GPU rounds otherwise than another.
 
+import type { UsualPeak } from "./contribution.ts";
 import type { NormGroup, TensorSpan } from "./gradient-norms.ts";
-import type { UsualPeak } from "./open-round.ts";
 
 /** A contribution as integers of its round's units. */
 export interface ComparedWork {

@@ -5,8 +5,8 @@ import { hasFeedback, reportsMean } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
+import type { HeldWork, UsualPeak } from "./contribution.ts";
 import { groupOf, type TensorSpan } from "./gradient-norms.ts";
-import type { HeldWork, UsualPeak } from "./open-round.ts";
 import { Reduction } from "./reduction/reduction.ts";
 import { largestPeakOf } from "./unit-rule.ts";
 

@@ -13,6 +13,22 @@ export interface Contribution {
   readonly body: Uint8Array;
 }
 
+/** A contribution that was checked and is in no sum yet. */
+export interface HeldWork extends Contribution {
+  readonly samples: number;
+  /** Of its gradients; see clip-rule.ts. */
+  readonly scale: number;
+}
+
+/** What is usual of the peak of one tensor, in the layout's order. */
+export interface UsualPeak {
+  readonly name: string;
+  /** The largest that the unit was chosen for; infinite where none was ever seen. */
+  readonly largest: number;
+  /** Reports are magnitudes, of which the largest counts; else means of magnitudes, of which the median does. */
+  readonly magnitude: boolean;
+}
+
 export interface ExpectedRound {
   readonly terms: Pick<LeaseMessage, "round" | "parametersHash" | "codec">;
   readonly layout: ContributionLayout;

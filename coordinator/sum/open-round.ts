@@ -2,14 +2,7 @@
 
 import type { RoundKind } from "../../shared/wire/contribution.ts";
 import type { Comparison } from "./comparison.ts";
-import type { Contribution } from "./contribution.ts";
-
-/** A contribution that was checked and is in no sum yet. */
-export interface HeldWork extends Contribution {
-  readonly samples: number;
-  /** Of its gradients; see clip-rule.ts. */
-  readonly scale: number;
-}
+import type { HeldWork, UsualPeak } from "./contribution.ts";
 
 /** An answer to an audited range. */
 export interface AuditedWork {
@@ -29,13 +22,4 @@ export interface OpenRound {
   readonly contributionBytes: number;
   /** Accounts that take part now. */
   readonly accounts: () => number;
-}
-
-/** Of one tensor, in the layout's order. */
-export interface UsualPeak {
-  readonly name: string;
-  /** The largest that the unit was chosen for; infinite where none was ever seen. */
-  readonly largest: number;
-  /** Reports are magnitudes, of which the largest counts; else means of magnitudes, of which the median does. */
-  readonly magnitude: boolean;
 }

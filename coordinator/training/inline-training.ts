@@ -2,7 +2,8 @@
 
 import type { NetworkName } from "../../shared/run/networks.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
-import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
+import type { HeldWork } from "../sum/contribution.ts";
+import type { AuditedWork } from "../sum/open-round.ts";
 import type { ParametersRequest, PartOf, SumTerms, Training } from "./training.ts";
 import type { TrainingCore } from "./training-core.ts";
 

@@ -8,7 +8,8 @@ import type { StepPlace } from "../../shared/run/program.ts";
 import { packageRoot } from "../base/package-root.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import { type TrainingState, takeParts } from "../state/training-state.ts";
-import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
+import type { HeldWork } from "../sum/contribution.ts";
+import type { AuditedWork } from "../sum/open-round.ts";
 import type {
   CheckedFrame,
   ComparedPair,

@@ -12,9 +12,10 @@ import { frozenTeacher, parametersHash, type TrainingState, wireBlob } from "../
 import { applyRound } from "../state/update.ts";
 import { RoundSum } from "../sum/aggregate.ts";
 import { compareWork } from "../sum/comparison.ts";
+import type { HeldWork } from "../sum/contribution.ts";
 import { readContribution } from "../sum/contribution.ts";
 import { spansOf, UnitReader, type UnitTerms, usualPeaksOf } from "../sum/contribution-units.ts";
-import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
+import type { AuditedWork } from "../sum/open-round.ts";
 import { Reduction } from "../sum/reduction/reduction.ts";
 import { isRobust, RobustRounds } from "../sum/robust-round.ts";
 import { DownlinkEncoder } from "./downlink-encoder.ts";

@@ -5,7 +5,8 @@ import type { NetworkName } from "../../shared/run/networks.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { StateParts, TrainingState } from "../state/training-state.ts";
-import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
+import type { HeldWork } from "../sum/contribution.ts";
+import type { AuditedWork } from "../sum/open-round.ts";
 import type { EncodedVersion, VersionContents } from "./downlink-encoder.ts";
 import type {
   CheckedFrame,

@@ -11,8 +11,9 @@ import type { Lease } from "../round/lease.ts";
 import type { StepLoss } from "../state/update.ts";
 import type { MetricMeans } from "../sum/aggregate.ts";
 import type { Comparison } from "../sum/comparison.ts";
+import type { HeldWork } from "../sum/contribution.ts";
 import type { GroupNorms } from "../sum/gradient-norms.ts";
-import type { AuditedWork, HeldWork } from "../sum/open-round.ts";
+import type { AuditedWork } from "../sum/open-round.ts";
 import type { EncodedVersion } from "./downlink-encoder.ts";
 
 export interface ParametersRequest extends Pick<LeaseMessage, "kind" | "network" | "round"> {

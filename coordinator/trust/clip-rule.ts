@@ -3,8 +3,8 @@
 // (Norm clipping at the running median: Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization", 2021.)
 
 import { codecs } from "../../shared/codecs/codecs.ts";
+import type { UsualPeak } from "../sum/contribution.ts";
 import type { GroupNorms, NormGroup } from "../sum/gradient-norms.ts";
-import type { UsualPeak } from "../sum/open-round.ts";
 import type { RobustMode } from "../sum/robust-round.ts";
 import type { UsualNorm, UsualNorms } from "./norm-history.ts";
 

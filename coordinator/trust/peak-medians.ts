@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import type { RoundKind } from "../../shared/wire/contribution.ts";
-import type { UsualPeak } from "../sum/open-round.ts";
+import type { UsualPeak } from "../sum/contribution.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
 
 /** By kind of round, one value a tensor of its layout; 0 of one that tells nothing. */

@@ -3,8 +3,9 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { CopyWanted, Lease } from "../round/lease.ts";
+import type { HeldWork, UsualPeak } from "../sum/contribution.ts";
 import type { GroupNorms } from "../sum/gradient-norms.ts";
-import type { AuditedWork, HeldWork, OpenRound, UsualPeak } from "../sum/open-round.ts";
+import type { AuditedWork, OpenRound } from "../sum/open-round.ts";
 import { Audits, type AuditsOptions, type HeldLease, type TrustOutcome } from "./audits.ts";
 import { type ClipMode, type ClipRule, clipRule, clipVerdict, noRule, unusualPeak } from "./clip-rule.ts";
 import { type NormHistories, type ObservedNorms, usualNorms, withRound } from "./norm-history.ts";

@@ -2,7 +2,8 @@
 
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/lease.ts";
-import type { HeldWork, OpenRound } from "../../../coordinator/sum/open-round.ts";
+import type { HeldWork } from "../../../coordinator/sum/contribution.ts";
+import type { OpenRound } from "../../../coordinator/sum/open-round.ts";
 import { restMs, type Standing } from "../../../coordinator/trust/standing.ts";
 import { type WorkerId, workerId } from "../../../shared/base/ids.ts";
 import { rng } from "../../../shared/base/rng.ts";

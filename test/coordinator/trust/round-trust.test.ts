@@ -3,7 +3,8 @@
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/lease.ts";
 import type { ComparisonTerms } from "../../../coordinator/sum/comparison.ts";
-import type { HeldWork, OpenRound } from "../../../coordinator/sum/open-round.ts";
+import type { HeldWork } from "../../../coordinator/sum/contribution.ts";
+import type { OpenRound } from "../../../coordinator/sum/open-round.ts";
 import { UNDECIDED_AUDITS } from "../../../coordinator/trust/audits.ts";
 import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
 import { PEAK_SPREAD } from "../../../coordinator/trust/peak-medians.ts";

@@ -4,7 +4,7 @@
 import { expect, test } from "vitest";
 import { ADDED_A_TURN } from "../../../../coordinator/engine/local/contribution-intake.ts";
 import { CHECKS_HELD } from "../../../../coordinator/session/checks-in-flight.ts";
-import type { HeldWork } from "../../../../coordinator/sum/open-round.ts";
+import type { HeldWork } from "../../../../coordinator/sum/contribution.ts";
 import { InlineTraining } from "../../../../coordinator/training/inline-training.ts";
 import type { StartTraining } from "../../../../coordinator/training/start-training.ts";
 import type { PartOf } from "../../../../coordinator/training/training.ts";
