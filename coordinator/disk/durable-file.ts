@@ -1,5 +1,6 @@
 // Files that are either the old ones or the new ones after any crash: written beside, fsynced, renamed, the folder fsynced.
 
+import { randomBytes } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -51,7 +52,8 @@ export async function writeDurably(
   mode?: number,
   files: FileOperations = diskFiles,
 ): Promise<void> {
-  const beside = `${path}.writing-${process.pid}`;
+  // Two who write the same file at once, as shards may be, each have a file of their own until it is whole.
+  const beside = `${path}.writing-${randomBytes(6).toString("hex")}`;
   try {
     await files.writeFile(beside, bytes, mode);
     await files.rename(beside, path);

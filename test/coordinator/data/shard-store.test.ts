@@ -46,6 +46,13 @@ test("what is there already is not written again, and nothing else lies in the f
   expect(await readdir(join(folder, sha256.slice(0, 2)))).toEqual([sha256]);
 });
 
+test("several who keep the same shard at once all find it kept", async () => {
+  const folder = await scratchFolder();
+  const kept = await Promise.all(Array.from({ length: 8 }, () => new ShardStore(folder).put(noise(100_000))));
+  expect(new Set(kept.map(({ sha256 }) => sha256)).size).toBe(1);
+  expect(await readdir(join(folder, kept[0].sha256.slice(0, 2)))).toEqual([kept[0].sha256]);
+});
+
 test("a file that is damaged under the right name is replaced", async () => {
   const folder = await scratchFolder();
   const store = new ShardStore(folder);
