@@ -1,6 +1,6 @@
 // The unit of each tensor's integers in a step, as a training state keeps it for each kind of round (sum/unit-rule.ts).
 
-import { reportsMean } from "../../shared/codecs/codec.ts";
+import { unitOf } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import type { ContributionLayout, ContributionTensor, RoundKind } from "../../shared/wire/contribution.ts";
 import { initialExponent, nextExponent, nextScaleExponent } from "../sum/unit-rule.ts";
@@ -11,14 +11,15 @@ function keyOf(kind: RoundKind, tensor: ContributionTensor): string {
 }
 
 interface ExponentHolder extends Pick<TrainingState, "exponents"> {
-  readonly config: Pick<TrainingState["config"], "batch">;
+  readonly config: Pick<TrainingState["config"], "batch" | "codec">;
 }
 
 /** Unit 2^e of each tensor of a round's layout, in the layout's order. */
 export function exponentsFor(state: ExponentHolder, kind: RoundKind, layout: ContributionLayout): number[] {
   const { batch } = state.config;
+  const codec = codecs.get(state.config.codec);
   return layout.tensors.map(
-    (tensor) => state.exponents.get(keyOf(kind, tensor)) ?? initialExponent(tensor.kind, batch),
+    (tensor) => state.exponents.get(keyOf(kind, tensor)) ?? initialExponent(tensor.kind, batch, unitOf(codec, tensor)),
   );
 }
 
@@ -36,7 +37,11 @@ export function recordPeaks(state: ExponentHolder, kind: RoundKind, { layout, co
   const used = codecs.get(codec);
   layout.tensors.forEach((tensor, index) => {
     if (tensor.kind === "metric") return;
-    const next = reportsMean(used, tensor) ? nextScaleExponent : nextExponent;
-    state.exponents.set(keyOf(kind, tensor), next(peaks[index], previous[index]));
+    const unit = unitOf(used, tensor);
+    const next =
+      unit.from === "mean"
+        ? nextScaleExponent(peaks[index], previous[index])
+        : nextExponent(peaks[index], previous[index], unit.bits);
+    state.exponents.set(keyOf(kind, tensor), next);
   });
 }

@@ -1,7 +1,7 @@
 // The integers of single contributions, for those who compare or combine them: read by the sums' own kernels, in a memory of their own.
 
 import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
-import { hasFeedback, reportsMean } from "../../shared/codecs/codec.ts";
+import { hasFeedback, reportsMean, unitOf } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
@@ -31,10 +31,11 @@ export function spansOf({ layout, exponents, codec }: UnitTerms): readonly Tenso
 
 /** What is usual of the peaks that come with the contributions. */
 export function usualPeaksOf({ layout, exponents, codec }: UnitTerms): readonly UsualPeak[] {
+  const used = codecs.get(codec);
   return layout.tensors.map((tensor, i) => ({
     name: tensor.name,
-    largest: largestPeakOf(tensor.kind, exponents[i]),
-    magnitude: !reportsMean(codecs.get(codec), tensor),
+    largest: largestPeakOf(tensor.kind, exponents[i], unitOf(used, tensor)),
+    magnitude: !reportsMean(used, tensor),
   }));
 }
 

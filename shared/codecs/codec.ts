@@ -43,6 +43,16 @@ export interface Coded {
   readonly means?: readonly number[];
 }
 
+/**
+ * What the next round's unit of a coded tensor follows from. `largest`: the largest magnitude of a microbatch, of which eight
+ * times as much is to fit `bits` bits beside the sign, and so a lease of 128 microbatches seven more. `mean`: the mean of
+ * magnitudes, which contributions then report in the place of peaks, and of which the median counts.
+ */
+export type UnitFrom = { readonly from: "largest"; readonly bits: number } | { readonly from: "mean" };
+
+/** What travels as it was accumulated: a microbatch takes 23 bits, a lease the 30 of `clipUnits`. */
+export const plainUnit = { from: "largest", bits: 23 } as const;
+
 /** How wide tensors travel. @template Values the accumulator's numbers */
 export interface Coding<Values> {
   /** Of so many elements, a multiple of 64. */
@@ -55,11 +65,7 @@ export interface Coding<Values> {
   encode(values: Values, terms: CodedTerms, residual: () => Float32Array): Coded;
   /** Reads what encode() wrote: the element's value in units of its tensor, neither clipped nor rounded. */
   read(bytes: DataView, terms: CodedTerms): (element: number) => number;
-  /**
-   * What the next round's unit of a coded tensor follows from: the largest magnitude, or the mean of magnitudes. Means are
-   * reported in the place of peaks, and their median counts.
-   */
-  readonly unit: "largest" | "mean";
+  readonly unit: UnitFrom;
   /**
    * A worker keeps what it could not say and says it later. So two honest answers to one range differ, in all but the
    * signs of most elements.
@@ -101,9 +107,14 @@ export function isCoded({ coding }: Codec, { wide }: { readonly wide: boolean })
   return coding !== null && wide;
 }
 
+/** What a tensor's unit follows from. */
+export function unitOf({ coding }: Codec, { wide }: { readonly wide: boolean }): UnitFrom {
+  return coding !== null && wide ? coding.unit : plainUnit;
+}
+
 /** Whether a tensor's peak carries a mean of magnitudes instead of the largest one. */
 export function reportsMean(codec: Codec, tensor: { readonly wide: boolean }): boolean {
-  return isCoded(codec, tensor) && codec.coding?.unit === "mean";
+  return unitOf(codec, tensor).from === "mean";
 }
 
 /** Whether a tensor travels with what its worker could not say before, so that two honest answers differ. */

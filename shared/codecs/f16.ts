@@ -4,7 +4,7 @@
 import { BitswarmError } from "../base/errors.ts";
 import { halfBits, halfValue, LARGEST_HALF } from "../base/half.ts";
 import { powerOfTwo } from "../base/powers-of-two.ts";
-import { blockSize, type Codec } from "./codec.ts";
+import { blockSize, type Codec, plainUnit } from "./codec.ts";
 
 /** A half float of 1 stands for 2^14 units: 65,504 of them are just below the clip of 2^30 units, the smallest is 2^-10 of one. */
 const f16UnitBits = 14;
@@ -45,7 +45,7 @@ export const f16: Codec = {
     bytes: (elements) => 2 * elements,
     encode: (values, { segments, exponents }) => ({ bytes: encodeF16(values, segments, exponents) }),
     read: (bytes) => (i) => halfValue(bytes.getUint16(2 * i, true)) * 2 ** f16UnitBits,
-    unit: "largest",
+    unit: plainUnit,
     errorFeedback: false,
   },
 };

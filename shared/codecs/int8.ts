@@ -2,7 +2,7 @@
 
 import { BitswarmError } from "../base/errors.ts";
 import { exponentOf, powerOfTwo, roundToEven } from "../base/powers-of-two.ts";
-import { blockSize, type Codec } from "./codec.ts";
+import { blockSize, type Codec, plainUnit } from "./codec.ts";
 
 /** Exponent of a block of zeros. */
 const zeroBlock = -128;
@@ -68,7 +68,7 @@ export const int8: Codec = {
         return scale === zeroBlock ? 0 : bytes.getInt8(blocks + i) * powerOfTwo(scale - exponents[segments[block]]);
       };
     },
-    unit: "largest",
+    unit: plainUnit,
     errorFeedback: false,
   },
 };

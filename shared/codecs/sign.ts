@@ -73,7 +73,7 @@ export const sign: Codec = {
       (bytes, { samples }) =>
       (i) =>
         bytes.getUint8(i >> 3) & (1 << (i & 7)) ? -samples : samples,
-    unit: "mean",
+    unit: { from: "mean" },
     errorFeedback: true,
   },
 };

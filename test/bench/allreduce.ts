@@ -3,6 +3,7 @@
 import { exponentsFor, recordPeaks } from "../../coordinator/state/exponents.ts";
 import { Reduction } from "../../coordinator/sum/reduction/reduction.ts";
 import { rng } from "../../shared/base/rng.ts";
+import { reportsMean } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import { parseConfig } from "../../shared/run/config.ts";
 import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
@@ -55,17 +56,18 @@ function prepare(layout: ContributionLayout, arena: Float32Array, codec: string)
     return values.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
   });
   // As after a first step: units that fit these gradients, scales of signs that fit their means.
-  const state = { exponents: new Map<string, number>(), config: { batch: samples } };
+  const state = { exponents: new Map<string, number>(), config: { batch: samples, codec } };
   const means = Float32Array.from(layout.tensors, ({ offset, size }) => {
     const values = arena.subarray(offset, offset + size);
     return values.reduce((sum, x) => sum + Math.abs(x), 0) / (size * samples);
   });
-  const reports = layout.tensors.map(({ wide }, i) => (codec === "sign" && wide ? means[i] : peaks[i]));
+  const reports = layout.tensors.map((tensor, i) => (reportsMean(codecs.get(codec), tensor) ? means[i] : peaks[i]));
   recordPeaks(state, "student", { layout, codec, peaks: reports });
   const exponents = exponentsFor(state, "student", layout);
   const wire = wireLayout(layout, codec);
   const unit = (i: number) => 2 ** exponents[layout.segments[i >> 6]];
-  const numbers = codec === "exact" ? Int32Array.from(arena, (x, i) => Math.round(x / unit(i))) : arena.slice();
+  const numbers =
+    wire.codec.accumulate === "exact" ? Int32Array.from(arena, (x, i) => Math.round(x / unit(i))) : arena.slice();
   const { body } = encodeContribution({
     lease: { from: 0, to: samples, exponents },
     wire,

@@ -11,6 +11,7 @@ import type { CodecReduction } from "../../coordinator/sum/reduction/codec-reduc
 import { codecReductions, requireBothHalves } from "../../coordinator/sum/reduction/codec-reductions.ts";
 import { accumulate, advance, blocks } from "../../coordinator/sum/reduction/kernel-text.ts";
 import { Reduction } from "../../coordinator/sum/reduction/reduction.ts";
+import { initialExponent, nextExponent } from "../../coordinator/sum/unit-rule.ts";
 import { rng } from "../../shared/base/rng.ts";
 import type { Codec } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
@@ -23,9 +24,10 @@ import { decodeCoordinatorMessage, encodeMessage, type LeaseMessage } from "../.
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { createTrainer } from "../../worker/trainer/trainer.ts";
 import { testDevice } from "../fixtures/device.ts";
+import { startTestRun, stepHashes, workToTheEnd } from "../fixtures/test-run.ts";
 import { tinyConfig, tinyDataset } from "../fixtures/tiny-run.ts";
 
-/** i16 multiples of the unit: half the bytes of `exact`, for units that are coarse enough. */
+/** i16 multiples of the unit: half the bytes of `exact`, as a unit takes 8 bits where it has 23. */
 const largest = 2 ** 15 - 1;
 const fixed16: Codec = {
   kind: "fixed16",
@@ -38,7 +40,7 @@ const fixed16: Codec = {
       bytes: new Uint8Array(Int16Array.from(values, (x) => Math.min(largest, Math.max(-largest, x))).buffer),
     }),
     read: (bytes) => (i) => bytes.getInt16(2 * i, true),
-    unit: "largest",
+    unit: { from: "largest", bits: 8 },
     errorFeedback: false,
   },
 };
@@ -108,7 +110,7 @@ describe("with both halves in the tables", () => {
     const state = createTrainingState(config, dataset);
     const layout = contributionLayout(roundManifest(state.networks, "student", "student"), "student");
     const wire = wireLayout(layout, "fixed16");
-    // So coarse that a whole lease fits 16 bits.
+    // Finer than before the first round, and so coarse that a whole lease fits 16 bits.
     const exponents = exponentsFor(state, "student", layout).map((e, i) => (layout.tensors[i]!.wide ? -12 : e));
     const draw = rng(3, "images");
     const pixels = Float32Array.from({ length: SAMPLES * 784 }, () => draw.normal());
@@ -203,6 +205,20 @@ describe("with both halves in the tables", () => {
     } finally {
       trainer.close();
     }
+  });
+
+  test("a whole run with it ends with the same bits for one worker and for three, and its units fit 16 bits", async () => {
+    const config = { codec: "fixed16" };
+    const [alone, together] = [await startTestRun({ config }), await startTestRun({ config })];
+    const one = await workToTheEnd(alone, 1);
+    const three = await workToTheEnd(together, 3);
+    expect(one).toMatchObject({ finished: true, step: 24 });
+    expect(three.paramsHash).toBe(one.paramsHash);
+    expect(await stepHashes(together)).toEqual(await stepHashes(alone));
+    const exact = await workToTheEnd(await startTestRun(), 1);
+    expect(one.paramsHash).not.toBe(exact.paramsHash);
+    // Eight times a peak of 1 is 2^8 units of 2^-5; before the first, 2^5 is.
+    expect([nextExponent(1, 0, 8), initialExponent("gradient", 8, { from: "largest", bits: 8 })]).toEqual([-5, -3]);
   });
 
   test("what it says of itself holds everywhere: no scale, no early seal, no robust mean", () => {

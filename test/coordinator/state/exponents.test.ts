@@ -51,7 +51,7 @@ test("a tensor that travels as signs gets the power of two nearest to the mean t
   expect([0.75, 1, 1.4, 1.42, 3e-5].map((mean) => nextScaleExponent(mean, 9))).toEqual([0, 0, 0, 1, -15]);
   expect(nextScaleExponent(0, 9)).toBe(9);
   for (const wrong of [-1, NaN, Infinity]) expect(() => nextScaleExponent(wrong, 0)).toThrow(RangeError);
-  const holder = { exponents: new Map<string, number>(), config: { batch: 8 } };
+  const holder = { exponents: new Map<string, number>(), config: { batch: 8, codec: "sign" } };
   const layout = layoutOf({ n0: 4, w0: 64 });
   recordPeaks(holder, "student", { layout, codec: "sign", peaks: [1, 1] });
   expect(exponentsFor(holder, "student", layout)).toEqual([-20, 0]);
