@@ -1,16 +1,10 @@
-// Where the package lies, from the source tree and from dist/ alike: the built page, the worker's program and the example are found from here.
+// Where the package lies, from the source tree and from dist/ alike. The worker's wing has the same line: no wing imports the other, and
+// shared knows no Node.
 
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
+import { dirname } from "node:path";
 
-/** The folder with package.json. */
+/** The folder with package.json, whose `imports` name it. */
 export function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, "package.json"))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new RangeError(`no package.json above ${fileURLToPath(import.meta.url)}`);
-    folder = parent;
-  }
-  return folder;
+  return dirname(createRequire(import.meta.url).resolve("#package.json"));
 }

@@ -1,6 +1,7 @@
 // When a round stops to wait: from how the contributions of the last rounds arrived, so that nobody has to guess a time limit
 // (hivemind #676 asks for exactly this; ARCHITECTURE §3).
 
+import { median } from "../../shared/base/median.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 
@@ -30,21 +31,16 @@ export function withArrivals(arrivals: Arrivals, offsets: readonly number[]): Ar
   return [...arrivals, kept].slice(-ARRIVAL_ROUNDS);
 }
 
-/** The middle one; of an even number, the lower of the two. `values` are ascending and not empty. */
-function median(values: readonly number[]): number {
-  return values[(values.length - 1) >> 1];
-}
-
 /**
  * Milliseconds after the first lease at which a round is late: median + 6 · max(MAD, 0.05 · median) of the arrivals,
  * within [minMs, maxMs]; maxMs where nothing has arrived yet.
  */
 export function deadlineMs(arrivals: Arrivals, limits: { readonly minMs: number; readonly maxMs: number }): number {
   const { minMs, maxMs } = limits;
-  const offsets = arrivals.flat().sort((a, b) => a - b);
+  const offsets = arrivals.flat();
   if (offsets.length === 0) return maxMs;
   const middle = median(offsets);
-  const deviation = median(offsets.map((offset) => Math.abs(offset - middle)).sort((a, b) => a - b));
+  const deviation = median(offsets.map((offset) => Math.abs(offset - middle)));
   const late = middle + DEVIATIONS * Math.max(deviation, LEAST_SPREAD * middle);
   return Math.min(maxMs, Math.max(minMs, late));
 }

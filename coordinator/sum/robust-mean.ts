@@ -1,5 +1,5 @@
 // Means that a minority cannot steer, for runs that choose them: both want all contributions of a round at once.
-import { median } from "../base/median.ts";
+import { median } from "../../shared/base/median.ts";
 
 /** A mean over samples, and of how many. */
 export interface WeightedVector {

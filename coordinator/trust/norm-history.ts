@@ -2,8 +2,8 @@
 // round, so that many small leases, or many sockets, move the median no further than one.
 
 import { z } from "zod";
+import { median } from "../../shared/base/median.ts";
 import type { RoundKind } from "../../shared/wire/contribution.ts";
-import { median } from "../base/median.ts";
 import type { GroupNorms, NormGroup } from "../sum/gradient-norms.ts";
 
 /** One contribution of a round. */

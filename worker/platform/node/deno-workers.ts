@@ -40,7 +40,7 @@ export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<La
   const tune = options.tune ?? true;
   const tunings = tune ? prepareTunings(tuningsFolder(), (text) => options.onLine?.(`[deno] ${text}`)) : undefined;
   const keys = prepareKeys(keysFolder(), (text) => options.onLine?.(`[deno] ${text}`));
-  const flags = denoArguments({ host: url.host, packageRoot: packageRoot(import.meta.url), tunings, keys });
+  const flags = denoArguments({ host: url.host, packageRoot: packageRoot(), tunings, keys });
   const tuning = tune ? [] : ["--no-tune"];
   if (tunings !== undefined) tuning.push("--tunings", tunings);
   const identity = keys === undefined ? [] : ["--keys", keys];

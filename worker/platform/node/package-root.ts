@@ -1,15 +1,10 @@
-// Finds the package's own folder: a module lies deeper in dist than in the source.
-import { existsSync } from "node:fs";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
+// Where the package lies, from the source tree and from dist/ alike. The coordinator's wing has the same line: no wing imports the other,
+// and shared knows no Node.
 
-/** The nearest folder above the module `from` (its `import.meta.url`) that has a package.json. */
-export function packageRoot(from: string): string {
-  let folder = path.dirname(fileURLToPath(from));
-  while (!existsSync(path.join(folder, "package.json"))) {
-    const above = path.dirname(folder);
-    if (above === folder) throw new Error(`no package.json in any folder above ${from}`);
-    folder = above;
-  }
-  return folder;
+import { createRequire } from "node:module";
+import path from "node:path";
+
+/** The folder with package.json, whose `imports` name it. */
+export function packageRoot(): string {
+  return path.dirname(createRequire(import.meta.url).resolve("#package.json"));
 }
