@@ -45,6 +45,14 @@ export function sgdStep(
   }
 }
 
+/**
+ * 1/√(1.5 / (fan in + fan out)), by which BNN's authors multiply a weight's rate (Courbariaux et al.; Glorot and Bengio 2010).
+ * @param shape [out][kh][kw][in]
+ */
+export function glorotFactor([out, kh, kw, input]: readonly [number, number, number, number]): number {
+  return 1 / Math.sqrt(1.5 / (kh * kw * (input + out)));
+}
+
 /** base^exponent for an integer exponent ≥ 0, by squaring: Math.pow is only required to be approximate. */
 function integerPower(base: number, exponent: number): number {
   let result = 1;

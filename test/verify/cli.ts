@@ -32,6 +32,7 @@ async function verify(folder: string, options: Options): Promise<void> {
   if (files.length === 0) throw new Error(`no .safetensors file in ${folder}`);
   let passed = 0;
   let failed = 0;
+  const notSupported = new Map<string, string>();
   const runtimes: readonly Runtime[] = options.runtime === "both" ? ["deno", "browser"] : [options.runtime];
   for (const runtime of runtimes) {
     const pending = new Set(files.map((file) => path.basename(file)));
@@ -41,6 +42,11 @@ async function verify(folder: string, options: Options): Promise<void> {
         console.log(`\n${runtime}: ${[vendor, architecture, description].filter(Boolean).join(" ")}`);
       } else if ("file" in message) {
         pending.delete(message.file);
+        if (message.notSupported !== undefined) {
+          notSupported.set(message.file, message.notSupported);
+          console.log(`  not supported ${message.file} (${message.op}): ${message.notSupported}`);
+          return;
+        }
         const good = message.error === undefined && message.comparisons.every((c) => c.passed);
         if (good) passed++;
         else failed++;
@@ -60,7 +66,13 @@ async function verify(folder: string, options: Options): Promise<void> {
     for (const name of pending) console.log(`  FAIL ${name}: not run in ${runtime}`);
     failed += pending.size;
   }
-  console.log(`\n${passed} passed, ${failed} failed`);
+  const unknown = [...new Set(notSupported.values())].map((what) => {
+    const cases = [...notSupported.values()].filter((one) => one === what).length;
+    return `${what} (${cases})`;
+  });
+  if (unknown.length > 0)
+    console.log(`\nnot supported, of ${files.length} cases ${notSupported.size}: ${unknown.join(", ")}`);
+  console.log(`\n${passed} passed, ${failed} failed, ${notSupported.size} cases not supported`);
   process.exitCode = failed === 0 ? 0 : 1;
 }
 

@@ -19,6 +19,7 @@ const messageSchema = z.union([
     tilings: z.string(),
     comparisons: z.array(z.custom<CaseReport["comparisons"][number]>()),
     error: z.string().optional(),
+    notSupported: z.string().optional(),
   }),
 ]);
 export type Message = z.output<typeof messageSchema>;

@@ -6,6 +6,14 @@ import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { Comparison } from "./compare.ts";
 import { type ForcedTilings, TilingTurns } from "./forced-tilings.ts";
 import { verifyBatchNorm, verifyConv, verifyKernelLoss, verifyPool, verifyPrelu, verifyRbconv } from "./layer-cases.ts";
+import {
+  NotSupported,
+  notSupportedOperation,
+  verifyActivation,
+  verifyBnnStep,
+  verifyQuantizedConv,
+  verifyWeightTransform,
+} from "./method-cases.ts";
 import { verifyDiscriminator, verifyLinearCrossEntropy, verifyRbcnStep } from "./network-cases.ts";
 import { type OracleCase, readOracleCase } from "./oracle-case.ts";
 import type { Rig } from "./rig.ts";
@@ -22,6 +30,15 @@ const operations: Readonly<Record<string, Verify>> = {
   discriminator: verifyDiscriminator,
   kernel_loss: verifyKernelLoss,
   rbcn_step: verifyRbcnStep,
+  weight_transform: verifyWeightTransform,
+  activation: verifyActivation,
+  quantized_conv: verifyQuantizedConv,
+  bnn_step: verifyBnnStep,
+  distillation: notSupportedOperation("distillation"),
+  gradient_quantizer: notSupportedOperation("gradient_quantizer"),
+  lab_step: notSupportedOperation("lab_step"),
+  inq_step: notSupportedOperation("inq_step"),
+  mask_step: notSupportedOperation("mask_step"),
 };
 
 export interface CaseReport {
@@ -32,6 +49,8 @@ export interface CaseReport {
   readonly comparisons: readonly Comparison[];
   /** Why the case could not be run at all. */
   readonly error?: string;
+  /** What of the case the product does not do yet, by name; then nothing was compared. */
+  readonly notSupported?: string;
 }
 
 /** A report for each turn of tilings; the default's comes first. */
@@ -55,6 +74,10 @@ export async function* verifyCase(
       const comparisons = await verify({ cache, choose: (pass) => forced.choose(turn, pass), quads }, test);
       yield { file, op, tilings: forced.describe(turn), comparisons };
     } catch (error) {
+      if (error instanceof NotSupported) {
+        yield { file, op, tilings: forced.describe(turn), comparisons: [], notSupported: error.message };
+        return;
+      }
       const message = error instanceof Error ? error.message : String(error);
       yield { file, op, tilings: forced.describe(turn), comparisons: [], error: message };
     }

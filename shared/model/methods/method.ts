@@ -4,7 +4,7 @@
 import { z } from "zod";
 import type { Plugin, PluginOptions } from "../../base/registry.ts";
 import type { ActivationKind, Companion, ConvolutionFields, GraphBuilder, NodeId } from "../graph.ts";
-import type { Rectify, Surrogate } from "../rectify.ts";
+import { type Rectify, rectifyShape, type Surrogate } from "../rectify.ts";
 
 /** One binary layer at a commit, in OHWI order. Its owner is the coordinator: only `settle` changes what it holds. */
 export interface LatentLayer {
@@ -100,6 +100,17 @@ export function signBody({ rectify, surrogate, companions }: SignBody): Method["
     const of = { out, kernel, in: graph.shape(input).c };
     return graph.add({ op: "rbconv", rectify, surrogate, companions: companions(of), ...layer });
   };
+}
+
+/** A body whose scale C follows from W: XNOR-Net's α, or BNN's 1. */
+export function derivedScale(rectify: Rectify, surrogate: Surrogate): Method["body"] {
+  return signBody({
+    rectify,
+    surrogate,
+    companions: (layer) => [
+      { name: "c", role: "derived", shape: rectifyShape(rectify, layer.out, layer.kernel, layer.in) },
+    ],
+  });
 }
 
 /** A companion that must be there. @throws RangeError */

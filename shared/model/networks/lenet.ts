@@ -10,11 +10,17 @@ export interface LeNetOptions {
   readonly widths: readonly [number, number, number];
 }
 
-/** conv1 5×5 → pool → BN → body 5×5 → pool → BN → body over the whole map → BN → PReLU → linear. */
+/**
+ * conv1 5×5 → pool → BN → body 5×5 → pool → BN → body over the whole map → BN → PReLU → head: every method's order, but for the
+ * activation that its authors put before a sign.
+ */
 function leNet({ widths }: LeNetOptions, io: NetworkIo, method: Method): Graph {
   const g = graphOfOne(io);
   // BN stands right before each sign: after a rectifier every sign would be +1. The teacher has PReLU there instead.
-  const beforeBody = (name: string, node: NodeId) => (method.binarizesInput ? node : g.activation("prelu", name, node));
+  const { activation } = method.block;
+  const beforeSign = activation === "model" ? "identity" : activation;
+  const before = method.binarizesInput ? beforeSign : "prelu";
+  const beforeBody = (name: string, node: NodeId) => g.activation(before, name, node);
   const half = (node: NodeId) => g.add({ op: "pool", kind: "max", input: node, kernel: 2, stride: 2, padding: 0 });
 
   let h = g.add({ op: "conv", name: "conv1", input: g.input, out: widths[0], kernel: 5, stride: 1, padding: 0 });

@@ -28,9 +28,14 @@ export interface ResidualOptions {
   readonly activation: ActivationKind;
 }
 
-/** Stem, then each layer h ← activation(BN(body(h)) + shortcut(h)), then the mean over positions, and the head. */
+/**
+ * Stem, then each layer h ← activation(BN(body(h)) + shortcut(h)), then the mean over positions, and the head. A method whose
+ * block has its norm before the body: h ← activation(body(BN(h)) + shortcut(h)), and one more norm and activation at the end.
+ */
 export function residualNetwork(options: ResidualOptions, io: NetworkIo, method: Method): Graph {
   const { stem, stemWidth, widths, blocks, activation } = options;
+  const order = method.block;
+  const afterSum = order.activation === "model" ? activation : order.activation;
   const g = graphOfOne(io);
 
   const shortcut = (name: string, from: NodeId, out: number, stride: number): NodeId => {
@@ -42,11 +47,14 @@ export function residualNetwork(options: ResidualOptions, io: NetworkIo, method:
   };
   const layer = (block: string, index: number, from: NodeId, out: number, stride: number): NodeId => {
     const name = `${block}.conv${index}`;
-    const conv = method.body(g, { name, input: from, out, kernel: 3, stride, padding: 1 });
-    const map = g.add({ op: "batchnorm", name: `${block}.bn${index}`, input: conv });
+    const normalised = (input: NodeId) => g.add({ op: "batchnorm", name: `${block}.bn${index}`, input });
+    const window = { name, out, kernel: 3, stride, padding: 1 };
+    const first = order.norm === "before";
+    const body = method.body(g, { ...window, input: first ? normalised(from) : from });
+    const map = first ? body : normalised(body);
     g.compare(name, map);
     const sum = g.add({ op: "add", input: map, other: shortcut(block, from, out, stride) });
-    return g.activation(activation, `${block}.prelu${index}`, sum);
+    return g.activation(afterSum, `${block}.prelu${index}`, sum);
   };
 
   const { kernel, stride, padding } = stem;
@@ -61,6 +69,10 @@ export function residualNetwork(options: ResidualOptions, io: NetworkIo, method:
       h = layer(block, 2, h, width, 1);
     }
   });
+  if (order.norm === "before") {
+    h = g.add({ op: "batchnorm", name: "bn2", input: h });
+    h = g.activation(activation, "prelu2", h);
+  }
   h = g.add({ op: "globalpool", input: h });
   return g.build(io.head(g, h));
 }
