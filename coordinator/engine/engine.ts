@@ -1,8 +1,8 @@
 // What every engine is: the one that drives a run's rounds, whichever way it does it. Sessions and server know no more of it than this.
 
+import type { z } from "zod";
 import type { Clock } from "../../shared/base/clock.ts";
-import type { WorkerId } from "../../shared/base/ids.ts";
-import type { Plugin } from "../../shared/base/registry.ts";
+import type { Plugin, PluginOptions } from "../../shared/base/registry.ts";
 import type { RunStatus } from "../../shared/wire/protocol.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { CommitLog } from "../checkpoint/commit-log.ts";
@@ -93,9 +93,16 @@ export interface EngineRun {
 
 /** An entry of the table of engines (coordinator/run/engines.ts). */
 export interface EnginePlugin extends Plugin {
-  /** Makes ready; nothing is leased before run(). @param options by the schema @throws THREAD_FAILED, CONFIG_INVALID */
-  open(options: Readonly<Record<string, unknown>>, run: EngineRun): Promise<Engine>;
+  /** Makes ready; nothing is leased before run(). @param options by the schema @throws CONFIG_INVALID, THREAD_FAILED */
+  open(options: PluginOptions, run: EngineRun): Promise<Engine>;
 }
 
-/** A worker's number in a name, from 1: gateways that number their workers apart do not meet. */
-export type WorkerNames = () => WorkerId;
+/** An engine whose `open` takes its own options, as its schema gives them. */
+export function defineEngine<S extends z.ZodObject>(engine: {
+  readonly kind: string;
+  readonly schema: S;
+  readonly open: (options: z.output<S>, run: EngineRun) => Promise<Engine>;
+}): EnginePlugin {
+  const { kind, schema, open } = engine;
+  return { kind, schema, open: (options, run) => open(schema.parse(options), run) };
+}

@@ -1,7 +1,7 @@
 // The table of engines, one line an entry: what can drive a run's rounds.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { Registry } from "../../shared/base/registry.ts";
+import { type PluginOptions, Registry } from "../../shared/base/registry.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { Engine, EnginePlugin, EngineRun } from "../engine/engine.ts";
 import { localEngine } from "../engine/local/local-engine.ts";
@@ -9,9 +9,9 @@ import { localEngine } from "../engine/local/local-engine.ts";
 export const engines = new Registry<EnginePlugin>("engine", [localEngine]);
 
 /** The options that a configuration gives its engine, checked. @throws CONFIG_INVALID naming what is not valid */
-export function engineOptions({ engine }: Pick<RunConfig, "engine">): Readonly<Record<string, unknown>> {
+export function engineOptions({ engine }: Pick<RunConfig, "engine">): PluginOptions {
   const parsed = engines.get(engine.kind).schema.safeParse(engine);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return parsed.data as PluginOptions;
   const lines = parsed.error.issues.map(({ path, message }) => `  ${["engine", ...path].join(".")}: ${message}`);
   throw new BitswarmError("CONFIG_INVALID", `The run's configuration is not valid:\n${lines.join("\n")}`);
 }

@@ -3,7 +3,7 @@
 import { randomInt } from "node:crypto";
 import { BitswarmError, type Refusal } from "../../shared/base/errors.ts";
 import { accountOf } from "../../shared/base/identity.ts";
-import { type LeaseId, type WorkerId, workerId } from "../../shared/base/ids.ts";
+import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import { canaryLayers } from "../../shared/model/canary.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import {
@@ -16,7 +16,7 @@ import {
   type RunStatus,
 } from "../../shared/wire/protocol.ts";
 import { createToken } from "../base/token.ts";
-import type { Engine, WorkerNames } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { LeaveCode } from "../engine/leave-code.ts";
 import type { Outbox } from "../engine/outbox.ts";
 import type { OnRunEvent } from "../engine/run-event.ts";
@@ -36,6 +36,7 @@ import { Session } from "./session.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import { StatusFeed } from "./status-feed.ts";
 import { UploadMemory } from "./upload-memory.ts";
+import { numberedFrom, type WorkerNames } from "./worker-names.ts";
 
 export interface SessionsOptions extends AdmissionOptions {
   readonly limits: SessionLimits;
@@ -244,14 +245,4 @@ export class Sessions implements Outbox, Reception {
     }
     return session;
   }
-}
-
-/** `w1`, `w2` and so on. @param step of gateways that count beside one another, their number */
-export function numberedFrom(first: number, step = 1): WorkerNames {
-  let next = first;
-  return () => {
-    const name = workerId(`w${next}`);
-    next += step;
-    return name;
-  };
 }

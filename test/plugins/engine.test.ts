@@ -5,7 +5,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { afterAll, expect, test } from "vitest";
 import { z } from "zod";
 import { readCommitLog } from "../../coordinator/checkpoint/commit-log.ts";
-import type { Engine, EnginePlugin, EngineRun, RunSummary } from "../../coordinator/engine/engine.ts";
+import { defineEngine, type Engine, type EngineRun, type RunSummary } from "../../coordinator/engine/engine.ts";
 import type { Inbox } from "../../coordinator/engine/inbox.ts";
 import { localEngine } from "../../coordinator/engine/local/local-engine.ts";
 import type { Outbox } from "../../coordinator/engine/outbox.ts";
@@ -203,11 +203,11 @@ class ChannelEngine implements Engine {
   }
 }
 
-const channel: EnginePlugin = {
+const channel = defineEngine({
   kind: "channel",
   schema: z.strictObject({ kind: z.literal("channel"), delayMs: z.number().int().min(0).max(1000).default(0) }),
-  open: (options, run) => ChannelEngine.open(run, Number(options.delayMs)),
-};
+  open: ({ delayMs }, run) => ChannelEngine.open(run, delayMs),
+});
 
 afterAll(engines.add(channel));
 

@@ -15,7 +15,7 @@ import type { Training } from "../../training/training.ts";
 import { FEEDBACK_RESETS } from "../../trust/feedback-reset.ts";
 import { RunTrust, type RunTrustOptions, type TrustEvent } from "../../trust/run-trust.ts";
 import type { StoredTrust } from "../../trust/trust-file.ts";
-import type { Engine, EnginePlugin, EngineRun, RunSummary } from "../engine.ts";
+import { defineEngine, type Engine, type EngineRun, type RunSummary } from "../engine.ts";
 import type { StepBytes } from "../traffic.ts";
 import { engineStatus } from "./engine-status.ts";
 import { LocalInbox } from "./local-inbox.ts";
@@ -299,8 +299,8 @@ export class LocalEngine implements Engine {
   }
 }
 
-export const localEngine: EnginePlugin = {
+export const localEngine = defineEngine({
   kind: "local",
   schema: z.strictObject({ kind: z.literal("local") }),
   open: (_options, run) => LocalEngine.open(run),
-};
+});

@@ -77,6 +77,23 @@ test("D3 a worker that is some versions behind gets the changes one after anothe
   expect(downlink.frames(update, oldest).map(read)).toMatchObject([{ base: null, hash: hashes.at(-1) }]);
 });
 
+test("frames of a version are let go with the next: what is kept are its changes, and the newest whole", () => {
+  const state = studentState({ discriminators: "f32" });
+  const downlink = downlinkOf(state, runTag);
+  const versions = [downlink.update("student", wireBlob(state, "student"), 0)];
+  for (let step = 1; step <= KEPT_CHANGES + 1; step++) {
+    state.student.get("conv2.weight")![step] *= -1;
+    state.blobs.clear();
+    versions.push(downlink.update("student", wireBlob(state, "student"), step));
+  }
+  const there = (name: string) => downlink.frame(name) !== undefined;
+  expect(versions.map(({ whole }) => there(whole.name))).toEqual(versions.map((_, i) => i === KEPT_CHANGES + 1));
+  const changes = new Set(versions.flatMap((version) => version.changes.map(({ name }) => name)));
+  expect([changes.size, [...changes].filter(there).length]).toEqual([KEPT_CHANGES + 1, KEPT_CHANGES]);
+  expect(downlink.frame(versions.at(-1)!.whole.name)).toBe(downlink.frame(versions.at(-1)!.whole.name));
+  expect(structuredClone(versions)).toEqual(versions);
+});
+
 test("D3 a change that is no smaller than the whole is not sent", () => {
   const state = studentState();
   const downlink = downlinkOf(state, runTag);
