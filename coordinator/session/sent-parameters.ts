@@ -1,7 +1,9 @@
-// What one worker was sent of each parameter set, so that it is sent nothing twice, and a change where that is enough.
+// Parameters on their way down: what one worker was sent of each set, so that it is sent nothing twice, and a change where that is enough;
+// and the chunked form of each frame, cut and checked once for all workers.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
+import { ChunkedFrame } from "../../shared/wire/transfer/chunk-sender.ts";
 import { framesTo, type ParameterVersion } from "../training/parameter-version.ts";
 
 /** Times that a worker may ask for the whole of what it was sent a change of, between two accepted contributions. */
@@ -50,5 +52,20 @@ export class SentParameters {
   /** A contribution shows that the worker holds what it was sent. */
   useful(): void {
     this.#requests = 0;
+  }
+}
+
+/** The one chunked form of each parameters frame: the same bytes go to many workers. */
+export class ChunkedParameters {
+  /** For as long as somebody holds the frame. */
+  readonly #frames = new WeakMap<Uint8Array, ChunkedFrame>();
+  #nextTransfer = 1;
+
+  of(bytes: Uint8Array): ChunkedFrame {
+    const known = this.#frames.get(bytes);
+    if (known) return known;
+    const frame = new ChunkedFrame(this.#nextTransfer++, bytes, true);
+    this.#frames.set(bytes, frame);
+    return frame;
   }
 }
