@@ -1,4 +1,4 @@
-// Ranges that a second worker is lent (SPEC.md, L9 and L10), on the pure round.
+// Ranges that a second worker is lent (SPEC.md, L9, L10 and L42), on the pure round.
 
 import { expect, test } from "vitest";
 import { workerId } from "../../../shared/base/ids.ts";
@@ -63,7 +63,7 @@ test("L10 a range has two holders at most, and is in the queue again only when b
   expect(table.state.unleased).toEqual([{ from: 0, to: 32 }]);
 });
 
-test("L10 nobody backs up a worker of the same account", () => {
+test("L42 nobody backs up a worker of the same account", () => {
   const table = new RoundTable({ from: 0, to: 32 });
   for (const worker of [w1, w2]) {
     table.event({ type: "worker-joined", worker, account: "one" });
@@ -74,7 +74,7 @@ test("L10 nobody backs up a worker of the same account", () => {
 });
 
 test.each([1, 4])(
-  "L10 alone, an account goes on where one of its workers has lost its connection; leases in %i pieces",
+  "L42 alone, an account goes on where one of its workers has lost its connection; leases in %i pieces",
   (pieces) => {
     const table = new RoundTable({ from: 0, to: 32 }, [], { pieces });
     for (const worker of [w1, w2]) {
@@ -87,7 +87,7 @@ test.each([1, 4])(
   },
 );
 
-test("L10 where another account is there, it is lent what a lost connection holds, and none of the same account", () => {
+test("L42 where another account is there, it is lent what a lost connection holds, and none of the same account", () => {
   const table = new RoundTable({ from: 0, to: 64 }, [w3], { maxMicrobatches: 1 });
   for (const worker of [w1, w2]) {
     table.event({ type: "worker-joined", worker, account: "one" });

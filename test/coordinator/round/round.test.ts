@@ -25,7 +25,7 @@ test("L2 shares follow measured speed", () => {
   expect(inShort(table.effects)).toEqual(["grant w1 0-384", "grant w2 384-512"]);
 });
 
-test("L2 a worker is leased no more than it says that it can hold", () => {
+test("L41 a worker is leased no more than it says that it can hold", () => {
   const table = new RoundTable({ from: 0, to: 256 });
   table.event({ type: "worker-joined", worker: w1, maxMicrobatches: 3 });
   table.ready(w1);
@@ -44,7 +44,7 @@ test("Y4 where a lease is a replica's inner steps, the round is split into one l
   expect(inShort(speeds.effects)).toEqual(["grant w1 0-384", "grant w2 384-512"]);
 });
 
-test("Y4 whoever has had its lease waits for those who have not, until the round is late; what comes back is leased again", () => {
+test("Y9 whoever has had its lease waits for those who have not, until the round is late; what comes back is leased again", () => {
   const table = knownTable({ w1: 100, w2: 100 });
   table.event({ type: "worker-paused", worker: w2 });
   table.open({ from: 0, to: 256 }, { oneLease: true, ahead: false, timeoutMs: 100_000, maxMicrobatches: 4 });

@@ -269,7 +269,7 @@ test("T14 an upload that comes further, but too slowly to end, closes with TRANS
   expect(await other.lease()).toMatchObject({ from: lease.from, to: lease.to });
 });
 
-test("T14 a message that dribbles in byte by byte closes with TRANSFER_STALLED: bytes alone are no life", async () => {
+test("T15 a message that dribbles in byte by byte closes with TRANSFER_STALLED: bytes alone are no life", async () => {
   const { connect, coordination } = await wideRun({ transferStallMs: 400 }, { heartbeatMs: 50 });
   const worker = await connect().join();
   await worker.lease();
