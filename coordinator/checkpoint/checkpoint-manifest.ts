@@ -7,14 +7,16 @@ import { runConfigField } from "../../shared/run/config.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import { normHistoriesSchema } from "../trust/norm-history.ts";
 import { peakMediansSchema } from "../trust/peak-medians.ts";
+import { otherBuild } from "./other-build.ts";
 
 export const MANIFEST = "manifest.json";
-export const CHECKPOINT_FORMAT = 1;
+/** 1 knew two networks and four kinds of round; what it says of a run's units and norms has other names now. */
+export const CHECKPOINT_FORMAT = 2;
 
 const counting = z.number().int().min(0);
 const hex = z.string().regex(/^[0-9a-f]{64}$/);
-const byNetwork = <T extends z.ZodType>(value: T) =>
-  z.strictObject({ teacher: value.nullable(), student: value.nullable() });
+/** By the program's names. */
+const byNetwork = <T extends z.ZodType>(value: T) => z.record(z.string(), value);
 
 const checkpointManifestSchema = z.strictObject({
   format: z.literal(CHECKPOINT_FORMAT),
@@ -23,8 +25,8 @@ const checkpointManifestSchema = z.strictObject({
   time: z.string(),
   /** Committed steps. */
   step: counting,
-  /** The network that the next step trains; before the student's turn its parameters are the initial ones. */
-  network: z.enum(["teacher", "student"]),
+  /** The network that the next step trains; before its first step its parameters are the initial ones. */
+  network: z.string(),
   config: runConfigField,
   /** What the parameters were trained on; `sha256` names every pixel and label. */
   dataset: datasetSchema.pick({ name: true, shape: true, classes: true, mean: true, std: true }).extend({
@@ -34,17 +36,17 @@ const checkpointManifestSchema = z.strictObject({
   }),
   /** By name; `holds` is for people. */
   files: z.record(z.string(), z.strictObject({ bytes: counting, sha256: hex, holds: z.string() })),
-  /** Of the latent float32 parameters; null for a teacher that the run does not have. */
+  /** Of the latent float32 parameters. */
   paramsHash: byNetwork(hex),
   ledger: z.unknown(),
-  /** Unit 2^e of each tensor in the next round, by `kind/tensor`. */
+  /** Unit 2^e of each tensor in the next round, by `phase/tensor`. */
   exponents: z.record(z.string(), z.number().int().min(-126).max(126)),
-  /** Norms of contributions in the last rounds, by kind; none in checkpoints of before they were kept. */
+  /** Norms of contributions in the last rounds, by phase; none in checkpoints of before they were kept. */
   norms: normHistoriesSchema.optional(),
-  /** Peaks of the median account in the last round, by kind. */
+  /** Peaks of the median account in the last round, by phase. */
   peaks: peakMediansSchema.optional(),
-  evaluations: byNetwork(z.number()),
-  evaluatedAt: byNetwork(counting),
+  evaluations: byNetwork(z.number().nullable()),
+  evaluatedAt: byNetwork(counting.nullable()),
   adamStep: counting,
   versions: z.strictObject({ protocol: counting, node: z.string() }),
 });
@@ -67,7 +69,7 @@ function corrupt(what: string): BitswarmError {
   return new BitswarmError("CHECKPOINT_CORRUPT", `${MANIFEST}: ${what}`);
 }
 
-/** @throws CHECKPOINT_CORRUPT naming the field, or where a single byte is not what was written */
+/** @throws RUN_OF_OTHER_BUILD, CHECKPOINT_CORRUPT naming the field, or where a single byte is not what was written */
 export function decodeManifest(text: string): CheckpointManifest {
   let value: unknown;
   try {
@@ -79,7 +81,7 @@ export function decodeManifest(text: string): CheckpointManifest {
   if (!hashed.success)
     throw corrupt(`${hashed.error.issues[0].path.join(".") || "the top"}: ${hashed.error.issues[0].message}`);
   if (hashed.data.format !== CHECKPOINT_FORMAT) {
-    throw corrupt(`format is ${hashed.data.format}; this version reads ${CHECKPOINT_FORMAT}`);
+    throw otherBuild(`${MANIFEST} has format ${hashed.data.format}`, CHECKPOINT_FORMAT, hashed.data.format);
   }
   // Not zod's output: the hash is over the fields in the order they were written in.
   const { sha256, ...fields } = value as Record<string, unknown>;

@@ -9,26 +9,22 @@ import {
   writeSafetensors,
 } from "../../shared/base/safetensors.ts";
 import { joinManifests, type Manifest } from "../../shared/model/manifest.ts";
-import { type Networks, usesGan } from "../../shared/run/networks.ts";
+import { networkPlanNamed, type Outline } from "../../shared/model/phases.ts";
+import { type Networks, wireManifest } from "../../shared/run/networks.ts";
 import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import { fileShape, fromFileOrder, toFileOrder } from "../state/axis-order.ts";
 import { deriveCompanions } from "../state/latent-layers.ts";
+import { bufferName } from "../state/parameter-buffers.ts";
 import type { ParameterMap, TrainingState } from "../state/training-state.ts";
 
 export const MODEL_FILE = "model.safetensors";
-const TEACHER_FILE = "teacher.safetensors";
-const DISCRIMINATOR_FILE = "discriminators.safetensors";
 const OPTIMIZER_FILE = "optimizer.safetensors";
 const REPLICA_FILE = "replica.safetensors";
 
-const holds: Readonly<Record<string, string>> = {
-  [MODEL_FILE]: "the 1-bit student: latent W in [-1,1], C (.c), full-precision parameters, running statistics",
-  [TEACHER_FILE]: "the full-precision teacher",
-  [DISCRIMINATOR_FILE]: "one discriminator per compared map",
-  [OPTIMIZER_FILE]:
-    "momentum.* of SGD (momentum.teacher.* of the teacher's), adam.first.* and adam.second.* of the discriminators",
-  [REPLICA_FILE]: "the discriminators as workers hold them, where downlink.discriminators is int8",
-};
+/** Of a network, or of a companion: a set has one name in the run. */
+function fileNamed({ primary }: Pick<Outline, "primary">, set: string): string {
+  return set === primary ? MODEL_FILE : `${set}.safetensors`;
+}
 
 /** A file's bytes and, in words, what it holds. */
 export interface CheckpointFile {
@@ -43,12 +39,22 @@ const buffers = [
   ["adam.second.", "adamSecond"],
 ] as const;
 
-/** Shapes of the buffers' tensors by their name in the state: the student's plain, the teacher's under `teacher.`. */
-function bufferShapes({ teacher, student, discriminators }: Networks): ReadonlyMap<string, readonly number[]> {
-  return new Map([
-    ...joinManifests(student.manifest, discriminators).entries.map(({ name, shape }) => [name, shape] as const),
-    ...teacher.manifest.entries.map(({ name, shape }) => [`teacher.${name}`, shape] as const),
-  ]);
+/** Shapes of the buffers' tensors by their name in the state, the primary network's first. */
+function bufferShapes(networks: Networks, outline: Pick<Outline, "primary">): ReadonlyMap<string, readonly number[]> {
+  const { primary } = outline;
+  const order = [primary, ...Object.keys(networks).filter((name) => name !== primary)];
+  return new Map(
+    order.flatMap((network) =>
+      wireManifest(networks, network).entries.map(
+        ({ name, shape }) => [bufferName(outline, network, name), shape] as const,
+      ),
+    ),
+  );
+}
+
+/** The companions of all networks, whose replicas lie in one file. */
+function companionsManifest(networks: Networks): Manifest {
+  return joinManifests(...Object.values(networks).flatMap(({ companions }) => Object.values(companions)));
 }
 
 function fileTensor(values: Float32Array, shape: readonly number[]): SafeTensor {
@@ -67,7 +73,7 @@ function parameterFile(
 }
 
 function optimizerFile(state: TrainingState, metadata: Readonly<Record<string, string>>): Uint8Array {
-  const shapes = bufferShapes(state.networks);
+  const shapes = bufferShapes(state.networks, state.program);
   const tensors: (readonly [string, SafeTensor])[] = [];
   for (const [prefix, buffer] of buffers) {
     // In the manifests' order, so that a restored state writes the same bytes as the one that made them.
@@ -81,18 +87,27 @@ function optimizerFile(state: TrainingState, metadata: Readonly<Record<string, s
 
 /** The state's tensors as files by name, copied: the state may go on at once. */
 export function encodeTensors(state: TrainingState, run: string): ReadonlyMap<string, CheckpointFile> {
-  const { networks, config } = state;
-  const metadata = (file: string) => ({ format: "pt", run, step: String(state.step), holds: holds[file] });
+  const { networks, program, parameters } = state;
   const files = new Map<string, CheckpointFile>();
-  const put = (file: string, bytes: Uint8Array) => files.set(file, { bytes, holds: holds[file] });
-  put(MODEL_FILE, parameterFile(networks.student.saved, state.student, metadata(MODEL_FILE)));
-  if (usesGan(config)) {
-    put(TEACHER_FILE, parameterFile(networks.teacher.manifest, state.teacher, metadata(TEACHER_FILE)));
-    put(DISCRIMINATOR_FILE, parameterFile(networks.discriminators, state.student, metadata(DISCRIMINATOR_FILE)));
+  const put = (file: string, holds: string, encode: (metadata: Readonly<Record<string, string>>) => Uint8Array) => {
+    const metadata = { format: "pt", run, step: String(state.step), holds };
+    files.set(file, { bytes: encode(metadata), holds });
+  };
+  const putSet = (set: string, holds: string, manifest: Manifest, values: Parameters) =>
+    put(fileNamed(program, set), holds, (metadata) => parameterFile(manifest, values, metadata));
+  for (const [name, { saved, companions, method }] of Object.entries(networks)) {
+    const { title } = networkPlanNamed(program, name);
+    const holds = `the ${title} (${method.kind}): latent and full-precision parameters, running statistics`;
+    putSet(name, holds, saved, parameters[name]);
+    for (const [set, own] of Object.entries(companions)) {
+      putSet(set, `the ${set} of the ${title}`, own, parameters[name]);
+    }
   }
-  put(OPTIMIZER_FILE, optimizerFile(state, metadata(OPTIMIZER_FILE)));
+  const optimizer = `momentum.* of SGD, adam.first.* and adam.second.*; the ${program.primary}'s names are plain, others begin with the network's`;
+  put(OPTIMIZER_FILE, optimizer, (metadata) => optimizerFile(state, metadata));
   if (state.replica.size > 0) {
-    put(REPLICA_FILE, parameterFile(networks.discriminators, state.replica, metadata(REPLICA_FILE)));
+    const replica = "what travels beside a network as workers hold it, where it is sent as int8";
+    put(REPLICA_FILE, replica, (metadata) => parameterFile(companionsManifest(networks), state.replica, metadata));
   }
   return files;
 }
@@ -120,10 +135,16 @@ function parametersOf(files: ReadonlyMap<string, Uint8Array>, file: string, mani
   return new Map(manifest.entries.map(({ name, shape }) => [name, values(file, name, tensors.get(name), shape)]));
 }
 
-/** The student's own parameters, with what follows from them. @throws CHECKPOINT_CORRUPT, SAFETENSORS_INVALID */
-export function decodeStudent(files: ReadonlyMap<string, Uint8Array>, { student }: Networks): ParameterMap {
-  const parameters = parametersOf(files, MODEL_FILE, student.saved);
-  deriveCompanions(student, parameters, student.latent);
+/** A network's own parameters, with what follows from them. @throws CHECKPOINT_CORRUPT, SAFETENSORS_INVALID */
+export function decodeNetwork(
+  files: ReadonlyMap<string, Uint8Array>,
+  networks: Networks,
+  outline: Pick<Outline, "primary">,
+  name: string,
+): ParameterMap {
+  const network = networks[name];
+  const parameters = parametersOf(files, fileNamed(outline, name), network.saved);
+  deriveCompanions(network, parameters, network.latent);
   return parameters;
 }
 
@@ -131,9 +152,9 @@ export function decodeStudent(files: ReadonlyMap<string, Uint8Array>, { student 
 export function decodeTensors(
   files: ReadonlyMap<string, Uint8Array>,
   networks: Networks,
-  gan: boolean,
-): Pick<TrainingState, "teacher" | "student" | "momentum" | "adamFirst" | "adamSecond" | "replica"> {
-  const shapes = bufferShapes(networks);
+  outline: Pick<Outline, "primary">,
+): Pick<TrainingState, "parameters" | "momentum" | "adamFirst" | "adamSecond" | "replica"> {
+  const shapes = bufferShapes(networks, outline);
   const optimizer = readSafetensors(fileOf(files, OPTIMIZER_FILE)).tensors;
   const bufferOf = (prefix: string): ParameterMap => {
     const made: ParameterMap = new Map();
@@ -143,16 +164,18 @@ export function decodeTensors(
     }
     return made;
   };
+  const parameters = Object.entries(networks).map(([name, { companions }]): [string, ParameterMap] => {
+    const beside = Object.entries(companions).flatMap(([set, manifest]) => [
+      ...parametersOf(files, fileNamed(outline, set), manifest),
+    ]);
+    return [name, new Map([...decodeNetwork(files, networks, outline, name), ...beside])];
+  });
   return {
-    teacher: gan ? parametersOf(files, TEACHER_FILE, networks.teacher.manifest) : new Map(),
-    student: new Map([
-      ...decodeStudent(files, networks),
-      ...(gan ? parametersOf(files, DISCRIMINATOR_FILE, networks.discriminators) : []),
-    ]),
+    parameters: Object.fromEntries(parameters),
     momentum: bufferOf("momentum."),
     adamFirst: bufferOf("adam.first."),
     adamSecond: bufferOf("adam.second."),
-    // Checkpoints from before there were replicas have none.
-    replica: files.has(REPLICA_FILE) ? parametersOf(files, REPLICA_FILE, networks.discriminators) : new Map(),
+    // There is none where nothing is sent as int8.
+    replica: files.has(REPLICA_FILE) ? parametersOf(files, REPLICA_FILE, companionsManifest(networks)) : new Map(),
   };
 }

@@ -4,7 +4,8 @@ import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
-import { buildNetworks, type NetworkName, usesGan } from "../../shared/run/networks.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
+import { phaseProgram } from "../../shared/run/program.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import { diskFiles, type FileOperations } from "../disk/durable-file.ts";
@@ -18,7 +19,6 @@ import {
   type RunProgress,
   type TrainingState,
 } from "../state/training-state.ts";
-import { byRoundKind } from "../trust/norm-history.ts";
 import type { CheckpointContents } from "./checkpoint-contents.ts";
 import {
   CHECKPOINT_FORMAT,
@@ -85,7 +85,7 @@ async function candidates(root: string): Promise<Candidate[]> {
 }
 
 /** The network that step `progress.step` trains; at the end, the last one's. */
-function nextNetwork({ program, step }: RunProgress): NetworkName {
+function nextNetwork({ program, step }: RunProgress): string {
   const pass = program.passes.find((p) => step < p.firstStep + p.steps) ?? program.passes[program.passes.length - 1];
   return pass.network;
 }
@@ -118,11 +118,11 @@ function manifestOf(
     files: Object.fromEntries(
       [...files].map(([file, { bytes, holds, sha256 }]) => [file, { bytes: bytes.length, sha256, holds }]),
     ),
-    paramsHash,
+    paramsHash: { ...paramsHash },
     ledger: ledger.toJSON(),
     exponents,
-    norms: Object.fromEntries(progress.norms),
-    peaks: Object.fromEntries([...progress.peaks].map(([kind, medians]) => [kind, [...medians]])),
+    norms: Object.fromEntries([...progress.norms].map(([phase, rounds]) => [phase, rounds.map((round) => [...round])])),
+    peaks: Object.fromEntries([...progress.peaks].map(([phase, medians]) => [phase, [...medians]])),
     evaluations: { ...progress.evaluations },
     evaluatedAt: { ...progress.evaluatedAt },
     adamStep,
@@ -219,7 +219,7 @@ function reasonOf(error: unknown): string {
 
 /**
  * The newest checkpoint of a run whose every hash verifies; `skipped` lists the newer ones that do not, and why.
- * @throws CHECKPOINT_MISSING where there is none, CHECKPOINT_CORRUPT where none verifies
+ * @throws CHECKPOINT_MISSING where there is none, CHECKPOINT_CORRUPT where none verifies, RUN_OF_OTHER_BUILD
  */
 export async function readNewestCheckpoint(runDir: string): Promise<Checkpoint> {
   const root = join(runDir, CHECKPOINTS);
@@ -229,6 +229,9 @@ export async function readNewestCheckpoint(runDir: string): Promise<Checkpoint> 
     try {
       return { ...(await readCheckpoint(path)), skipped };
     } catch (error) {
+      if (error instanceof BitswarmError && error.code === "RUN_OF_OTHER_BUILD") {
+        throw new BitswarmError(error.code, `${path}: ${error.message}`, { cause: error });
+      }
       skipped.push({ path, reason: reasonOf(error) });
     }
   }
@@ -261,20 +264,20 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
       `${path} was trained on ${name} (${trainSamples} + ${testSamples} samples, SHA-256 ${manifest.dataset.sha256}); the data set here is ${dataset.name} (${dataset.train.samples} + ${dataset.test.samples}, ${actual}). Bring back the files of data.root`,
     );
   }
-  const gan = usesGan(config);
+  const program = phaseProgram(config, dataset.train.samples);
   const state = assembleState(config, dataset, {
-    ...decodeTensors(files, buildNetworks(config, dataset), gan),
+    ...decodeTensors(files, buildNetworks(config, dataset, program), program),
     adamStep,
     step,
     exponents: new Map(Object.entries(manifest.exponents)),
-    norms: byRoundKind(manifest.norms),
-    peaks: byRoundKind(manifest.peaks),
+    norms: new Map(Object.entries(manifest.norms ?? {})),
+    peaks: new Map(Object.entries(manifest.peaks ?? {})),
     evaluations: { ...manifest.evaluations },
     evaluatedAt: { ...manifest.evaluatedAt },
   });
-  for (const network of ["teacher", "student"] as const) {
+  for (const network of Object.keys(state.networks)) {
     const expected = paramsHash[network];
-    const hash = expected === null ? null : parametersHash(state, network);
+    const hash = parametersHash(state, network);
     if (hash !== expected) {
       throw new BitswarmError(
         "CHECKPOINT_CORRUPT",

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { diskFiles } from "../disk/durable-file.ts";
 import { storageError } from "../disk/storage-error.ts";
+import { otherBuild } from "./other-build.ts";
 
 const counting = z.number().int().min(0);
 const hex = z.string().regex(/^[0-9a-f]{64}$/);
@@ -18,7 +19,7 @@ const commitRecordSchema = z.discriminatedUnion("type", [
     type: z.literal("step"),
     step: counting,
     pass: counting,
-    kind: z.enum(["teacher", "student", "bn"]),
+    phase: z.string(),
     epoch: counting,
     ranges: z.array(z.tuple([counting, counting])),
     samples: counting,
@@ -28,7 +29,7 @@ const commitRecordSchema = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("evaluate"),
     step: counting,
-    network: z.enum(["teacher", "student"]),
+    network: z.string(),
     accuracy: z.number(),
   }),
   /** The run went on from this checkpoint: records of later steps before this line no longer stand. */
@@ -38,8 +39,11 @@ const commitRecordSchema = z.discriminatedUnion("type", [
 export type CommitRecord = z.output<typeof commitRecordSchema>;
 
 export const COMMIT_LOG = "commits.ndjson";
-/** What the first record is chained to. */
-const firstLink = "0".repeat(64);
+/** Format 1 named kinds of round where this one names phases, and began its chain with zeros. */
+const LOG_FORMAT = 2;
+const firstLinkBefore = "0".repeat(64);
+/** What the first record is chained to: a log of another format has another beginning. */
+const firstLink = createHash("sha256").update(`bitswarm commit log ${LOG_FORMAT}`).digest("hex");
 
 /** SHA-256 of the hash before and the record's JSON. */
 function link(previous: string, record: unknown): string {
@@ -90,11 +94,14 @@ function verify(path: string, text: string): Verified {
     } catch {
       throw corrupt(path, index + 1, "is not JSON");
     }
-    const parsed = z.looseObject({ h: hex, fence: counting.default(0) }).safeParse(value);
-    if (!parsed.success)
-      throw corrupt(path, index + 1, "has no hash `h` of 64 hex digits, or a `fence` that is no count");
     // Not zod's output: the hash is over the fields in the order they were written in.
-    const { h, ...hashed } = value as Record<string, unknown>;
+    const { h, ...hashed } = Object(value) as Record<string, unknown>;
+    if (index === 0 && h === link(firstLinkBefore, hashed)) {
+      throw otherBuild(`${path} is a commit log of format ${LOG_FORMAT - 1}`, LOG_FORMAT, LOG_FORMAT - 1);
+    }
+    const parsed = z.looseObject({ h: hex, fence: counting }).safeParse(value);
+    if (!parsed.success)
+      throw corrupt(path, index + 1, "has no hash `h` of 64 hex digits, or no `fence` that is a count");
     const expected = link(head, hashed);
     if (h !== expected) throw corrupt(path, index + 1, `its hash is ${String(h)}, the chain gives ${expected}`);
     const { fence: _, ...fields } = hashed;

@@ -2,16 +2,18 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { type SafeTensor, tensorOf, writeSafetensors } from "../../shared/base/safetensors.ts";
+import type { Dataset } from "../../shared/data/dataset.ts";
 import { elementCount, type Manifest } from "../../shared/model/manifest.ts";
+import { networkPlanNamed } from "../../shared/model/phases.ts";
 import { packSignPlanes } from "../../shared/model/sign-planes.ts";
 import { signWords } from "../../shared/model/window.ts";
-import { buildNetworks, type Networks } from "../../shared/run/networks.ts";
-import { phaseProgram } from "../../shared/run/program.ts";
+import { buildNetworks, type NetworkConfig, networkNamed, twinManifest } from "../../shared/run/networks.ts";
+import { type PhaseConfig, phaseProgram, phasesOf } from "../../shared/run/program.ts";
 import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import { writeDurably } from "../disk/durable-file.ts";
 import { fileShape, toFileOrder } from "../state/axis-order.ts";
 import { readNewestCheckpoint, type SkippedCheckpoint } from "./checkpoint.ts";
-import { decodeStudent } from "./checkpoint-tensors.ts";
+import { decodeNetwork } from "./checkpoint-tensors.ts";
 
 const EXPORT_FORMAT = 1;
 
@@ -49,11 +51,13 @@ function learnedBytes(manifest: Manifest): number {
 }
 
 /** Sizes as the literature counts them: learned parameters; running statistics fold into the batch norm's weight and bias. */
-export function modelSizes(networks: Networks): ModelSizes {
-  return {
-    binaryBytes: learnedBytes(networks.student.manifest),
-    teacherBytes: learnedBytes(networks.teacher.manifest),
-  };
+export function modelSizes(
+  config: NetworkConfig & PhaseConfig,
+  dataset: Pick<Dataset, "shape" | "classes">,
+): ModelSizes {
+  const { outline } = phasesOf(config);
+  const { manifest } = networkNamed(buildNetworks(config, dataset, outline), outline.primary);
+  return { binaryBytes: learnedBytes(manifest), teacherBytes: learnedBytes(twinManifest(config, dataset)) };
 }
 
 function exportTensors(manifest: Manifest, parameters: Parameters): (readonly [string, SafeTensor])[] {
@@ -67,21 +71,25 @@ function exportTensors(manifest: Manifest, parameters: Parameters): (readonly [s
 }
 
 /**
- * Writes the student of the run's newest checkpoint that verifies to `out` as safetensors; the metadata say how to read it.
- * @throws CHECKPOINT_MISSING also where the run has not trained the student yet, CHECKPOINT_CORRUPT
+ * Writes the primary network of the run's newest checkpoint that verifies to `out` as safetensors; the metadata say how to read it.
+ * @throws CHECKPOINT_MISSING also where the run has not trained it yet, CHECKPOINT_CORRUPT
  */
 export async function exportModel(runDir: string, out: string): Promise<ExportResult> {
   const { path, manifest, files, skipped } = await readNewestCheckpoint(runDir);
   const { config, dataset, step } = manifest;
-  const first = phaseProgram(config, dataset.trainSamples).passes.find(({ network }) => network === "student");
+  const program = phaseProgram(config, dataset.trainSamples);
+  const { primary } = program;
+  const first = program.passes.find(({ network }) => network === primary);
   if (!first || step <= first.firstStep) {
     throw new BitswarmError(
       "CHECKPOINT_MISSING",
-      `${path} is from before the 1-bit network's first step (step ${step}; its training begins after ${first?.firstStep}): go on with \`coordinator resume ${runDir}\``,
+      `${path} is from before the ${networkPlanNamed(program, primary).title}'s first step (step ${step}; its training begins after ${first?.firstStep}): go on with \`coordinator resume ${runDir}\``,
     );
   }
-  const networks = buildNetworks(config, dataset);
-  const sizes = modelSizes(networks);
+  const networks = buildNetworks(config, dataset, program);
+  const { manifest: own } = networkNamed(networks, primary);
+  const sizes = modelSizes(config, dataset);
+  const accuracy = manifest.evaluations[primary] ?? null;
   const { shape, mean, std, classes } = dataset;
   const metadata = {
     format: "bitswarm-inference",
@@ -99,9 +107,9 @@ export async function exportModel(runDir: string, out: string): Promise<ExportRe
     }),
     layout: JSON.stringify(layout),
     sizes: JSON.stringify(sizes),
-    ...(manifest.evaluations.student === null ? {} : { testAccuracy: String(manifest.evaluations.student) }),
+    ...(accuracy === null ? {} : { testAccuracy: String(accuracy) }),
   };
-  const bytes = writeSafetensors(exportTensors(networks.student.manifest, decodeStudent(files, networks)), metadata);
+  const bytes = writeSafetensors(exportTensors(own, decodeNetwork(files, networks, program, primary)), metadata);
   await writeDurably(out, bytes);
   return { path: out, step, fileBytes: bytes.length, sizes, skipped };
 }

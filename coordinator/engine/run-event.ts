@@ -2,7 +2,6 @@
 
 import type { ErrorCode } from "../../shared/base/errors.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";
-import type { NetworkName } from "../../shared/run/networks.ts";
 import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
 import type { RequeueCause } from "../round/state.ts";
 import type { StepLoss } from "../state/update.ts";
@@ -24,7 +23,7 @@ export type RunEvent =
       readonly paramsHash: string;
       readonly bytes: StepBytes;
     }
-  | { readonly type: "evaluation"; readonly step: number; readonly network: NetworkName; readonly accuracy: number }
+  | { readonly type: "evaluation"; readonly step: number; readonly network: string; readonly accuracy: number }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
   | { readonly type: "resumed"; readonly step: number; readonly path: string }
   | {

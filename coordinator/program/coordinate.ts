@@ -3,6 +3,7 @@
 import { basename, join } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
+import { phasesOf } from "../../shared/run/program.ts";
 import { MAX_CHUNK_MESSAGE_BYTES } from "../../shared/wire/chunk.ts";
 import { systemClock } from "../base/clock.ts";
 import { packageRoot } from "../base/package-root.ts";
@@ -99,6 +100,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       runTag: directory.runTag,
       config: publicConfig(state.config),
       dataset: data.dataset,
+      program: phasesOf(publicConfig(state.config)).outline,
     },
     limits,
     contributionLimit: contributionLimit(state),
@@ -194,7 +196,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       sessions.goAway();
       await release();
     }
-    const sizes = modelSizes(state.networks);
+    const sizes = modelSizes(state.config, state.dataset);
     for (const line of summaryLines(summary, directory, sizes, (now() - startedAt) / 1000)) progress.line(line);
     printJson?.(jsonSummary(summary));
     return summary;

@@ -61,9 +61,9 @@ async function askCoordinator(link: URL): Promise<RunStatus> {
 async function readStopped(runDir: string): Promise<StoppedStatus> {
   const { path, manifest, skipped } = await readNewestCheckpoint(runDir);
   const commits = standingCommits(await readCommitLog(runDir));
-  const accuracyOf = (network: "teacher" | "student") => {
+  const accuracyOf = (network: string) => {
     const newest = commits.findLast((commit) => commit.type === "evaluate" && commit.network === network);
-    return newest?.type === "evaluate" ? newest.accuracy : manifest.evaluations[network];
+    return newest?.type === "evaluate" ? newest.accuracy : (manifest.evaluations[network] ?? null);
   };
   const program = phaseProgram(manifest.config, manifest.dataset.trainSamples);
   const step = Math.max(manifest.step, ...commits.map((commit) => commit.step));
@@ -73,7 +73,7 @@ async function readStopped(runDir: string): Promise<StoppedStatus> {
     step,
     steps: program.steps,
     samples: samplesAt(program, step, manifest.config.batch),
-    testAccuracy: accuracyOf("student"),
+    testAccuracy: accuracyOf(program.primary),
     teacherAccuracy: accuracyOf("teacher"),
     checkpoint: path,
     checkpointStep: manifest.step,

@@ -40,7 +40,7 @@ function durationMs({ roster, leases }: RoundState, member: Member, { from, to }
     const lease = leases.get(id);
     return lease ? sum + lease.to - lease.from : sum;
   }, 0);
-  const speed = speedOf(member, roster.kind);
+  const speed = speedOf(member, roster.phase);
   return speed === undefined ? 0 : (1000 * (held + to - from)) / speed;
 }
 

@@ -98,7 +98,7 @@ function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
     const { copies, options, roster } = granting.state;
     if (copies.size === 0 || granting.left === 0) return;
     // One that would expire, as it did before perhaps, is no use, and keeps its auditor from the work.
-    const speed = speedOf(member, roster.kind) ?? Number.POSITIVE_INFINITY;
+    const speed = speedOf(member, roster.phase) ?? Number.POSITIVE_INFINITY;
     const taken = copies.takenBy(member, (speed * options.timeoutMs) / 1000);
     if (!taken) continue;
     const { copy, rest } = taken;
@@ -129,8 +129,8 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
     return lease ? sum + Math.ceil((lease.to - lease.from) / microbatch) : sum;
   }, 0);
   return {
-    speed: speedOf(member, roster.kind),
-    leases: member.speeds[roster.kind]?.leases ?? 0,
+    speed: speedOf(member, roster.phase),
+    leases: member.speeds[roster.phase]?.leases ?? 0,
     unleased: Math.ceil(state.unleased.reduce((sum, { from, to }) => sum + to - from, 0) / microbatch),
     wanted: Math.ceil(wanted / microbatch),
     pieces: options.pieces,
@@ -188,7 +188,7 @@ export function mostLent(now: number, state: RoundState, { account, maxMicrobatc
 /** Whether a member would be done with what it holds and so many samples before the round is, by everybody's speed. */
 export function inTime(now: number, state: RoundState, member: Member, samples: number): boolean {
   const { roster, leases, wanted, collected } = state;
-  const speed = speedOf(member, roster.kind);
+  const speed = speedOf(member, roster.phase);
   if (speed === undefined) return false;
   const free = member.leases.reduce((end, id) => Math.max(end, leases.get(id)?.endsAt ?? end), now);
   const rest = (wanted - collected.size) / totalSpeed(roster.active).total;
@@ -209,7 +209,7 @@ function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
   const { state } = granting;
   const { overdue, roster } = state;
   for (const [worker, member] of takers(granting, asker)) {
-    if ((speedOf(member, roster.kind) ?? 0) < totalSpeed(roster.active).mean) return;
+    if ((speedOf(member, roster.phase) ?? 0) < totalSpeed(roster.active).mean) return;
     const most = mostLent(now, state, member);
     for (const [, id] of overdue) {
       const lease = state.leases.get(id);
@@ -248,7 +248,7 @@ function grantBackups(now: number, granting: Granting): void {
   if (open.length === 0) return;
   const speed = (worker: WorkerId) => {
     const member = roster.members.get(worker);
-    return member ? (speedOf(member, roster.kind) ?? 0) : 0;
+    return member ? (speedOf(member, roster.phase) ?? 0) : 0;
   };
   // The oldest first; of those granted at once, the slowest worker's.
   open.sort((a, b) => a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease);

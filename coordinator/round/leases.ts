@@ -116,7 +116,7 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
 
 /** When a lease that begins at `from` ends, by its holder's speed; null where either is unknown. */
 function endOf(from: number | null, samples: number, member: Member, { roster }: RoundState): number | null {
-  const speed = speedOf(member, roster.kind);
+  const speed = speedOf(member, roster.phase);
   return from === null || speed === undefined ? null : from + (1000 * samples) / speed;
 }
 
@@ -167,7 +167,7 @@ export function withOverdue(state: RoundState, worker: WorkerId, overdue: boolea
 /** The state after a lease was answered; `speed` is what that tells of its holder. */
 export function answered(now: number, state: RoundState, lease: Lease, speed: (before: Speed) => Speed): RoundState {
   return ended(now, state, lease, (member) => ({
-    ...withSpeed(member, state.roster.kind, speed),
+    ...withSpeed(member, state.roster.phase, speed),
     expected: state.round,
   }));
 }
@@ -192,7 +192,7 @@ export function lapsed(
   const { timeoutMs } = state.options;
   let next = ended(now, state, lease, (member) => {
     const late = cause === "expired" && lease.startedAt !== null;
-    const known = late ? withSpeed(member, state.roster.kind, (speed) => expired(speed, samples, timeoutMs)) : member;
+    const known = late ? withSpeed(member, state.roster.phase, (speed) => expired(speed, samples, timeoutMs)) : member;
     return { ...known, expected: asksAgain[cause] ? state.round : null };
   });
   const twin = "twin" in lease && lease.twin !== null ? next.leases.get(lease.twin) : undefined;
@@ -223,7 +223,7 @@ export function cancelled(
     // The run's end says nothing of a worker, nor does a lease that it had not begun.
     const bounded = startedAt !== null && startedAt < now && reason !== "stopped";
     const known = bounded
-      ? withSpeed(member, state.roster.kind, (speed) => overtaken(speed, samples, now - startedAt))
+      ? withSpeed(member, state.roster.phase, (speed) => overtaken(speed, samples, now - startedAt))
       : member;
     return { ...known, expected: state.round };
   });

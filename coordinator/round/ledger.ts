@@ -23,8 +23,8 @@ interface PassCover {
   readonly committed: IntervalSet;
 }
 
-function describe(pass: Pick<Pass, "index" | "kind" | "epoch" | "samples">): string {
-  return `pass ${pass.index} (${pass.kind}, epoch ${pass.epoch}, ${pass.samples} samples)`;
+function describe(pass: Pick<Pass, "index" | "phase" | "epoch" | "samples">): string {
+  return `pass ${pass.index} (${pass.phase}, epoch ${pass.epoch}, ${pass.samples} samples)`;
 }
 
 function show(ranges: Iterable<Range>): string {
@@ -131,7 +131,7 @@ export class Ledger {
    * step, less what was carried over.
    * @throws LEDGER_VIOLATION
    */
-  check(program: Program, step: number, batch: number, seal: SealMode): void {
+  check(program: Pick<Program, "passes">, step: number, batch: number, seal: SealMode): void {
     for (const pass of program.passes) {
       const steps = Math.min(pass.steps, Math.max(0, step - pass.firstStep));
       const committed = this.committed(pass);
@@ -151,7 +151,10 @@ export class Ledger {
    * Compares with the steps that the commit log tells of.
    * @throws LEDGER_VIOLATION with both records
    */
-  requireSteps(program: Program, steps: readonly { readonly pass: number; readonly ranges: readonly Pair[] }[]): void {
+  requireSteps(
+    program: Pick<Program, "passes">,
+    steps: readonly { readonly pass: number; readonly ranges: readonly Pair[] }[],
+  ): void {
     const told = new Ledger();
     for (const { pass: index, ranges } of steps) {
       const pass = program.passes[index];

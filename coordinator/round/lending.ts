@@ -43,7 +43,7 @@ function helpers({ roster }: RoundState, line: Iterable<readonly [number, Worker
   const found: Helper[] = [];
   for (const [, worker] of line) {
     const member = roster.members.get(worker);
-    const speed = member && speedOf(member, roster.kind);
+    const speed = member && speedOf(member, roster.phase);
     if (member && speed !== undefined && speed >= least) found.push({ worker, member, speed });
   }
   return found.sort((a, b) => b.speed - a.speed);

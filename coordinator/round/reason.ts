@@ -20,7 +20,7 @@ function holding(now: number, { roster }: RoundState, lease: Lease): string {
   const elapsed = now - (startedAt ?? grantedAt);
   if (receivedAt !== null) return `${worker} (being checked)`;
   if (member?.suspended) return `${worker} (connection lost, ${seconds(elapsed)})`;
-  const speed = member && speedOf(member, roster.kind);
+  const speed = member && speedOf(member, roster.phase);
   const stalled = speed !== undefined && elapsed > (STALLED * 1000 * (to - from)) / speed;
   return `${worker} (${stalled ? "stalled " : ""}${seconds(elapsed)})`;
 }

@@ -2,7 +2,6 @@
 
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import { OrderedMap } from "../../shared/base/ordered-map.ts";
-import type { RoundKind } from "../../shared/wire/contribution.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { type Speed, unknownSpeed } from "./sizing.ts";
 
@@ -37,7 +36,8 @@ export interface Member {
   readonly served: number | null;
   /** Rounds in a row in which it waited and got nothing. */
   readonly leftOut: number;
-  readonly speeds: Readonly<Partial<Record<RoundKind, Speed>>>;
+  /** By phase. */
+  readonly speeds: Readonly<Record<string, Speed | undefined>>;
 }
 
 /** The workers of an account that are there and do not rest, in the order in which they came or were ready again. */
@@ -52,8 +52,8 @@ export interface Crew {
 }
 
 export interface Roster {
-  /** The round's kind, of which the speeds are, and its number. */
-  readonly kind: RoundKind;
+  /** The round's phase, of which the speeds are, and its number. */
+  readonly phase: string;
   readonly round: number;
   readonly members: PersistentMap<WorkerId, Member>;
   /** Who waits for a lease and holds none, or one, by ticket; nobody who rests or whose connection is lost. */
@@ -71,7 +71,7 @@ const nobody: Crew = { count: 0, known: 0, speed: 0 };
 
 export function emptyRoster(): Roster {
   return {
-    kind: "student",
+    phase: "",
     round: 0,
     members: PersistentMap.of(),
     idle: OrderedMap.of(),
@@ -105,13 +105,13 @@ export function isActive({ suspended, resting, ticket, leases, expected }: Membe
   return !suspended && !resting && (ticket !== null || leases.length > 0 || expected !== null);
 }
 
-export function speedOf(member: Member, kind: RoundKind): number | undefined {
-  return member.speeds[kind]?.samplesPerSecond;
+export function speedOf(member: Member, phase: string): number | undefined {
+  return member.speeds[phase]?.samplesPerSecond;
 }
 
-/** The member with its speed at one kind of round changed. */
-export function withSpeed(member: Member, kind: RoundKind, change: (before: Speed) => Speed): Member {
-  return { ...member, speeds: { ...member.speeds, [kind]: change(member.speeds[kind] ?? unknownSpeed) } };
+/** The member with its speed in one phase changed. */
+export function withSpeed(member: Member, phase: string, change: (before: Speed) => Speed): Member {
+  return { ...member, speeds: { ...member.speeds, [phase]: change(member.speeds[phase] ?? unknownSpeed) } };
 }
 
 /** The account for which a worker takes part in what accounts share. */
@@ -120,8 +120,8 @@ function sharer(member: Member | undefined): string | undefined {
 }
 
 /** The crew with one member less and another more. */
-function exchanged(crew: Crew, kind: RoundKind, less: Member | undefined, more: Member | undefined): Crew {
-  const [before, after] = [less && speedOf(less, kind), more && speedOf(more, kind)];
+function exchanged(crew: Crew, phase: string, less: Member | undefined, more: Member | undefined): Crew {
+  const [before, after] = [less && speedOf(less, phase), more && speedOf(more, phase)];
   if (less && more && before === after) return crew;
   const count = crew.count + (more ? 1 : 0) - (less ? 1 : 0);
   const known = crew.known + (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
@@ -164,18 +164,18 @@ export function newestOf({ accounts, members }: Roster, account: string): readon
 
 /** The roster with a member added, changed or, where it is undefined, removed. */
 export function withMember(roster: Roster, worker: WorkerId, member: Member | undefined): Roster {
-  const { kind, round, members, active, unserved, nextTicket } = roster;
+  const { phase, round, members, active, unserved, nextTicket } = roster;
   const before = members.get(worker);
   const works = (one: Member | undefined) => (one && isActive(one) ? one : undefined);
   const lacks = (one: Member | undefined) => (one && isActive(one) && one.served !== round ? one : undefined);
   return {
-    kind,
+    phase,
     round,
     members: member ? members.set(worker, member) : members.delete(worker),
     ...lines(roster, worker, before, member),
     accounts: accountsOf(roster, worker, before, member),
-    active: exchanged(active, kind, works(before), works(member)),
-    unserved: exchanged(unserved, kind, lacks(before), lacks(member)),
+    active: exchanged(active, phase, works(before), works(member)),
+    unserved: exchanged(unserved, phase, lacks(before), lacks(member)),
     nextTicket,
   };
 }
@@ -187,10 +187,10 @@ export function updated(roster: Roster, worker: WorkerId, change: Partial<Member
 }
 
 /**
- * The roster at the opening of a round: sums are of its kind, who was expected all through the round before is so no
+ * The roster at the opening of a round: sums are of its phase, who was expected all through the round before is so no
  * longer, and who waited through it was left out once more.
  */
-export function atRound(roster: Roster, kind: RoundKind, round: number): Roster {
+export function atRound(roster: Roster, phase: string, round: number): Roster {
   const members = roster.members.map((member) => {
     const { ticket, leases, expected, leftOut } = member;
     const gone = expected !== null && expected < round - 1;
@@ -200,9 +200,9 @@ export function atRound(roster: Roster, kind: RoundKind, round: number): Roster 
   });
   let active = nobody;
   members.forEach((member) => {
-    if (isActive(member)) active = exchanged(active, kind, undefined, member);
+    if (isActive(member)) active = exchanged(active, phase, undefined, member);
   });
-  return { ...roster, kind, round, members, active, unserved: active };
+  return { ...roster, phase, round, members, active, unserved: active };
 }
 
 /** Speeds of a crew, the unknown counted as the mean of the known; `mean` of the known is any positive number where there is none. */

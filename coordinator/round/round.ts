@@ -3,7 +3,6 @@
 
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
-import type { RoundKind } from "../../shared/wire/contribution.ts";
 import { AuditCopies } from "./audit-copies.ts";
 import { reassigned, withCopy } from "./audits.ts";
 import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
@@ -37,7 +36,7 @@ export interface Decision {
 
 export interface RoundOpening {
   readonly round: number;
-  readonly kind: RoundKind;
+  readonly phase: string;
   /** In the order in which they are leased; disjoint. */
   readonly ranges: readonly Range[];
   readonly options: RoundOptions;
@@ -48,13 +47,13 @@ const asker = (worker: WorkerId): Occasion => ({ kind: "asker", worker });
 
 /** Opens a round over ranges and leases them to those who wait already. */
 export function openRound(now: number, opening: RoundOpening, before: RoundMembers): Decision {
-  const { round, kind, options } = opening;
+  const { round, phase, options } = opening;
   const unleased = opening.ranges.filter(({ from, to }) => from < to);
   const wanted = unleased.reduce((sum, { from, to }) => sum + to - from, 0);
   const { nextLease } = before;
   const witnesses = witnessesOf(before);
   const open = { ...beforeRounds(), round, options, wanted, unleased, nextLease, witnesses, phase: "open" } as const;
-  return settle(now, { ...open, roster: atRound(before.roster, kind, round) }, []);
+  return settle(now, { ...open, roster: atRound(before.roster, phase, round) }, []);
 }
 
 /** What follows from an event. Never throws: an event that does not fit changes nothing. */

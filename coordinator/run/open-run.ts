@@ -4,7 +4,9 @@ import { rm } from "node:fs/promises";
 import { relative, resolve } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { buildNetworks, usesGan } from "../../shared/run/networks.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
+import { phasesOf } from "../../shared/run/program.ts";
+import type { Parameters } from "../../shared/wire/parameter-blob.ts";
 import { type Checkpoint, readNewestCheckpoint, restoreState } from "../checkpoint/checkpoint.ts";
 import { type CommitLog, openCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
 import { readTeacherFile } from "../checkpoint/teacher-file.ts";
@@ -48,12 +50,13 @@ export async function openFreshRun(given: RunConfig, runDir?: string, token?: st
   // What "all there are" came to, so that run.yaml says it.
   const sizes = { trainSamples: train.samples, testSamples: test.samples };
   const config: RunConfig = { ...wanted, data: { ...wanted.data, ...sizes } };
-  const { file } = config.teacher;
-  const teacher =
-    usesGan(config) && file !== undefined
-      ? await readTeacherFile(file, buildNetworks(config, data.dataset).teacher.manifest)
-      : undefined;
-  const state = createTrainingState(config, data.dataset, teacher);
+  const { outline } = phasesOf(config);
+  const networks = buildNetworks(config, data.dataset, outline);
+  const read: Record<string, Parameters> = {};
+  for (const { name, file } of outline.networks) {
+    if (file !== undefined) read[name] = await readTeacherFile(file, networks[name].manifest);
+  }
+  const state = createTrainingState(config, data.dataset, read);
   requireRobustMemory(state);
   const directory = await createRunDirectory(config, runDir, token);
   const log = await openCommitLog(directory.path);
@@ -84,7 +87,7 @@ function requireAgreement({ path, manifest, ledger }: Checkpoint, state: Trainin
 
 /**
  * Opens a run where its newest checkpoint that verifies left it.
- * @throws CHECKPOINT_MISSING, CHECKPOINT_CORRUPT, COMMIT_LOG_CORRUPT, DATA_MISSING, DATA_INVALID, LEDGER_VIOLATION
+ * @throws CHECKPOINT_MISSING, CHECKPOINT_CORRUPT, COMMIT_LOG_CORRUPT, DATA_MISSING, DATA_INVALID, LEDGER_VIOLATION, RUN_OF_OTHER_BUILD
  */
 export async function reopenRun(runDir: string, token?: string): Promise<OpenRun> {
   const directory = await openRunDirectory(runDir, token);

@@ -16,7 +16,7 @@ import type { SessionRegistry } from "./registry.ts";
 export interface AdmissionOptions {
   readonly token: string;
   /** What every worker is told when it joins. */
-  readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset">;
+  readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset" | "program">;
   readonly clock: Clock;
   /** 32 bytes in hex that nobody can foresee: of each challenge. */
   readonly nonce?: () => string;

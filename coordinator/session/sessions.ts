@@ -5,7 +5,7 @@ import { BitswarmError, type Refusal } from "../../shared/base/errors.ts";
 import { accountOf } from "../../shared/base/identity.ts";
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import { canaryLayers } from "../../shared/model/canary.ts";
-import { buildNetworks } from "../../shared/run/networks.ts";
+import { buildNetworks, networkNamed } from "../../shared/run/networks.ts";
 import {
   type CancelReason,
   type ChallengeMessage,
@@ -82,7 +82,10 @@ export class Sessions implements Outbox, Reception {
     this.#workerNames = options.workerNames ?? numberedFrom(1);
     this.#newcomers = new Newcomers({
       mode: welcome.config.trust.calibration,
-      layers: () => canaryLayers(buildNetworks(welcome.config, welcome.dataset).student.graph),
+      layers: () => {
+        const { config, dataset, program } = welcome;
+        return canaryLayers(networkNamed(buildNetworks(config, dataset, program), program.primary).graph);
+      },
       clock,
       seed: canarySeed,
       timeoutMs: limits.calibrationMs,

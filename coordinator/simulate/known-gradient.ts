@@ -12,7 +12,7 @@ import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 
 /** What of a round decides its contributions. */
-export type KnownTerms = Pick<LeaseMessage, "kind" | "pass" | "parametersHash" | "exponents" | "codec">;
+export type KnownTerms = Pick<LeaseMessage, "pass" | "parametersHash" | "exponents" | "codec">;
 
 /** First elements of the tensors, in units, and the peaks: a contribution without its zeros. */
 export interface KnownSum {

@@ -36,7 +36,7 @@ interface Granted extends Range {
   /** Others are compared and not added. */
   readonly counts: boolean;
   readonly pass: number;
-  readonly kind: string;
+  readonly evaluates: boolean;
   readonly round: number;
 }
 
@@ -124,8 +124,8 @@ export class Referee {
       this.violation(`lease ${lease} of [${from}, ${to}) is empty or outside of its round ${round}`);
     }
     const counts = purpose === "work" || purpose === "backup";
-    const { pass, kind, round } = terms;
-    this.#granted.set(lease, { account, from, to, counts, pass, kind, round });
+    const { pass, split, round } = terms;
+    this.#granted.set(lease, { account, from, to, counts, pass, evaluates: split === "test", round });
   }
 
   accepted(worker: string, lease: number): void {
@@ -179,7 +179,7 @@ export class Referee {
   /** Whoever held the lease does not go on with it for now. */
   taken(lease: number, cause: Loss["cause"]): void {
     const granted = this.#granted.get(lease);
-    if (granted?.counts && granted.kind !== "evaluate") this.recoveries.lost(granted, cause);
+    if (granted?.counts && !granted.evaluates) this.recoveries.lost(granted, cause);
   }
 
   /** Checks a round's sum, element by element, before it is applied. */
@@ -195,7 +195,7 @@ export class Referee {
       // Withdrawn, and not collected again before the seal.
       if (!ranges.some((range) => range.from <= from && to <= range.to)) continue;
       const lie = this.#lies.get(lease);
-      if (lie && terms.kind !== "evaluate") this.#poisoned += to - from;
+      if (lie && terms.split !== "test") this.#poisoned += to - from;
       const { units } = lie ?? knownSum(terms, layout, [{ from, to }], this.#options.microbatch);
       summed.push({ account, samples: to - from, honest: lie === undefined, units });
     }

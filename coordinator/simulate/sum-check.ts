@@ -3,7 +3,7 @@
 
 import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
-import type { ContributionTensor, RoundKind } from "../../shared/wire/contribution.ts";
+import type { ContributionTensor } from "../../shared/wire/contribution.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
 import { isRobust } from "../sum/robust-round.ts";
 import type { RoundPlan } from "../training/round-plan.ts";
@@ -50,8 +50,8 @@ type Means = readonly Readonly<Record<Part, number>>[];
 
 export class SumCheck {
   readonly #clip: ClipMode;
-  /** Of the last round of a kind: where centered clipping starts, or at zero after a restart. */
-  readonly #centers = new Map<RoundKind, Means>();
+  /** Of the last round of a phase: where centered clipping starts, or at zero after a restart. */
+  readonly #centers = new Map<string, Means>();
 
   constructor(clip: ClipMode) {
     this.#clip = clip;
@@ -66,9 +66,9 @@ export class SumCheck {
       // All others were sent alike, so that one which differs is within no bounds.
       return { first, rest: rest.every((value) => value === rest[0]) ? (rest[0] ?? 0) : Number.NaN };
     });
-    const before = this.#centers.get(terms.kind);
-    this.#centers.set(terms.kind, means);
-    const accounts = terms.kind !== "evaluate" && isRobust(this.#clip) ? byAccount(summed) : undefined;
+    const before = this.#centers.get(terms.phase);
+    this.#centers.set(terms.phase, means);
+    const accounts = terms.split !== "test" && isRobust(this.#clip) ? byAccount(summed) : undefined;
     return layout.tensors.flatMap((tensor, index) =>
       (tensor.size > 1 ? (["first", "rest"] as const) : (["first"] as const)).flatMap((part) => {
         const unit = powerOfTwo(terms.exponents[index]);

@@ -5,6 +5,7 @@ import type { Clock } from "../../shared/base/clock.ts";
 import type { Rng } from "../../shared/base/rng.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
+import { phasesOf } from "../../shared/run/program.ts";
 import type { CommitRecord } from "../checkpoint/commit-log.ts";
 import type { Inbox } from "../engine/inbox.ts";
 import { LocalEngine } from "../engine/local/local-engine.ts";
@@ -105,7 +106,7 @@ export class VirtualCoordinator {
       token,
       traffic,
       contributionLimit: contributionLimit(state),
-      welcome: { run: "simulated", runTag: RUN_TAG, config, dataset },
+      welcome: { run: "simulated", runTag: RUN_TAG, config, dataset, program: phasesOf(config).outline },
       limits: sessionLimits,
       nonce: () => Array.from({ length: 8 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),
       sessionToken: () => Array.from({ length: 4 }, () => draws.uint32().toString(16).padStart(8, "0")).join(""),

@@ -203,9 +203,9 @@ export class VirtualMembership {
 
   #offered(lease: LeaseMessage): void {
     const { world, giveUp } = this.#options;
-    const { network, parametersHash, discriminatorsHash } = lease;
-    const lacks = discriminatorsHash !== null && this.#parameters.get("discriminators") !== discriminatorsHash;
-    if (lacks || this.#parameters.get(network) !== parametersHash) {
+    const { network, parametersHash, companions } = lease;
+    const named = [[network, parametersHash] as const, ...Object.entries(companions)];
+    if (named.some(([set, hash]) => this.#parameters.get(set) !== hash)) {
       if (!world.evil) world.referee.violation(`lease ${lease.lease} names parameters that its worker was not sent`);
       giveUp();
       return;

@@ -33,7 +33,7 @@ export class Workbench {
   #next: LeaseMessage | undefined;
   /** Leases whose contribution has no verdict yet, in the order of handing in, and how long each was computed. */
   readonly #sent = new Map<number, number>();
-  /** The first honest work of each kind of round, which a `replay` liar sends again and again. */
+  /** The first honest work of each phase, which a `replay` liar sends again and again. */
   readonly #first = new Map<string, KnownSum>();
 
   constructor(options: WorkbenchOptions) {
@@ -128,10 +128,10 @@ export class Workbench {
     const { misdeed } = profile;
     this.#computing = undefined;
     world.account.computed(profile, workMs);
-    const kind = `${lease.kind} ${lease.network}`;
-    const work = { lease, misdeed, runTag: runTag(), before: this.#first.get(kind) };
+    const { phase } = lease;
+    const work = { lease, misdeed, runTag: runTag(), before: this.#first.get(phase) };
     const { frame, honest, lie } = virtualContribution(work, world);
-    if (misdeed === "replay" && !this.#first.has(kind)) this.#first.set(kind, honest);
+    if (misdeed === "replay" && !this.#first.has(phase)) this.#first.set(phase, honest);
     if (lie) world.referee.lie(lease.lease, lie, life());
     this.#sent.set(lease.lease, workMs);
     handIn(lease.lease, frame);

@@ -2,12 +2,14 @@
 
 import { rng } from "../../shared/base/rng.ts";
 import { type CanaryLayer, canaryAnswer, canaryLayers } from "../../shared/model/canary.ts";
+import { phaseNamed } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
-import { phaseProgram } from "../../shared/run/program.ts";
-import { type ContributionLayout, contributionLayout } from "../../shared/wire/contribution.ts";
+import { buildNetworks, networkNamed } from "../../shared/run/networks.ts";
+import { type Program, phaseProgram } from "../../shared/run/program.ts";
+import { type ContributionLayout, phaseLayout } from "../../shared/wire/contribution.ts";
 import { decodeFrame } from "../../shared/wire/frame.ts";
 import { readParameters } from "../../shared/wire/parameter-frame.ts";
+import { parameterSets } from "../../shared/wire/parameter-set.ts";
 import { type CoordinatorMessage, decodeCoordinatorMessage } from "../../shared/wire/protocol.ts";
 import { Account } from "./account.ts";
 import { Population } from "./population.ts";
@@ -39,6 +41,7 @@ export class World implements Surroundings {
   readonly #config: RunConfig;
   readonly #coordinator: VirtualCoordinator;
   readonly #population: Population;
+  readonly #program: Program;
   readonly #networks: ReturnType<typeof buildNetworks>;
   readonly #canary: readonly CanaryLayer[];
   readonly #layouts = new Map<string, ContributionLayout>();
@@ -59,13 +62,14 @@ export class World implements Surroundings {
     this.evil = evil.lose + evil.duplicate + evil.reorder + evil.corrupt > 0;
     this.#config = virtualRunConfig(scenario, seed);
     const dataset = virtualDataset(this.#config);
-    this.#networks = buildNetworks(this.#config, dataset);
-    this.#canary = canaryLayers(this.#networks.student.graph);
+    this.#program = phaseProgram(this.#config, dataset.train.samples);
+    this.#networks = buildNetworks(this.#config, dataset, this.#program);
+    this.#canary = canaryLayers(networkNamed(this.#networks, this.#program.primary).graph);
     this.#population = new Population(this, seed);
     this.referee = new Referee({
       timeline: this.timeline,
       microbatch: this.microbatch,
-      passes: phaseProgram(this.#config, dataset.train.samples).passes.map(({ samples }) => samples),
+      passes: this.#program.passes.map(({ samples }) => samples),
       clip: this.#config.trust.clip,
       evil: this.evil,
     });
@@ -158,7 +162,11 @@ export class World implements Surroundings {
   parameters(frame: Uint8Array): HeldParameters {
     const known = this.#frames.get(frame);
     if (known) return known;
-    const { set, hash, base } = readParameters(RUN_TAG, decodeFrame(frame, frame.length));
+    const { set, hash, base } = readParameters(
+      RUN_TAG,
+      parameterSets(this.#networks),
+      decodeFrame(frame, frame.length),
+    );
     this.#frames.set(frame, { set, hash, base });
     return { set, hash, base };
   }
@@ -175,12 +183,11 @@ export class World implements Surroundings {
     return canaryAnswer(this.#canary, seed);
   }
 
-  layout({ kind, network }: Parameters<Surroundings["layout"]>[0]): ContributionLayout {
-    const key = `${kind} ${network}`;
-    const known = this.#layouts.get(key);
+  layout({ phase }: Parameters<Surroundings["layout"]>[0]): ContributionLayout {
+    const known = this.#layouts.get(phase);
     if (known) return known;
-    const layout = contributionLayout(roundManifest(this.#networks, kind, network), kind, this.#config.sync.kind);
-    this.#layouts.set(key, layout);
+    const layout = phaseLayout(this.#networks, phaseNamed(this.#program, phase), this.#config.sync.kind);
+    this.#layouts.set(phase, layout);
     return layout;
   }
 

@@ -2,12 +2,12 @@
 
 import { unitOf } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
-import type { ContributionLayout, ContributionTensor, RoundKind } from "../../shared/wire/contribution.ts";
+import type { ContributionLayout, ContributionTensor } from "../../shared/wire/contribution.ts";
 import { initialExponent, nextExponent, nextScaleExponent } from "../sum/unit-rule.ts";
 import type { TrainingState } from "./training-state.ts";
 
-function keyOf(kind: RoundKind, tensor: ContributionTensor): string {
-  return `${kind}/${tensor.name}`;
+function keyOf(phase: string, tensor: ContributionTensor): string {
+  return `${phase}/${tensor.name}`;
 }
 
 interface ExponentHolder extends Pick<TrainingState, "exponents"> {
@@ -15,11 +15,11 @@ interface ExponentHolder extends Pick<TrainingState, "exponents"> {
 }
 
 /** Unit 2^e of each tensor of a round's layout, in the layout's order. */
-export function exponentsFor(state: ExponentHolder, kind: RoundKind, layout: ContributionLayout): number[] {
+export function exponentsFor(state: ExponentHolder, phase: string, layout: ContributionLayout): number[] {
   const { batch } = state.config;
   const codec = codecs.get(state.config.codec);
   return layout.tensors.map(
-    (tensor) => state.exponents.get(keyOf(kind, tensor)) ?? initialExponent(tensor.kind, batch, unitOf(codec, tensor)),
+    (tensor) => state.exponents.get(keyOf(phase, tensor)) ?? initialExponent(tensor.kind, batch, unitOf(codec, tensor)),
   );
 }
 
@@ -31,9 +31,9 @@ export interface RoundPeaks {
   readonly peaks: ArrayLike<number>;
 }
 
-/** Fixes the units of the next round of this kind; metrics keep theirs. */
-export function recordPeaks(state: ExponentHolder, kind: RoundKind, { layout, codec, peaks }: RoundPeaks): void {
-  const previous = exponentsFor(state, kind, layout);
+/** Fixes the units of the next round of this phase; metrics keep theirs. */
+export function recordPeaks(state: ExponentHolder, phase: string, { layout, codec, peaks }: RoundPeaks): void {
+  const previous = exponentsFor(state, phase, layout);
   const used = codecs.get(codec);
   layout.tensors.forEach((tensor, index) => {
     if (tensor.kind === "metric") return;
@@ -42,6 +42,6 @@ export function recordPeaks(state: ExponentHolder, kind: RoundKind, { layout, co
       unit.from === "mean"
         ? nextScaleExponent(peaks[index], previous[index])
         : nextExponent(peaks[index], previous[index], unit.bits);
-    state.exponents.set(keyOf(kind, tensor), next);
+    state.exponents.set(keyOf(phase, tensor), next);
   });
 }

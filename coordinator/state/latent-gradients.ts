@@ -1,6 +1,5 @@
 // From the wire's gradients of binary layers to those of their latent weights and of what is learned beside them, by the network's method.
 
-import type { NetworkName } from "../../shared/run/networks.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
 import { latentLayerOf } from "./latent-layers.ts";
 import type { TrainingState } from "./training-state.ts";
@@ -13,14 +12,14 @@ export interface LatentStep {
 }
 
 /** Of the binary layers in the round. Reads, changes nothing. */
-export function latentGradientsOf(state: TrainingState, network: NetworkName, sum: RoundSum): LatentStep {
+export function latentGradientsOf(state: TrainingState, network: string, sum: RoundSum): LatentStep {
   const { method, latent } = state.networks[network];
   const gradients = new Map<string, Float64Array>();
   const losses: Record<string, number> = {};
   for (const entries of latent) {
     const { weight, companions } = entries;
     if (!method.rule || !sum.has(weight.name)) continue;
-    const result = method.rule.gradients(latentLayerOf(state[network], entries), sum.mean(weight.name));
+    const result = method.rule.gradients(latentLayerOf(state.parameters[network], entries), sum.mean(weight.name));
     gradients.set(weight.name, result.weight);
     for (const [name, gradient] of Object.entries(result.learned)) gradients.set(companions[name].name, gradient);
     for (const [part, loss] of Object.entries(result.losses)) losses[part] = (losses[part] ?? 0) + loss;

@@ -1,8 +1,8 @@
-// The learning rate of a step: a schedule of its own for each network, over the steps that the program gives it.
+// The learning rate of a step: its phase's, on a schedule of its own for each network, over the steps that the program gives it.
 
+import { type Phase, phaseNamed } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import type { NetworkName } from "../../shared/run/networks.ts";
-import type { Program } from "../../shared/run/program.ts";
+import { type Program, placeOf } from "../../shared/run/program.ts";
 import { learningRateFactor, type Schedule } from "../../shared/run/schedule.ts";
 
 function scheduleOver(schedule: RunConfig["optimizer"]["schedule"], steps: number): Schedule {
@@ -11,17 +11,19 @@ function scheduleOver(schedule: RunConfig["optimizer"]["schedule"], steps: numbe
 }
 
 /** The rate that the schedule is a factor of. */
-function topRate({ sync, teacher, optimizer }: RunConfig, network: NetworkName): number {
+function topRate({ sync }: RunConfig, { name, learningRate }: Phase): number {
   if (sync.kind === "local" && sync.inner.kind === "adamw") return sync.inner.learningRate;
-  return network === "teacher" ? teacher.learningRate : optimizer.learningRate;
+  if (learningRate === null) throw new RangeError(`phase ${name} trains nothing, and has no learning rate`);
+  return learningRate;
 }
 
-/** The rate of step `step` of the run: each network's steps (the BN phase's too) are one schedule of their own. */
-export function learningRateAt(config: RunConfig, program: Program, network: NetworkName, step: number): number {
+/** The rate of step `step` of the run: each network's steps, in whatever phase, are one schedule of their own. */
+export function learningRateAt(config: RunConfig, program: Program, step: number): number {
+  const { network, phase } = placeOf(program, step, config.batch).pass;
   const passes = program.passes.filter((pass) => pass.network === network);
   const steps = passes.reduce((sum, pass) => sum + pass.steps, 0);
   return (
-    topRate(config, network) *
+    topRate(config, phaseNamed(program, phase)) *
     learningRateFactor(scheduleOver(config.optimizer.schedule, steps), step - passes[0].firstStep, steps)
   );
 }

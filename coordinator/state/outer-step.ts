@@ -3,10 +3,9 @@
 import type { ParameterEntry } from "../../shared/model/manifest.ts";
 import { sgdStep } from "../../shared/model/optimizer.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import type { NetworkName } from "../../shared/run/networks.ts";
 import { parameter } from "../../shared/wire/parameter-blob.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
-import { bufferOf, momentumName } from "./parameter-buffers.ts";
+import { bufferName, bufferOf } from "./parameter-buffers.ts";
 import type { TrainingState } from "./training-state.ts";
 
 export type OuterOptions = Extract<RunConfig["sync"], { kind: "local" }>["outer"];
@@ -18,19 +17,19 @@ export type OuterOptions = Extract<RunConfig["sync"], { kind: "local" }>["outer"
  */
 export function outerStep(
   state: TrainingState,
-  network: NetworkName,
+  network: string,
   entries: readonly ParameterEntry[],
   sum: RoundSum,
   { learningRate, momentum }: OuterOptions,
 ): void {
   for (const { name, role } of entries) {
-    const value = parameter(state[network], name);
+    const value = parameter(state.parameters[network], name);
     const mean = sum.mean(name);
     if (role === "statistic") {
       value.set(mean);
       continue;
     }
-    const buffer = bufferOf(state.momentum, momentumName(network, name), value);
+    const buffer = bufferOf(state.momentum, bufferName(state.program, network, name), value);
     sgdStep(value, mean, buffer, { learningRate, momentum, weightDecay: 0, nesterov: true });
   }
 }

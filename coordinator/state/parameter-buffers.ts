@@ -1,6 +1,6 @@
 // What both kinds of step, that of a gradient and that of a difference, do to a parameter beside their optimizer.
 
-import type { NetworkName } from "../../shared/run/networks.ts";
+import type { Outline } from "../../shared/model/phases.ts";
 import type { ParameterMap } from "./training-state.ts";
 
 /** A parameter's optimizer buffer, made at zero when first needed. */
@@ -12,7 +12,7 @@ export function bufferOf(buffers: ParameterMap, name: string, like: Float32Array
   return fresh;
 }
 
-/** Name of a parameter's buffer in the state's `momentum`: both networks' lie there. */
-export function momentumName(network: NetworkName, parameter: string): string {
-  return network === "teacher" ? `teacher.${parameter}` : parameter;
+/** Name of a parameter's optimizer buffers: all networks' lie together, and the primary's names are plain. */
+export function bufferName({ primary }: Pick<Outline, "primary">, network: string, parameter: string): string {
+  return network === primary ? parameter : `${network}.${parameter}`;
 }

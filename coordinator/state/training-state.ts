@@ -5,21 +5,16 @@ import { type Rng, rng } from "../../shared/base/rng.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import { kaimingNormal, uniform } from "../../shared/model/initialise.ts";
 import { elementCount, joinManifests, type Manifest, type ParameterEntry } from "../../shared/model/manifest.ts";
+import { networkPlanNamed } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import {
-  buildNetworks,
-  type Network,
-  type NetworkName,
-  type Networks,
-  usesGan,
-  wireManifest,
-} from "../../shared/run/networks.ts";
+import { buildNetworks, type Network, type Networks, wireManifest } from "../../shared/run/networks.ts";
 import { type Program, phaseProgram } from "../../shared/run/program.ts";
 import { encodeBlob, type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import {
   frozenForm,
   type ParameterSet,
   setManifest,
+  setOwner,
   type WireForm,
   wireForm,
 } from "../../shared/wire/parameter-set.ts";
@@ -52,17 +47,15 @@ export interface TrainingState {
   readonly dataset: Dataset;
   readonly networks: Networks;
   readonly program: Program;
-  /** Empty without the GAN, where nothing looks at a teacher. */
-  readonly teacher: ParameterMap;
-  /** The student's own parameters and the discriminators'. */
-  readonly student: ParameterMap;
-  /** SGD's buffers, made at zero when first needed; the teacher's names begin with `teacher.`. */
+  /** Of each network, its own and its companions'. */
+  readonly parameters: Readonly<Record<string, ParameterMap>>;
+  /** SGD's buffers, made at zero when first needed; see `bufferName`. */
   readonly momentum: ParameterMap;
   readonly adamFirst: ParameterMap;
   readonly adamSecond: ParameterMap;
   /** Adam steps made. */
   adamStep: number;
-  /** Unit 2^e of a tensor in the next round, by `kind/tensor`. */
+  /** Unit 2^e of a tensor in the next round, by `phase/tensor`. */
   readonly exponents: Map<string, number>;
   /** What is usual of the sizes of contributions, from which clipping and refusals follow. */
   readonly norms: NormHistories;
@@ -70,15 +63,17 @@ export interface TrainingState {
   /** Committed steps of the program. */
   step: number;
   /** Newest held-out accuracy (top-1, from 0 to 1) of each network. */
-  readonly evaluations: Record<NetworkName, number | null>;
+  readonly evaluations: Record<string, number | null>;
   /** The step that each evaluation was made at. */
-  readonly evaluatedAt: Record<NetworkName, number | null>;
-  /** The discriminators as workers hold them, where they are sent as `int8`; else empty. */
+  readonly evaluatedAt: Record<string, number | null>;
+  /** Companions as workers hold them, where they are sent as `int8`; else empty. */
   readonly replica: ParameterMap;
-  /** How the replica came to be as it is; unknown before its first step. */
-  replicaChange: ReplicaChange | undefined;
-  /** What `wireBlob` and `frozenTeacher` encoded since the parameters last changed. */
-  readonly blobs: Map<ParameterSet | "frozen", WireBlob>;
+  /** How each companion's replica came to be as it is; unknown before its first step. */
+  readonly replicaChanges: Map<ParameterSet, ReplicaChange>;
+  /** What `wireBlob` encoded since the parameters last changed, by set. */
+  readonly blobs: Map<ParameterSet, WireBlob>;
+  /** What `frozenNetwork` encoded, by network. */
+  readonly frozen: Map<string, WireBlob>;
 }
 
 /** Where a run stands, without the numbers of its networks. */
@@ -107,7 +102,7 @@ export function progressOf({ config, dataset, networks, program, ...state }: Tra
 }
 
 /** What a checkpoint brings back; a fresh run starts with the parameters alone. */
-export type StateParts = Pick<TrainingState, "teacher" | "student"> &
+export type StateParts = Pick<TrainingState, "parameters"> &
   Partial<
     Pick<
       TrainingState,
@@ -134,14 +129,14 @@ export function takeParts(state: TrainingState): StateParts {
     map.clear();
     return numbers;
   };
-  const { teacher, student, momentum, adamFirst, adamSecond, replica } = state;
+  const { parameters, momentum, adamFirst, adamSecond, replica } = state;
   const exponents = new Map(state.exponents);
   state.blobs.clear();
+  state.frozen.clear();
   return {
     ...parts,
     exponents,
-    teacher: taken(teacher),
-    student: taken(student),
+    parameters: Object.fromEntries(Object.entries(parameters).map(([name, values]) => [name, taken(values)])),
     momentum: taken(momentum),
     adamFirst: taken(adamFirst),
     adamSecond: taken(adamSecond),
@@ -150,11 +145,13 @@ export function takeParts(state: TrainingState): StateParts {
 }
 
 export function assembleState(config: RunConfig, dataset: Dataset, parts: StateParts): TrainingState {
+  const program = phaseProgram(config, dataset.train.samples);
+  const noEvaluation = () => Object.fromEntries(program.networks.map(({ name }) => [name, null]));
   return {
     config,
     dataset,
-    networks: buildNetworks(config, dataset),
-    program: phaseProgram(config, dataset.train.samples),
+    networks: buildNetworks(config, dataset, program),
+    program,
     momentum: new Map(),
     adamFirst: new Map(),
     adamSecond: new Map(),
@@ -163,19 +160,24 @@ export function assembleState(config: RunConfig, dataset: Dataset, parts: StateP
     norms: new Map(),
     peaks: new Map(),
     step: 0,
-    evaluations: { teacher: null, student: null },
-    evaluatedAt: { teacher: null, student: null },
+    evaluations: noEvaluation(),
+    evaluatedAt: noEvaluation(),
     replica: new Map(),
-    replicaChange: undefined,
+    replicaChanges: new Map(),
     blobs: new Map(),
+    frozen: new Map(),
     ...parts,
   };
 }
 
-/** Where nothing was sent yet, or a checkpoint knows of no replica, it begins at the discriminators' true values. */
-export function beginReplica({ config, networks, student, replica }: TrainingState): void {
+/** Where nothing was sent yet, or a checkpoint knows of no replica, it begins at the companions' true values. */
+export function beginReplica({ config, networks, parameters, replica }: TrainingState): void {
   if (config.downlink.discriminators !== "int8" || replica.size > 0) return;
-  for (const { name } of networks.discriminators.entries) replica.set(name, parameter(student, name).slice());
+  for (const [network, { companions }] of Object.entries(networks)) {
+    for (const { entries } of Object.values(companions)) {
+      for (const { name } of entries) replica.set(name, parameter(parameters[network], name).slice());
+    }
+  }
 }
 
 function drawn({ initial, name, shape }: ParameterEntry, draws: () => Rng): Float32Array | undefined {
@@ -216,48 +218,60 @@ export function initialParameters(network: Network, beside: Manifest, seed: numb
 
 /**
  * The state before the first step, a function of the configuration alone.
- * @param teacherParameters of a trained teacher (`readTeacherFile`); needed where the configuration names a file
+ * @param given parameters of networks that are from files (`readTeacherFile`), by name; all of them are needed
  */
 export function createTrainingState(
   config: RunConfig,
   dataset: Dataset,
-  teacherParameters?: Parameters,
+  given: Readonly<Record<string, Parameters>> = {},
 ): TrainingState {
-  if (usesGan(config) && config.teacher.file !== undefined && teacherParameters === undefined) {
-    throw new RangeError(`teacher.file is ${config.teacher.file}: its parameters must be read first`);
-  }
-  const state = assembleState(config, dataset, { teacher: new Map(), student: new Map() });
-  const copy = (into: ParameterMap, from: Parameters) => {
-    for (const [name, values] of from) into.set(name, Float32Array.from(values));
-  };
-  if (usesGan(config)) {
-    copy(
-      state.teacher,
-      teacherParameters ?? initialParameters(state.networks.teacher, { entries: [] }, config.seed, "teacher"),
-    );
-  }
-  const { student, discriminators } = state.networks;
-  copy(state.student, initialParameters(student, discriminators, config.seed, "student"));
-  beginReplica(state);
-  return state;
+  const state = assembleState(config, dataset, { parameters: {} });
+  const parameters = state.program.networks.map(({ name, file }): [string, ParameterMap] => {
+    if (file !== undefined && !given[name]) {
+      throw new RangeError(`the ${name} is from ${file}: its parameters must be read first`);
+    }
+    const network = state.networks[name];
+    const beside = joinManifests(...Object.values(network.companions));
+    const values = given[name] ?? initialParameters(network, beside, config.seed, name);
+    return [name, new Map([...values].map(([entry, value]) => [entry, Float32Array.from(value)]))];
+  });
+  const fresh = { ...state, parameters: Object.fromEntries(parameters) };
+  beginPass(fresh);
+  beginReplica(fresh);
+  return fresh;
 }
 
-/** SHA-256 of a network's float32 parameters in manifest order (the student's with its discriminators), as hex. */
-export function parametersHash(state: TrainingState, network: NetworkName): string {
+/** A network whose first pass begins at the state's step starts from the one that its plan names. */
+export function beginPass(state: TrainingState): void {
+  const { program, step, parameters } = state;
+  const pass = program.passes.find(({ firstStep }) => firstStep === step);
+  if (!pass || program.passes.some(({ network, index }) => network === pass.network && index < pass.index)) return;
+  const { startsFrom } = networkPlanNamed(program, pass.network);
+  if (startsFrom === undefined) return;
+  for (const [name, value] of parameters[pass.network]) {
+    const source = parameters[startsFrom].get(name);
+    if (source?.length === value.length) value.set(source);
+  }
+  parametersChanged(state, pass.network);
+  companionsChanged(state, Object.keys(state.networks[pass.network].companions));
+}
+
+/** SHA-256 of a network's float32 parameters in manifest order, its companions' last, as hex. */
+export function parametersHash(state: TrainingState, network: string): string {
   const hash = createHash("sha256");
   for (const { name } of wireManifest(state.networks, network).entries) {
-    const values = parameter(state[network], name);
+    const values = parameter(state.parameters[network], name);
     hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   }
   return hash.digest("hex");
 }
 
-function encoded(state: TrainingState, key: ParameterSet | "frozen", encode: () => Uint8Array<ArrayBuffer>): WireBlob {
-  const known = state.blobs.get(key);
+function encoded(blobs: Map<string, WireBlob>, key: string, encode: () => Uint8Array<ArrayBuffer>): WireBlob {
+  const known = blobs.get(key);
   if (known) return known;
   const bytes = encode();
   const blob = { bytes, hash: contentHash(bytes) };
-  state.blobs.set(key, blob);
+  blobs.set(key, blob);
   return blob;
 }
 
@@ -269,42 +283,47 @@ function expanded({ networks }: TrainingState, set: ParameterSet, form: WireForm
 
 /** A parameter set as workers hold it, after what its way down rounds off; encoded once per change. */
 export function wireBlob(state: TrainingState, set: ParameterSet): WireBlob {
-  return encoded(state, set, () => {
+  return encoded(state.blobs, set, () => {
     const form = wireForm(state.networks, state.config, set);
     if (form.floats === "int8") return expanded(state, set, form, state.replica);
-    return expanded(state, set, form, set === "teacher" ? state.teacher : state.student);
+    return expanded(state, set, form, state.parameters[setOwner(state.networks, set)]);
   });
 }
 
-/** The teacher for the student's rounds, as it is fetched: packed, named by the SHA-256 of these very bytes. */
-export function frozenTeacher(state: TrainingState): WireBlob {
-  return encoded(state, "frozen", () => {
-    const form = frozenForm(state.networks, state.config);
-    return encodeWhole(form, expanded(state, "teacher", form, state.teacher));
+/** A network for the phases that need it, as it is fetched: packed, named by the SHA-256 of these very bytes. */
+export function frozenNetwork(state: TrainingState, network: string): WireBlob {
+  return encoded(state.frozen, network, () => {
+    const form = frozenForm(state.networks, state.config, network);
+    return encodeWhole(form, expanded(state, network, form, state.parameters[network]));
   });
 }
 
-/** Must be called after each change of a network's parameters: forgets what was encoded of them. */
-export function parametersChanged(state: TrainingState, network: NetworkName): void {
+/** Must be called after each change of a network's own parameters: forgets what was encoded of them. */
+export function parametersChanged(state: TrainingState, network: string): void {
   state.blobs.delete(network);
-  if (network === "teacher") state.blobs.delete("frozen");
+  state.frozen.delete(network);
 }
 
-/** Must be called after each change of the discriminators. @throws GRADIENT_NOT_FINITE where they are not finite */
-export function discriminatorsChanged(state: TrainingState): void {
-  const base = state.blobs.get("discriminators")?.hash;
-  state.blobs.delete("discriminators");
-  if (state.config.downlink.discriminators !== "int8") return;
-  const writer = new RiceWriter();
-  for (const { name } of state.networks.discriminators.entries) {
-    advanceReplica(writer, name, parameter(state.replica, name), parameter(state.student, name));
+/** Must be called after each change of companions. @throws GRADIENT_NOT_FINITE where they are not finite */
+export function companionsChanged(state: TrainingState, sets: readonly ParameterSet[]): void {
+  const { blobs, networks, parameters, replica, replicaChanges } = state;
+  for (const set of sets) {
+    const base = blobs.get(set)?.hash;
+    blobs.delete(set);
+    if (state.config.downlink.discriminators !== "int8") continue;
+    const writer = new RiceWriter();
+    const values = parameters[setOwner(networks, set)];
+    for (const { name } of setManifest(networks, set).entries) {
+      advanceReplica(writer, name, parameter(replica, name), parameter(values, name));
+    }
+    // Where no blob was encoded, no worker can hold it.
+    if (base === undefined) replicaChanges.delete(set);
+    else replicaChanges.set(set, { base, body: writer.finish() });
   }
-  // Where no blob was encoded, no worker can hold it.
-  state.replicaChange = base === undefined ? undefined : { base, body: writer.finish() };
 }
 
 /** Notes the held-out accuracy of a network at the run's step. */
-export function recordEvaluation(progress: RunProgress, network: NetworkName, accuracy: number): void {
+export function recordEvaluation(progress: RunProgress, network: string, accuracy: number): void {
   progress.evaluations[network] = accuracy;
   progress.evaluatedAt[network] = progress.step;
 }

@@ -2,8 +2,9 @@
 
 import { type ParameterEntry, statisticNames } from "../../shared/model/manifest.ts";
 import { adamStep, sgdStep } from "../../shared/model/optimizer.ts";
+import { phaseNamed } from "../../shared/model/phases.ts";
 import { runningStatistic } from "../../shared/model/running-statistic.ts";
-import { type NetworkName, usesGan, wireManifest } from "../../shared/run/networks.ts";
+import { wireManifest } from "../../shared/run/networks.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
 import { parameter } from "../../shared/wire/parameter-blob.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
@@ -12,12 +13,13 @@ import { type LatentStep, latentGradientsOf } from "./latent-gradients.ts";
 import { deriveCompanions, settleLayer } from "./latent-layers.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { outerStep } from "./outer-step.ts";
-import { bufferOf, momentumName } from "./parameter-buffers.ts";
-import { discriminatorsChanged, parametersChanged, type TrainingState } from "./training-state.ts";
+import { bufferName, bufferOf } from "./parameter-buffers.ts";
+import { beginPass, companionsChanged, parametersChanged, type TrainingState } from "./training-state.ts";
 
 /**
- * Parts of the objective, means over the step's samples, before the update. The method's own parts (RBCN's `kernel`), and
- * `adversarial` and `discriminator`, are absent where they do not apply; total = task + the method's + λ_adv · adversarial. `top1` is the accuracy on the step's
+ * Parts of the objective, means over the step's samples, before the update: those of the phase's losses, a method's own by the
+ * names that it gives them (RBCN's `kernel`), and `discriminator` beside `adversarial`; the total is weighted as the pass says.
+ * `top1` is the accuracy on the step's
  * own samples, from 0 to 1.
  */
 export type StepLoss = {
@@ -30,7 +32,7 @@ export type StepLoss = {
 /** Everything that a parameter's update takes beside itself. */
 interface Update {
   readonly state: TrainingState;
-  readonly network: NetworkName;
+  readonly network: string;
   readonly rate: number;
   readonly sum: RoundSum;
   readonly latent: LatentStep;
@@ -39,10 +41,11 @@ interface Update {
 function updateParameter(entry: ParameterEntry, { state, network, rate, sum, latent }: Update): void {
   const { name, role } = entry;
   const { optimizer, adversarial } = state.config;
-  const value = parameter(state[network], name);
+  const value = parameter(state.parameters[network], name);
+  const buffer = bufferName(state.program, network, name);
   const gradient = latent.gradients.get(name) ?? sum.mean(name);
   const sgd = (learningRate: number, weightDecay: number) => {
-    const momentum = bufferOf(state.momentum, momentumName(network, name), value);
+    const momentum = bufferOf(state.momentum, buffer, value);
     sgdStep(value, gradient, momentum, { learningRate, momentum: optimizer.momentum, weightDecay, nesterov: false });
   };
   switch (role) {
@@ -62,8 +65,8 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
       adamStep(
         value,
         gradient,
-        bufferOf(state.adamFirst, name, value),
-        bufferOf(state.adamSecond, name, value),
+        bufferOf(state.adamFirst, buffer, value),
+        bufferOf(state.adamSecond, buffer, value),
         state.adamStep,
         { learningRate: adversarial.learningRate, betas: [adversarial.beta1, adversarial.beta2] },
       );
@@ -78,12 +81,23 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
 
 function stepLoss(state: TrainingState, place: StepPlace, sum: RoundSum, losses: LatentStep["losses"]): StepLoss {
   const { task, top1, adversarial, discriminator } = sum.metrics();
-  const { kind, lambdaAdversarial } = place.pass;
-  if (kind !== "student") return { task, total: task, top1 };
-  const own = Object.values(losses).reduce((total, loss) => total + loss, task);
-  if (!usesGan(state.config)) return { task, ...losses, total: own, top1 };
-  const total = own + lambdaAdversarial * adversarial;
-  return { task, ...losses, adversarial, discriminator, total, top1 };
+  const { phase, weights } = place.pass;
+  const parts: Record<string, number> = {};
+  let total = 0;
+  const add = (weight: number, part: string, loss: number) => {
+    parts[part] = loss;
+    total += weight * loss;
+  };
+  for (const { kind } of phaseNamed(state.program, phase).losses) {
+    const weight = weights[kind];
+    if (kind === "task") add(weight, kind, task);
+    if (kind === "method") for (const [part, loss] of Object.entries(losses)) add(weight, part, loss);
+    if (kind !== "adversarial") continue;
+    add(weight, kind, adversarial);
+    // What the critics lose is beside the objective, and no part of its total.
+    parts.discriminator = discriminator;
+  }
+  return { task, ...parts, total, top1 };
 }
 
 /**
@@ -91,7 +105,7 @@ function stepLoss(state: TrainingState, place: StepPlace, sum: RoundSum, losses:
  * statistics, units and the step change; returns the step's losses. A sum of no samples is a RangeError.
  */
 export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum): StepLoss {
-  const { kind, network, firstStep, steps } = place.pass;
+  const { phase, network, firstStep, steps } = place.pass;
   if (sum.samples === 0) throw new RangeError(`step ${state.step}: a sum of no samples makes no step`);
   if (state.step < firstStep || state.step >= firstStep + steps) {
     throw new RangeError(
@@ -106,7 +120,7 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   const { sync } = state.config;
   switch (sync.kind) {
     case "allreduce": {
-      const rate = learningRateAt(state.config, state.program, network, state.step);
+      const rate = learningRateAt(state.config, state.program, state.step);
       if (discriminators) state.adamStep += 1;
       for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
       break;
@@ -120,11 +134,12 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   }
   const ownNetwork = state.networks[network];
   const moved = ownNetwork.latent.filter(({ weight }) => sum.has(weight.name));
-  for (const layer of moved) settleLayer(ownNetwork, state[network], layer);
-  deriveCompanions(ownNetwork, state[network], moved);
-  recordPeaks(state, kind, sum);
+  for (const layer of moved) settleLayer(ownNetwork, state.parameters[network], layer);
+  deriveCompanions(ownNetwork, state.parameters[network], moved);
+  recordPeaks(state, phase, sum);
   parametersChanged(state, network);
-  if (discriminators) discriminatorsChanged(state);
+  companionsChanged(state, phaseNamed(state.program, phase).companions);
   state.step += 1;
+  beginPass(state);
   return loss;
 }

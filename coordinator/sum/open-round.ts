@@ -1,6 +1,5 @@
 // What trust knows of a round: never what its contributions are in numbers, but how any two of them compare.
 
-import type { RoundKind } from "../../shared/wire/contribution.ts";
 import type { Comparison } from "./comparison.ts";
 import type { HeldWork, UsualPeak } from "./contribution.ts";
 
@@ -12,7 +11,7 @@ export interface AuditedWork {
 }
 
 export interface OpenRound {
-  readonly kind: RoundKind;
+  readonly phase: string;
   readonly codec: string;
   /** Of two answers to one audit, the later of which has come. */
   readonly compared: (a: AuditedWork, b: AuditedWork) => Comparison;

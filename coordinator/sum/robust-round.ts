@@ -1,7 +1,6 @@
 // The parts that accounts have in a round, kept apart until its seal, and then combined to a mean that a minority cannot steer.
 // A part is a sum of integers, as the round's own sum is, so the order in which contributions arrive changes no bit of it.
 
-import type { RoundKind } from "../../shared/wire/contribution.ts";
 import type { TensorSpan } from "./gradient-norms.ts";
 import { centeredClip, trimmed, trimmedMean, type WeightedVector } from "./robust-mean.ts";
 
@@ -13,7 +12,9 @@ export function isRobust(clip: string): clip is RobustMode {
 }
 
 export interface RobustTerms {
-  readonly kind: RoundKind;
+  readonly phase: string;
+  /** It counts answers, and is summed as always. */
+  readonly evaluate: boolean;
   /** What is carried from round to round begins anew with another; see `EngineOptions`. */
   readonly era: number;
   readonly spans: readonly TensorSpan[];
@@ -48,8 +49,8 @@ interface AccountPart {
 
 export class RobustRounds {
   readonly #mode: RobustMode;
-  /** The means of the last round of each kind: where centered clipping starts. */
-  readonly #centers = new Map<RoundKind, { readonly era: number; readonly means: Float64Array<ArrayBuffer> }>();
+  /** The means of the last round of each phase: where centered clipping starts. */
+  readonly #centers = new Map<string, { readonly era: number; readonly means: Float64Array<ArrayBuffer> }>();
   readonly #parts = new Map<string, AccountPart>();
   #round: RobustTerms | undefined;
 
@@ -57,9 +58,9 @@ export class RobustRounds {
     this.#mode = mode;
   }
 
-  /** A round opens. An evaluation counts answers, and is summed as always. */
+  /** A round opens. */
   open(round: RobustTerms): void {
-    this.#round = round.kind === "evaluate" ? undefined : round;
+    this.#round = round.evaluate ? undefined : round;
     this.#parts.clear();
   }
 
@@ -99,9 +100,9 @@ export class RobustRounds {
     return { means, peaks: trimmedPeaks(parts.map(({ peaks }) => peaks)) };
   }
 
-  #centered({ kind, era, spans }: RobustTerms, vectors: readonly WeightedVector[]) {
+  #centered({ phase, era, spans }: RobustTerms, vectors: readonly WeightedVector[]) {
     const { length } = vectors[0].values;
-    const last = this.#centers.get(kind);
+    const last = this.#centers.get(phase);
     // What is resumed from a checkpoint starts at zero, so whoever goes on past it does too.
     const known = last?.era === era && last.means.length === length;
     const means = known ? last.means : new Float64Array(length);
@@ -109,7 +110,7 @@ export class RobustRounds {
       const own = spans.filter((span) => span.group === group);
       if (own.length > 0) centeredClip(vectors, means, own);
     }
-    this.#centers.set(kind, { era, means });
+    this.#centers.set(phase, { era, means });
     return means;
   }
 }

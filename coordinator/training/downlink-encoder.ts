@@ -3,7 +3,7 @@
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { Networks } from "../../shared/run/networks.ts";
 import { encodeParameters } from "../../shared/wire/parameter-frame.ts";
-import { type ParameterSet, type WireForm, wireForm } from "../../shared/wire/parameter-set.ts";
+import { type ParameterSet, parameterSets, type WireForm, wireForm } from "../../shared/wire/parameter-set.ts";
 import { encodeChange, encodeWhole, wholeBytes } from "../../shared/wire/parameter-update.ts";
 import type { ReplicaChange, WireBlob } from "../state/training-state.ts";
 
@@ -40,11 +40,13 @@ export interface DownlinkOptions {
 
 export class DownlinkEncoder {
   readonly #options: DownlinkOptions;
+  readonly #sets: readonly ParameterSet[];
   /** The newest of each set: what the next change is of. */
   readonly #last = new Map<ParameterSet, WireBlob>();
 
   constructor(options: DownlinkOptions) {
     this.#options = options;
+    this.#sets = parameterSets(options.networks);
   }
 
   /**
@@ -66,13 +68,18 @@ export class DownlinkEncoder {
     const { networks, config, runTag } = this.#options;
     const form = wireForm(networks, config, set);
     const whole = once(() => {
-      return encodeParameters(runTag, round, { set, hash, base: null, body: encodeWhole(form, blob.bytes) });
+      return encodeParameters(runTag, this.#sets, round, {
+        set,
+        hash,
+        base: null,
+        body: encodeWhole(form, blob.bytes),
+      });
     });
     const largest = wholeBytes(form);
     const body = before?.hash === held && before ? changeOf(form, before, blob, replicaChange) : undefined;
     if (!before || !body || body.length >= largest) return { set, hash, contents: { change: null, whole, largest } };
     const base = before.hash;
-    const frame = encodeParameters(runTag, round, { set, hash, base, body });
+    const frame = encodeParameters(runTag, this.#sets, round, { set, hash, base, body });
     return { set, hash, contents: { change: { base, frame }, whole, largest } };
   }
 

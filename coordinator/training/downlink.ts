@@ -27,7 +27,7 @@ export class Downlink {
   readonly #newest = new Map<ParameterSet, Kept>();
 
   /** Hash of the newest version of each set. */
-  get holds(): Readonly<Partial<Record<ParameterSet, string>>> {
+  get holds(): Readonly<Record<ParameterSet, string>> {
     return Object.fromEntries([...this.#newest].map(([set, { version }]) => [set, version.hash]));
   }
 

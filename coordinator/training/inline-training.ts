@@ -1,6 +1,5 @@
 // The numbers of a small run in the engine's own thread: each of its turns is shorter than the way to another thread and back is worth.
 
-import type { NetworkName } from "../../shared/run/networks.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
@@ -48,7 +47,7 @@ export class InlineTraining implements Training {
     return this.core.apply(place);
   }
 
-  async parametersHash(network: NetworkName) {
+  async parametersHash(network: string) {
     return this.core.parametersHash(network);
   }
 

@@ -1,8 +1,7 @@
 // Whether a run's rounds fit the memory in which their parts wait for the seal. Asked once, before anything is made.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { roundManifest } from "../../shared/run/networks.ts";
-import { contributionLayout } from "../../shared/wire/contribution.ts";
+import { phaseLayout } from "../../shared/wire/contribution.ts";
 import { sealMode } from "../round/deadline.ts";
 import type { TrainingState } from "../state/training-state.ts";
 import { isRobust } from "../sum/robust-round.ts";
@@ -14,9 +13,7 @@ const OTHER_VECTORS = 2;
 
 /** Bytes of the parts of the run's largest round: one float64 an element, for each account that can have one. */
 export function robustBytes({ config, networks, program }: Pick<TrainingState, "config" | "networks" | "program">) {
-  const sizes = program.passes.map(({ kind, network }) => {
-    return contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind).size;
-  });
+  const sizes = program.phases.map((phase) => phaseLayout(networks, phase, config.sync.kind).size);
   // A step carries at most as much as it has.
   const samples = config.batch * (sealMode(config) === "deadline" ? 2 : 1);
   const parts = Math.min(samples / config.microbatch, config.maxWorkers);

@@ -1,10 +1,11 @@
-// What a round computes, fixed before anybody joins it: kind, positions, parameters, layout, units. Leases only cut it up.
+// What a round computes, fixed before anybody joins it: phase, positions, parameters, layout, units. Leases only cut it up.
 
 import type { Range } from "../../shared/base/intervals.ts";
 import type { Split } from "../../shared/data/dataset.ts";
-import { type NetworkName, roundManifest } from "../../shared/run/networks.ts";
-import { placeOf, type StepPlace } from "../../shared/run/program.ts";
-import { type ContributionLayout, contributionLayout, type RoundKind } from "../../shared/wire/contribution.ts";
+import { type Phase, phaseNamed } from "../../shared/model/phases.ts";
+import type { Networks } from "../../shared/run/networks.ts";
+import { type Program, placeOf, restingNetworks, type StepPlace } from "../../shared/run/program.ts";
+import { type ContributionLayout, phaseLayout } from "../../shared/wire/contribution.ts";
 import { frameHeaderBytes } from "../../shared/wire/frame.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
@@ -47,14 +48,14 @@ export interface PlanContext {
 
 /** A round before it is known what travels in it. */
 export interface RoundSubject {
-  readonly kind: RoundKind;
-  readonly network: NetworkName;
+  readonly phase: Phase;
   readonly pass: number;
   readonly epoch: number;
   readonly split: Split;
   readonly ranges: readonly Range[];
   readonly mayLeave: boolean;
-  readonly lambdaAdversarial: number;
+  /** Of each loss of the phase, by kind. */
+  readonly weights: Readonly<Record<string, number>>;
 }
 
 /** @param parameters what the versions of `wire` are to the workers */
@@ -65,14 +66,16 @@ export function planOf(
   parameters: readonly ParameterVersion[],
 ): RoundPlan {
   const { config, networks, program, step } = progress;
-  const { kind, network, pass, epoch, split, ranges, mayLeave, lambdaAdversarial } = subject;
-  const layout = contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
+  const { phase, pass, epoch, split, ranges, mayLeave, weights } = subject;
+  const { network } = phase;
+  const layout = phaseLayout(networks, phase, config.sync.kind);
   const innerLearningRate =
-    config.sync.kind === "local" && kind !== "evaluate" ? learningRateAt(config, program, network, step) : undefined;
-  const hashOf = (set: ParameterSet) => versions.find((version) => version.set === set)?.hash;
-  const parametersHash = hashOf(network);
-  if (parametersHash === undefined)
-    throw new RangeError(`round ${round} computes the ${network}, which it was not given`);
+    config.sync.kind === "local" && !phase.evaluate ? learningRateAt(config, program, step) : undefined;
+  const hashOf = (set: ParameterSet) => {
+    const hash = versions.find((version) => version.set === set)?.hash;
+    if (hash === undefined) throw new RangeError(`round ${round} computes the ${set}, which it was not given`);
+    return hash;
+  };
   return {
     ranges,
     mayLeave,
@@ -81,22 +84,22 @@ export function planOf(
     runTag,
     parameters,
     terms: {
-      kind,
+      phase: phase.name,
       network,
       step,
       round,
       pass,
       epoch,
       split,
-      parametersHash,
-      discriminatorsHash: hashOf("discriminators") ?? null,
-      lambdaAdversarial,
+      parametersHash: hashOf(network),
+      companions: Object.fromEntries(phase.companions.map((set) => [set, hashOf(set)])),
+      weights: { ...weights },
       ...(innerLearningRate === undefined ? {} : { innerLearningRate }),
       codec: config.codec,
       era,
       exponents: [...exponents],
       timeoutMs: config.lease.timeoutMs,
-      teacherHash: frozen?.hash ?? null,
+      frozen: Object.fromEntries(frozen.map((one) => [one.network, one.hash])),
     },
   };
 }
@@ -108,26 +111,26 @@ export function stepSubject(
 ): { readonly subject: RoundSubject; readonly place: StepPlace } {
   const place = placeOf(program, step, config.batch);
   const { from, to, pass } = place;
-  const { kind, network, epoch, lambdaAdversarial, index } = pass;
+  const { epoch, weights, index } = pass;
   const ranges = [...ledger.carried(place), { from, to }];
   // The last step of a pass has nobody to leave anything to.
   const mayLeave = !place.last && sealMode(config) === "deadline";
-  const subject = { kind, network, pass: index, epoch, ranges, mayLeave, lambdaAdversarial } as const;
+  const phase = phaseNamed(program, pass.phase);
+  const subject = { phase, pass: index, epoch, ranges, mayLeave, weights } as const;
   return { place, subject: { ...subject, split: "train" } };
 }
 
-/** A network on the whole test split, after the last step. */
-export function evaluationSubject({ program, step, config, dataset }: RunProgress, network: NetworkName): RoundSubject {
+/** A network on the whole test split, after the last step. @param phase that evaluates it */
+export function evaluationSubject({ program, step, config, dataset }: RunProgress, phase: Phase): RoundSubject {
   const { pass } = placeOf(program, Math.max(0, step - 1), config.batch);
   return {
-    kind: "evaluate",
-    network,
+    phase,
     pass: pass.index,
     epoch: pass.epoch,
     split: "test",
     ranges: [{ from: 0, to: dataset.test.samples }],
     mayLeave: false,
-    lambdaAdversarial: 0,
+    weights: Object.fromEntries(phase.losses.map(({ kind, weight }) => [kind, weight])),
   };
 }
 
@@ -152,12 +155,16 @@ export function contributionLimit({
   networks,
   program,
 }: Pick<RunProgress, "config" | "networks" | "program">): number {
-  const rounds = program.passes.flatMap(({ kind, network }) => [
-    { kind, network },
-    { kind: "evaluate" as const, network },
-  ]);
-  const sizes = rounds.map(({ kind, network }) => {
-    return frameBytes(contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind), config.codec);
-  });
+  const sizes = program.phases.map((phase) => frameBytes(phaseLayout(networks, phase, config.sync.kind), config.codec));
   return Math.max(...sizes);
+}
+
+/** Parameter sets of networks that no round in sight computes: what was encoded of them is not kept. */
+export function restingSets(
+  networks: Networks,
+  program: Program,
+  step: number,
+  network: string,
+): readonly ParameterSet[] {
+  return restingNetworks(program, step, network).flatMap((name) => [name, ...Object.keys(networks[name].companions)]);
 }

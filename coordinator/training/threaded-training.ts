@@ -3,7 +3,6 @@
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { BitswarmError } from "../../shared/base/errors.ts";
-import type { NetworkName } from "../../shared/run/networks.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
 import { packageRoot } from "../base/package-root.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
@@ -112,7 +111,7 @@ export class ThreadedTraining implements Training {
     return this.#ask("apply", { place });
   }
 
-  parametersHash(network: NetworkName): Promise<string> {
+  parametersHash(network: string): Promise<string> {
     return this.#ask("parametersHash", { network });
   }
 

@@ -2,13 +2,13 @@
 // whichever thread it is.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { type NetworkName, roundManifest, usesGan } from "../../shared/run/networks.ts";
+import { phaseNamed } from "../../shared/model/phases.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
-import { type ContributionLayout, contributionLayout } from "../../shared/wire/contribution.ts";
+import { type ContributionLayout, phaseLayout } from "../../shared/wire/contribution.ts";
 import { decodeFrame, type Frame } from "../../shared/wire/frame.ts";
 import { type CheckpointContents, encodeCheckpoint } from "../checkpoint/checkpoint-contents.ts";
 import { exponentsFor } from "../state/exponents.ts";
-import { frozenTeacher, parametersHash, type TrainingState, wireBlob } from "../state/training-state.ts";
+import { frozenNetwork, parametersHash, type TrainingState, wireBlob } from "../state/training-state.ts";
 import { applyRound } from "../state/update.ts";
 import { RoundSum } from "../sum/aggregate.ts";
 import { compareWork } from "../sum/comparison.ts";
@@ -19,7 +19,7 @@ import type { AuditedWork } from "../sum/open-round.ts";
 import { Reduction } from "../sum/reduction/reduction.ts";
 import { isRobust, RobustRounds } from "../sum/robust-round.ts";
 import { DownlinkEncoder } from "./downlink-encoder.ts";
-import { contributionLimit } from "./round-plan.ts";
+import { contributionLimit, restingSets } from "./round-plan.ts";
 import type {
   CheckedFrame,
   ComparedPair,
@@ -68,29 +68,29 @@ export class TrainingCore {
     return this.#open.sum;
   }
 
-  parameters({ kind, network, round, holds }: ParametersRequest): WireParameters {
+  parameters({ phase: name, round, holds, frozen }: ParametersRequest): WireParameters {
     const { state } = this;
-    // A BN phase and an evaluation do not look at discriminators; the student's rounds fetch the teacher as a blob, if at all.
-    const adversarial = kind === "student" && usesGan(state.config);
-    if (network === "student") this.#encoder.release("teacher");
-    const versions = [this.#encoder.encode(network, wireBlob(state, network), round, holds[network])];
-    if (adversarial) {
-      const blob = wireBlob(state, "discriminators");
-      versions.push(this.#encoder.encode("discriminators", blob, round, holds.discriminators, state.replicaChange));
-    }
-    const teacher = adversarial ? frozenTeacher(state) : null;
+    const phase = phaseNamed(state.program, name);
+    const { network, companions, needs } = phase;
+    for (const set of restingSets(state.networks, state.program, state.step, network)) this.#encoder.release(set);
     return {
-      versions,
-      frozen: teacher && { hash: teacher.hash, bytes: teacher.hash === holds.frozen ? null : teacher.bytes },
-      exponents: exponentsFor(state, kind, this.#layout(kind, network)),
+      versions: [network, ...companions].map((set) => {
+        return this.#encoder.encode(set, wireBlob(state, set), round, holds[set], state.replicaChanges.get(set));
+      }),
+      frozen: needs.map((needed) => {
+        const { hash, bytes } = frozenNetwork(state, needed);
+        return { network: needed, hash, bytes: hash === frozen[needed] ? null : bytes };
+      }),
+      exponents: exponentsFor(state, name, this.#layout(name)),
     };
   }
 
   open(terms: SumTerms): void {
-    const { kind, network, exponents, codec, era } = terms;
-    const layout = this.#layout(kind, network);
+    const { phase, exponents, codec, era } = terms;
+    const layout = this.#layout(phase);
     this.#open = { terms, layout, sum: new RoundSum(layout, exponents, codec, this.#reduction) };
-    this.#robust?.open({ kind, era, spans: spansOf({ layout, exponents, codec }) });
+    const { evaluate } = phaseNamed(this.state.program, phase);
+    this.#robust?.open({ phase, evaluate, era, spans: spansOf({ layout, exponents, codec }) });
   }
 
   /** Reads and checks the bytes of a contribution into a slot; the sum does not change. */
@@ -160,7 +160,7 @@ export class TrainingCore {
     return { loss, paramsHash: parametersHash(this.state, place.pass.network) };
   }
 
-  parametersHash(network: NetworkName): string {
+  parametersHash(network: string): string {
     return parametersHash(this.state, network);
   }
 
@@ -168,12 +168,10 @@ export class TrainingCore {
     return encodeCheckpoint(this.state, run);
   }
 
-  #layout(kind: SumTerms["kind"], network: NetworkName): ContributionLayout {
-    const key = `${kind} ${network}`;
-    const { networks, config } = this.state;
-    const layout =
-      this.#layouts.get(key) ?? contributionLayout(roundManifest(networks, kind, network), kind, config.sync.kind);
-    this.#layouts.set(key, layout);
+  #layout(phase: string): ContributionLayout {
+    const { networks, program, config } = this.state;
+    const layout = this.#layouts.get(phase) ?? phaseLayout(networks, phaseNamed(program, phase), config.sync.kind);
+    this.#layouts.set(phase, layout);
     return layout;
   }
 }

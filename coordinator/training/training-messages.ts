@@ -1,7 +1,6 @@
 // What engine and training thread say to each other. Both are of one build and one process: nothing here is parsed, only typed.
 
 import type { Refusal } from "../../shared/base/errors.ts";
-import type { NetworkName } from "../../shared/run/networks.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { StateParts, TrainingState } from "../state/training-state.ts";
@@ -43,7 +42,7 @@ export interface ThreadCalls {
   };
   readonly seal: { readonly asks: object; readonly gets: SealedSum };
   readonly apply: { readonly asks: { readonly place: StepPlace }; readonly gets: StepResult };
-  readonly parametersHash: { readonly asks: { readonly network: NetworkName }; readonly gets: string };
+  readonly parametersHash: { readonly asks: { readonly network: string }; readonly gets: string };
   readonly checkpoint: { readonly asks: { readonly run: string }; readonly gets: CheckpointContents };
 }
 

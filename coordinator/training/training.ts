@@ -2,7 +2,6 @@
 // thread, a large one's in a thread of their own, so that sockets, pings and deadlines never wait for them.
 
 import type { Refusal } from "../../shared/base/errors.ts";
-import type { NetworkName } from "../../shared/run/networks.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
@@ -16,26 +15,32 @@ import type { GroupNorms } from "../sum/gradient-norms.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
 import type { EncodedVersion } from "./downlink-encoder.ts";
 
-export interface ParametersRequest extends Pick<LeaseMessage, "kind" | "network" | "round"> {
-  /** Hashes of what whoever asks holds already, the packed teacher's among them. */
-  readonly holds: Readonly<Partial<Record<ParameterSet | "frozen", string>>>;
+export interface ParametersRequest extends Pick<LeaseMessage, "phase" | "round"> {
+  /** Hashes of what whoever asks holds already of each set. */
+  readonly holds: Readonly<Record<ParameterSet, string>>;
+  /** Hashes of the packed networks that whoever asks holds, by name. */
+  readonly frozen: Readonly<Record<string, string>>;
+}
+
+/** A network that a round needs and does not train, packed. */
+export interface FrozenNetwork {
+  readonly network: string;
+  readonly hash: string;
+  /** Null where whoever asks holds it. */
+  readonly bytes: Uint8Array<ArrayBuffer> | null;
 }
 
 /** What a round begins with. */
 export interface WireParameters {
-  /** The network's, and where the round wants them the discriminators'. */
+  /** The network's, and those of the companions that take part. */
   readonly versions: readonly EncodedVersion[];
-  /** The packed teacher that the round wants; `bytes` null where whoever asks holds it. */
-  readonly frozen: { readonly hash: string; readonly bytes: Uint8Array<ArrayBuffer> | null } | null;
+  readonly frozen: readonly FrozenNetwork[];
   /** Unit 2^e of each tensor of the round's layout. */
   readonly exponents: readonly number[];
 }
 
 /** What contributions to a round must name, and how they are summed. */
-export type SumTerms = Pick<
-  LeaseMessage,
-  "kind" | "network" | "round" | "parametersHash" | "codec" | "exponents" | "era"
->;
+export type SumTerms = Pick<LeaseMessage, "phase" | "round" | "parametersHash" | "codec" | "exponents" | "era">;
 
 /** Whose a contribution is, and where its range starts: rounds that are combined robustly keep accounts apart. */
 export type PartOf = Pick<Lease, "account" | "from">;
@@ -84,7 +89,7 @@ export interface Training {
   seal(): Promise<SealedSum>;
   /** Makes the step of the sealed sum. @throws GRADIENT_NOT_FINITE */
   apply(place: StepPlace): Promise<StepResult>;
-  parametersHash(network: NetworkName): Promise<string>;
+  parametersHash(network: string): Promise<string>;
   checkpoint(run: string): Promise<CheckpointContents>;
   close(): Promise<void>;
 }

@@ -3,7 +3,6 @@
 
 import { z } from "zod";
 import { median } from "../../shared/base/median.ts";
-import type { RoundKind } from "../../shared/wire/contribution.ts";
 import type { GroupNorms, NormGroup } from "../sum/gradient-norms.ts";
 
 /** One contribution of a round. */
@@ -19,11 +18,11 @@ interface AccountNorms {
   readonly norms: GroupNorms;
 }
 
-/** Rounds of one kind, the oldest first. */
+/** Rounds of one phase, the oldest first. */
 export type NormHistory = readonly (readonly AccountNorms[])[];
 
-/** What the rounds before had, by kind. */
-export type NormHistories = Map<RoundKind, NormHistory>;
+/** What the rounds before had, by phase. */
+export type NormHistories = Map<string, NormHistory>;
 
 const norm = z.number().min(0);
 const accountNorms = z.strictObject({
@@ -33,12 +32,7 @@ const accountNorms = z.strictObject({
 const history = z.array(z.array(accountNorms));
 
 /** As a checkpoint has them. */
-export const normHistoriesSchema = z.strictObject({
-  teacher: history.optional(),
-  student: history.optional(),
-  bn: history.optional(),
-  evaluate: history.optional(),
-});
+export const normHistoriesSchema = z.record(z.string(), history);
 
 /** The usual size of one group: the median norm, and of how many samples. */
 export interface UsualNorm {
@@ -47,16 +41,6 @@ export interface UsualNorm {
 }
 
 export type UsualNorms = Readonly<Partial<Record<NormGroup, UsualNorm>>>;
-
-/** A map of what a checkpoint has by kind of round; without any, nothing is known yet. */
-export function byRoundKind<T>(kept: Readonly<Partial<Record<RoundKind, T>>> = {}): Map<RoundKind, T> {
-  const known = new Map<RoundKind, T>();
-  for (const kind of ["teacher", "student", "bn", "evaluate"] as const) {
-    const own = kept[kind];
-    if (own) known.set(kind, own);
-  }
-  return known;
-}
 
 /** Entries that the running median is of, at least; whole rounds are forgotten beyond them. */
 export const HISTORY_ENTRIES = 64;

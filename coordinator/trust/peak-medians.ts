@@ -1,18 +1,15 @@
-// What peaks the accounts of the last round of a kind reported: of each tensor the median account's, which a minority cannot move.
+// What peaks the accounts of the last round of a phase reported: of each tensor the median account's, which a minority cannot move.
 // The units follow from the largest report, so whoever raises that a little each round would else raise its own limit too.
 
 import { z } from "zod";
-import type { RoundKind } from "../../shared/wire/contribution.ts";
 import type { UsualPeak } from "../sum/contribution.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
 
-/** By kind of round, one value a tensor of its layout; 0 of one that tells nothing. */
-export type PeakMedians = Map<RoundKind, readonly number[]>;
-
-const medians = z.array(z.number().min(0)).optional();
+/** By phase, one value a tensor of its layout; 0 of one that tells nothing. */
+export type PeakMedians = Map<string, readonly number[]>;
 
 /** As a checkpoint has them. */
-export const peakMediansSchema = z.strictObject({ teacher: medians, student: medians, bn: medians, evaluate: medians });
+export const peakMediansSchema = z.record(z.string(), z.array(z.number().min(0)));
 
 /** Honest accounts' largest peaks of a tensor are within this factor of their median; beyond it the median counts. */
 export const PEAK_SPREAD = 32;

@@ -19,9 +19,9 @@ export const JUMP_ACCOUNTS = 16;
 export interface RoundTrustOptions extends AuditsOptions {
   readonly clip: ClipMode;
   readonly clipFactor: number;
-  /** What the rounds before had, by kind; changed at each seal. */
+  /** What the rounds before had, by phase; changed at each seal. */
   readonly histories: NormHistories;
-  /** Of the last round of each kind; changed at each seal. */
+  /** Of the last round of each phase; changed at each seal. */
   readonly peaks: PeakMedians;
 }
 
@@ -44,10 +44,10 @@ export class RoundTrust {
   open(round: OpenRound): void {
     const { clip, clipFactor, histories, peaks } = this.#options;
     this.#round = round;
-    const usual = usualNorms(histories.get(round.kind) ?? []);
+    const usual = usualNorms(histories.get(round.phase) ?? []);
     this.#rule = clipRule({ mode: clip, codec: round.codec, factor: clipFactor, accounts: round.accounts(), usual });
     this.#observed = [];
-    this.#usualPeaks = boundedPeaks(round.peaks, peaks.get(round.kind));
+    this.#usualPeaks = boundedPeaks(round.peaks, peaks.get(round.phase));
     this.#reported.clear();
     this.#unusual.clear();
     this.#audits.open(round);
@@ -113,10 +113,10 @@ export class RoundTrust {
   /** The round is sealed: what is held and nobody contradicted belongs to the sum. */
   seal(): readonly HeldLease[] {
     const { histories, peaks } = this.#options;
-    const { kind } = this.#round ?? {};
-    if (kind) histories.set(kind, withRound(histories.get(kind) ?? [], this.#observed));
+    const { phase } = this.#round ?? {};
+    if (phase) histories.set(phase, withRound(histories.get(phase) ?? [], this.#observed));
     const medians = this.#reported.medians();
-    if (kind && medians) peaks.set(kind, medians);
+    if (phase && medians) peaks.set(phase, medians);
     return this.#audits.seal();
   }
 }

@@ -47,6 +47,7 @@ export const errorCodes = {
   REPLICA_DIFFERS: 4118,
   THREAD_FAILED: 4119,
   COMMIT_LOG_FENCED: 4120,
+  RUN_OF_OTHER_BUILD: 4121,
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -24,8 +24,8 @@ export interface ParameterEntry {
   /** Convolution weights and C are [out][kh][kw][in]; files hold them as PyTorch's [out][in][kh][kw]. */
   readonly shape: readonly number[];
   readonly initial: Initial;
-  /** Trained in the BN phase, where W, C and every convolution are frozen. */
-  readonly bnPhase: boolean;
+  /** Op of the layer that it is of, as phases select it: "conv", "batchnorm"; "discriminator" beside the network. */
+  readonly layer: GraphNode["op"] | "discriminator";
   /** How many nodes share it, where more than one does: so many batch statistics a microbatch has a running one. */
   readonly uses?: number;
 }
@@ -62,7 +62,7 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
         role: node.op === "rbconv" ? "latent" : "float",
         shape,
         initial: { kind: "kaiming-normal", fanIn },
-        bnPhase: false,
+        layer: node.op,
       };
       if (node.op === "conv") return [weight];
       const companions = node.companions.map(
@@ -71,7 +71,7 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
           role,
           shape: own,
           initial: { kind: "companion", of: weight.name, name },
-          bnPhase: false,
+          layer: node.op,
         }),
       );
       return [weight, ...companions];
@@ -82,7 +82,7 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
         role,
         shape: [channels],
         initial: { kind: "constant", value },
-        bnPhase: role === "float",
+        layer: node.op,
       });
       return [
         vector("weight", "float", 1),
@@ -99,7 +99,7 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
           role: "float",
           shape: [channels],
           initial: { kind: "constant", value: 0.25 },
-          bnPhase: true,
+          layer: node.op,
         },
       ];
     case "linear":
@@ -111,10 +111,10 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
 
 function linearEntries(weight: string, bias: string, role: Role, input: number, out: number): ParameterEntry[] {
   const initial: Initial = { kind: "uniform", bound: 1 / Math.sqrt(input) };
-  const bnPhase = role === "float";
+  const layer = role === "critic" ? "discriminator" : "linear";
   return [
-    { name: weight, role, shape: [out, input], initial, bnPhase },
-    { name: bias, role, shape: [out], initial, bnPhase },
+    { name: weight, role, shape: [out, input], initial, layer },
+    { name: bias, role, shape: [out], initial, layer },
   ];
 }
 

@@ -1,4 +1,4 @@
-// From a configuration to the networks of the run: teacher and student of the same topology, with their manifests.
+// From a run's configuration and outline to its networks by name: graphs of one topology, with their manifests.
 
 import type { Dataset } from "../data/dataset.ts";
 import type { Graph } from "../model/graph.ts";
@@ -16,9 +16,10 @@ import { fullPrecision } from "../model/methods/full-precision.ts";
 import type { Method } from "../model/methods/method.ts";
 import { rbcn } from "../model/methods/rbcn.ts";
 import { models } from "../model/networks/models.ts";
+import type { Companion, Outline, Phase } from "../model/phases.ts";
 import { tasks } from "../tasks/tasks.ts";
-import type { RoundKind } from "../wire/contribution.ts";
 import type { RunConfig } from "./config.ts";
+import { type PhaseConfig, phasesOf } from "./program.ts";
 
 export interface Network {
   readonly graph: Graph;
@@ -29,28 +30,32 @@ export interface Network {
   readonly saved: Manifest;
   /** Each latent weight with its companions. */
   readonly latent: readonly LatentEntries[];
+  /** What travels with it under hashes of its own, by name. */
+  readonly companions: Readonly<Record<string, Manifest>>;
 }
 
 /** A graph that a method was built into, with its parameters. */
-export function networkOf(graph: Graph, method: Method): Network {
+export function networkOf(graph: Graph, method: Method, companions: Network["companions"] = {}): Network {
   const all = networkManifest(graph);
-  return { graph, method, manifest: sentEntries(all), saved: savedEntries(all), latent: latentEntries(all) };
+  return {
+    graph,
+    method,
+    manifest: sentEntries(all),
+    saved: savedEntries(all),
+    latent: latentEntries(all),
+    companions,
+  };
 }
 
-export interface Networks {
-  readonly teacher: Network;
-  readonly student: Network;
-  /** Empty without the GAN. */
-  readonly discriminators: Manifest;
-}
+/** By name, in the outline's order. */
+export type Networks = Readonly<Record<string, Network>>;
 
-/** Which network a round trains or evaluates. */
-export type NetworkName = "teacher" | "student";
+/** What of a run's description decides how its networks are built. */
+export type NetworkConfig = Pick<RunConfig, "model" | "task" | "rbcn" | "data">;
 
-/** What of a run's description decides its networks. */
-export type NetworkConfig = Pick<RunConfig, "model" | "task" | "rbcn" | "ablation" | "data">;
+type Input = Pick<Dataset, "shape" | "classes">;
 
-function buildGraph(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "classes">, method: Method): Graph {
+function buildGraph(config: NetworkConfig, dataset: Input, method: Method): Graph {
   const { model, data } = config;
   const task = tasks.get(config.task.kind);
   const run = { dataset, data };
@@ -58,34 +63,56 @@ function buildGraph(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "cla
   return models.get(model.kind).build(model, io, method);
 }
 
-export function usesGan(config: Pick<RunConfig, "ablation">): boolean {
-  return config.ablation !== "R";
+/** The full-precision manifest of the same topology: what a 1-bit network is compared with. */
+export function twinManifest(config: NetworkConfig, dataset: Input): Manifest {
+  return networkManifest(buildGraph(config, dataset, fullPrecision));
 }
 
-export function buildNetworks(config: NetworkConfig, dataset: Pick<Dataset, "shape" | "classes">): Networks {
-  const network = (method: Method) => networkOf(buildGraph(config, dataset, method), method);
-  const student = network(rbcn(config.rbcn));
-  const discriminators = usesGan(config) ? discriminatorManifest(student.graph) : { entries: [] };
-  return { teacher: network(fullPrecision), student, discriminators };
-}
-
-/** The parameters that travel for a network: the student's bring the discriminators along. */
-export function wireManifest(networks: Networks, name: NetworkName): Manifest {
-  return name === "teacher"
-    ? networks.teacher.manifest
-    : joinManifests(networks.student.manifest, networks.discriminators);
-}
-
-/** What a round of this kind sends back. The discriminators take part in `student` rounds only, by their role. */
-export function roundManifest(networks: Networks, kind: RoundKind, name: NetworkName): Manifest {
+function companionManifest({ name, kind }: Companion, graph: Graph, twin: () => Manifest): Manifest {
   switch (kind) {
-    case "teacher":
-    case "student":
-      return wireManifest(networks, name);
-    case "bn":
-    case "evaluate":
-      return networks[name].manifest;
+    case "discriminators":
+      return discriminatorManifest(graph);
+    case "twin":
+      // Beside a network that has the same layers.
+      return { entries: twin().entries.map((entry) => ({ ...entry, name: `${name}.${entry.name}` })) };
     default:
       return kind satisfies never;
   }
+}
+
+/** @param outline of the program; the configuration's own unless given */
+export function buildNetworks(config: NetworkConfig & PhaseConfig, dataset: Input): Networks;
+export function buildNetworks(config: NetworkConfig, dataset: Input, outline: Pick<Outline, "networks">): Networks;
+export function buildNetworks(
+  config: NetworkConfig & Partial<PhaseConfig>,
+  dataset: Input,
+  outline: Pick<Outline, "networks"> = phasesOf(config as PhaseConfig).outline,
+): Networks {
+  const built = outline.networks.map(({ name, precision, companions }): [string, Network] => {
+    const method = precision === "full" ? fullPrecision : rbcn(config.rbcn);
+    const graph = buildGraph(config, dataset, method);
+    const twin = () => twinManifest(config, dataset);
+    const beside = companions.map((one) => [one.name, companionManifest(one, graph, twin)]);
+    return [name, networkOf(graph, method, Object.fromEntries(beside))];
+  });
+  return Object.fromEntries(built);
+}
+
+/** @throws RangeError for a name that the run has no network of */
+export function networkNamed(networks: Networks, name: string): Network {
+  const network = Object.hasOwn(networks, name) ? networks[name] : undefined;
+  if (!network) throw new RangeError(`no network named ${name}; there are ${Object.keys(networks).join(", ")}`);
+  return network;
+}
+
+/** The parameters that travel for a network: its own, then its companions'. */
+export function wireManifest(networks: Networks, name: string): Manifest {
+  const { manifest, companions } = networkNamed(networks, name);
+  return joinManifests(manifest, ...Object.values(companions));
+}
+
+/** The parameters that a phase computes with: the network's, and those of the companions that take part. */
+export function phaseManifest(networks: Networks, { network, companions }: Pick<Phase, "network" | "companions">) {
+  const { manifest, companions: all } = networkNamed(networks, network);
+  return joinManifests(manifest, ...companions.map((name) => all[name]));
 }

@@ -2,10 +2,9 @@
 
 import { blockSize } from "../codecs/codec.ts";
 import { elementCount, type Manifest, type ParameterEntry, type Role, statisticNames } from "../model/manifest.ts";
+import { type Phase, trainsEntry } from "../model/phases.ts";
 import type { SyncKind } from "../run/config.ts";
-
-/** What a round computes. `teacher` trains the full-precision net, `student` is RBCN's mini-batch, `bn` the once-an-epoch phase, `evaluate` counts. */
-export type RoundKind = "teacher" | "student" | "bn" | "evaluate";
+import { type Networks, phaseManifest } from "../run/networks.ts";
 
 /** Sums over a lease's samples, in this order, in the tensor `metrics`. */
 export const metricNames = ["task", "top1", "top5", "discriminator", "adversarial"] as const;
@@ -41,21 +40,11 @@ function isWide({ role, shape }: ParameterEntry): boolean {
   return role !== "statistic" && shape.length >= 2 && elementCount(shape) >= WIDE_ELEMENTS;
 }
 
-function takesPart(entry: ParameterEntry, kind: RoundKind, sync: SyncKind): boolean {
+function takesPart(entry: ParameterEntry, phase: Pick<Phase, "trains">, sync: SyncKind): boolean {
   // What a method learns beside W follows from W's gradient, so it does not travel; a difference follows from nothing.
   if (entry.role === "learned" && sync === "allreduce") return false;
   if (entry.role === "derived" || entry.role === "state") return false;
-  switch (kind) {
-    case "teacher":
-    case "student":
-      return true;
-    case "bn":
-      return entry.bnPhase || entry.role === "statistic";
-    case "evaluate":
-      return false;
-    default:
-      return kind satisfies never;
-  }
+  return trainsEntry(phase, entry);
 }
 
 /**
@@ -64,7 +53,7 @@ function takesPart(entry: ParameterEntry, kind: RoundKind, sync: SyncKind): bool
  */
 export function contributionLayout(
   manifest: Manifest,
-  kind: RoundKind,
+  phase: Pick<Phase, "trains">,
   sync: SyncKind = "allreduce",
 ): ContributionLayout {
   const trained = sync === "local" ? "difference" : "gradient";
@@ -75,7 +64,7 @@ export function contributionLayout(
     offset += Math.ceil(tensor.size / blockSize) * blockSize;
   };
   for (const entry of manifest.entries) {
-    if (!takesPart(entry, kind, sync)) continue;
+    if (!takesPart(entry, phase, sync)) continue;
     const { name, role, shape } = entry;
     const size = elementCount(shape);
     if (role !== "statistic") push({ name, kind: trained, role, size, wide: isWide(entry) });
@@ -93,4 +82,9 @@ export function contributionLayout(
     );
   });
   return { tensors, size: offset, segments };
+}
+
+/** What a round of a phase sends back. */
+export function phaseLayout(networks: Networks, phase: Phase, sync: SyncKind = "allreduce"): ContributionLayout {
+  return contributionLayout(phaseManifest(networks, phase), phase, sync);
 }

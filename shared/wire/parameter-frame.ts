@@ -3,7 +3,7 @@
 import { BitswarmError } from "../base/errors.ts";
 import { bytesToHex, hexToBytes } from "../base/hash.ts";
 import { encodeFrame, type Frame, frameHeaderBytes } from "./frame.ts";
-import { type ParameterSet, parameterSets } from "./parameter-set.ts";
+import type { ParameterSet } from "./parameter-set.ts";
 
 /** At the head of the payload: the set's number and three zeros; a change has the base's SHA-256 after them. */
 const setBytes = 4;
@@ -24,14 +24,20 @@ export interface ParametersFrame {
   readonly body: Uint8Array;
 }
 
-/** @param run 16 bytes in hex */
+/**
+ * @param run 16 bytes in hex
+ * @param sets of the run, in the order that numbers them
+ */
 export function encodeParameters(
   run: string,
+  sets: readonly ParameterSet[],
   round: number,
   { set, hash, base, body }: ParametersFrame,
 ): Uint8Array<ArrayBuffer> {
   const head = new Uint8Array(setBytes);
-  head[0] = parameterSets.indexOf(set);
+  const number = sets.indexOf(set);
+  if (number < 0) throw new RangeError(`no parameter set ${set}; the run has ${sets.join(", ")}`);
+  head[0] = number;
   const kind = base === null ? "parameters" : "parameters-change";
   return encodeFrame(
     { kind, codec: "none", round, lease: 0, samples: 0, tensors: 0, run, parametersHash: hash },
@@ -42,7 +48,11 @@ export function encodeParameters(
 }
 
 /** @throws FRAME_CORRUPT for a frame of another kind or run, or whose payload has no such head */
-export function readParameters(run: string, { header, payload }: Frame): ParametersFrame {
+export function readParameters(
+  run: string,
+  sets: readonly ParameterSet[],
+  { header, payload }: Frame,
+): ParametersFrame {
   const { kind, parametersHash: hash } = header;
   if (kind === "contribution" || header.run !== run) {
     throw new BitswarmError(
@@ -51,11 +61,11 @@ export function readParameters(run: string, { header, payload }: Frame): Paramet
     );
   }
   const headBytes = kind === "parameters" ? setBytes : setBytes + baseBytes;
-  const set = parameterSets[payload[0] ?? parameterSets.length];
+  const set = sets[payload[0] ?? sets.length];
   if (payload.length < headBytes || set === undefined || payload[1] || payload[2] || payload[3]) {
     throw new BitswarmError(
       "FRAME_CORRUPT",
-      `a ${kind} frame's payload of ${payload.length} bytes begins with ${bytesToHex(payload.subarray(0, setBytes))}; known sets are 0 to ${parameterSets.length - 1}, then zeros`,
+      `a ${kind} frame's payload of ${payload.length} bytes begins with ${bytesToHex(payload.subarray(0, setBytes))}; known sets are 0 to ${sets.length - 1}, then zeros`,
     );
   }
   const base = kind === "parameters" ? null : bytesToHex(payload.subarray(setBytes, headBytes));

@@ -1,12 +1,12 @@
-// What travels down together, under one hash: a network's own parameters, or the discriminators, which only `student` rounds want.
+// What travels down together, under one hash: a network's own parameters, or one of its companions', which only some phases want.
 
 import type { Manifest } from "../model/manifest.ts";
 import type { RunConfig } from "../run/config.ts";
-import type { Networks } from "../run/networks.ts";
+import { type Networks, networkNamed } from "../run/networks.ts";
 import { type BlobLayout, blobLayout, latentEncoding } from "./parameter-blob.ts";
 
-export const parameterSets = ["teacher", "student", "discriminators"] as const;
-export type ParameterSet = (typeof parameterSets)[number];
+/** Name of a network or of a companion: the program gives none twice. */
+export type ParameterSet = string;
 
 /** How float32 values travel: as they are, as halves, or (after the first time) as int8 steps towards them (replica.ts). */
 export type FloatEncoding = "f32" | "f16" | "int8";
@@ -17,8 +17,27 @@ export interface WireForm {
   readonly floats: FloatEncoding;
 }
 
+/** The sets of a run in the order in which frames number them: the networks, then their companions. */
+export function parameterSets(networks: Networks): readonly ParameterSet[] {
+  return [...Object.keys(networks), ...Object.values(networks).flatMap(({ companions }) => Object.keys(companions))];
+}
+
+/** The network that a set belongs to. @throws RangeError for a name that is no set's */
+export function setOwner(networks: Networks, set: ParameterSet): string {
+  if (Object.hasOwn(networks, set)) return set;
+  const owner = Object.keys(networks).find((name) => Object.hasOwn(networks[name].companions, set));
+  if (owner === undefined) throw new RangeError(`no parameter set ${set}; there are ${parameterSets(networks)}`);
+  return owner;
+}
+
+/** Whether a set is a companion's. */
+export function isCompanion(networks: Networks, set: ParameterSet): boolean {
+  return setOwner(networks, set) !== set;
+}
+
 export function setManifest(networks: Networks, set: ParameterSet): Manifest {
-  return set === "discriminators" ? networks.discriminators : networks[set].manifest;
+  const owner = networkNamed(networks, setOwner(networks, set));
+  return isCompanion(networks, set) ? owner.companions[set] : owner.manifest;
 }
 
 /** A set as it lies on the GPU: sign planes of latent weights, or, where workers take inner steps, their values. */
@@ -32,11 +51,11 @@ export function wireForm(
   set: ParameterSet,
 ): WireForm {
   const { downlink } = config;
-  const floats = set === "discriminators" ? downlink.discriminators : downlink.tail;
+  const floats = isCompanion(networks, set) ? downlink.discriminators : downlink.tail;
   return { layout: setLayout(networks, config, set), floats };
 }
 
-/** Of the teacher once it is trained, which is fetched by its hash. */
-export function frozenForm(networks: Networks, { downlink }: Pick<RunConfig, "downlink">): WireForm {
-  return { layout: blobLayout(networks.teacher.manifest), floats: downlink.teacher };
+/** Of a network that a phase needs and does not train, which is fetched by its hash. */
+export function frozenForm(networks: Networks, { downlink }: Pick<RunConfig, "downlink">, network: string): WireForm {
+  return { layout: blobLayout(networkNamed(networks, network).manifest), floats: downlink.teacher };
 }

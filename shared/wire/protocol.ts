@@ -1,15 +1,15 @@
-// The messages between coordinator and worker, version 2. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
+// The messages between coordinator and worker, version 3. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
 
 import { Packr } from "msgpackr";
 import { z } from "zod";
 import { BitswarmError, errorCodes } from "../base/errors.ts";
 import { codecKind } from "../codecs/codecs.ts";
 import { datasetSchema } from "../data/dataset.ts";
+import { outlineSchema } from "../model/phases.ts";
 import { runConfigField } from "../run/config.ts";
 import { MAX_BITMAP_BYTES } from "./chunk-set.ts";
-import { parameterSets } from "./parameter-set.ts";
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
 export const MAX_MESSAGE_BYTES = 1 << 20;
 /** Longest free text a peer may send (names, details), in characters. */
@@ -28,10 +28,18 @@ const adapterSchema = z.strictObject({
   software: z.boolean(),
 });
 
+/** Names that one message may bring. */
+const MAX_NAMES = 64;
+/** SHA-256 by the name of a network or a companion. */
+const hashes = z
+  .record(text, hash)
+  .refine((named) => Object.keys(named).length <= MAX_NAMES, `at most ${MAX_NAMES} names are due`);
+
 const leaseFields = {
   lease: counting,
-  kind: z.enum(["teacher", "student", "bn", "evaluate"]),
-  network: z.enum(["teacher", "student"]),
+  /** Names of the welcome's program. */
+  phase: text,
+  network: text,
   /** Optimizer steps committed before this round. */
   step: counting,
   /** Counts every round, evaluations too: names a round for its contributions. */
@@ -44,9 +52,10 @@ const leaseFields = {
   to: counting,
   /** Of the expanded blob of the network's own parameters. */
   parametersHash: hash,
-  /** Of the discriminators'; null where the round has no use for them. */
-  discriminatorsHash: hash.nullable(),
-  lambdaAdversarial: z.number().min(0),
+  /** Of the companions that take part in the round, by name. */
+  companions: hashes,
+  /** Of each loss of the phase, by kind. */
+  weights: z.record(text, z.number().min(0)),
   /** In `sync: local` each microbatch is a step of the inner optimizer with this rate; evaluations have none. */
   innerLearningRate: z.number().min(0).optional(),
   codec: codecKind,
@@ -102,7 +111,7 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
     runtime: z.enum(["browser", "deno", "node"]),
     adapter: adapterSchema,
     /** Hashes of the parameters that it still holds of the run, so that a change is enough after a reconnect. */
-    holds: z.partialRecord(z.enum(parameterSets), hash).optional(),
+    holds: hashes.optional(),
     /** Of the key pair that the worker made: an uncompressed P-256 point in hex. */
     publicKey: z.string().regex(/^04[0-9a-f]{128}$/),
     /** Goes on with the session of a connection that was lost. */
@@ -124,7 +133,7 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
   /** Wants a lease; `ahead` while it holds one that it will have answered. */
   z.strictObject({ type: z.literal("ready"), ahead: z.boolean().optional(), maxMicrobatches: microbatches.optional() }),
   /** Was sent a change of parameters that it does not hold, and wants them whole. */
-  z.strictObject({ type: z.literal("need"), set: z.enum(parameterSets) }),
+  z.strictObject({ type: z.literal("need"), set: text }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
   z.strictObject({ type: z.literal("paused") }),
   z.strictObject({ type: z.literal("leave") }),
@@ -172,6 +181,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
     /** 16 bytes in hex: names the run in frames. */
     runTag: z.string().regex(/^[0-9a-f]{32}$/),
     config: runConfigField,
+    /** What leases name: the run's networks and phases. */
+    program: outlineSchema,
     dataset: datasetSchema,
     heartbeatMs: z.number().int().positive(),
     /** Names the session in the hello after a lost connection; nobody else may know it. */
@@ -191,8 +202,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("lease"),
     ...leaseFields,
-    /** Of the frozen teacher's bytes at /blobs; null where the round has no use for it. */
-    teacherHash: hash.nullable(),
+    /** Of the bytes at /blobs of each network that the phase needs, by name. */
+    frozen: hashes,
   }),
   /** Asks for the sums of shared/model/canary.ts before anything that counts. */
   z.strictObject({ type: z.literal("canary"), seed: word }),

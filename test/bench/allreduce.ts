@@ -6,11 +6,12 @@ import { rng } from "../../shared/base/rng.ts";
 import { reportsMean } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import { parseConfig } from "../../shared/run/config.ts";
-import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
-import { type ContributionLayout, contributionLayout } from "../../shared/wire/contribution.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
+import { type ContributionLayout, phaseLayout } from "../../shared/wire/contribution.ts";
 import { frameHeaderBytes } from "../../shared/wire/frame.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { encodeContribution } from "../../worker/trainer/encode-contribution.ts";
+import { phaseOf } from "../fixtures/phases.ts";
 import type { Emit } from "./line.ts";
 import { best, median, rounded } from "./statistics.ts";
 
@@ -24,7 +25,7 @@ export function resNet18Layout(): ContributionLayout {
   const model = { kind: "resnet", widths: [64, 128, 256, 512], stem: "imagenet" };
   const config = parseConfig({ model, ablation: "R" });
   const networks = buildNetworks(config, { shape: { h: 224, w: 224, c: 3 }, classes: 1000 });
-  return contributionLayout(roundManifest(networks, "student", "student"), "student");
+  return phaseLayout(networks, phaseOf("student", { model, ablation: "R" }));
 }
 
 /** Gradients of a lease: noise whose size differs from tensor to tensor as that of real ones does. */

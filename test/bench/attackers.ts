@@ -10,9 +10,11 @@ import { coordinate } from "../../coordinator/program/coordinate.ts";
 import { openFreshRun } from "../../coordinator/run/open-run.ts";
 import { keyPairOf, signBytes } from "../../coordinator/simulate/signing-pair.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
+import { phaseNamed } from "../../shared/model/phases.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
-import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
-import { contributionLayout } from "../../shared/wire/contribution.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
+import { phasesOf } from "../../shared/run/program.ts";
+import { phaseLayout } from "../../shared/wire/contribution.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { runtimePorts, type SocketConstructor } from "../../worker/platform/runtime-ports.ts";
@@ -65,11 +67,11 @@ const turned: Attack = (honest, lease, plainBytes) => {
 /** An honest body under peaks that would make everybody's next integers coarse. */
 const forgedPeak: Attack = (honest) => ({ ...honest, peaks: new Uint32Array(honest.peaks.length).fill(FORGED_PEAK) });
 
-/** Sends its first result of each kind of round again and again. */
+/** Sends its first result of each phase again and again. */
 function replay(): Attack {
   const first = new Map<string, LeaseResult>();
-  return (honest, { kind, network }) => {
-    const key = `${kind} ${network} ${honest.samples}`;
+  return (honest, { phase }) => {
+    const key = `${phase} ${honest.samples}`;
     const kept = first.get(key);
     if (!kept) first.set(key, honest);
     return { ...honest, body: kept?.body ?? honest.body };
@@ -103,20 +105,19 @@ function sharing(
   attack: (honest: LeaseResult, lease: LeaseMessage) => ReturnType<Attack>,
 ): Trainer {
   const sets = new Map<Parameters<Trainer["loadParameters"]>[0], readonly [string, Uint8Array]>();
-  let teacher: readonly [string, Uint8Array] | undefined;
+  const frozen = new Map<string, readonly [string, Uint8Array]>();
   return {
     lost: inner.lost,
     close: () => undefined,
     loadParameters: (set, hash, blob) => void sets.set(set, [hash, blob]),
     holds: (set, hash) => sets.get(set)?.[0] === hash,
-    loadTeacher: (hash, blob) => {
-      teacher = [hash, blob];
-    },
-    holdsTeacher: (hash) => teacher?.[0] === hash,
+    loadFrozen: (network, hash, blob) => void frozen.set(network, [hash, blob]),
+    holdsFrozen: (network, hash) => frozen.get(network)?.[0] === hash,
     compute: async (lease, input, aborted) => {
       const honest = await turn(async () => {
         if (aborted()) return "aborted";
-        if (teacher && !inner.holdsTeacher(teacher[0])) inner.loadTeacher(...teacher);
+        for (const [name, [hash, blob]] of frozen)
+          if (!inner.holdsFrozen(name, hash)) inner.loadFrozen(name, hash, blob);
         for (const [set, [hash, blob]] of sets) if (!inner.holds(set, hash)) inner.loadParameters(set, hash, blob);
         return inner.compute(lease, input, aborted);
       });
@@ -179,8 +180,8 @@ async function runUnder(
   });
   const plainBytesOf = (data: Dataset) => {
     const networks = buildNetworks(config, data);
-    return ({ kind, network }: LeaseMessage) =>
-      4 * wireLayout(contributionLayout(roundManifest(networks, kind, network), kind), codec).plain;
+    const { outline } = phasesOf(config);
+    return ({ phase }: LeaseMessage) => 4 * wireLayout(phaseLayout(networks, phaseNamed(outline, phase)), codec).plain;
   };
   const device = await testDevice();
   let [audits, foundOut, wronged, refused] = [0, 0, 0, 0];
@@ -197,7 +198,8 @@ async function runUnder(
     const trainers: Trainer[] = [];
     // With signs each worker has error feedback of its own.
     const trainerOf = () => {
-      if (trainers.length === 0 || codec === "sign") trainers.push(createTrainer(device, config, run.data.dataset));
+      if (trainers.length === 0 || codec === "sign")
+        trainers.push(createTrainer(device, { config, dataset: run.data.dataset, program: phasesOf(config).outline }));
       return trainers[trainers.length - 1];
     };
     let last: Promise<unknown> = Promise.resolve();

@@ -3,8 +3,8 @@
 
 import { deflateRawSync } from "node:zlib";
 import {
+  companionsChanged,
   createTrainingState,
-  discriminatorsChanged,
   parametersChanged,
   type TrainingState,
   wireBlob,
@@ -13,15 +13,16 @@ import type { Dataset } from "../../shared/data/dataset.ts";
 import { elementCount } from "../../shared/model/manifest.ts";
 import { adamStep, sgdStep } from "../../shared/model/optimizer.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
-import { roundManifest } from "../../shared/run/networks.ts";
+import { phaseManifest } from "../../shared/run/networks.ts";
 import { contributionLayout } from "../../shared/wire/contribution.ts";
 import { frameHeaderBytes } from "../../shared/wire/frame.ts";
 import { parameter } from "../../shared/wire/parameter-blob.ts";
-import { type ParameterSet, setManifest, wireForm } from "../../shared/wire/parameter-set.ts";
+import { type ParameterSet, parameterSets, setManifest, wireForm } from "../../shared/wire/parameter-set.ts";
 import { encodeWhole } from "../../shared/wire/parameter-update.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { digest } from "../../worker/platform/runtime-ports.ts";
 import { ParameterStore } from "../../worker/session/parameter-store.ts";
+import { everything, phaseOf } from "../fixtures/phases.ts";
 import { downlinkOf } from "../fixtures/planned.ts";
 import { rounded } from "./statistics.ts";
 
@@ -115,7 +116,7 @@ class Training {
     this.#step++;
     const { adversarial } = state.config;
     setManifest(state.networks, "student").entries.forEach(({ name, role }, tensor) => {
-      const values = parameter(state.student, name);
+      const values = parameter(state.parameters.student, name);
       if (!this.#scales.has(name)) this.#scales.set(name, relative * (rootMeanSquare(values) || 1));
       if (!this.#momentum.has(name)) this.#momentum.set(name, new Float32Array(values.length));
       const gradient = randomGradient(values.length, 7919 * this.#step + tensor);
@@ -127,8 +128,8 @@ class Training {
       });
       if (role === "latent") values.set(values.map((w) => Math.min(1, Math.max(-1, w))));
     });
-    state.networks.discriminators.entries.forEach(({ name }, tensor) => {
-      const values = parameter(state.student, name);
+    state.networks.student.companions.discriminators.entries.forEach(({ name }, tensor) => {
+      const values = parameter(state.parameters.student, name);
       if (!this.#moments.has(name)) {
         this.#moments.set(name, [new Float32Array(values.length), new Float32Array(values.length)]);
       }
@@ -169,19 +170,22 @@ interface Measured {
 async function measure(state: TrainingState, relativeStep: number): Promise<Measured[]> {
   const { config, networks } = state;
   const downlink = downlinkOf(state, RUN_TAG);
-  const store = new ParameterStore((set) => wireForm(networks, config, set), digest);
+  const store = new ParameterStore(
+    new Map(parameterSets(networks).map((set) => [set, wireForm(networks, config, set)])),
+    digest,
+  );
   const training = new Training();
   const sets = ["student", "discriminators"] as const;
   const send = async (round: number) => {
     for (const set of sets) {
-      const update = downlink.update(set, wireBlob(state, set), round, state.replicaChange);
+      const update = downlink.update(set, wireBlob(state, set), round, state.replicaChanges.get(set));
       for (const frame of downlink.frames(update, store.holds[set])) await store.receive(RUN_TAG, frame);
     }
   };
   for (let step = 0; step < WARM_STEPS; step++) {
     await send(step);
     training.step(state, relativeStep);
-    discriminatorsChanged(state);
+    companionsChanged(state, ["discriminators"]);
   }
   await send(WARM_STEPS);
   const before = { student: wireBlob(state, "student"), discriminators: wireBlob(state, "discriminators") };
@@ -190,8 +194,8 @@ async function measure(state: TrainingState, relativeStep: number): Promise<Meas
   for (const set of sets) {
     const form = wireForm(networks, config, set);
     const [update, encodeMs] = await timed(() => {
-      if (set === "discriminators") discriminatorsChanged(state);
-      return downlink.update(set, wireBlob(state, set), WARM_STEPS + 1, state.replicaChange);
+      if (set === "discriminators") companionsChanged(state, ["discriminators"]);
+      return downlink.update(set, wireBlob(state, set), WARM_STEPS + 1, state.replicaChanges.get(set));
     });
     const [frame] = downlink.frames(update, before[set].hash);
     const [whole] = downlink.frames(update, undefined);
@@ -227,8 +231,8 @@ async function measure(state: TrainingState, relativeStep: number): Promise<Meas
 
 /** Of a `student` round's contribution, with and without the discriminators' gradients. */
 function uplinkBytes({ networks }: TrainingState, codec: "sign" | "f32", discriminators: boolean): number {
-  const manifest = discriminators ? roundManifest(networks, "student", "student") : networks.student.manifest;
-  const layout = contributionLayout(manifest, "student");
+  const manifest = discriminators ? phaseManifest(networks, phaseOf("student")) : networks.student.manifest;
+  const layout = contributionLayout(manifest, everything);
   return frameHeaderBytes + 4 * layout.tensors.length + wireLayout(layout, codec).bytes;
 }
 
@@ -242,7 +246,7 @@ export async function benchDownlink(emit: Emit): Promise<void> {
       ["f16", "int8"],
     ] as const) {
       const config = configOf({ tail, discriminators, teacher: "f16" });
-      state = createTrainingState(config, dataset, new Map());
+      state = createTrainingState(config, dataset);
       for (const { line } of await measure(state, relativeStep)) {
         if (lines.has(line.case)) continue;
         lines.set(line.case, line);

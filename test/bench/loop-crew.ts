@@ -19,13 +19,13 @@ async function work(worker: ScriptedWorker): Promise<void> {
       if (message === "closed" || message.type === "ended") return;
       if (message.type === "accepted" || message.type === "cancel") break;
       if (message.type !== "lease") throw new Error(`expected a lease, got ${JSON.stringify(message)}`);
-      if (message.kind === "evaluate") {
+      if (message.split === "test") {
         worker.sendContribution(honestContribution(worker.welcome, message));
         continue;
       }
-      const { kind, lease, round, parametersHash } = message;
-      const known = first.get(kind) ?? honestContribution(worker.welcome, message);
-      first.set(kind, known);
+      const { phase, lease, round, parametersHash } = message;
+      const known = first.get(phase) ?? honestContribution(worker.welcome, message);
+      first.set(phase, known);
       worker.sendContribution({ ...known, header: { ...known.header, lease, round, parametersHash } });
     }
   }

@@ -5,6 +5,7 @@ import { quadsFor } from "../../kernels/text/quads.ts";
 import { wireManifest } from "../../shared/run/networks.ts";
 import { blobLayout, encodeBlob, type Parameters } from "../../shared/wire/parameter-blob.ts";
 import type { ChooseTiling } from "../../worker/plan/launch-list.ts";
+import { frozenBuffer } from "../../worker/plan/launch-list.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../../worker/plan/plan.ts";
 import { type Externals, Recording, storageBuffer } from "../../worker/plan/recording.ts";
 import { classificationLoss } from "../../worker/tasks/classification.ts";
@@ -58,13 +59,11 @@ function classifier(plan: Plan, choose: ChooseTiling): (bound: Bound) => LaunchC
 /** Chooses the fastest tilings first, as a worker's tuner does. */
 export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: StepCase): Promise<PreparedStep> {
   const { device, cache } = bench;
-  const { networks, kind, network, n, config, dataset } = step;
+  const { networks, phase, n, config, dataset } = step;
   const options: PlanOptions = {
     networks,
-    kind,
-    network,
+    phase,
     n,
-    lambdaAdversarial: config.adversarial.lambda,
     adversarialReduce: config.adversarial.reduce,
     loss: classificationLoss(0),
     accumulate: "exact",
@@ -73,23 +72,26 @@ export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: St
   const choose = await fastestTilings(bench, watch, compilePlan(options).list.passes.values());
   const plan = compilePlan({ ...options, choose });
   const round = new RoundBuffers(device, plan.layout);
-  const manifest = wireManifest(networks, network);
+  const manifest = wireManifest(networks, phase.network);
   const parameters = freshParameters(manifest);
   const decoder = createSampleDecoder(config, dataset);
   const shards = syntheticShards(dataset);
   const samples = Array.from({ length: n }, (_, i) => i);
-  const split = kind === "evaluate" ? "test" : "train";
-  const decode = () => decoder.decode({ kind, epoch: 0, split }, samples, shards);
+  const split = phase.evaluate ? "test" : "train";
+  const decode = () => decoder.decode({ phase: phase.name, epoch: 0, split }, samples, shards);
   const input = decode();
   const upload = (label: string, data: Uint8Array<ArrayBuffer>): GPUBuffer => {
     const buffer = storageBuffer(device, label, data.byteLength);
     device.queue.writeBuffer(buffer, 0, data);
     return buffer;
   };
-  const teacher = networks.teacher.manifest;
+  const frozen = phase.needs.map((name) => {
+    const own = networks[name].manifest;
+    return [frozenBuffer(name), upload(name, encodeBlob(own, blobLayout(own), freshParameters(own)))] as const;
+  });
   const own: Externals = {
     parameters: upload("parameters", encodeBlob(manifest, blobLayout(manifest), parameters)),
-    teacher: upload("teacher", encodeBlob(teacher, blobLayout(teacher), freshParameters(teacher))),
+    ...Object.fromEntries(frozen),
     ...Object.fromEntries(
       Object.entries(input).map(([name, { byteLength }]) => [
         `sample.${name}`,
@@ -132,7 +134,7 @@ export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: St
     destroy: () => {
       recording.destroy();
       round.destroy();
-      for (const buffer of Object.values(own)) buffer.destroy();
+      for (const buffer of Object.values(own)) buffer?.destroy();
     },
   };
 }

@@ -1,9 +1,10 @@
 // The networks and rounds whose whole microbatches are timed.
 
 import type { Dataset } from "../../shared/data/dataset.ts";
+import { type Phase, phaseNamed } from "../../shared/model/phases.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
-import { buildNetworks, type NetworkName, type Networks } from "../../shared/run/networks.ts";
-import type { RoundKind } from "../../shared/wire/contribution.ts";
+import { buildNetworks, type Networks } from "../../shared/run/networks.ts";
+import { phasesOf } from "../../shared/run/program.ts";
 import { syntheticDataset } from "./synthetic.ts";
 
 export interface StepCase {
@@ -11,8 +12,7 @@ export interface StepCase {
   readonly networks: Networks;
   readonly config: RunConfig;
   readonly dataset: Dataset;
-  readonly kind: RoundKind;
-  readonly network: NetworkName;
+  readonly phase: Phase;
   /** Samples of the microbatch. */
   readonly n: number;
 }
@@ -54,7 +54,7 @@ const imagenet: Model = {
 };
 
 /** @param gan with discriminators and their teacher, as the method trains; without them for a comparison with peers */
-function stepCase(model: Model, kind: RoundKind, gan: boolean): StepCase {
+function stepCase(model: Model, name: string, gan: boolean): StepCase {
   const config = parseConfig({
     model: model.model,
     ablation: gan ? "R+G+B" : "R",
@@ -62,14 +62,13 @@ function stepCase(model: Model, kind: RoundKind, gan: boolean): StepCase {
   });
   const shape = { h: model.side, w: model.side, c: model.channels };
   const dataset = syntheticDataset(shape, model.classes, model.n);
-  const network = kind === "teacher" ? "teacher" : "student";
+  const phase = phaseNamed(phasesOf(config).outline, name);
   return {
-    name: `${model.name} ${kind}${gan || kind !== "student" ? "" : " without discriminators"}`,
+    name: `${model.name} ${name}${gan || name !== "student" ? "" : " without discriminators"}`,
     networks: buildNetworks(config, dataset),
     config,
     dataset,
-    kind,
-    network,
+    phase,
     n: model.n,
   };
 }
@@ -80,7 +79,7 @@ export function stepCases(options: { readonly imagenet: boolean }): readonly Ste
     stepCase(lenet, "student", false),
     stepCase(lenet, "teacher", true),
     stepCase(lenet, "bn", true),
-    stepCase(lenet, "evaluate", true),
+    stepCase(lenet, "evaluate-student", true),
     stepCase(resnet, "student", true),
     stepCase(resnet, "student", false),
     ...(options.imagenet ? [stepCase(imagenet, "student", true), stepCase(imagenet, "student", false)] : []),

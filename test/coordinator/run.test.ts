@@ -127,7 +127,7 @@ test("K4 an evaluation that a stop cut off is made on resume, before the next st
   const { path } = started.run.directory;
   const resumed = await startTestRun({ open: await reopenRun(path) });
   const worker = await resumed.connect().join();
-  expect(await worker.lease()).toMatchObject({ kind: "evaluate", network: "teacher", step: 8, split: "test" });
+  expect(await worker.lease()).toMatchObject({ phase: "evaluate-teacher", network: "teacher", step: 8, split: "test" });
 });
 
 test("K5 a damaged checkpoint is skipped, said so, and resumed past", async () => {

@@ -14,7 +14,7 @@ import { type OpenRun, reopenRun } from "../../coordinator/run/open-run.ts";
 import { framesTo, type ParameterVersion } from "../../coordinator/training/parameter-version.ts";
 import type { Refusal } from "../../shared/base/errors.ts";
 import { type LeaseId, type WorkerId, workerId } from "../../shared/base/ids.ts";
-import { wireForm } from "../../shared/wire/parameter-set.ts";
+import { parameterSets, wireForm } from "../../shared/wire/parameter-set.ts";
 import type { CancelReason, LeaseMessage } from "../../shared/wire/protocol.ts";
 import { digest } from "../../worker/platform/runtime-ports.ts";
 import { ParameterStore } from "../../worker/session/parameter-store.ts";
@@ -259,7 +259,10 @@ export class Stage {
   /** A worker that has joined, by default for an account of its own. */
   join(name: string, joining: Partial<Joining> = {}): StagedWorker {
     const { config, networks } = this.run.state;
-    const store = new ParameterStore((set) => wireForm(networks, config, set), digest);
+    const store = new ParameterStore(
+      new Map(parameterSets(networks).map((set) => [set, wireForm(networks, config, set)])),
+      digest,
+    );
     const account = createHash("sha256").update(name).digest("hex");
     const worker = new StagedWorker(workerId(name), account, this, store);
     this.#workers.set(worker.name, worker);

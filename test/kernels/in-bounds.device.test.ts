@@ -14,6 +14,7 @@ import { classificationLoss } from "../../worker/tasks/classification.ts";
 import { operandElements, passOperands } from "../../worker/tuning/pass-operands.ts";
 import { testDevice, withErrorScopes } from "../fixtures/device.ts";
 import { guardedText, indexOutside } from "../fixtures/guarded-kernel.ts";
+import { phaseOf } from "../fixtures/phases.ts";
 import { tinyConfig, tinyDataset } from "../fixtures/tiny-run.ts";
 import { everyTiling } from "../verify/forced-tilings.ts";
 
@@ -89,22 +90,20 @@ test.each([
 });
 
 test.each([
-  ["LeNet", { kind: "lenet", widths: [4, 6, 33] }, ["student", "teacher", "evaluate"]],
+  ["LeNet", { kind: "lenet", widths: [4, 6, 33] }, ["student", "teacher", "evaluate-student"]],
   ["ResNet", { kind: "resnet", widths: [4, 33], blocks: [1, 1] }, ["student"]],
   ["ResNet for large images", { kind: "resnet", widths: [6], blocks: [1], stem: "imagenet" }, ["student"]],
-] as const)("every kernel of a %s step stays inside", { timeout: 300_000 }, async (_name, model, kinds) => {
+] as const)("every kernel of a %s step stays inside", { timeout: 300_000 }, async (_name, model, phases) => {
   const device = await testDevice();
   const config = tinyConfig({ model, batch: 3, microbatch: 3 });
   const networks = buildNetworks(config, tinyDataset(config));
   const seen = new Set<string>();
-  for (const kind of kinds) {
-    const network = kind === "teacher" ? "teacher" : "student";
+  for (const phase of phases) {
     const base: PlanOptions = {
       networks,
-      kind,
-      network,
+      phase: phaseOf(phase),
       n: 3,
-      lambdaAdversarial: 1,
+      weights: { adversarial: 1 },
       adversarialReduce: "mean",
       loss: classificationLoss(0.1),
       accumulate: "exact",

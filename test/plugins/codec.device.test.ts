@@ -15,8 +15,7 @@ import { initialExponent, nextExponent } from "../../coordinator/sum/unit-rule.t
 import { rng } from "../../shared/base/rng.ts";
 import type { Codec } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
-import { roundManifest } from "../../shared/run/networks.ts";
-import { contributionLayout } from "../../shared/wire/contribution.ts";
+import { phaseLayout } from "../../shared/wire/contribution.ts";
 import { decodeFrame, encodeFrame } from "../../shared/wire/frame.ts";
 import { addContribution } from "../../shared/wire/naive-sum.ts";
 import { parameterSets } from "../../shared/wire/parameter-set.ts";
@@ -24,8 +23,9 @@ import { decodeCoordinatorMessage, encodeMessage, type LeaseMessage } from "../.
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { createTrainer } from "../../worker/trainer/trainer.ts";
 import { testDevice } from "../fixtures/device.ts";
+import { phaseOf } from "../fixtures/phases.ts";
 import { startTestRun, stepHashes, workToTheEnd } from "../fixtures/test-run.ts";
-import { tinyConfig, tinyDataset } from "../fixtures/tiny-run.ts";
+import { tinyConfig, tinyDataset, trainerRun } from "../fixtures/tiny-run.ts";
 
 /** i16 multiples of the unit: half the bytes of `exact`, as a unit takes 8 bits where it has 23. */
 const largest = 2 ** 15 - 1;
@@ -108,7 +108,7 @@ describe("with both halves in the tables", () => {
     const config = tinyConfig(settings);
     const dataset = tinyDataset(config);
     const state = createTrainingState(config, dataset);
-    const layout = contributionLayout(roundManifest(state.networks, "student", "student"), "student");
+    const layout = phaseLayout(state.networks, phaseOf("student"));
     const wire = wireLayout(layout, "fixed16");
     // Finer than before the first round, and so coarse that a whole lease fits 16 bits.
     const exponents = exponentsFor(state, "student", layout).map((e, i) => (layout.tensors[i]!.wide ? -12 : e));
@@ -119,21 +119,21 @@ describe("with both halves in the tables", () => {
       image: pixels.slice(from * 784, to * 784),
       label: labels.slice(from, to),
     });
-    const trainer = createTrainer(await testDevice(), config, dataset);
+    const trainer = createTrainer(await testDevice(), trainerRun(config));
     try {
-      for (const set of parameterSets) {
+      for (const set of parameterSets(state.networks)) {
         const { hash, bytes } = wireBlob(state, set);
         trainer.loadParameters(set, hash, bytes);
       }
       const teacher = wireBlob(state, "teacher");
-      trainer.loadTeacher(teacher.hash, teacher.bytes);
+      trainer.loadFrozen("teacher", teacher.hash, teacher.bytes);
       let count = 0;
       /** The frame of a lease, as it travels. */
       const answer = async (from: number, to: number) => {
         const lease: LeaseMessage = {
           type: "lease",
           lease: ++count,
-          kind: "student",
+          phase: "student",
           network: "student",
           step: 0,
           round: 7,
@@ -143,13 +143,13 @@ describe("with both halves in the tables", () => {
           from,
           to,
           parametersHash: wireBlob(state, "student").hash,
-          discriminatorsHash: wireBlob(state, "discriminators").hash,
-          lambdaAdversarial: 1,
+          companions: { discriminators: wireBlob(state, "discriminators").hash },
+          weights: { adversarial: 1 },
           codec: config.codec,
           era: 0,
           exponents,
           timeoutMs: 60_000,
-          teacherHash: teacher.hash,
+          frozen: { teacher: teacher.hash },
         };
         const received = decodeCoordinatorMessage(encodeMessage(lease)) as LeaseMessage;
         const result = await trainer.compute(received, input, () => false);

@@ -54,7 +54,7 @@ async function serve(port: MessagePort, run: EngineRun): Promise<void> {
     const blobs = new Map<string, Bytes>();
     if (said[0] === "lease") {
       const [, , lease, parameters] = said;
-      const named = [...parameters.flatMap(namesOf), ...(lease.teacherHash === null ? [] : [lease.teacherHash])];
+      const named = [...parameters.flatMap(namesOf), ...Object.values(lease.frozen)];
       for (const name of named.filter((each) => !sent.has(each))) {
         const bytes = engine.blob(name);
         if (bytes) blobs.set(name, bytes);

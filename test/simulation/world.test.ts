@@ -9,9 +9,11 @@ import type { Tamper } from "../../coordinator/simulate/virtual-coordinator.ts";
 import { virtualDataset, virtualRunConfig } from "../../coordinator/simulate/virtual-run.ts";
 import { simulate } from "../../coordinator/simulate/world.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
-import { buildNetworks, roundManifest } from "../../shared/run/networks.ts";
+import { phaseNamed } from "../../shared/model/phases.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
+import { phasesOf } from "../../shared/run/program.ts";
 import { CHUNK_BYTES } from "../../shared/wire/chunk.ts";
-import { contributionLayout } from "../../shared/wire/contribution.ts";
+import { phaseLayout } from "../../shared/wire/contribution.ts";
 import { decodeFrame, encodeFrame } from "../../shared/wire/frame.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 
@@ -235,8 +237,9 @@ test("a scenario names what it does not know", () => {
 /** Of a contribution to a step of the student. */
 function bodyBytes(scenario: Parameters<typeof virtualRunConfig>[0]): number {
   const config = virtualRunConfig(scenario, 0);
-  const manifest = roundManifest(buildNetworks(config, virtualDataset(config)), "student", "student");
-  return wireLayout(contributionLayout(manifest, "student", config.sync.kind), config.codec).bytes;
+  const phase = phaseNamed(phasesOf(config).outline, "student");
+  const networks = buildNetworks(config, virtualDataset(config));
+  return wireLayout(phaseLayout(networks, phase, config.sync.kind), config.codec).bytes;
 }
 
 test("varied scenarios have every fault and every liar among them", () => {

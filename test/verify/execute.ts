@@ -5,6 +5,7 @@ import { contributionLayout } from "../../shared/wire/contribution.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { LaunchList, Ref } from "../../worker/plan/launch-list.ts";
 import { type Externals, Recording, storageBuffer } from "../../worker/plan/recording.ts";
+import { everything } from "../fixtures/phases.ts";
 
 export type HostData = Readonly<Record<string, Uint8Array | Float32Array | Uint32Array>>;
 
@@ -26,7 +27,7 @@ export async function execute(cache: PipelineCache, list: LaunchList, data: Host
   device.pushErrorScope("validation");
   device.pushErrorScope("out-of-memory");
   const buffers = Object.fromEntries(
-    Object.entries(data).map(([name, value]) => {
+    Object.entries(data).map(([name, value = new Uint8Array()]) => {
       const buffer = storageBuffer(device, name, value.byteLength);
       const bytes = bytesOf(value);
       const padded = new Uint8Array(buffer.size);
@@ -47,7 +48,7 @@ export async function execute(cache: PipelineCache, list: LaunchList, data: Host
     read: (ref) => readBack(device, recording.rangeOf(ref)),
     destroy: () => {
       recording.destroy();
-      for (const buffer of Object.values(buffers)) buffer.destroy();
+      for (const buffer of Object.values(buffers)) buffer?.destroy();
     },
   };
 }
@@ -69,7 +70,7 @@ async function readBack(
 
 /** Empty buffers that every plan binds for its contribution. */
 export function roundData(manifest: Manifest): HostData {
-  const layout = contributionLayout(manifest, "student");
+  const layout = contributionLayout(manifest, everything);
   return {
     gradient: new Float32Array(layout.size),
     sum: new Float32Array(layout.size),

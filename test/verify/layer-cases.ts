@@ -230,18 +230,18 @@ export async function verifyKernelLoss(rig: Rig, test: OracleCase): Promise<Comp
   const a = kernelLossAttributes.parse(test.attributes);
   const [weight, rectifier] = [test.weight("in.weight"), test.weight("in.c")];
   const list = new LaunchList(rig.choose);
-  const external = (buffer: "parameters" | "teacher", elements: number) =>
+  const external = (buffer: "parameters" | "sample.c", elements: number) =>
     ({ kind: "external", buffer, offset: 0, bytes: 4 * elements }) as const;
   const [loss, dweight, dc] = [list.tensor(1), list.tensor(weight.length), list.tensor(rectifier.length)];
   list.run(kernelLoss({ out: a.out, kernel: a.k, in: a.in, rectify: a.c, lambda: a.lambda }), {
     weight: external("parameters", weight.length),
-    c: external("teacher", rectifier.length),
+    c: external("sample.c", rectifier.length),
     loss,
     dweight,
     dc,
   });
   for (const ref of [loss, dweight, dc]) list.keep(ref);
-  const executed = await execute(rig.cache, list, { parameters: weight, teacher: rectifier });
+  const executed = await execute(rig.cache, list, { parameters: weight, "sample.c": rectifier });
   const host = rbcnGradients(
     {
       shape: [a.out, a.k, a.k, a.in],

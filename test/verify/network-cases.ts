@@ -13,9 +13,10 @@ import { classification } from "../../shared/tasks/classification.ts";
 import { contributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
 import { blobLayout, encodeBlob, type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import { recordAdversarial } from "../../worker/plan/discriminators.ts";
-import { LaunchList, type Ref, slice } from "../../worker/plan/launch-list.ts";
+import { frozenBuffer, LaunchList, type Ref, slice } from "../../worker/plan/launch-list.ts";
 import { arenaRefs, blobRefs, compilePlan, type Plan } from "../../worker/plan/plan.ts";
 import { classificationLoss } from "../../worker/tasks/classification.ts";
+import { everything, phaseOf } from "../fixtures/phases.ts";
 import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
 import { execute, type HostData, roundData } from "./execute.ts";
 import type { OracleCase, OracleTensor } from "./oracle-case.ts";
@@ -94,14 +95,11 @@ export async function verifyLinearCrossEntropy(rig: Rig, test: OracleCase): Prom
   const g = new GraphBuilder({ h: 1, w: 1, c: a.in });
   const graph = g.build(g.add({ op: "linear", name: "fc", input: 0, out: a.classes }));
   const manifest = networkManifest(graph);
-  const network = networkOf(graph, fullPrecision);
-  const networks: Networks = { teacher: network, student: network, discriminators: { entries: [] } };
+  const networks: Networks = { teacher: networkOf(graph, fullPrecision) };
   const plan = compilePlan({
     networks,
-    kind: "teacher",
-    network: "teacher",
+    phase: phaseOf("teacher"),
     n: a.n,
-    lambdaAdversarial: 0,
     adversarialReduce: "mean",
     loss: classificationLoss(a.label_smoothing),
     accumulate: "exact",
@@ -138,7 +136,7 @@ export async function verifyDiscriminator(rig: Rig, test: OracleCase): Promise<C
   const a = discriminatorAttributes.parse(test.attributes);
   const graph = mapGraph(a.h, a.w, a.c);
   const manifest = discriminatorManifest(graph);
-  const layout = contributionLayout(manifest, "student");
+  const layout = contributionLayout(manifest, everything);
   const blob = blobLayout(manifest);
   const arena = arenaRefs(layout);
   const elements = a.n * a.h * a.w * a.c;
@@ -213,15 +211,13 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
   const student = build(rbcn(options));
   const networks: Networks = {
     teacher: build(fullPrecision),
-    student,
-    discriminators: discriminatorManifest(student.graph),
+    student: { ...student, companions: { discriminators: discriminatorManifest(student.graph) } },
   };
   const plan = compilePlan({
     networks,
-    kind: "student",
-    network: "student",
+    phase: phaseOf("student"),
     n: a.n,
-    lambdaAdversarial: a.lambda_adv,
+    weights: { adversarial: a.lambda_adv },
     adversarialReduce: "mean",
     loss: classificationLoss(a.label_smoothing),
     accumulate: "exact",
@@ -237,7 +233,7 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
   const teacher = load(networks.teacher.manifest, (name) => `teacher.${name}`);
   const run = await runPlan(rig, plan, manifest, {
     parameters: encodeBlob(manifest, blobLayout(manifest), parameters),
-    teacher: encodeBlob(networks.teacher.manifest, blobLayout(networks.teacher.manifest), teacher),
+    [frozenBuffer("teacher")]: encodeBlob(networks.teacher.manifest, blobLayout(networks.teacher.manifest), teacher),
     "sample.image": test.map("in.x"),
     "sample.label": test.labels("in.labels"),
   });

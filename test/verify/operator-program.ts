@@ -10,6 +10,7 @@ import { LaunchList, type Ref } from "../../worker/plan/launch-list.ts";
 import { outputElements } from "../../worker/plan/network-buffers.ts";
 import { NodeGradients } from "../../worker/plan/node-gradients.ts";
 import { arenaRefs, blobRefs } from "../../worker/plan/plan.ts";
+import { everything } from "../fixtures/phases.ts";
 import { execute, roundData } from "./execute.ts";
 import type { Rig } from "./rig.ts";
 
@@ -30,7 +31,7 @@ export async function runOperator(
   dy: Float32Array,
 ): Promise<OperatorResult> {
   const manifest = networkManifest(graph);
-  const layout = contributionLayout(manifest, "student");
+  const layout = contributionLayout(manifest, everything);
   const blob = blobLayout(manifest);
   const arena = arenaRefs(layout);
   const list = new LaunchList(rig.choose);

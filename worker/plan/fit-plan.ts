@@ -47,6 +47,6 @@ export function fitPlan(options: Omit<PlanOptions, "memory">, limits: PlanLimits
   }
   throw new BitswarmError(
     "PLAN_TOO_LARGE",
-    `the smallest plan of a ${options.kind} microbatch of ${options.n} ${smallest && excess(smallest, limits)}. Use a smaller microbatch, smaller images or narrower layers`,
+    `the smallest plan of a ${options.phase.name} microbatch of ${options.n} ${smallest && excess(smallest, limits)}. Use a smaller microbatch, smaller images or narrower layers`,
   );
 }

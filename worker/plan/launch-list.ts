@@ -13,7 +13,6 @@ export type SampleBuffer = `sample.${string}`;
 export type ExternalBuffer =
   | SampleBuffer
   | "parameters"
-  | "teacher"
   | "gradient"
   | "segments"
   | "scales"
@@ -26,7 +25,13 @@ export type ExternalBuffer =
   | "variances"
   | "rates"
   | "tally"
-  | "checksum";
+  | "checksum"
+  /** A network that is run forward and not changed, by its name. */
+  | `frozen ${string}`;
+
+export function frozenBuffer(network: string): ExternalBuffer {
+  return `frozen ${network}`;
+}
 
 /** A range of a buffer, offset and size in bytes; offsets are multiples of 256. */
 export type Ref =

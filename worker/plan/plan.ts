@@ -1,23 +1,20 @@
-// Compiles a round kind into the launches of one microbatch: forward, losses, backward, and the sum into the lease's accumulator.
+// Compiles a phase into the launches of one microbatch: forward, losses, backward, and the sum into the lease's accumulator.
 
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { collectMetrics } from "../../kernels/losses/collect-metrics.ts";
 import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Accumulation } from "../../shared/codecs/codec.ts";
 import { type Graph, graphInputs, type NodeId } from "../../shared/model/graph.ts";
-import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/run/networks.ts";
-import {
-  type ContributionLayout,
-  contributionLayout,
-  METRICS,
-  type RoundKind,
-} from "../../shared/wire/contribution.ts";
+import type { Loss, Phase } from "../../shared/model/phases.ts";
+import { type Networks, networkNamed, wireManifest } from "../../shared/run/networks.ts";
+import { type ContributionLayout, METRICS, phaseLayout } from "../../shared/wire/contribution.ts";
 import { type BlobLayout, blobLayout } from "../../shared/wire/parameter-blob.ts";
 import { recordBackward } from "./backward.ts";
 import { adversarialScale, pooledMaps, recordAdversarial } from "./discriminators.ts";
 import { outputOf, recordForward } from "./forward.ts";
 import type { MemoryMode } from "./kept-values.ts";
-import { type ChooseTiling, type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
+import { type ChooseTiling, type ExternalBuffer, frozenBuffer, LaunchList, type Ref } from "./launch-list.ts";
 import { outputElements, sampleSize } from "./network-buffers.ts";
 import { NodeGradients } from "./node-gradients.ts";
 import { type PlanMemory, planMemory } from "./plan-memory.ts";
@@ -36,11 +33,11 @@ export interface LocalPlan {
 
 export interface PlanOptions {
   readonly networks: Networks;
-  readonly kind: RoundKind;
-  readonly network: NetworkName;
+  readonly phase: Phase;
   /** Samples of the microbatch. */
   readonly n: number;
-  readonly lambdaAdversarial: number;
+  /** Of each loss, by kind; the phase's own where it has none. */
+  readonly weights?: Readonly<Record<string, number>>;
   readonly adversarialReduce: "mean" | "sum";
   readonly loss: RecordLoss;
   /** Sum microbatches as integers (`exact`) or as floats. */
@@ -115,30 +112,52 @@ function byMap(graph: Graph, refs: readonly (Ref | undefined)[]): ReadonlyMap<No
   return new Map(graph.maps.flatMap(({ node }, i) => (refs[i] ? [[node, refs[i]] as const] : [])));
 }
 
+/** What this build computes of a phase's objective; the terms of latent weights are the coordinator's. */
+interface Objective {
+  readonly adversarial: Loss | undefined;
+}
+
+/** @throws MESSAGE_INVALID for a loss that this build cannot compute */
+function objectiveOf({ name, losses }: Phase): Objective {
+  let adversarial: Loss | undefined;
+  for (const loss of losses) {
+    if (loss.kind === "adversarial" && loss.teacher !== undefined) adversarial = loss;
+    else if (loss.kind !== "method" && !(loss.kind === "task" && loss.weight === 1)) {
+      throw new BitswarmError(
+        "MESSAGE_INVALID",
+        `phase ${name} has a ${loss.kind} loss of weight ${loss.weight}; this build computes task (of weight 1), method and adversarial: update it`,
+      );
+    }
+  }
+  return { adversarial };
+}
+
 export function compilePlan(options: PlanOptions): Plan {
-  const { networks, kind, network, n } = options;
-  const { graph } = networks[network];
+  const { networks, phase, n } = options;
+  const { network } = phase;
+  const { graph } = networkNamed(networks, network);
+  const { adversarial } = objectiveOf(phase);
   const list = new LaunchList(options.choose, options.packing);
-  const layout = options.local?.layout ?? contributionLayout(roundManifest(networks, kind, network), kind);
+  const layout = options.local?.layout ?? phaseLayout(networks, phase);
   const arena = arenaRefs(layout);
   const parameter = options.local?.parameter ?? blobRefs("parameters", blobLayout(wireManifest(networks, network)));
   const inputs = (name: string) => sampleInput(graph, name, n);
-  const trains = kind !== "evaluate";
-  const adversarial = kind === "student" && networks.discriminators.entries.length > 0;
+  const trains = !phase.evaluate;
 
   const tensors = { parameter, gradient: present(arena) };
   const pooled = adversarial ? pooledMaps(list, graph, n, tensors) : undefined;
-  const teacherGraph = networks.teacher.graph;
-  const teacher = pooled
-    ? recordForward(
-        list,
-        teacherGraph,
-        n,
-        inputs,
-        { parameter: blobRefs("teacher", blobLayout(networks.teacher.manifest)) },
-        { pooled: byMap(teacherGraph, pooled.real), output: options.teacherLogits ?? false },
-      )
-    : undefined;
+  const needed = adversarial?.teacher === undefined ? undefined : networkNamed(networks, adversarial.teacher);
+  const teacher =
+    pooled && needed && adversarial?.teacher !== undefined
+      ? recordForward(
+          list,
+          needed.graph,
+          n,
+          inputs,
+          { parameter: blobRefs(frozenBuffer(adversarial.teacher), blobLayout(needed.manifest)) },
+          { pooled: byMap(needed.graph, pooled.real), output: options.teacherLogits ?? false },
+        )
+      : undefined;
   const buffers = trains ? { parameter, statistic: present(arena) } : { parameter };
   const trace = recordForward(list, graph, n, inputs, buffers, pooled && { pooled: byMap(graph, pooled.fake) });
 
@@ -153,7 +172,8 @@ export function compilePlan(options: PlanOptions): Plan {
 
   const gathered: Record<string, Ref> = { task: task.metrics, metrics: tensors.gradient(METRICS) };
   const layers = pooled ? graph.maps.length : 0;
-  const { lambdaAdversarial: lambda, adversarialReduce: reduce } = options;
+  const { weights = {}, adversarialReduce: reduce } = options;
+  const lambda = weights.adversarial ?? adversarial?.weight ?? 0;
   let dPooled: ReadonlyMap<NodeId, Ref> = new Map();
   if (pooled) {
     const { quads = false } = options;
@@ -175,7 +195,7 @@ export function compilePlan(options: PlanOptions): Plan {
   }
   if (options.local?.spend) options.local.spend(list);
   else recordAccumulation(list, layout, n, options.accumulate);
-  const teacherLogits = teacher && options.teacherLogits ? outputOf(teacher, teacherGraph.output) : undefined;
+  const teacherLogits = teacher && needed && options.teacherLogits ? outputOf(teacher, needed.graph.output) : undefined;
   const inputGradients = new Map<string, Ref>();
   for (const { name, node } of options.inputGradients ? graphInputs(graph) : []) {
     const gradient = gradients.get(node);

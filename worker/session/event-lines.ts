@@ -1,25 +1,7 @@
 // Says in one line what a session event means, for a terminal or a console; most events need no line.
 
 import type { TuningEvent } from "../tuning/tuning-event.ts";
-import type { LeaseSummary, SessionEvent } from "./session-event.ts";
-
-/** What a lease computes, in words. */
-export function describeLease({ kind, network }: Pick<LeaseSummary, "kind" | "network">): string {
-  switch (kind) {
-    case "teacher":
-      return "training the full-precision teacher";
-    case "student":
-      return "training the 1-bit network";
-    case "bn":
-      return "tuning the batch norms of the 1-bit network";
-    case "evaluate":
-      return network === "teacher"
-        ? "testing the teacher on held-out images"
-        : "testing the 1-bit network on held-out images";
-    default:
-      return kind satisfies never;
-  }
-}
+import type { SessionEvent } from "./session-event.ts";
 
 /** A function from each event of one session to its line, or undefined. It remembers what it said last. */
 export function eventLines(): (event: SessionEvent) => string | undefined {
@@ -36,7 +18,7 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
         return `joined ${event.name} as ${event.worker}, computing on ${adapter}`;
       case "contributed": {
         const { lease, samples, leases, samplesPerSecond } = event;
-        const what = `${describeLease(lease)}, positions ${lease.from} to ${lease.to}`;
+        const what = `${lease.doing}, positions ${lease.from} to ${lease.to}`;
         return `lease ${lease.lease} done: ${what}; ${samples} samples in ${leases} leases, ${samplesPerSecond.toFixed(0)} samples/s`;
       }
       case "status": {

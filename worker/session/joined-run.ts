@@ -1,8 +1,9 @@
 // What a welcome sets up: decoder, shard cache, and the parameters that come in frames. It outlives the connection it came over.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { checkOutline } from "../../shared/model/phases.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
-import { frozenForm, wireForm } from "../../shared/wire/parameter-set.ts";
+import { frozenForm, parameterSets, wireForm } from "../../shared/wire/parameter-set.ts";
 import { PROTOCOL_VERSION, type WelcomeMessage } from "../../shared/wire/protocol.ts";
 import { createSampleDecoder } from "../trainer/sample-decoder.ts";
 import type { ContentOrigin } from "./content-fetch.ts";
@@ -17,31 +18,33 @@ export interface JoinedRun extends RunResources {
 }
 
 /** The same text for two welcomes to the same run. */
-export function runIdentity({ run, config, dataset }: WelcomeMessage): string {
-  return JSON.stringify([run, config, dataset]);
+export function runIdentity({ run, config, dataset, program }: WelcomeMessage): string {
+  return JSON.stringify([run, config, dataset, program]);
 }
 
-/** @throws PROTOCOL_MISMATCH, DATA_INVALID, GRAPH_INVALID */
+/** @throws PROTOCOL_MISMATCH, CONFIG_INVALID, DATA_INVALID, GRAPH_INVALID */
 export function openRun(
   welcome: WelcomeMessage,
   origin: ContentOrigin,
   createDecoder: typeof createSampleDecoder = createSampleDecoder,
 ): JoinedRun {
-  const { config, dataset, protocol } = welcome;
+  const { config, dataset, program, protocol } = welcome;
   if (protocol !== PROTOCOL_VERSION) {
     throw new BitswarmError(
       "PROTOCOL_MISMATCH",
       `the coordinator speaks protocol ${protocol}, this worker ${PROTOCOL_VERSION}; reload the page or update the older side`,
     );
   }
-  const networks = buildNetworks(config, dataset);
+  const networks = buildNetworks(config, dataset, checkOutline(program));
+  const forms = new Map(parameterSets(networks).map((set) => [set, wireForm(networks, config, set)]));
   return {
     identity: runIdentity(welcome),
     config,
     dataset,
+    program,
     decoder: createDecoder(config, dataset),
     cache: new DatasetCache(origin),
-    parameters: new ParameterStore((set) => wireForm(networks, config, set), origin.ports.sha256),
-    frozen: frozenForm(networks, config),
+    parameters: new ParameterStore(forms, origin.ports.sha256),
+    frozen: (network) => frozenForm(networks, config, network),
   };
 }

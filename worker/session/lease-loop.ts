@@ -1,6 +1,7 @@
 // The working time of one session: asks for leases, computes them, hands in contributions, and gives back what it cannot finish.
 
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
+import type { Outline } from "../../shared/model/phases.ts";
 import { encodeFrame } from "../../shared/wire/frame.ts";
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
 import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
@@ -161,7 +162,7 @@ export class LeaseLoop {
     const { lease, prepared } = held;
     const aborted = () => held.phase === "over" || this.#stopped();
     held.phase = "computing";
-    this.#become({ kind: "computing", lease: summaryOf(lease) });
+    this.#become({ kind: "computing", lease: summaryOf(lease, run.program) });
     const since = ports.clock.now();
     const living = await changed.unless(() => this.#stopped(), owner.trainer());
     if (!living || aborted()) return;
@@ -204,7 +205,7 @@ export class LeaseLoop {
 
   /** Waits for the verdict on a contribution, and counts it. */
   async #judged(held: HeldLease, { discard }: LeaseResult, seconds: number): Promise<void> {
-    const { changed, line, onEvent, tally } = this.#options;
+    const { changed, line, onEvent, run, tally } = this.#options;
     const { lease, timeoutMs } = held.lease;
     const answered = await changed.until(() => held.verdict !== undefined || this.#stopped(), timeoutMs);
     line.settled(lease);
@@ -213,7 +214,11 @@ export class LeaseLoop {
     switch (held.verdict?.type) {
       case "accepted":
         this.#failures = 0;
-        onEvent({ type: "contributed", lease: summaryOf(held.lease), ...tally.add(held.verdict.samples, seconds) });
+        onEvent({
+          type: "contributed",
+          lease: summaryOf(held.lease, run.program),
+          ...tally.add(held.verdict.samples, seconds),
+        });
         break;
       case "rejected":
         discard?.();
@@ -263,6 +268,11 @@ function returnReasonOf({ code }: BitswarmError): ReturnReason {
   return code === "GRADIENT_NOT_FINITE" ? "not-finite" : "error";
 }
 
-function summaryOf({ lease, kind, network, step, epoch, from, to }: LeaseMessage): LeaseSummary {
-  return { lease, kind, network, step, epoch, from, to };
+function summaryOf(
+  { lease, phase, network, split, step, epoch, from, to }: LeaseMessage,
+  { phases }: Outline,
+): LeaseSummary {
+  // One that is not the program's is refused when it is prepared.
+  const doing = phases.find(({ name }) => name === phase)?.doing ?? phase;
+  return { lease, phase, network, doing, evaluate: split === "test", step, epoch, from, to };
 }

@@ -1,4 +1,4 @@
-// Computes one lease: gathers parameters, teacher and shards, then hands the trainer decoded microbatches.
+// Computes one lease: gathers parameters, frozen networks and shards, then hands the trainer decoded microbatches.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { ParameterSet, WireForm } from "../../shared/wire/parameter-set.ts";
@@ -16,8 +16,8 @@ export interface RunResources extends TrainerRun {
   readonly cache: DatasetCache;
   /** The blob that a lease names. @throws MESSAGE_INVALID where it was never sent */
   readonly parameters: { blob(set: ParameterSet, hash: string): Promise<Uint8Array> };
-  /** How the trained teacher is packed. */
-  readonly frozen: WireForm;
+  /** How a network that is not trained is packed. */
+  readonly frozen: (network: string) => WireForm;
 }
 
 /** A lease whose data are here: it can be computed without waiting for anything but the GPU. */
@@ -35,11 +35,12 @@ export interface PreparedLease {
  * @throws MESSAGE_INVALID for a lease that cannot be meant, DATA_INVALID and what else fetching throws
  */
 export async function prepareLease(lease: LeaseMessage, run: RunResources): Promise<PreparedLease> {
+  requireProgram(lease, run);
   const samples = orderedSamples(lease, run);
   const { cache, decoder, config } = run;
   const [held] = await Promise.all([
     cache.hold(decoder.shardsOf(lease.split, samples)),
-    lease.teacherHash === null ? undefined : cache.blob(lease.teacherHash),
+    ...Object.values(lease.frozen).map((hash) => cache.blob(hash)),
   ]);
   const firstEnd = Math.min((Math.floor(lease.from / config.microbatch) + 1) * config.microbatch, lease.to);
   const first = decoder.decode(lease, samples.slice(0, firstEnd - lease.from), held);
@@ -57,13 +58,12 @@ export async function computeLease(
   aborted: () => boolean,
 ): Promise<LeaseResult | "aborted"> {
   const { samples, held, first, firstEnd } = await preparing;
-  const { network, parametersHash, discriminatorsHash, teacherHash } = lease;
-  if (teacherHash !== null && !trainer.holdsTeacher(teacherHash)) {
-    trainer.loadTeacher(teacherHash, decodeWhole(run.frozen, await run.cache.blob(teacherHash)));
+  const { network, parametersHash, companions, frozen } = lease;
+  for (const [name, hash] of Object.entries(frozen)) {
+    if (trainer.holdsFrozen(name, hash)) continue;
+    trainer.loadFrozen(name, hash, decodeWhole(run.frozen(name), await run.cache.blob(hash)));
   }
-  const due = [[network, parametersHash] as const];
-  const wanted = discriminatorsHash === null ? due : [...due, ["discriminators", discriminatorsHash] as const];
-  for (const [set, hash] of wanted) {
+  for (const [set, hash] of [[network, parametersHash] as const, ...Object.entries(companions)]) {
     const blob = trainer.holds(set, hash) ? undefined : await run.parameters.blob(set, hash);
     if (aborted()) return "aborted";
     if (blob) trainer.loadParameters(set, hash, blob);
@@ -88,6 +88,28 @@ async function unlessLost<T>(computing: Promise<T>, lost: AbortSignal): Promise<
   } finally {
     lost.removeEventListener("abort", lose);
   }
+}
+
+/** @throws MESSAGE_INVALID for a lease that is none of the program's */
+function requireProgram(lease: LeaseMessage, { program }: Pick<TrainerRun, "program">): void {
+  const phase = program.phases.find(({ name }) => name === lease.phase);
+  const fault = (what: string) => new BitswarmError("MESSAGE_INVALID", `lease ${lease.lease} ${what}`);
+  if (!phase) {
+    const known = program.phases.map(({ name }) => name).join(", ");
+    throw fault(`is of phase ${lease.phase}; the welcome's program has ${known}`);
+  }
+  if (phase.network !== lease.network) {
+    throw fault(`names the ${lease.network}; phase ${phase.name} is of the ${phase.network}`);
+  }
+  if (phase.evaluate !== (lease.split === "test")) {
+    throw fault(`is of the ${lease.split} split; phase ${phase.name} ${phase.evaluate ? "evaluates" : "trains"}`);
+  }
+  const listed = (what: string, names: readonly string[], due: readonly string[]) => {
+    if (names.length === due.length && due.every((name) => names.includes(name))) return;
+    throw fault(`names ${what} ${names.join(", ") || "nothing"}; phase ${phase.name} has ${due.join(", ") || "none"}`);
+  };
+  listed("the companions", Object.keys(lease.companions), phase.companions);
+  listed("the frozen networks", Object.keys(lease.frozen), phase.needs);
 }
 
 /** The sample at each of the lease's positions. */

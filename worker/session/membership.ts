@@ -3,7 +3,7 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { canaryLayers } from "../../shared/model/canary.ts";
-import { buildNetworks } from "../../shared/run/networks.ts";
+import { buildNetworks, networkNamed } from "../../shared/run/networks.ts";
 import type { HelloMessage, WelcomeMessage } from "../../shared/wire/protocol.ts";
 import { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import type { createSampleDecoder } from "../trainer/sample-decoder.ts";
@@ -57,7 +57,8 @@ export class Membership {
     if (this.#run?.identity !== runIdentity(welcome)) {
       this.#run?.cache.close();
       this.#run = openRun(welcome, this.#options.origin, this.#options.createDecoder);
-      this.#options.owner.use({ config: welcome.config, dataset: welcome.dataset });
+      const { config, dataset, program } = welcome;
+      this.#options.owner.use({ config, dataset, program });
     }
     this.#line = new SessionLine({ session: welcome.session, frameLimit: this.#run.parameters.frameLimit });
     this.#line.attach(connection, []);
@@ -91,7 +92,8 @@ export class Membership {
     const run = this.#run;
     if (!run) return connection.fail(new BitswarmError("MESSAGE_INVALID", "a canary came before the welcome"));
     try {
-      const layers = canaryLayers(buildNetworks(run.config, run.dataset).student.graph);
+      const networks = buildNetworks(run.config, run.dataset, run.program);
+      const layers = canaryLayers(networkNamed(networks, run.program.primary).graph);
       const hash = await (await this.#options.owner.device()).answerCanary(layers, seed);
       connection.send({ type: "canary-answer", seed, hash });
     } catch (cause) {

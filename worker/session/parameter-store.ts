@@ -4,7 +4,7 @@
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { decodeFrame } from "../../shared/wire/frame.ts";
 import { type ParametersFrame, parametersFrameLimit, readParameters } from "../../shared/wire/parameter-frame.ts";
-import { type ParameterSet, parameterSets, type WireForm } from "../../shared/wire/parameter-set.ts";
+import type { ParameterSet, WireForm } from "../../shared/wire/parameter-set.ts";
 import { decodeChange, decodeWhole, wholeBytes } from "../../shared/wire/parameter-update.ts";
 import type { SessionPorts } from "./session-ports.ts";
 
@@ -32,9 +32,10 @@ export class ParameterStore {
   /** Frames are taken one after another: a change builds on the one before. */
   #taken: Promise<unknown> = Promise.resolve();
 
-  constructor(form: (set: ParameterSet) => WireForm, sha256: SessionPorts["sha256"]) {
+  /** @param forms of the run's sets, in the order that numbers them */
+  constructor(forms: ReadonlyMap<ParameterSet, WireForm>, sha256: SessionPorts["sha256"]) {
     this.#sha256 = sha256;
-    this.#forms = new Map(parameterSets.map((set) => [set, form(set)]));
+    this.#forms = forms;
     this.#frameLimit = parametersFrameLimit(Math.max(...[...this.#forms.values()].map(wholeBytes)));
   }
 
@@ -44,7 +45,7 @@ export class ParameterStore {
   }
 
   /** Hash of the newest version of each set. */
-  get holds(): Partial<Record<ParameterSet, string>> {
+  get holds(): Record<ParameterSet, string> {
     return Object.fromEntries([...this.#held].map(([set, [newest]]) => [set, newest.hash]));
   }
 
@@ -53,7 +54,9 @@ export class ParameterStore {
    * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, PROTOCOL_MISMATCH, FRAME_CORRUPT for bytes that are not what they say
    */
   receive(runTag: string, bytes: Uint8Array): Promise<ParameterSet | undefined> {
-    const taken = this.#taken.then(() => this.#take(readParameters(runTag, decodeFrame(bytes, this.#frameLimit))));
+    const taken = this.#taken.then(() =>
+      this.#take(readParameters(runTag, [...this.#forms.keys()], decodeFrame(bytes, this.#frameLimit))),
+    );
     this.#taken = taken.catch(() => undefined);
     return taken;
   }

@@ -10,8 +10,11 @@ const codeSchema = z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]
 
 const leaseSummarySchema = z.strictObject({
   lease: counting,
-  kind: z.enum(["teacher", "student", "bn", "evaluate"]),
-  network: z.enum(["teacher", "student"]),
+  phase: z.string(),
+  network: z.string(),
+  /** What is done in the phase, in words. */
+  doing: z.string(),
+  evaluate: z.boolean(),
   step: counting,
   epoch: counting,
   from: counting,

@@ -15,8 +15,7 @@ export function gpuDevice(
   return {
     adapter,
     lost: device.lost.then(({ message, reason }) => message || reason),
-    createTrainer: ({ config, dataset }, circumstances) =>
-      createTrainer(device, config, dataset, tuning(circumstances)),
+    createTrainer: (run, circumstances) => createTrainer(device, run, tuning(circumstances)),
     answerCanary: (layers, seed) => answerCanary(open, layers, seed),
     close: () => device.destroy(),
   };

@@ -3,9 +3,10 @@
 
 import { checksumOf } from "../../kernels/steps/checksum.ts";
 import type { Accumulation } from "../../shared/codecs/codec.ts";
+import type { Phase } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { type NetworkName, type Networks, roundManifest, wireManifest } from "../../shared/run/networks.ts";
-import { contributionLayout, metricNames, type RoundKind } from "../../shared/wire/contribution.ts";
+import { type Networks, wireManifest } from "../../shared/run/networks.ts";
+import { contributionLayout, metricNames, phaseLayout } from "../../shared/wire/contribution.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import { deviceRules } from "../plan/device-rules.ts";
 import { type InnerStep, innerRates, RATES } from "../plan/inner-rates.ts";
@@ -29,7 +30,7 @@ export class LocalReplica {
   readonly #cache: PipelineCache;
   readonly #config: RunConfig;
   readonly #networks: Networks;
-  readonly #network: NetworkName;
+  readonly #network: string;
   readonly #layout: ReplicaLayout;
   readonly #buffers: Required<
     Pick<Externals, "origin" | "parameters" | "signs" | "moments" | "variances" | "rates" | "tally" | "checksum">
@@ -41,17 +42,18 @@ export class LocalReplica {
   readonly #blob: Uint8Array<ArrayBuffer>;
   #expected: readonly [number, number] | undefined;
 
-  constructor(cache: PipelineCache, config: RunConfig, networks: Networks, network: NetworkName) {
+  constructor(cache: PipelineCache, config: RunConfig, networks: Networks, network: string) {
     const { device } = cache;
     this.#cache = cache;
     this.#config = config;
     this.#networks = networks;
     this.#network = network;
-    this.#layout = replicaLayout(wireManifest(networks, network));
+    const manifest = wireManifest(networks, network);
+    this.#layout = replicaLayout(manifest);
     const { blob, signs } = this.#layout;
     this.#blob = new Uint8Array(blob.bytes);
-    // The rounds that train most of the network: those of the BN phase take less.
-    const arena = 4 * this.plan(network, 1).layout.size;
+    // As if all of the network trained: a phase that trains a part of it takes less.
+    const arena = 4 * contributionLayout(manifest, { trains: [{}] }, "local").size;
     const buffer = (label: string, bytes: number) => storageBuffer(device, `${network} ${label}`, bytes);
     this.#buffers = {
       origin: buffer("origin", blob.bytes),
@@ -67,10 +69,10 @@ export class LocalReplica {
   }
 
   /** What the plan of a microbatch of n needs to know of the replica. */
-  plan(kind: RoundKind, n: number): LocalPlan {
-    const layout = contributionLayout(roundManifest(this.#networks, kind, this.#network), kind, "local");
+  plan(phase: Phase, n: number): LocalPlan {
+    const layout = phaseLayout(this.#networks, phase, "local");
     const parameter = replicaRefs(this.#layout);
-    if (kind === "evaluate") return { layout, parameter };
+    if (phase.evaluate) return { layout, parameter };
     const { method, latent: layers } = this.#networks[this.#network];
     const options = { kind: "rbcn", ...this.#config.rbcn };
     const latent = layers.length > 0 ? { rule: deviceRules.get(method.kind), options, layers } : undefined;
@@ -117,11 +119,11 @@ export class LocalReplica {
   }
 
   /** Leaves the lease's difference in the round's sum. @param round the round's buffers */
-  async end(kind: RoundKind, round: Externals, how: Accumulation): Promise<void> {
-    const key = `${kind}/${how}`;
+  async end(phase: Phase, round: Externals, how: Accumulation): Promise<void> {
+    const key = `${phase.name}/${how}`;
     let difference = this.#differences.get(key);
     if (!difference) {
-      const list = leaseDifference(this.#layout, this.plan(kind, 1).layout, how);
+      const list = leaseDifference(this.#layout, this.plan(phase, 1).layout, how);
       difference = Recording.create(this.#cache, list, { ...round, ...this.#buffers });
       this.#differences.set(key, difference);
     }

@@ -1,4 +1,4 @@
-// From the bytes of shards to a microbatch, as the task decodes its samples. Pure, and a function of (seed, kind, epoch, sample) alone.
+// From the bytes of shards to a microbatch, as the task decodes its samples. Pure, and a function of (seed, phase, epoch, sample) alone.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { rng } from "../../shared/base/rng.ts";
@@ -38,7 +38,7 @@ export function createSampleDecoder(config: DecoderConfig, dataset: Dataset): Sa
 
   /** Drawn afresh for each sample from its own address, so a retried or re-leased range gets the same tensors. */
   const drawsOf = (round: OrderedRound, sample: number) =>
-    round.kind === "evaluate" ? undefined : () => rng(config.seed, "augment", round.kind, round.epoch, sample);
+    round.split === "test" ? undefined : () => rng(config.seed, "augment", round.phase, round.epoch, sample);
 
   /** The rows of the shards that are held, each opened once. */
   const opener = (held: HeldShards) => {

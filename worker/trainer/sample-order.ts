@@ -5,7 +5,7 @@ import { chunkSamples, type Dataset, type Split } from "../../shared/data/datase
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 
 /** What of a lease decides its order. */
-export type OrderedRound = Pick<LeaseMessage, "kind" | "epoch" | "split">;
+export type OrderedRound = Pick<LeaseMessage, "phase" | "epoch" | "split">;
 
 /**
  * The sample at each position: an epoch's keyed permutation of the whole training split, or the test split as it is.
@@ -14,11 +14,11 @@ export type OrderedRound = Pick<LeaseMessage, "kind" | "epoch" | "split">;
  */
 export function sampleOrder(seed: number, dataset: Dataset, round: OrderedRound): (position: number) => number {
   const split: Split = round.split;
-  if (round.kind === "evaluate") return (position) => position;
+  if (split === "test") return (position) => position;
   const chunk = chunkSamples(dataset.format);
   const chunks = Math.floor(dataset[split].samples / chunk);
   if (chunks === 0) return (position) => position;
-  const order = permutation(chunks, seed, "epoch", round.kind, round.epoch);
+  const order = permutation(chunks, seed, "epoch", round.phase, round.epoch);
   return (position) => {
     const at = Math.floor(position / chunk);
     return at < chunks ? order.at(at) * chunk + (position % chunk) : position;

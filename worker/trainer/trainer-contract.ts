@@ -3,6 +3,7 @@
 
 import type { Dataset } from "../../shared/data/dataset.ts";
 import type { CanaryLayer } from "../../shared/model/canary.ts";
+import type { Outline } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { AdapterDescription, LeaseMessage } from "../../shared/wire/protocol.ts";
@@ -27,9 +28,9 @@ export interface Trainer {
   loadParameters(set: ParameterSet, hash: string, blob: Uint8Array): void;
   /** True when a lease that names this hash can be computed without loading. */
   holds(set: ParameterSet, hash: string): boolean;
-  /** The frozen teacher's blob, expanded; the hash is that of the bytes it was fetched as. */
-  loadTeacher(hash: string, blob: Uint8Array): void;
-  holdsTeacher(hash: string): boolean;
+  /** The expanded blob of a network that a phase needs and does not train; the hash is that of the bytes it was fetched as. */
+  loadFrozen(network: string, hash: string, blob: Uint8Array): void;
+  holdsFrozen(network: string, hash: string): boolean;
   /**
    * Computes positions [from, to) of a lease in microbatches aligned to the run's size.
    * @throws DEVICE_LOST, GRADIENT_NOT_FINITE, PLAN_TOO_LARGE
@@ -48,6 +49,8 @@ export interface Trainer {
 export interface TrainerRun {
   readonly config: RunConfig;
   readonly dataset: Dataset;
+  /** The welcome's. */
+  readonly program: Outline;
 }
 
 /** What a trainer is told of its device and tells of its kernels. */

@@ -1,15 +1,15 @@
-// Computes leases on one device: keeps parameters, plans by kind and size, and sums a lease's microbatches before one readback.
+// Computes leases on one device: keeps parameters, plans by phase and size, and sums a lease's microbatches before one readback.
 
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { FLOAT32_INFINITY_BITS } from "../../shared/base/half.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
-import type { Dataset } from "../../shared/data/dataset.ts";
+import { type Outline, type Phase, phaseNamed } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { buildNetworks, type NetworkName, roundManifest } from "../../shared/run/networks.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
 import { tasks } from "../../shared/tasks/tasks.ts";
-import { contributionLayout, type RoundKind } from "../../shared/wire/contribution.ts";
+import { phaseLayout } from "../../shared/wire/contribution.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
@@ -29,24 +29,23 @@ import type { LocalReplica } from "./local-replica.ts";
 import { ParameterSlots } from "./parameter-slots.ts";
 import { Residuals } from "./residuals.ts";
 import { type LeaseSum, RoundBuffers } from "./round-buffers.ts";
-import type { LeaseResult, MicrobatchInput, Trainer } from "./trainer-contract.ts";
+import type { LeaseResult, MicrobatchInput, Trainer, TrainerRun } from "./trainer-contract.ts";
 
-export function createTrainer(
-  device: GPUDevice,
-  config: RunConfig,
-  dataset: Dataset,
-  tuning: TuningOptions = untuned(),
-): Trainer {
-  return new GpuTrainer(device, config, dataset, tuning);
+export function createTrainer(device: GPUDevice, run: TrainerRun, tuning: TuningOptions = untuned()): Trainer {
+  return new GpuTrainer(device, run, tuning);
 }
 
 /** What of a lease its launches depend on, beside the number of samples. */
-type PlannedRound = Pick<LeaseMessage, "kind" | "network" | "lambdaAdversarial" | "codec">;
+interface PlannedRound extends Partial<Pick<LeaseMessage, "weights">> {
+  readonly phase: Phase;
+  readonly codec: LeaseMessage["codec"];
+}
 
 class GpuTrainer implements Trainer {
   readonly lost: Promise<string>;
   #device: GPUDevice;
   #config: RunConfig;
+  #program: Outline;
   #networks: ReturnType<typeof buildNetworks>;
   #cache: PipelineCache;
   #tuner: Tuner;
@@ -63,10 +62,11 @@ class GpuTrainer implements Trainer {
   #recordings = new Map<string, Promise<Recording>>();
   #lostReason: string | undefined;
 
-  constructor(device: GPUDevice, config: RunConfig, dataset: Dataset, tuning: TuningOptions) {
+  constructor(device: GPUDevice, { config, dataset, program }: TrainerRun, tuning: TuningOptions) {
     this.#device = device;
     this.#config = config;
-    this.#networks = buildNetworks(config, dataset);
+    this.#program = program;
+    this.#networks = buildNetworks(config, dataset, program);
     this.#cache = new PipelineCache(device);
     this.#slots = new ParameterSlots(this.#cache, config, this.#networks);
     this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
@@ -88,11 +88,13 @@ class GpuTrainer implements Trainer {
     if (!tuning.suspect) this.#warmUp().catch(() => undefined);
   }
 
-  /** From the second visit on the student's tilings are known before a lease names it: it compiles while the worker waits. */
+  /** From the second visit on the primary network's tilings are known before a lease names it: it compiles while the worker waits. */
   async #warmUp(): Promise<void> {
-    const { adversarial, codec, microbatch } = this.#config;
-    const round = { kind: "student", network: "student", lambdaAdversarial: adversarial.lambda, codec } as const;
-    const options = this.#planOptions(round, microbatch);
+    const { codec, microbatch } = this.#config;
+    const { phases, primary } = this.#program;
+    const phase = phases.find(({ network, evaluate }) => network === primary && !evaluate);
+    if (!phase) return;
+    const options = this.#planOptions({ phase, codec }, microbatch);
     const { passes } = compilePlan(options).list;
     if (!(await this.#tuner.remembers(passes.values()))) return;
     const choose = await this.#tuner.recall(passes.values());
@@ -101,42 +103,37 @@ class GpuTrainer implements Trainer {
   }
 
   holds(set: ParameterSet, hash: string): boolean {
-    return this.#slots.holds(set, hash);
+    return this.#slots.holds({ kind: "set", set }, hash);
   }
 
-  holdsTeacher(hash: string): boolean {
-    return this.#slots.holds("frozen", hash);
+  holdsFrozen(network: string, hash: string): boolean {
+    return this.#slots.holds({ kind: "frozen", network }, hash);
   }
 
   loadParameters(set: ParameterSet, hash: string, blob: Uint8Array): void {
-    this.#slots.load(set, hash, blob);
+    this.#slots.load({ kind: "set", set }, hash, blob);
   }
 
-  loadTeacher(hash: string, blob: Uint8Array): void {
-    this.#slots.load("frozen", hash, blob);
+  loadFrozen(network: string, hash: string, blob: Uint8Array): void {
+    this.#slots.load({ kind: "frozen", network }, hash, blob);
   }
 
-  #roundBuffers(kind: RoundKind, network: NetworkName): RoundBuffers {
-    const key = `${kind}/${network}`;
-    const known = this.#rounds.get(key);
+  #roundBuffers(phase: Phase): RoundBuffers {
+    const known = this.#rounds.get(phase.name);
     if (known) return known;
-    const buffers = new RoundBuffers(
-      this.#device,
-      contributionLayout(roundManifest(this.#networks, kind, network), kind, this.#config.sync.kind),
-    );
-    this.#rounds.set(key, buffers);
+    const buffers = new RoundBuffers(this.#device, phaseLayout(this.#networks, phase, this.#config.sync.kind));
+    this.#rounds.set(phase.name, buffers);
     return buffers;
   }
 
-  #planOptions({ kind, network, lambdaAdversarial, codec }: PlannedRound, n: number): PlanOptions {
-    const local = this.#slots.replica(network)?.plan(kind, n);
+  #planOptions({ phase, weights, codec }: PlannedRound, n: number): PlanOptions {
+    const local = this.#slots.replica(phase.network)?.plan(phase, n);
     return {
       ...(local && { local }),
       networks: this.#networks,
-      kind,
-      network,
+      phase,
       n,
-      lambdaAdversarial,
+      ...(weights && { weights }),
       adversarialReduce: this.#config.adversarial.reduce,
       loss: this.#loss,
       accumulate: codecs.get(codec).accumulate,
@@ -144,10 +141,9 @@ class GpuTrainer implements Trainer {
     };
   }
 
-  #recording(lease: LeaseMessage, n: number, round: RoundBuffers, aborted: () => boolean): Promise<Recording> {
-    const { kind, network, lambdaAdversarial } = lease;
-    const options = this.#planOptions(lease, n);
-    const key = [kind, network, n, lambdaAdversarial, options.accumulate].join("/");
+  #recording(planned: PlannedRound, n: number, round: RoundBuffers, aborted: () => boolean): Promise<Recording> {
+    const options = this.#planOptions(planned, n);
+    const key = [planned.phase.name, n, JSON.stringify(planned.weights), options.accumulate].join("/");
     const known = this.#recordings.get(key);
     if (known) return known;
     const recording = this.#record(options, round, aborted);
@@ -156,7 +152,7 @@ class GpuTrainer implements Trainer {
   }
 
   async #record(options: PlanOptions, round: RoundBuffers, aborted: () => boolean): Promise<Recording> {
-    const { kind, network, n } = options;
+    const { phase, n } = options;
     const passes = [...compilePlan(options).list.passes.values()];
     // An epoch's last microbatch may be short; it comes too seldom to be measured.
     if (n === this.#config.microbatch) await this.#tuner.measure(passes, aborted);
@@ -165,8 +161,7 @@ class GpuTrainer implements Trainer {
       this.#cache,
       { ...options, choose, packing: await this.#packing },
       {
-        ...this.#slots.externals(network),
-        ...(kind === "student" ? { teacher: this.#slots.teacher } : {}),
+        ...this.#slots.externals(phase),
         ...this.#samples,
         ...round.externals,
       },
@@ -197,28 +192,29 @@ class GpuTrainer implements Trainer {
     input: (from: number, to: number) => MicrobatchInput,
     aborted: () => boolean,
   ): Promise<LeaseResult | "aborted"> {
-    const { network, parametersHash, discriminatorsHash } = lease;
-    const missing = [[network, parametersHash] as const, ["discriminators", discriminatorsHash] as const].find(
-      ([set, hash]) => hash !== null && !this.holds(set, hash),
+    const { network, parametersHash, companions } = lease;
+    const phase = phaseNamed(this.#program, lease.phase);
+    const missing = [[network, parametersHash] as const, ...Object.entries(companions)].find(
+      ([set, hash]) => !this.holds(set, hash),
     );
     if (missing) {
       throw new BitswarmError(
         "CONTRIBUTION_STALE",
-        `lease ${lease.lease} names ${missing[0]} parameters ${missing[1]?.slice(0, 12)}…, which this worker does not hold`,
+        `lease ${lease.lease} names ${missing[0]} parameters ${missing[1].slice(0, 12)}…, which this worker does not hold`,
       );
     }
     const replica = this.#slots.replica(lease.network);
-    if (replica && lease.kind !== "evaluate" && lease.innerLearningRate === undefined) {
+    if (replica && !phase.evaluate && lease.innerLearningRate === undefined) {
       throw new BitswarmError(
         "MESSAGE_INVALID",
         `lease ${lease.lease} of a run with sync.kind local has no innerLearningRate; its inner steps need one`,
       );
     }
     try {
-      const result = await this.#compute(lease, replica, input, aborted);
+      const result = await this.#compute(lease, phase, replica, input, aborted);
       if (result !== "replica-differs") return result;
       replica?.reload();
-      const again = await this.#compute(lease, replica, input, aborted);
+      const again = await this.#compute(lease, phase, replica, input, aborted);
       if (again !== "replica-differs") return again;
       throw new BitswarmError(
         "REPLICA_DIFFERS",
@@ -236,21 +232,22 @@ class GpuTrainer implements Trainer {
 
   async #compute(
     lease: LeaseMessage,
+    phase: Phase,
     replica: LocalReplica | undefined,
     input: (from: number, to: number) => MicrobatchInput,
     aborted: () => boolean,
   ): Promise<LeaseResult | "aborted" | "replica-differs"> {
     const { queue } = this.#device;
-    const { innerLearningRate: learningRate } = lease;
+    const { innerLearningRate: learningRate, weights, codec } = lease;
     const samples = lease.to - lease.from;
-    const round = this.#roundBuffers(lease.kind, lease.network);
+    const round = this.#roundBuffers(phase);
     const size = this.#config.microbatch;
     round.begin(lease.exponents);
     await replica?.begin();
     let step = 0;
     for (let from = lease.from; from < lease.to; ) {
       const to = Math.min((Math.floor(from / size) + 1) * size, lease.to);
-      const recording = await this.#recording(lease, to - from, round, aborted);
+      const recording = await this.#recording({ phase, weights, codec }, to - from, round, aborted);
       if (aborted()) return "aborted";
       for (const [name, values] of Object.entries(input(from, to))) {
         queue.writeBuffer(this.#samples[`sample.${name}`], 0, values);
@@ -262,7 +259,7 @@ class GpuTrainer implements Trainer {
       queue.submit([encoder.finish()]);
       from = to;
     }
-    if (learningRate !== undefined) await replica?.end(lease.kind, round.externals, codecs.get(lease.codec).accumulate);
+    if (learningRate !== undefined) await replica?.end(phase, round.externals, codecs.get(codec).accumulate);
     const [result, intact] = await Promise.all([round.read(), replica?.intact() ?? true]);
     // Some runtimes resolve a map that was pending when the device went away.
     if (this.#lostReason !== undefined) throw new BitswarmError("DEVICE_LOST", `the GPU was lost: ${this.#lostReason}`);
@@ -273,11 +270,10 @@ class GpuTrainer implements Trainer {
       this.#suspect();
       throw broken;
     }
-    const wire = wireLayout(round.layout, lease.codec);
-    const key = `${lease.kind}/${lease.network}`;
-    const residual = () => this.#residuals.of(key, wire.wide, lease.era);
+    const wire = wireLayout(round.layout, codec);
+    const residual = () => this.#residuals.of(phase.name, wire.wide, lease.era);
     const encoded = encodeContribution({ lease, wire, result, residual });
-    const discard = wire.codec.coding?.errorFeedback ? { discard: () => this.#residuals.forget(key) } : {};
+    const discard = wire.codec.coding?.errorFeedback ? { discard: () => this.#residuals.forget(phase.name) } : {};
     return { samples, ...encoded, ...discard };
   }
 

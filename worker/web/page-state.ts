@@ -2,7 +2,6 @@
 
 import type { ErrorCode } from "../../shared/base/errors.ts";
 import type { RunStatus } from "../../shared/wire/protocol.ts";
-import { describeLease } from "../session/event-lines.ts";
 import type { SessionEvent, SessionState } from "../session/session-event.ts";
 
 export interface PageState {
@@ -153,10 +152,10 @@ export function doingText({ session }: PageState): string {
   if (session.kind === "ended") return session.message;
   if (session.kind !== "computing") return "";
   const { lease } = session;
-  const what = describeLease(lease);
-  const capital = `${what[0].toUpperCase()}${what.slice(1)}`;
+  const { doing } = lease;
+  const capital = `${doing[0].toUpperCase()}${doing.slice(1)}`;
   const range = `samples ${lease.from} to ${lease.to}`;
-  return lease.kind === "evaluate"
+  return lease.evaluate
     ? `${capital}: ${range}`
     : `${capital}: epoch ${lease.epoch + 1}, step ${lease.step + 1}, ${range}`;
 }

@@ -79,11 +79,11 @@ export class ContributionIntake {
   open(plan: RoundPlan, accounts: () => number): void {
     const { training, trust } = this.#options;
     const { terms, layout } = plan;
-    const { kind, network, round, parametersHash, codec, exponents, era } = terms;
+    const { phase, round, parametersHash, codec, exponents, era } = terms;
     this.#plan = plan;
-    training.open({ kind, network, round, parametersHash, codec, exponents, era });
+    training.open({ phase, round, parametersHash, codec, exponents, era });
     trust?.open({
-      kind,
+      phase,
       codec,
       peaks: usualPeaksOf({ layout, exponents, codec }),
       compared: (a, b) => this.#known(a.work.body, b.work.body),

@@ -1,7 +1,7 @@
 // What is shown of a run while it is driven: a pure function of where the engine is.
 
-import type { NetworkName } from "../../../shared/run/networks.ts";
-import { type Pass, placeOf } from "../../../shared/run/program.ts";
+import { type Phase, phaseNamed } from "../../../shared/model/phases.ts";
+import { epochsOf, type Pass, type Program, placeOf } from "../../../shared/run/program.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
 import type { Ledger } from "../../round/ledger.ts";
 import type { RunProgress } from "../../state/training-state.ts";
@@ -18,7 +18,7 @@ export interface EngineView {
   /** Steps after which the run ends. */
   readonly target: number;
   readonly phase: "running" | "stopping" | "done";
-  readonly evaluating: NetworkName | undefined;
+  readonly evaluating: Phase | undefined;
   readonly pace: Pace;
   readonly loss: Partial<StepLoss>;
   /** Of the last step; undefined before the first. */
@@ -33,13 +33,12 @@ export function engineStatus(view: EngineView): RunStatus {
   const shown = evaluating ? Math.max(0, step - 1) : Math.min(step, program.steps - 1);
   const { pass } = placeOf(program, shown, config.batch);
   const { collected, wanted } = rounds.progress;
-  const epochs = pass.kind === "teacher" ? config.teacher.epochs : config.epochs;
-  const name = phaseName(pass, epochs);
+  const name = phaseName(program, pass);
   return {
     run,
     name: config.name,
     state: stateName(view),
-    phase: evaluating ? `evaluating the ${evaluating} (${name})` : name,
+    phase: evaluating ? `${evaluating.title} (${name})` : name,
     step,
     steps: target,
     epoch: pass.epoch,
@@ -47,21 +46,21 @@ export function engineStatus(view: EngineView): RunStatus {
     wanted,
     workers: rounds.workers,
     samples: ledger.samples,
-    samplesPerSecond: samplesPerSecond(pace, evaluating ? "evaluate" : pass.kind),
+    samplesPerSecond: samplesPerSecond(pace, evaluating?.name ?? pass.phase),
     etaSeconds: remainingSeconds(pace, {
       program,
       batch: config.batch,
       testSamples: dataset.test.samples,
       step,
       target,
-      evaluating: evaluating ? wanted - collected : 0,
+      evaluating: evaluating && { phase: evaluating.name, samples: wanted - collected },
     }),
     reason: rounds.reason,
     loss: finiteParts(loss as Record<string, number>),
     bytesPerWorker: bytes?.perWorker ?? null,
     loopDelayMs: loopDelay,
-    testAccuracy: evaluations.student,
-    teacherAccuracy: evaluations.teacher,
+    testAccuracy: evaluations[program.primary] ?? null,
+    teacherAccuracy: evaluations.teacher ?? null,
   };
 }
 
@@ -71,9 +70,8 @@ function finiteParts(loss: Readonly<Record<string, number>>): Record<string, num
 }
 
 /** The phase of a pass in words; epochs are counted from 1 here, as people do. */
-function phaseName({ kind, epoch }: Pass, epochs: number): string {
-  const names = { teacher: "teacher", student: "1-bit student", bn: "batch norm" } as const;
-  return `${names[kind]}, epoch ${epoch + 1}/${epochs}`;
+function phaseName(program: Program, { phase, epoch }: Pass): string {
+  return `${phaseNamed(program, phase).title}, epoch ${epoch + 1}/${epochsOf(program, phase)}`;
 }
 
 function stateName({ phase, rounds, evaluating }: EngineView): RunStatus["state"] {

@@ -1,7 +1,7 @@
 // Drives the run in this process: round after round, each summed, applied, committed to the disk, and only then built upon (ARCHITECTURE §3).
 
 import { z } from "zod";
-import { type NetworkName, usesGan } from "../../../shared/run/networks.ts";
+import { evaluationOf, type Phase } from "../../../shared/model/phases.ts";
 import { placeOf, type StepPlace } from "../../../shared/run/program.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
 import { sealMode } from "../../round/deadline.ts";
@@ -51,7 +51,7 @@ export class LocalEngine implements Engine {
   readonly #options: LocalEngineOptions;
   readonly #target: number;
   readonly #planner: Planner;
-  #evaluating: NetworkName | undefined;
+  #evaluating: Phase | undefined;
   #stopping = false;
   #done = false;
   #pace: Pace = new Map();
@@ -156,8 +156,8 @@ export class LocalEngine implements Engine {
       steps: progress.program.steps,
       epoch: pass.epoch,
       samples: ledger.samples,
-      testAccuracy: progress.evaluations.student,
-      teacherAccuracy: progress.evaluations.teacher,
+      testAccuracy: progress.evaluations[progress.program.primary] ?? null,
+      teacherAccuracy: progress.evaluations.teacher ?? null,
       paramsHash,
       checkpoint: this.#checkpoint?.path ?? "",
     };
@@ -206,7 +206,7 @@ export class LocalEngine implements Engine {
     const collected = await this.#rounds.collect(plan);
     if (collected === "dropped") return collected;
     this.#options.onSealed?.(plan, collected);
-    this.#pace = paced(this.#pace, subject.kind, collected.samples, collected.elapsedMs);
+    this.#pace = paced(this.#pace, subject.phase.name, collected.samples, collected.elapsedMs);
     return collected;
   }
 
@@ -223,12 +223,12 @@ export class LocalEngine implements Engine {
     const { loss, paramsHash } = await training.apply(place);
     const step = ++progress.step;
     this.#rounds.applied();
-    const { kind, epoch } = pass;
+    const { phase, epoch } = pass;
     await log.append({
       type: "step",
       step,
       pass: pass.index,
-      kind,
+      phase,
       epoch,
       ranges,
       samples: collected.samples,
@@ -248,34 +248,36 @@ export class LocalEngine implements Engine {
   #checkpointDue({ pass, last }: StepPlace): boolean {
     const { step, config, program } = this.#options.progress;
     if (step % config.checkpoint.everySteps === 0) return true;
-    return last && program.passes[pass.index + 1]?.kind !== pass.kind;
+    return last && program.passes[pass.index + 1]?.phase !== pass.phase;
   }
 
   /** What the step just committed calls to be evaluated and has not been. */
-  #evaluationsDue(): NetworkName[] {
-    const { step, program, evaluations, evaluatedAt, config } = this.#options.progress;
+  #evaluationsDue(): Phase[] {
+    const { step, program, evaluations, evaluatedAt } = this.#options.progress;
     if (step === 0) return [];
     const { pass, last } = this.#lastPlace();
     const wanted = step === this.#target || (last && pass.evaluate);
     const due = wanted && evaluatedAt[pass.network] !== step ? [pass.network] : [];
     // One that came from a file was never evaluated on the way.
-    const stranger = step === program.steps && usesGan(config) && evaluations.teacher === null;
-    return stranger ? [...due, "teacher"] : due;
+    const strangers = Object.keys(evaluations).filter((name) => evaluations[name] === null && !due.includes(name));
+    const all = step === program.steps ? [...due, ...strangers] : due;
+    return all.flatMap((network) => evaluationOf(program, network) ?? []);
   }
 
   async #evaluateIfDue(): Promise<void> {
-    for (const network of this.#evaluationsDue()) {
-      if (this.#stopping || !(await this.#evaluate(network))) return;
+    for (const phase of this.#evaluationsDue()) {
+      if (this.#stopping || !(await this.#evaluate(phase))) return;
       await this.#writeCheckpoint();
     }
   }
 
-  async #evaluate(network: NetworkName): Promise<boolean> {
+  async #evaluate(phase: Phase): Promise<boolean> {
     const { progress, log, onEvent } = this.#options;
     const { step } = progress;
-    this.#evaluating = network;
+    const { network } = phase;
+    this.#evaluating = phase;
     try {
-      const collected = await this.#collect(evaluationSubject(progress, network));
+      const collected = await this.#collect(evaluationSubject(progress, phase));
       if (collected === "dropped") return false;
       this.#rounds.applied();
       const accuracy = collected.metrics.top1;

@@ -2,7 +2,7 @@
 
 import type { RunProgress, WireBlob } from "../../state/training-state.ts";
 import { Downlink } from "../../training/downlink.ts";
-import { planOf, type RoundPlan, type RoundSubject } from "../../training/round-plan.ts";
+import { planOf, type RoundPlan, type RoundSubject, restingSets } from "../../training/round-plan.ts";
 import type { Training } from "../../training/training.ts";
 
 export interface PlannerOptions {
@@ -16,28 +16,31 @@ export class Planner {
   readonly #options: PlannerOptions;
   readonly #downlink = new Downlink();
   #round = 0;
-  #frozen: WireBlob | undefined;
+  /** Networks that rounds need and do not train, packed, by name. */
+  readonly #frozen = new Map<string, WireBlob>();
 
   constructor(options: PlannerOptions) {
     this.#options = options;
   }
 
-  /** Bytes by name: the trained teacher, packed, once a round has named it, and the frames of the newest versions. */
+  /** Bytes by name: packed networks, once a round has named them, and the frames of the newest versions. */
   blob(name: string): Uint8Array<ArrayBuffer> | undefined {
-    return this.#frozen?.hash === name ? this.#frozen.bytes : this.#downlink.frame(name);
+    const frozen = [...this.#frozen.values()].find(({ hash }) => hash === name);
+    return frozen ? frozen.bytes : this.#downlink.frame(name);
   }
 
   /** @param era as in `PlanContext` */
   async plan(subject: RoundSubject, era: number): Promise<RoundPlan> {
     const { training, progress, runTag } = this.#options;
-    const { kind, network } = subject;
+    const { phase } = subject;
     const round = ++this.#round;
-    // The student's rounds fetch the teacher as a blob, if at all.
-    if (network === "student") this.#downlink.release("teacher");
-    const holds = { ...this.#downlink.holds, ...(this.#frozen ? { frozen: this.#frozen.hash } : {}) };
-    const wire = await training.parameters({ kind, network, round, holds });
+    const { networks, program, step } = progress;
+    for (const set of restingSets(networks, program, step, phase.network)) this.#downlink.release(set);
+    const { holds } = this.#downlink;
+    const frozen = Object.fromEntries([...this.#frozen].map(([network, { hash }]) => [network, hash]));
+    const wire = await training.parameters({ phase: phase.name, round, holds, frozen });
     const parameters = wire.versions.map((version) => this.#downlink.update(version));
-    if (wire.frozen?.bytes) this.#frozen = { hash: wire.frozen.hash, bytes: wire.frozen.bytes };
+    for (const { network, hash, bytes } of wire.frozen) if (bytes) this.#frozen.set(network, { hash, bytes });
     return planOf({ progress, runTag, round, era }, subject, wire, parameters);
   }
 }

@@ -57,8 +57,8 @@ export class RoundDriver {
   readonly #options: RoundDriverOptions;
   #state: RoundState;
   #collection: OpenCollection | undefined;
-  /** How the contributions of the last rounds of each kind arrived, and those of this round. */
-  readonly #arrivals = new Map<RoundPlan["terms"]["kind"], Arrivals>();
+  /** How the contributions of the last rounds of each phase arrived, and those of this round. */
+  readonly #arrivals = new Map<string, Arrivals>();
   #offsets: number[] = [];
   readonly #intake: ContributionIntake;
   /** Events that came while effects of another were carried out. */
@@ -170,9 +170,9 @@ export class RoundDriver {
    */
   async collect(plan: RoundPlan): Promise<Collected | "dropped"> {
     const { terms, ranges } = plan;
-    const { kind, round } = terms;
+    const { phase, round } = terms;
     const { clock } = this.#options;
-    const arrivals = this.#arrivals.get(kind) ?? [];
+    const arrivals = this.#arrivals.get(phase) ?? [];
     const allLeased = () => this.#state.unleased.length === 0;
     const stopTicking = startTicking(clock, allLeased, () => this.#dispatch({ type: "tick" }));
     try {
@@ -182,12 +182,12 @@ export class RoundDriver {
         this.#offsets = [];
         const options = roundOptions(plan, this.#options, arrivals, this.#state.roster.members);
         this.#intake.open(plan, () => this.#state.roster.accounts.size);
-        this.#carryOut(openRound(clock.now(), { round, kind, ranges, options }, this.#state));
+        this.#carryOut(openRound(clock.now(), { round, phase, ranges, options }, this.#state));
         this.#drain();
       });
     } finally {
       stopTicking();
-      this.#arrivals.set(kind, withArrivals(arrivals, this.#offsets));
+      this.#arrivals.set(phase, withArrivals(arrivals, this.#offsets));
     }
   }
 
@@ -223,8 +223,8 @@ export class RoundDriver {
       this.#carryOut(decide(this.#options.clock.now(), this.#state, event));
     }
     if (!this.#stopping || !this.#collection) return;
-    const { kind } = this.#collection.plan.terms;
-    if (this.#patience.isOver(this.#options.clock.now(), kind, this.#state)) this.#drop("dropped");
+    const { split } = this.#collection.plan.terms;
+    if (this.#patience.isOver(this.#options.clock.now(), split === "test", this.#state)) this.#drop("dropped");
   }
 
   #carryOut({ state, effects }: Decision): void {
@@ -276,7 +276,7 @@ export class RoundDriver {
         this.#drop(
           new BitswarmError(
             "GRADIENT_NOT_FINITE",
-            `round ${terms.round} (${terms.kind}, after step ${terms.step}) is not finite on any worker, after ${effect.reports} attempts: the training has diverged. Start again with a lower optimizer.learningRate`,
+            `round ${terms.round} (${terms.phase}, after step ${terms.step}) is not finite on any worker, after ${effect.reports} attempts: the training has diverged. Start again with a lower optimizer.learningRate`,
           ),
         );
         break;

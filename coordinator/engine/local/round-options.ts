@@ -14,7 +14,7 @@ export interface RoundLimits {
   readonly shareLimit?: number;
 }
 
-/** @param arrivals of the last rounds of this kind @param members who there are */
+/** @param arrivals of the last rounds of this phase @param members who there are */
 export function roundOptions(
   plan: RoundPlan,
   limits: RoundLimits,
@@ -44,7 +44,7 @@ function autoPieces(plan: RoundPlan, members: Roster["members"]): number {
   let [active, known, sum] = [0, 0, 0];
   for (const member of members.values()) {
     if (!isActive(member)) continue;
-    const speed = speedOf(member, plan.terms.kind);
+    const speed = speedOf(member, plan.terms.phase);
     active++;
     if (speed === undefined) continue;
     known++;

@@ -1,6 +1,5 @@
 // How long a run that stops waits for those who may go on with its step.
 
-import type { RoundKind } from "../../../shared/wire/contribution.ts";
 import type { RoundState } from "../../round/state.ts";
 
 /** For a worker that was just answered to go on with the step. */
@@ -16,8 +15,8 @@ export class StopPatience {
   }
 
   /** Whether the run waits for nobody: an evaluation is done again anyway, a step may be finished. */
-  isOver(now: number, kind: RoundKind, { leases, roster }: RoundState): boolean {
-    if (kind === "evaluate") return true;
+  isOver(now: number, evaluates: boolean, { leases, roster }: RoundState): boolean {
+    if (evaluates) return true;
     if (leases.size > 0) {
       this.#idleSince = undefined;
       return false;

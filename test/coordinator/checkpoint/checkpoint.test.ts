@@ -77,7 +77,9 @@ test("files hold PyTorch's axis order under torchvision's names", () =>
     expect(metadata).toMatchObject({ format: "pt", step: "4", run: "tiny-run" });
     expect(tensors.get("conv3.weight")!.shape).toEqual([4, 2, 4, 4]);
     expect(tensors.get("conv3.c")!.shape).toEqual([1, 1, 4, 4]);
-    expect(float32Of(tensors.get("conv3.weight")!)).toEqual(toOihw(state.student.get("conv3.weight")!, [4, 2, 4, 4]));
+    expect(float32Of(tensors.get("conv3.weight")!)).toEqual(
+      toOihw(state.parameters.student.get("conv3.weight")!, [4, 2, 4, 4]),
+    );
     expect(tensors.has("bn1.running_mean")).toBe(true);
     expect(tensors.has("discriminator.conv2.0.weight")).toBe(false);
   }));
@@ -93,7 +95,7 @@ test("D7 a resumed run sends its workers the discriminators that the uninterrupt
       expect(restored.replica.size > 0).toBe(discriminators === "int8");
       // The replica is not what is trained: it would be lost without a file of its own.
       const [name] = restored.replica.keys();
-      if (name) expect(restored.replica.get(name)).not.toEqual(restored.student.get(name));
+      if (name) expect(restored.replica.get(name)).not.toEqual(restored.parameters.student.get(name));
       for (let step = 4; step < 10; step++) {
         const [resumed, uninterrupted] = [
           wireBlob(restored, "discriminators"),
@@ -121,8 +123,8 @@ test("a checkpoint from before there were replicas loads, where one is wanted wi
     await rewrite(manifest.config);
     const restored = restoreState(await readNewestCheckpoint(runDir), tinyDataset(state.config));
     expect(restored.step).toBe(4);
-    for (const [name, values] of restored.replica) expect(values).toEqual(state.student.get(name));
-    expect(restored.replica.size).toBe(restored.networks.discriminators.entries.length);
+    for (const [name, values] of restored.replica) expect(values).toEqual(state.parameters.student.get(name));
+    expect(restored.replica.size).toBe(restored.networks.student.companions.discriminators.entries.length);
   }));
 
 test("without the GAN there is neither a teacher's nor a discriminators' file", () =>
@@ -131,7 +133,7 @@ test("without the GAN there is neither a teacher's nor a discriminators' file", 
     const path = await write(runDir, state, ledger);
     expect((await readdir(path)).sort()).toEqual(["manifest.json", "model.safetensors", "optimizer.safetensors"]);
     const checkpoint = await readNewestCheckpoint(runDir);
-    expect(checkpoint.manifest.paramsHash.teacher).toBeNull();
+    expect(Object.keys(checkpoint.manifest.paramsHash)).toEqual(["student"]);
     expect(essence(restoreState(checkpoint, tinyDataset(state.config)))).toEqual(essence(state));
   }));
 

@@ -11,7 +11,6 @@ import { float32Of, int32Of, readSafetensors } from "../../../shared/base/safete
 import { nhwcToNchw } from "../../../shared/model/axes.ts";
 import { unpackSignPlanes } from "../../../shared/model/sign-planes.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
-import { buildNetworks } from "../../../shared/run/networks.ts";
 import { advance, tinyState, withFolder } from "../../fixtures/tiny-run.ts";
 
 const extra = { run: "tiny-run", time: "2026-01-01T00:00:00.000Z" };
@@ -30,12 +29,12 @@ test("it holds signs, C and the full-precision rest, and nothing else", () =>
       path: out,
       step: 5,
       fileBytes: bytes.length,
-      sizes: modelSizes(state.networks),
+      sizes: modelSizes(state.config, state.dataset),
       skipped: [],
     });
 
     const { tensors, metadata } = readSafetensors(bytes);
-    const student = [...state.student].filter(([name]) => !name.startsWith("discriminator"));
+    const student = [...state.parameters.student].filter(([name]) => !name.startsWith("discriminator"));
     const binary = ["conv2.weight", "conv3.weight"];
     expect([...tensors.keys()]).toEqual(student.map(([name]) => (binary.includes(name) ? `${name}.signs` : name)));
     for (const [name, values] of student) {
@@ -80,7 +79,7 @@ test("ResNet-18 for ImageNet has the published sizes: 33.5 Mbit against 374.1, 1
     model: { kind: "resnet", stem: "imagenet", activation: "identity" },
     rbcn: { rectify: "layer" },
   });
-  const sizes = modelSizes(buildNetworks(config, { shape: { h: 224, w: 224, c: 3 }, classes: 1000 }));
+  const sizes = modelSizes(config, { shape: { h: 224, w: 224, c: 3 }, classes: 1000 });
   expect((sizes.teacherBytes * 8) / 1e6).toBeCloseTo(374.1, 1);
   expect((sizes.binaryBytes * 8) / 1e6).toBeCloseTo(33.5, 1);
   expect(sizes.teacherBytes / sizes.binaryBytes).toBeCloseTo(11.16, 2);

@@ -17,7 +17,7 @@ function tensors(): Map<string, SafeTensor> {
   return new Map(
     manifest.entries.map(({ name, shape }) => [
       name,
-      tensorOf(toFileOrder(state.teacher.get(name)!, shape), fileShape(shape)),
+      tensorOf(toFileOrder(state.parameters.teacher.get(name)!, shape), fileShape(shape)),
     ]),
   );
 }
@@ -29,7 +29,7 @@ test("a file in PyTorch's order gives the parameters in the manifest's; tensors 
     await writeFile(path, writeSafetensors([...extra, ...tensors()]));
     const read = await readTeacherFile(path, manifest);
     expect([...read.keys()]).toEqual(manifest.entries.map(({ name }) => name));
-    for (const [name, values] of read) expect(values, name).toEqual(state.teacher.get(name));
+    for (const [name, values] of read) expect(values, name).toEqual(state.parameters.teacher.get(name));
   }));
 
 test("doubles are rounded to float32", () =>
@@ -49,7 +49,7 @@ test("a checkpoint's teacher.safetensors is such a file", () =>
     });
     const { path } = await readNewestCheckpoint(folder);
     const read = await readTeacherFile(join(path, "teacher.safetensors"), manifest);
-    for (const [name, values] of read) expect(values, name).toEqual(state.teacher.get(name));
+    for (const [name, values] of read) expect(values, name).toEqual(state.parameters.teacher.get(name));
   }));
 
 test("TEACHER_MISMATCH names every tensor that is missing, of another shape, not of floats or not finite", () =>

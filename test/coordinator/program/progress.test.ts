@@ -131,21 +131,26 @@ test("durations are told in the two units that matter", () => {
   expect([0, 59.4, 60, 192, 3900].map(duration)).toEqual(["0 s", "59 s", "1 min 0 s", "3 min 12 s", "1 h 5 min"]);
 });
 
-test("what is left is told from the pace of each kind of round but its first, evaluations included", () => {
+test("what is left is told from the pace of each phase but its first round, evaluations included", () => {
   const config = tinyConfig();
   const program = phaseProgram(config, 7);
-  const base = { program, batch: config.batch, testSamples: 10, evaluating: 0 };
+  const base = { program, batch: config.batch, testSamples: 10, evaluating: undefined };
   expect(remainingSeconds(new Map(), { ...base, step: 0, target: program.steps })).toBeNull();
   // 7 teacher samples, then twice 7 student and 7 of the BN phase; evaluations after the teacher and both epochs.
   const first = paced(new Map(), "teacher", 7, 70_000);
   expect(remainingSeconds(first, { ...base, step: 0, target: program.steps })).toBeNull();
   const slow = paced(first, "teacher", 7, 7000);
   expect(remainingSeconds(slow, { ...base, step: 0, target: program.steps })).toBe(35 + 30);
-  const known = paced(paced(slow, "evaluate", 10, 10_000), "evaluate", 10, 1000);
+  let known = slow;
+  for (const phase of ["evaluate-teacher", "evaluate-student"]) {
+    known = paced(paced(known, phase, 10, 10_000), phase, 10, 1000);
+  }
   expect(remainingSeconds(known, { ...base, step: 0, target: program.steps })).toBeCloseTo(35 + 3, 9);
   expect(remainingSeconds(known, { ...base, step: program.steps, target: program.steps })).toBe(0);
   // One step of 4 samples, and the evaluation that ends a run which is cut short.
   expect(remainingSeconds(known, { ...base, step: 2, target: 3 })).toBeCloseTo(4 + 1, 9);
-  expect(remainingSeconds(known, { ...base, step: 3, target: 3, evaluating: 5 })).toBeCloseTo(0.5, 9);
+  expect(
+    remainingSeconds(known, { ...base, step: 3, target: 3, evaluating: { phase: "evaluate-teacher", samples: 5 } }),
+  ).toBeCloseTo(0.5, 9);
   expect(samplesAt(program, 3, config.batch)).toBe(7 + 4);
 });

@@ -64,7 +64,7 @@ class PassRun {
 
   constructor(shape: Shape) {
     const steps = Math.ceil(shape.samples / shape.batch);
-    const common = { kind: "student", network: "student", lambdaAdversarial: 0, evaluate: false } as const;
+    const common = { phase: "student", network: "student", weights: {}, evaluate: false } as const;
     this.pass = { ...common, index: 0, epoch: 0, samples: shape.samples, firstStep: 0, steps };
     this.#shape = shape;
     this.#begin();

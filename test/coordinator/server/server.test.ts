@@ -65,15 +65,15 @@ test("H4 the frozen teacher that a lease names is given by its hash", async () =
   const { url, connect } = await startTestRun();
   const worker = await connect().join();
   let lease = await worker.lease();
-  while (lease.kind !== "student") {
+  while (lease.phase !== "student") {
     await worker.answer(lease);
-    expect(lease.teacherHash).toBeNull();
+    expect(lease.frozen).toEqual({});
     lease = await worker.lease();
   }
   const { search } = new URL(url);
-  const blob = await fetch(new URL(`/blobs/${lease.teacherHash}${search}`, url));
-  expect(hashOf(await blob.arrayBuffer())).toBe(lease.teacherHash);
-  expect((await fetch(new URL(`/blobs/${lease.teacherHash}`, url))).status).toBe(403);
+  const blob = await fetch(new URL(`/blobs/${lease.frozen.teacher}${search}`, url));
+  expect(hashOf(await blob.arrayBuffer())).toBe(lease.frozen.teacher);
+  expect((await fetch(new URL(`/blobs/${lease.frozen.teacher}`, url))).status).toBe(403);
 });
 
 test("H5 the status says in words what the run waits for", async () => {

@@ -63,6 +63,20 @@ test("S5 another protocol version is called PROTOCOL_MISMATCH, whatever else its
   });
 });
 
+test("S5 a worker of protocol 2 is told so with both versions and what to do", async () => {
+  const { connect } = await startTestRun();
+  const worker = await connect().opened();
+  // As workers of that protocol said it, a parameter set by its fixed name among it.
+  const hello = { ...worker.hello(), protocol: 2, holds: { student: "ab".repeat(32) } };
+  worker.socket.send(encodeMessage(hello));
+  expect(await refusal(worker)).toMatchObject({
+    code: "PROTOCOL_MISMATCH",
+    close: 4002,
+    retry: false,
+    message: "the worker speaks protocol 2, this coordinator 3; reload the page or update the older side",
+  });
+});
+
 test.each([
   ["bytes that are no msgpack", Uint8Array.of(0xc1)],
   ["an unknown type", encodeMessage({ type: "dance" } as never)],

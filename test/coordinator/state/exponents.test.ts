@@ -1,10 +1,12 @@
 // Rules of the units that a round's integers are in.
+
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { exponentsFor, recordPeaks } from "../../../coordinator/state/exponents.ts";
 import { initialExponent, nextExponent, nextScaleExponent } from "../../../coordinator/sum/unit-rule.ts";
 import { contributionLayout } from "../../../shared/wire/contribution.ts";
 import { layoutOf } from "../../fixtures/codec-cases.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 import { advance, nextLayout, nextSum, tinyState } from "../../fixtures/tiny-run.ts";
 
 test("the next unit is the smallest for which eight times the peak fits 2^23 units", () => {
@@ -39,7 +41,7 @@ test("the first round has fixed units, the next ones follow the peaks of their o
   layout.tensors.forEach(({ kind }, i) => {
     expect(next[i]).toBe(kind === "metric" ? -12 : nextExponent(peaks[i], initialExponent(kind, state.config.batch)));
   });
-  const student = contributionLayout(state.networks.student.manifest, "bn");
+  const student = contributionLayout(state.networks.student.manifest, phaseOf("bn"));
   expect(exponentsFor(state, "bn", student)).toEqual(
     student.tensors.map(({ kind }) => initialExponent(kind, state.config.batch)),
   );

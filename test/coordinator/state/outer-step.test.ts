@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { parametersHash, type TrainingState } from "../../../coordinator/state/training-state.ts";
 import { applyRound } from "../../../coordinator/state/update.ts";
 import { RoundSum } from "../../../coordinator/sum/aggregate.ts";
-import { roundManifest } from "../../../shared/run/networks.ts";
+import { phaseNamed } from "../../../shared/model/phases.ts";
 import { placeOf } from "../../../shared/run/program.ts";
-import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import { phaseLayout } from "../../../shared/wire/contribution.ts";
 import { parameter } from "../../../shared/wire/parameter-blob.ts";
 import { drawContribution, tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
 
@@ -15,8 +15,8 @@ const config = tinyConfig({ sync: { kind: "local", outer: { learningRate: rate, 
 
 /** Contributions to the state's next round, one of three samples and one of one. */
 function contributions(state: TrainingState) {
-  const { kind, network } = placeOf(state.program, state.step, config.batch).pass;
-  const layout = contributionLayout(roundManifest(state.networks, kind, network), kind, "local");
+  const { phase } = placeOf(state.program, state.step, config.batch).pass;
+  const layout = phaseLayout(state.networks, phaseNamed(state.program, phase), "local");
   const place = placeOf(state.program, state.step, config.batch);
   const samples = place.to - place.from;
   const first = samples - 1;
@@ -47,13 +47,13 @@ test("Y2 every trained parameter, C and discriminators too, takes Nesterov's ste
     const { place, layout } = contributions(state);
     const { network } = place.pass;
     const sum = sumOf(state);
-    const before = new Map([...state[network]].map(([name, values]) => [name, [...values]]));
+    const before = new Map([...state.parameters[network]].map(([name, values]) => [name, [...values]]));
     const loss = applyRound(state, place, sum);
     for (const [name, values] of before) {
-      const after = [...parameter(state[network], name)];
+      const after = [...parameter(state.parameters[network], name)];
       const tensor = layout.tensors.find((t) => t.name === name);
       if (!tensor) {
-        expect(after, `${name} in ${place.pass.kind}`).toEqual(values);
+        expect(after, `${name} in ${place.pass.phase}`).toEqual(values);
         continue;
       }
       const mean = [...sum.mean(name)];
@@ -93,8 +93,8 @@ test("Y2 with a rate of 1 and no momentum the replicas are averaged", () => {
   const state = tinyState(tinyConfig({ sync: { kind: "local", outer: { learningRate: 1, momentum: 0 } } }));
   const { place } = contributions(state);
   const sum = sumOf(state);
-  const before = [...parameter(state.teacher, "fc.weight")];
+  const before = [...parameter(state.parameters.teacher, "fc.weight")];
   applyRound(state, place, sum);
   const mean = sum.mean("fc.weight");
-  expect([...parameter(state.teacher, "fc.weight")]).toEqual(before.map((v, i) => Math.fround(v - mean[i])));
+  expect([...parameter(state.parameters.teacher, "fc.weight")]).toEqual(before.map((v, i) => Math.fround(v - mean[i])));
 });

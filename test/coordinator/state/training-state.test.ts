@@ -23,39 +23,39 @@ test("every parameter of the manifests is there, latent weights within [-1, 1], 
   const state = tinyState();
   for (const network of ["teacher", "student"] as const) {
     const names = wireManifest(state.networks, network).entries.map(({ name }) => name);
-    expect([...state[network].keys()]).toEqual(names);
+    expect([...state.parameters[network].keys()]).toEqual(names);
   }
-  const weight = state.student.get("conv2.weight")!;
-  const c = state.student.get("conv2.c")!;
+  const weight = state.parameters.student.get("conv2.weight")!;
+  const c = state.parameters.student.get("conv2.c")!;
   expect(Math.max(...weight.map(Math.abs))).toBeLessThanOrEqual(1);
   // [2][5][5][2]: C[k] is the mean over both filters and both channels of tap k.
   for (let tap = 0; tap < 25; tap++) {
     const shared = [0, 1, 50, 51].map((i) => Math.abs(weight[2 * tap + i]));
     expect(c[tap]).toBeCloseTo(shared.reduce((a, b) => a + b) / 4, 6);
   }
-  expect(state.student.get("bn1.running_var")).toEqual(new Float32Array(2).fill(1));
-  expect(state.student.get("prelu3.weight")).toEqual(new Float32Array(4).fill(0.25));
+  expect(state.parameters.student.get("bn1.running_var")).toEqual(new Float32Array(2).fill(1));
+  expect(state.parameters.student.get("prelu3.weight")).toEqual(new Float32Array(4).fill(0.25));
 });
 
 test("a latent weight that is drawn outside of [-1, 1] starts at its bound", () => {
   const wide = tinyState(tinyConfig({ ablation: "R", model: { kind: "lenet", widths: [1, 400, 2] } }));
-  const weight = wide.student.get("conv2.weight")!;
+  const weight = wide.parameters.student.get("conv2.weight")!;
   expect(weight.filter((w) => Math.abs(w) === 1).length).toBeGreaterThan(0);
   expect(weight.filter((w) => Math.abs(w) > 1).length).toBe(0);
 });
 
 test("without the GAN there is neither teacher nor discriminator", () => {
   const state = tinyState(tinyConfig({ ablation: "R" }));
-  expect(state.teacher.size).toBe(0);
-  expect([...state.student.keys()].filter((name) => name.startsWith("discriminator"))).toEqual([]);
+  expect(Object.keys(state.parameters)).toEqual(["student"]);
+  expect([...state.parameters.student.keys()].filter((name) => name.startsWith("discriminator"))).toEqual([]);
 });
 
 test("a teacher from a file is copied, and one that was not read is refused", () => {
   const config = tinyConfig({ teacher: { file: "teacher.safetensors" } });
   const trained = tinyState(tinyConfig({ seed: 99 }));
-  const state = createTrainingState(config, tinyDataset(config), trained.teacher);
+  const state = createTrainingState(config, tinyDataset(config), { teacher: trained.parameters.teacher });
   expect(parametersHash(state, "teacher")).toBe(parametersHash(trained, "teacher"));
-  trained.teacher.get("fc.bias")![0] = 42;
+  trained.parameters.teacher.get("fc.bias")![0] = 42;
   expect(parametersHash(state, "teacher")).not.toBe(parametersHash(trained, "teacher"));
   expect(() => createTrainingState(config, tinyDataset(config))).toThrow("teacher.safetensors");
 });
@@ -64,7 +64,7 @@ test("the wire blob is encoded once, until a step changes the network that it ho
   const state = tinyState();
   const manifest = wireManifest(state.networks, "teacher");
   const blob = wireBlob(state, "teacher");
-  expect(blob.bytes).toEqual(encodeBlob(manifest, blobLayout(manifest), state.teacher));
+  expect(blob.bytes).toEqual(encodeBlob(manifest, blobLayout(manifest), state.parameters.teacher));
   expect(blob.hash).toBe(sha256Hex(blob.bytes));
   expect(wireBlob(state, "teacher")).toBe(blob);
   const student = wireBlob(state, "student");

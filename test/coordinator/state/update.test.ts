@@ -1,13 +1,14 @@
 // Rules of a step, against the method's equations written out once more in float64.
+
 import { expect, test } from "vitest";
 import { exponentsFor } from "../../../coordinator/state/exponents.ts";
 import { learningRateAt } from "../../../coordinator/state/learning-rate.ts";
 import { parametersHash, type TrainingState } from "../../../coordinator/state/training-state.ts";
 import { applyRound } from "../../../coordinator/state/update.ts";
 import { RoundSum } from "../../../coordinator/sum/aggregate.ts";
-import { roundManifest } from "../../../shared/run/networks.ts";
 import { placeOf } from "../../../shared/run/program.ts";
-import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import { phaseLayout } from "../../../shared/wire/contribution.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 import { drawContribution, nextLayout, nextSum, tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
 
 /** The run's state and its next step once more, straight from METHOD §2 and §4: names instead of roles, plain arrays of doubles. */
@@ -19,8 +20,8 @@ class Reference {
   #adamSteps = 0;
 
   constructor(state: TrainingState) {
-    for (const [name, values] of state.teacher) this.values.set(`teacher.${name}`, [...values]);
-    for (const [name, values] of state.student) this.values.set(name, [...values]);
+    for (const [name, values] of state.parameters.teacher) this.values.set(`teacher.${name}`, [...values]);
+    for (const [name, values] of state.parameters.student) this.values.set(name, [...values]);
   }
 
   sgd(name: string, gradient: readonly number[], rate: number, decay: number): void {
@@ -99,13 +100,13 @@ const cosine = (step: number, steps: number) => (1 + Math.cos((Math.PI * step) /
 test("every step of teacher, student and BN phase is what the method's equations give", () => {
   const state = tinyState(config);
   const reference = new Reference(state);
-  const all = [...state.student.keys()];
+  const all = [...state.parameters.student.keys()];
   const layers = ["conv2", "conv3"];
   let clamped = 0;
   const kinds: string[] = [];
   while (state.step < state.program.steps) {
     const place = placeOf(state.program, state.step, config.batch);
-    const { kind, lambdaAdversarial } = place.pass;
+    const { phase: kind, weights } = place.pass;
     const { step } = state;
     kinds.push(kind);
     const sum = nextSum(state);
@@ -115,7 +116,7 @@ test("every step of teacher, student and BN phase is what the method's equations
 
     if (kind === "teacher") {
       const rate = 0.2 * cosine(step, 2);
-      for (const name of state.teacher.keys()) {
+      for (const name of state.parameters.teacher.keys()) {
         if (name.includes("running")) reference.running(`teacher.${name}`, mean(name));
         else reference.sgd(`teacher.${name}`, mean(name), rate, decay);
       }
@@ -139,7 +140,7 @@ test("every step of teacher, student and BN phase is what the method's equations
         );
         expect(loss.kernel).toBeCloseTo(kernel, 6);
         expect(loss).toMatchObject({ task, top1, adversarial, discriminator });
-        expect(loss.total).toBe(task + loss.kernel + lambdaAdversarial * adversarial);
+        expect(loss.total).toBe(task + loss.kernel + weights.adversarial * adversarial);
       } else {
         expect(loss).toEqual({ task, total: task, top1 });
       }
@@ -150,7 +151,9 @@ test("every step of teacher, student and BN phase is what the method's equations
     }
     expect(state.step).toBe(step + 1);
     for (const [name, values] of reference.values) {
-      const actual = name.startsWith("teacher.") ? state.teacher.get(name.slice(8))! : state.student.get(name)!;
+      const actual = name.startsWith("teacher.")
+        ? state.parameters.teacher.get(name.slice(8))!
+        : state.parameters.student.get(name)!;
       const worst = values.reduce((max, x, i) => Math.max(max, Math.abs(x - actual[i]) / (1 + Math.abs(x))), 0);
       expect(worst, `${name} after step ${state.step}`).toBeLessThan(3e-6);
     }
@@ -161,17 +164,19 @@ test("every step of teacher, student and BN phase is what the method's equations
 
 test("the GAN's weight enters the loss only after the warm-up, the BN phase moves neither W nor C nor a convolution", () => {
   const state = tinyState(config);
-  const lambdas = state.program.passes.filter(({ kind }) => kind === "student").map((pass) => pass.lambdaAdversarial);
+  const lambdas = state.program.passes
+    .filter(({ phase }) => phase === "student")
+    .map((pass) => pass.weights.adversarial);
   expect(lambdas).toEqual([0, 0.5]);
-  while (placeOf(state.program, state.step, config.batch).pass.kind !== "bn") {
+  while (placeOf(state.program, state.step, config.batch).pass.phase !== "bn") {
     applyRound(state, placeOf(state.program, state.step, config.batch), nextSum(state));
   }
-  const before = new Map([...state.student].map(([name, values]) => [name, values.slice()]));
+  const before = new Map([...state.parameters.student].map(([name, values]) => [name, values.slice()]));
   applyRound(state, placeOf(state.program, state.step, config.batch), nextSum(state));
   for (const [name, values] of before) {
     const moved = /^(bn|prelu|fc)/.test(name);
-    if (moved) expect(state.student.get(name), name).not.toEqual(values);
-    else expect(state.student.get(name), name).toEqual(values);
+    if (moved) expect(state.parameters.student.get(name), name).not.toEqual(values);
+    else expect(state.parameters.student.get(name), name).toEqual(values);
   }
 });
 
@@ -185,11 +190,11 @@ test("without the GAN the loss has no adversarial part", () => {
 test("milestones are fractions of each network's own steps", () => {
   const stepped = tinyConfig({ optimizer: { schedule: { kind: "step", milestones: [0.5, 0.75], gamma: 0.1 } } });
   const { program } = tinyState(stepped);
-  const rate = (network: "teacher" | "student", step: number) => learningRateAt(stepped, program, network, step);
-  expect([0, 1].map((step) => rate("teacher", step))).toEqual([0.2, 0.2 * 0.1]);
+  const rate = (step: number) => learningRateAt(stepped, program, step);
+  expect([0, 1].map((step) => rate(step))).toEqual([0.2, 0.2 * 0.1]);
   const student = [0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001];
   student.forEach((expected, i) => {
-    expect(rate("student", 2 + i)).toBeCloseTo(expected, 12);
+    expect(rate(2 + i)).toBeCloseTo(expected, 12);
   });
 });
 
@@ -199,7 +204,7 @@ test("contributions in another order end in the same parameters, bit for bit", (
     while (state.step < state.program.steps) {
       const place = placeOf(state.program, state.step, state.config.batch);
       const layout = nextLayout(state);
-      const sum = new RoundSum(layout, exponentsFor(state, place.pass.kind, layout), "exact");
+      const sum = new RoundSum(layout, exponentsFor(state, place.pass.phase, layout), "exact");
       for (const i of order) {
         const { samples, peaks, body } = drawContribution(layout, 1, state.step, i);
         sum.add(samples, peaks, body);
@@ -225,8 +230,8 @@ test("no step is made on an empty sum, nor in another pass than the next step's"
 
 test("an evaluation's result is the means of its metrics", () => {
   const state = tinyState();
-  const layout = contributionLayout(roundManifest(state.networks, "evaluate", "student"), "evaluate");
-  const sum = new RoundSum(layout, exponentsFor(state, "evaluate", layout), "exact");
+  const layout = phaseLayout(state.networks, phaseOf("evaluate-student"));
+  const sum = new RoundSum(layout, exponentsFor(state, "evaluate-student", layout), "exact");
   const units = Int32Array.from({ length: layout.size }, (_, i) => [6 * 4096, 3 * 4096, 4 * 4096][i] ?? 0);
   sum.add(4, new Uint32Array(1), new Uint8Array(units.buffer));
   expect(sum.metrics()).toMatchObject({ task: 1.5, top1: 0.75, top5: 1 });

@@ -31,13 +31,8 @@ const part = (account: string, from: number, units: number[], peak = 1): RobustP
   units: Float64Array.from(units),
 });
 
-function combined(
-  rounds: RobustRounds,
-  parts: readonly RobustPart[],
-  era = 0,
-  kind: "student" | "evaluate" = "student",
-) {
-  rounds.open({ kind, era, spans });
+function combined(rounds: RobustRounds, parts: readonly RobustPart[], era = 0, evaluate = false) {
+  rounds.open({ phase: evaluate ? "evaluate-student" : "student", evaluate, era, spans });
   for (const one of parts) rounds.add(() => one);
   return rounds.combine();
 }
@@ -84,7 +79,7 @@ test("Z38 centered clipping starts at the last mean of the era, and at zero in a
 });
 
 test("Z40 an evaluation is summed as always", () => {
-  expect(combined(new RobustRounds("trimmed-mean"), crowd(), 0, "evaluate")).toBeUndefined();
+  expect(combined(new RobustRounds("trimmed-mean"), crowd(), 0, true)).toBeUndefined();
 });
 
 test("Z16 a run whose parts would not fit is refused before there is a folder", async () => {
@@ -142,7 +137,8 @@ async function largestParameter(clip: string, liar: number): Promise<number> {
   let moved = 0;
   const { state, log } = await reopenRun(run.run.directory.path);
   await log.close();
-  for (const values of state.teacher.values()) for (const value of values) moved = Math.max(moved, Math.abs(value));
+  for (const values of state.parameters.teacher.values())
+    for (const value of values) moved = Math.max(moved, Math.abs(value));
   return moved;
 }
 

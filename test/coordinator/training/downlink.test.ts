@@ -7,7 +7,7 @@ import { sha256Hex } from "../../../shared/base/hash.ts";
 import { placeOf } from "../../../shared/run/program.ts";
 import { decodeFrame } from "../../../shared/wire/frame.ts";
 import { readParameters } from "../../../shared/wire/parameter-frame.ts";
-import { type ParameterSet, wireForm } from "../../../shared/wire/parameter-set.ts";
+import { type ParameterSet, parameterSets, wireForm } from "../../../shared/wire/parameter-set.ts";
 import { decodeChange, decodeWhole } from "../../../shared/wire/parameter-update.ts";
 import { digest } from "../../../worker/platform/runtime-ports.ts";
 import { ParameterStore } from "../../../worker/session/parameter-store.ts";
@@ -28,7 +28,7 @@ function studentState(downlink: Record<string, unknown> = {}): TrainingState {
 }
 
 function read(frame: Uint8Array) {
-  return readParameters(runTag, decodeFrame(frame, frame.length));
+  return readParameters(runTag, ["teacher", "student", "discriminators"], decodeFrame(frame, frame.length));
 }
 
 test("D3 a worker that holds the version before gets a change, the same bytes as everybody; a newcomer gets the whole", () => {
@@ -62,7 +62,7 @@ test("D3 a worker that is some versions behind gets the changes one after anothe
   let update = downlink.update("student", wireBlob(state, "student"), 0);
   for (let step = 1; step <= KEPT_CHANGES + 1; step++) {
     const stepped = wireBlob(state, "student");
-    const values = state.student.get("conv2.weight")!;
+    const values = state.parameters.student.get("conv2.weight")!;
     values[step] = -values[step];
     state.blobs.clear();
     update = downlink.update("student", wireBlob(state, "student"), step);
@@ -82,7 +82,7 @@ test("frames of a version are let go with the next: what is kept are its changes
   const downlink = downlinkOf(state, runTag);
   const versions = [downlink.update("student", wireBlob(state, "student"), 0)];
   for (let step = 1; step <= KEPT_CHANGES + 1; step++) {
-    state.student.get("conv2.weight")![step] *= -1;
+    state.parameters.student.get("conv2.weight")![step] *= -1;
     state.blobs.clear();
     versions.push(downlink.update("student", wireBlob(state, "student"), step));
   }
@@ -105,7 +105,7 @@ test("D3 a change that is no smaller than the whole is not sent", () => {
 });
 
 test("the teacher's bytes are let go with the first round of the student, also by sessions that remember them", async () => {
-  const plans = planned(tinyState(tinyConfig({ epochs: 9 })));
+  const plans = planned(studentState());
   const [teacher] = (await plans.evaluation("teacher")).parameters;
   expect(plans.frames(teacher, undefined)).toHaveLength(1);
   await plans.evaluation("student");
@@ -119,17 +119,18 @@ test("D5 only the student's mini-batches name discriminators; a BN phase, an eva
   const seen = new Map<string, readonly ParameterSet[]>();
   for (const network of ["teacher", "student"] as const) {
     const { terms, parameters } = await plans.evaluation(network);
-    expect(terms).toMatchObject({ discriminatorsHash: null, teacherHash: null });
+    expect(terms).toMatchObject({ companions: {}, frozen: {} });
     expect(parameters.map(({ set }) => set)).toEqual([network]);
   }
   while (seen.size < 2) {
     const { terms, parameters } = await plans.step();
     seen.set(
-      terms.kind,
+      terms.phase,
       parameters.map(({ set }) => set),
     );
     expect(terms.parametersHash).toBe(wireBlob(state, "student").hash);
-    expect(terms.discriminatorsHash).toBe(terms.kind === "bn" ? null : wireBlob(state, "discriminators").hash);
+    const { hash } = wireBlob(state, "discriminators");
+    expect(terms.companions).toEqual(terms.phase === "bn" ? {} : { discriminators: hash });
     advance(state);
   }
   expect(Object.fromEntries(seen)).toEqual({ student: ["student", "discriminators"], bn: ["student"] });
@@ -140,7 +141,10 @@ test.each(["f32", "f16", "int8"] as const)(
   async (discriminators) => {
     const state = studentState({ discriminators, tail: discriminators === "f32" ? "f32" : "f16" });
     const plans = planned(state, runTag);
-    const store = new ParameterStore((set) => wireForm(state.networks, state.config, set), digest);
+    const store = new ParameterStore(
+      new Map(parameterSets(state.networks).map((set) => [set, wireForm(state.networks, state.config, set)])),
+      digest,
+    );
     const bases: (boolean | undefined)[] = [];
     while (bases.length < 6) {
       const { terms, parameters } = await plans.step();
@@ -150,8 +154,8 @@ test.each(["f32", "f16", "int8"] as const)(
           expect(await store.receive(runTag, frame)).toBeUndefined();
         }
       }
-      if (terms.discriminatorsHash !== null) {
-        const blob = await store.blob("discriminators", terms.discriminatorsHash);
+      if (terms.companions.discriminators !== undefined) {
+        const blob = await store.blob("discriminators", terms.companions.discriminators);
         let worst = 0;
         for (const { name, offset, bytes } of wireForm(
           state.networks,
@@ -159,7 +163,7 @@ test.each(["f32", "f16", "int8"] as const)(
           "discriminators",
         ).layout.tensors.values()) {
           const held = new Float32Array(blob.buffer, offset, bytes / 4);
-          state.student.get(name)!.forEach((value, i) => {
+          state.parameters.student.get(name)!.forEach((value, i) => {
             worst = Math.max(worst, Math.abs(held[i] - value));
           });
         }

@@ -104,10 +104,10 @@ test("a network above the limit has a thread, one below it none", async () => {
       ablation: "R",
     });
     const state = createTrainingState(config, tinyDataset(config));
-    const parameters = [...state.student.values()].reduce((sum, { length }) => sum + length, 0);
+    const parameters = [...state.parameters.student.values()].reduce((sum, { length }) => sum + length, 0);
     const training = await startTraining(state, "0".repeat(32));
     await training.close();
-    return { large: parameters > INLINE_PARAMETERS, inline: training.inline, left: state.student.size > 0 };
+    return { large: parameters > INLINE_PARAMETERS, inline: training.inline, left: state.parameters.student.size > 0 };
   };
   expect(await startedFor([4, 4, 8])).toEqual({ large: false, inline: true, left: true });
   expect(await startedFor([64, 128, 512])).toEqual({ large: true, inline: false, left: false });

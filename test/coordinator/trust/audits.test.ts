@@ -8,9 +8,10 @@ import { type StartTraining, startTraining } from "../../../coordinator/training
 import { ThreadedTraining } from "../../../coordinator/training/threaded-training.ts";
 import { accountOf } from "../../../shared/base/identity.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
-import { buildNetworks, roundManifest } from "../../../shared/run/networks.ts";
-import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import { buildNetworks } from "../../../shared/run/networks.ts";
+import { phaseLayout } from "../../../shared/wire/contribution.ts";
 import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 import { roundTrust } from "../../fixtures/round-trust.ts";
 import { honestContribution, type ScriptedContribution } from "../../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
@@ -137,7 +138,7 @@ test("Z10 with the codec exact a wild contribution is refused once it is known w
   let leases = 0;
   // Honest for as long as nothing is usual yet.
   const { told, hash } = await runWith((contribution, message) => {
-    const wild = message.kind === "teacher" && message.step >= 4 && leases++ < 2;
+    const wild = message.phase === "teacher" && message.step >= 4 && leases++ < 2;
     return wild ? times(1000)(contribution, message) : contribution;
   }, config);
   expect(told).toContain("CONTRIBUTION_OUTLIER");
@@ -149,7 +150,7 @@ test("Z23 with the codec f32 gradients above the running median are scaled to it
     shape: { h: 28, w: 28, c: 1 },
     classes: 10,
   });
-  const layout = contributionLayout(roundManifest(networks, "student", "student"), "student");
+  const layout = phaseLayout(networks, phaseOf("student"));
   const exponents = layout.tensors.map(() => -20);
   const sumOf = () => new RoundSum(layout, exponents, "f32");
   const trust = roundTrust({ audits: "off" });
@@ -162,7 +163,7 @@ test("Z23 with the codec f32 gradients above the running median are scaled to it
   const round = (factors: readonly number[]) => {
     const sum = sumOf();
     trust.open({
-      kind: "student",
+      phase: "student",
       codec: "f32",
       peaks: [],
       compared: () => ({ kind: "same" }),

@@ -58,7 +58,7 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
     },
   });
   const reader: OpenRound = {
-    kind: "student",
+    phase: "student",
     codec: "exact",
     peaks: [],
     compared: comparing(

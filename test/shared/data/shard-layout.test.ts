@@ -6,6 +6,7 @@ import { sha256Hex } from "../../../shared/base/hash.ts";
 import { type Dataset, datasetSchema, MAX_SHARD_BYTES, MAX_SHARDS, shardBytes } from "../../../shared/data/dataset.ts";
 import { labelOf, readShard, type SampleBytes, writeShard } from "../../../shared/data/shard-layout.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
+import { phasesOf } from "../../../shared/run/program.ts";
 import { encodeMessage, MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 
 const shape = { h: 2, w: 3, c: 1 };
@@ -125,6 +126,7 @@ test("a welcome with a data set of MAX_SHARDS shards is a control message that m
     protocol: PROTOCOL_VERSION,
     ...{ worker: "w1", run: "run", runTag: "0".repeat(32), session: "it", heartbeatMs: 10_000, graceMs: 30_000 },
     config: parseConfig({}),
+    program: phasesOf(parseConfig({})).outline,
     dataset: {
       ...{ name: "large", format: { kind: "raw" }, shape, classes: 1000, mean: [0.5], std: [0.5] },
       train: split(MAX_SHARDS - 50, 0),

@@ -1,4 +1,5 @@
 // Networks, manifests and layouts: torchvision's names, torchvision's sizes, and bytes that never overlap.
+
 import { describe, expect, test } from "vitest";
 import { GraphBuilder } from "../../../shared/model/graph.ts";
 import { elementCount } from "../../../shared/model/manifest.ts";
@@ -6,6 +7,7 @@ import { parseConfig } from "../../../shared/run/config.ts";
 import { buildNetworks, wireManifest } from "../../../shared/run/networks.ts";
 import { contributionLayout } from "../../../shared/wire/contribution.ts";
 import { blobLayout, encodeBlob } from "../../../shared/wire/parameter-blob.ts";
+import { everything, phaseOf } from "../../fixtures/phases.ts";
 
 const imageNet = { shape: { h: 224, w: 224, c: 3 }, classes: 1000 };
 const gray = { shape: { h: 28, w: 28, c: 1 }, classes: 10 };
@@ -32,7 +34,7 @@ test("ResNet-18's student has 16 binary layers, one C and one discriminator each
   expect(entries.filter((e) => e.role === "latent")).toHaveLength(16);
   expect(entries.filter((e) => e.role === "learned").map((e) => e.shape)).toEqual(Array(16).fill([1, 3, 3, 1]));
   expect(resNet18.student.graph.maps).toHaveLength(16);
-  expect(resNet18.discriminators.entries).toHaveLength(16 * 8);
+  expect(resNet18.student.companions.discriminators.entries).toHaveLength(16 * 8);
 });
 
 test("ResNet-34 has 32 binary layers, and torchvision's parameter count in its teacher", () => {
@@ -73,8 +75,10 @@ test("LeNet's third layer is a convolution over the whole remaining map", () => 
   expect(conv3?.shape).toEqual([96, 4, 4, 24]);
 });
 
-test("without the GAN there is no discriminator", () => {
-  expect(buildNetworks(parseConfig({ ablation: "R" }), gray).discriminators.entries).toEqual([]);
+test("without the GAN there is no discriminator, and no teacher", () => {
+  const { student, ...others } = buildNetworks(parseConfig({ ablation: "R" }), gray);
+  expect(student.companions).toEqual({});
+  expect(others).toEqual({});
 });
 
 test("a graph refuses what cannot be computed, by name", () => {
@@ -116,17 +120,16 @@ describe("layouts", () => {
   });
 
   test("a contribution has no C, no gradient of frozen parameters in the BN phase, and only metrics in an evaluation", () => {
-    const names = (kind: "student" | "bn" | "evaluate") =>
-      contributionLayout(manifest, kind).tensors.map((t) => t.name);
+    const names = (phase: string) => contributionLayout(manifest, phaseOf(phase)).tensors.map((t) => t.name);
     expect(names("student")).not.toContain("conv2.c");
     expect(names("student")).toContain("discriminator.conv2.0.weight");
     expect(names("bn").filter((n) => /^conv|^discriminator/.test(n))).toEqual([]);
     expect(names("bn")).toEqual(expect.arrayContaining(["bn1.weight", "prelu3.weight", "fc.bias", "bn2.running_mean"]));
-    expect(names("evaluate")).toEqual(["metrics"]);
+    expect(names("evaluate-student")).toEqual(["metrics"]);
   });
 
   test("every block of a contribution belongs to the tensor that starts in it", () => {
-    const { tensors, segments, size } = contributionLayout(manifest, "student");
+    const { tensors, segments, size } = contributionLayout(manifest, everything);
     expect(segments).toHaveLength(size / 64);
     tensors.forEach((t, index) => {
       expect(segments[t.offset / 64]).toBe(index);

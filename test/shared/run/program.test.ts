@@ -31,7 +31,7 @@ test("the steps of a pass cover its samples exactly once, in order, whatever the
 test("R trains no teacher, R+G adds it and L_Adv after the warm-up, R+G+B ends each epoch with the BN phase", () => {
   const kinds = (ablation: string, extra = {}) =>
     phaseProgram(parseConfig({ ablation, epochs: 2, adversarial: { warmupEpochs: 1 }, ...extra }), 256).passes.map(
-      (p) => `${p.kind}${p.lambdaAdversarial > 0 ? "+adv" : ""}${p.evaluate ? "!" : ""}`,
+      (p) => `${p.phase}${p.weights.adversarial > 0 ? "+adv" : ""}${p.evaluate ? "!" : ""}`,
     );
   expect(kinds("R")).toEqual(["student!", "student!"]);
   expect(kinds("R+G")).toEqual(["teacher", "teacher!", "student!", "student+adv!"]);

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { decodeFrame, encodeFrame, frameHeaderBytes } from "../../../shared/wire/frame.ts";
 import { encodeParameters, parametersFrameLimit, readParameters } from "../../../shared/wire/parameter-frame.ts";
 
+const sets = ["teacher", "student", "discriminators"];
 const run = "0123456789abcdef".repeat(2);
 const hash = "ab".repeat(32);
 const base = "cd".repeat(32);
@@ -14,11 +15,11 @@ test.each([
   ["student", base],
   ["discriminators", base],
 ] as const)("D3 a frame of the %s names its set, its hash and its base %s", (set, from) => {
-  const bytes = encodeParameters(run, 5, { set, hash, base: from, body });
+  const bytes = encodeParameters(run, sets, 5, { set, hash, base: from, body });
   expect(bytes.length).toBeLessThanOrEqual(parametersFrameLimit(body.length));
   const frame = decodeFrame(bytes, bytes.length);
   expect(frame.header).toMatchObject({ kind: from === null ? "parameters" : "parameters-change", round: 5 });
-  expect(readParameters(run, frame)).toEqual({ set, hash, base: from, body });
+  expect(readParameters(run, sets, frame)).toEqual({ set, hash, base: from, body });
   expect([...bytes.subarray(frameHeaderBytes + 1, frameHeaderBytes + 4)]).toEqual([0, 0, 0]);
 });
 
@@ -33,5 +34,5 @@ test.each([
   ["that ends within the base's hash", { ...header, kind: "parameters-change" }, [1, 0, 0, 0, 9, 9]],
 ] as const)("a frame %s is refused with FRAME_CORRUPT", (_, head, payload) => {
   const frame = decodeFrame(encodeFrame(head, Uint8Array.from(payload)), 1000);
-  expect(() => readParameters(run, frame)).toThrow(corrupt);
+  expect(() => readParameters(run, sets, frame)).toThrow(corrupt);
 });

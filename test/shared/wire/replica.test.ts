@@ -13,7 +13,7 @@ const manifest: Manifest = {
     role: "critic",
     shape: [size],
     initial: { kind: "constant", value: 0 },
-    bnPhase: false,
+    layer: "discriminator",
   })),
 };
 const layout = blobLayout(manifest);

@@ -1,10 +1,12 @@
 // Rules of what travels how: which tensors are coded, in which order, in how many bytes.
+
 import { expect, test } from "vitest";
 import { codecs } from "../../../shared/codecs/codecs.ts";
-import { roundManifest } from "../../../shared/run/networks.ts";
-import { contributionLayout, WIDE_ELEMENTS } from "../../../shared/wire/contribution.ts";
+import { phaseManifest } from "../../../shared/run/networks.ts";
+import { phaseLayout, WIDE_ELEMENTS } from "../../../shared/wire/contribution.ts";
 import { gatherArena, wireLayout } from "../../../shared/wire/wire-layout.ts";
 import { layoutOf } from "../../fixtures/codec-cases.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 import { tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
 
 const layout = layoutOf({ n0: 10, w0: 70, n1: 64, w1: 64 });
@@ -43,9 +45,9 @@ test("gathering takes a part of the arena into the wire's order", () => {
 
 test("wide are the weight gradients of convolutions, linear layers and discriminators from 1,024 elements on", () => {
   const state = tinyState(tinyConfig({ model: { kind: "lenet", widths: [12, 24, 96] } }));
-  const { tensors } = contributionLayout(roundManifest(state.networks, "student", "student"), "student");
+  const { tensors } = phaseLayout(state.networks, phaseOf("student"));
   const shapes = new Map(
-    roundManifest(state.networks, "student", "student").entries.map(({ name, shape }) => [name, shape]),
+    phaseManifest(state.networks, phaseOf("student")).entries.map(({ name, shape }) => [name, shape]),
   );
   for (const { name, kind, size, wide } of tensors) {
     const matrix = (shapes.get(name)?.length ?? 0) >= 2;

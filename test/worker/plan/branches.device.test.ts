@@ -17,6 +17,7 @@ import { NodeGradients } from "../../../worker/plan/node-gradients.ts";
 import { arenaRefs, blobRefs } from "../../../worker/plan/plan.ts";
 import { updateRuns } from "../../../worker/plan/update-runs.ts";
 import { testDevice } from "../../fixtures/device.ts";
+import { everything } from "../../fixtures/phases.ts";
 import { execute, roundData } from "../../verify/execute.ts";
 
 const N = 3;
@@ -68,7 +69,7 @@ const seed = normals(N * 5);
 /** The output, and every tensor of the contribution, of one forward and backward pass. */
 async function run(graph: Graph, memory: MemoryMode = "keep"): Promise<ReadonlyMap<string, Float32Array>> {
   const own = networkManifest(graph);
-  const layout = contributionLayout(own, "student");
+  const layout = contributionLayout(own, everything);
   const arena = arenaRefs(layout);
   const present = (name: string) => arena(name) as Ref;
   const buffers = { parameter: blobRefs("parameters", blobLayout(own)), statistic: present };
@@ -147,7 +148,7 @@ test.each(memoryModes)(
 );
 
 test("inner steps fold the batch statistics of a shared batch norm in the order of its nodes", () => {
-  const layout = contributionLayout(manifest, "student", "local");
+  const layout = contributionLayout(manifest, everything, "local");
   const blob = blobLayout(manifest, "f32");
   const runs = updateRuns(manifest, blob, layout, (role) => (role === "statistic" ? role : undefined));
   for (const name of ["bn1.running_mean", "bn2.running_var"]) {

@@ -1,4 +1,5 @@
 // Discriminators that share a dispatch compute what each computes alone, to the bit, and write all that they owe.
+
 import { expect, test } from "vitest";
 import { copy } from "../../../kernels/steps/copy.ts";
 import { GUARANTEED_TRAITS } from "../../../kernels/text/adapter-traits.ts";
@@ -13,6 +14,7 @@ import { type Adversarial, pooledMaps, recordAdversarial } from "../../../worker
 import { LaunchList, type Ref } from "../../../worker/plan/launch-list.ts";
 import { arenaRefs, blobRefs } from "../../../worker/plan/plan.ts";
 import { testDevice } from "../../fixtures/device.ts";
+import { everything } from "../../fixtures/phases.ts";
 import { uniform } from "../../kernels/data.ts";
 import { execute, roundData } from "../../verify/execute.ts";
 
@@ -38,7 +40,7 @@ function scattered({ entries }: Manifest): Manifest {
 }
 
 function tensorsOf(manifest: Manifest) {
-  const arena = arenaRefs(contributionLayout(manifest, "student"));
+  const arena = arenaRefs(contributionLayout(manifest, everything));
   return { parameter: blobRefs("parameters", blobLayout(manifest)), gradient: (name: string) => arena(name) as Ref };
 }
 
@@ -81,7 +83,7 @@ const cache = new PipelineCache(await testDevice());
 /** Every result by name, as raw bits; the arena is full of NaN before. */
 async function results(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean, quads = false) {
   const { list, metrics, dPooled } = record(graph, manifest, lambda, inPlace, quads);
-  const layout = contributionLayout(manifest, "student");
+  const layout = contributionLayout(manifest, everything);
   const names = discriminatorManifest(graph).entries;
   const parameters = new Map(
     names.map(({ name, shape }, i) => [

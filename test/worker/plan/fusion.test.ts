@@ -1,4 +1,5 @@
 // What one normalisation kernel takes in, by the shape of the graph, and what a plan then has no need of.
+
 import { describe, expect, test } from "vitest";
 import { GraphBuilder } from "../../../shared/model/graph.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
@@ -6,6 +7,7 @@ import { buildNetworks } from "../../../shared/run/networks.ts";
 import { fuseNormalisations } from "../../../worker/plan/fusion.ts";
 import { compilePlan } from "../../../worker/plan/plan.ts";
 import { classificationLoss } from "../../../worker/tasks/classification.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 
 function builder(): GraphBuilder {
   return new GraphBuilder({ h: 4, w: 4, c: 8 });
@@ -83,10 +85,9 @@ const resNet = buildNetworks(parseConfig({ model: { kind: "resnet", widths: [8, 
 test("a ResNet's student round adds, copies, packs and pools no map by itself", () => {
   const { list } = compilePlan({
     networks: resNet,
-    kind: "student",
-    network: "student",
+    phase: phaseOf("student"),
     n: 4,
-    lambdaAdversarial: 1,
+    weights: { adversarial: 1 },
     adversarialReduce: "mean",
     loss: classificationLoss(0),
     accumulate: "exact",
@@ -103,10 +104,8 @@ test("an evaluation stores no map that a binary layer alone reads, only its sign
   const leNet = buildNetworks(parseConfig({}), { shape: { h: 28, w: 28, c: 1 }, classes: 10 });
   const { list } = compilePlan({
     networks: leNet,
-    kind: "evaluate",
-    network: "student",
+    phase: phaseOf("evaluate-student"),
     n: 4,
-    lambdaAdversarial: 0,
     adversarialReduce: "mean",
     loss: classificationLoss(0),
     accumulate: "exact",

@@ -13,6 +13,7 @@ import { arenaRefs, compilePlan, type PlanOptions } from "../../../worker/plan/p
 import { peakBytes } from "../../../worker/plan/slots.ts";
 import { classificationLoss } from "../../../worker/tasks/classification.ts";
 import { testDevice } from "../../fixtures/device.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 import { execute, roundData } from "../../verify/execute.ts";
 
 /** What every WebGPU device allows. */
@@ -24,13 +25,12 @@ function resNet18(widths: readonly number[], size: number): Networks {
   return buildNetworks(config, { shape: { h: size, w: size, c: 3 }, classes: size > 64 ? 1000 : 100 });
 }
 
-function optionsOf(networks: Networks, n: number): Omit<PlanOptions, "memory"> {
+function optionsOf(networks: Networks, n: number, phase = phaseOf("student")): Omit<PlanOptions, "memory"> {
   return {
     networks,
-    kind: "student",
-    network: "student",
+    phase,
     n,
-    lambdaAdversarial: 1,
+    weights: { adversarial: 1 },
     adversarialReduce: "mean",
     loss: classificationLoss(0),
     accumulate: "exact",
@@ -105,7 +105,7 @@ describe("a small ResNet on a device", () => {
     const cache = new PipelineCache(await testDevice());
     const results: ReadonlyMap<string, Float32Array>[] = [];
     for (const memory of memoryModes) {
-      const plan = compilePlan({ ...optionsOf(networks, n), memory });
+      const plan = compilePlan({ ...optionsOf(networks, n, phaseOf("student", { ablation: "R" })), memory });
       const executed = await execute(cache, plan.list, data);
       expect(executed.bytes).toBe(plan.memory.bytes);
       const arena = arenaRefs(plan.layout);

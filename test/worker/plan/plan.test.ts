@@ -1,13 +1,15 @@
-// The plan's rules: what WebGPU would refuse is refused here without a device, for every round kind and network.
+// The plan's rules: what WebGPU would refuse is refused here without a device, for every phase and network.
+
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../../shared/run/config.ts";
-import { buildNetworks, type NetworkName } from "../../../shared/run/networks.ts";
-import type { ContributionTensor, RoundKind } from "../../../shared/wire/contribution.ts";
+import { buildNetworks } from "../../../shared/run/networks.ts";
+import type { ContributionTensor } from "../../../shared/wire/contribution.ts";
 import { type MemoryMode, memoryModes } from "../../../worker/plan/kept-values.ts";
 import type { Launch, Ref } from "../../../worker/plan/launch-list.ts";
 import { compilePlan } from "../../../worker/plan/plan.ts";
 import { assignSlots, peakBytes } from "../../../worker/plan/slots.ts";
 import { classificationLoss } from "../../../worker/tasks/classification.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 
 const gray = { shape: { h: 28, w: 28, c: 1 }, classes: 10 };
 const color = { shape: { h: 32, w: 32, c: 3 }, classes: 7 };
@@ -23,21 +25,14 @@ const networks = {
   ),
 };
 type Name = keyof typeof networks;
-const rounds: readonly (readonly [RoundKind, NetworkName])[] = [
-  ["teacher", "teacher"],
-  ["student", "student"],
-  ["bn", "student"],
-  ["evaluate", "student"],
-  ["evaluate", "teacher"],
-];
+const rounds = ["teacher", "student", "bn", "evaluate-student", "evaluate-teacher"];
 
-function planOf(name: Name, kind: RoundKind, network: NetworkName, memory: MemoryMode = "keep") {
+function planOf(name: Name, phase: string, memory: MemoryMode = "keep") {
   return compilePlan({
     networks: networks[name],
-    kind,
-    network,
+    phase: phaseOf(phase),
     n: 5,
-    lambdaAdversarial: 1,
+    weights: { adversarial: 1 },
     adversarialReduce: "mean",
     loss: classificationLoss(0),
     accumulate: "exact",
@@ -58,8 +53,8 @@ function bindingsOf({
 }
 
 describe.each(Object.keys(networks) as Name[])("%s", (name) => {
-  test.each(rounds)("a %s round of the %s never binds one buffer both read and read_write", (kind, network) => {
-    const { list } = planOf(name, kind, network);
+  test.each(rounds)("a %s round never binds one buffer both read and read_write", (phase) => {
+    const { list } = planOf(name, phase);
     const { slotOf } = assignSlots(list);
     for (const launch of list.launches) {
       const bindings = bindingsOf(launch).map((b) => ({
@@ -71,8 +66,8 @@ describe.each(Object.keys(networks) as Name[])("%s", (name) => {
     }
   });
 
-  test.each(rounds)("a %s round of the %s launches nothing whose results nobody reads", (kind, network) => {
-    const { launches } = planOf(name, kind, network).list;
+  test.each(rounds)("a %s round launches nothing whose results nobody reads", (phase) => {
+    const { launches } = planOf(name, phase).list;
     const read = new Set<number>();
     const wasted: string[] = [];
     for (const launch of [...launches].reverse()) {
@@ -84,8 +79,8 @@ describe.each(Object.keys(networks) as Name[])("%s", (name) => {
     expect(wasted).toEqual([]);
   });
 
-  test.each(rounds)("a %s round of the %s keeps to the guaranteed limits", (kind, network) => {
-    for (const launch of planOf(name, kind, network).list.launches) {
+  test.each(rounds)("a %s round keeps to the guaranteed limits", (phase) => {
+    for (const launch of planOf(name, phase).list.launches) {
       expect(launch.refs.length).toBeLessThanOrEqual(8);
       for (const size of launch.kernel.grid) expect(size).toBeLessThanOrEqual(65_535);
       for (const { ref } of bindingsOf(launch)) {
@@ -99,7 +94,7 @@ describe.each(Object.keys(networks) as Name[])("%s", (name) => {
   test("a tensor is written before it is read", () => {
     const written = new Set<number>();
     const unwritten: string[] = [];
-    for (const launch of planOf(name, "student", "student").list.launches) {
+    for (const launch of planOf(name, "student").list.launches) {
       for (const b of bindingsOf(launch)) {
         if (b.ref.kind === "transient" && !b.writes && !written.has(b.ref.id)) unwritten.push(b.name);
       }
@@ -108,8 +103,8 @@ describe.each(Object.keys(networks) as Name[])("%s", (name) => {
     expect(unwritten).toEqual([]);
   });
 
-  test.each(rounds)("a %s round of the %s writes every tensor of its contribution", (kind, network) => {
-    const { list, layout } = planOf(name, kind, network);
+  test.each(rounds)("a %s round writes every tensor of its contribution", (phase) => {
+    const { list, layout } = planOf(name, phase);
     // Discriminators that share a dispatch share a range; discriminators.test.ts checks that each tensor in it is written.
     const written = list.launches
       .flatMap(bindingsOf)
@@ -123,7 +118,7 @@ describe.each(Object.keys(networks) as Name[])("%s", (name) => {
   test.each(memoryModes)(
     "a %s plan takes what it says, and next to nothing over what is alive at once",
     async (memory) => {
-      const { list, memory: said } = planOf(name, "student", "student", memory);
+      const { list, memory: said } = planOf(name, "student", memory);
       const sum = assignSlots(list).slotBytes.reduce((a, b) => a + b, 0);
       expect(said.bytes).toBe(sum);
       expect(sum).toBeLessThan(1.25 * peakBytes(list.lifetimes));

@@ -1,8 +1,8 @@
 // A plan on a device that lacks memory, and signs on one that packs them wrong: the next best is taken, and said where there is none.
 
 import { expect, onTestFinished, test } from "vitest";
-import { buildNetworks, roundManifest, wireManifest } from "../../../shared/run/networks.ts";
-import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import { buildNetworks, wireManifest } from "../../../shared/run/networks.ts";
+import { phaseLayout } from "../../../shared/wire/contribution.ts";
 import { blobLayout } from "../../../shared/wire/parameter-blob.ts";
 import { PipelineCache } from "../../../worker/pipeline-cache.ts";
 import { memoryModes } from "../../../worker/plan/kept-values.ts";
@@ -15,16 +15,15 @@ import { checkedPacking } from "../../../worker/tuning/packing-check.ts";
 import { untuned } from "../../../worker/tuning/tuning-options.ts";
 import { badDriver } from "../../fixtures/bad-driver.ts";
 import { testDevice } from "../../fixtures/device.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 import { tinyConfig, tinyDataset } from "../../fixtures/tiny-run.ts";
 
 const config = tinyConfig({ model: { kind: "resnet", widths: [8], blocks: [1] }, microbatch: 4, batch: 4 });
 const networks = buildNetworks(config, tinyDataset(config));
 const options: PlanOptions = {
   networks,
-  kind: "bn",
-  network: "student",
+  phase: phaseOf("bn"),
   n: 4,
-  lambdaAdversarial: 0,
   adversarialReduce: "mean",
   loss: classificationLoss(0),
   accumulate: "exact",
@@ -34,7 +33,7 @@ const sizes = memoryModes.map((memory) => compilePlan({ ...options, memory }).me
 /** Records on a device with this much memory beside the buffers of the round. */
 async function recordOn(slotBytes: number) {
   const device = await testDevice();
-  const round = new RoundBuffers(device, contributionLayout(roundManifest(networks, "bn", "student"), "bn"));
+  const round = new RoundBuffers(device, phaseLayout(networks, phaseOf("bn")));
   const images = storageBuffer(device, "images", 4 * 4 * 784);
   const labels = storageBuffer(device, "labels", 4 * 4);
   const parameters = storageBuffer(device, "parameters", blobLayout(wireManifest(networks, "student")).bytes);

@@ -4,18 +4,18 @@ import { encodeParameters } from "../../../shared/wire/parameter-frame.ts";
 import { encodeChange, encodeWhole } from "../../../shared/wire/parameter-update.ts";
 import { digest } from "../../../worker/platform/runtime-ports.ts";
 import { KEPT_VERSIONS, ParameterStore } from "../../../worker/session/parameter-store.ts";
-import { RUN_TAG, scriptedBlob, scriptedForm, sha256, studentForm } from "./scripted-run.ts";
+import { RUN_TAG, SETS, scriptedBlob, scriptedForm, sha256, studentForm } from "./scripted-run.ts";
 
 const [first, second, third] = ["first", "second", "third"].map((name) => scriptedBlob(name));
-const store = () => new ParameterStore((set) => scriptedForm(set), digest);
+const store = () => new ParameterStore(new Map(SETS.map((set) => [set, scriptedForm(set)])), digest);
 
 function whole(blob: Uint8Array<ArrayBuffer>, hash = sha256(blob)): Uint8Array {
-  return encodeParameters(RUN_TAG, 0, { set: "student", hash, base: null, body: encodeWhole(studentForm, blob) });
+  return encodeParameters(RUN_TAG, SETS, 0, { set: "student", hash, base: null, body: encodeWhole(studentForm, blob) });
 }
 
 function change(from: Uint8Array<ArrayBuffer>, to: Uint8Array<ArrayBuffer>, hash = sha256(to)): Uint8Array {
   const body = encodeChange(studentForm, from, to);
-  return encodeParameters(RUN_TAG, 0, { set: "student", hash, base: sha256(from), body });
+  return encodeParameters(RUN_TAG, SETS, 0, { set: "student", hash, base: sha256(from), body });
 }
 
 test("the whole, then changes of it, are held by their hashes, though nobody waits between them", async () => {
@@ -76,6 +76,6 @@ test.each([
 
 test("a frame larger than any that this run can send is refused unread with FRAME_TOO_LARGE", async () => {
   const body = new Uint8Array(4_000_000);
-  const frame = encodeParameters(RUN_TAG, 0, { set: "student", hash: sha256(body), base: null, body });
+  const frame = encodeParameters(RUN_TAG, SETS, 0, { set: "student", hash: sha256(body), base: null, body });
   await expect(store().receive(RUN_TAG, frame)).rejects.toMatchObject({ code: "FRAME_TOO_LARGE" });
 });

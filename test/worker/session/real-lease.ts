@@ -2,9 +2,10 @@
 
 import { exponentsFor } from "../../../coordinator/state/exponents.ts";
 import { createTrainingState, wireBlob } from "../../../coordinator/state/training-state.ts";
-import { contributionLayout } from "../../../shared/wire/contribution.ts";
+import { phaseLayout } from "../../../shared/wire/contribution.ts";
 import { wireForm } from "../../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 import type { ScriptedCoordinator } from "./scripted-coordinator.ts";
 import type { Peer } from "./scripted-peer.ts";
 import { leaseOf } from "./scripted-run.ts";
@@ -14,13 +15,14 @@ export function sendRealLease({ config, dataset }: ScriptedCoordinator, peer: Pe
   const state = createTrainingState(config, dataset);
   const { bytes, hash } = wireBlob(state, "student");
   const form = wireForm(state.networks, config, "student");
-  const layout = contributionLayout(state.networks.student.manifest, "evaluate");
+  const phase = phaseOf("evaluate-student");
+  const layout = phaseLayout(state.networks, phase);
   const message = leaseOf(lease, peer.sendParameters(bytes, hash, form), {
-    kind: "evaluate",
+    phase: phase.name,
     split: "test",
     codec: "exact",
     era: 0,
-    exponents: exponentsFor(state, "evaluate", layout),
+    exponents: exponentsFor(state, phase.name, layout),
     timeoutMs: 60_000,
   });
   peer.send(message);

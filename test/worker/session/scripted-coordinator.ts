@@ -6,6 +6,7 @@ import { WebSocketServer } from "ws";
 import { requireProof } from "../../../coordinator/trust/proof.ts";
 import type { Dataset } from "../../../shared/data/dataset.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
+import { phasesOf } from "../../../shared/run/program.ts";
 import { type CoordinatorMessage, type HelloMessage, PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 import { Peer } from "./scripted-peer.ts";
 import { RUN_TAG, scriptedConfig, scriptedData } from "./scripted-run.ts";
@@ -123,6 +124,7 @@ export class ScriptedCoordinator {
       runTag: RUN_TAG,
       config: this.config,
       dataset: this.dataset,
+      program: phasesOf(this.config).outline,
       heartbeatMs: this.#options.heartbeatMs ?? 60_000,
       session: `session ${++this.#sessions}`,
       graceMs: 30_000,

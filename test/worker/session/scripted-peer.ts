@@ -9,7 +9,7 @@ import {
   encodeMessage,
   type WorkerMessage,
 } from "../../../shared/wire/protocol.ts";
-import { RUN_TAG, sha256, studentForm } from "./scripted-run.ts";
+import { RUN_TAG, SETS, sha256, studentForm } from "./scripted-run.ts";
 
 type Incoming = WorkerMessage | { readonly type: "frame"; readonly bytes: Uint8Array };
 type IncomingOf<T extends Incoming["type"]> = Extract<Incoming, { type: T }>;
@@ -86,14 +86,14 @@ export class Peer {
   /** The student's parameters whole, in a frame; returns their hash. */
   sendParameters(blob: Uint8Array<ArrayBuffer>, announced = sha256(blob), form = studentForm): string {
     const body = encodeWhole(form, blob);
-    this.sendBytes(encodeParameters(RUN_TAG, 0, { set: "student", hash: announced, base: null, body }));
+    this.sendBytes(encodeParameters(RUN_TAG, SETS, 0, { set: "student", hash: announced, base: null, body }));
     return announced;
   }
 
   /** What changes one blob of the student into another; returns the other's hash. */
   sendChange(from: Uint8Array<ArrayBuffer>, to: Uint8Array<ArrayBuffer>, announced = sha256(to)): string {
     const body = encodeChange(studentForm, from, to);
-    this.sendBytes(encodeParameters(RUN_TAG, 0, { set: "student", hash: announced, base: sha256(from), body }));
+    this.sendBytes(encodeParameters(RUN_TAG, SETS, 0, { set: "student", hash: announced, base: sha256(from), body }));
     return announced;
   }
 

@@ -9,6 +9,8 @@ import { frozenForm, type ParameterSet, type WireForm, wireForm } from "../../..
 import { decodeWhole, wholeBytes } from "../../../shared/wire/parameter-update.ts";
 import type { LeaseMessage, RunStatus } from "../../../shared/wire/protocol.ts";
 
+/** Of the scripted run, as frames number them. */
+export const SETS = ["teacher", "student", "discriminators"];
 export const RUN_TAG = "0123456789abcdef0123456789abcdef";
 
 export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -95,17 +97,17 @@ export function scriptedBlob(name: string, form = studentForm): Uint8Array<Array
 
 /** The trained teacher's bytes as they are fetched, and expanded. */
 export function scriptedTeacher(): { packed: Uint8Array<ArrayBuffer>; blob: Uint8Array<ArrayBuffer> } {
-  const form = frozenForm(buildNetworks(scriptedConfig, scriptedData().dataset), scriptedConfig);
+  const form = frozenForm(buildNetworks(scriptedConfig, scriptedData().dataset), scriptedConfig, "teacher");
   const packed = Uint8Array.from({ length: wholeBytes(form) }, (_, i) => (i % 16) * (i & 1));
   return { packed, blob: decodeWhole(form, packed) };
 }
 
-/** A lease over positions [0, 8) of the first training epoch. */
+/** A lease of the phase that needs nothing beside the network, over positions [0, 8) of the first training epoch. */
 export function leaseOf(lease: number, parametersHash: string, overrides: Partial<LeaseMessage> = {}): LeaseMessage {
   return {
     type: "lease",
     lease,
-    kind: "student",
+    phase: "bn",
     network: "student",
     step: 0,
     round: lease,
@@ -115,13 +117,13 @@ export function leaseOf(lease: number, parametersHash: string, overrides: Partia
     from: 0,
     to: 8,
     parametersHash,
-    discriminatorsHash: null,
-    lambdaAdversarial: 0,
+    companions: {},
+    weights: { task: 1 },
     codec: "f32",
     era: 0,
     exponents: [],
     timeoutMs: 5000,
-    teacherHash: null,
+    frozen: {},
     ...overrides,
   };
 }

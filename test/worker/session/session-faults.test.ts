@@ -1,6 +1,7 @@
 // What a session does when something breaks: sockets, bytes, devices, gradients, links.
 import { expect, test } from "vitest";
 import { BitswarmError } from "../../../shared/base/errors.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import { ScriptedCoordinator } from "./scripted-coordinator.ts";
 import { leaseOf, scriptedBlob, scriptedData, sha256 } from "./scripted-run.ts";
 import { answer, blob, code, endless, leased, stage } from "./session-stage.ts";
@@ -268,4 +269,19 @@ test.each([
 ])("the link %j is refused with %s", async (url, expected) => {
   const play = await stage(answer, {}, { url });
   expect(code(await play.session.ended)).toBe(expected);
+});
+
+test.each<[string, Partial<LeaseMessage>]>([
+  ["of an unknown phase", { phase: "dream" }],
+  ["whose network is another's", { network: "teacher" }],
+  ["that evaluates on the training split", { phase: "evaluate-student" }],
+  ["that trains on the test split", { split: "test" }],
+  ["without the companions of its phase", { phase: "student", frozen: { teacher: "ab".repeat(32) } }],
+  ["with a companion that is not its phase's", { companions: { discriminators: "ab".repeat(32) } }],
+  ["with a frozen network that its phase does not need", { frozen: { teacher: "ab".repeat(32) } }],
+])("a lease that is none of the program's closes the connection with MESSAGE_INVALID: one %s", async (_, fields) => {
+  const play = await stage();
+  const peer = await leased(play, fields);
+  expect((await peer.closed).code).toBe(4003);
+  expect(play.trainers[0]?.leases ?? []).toEqual([]);
 });

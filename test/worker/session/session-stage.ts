@@ -64,11 +64,11 @@ class ScriptedTrainer implements Trainer {
   holds(_network: string, hash: string): boolean {
     return this.loaded.at(-1) === hash;
   }
-  loadTeacher(hash: string, bytes: Uint8Array): void {
+  loadFrozen(_network: string, hash: string, bytes: Uint8Array): void {
     this.teacherBlobs.push(bytes);
     this.teachers.push(hash);
   }
-  holdsTeacher(hash: string): boolean {
+  holdsFrozen(_network: string, hash: string): boolean {
     return this.teachers.includes(hash);
   }
   compute(lease: LeaseMessage, input: (from: number, to: number) => MicrobatchInput, aborted: () => boolean) {

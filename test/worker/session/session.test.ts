@@ -46,7 +46,7 @@ test("the trainer gets the lease's samples decoded, microbatch by microbatch", a
     for (let from = lease.from; from < lease.to; from += 4) seen.push(input(from, from + 4));
     return answer(lease, input, aborted);
   });
-  const peer = await leased(play, { kind: "evaluate", split: "test" });
+  const peer = await leased(play, { phase: "evaluate-student", split: "test" });
   await peer.next("frame");
   expect(seen.map(({ image, label }) => [image.length, label.length])).toEqual([
     [4 * 784, 4],
@@ -60,11 +60,17 @@ test("the trainer gets the lease's samples decoded, microbatch by microbatch", a
 test("the frozen teacher is fetched once by the hash of its packed bytes, and expanded", async () => {
   const { packed: teacher, blob: expanded } = scriptedTeacher();
   const play = await stage(answer, { contents: new Map([...scriptedData().contents, [sha256(teacher), teacher]]) });
-  const peer = await leased(play, { teacherHash: sha256(teacher) });
+  // The scripted trainer goes by hashes alone, so one blob stands for both sets.
+  const needy = {
+    phase: "student",
+    companions: { discriminators: sha256(blob) },
+    frozen: { teacher: sha256(teacher) },
+  };
+  const peer = await leased(play, needy);
   await peer.next("frame");
   peer.send({ type: "accepted", lease: 1, samples: 8 });
   await peer.next("ready");
-  peer.send(leaseOf(2, sha256(blob), { teacherHash: sha256(teacher) }));
+  peer.send(leaseOf(2, sha256(blob), needy));
   await peer.next("frame");
   expect(play.trainers[0].teachers).toEqual([sha256(teacher)]);
   expect(play.trainers[0].teacherBlobs).toEqual([expanded]);

@@ -45,7 +45,7 @@ test("W8 while a lease is computed the next one is asked for, and its images are
   expect(await peer.next("ready")).toEqual({ type: "ready", ahead: true });
   await expect.poll(() => play.trainers[0].leases).toEqual([1]);
   const before = play.coordinator.requests.length;
-  peer.send(leaseOf(2, hash, { kind: "evaluate", split: "test" }));
+  peer.send(leaseOf(2, hash, { phase: "evaluate-student", split: "test" }));
   const shards = dataset.test.shards.map((shard) => `/shards/${shard.sha256}`);
   await expect.poll(() => play.coordinator.requests.slice(before).map((path) => path.split("?")[0])).toEqual(shards);
   expect(play.trainers[0].leases).toEqual([1]);

@@ -41,7 +41,7 @@ function colourful(): { dataset: Dataset; held: HeldShards } {
 
 const { dataset, held } = colourful();
 const configOf = (data: object, seed = 3) => parseConfig({ seed, data: { kind: "idx", ...data } });
-const train: OrderedRound = { kind: "student", epoch: 0, split: "train" };
+const train: OrderedRound = { phase: "student", epoch: 0, split: "train" };
 
 /** (v/255 − mean)/std of a sample's pixel, or of a zero pixel outside the image; as an f32. */
 function expected(sample: number, y: number, x: number, c: number): number {
@@ -113,7 +113,7 @@ test("the augmentation of a sample is the same whoever decodes it, in whatever c
   expect([...company.subarray(120, 180)]).toEqual([...alone]);
 });
 
-test("the augmentation differs by seed, epoch and kind of round", () => {
+test("the augmentation differs by seed, epoch and phase", () => {
   const draw = (seed: number, round: Partial<OrderedRound>) =>
     Array.from({ length: 7 }, (_, i) => i).map((sample) =>
       createSampleDecoder(configOf({ augment: "crop-flip" }, seed), dataset)
@@ -123,12 +123,12 @@ test("the augmentation differs by seed, epoch and kind of round", () => {
   const base = draw(3, {}).join("|");
   expect(draw(4, {}).join("|")).not.toBe(base);
   expect(draw(3, { epoch: 1 }).join("|")).not.toBe(base);
-  expect(draw(3, { kind: "teacher" }).join("|")).not.toBe(base);
-  expect(draw(3, { kind: "bn" }).join("|")).not.toBe(base);
+  expect(draw(3, { phase: "teacher" }).join("|")).not.toBe(base);
+  expect(draw(3, { phase: "bn" }).join("|")).not.toBe(base);
 });
 
 test("evaluation never augments", () => {
-  const round: OrderedRound = { kind: "evaluate", epoch: 0, split: "test" };
+  const round: OrderedRound = { phase: "evaluate-student", epoch: 0, split: "test" };
   const plain = createSampleDecoder(configOf({}), dataset).decode(round, [1, 0], held);
   const augmented = createSampleDecoder(configOf({ augment: "crop-flip" }), dataset).decode(round, [1, 0], held);
   expect([...augmented.image]).toEqual([...plain.image]);
@@ -161,16 +161,16 @@ test.each([
 });
 
 test("training positions follow the epoch's keyed permutation, test positions the split itself", () => {
-  const order = sampleOrder(3, dataset, { kind: "bn", epoch: 2, split: "train" });
+  const order = sampleOrder(3, dataset, { phase: "bn", epoch: 2, split: "train" });
   const wanted = permutation(7, 3, "epoch", "bn", 2);
   expect([0, 1, 2, 3, 4, 5, 6].map(order)).toEqual([0, 1, 2, 3, 4, 5, 6].map((p) => wanted.at(p)));
-  const held = sampleOrder(3, dataset, { kind: "evaluate", epoch: 2, split: "test" });
+  const held = sampleOrder(3, dataset, { phase: "evaluate-student", epoch: 2, split: "test" });
   expect([0, 1].map(held)).toEqual([0, 1]);
 });
 
 test("samples of a chunk stay together in an epoch's order, and those that fill none stand at the end", () => {
   const chunked: Dataset = { ...dataset, format: { kind: "bytes", media: "image/jpeg", targetBytes: 2, chunk: 3 } };
-  const order = sampleOrder(3, chunked, { kind: "bn", epoch: 2, split: "train" });
+  const order = sampleOrder(3, chunked, { phase: "bn", epoch: 2, split: "train" });
   const wanted = permutation(2, 3, "epoch", "bn", 2);
   const [first, second] = [3 * wanted.at(0), 3 * wanted.at(1)];
   expect([0, 1, 2, 3, 4, 5, 6].map(order)).toEqual([first, first + 1, first + 2, second, second + 1, second + 2, 6]);

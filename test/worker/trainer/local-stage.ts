@@ -4,7 +4,7 @@
 import { expect } from "vitest";
 import {
   createTrainingState,
-  frozenTeacher,
+  frozenNetwork,
   type TrainingState,
   wireBlob,
 } from "../../../coordinator/state/training-state.ts";
@@ -57,19 +57,19 @@ export function stateOf(config: RunConfig): TrainingState {
 
 /** Before the first student step, or the first of the BN phase. */
 export function at(state: TrainingState, kind: "teacher" | "student" | "bn"): TrainingState {
-  const pass = state.program.passes.find((p) => p.kind === kind);
+  const pass = state.program.passes.find((p) => p.phase === kind);
   state.step = pass?.firstStep ?? Number.NaN;
   return state;
 }
 
 export function load(trainer: Trainer, state: TrainingState): void {
-  for (const set of parameterSets) {
+  for (const set of parameterSets(state.networks)) {
     const { hash, bytes } = wireBlob(state, set);
     if (!trainer.holds(set, hash)) trainer.loadParameters(set, hash, bytes);
   }
-  const { hash, bytes } = frozenTeacher(state);
-  if (!trainer.holdsTeacher(hash)) {
-    trainer.loadTeacher(hash, decodeWhole(frozenForm(state.networks, state.config), bytes));
+  const { hash, bytes } = frozenNetwork(state, "teacher");
+  if (!trainer.holdsFrozen("teacher", hash)) {
+    trainer.loadFrozen("teacher", hash, decodeWhole(frozenForm(state.networks, state.config, "teacher"), bytes));
   }
 }
 
@@ -111,7 +111,7 @@ export function expectDifference(
   const network = placeOf(from.program, from.step, from.config.batch).pass.network;
   for (const { name, kind } of layout.tensors) {
     if (kind === "metric") continue;
-    const [before, after] = [parameter(from[network], name), parameter(to[network], name)];
+    const [before, after] = [parameter(from.parameters[network], name), parameter(to.parameters[network], name)];
     const expected = before.map((v, i) => (kind === "statistic" ? after[i] : v - after[i]));
     const actual = sum.mean(name);
     expect(length(expected), `${name} moves`).toBeGreaterThan(0);

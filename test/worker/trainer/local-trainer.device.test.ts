@@ -3,25 +3,22 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exponentsFor } from "../../../coordinator/state/exponents.ts";
 import { latentGradientsOf } from "../../../coordinator/state/latent-gradients.ts";
-import {
-  discriminatorsChanged,
-  parametersChanged,
-  type TrainingState,
-} from "../../../coordinator/state/training-state.ts";
+import { companionsChanged, parametersChanged, type TrainingState } from "../../../coordinator/state/training-state.ts";
 import { applyRound } from "../../../coordinator/state/update.ts";
 import { adamStep } from "../../../shared/model/optimizer.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
-import { roundManifest, wireManifest } from "../../../shared/run/networks.ts";
+import { wireManifest } from "../../../shared/run/networks.ts";
 import { placeOf } from "../../../shared/run/program.ts";
-import { contributionLayout, METRICS } from "../../../shared/wire/contribution.ts";
+import { METRICS, phaseLayout } from "../../../shared/wire/contribution.ts";
 import { parameter } from "../../../shared/wire/parameter-blob.ts";
 import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
 import { createTrainer } from "../../../worker/trainer/trainer.ts";
 import type { Trainer } from "../../../worker/trainer/trainer-contract.ts";
 import { badDriver } from "../../fixtures/bad-driver.ts";
 import { testDevice } from "../../fixtures/device.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 import { planned } from "../../fixtures/planned.ts";
-import { tinyDataset } from "../../fixtures/tiny-run.ts";
+import { trainerRun } from "../../fixtures/tiny-run.ts";
 import {
   at,
   expectDifference,
@@ -37,12 +34,12 @@ import {
 
 let plain: Trainer;
 beforeAll(async () => {
-  plain = createTrainer(await testDevice(), steps(), tinyDataset(steps()));
+  plain = createTrainer(await testDevice(), trainerRun(steps()));
 });
 afterAll(() => plain?.close());
 
 async function withLocal<T>(config: RunConfig, use: (trainer: Trainer) => Promise<T>): Promise<T> {
-  const trainer = createTrainer(await testDevice(), config, tinyDataset(config));
+  const trainer = createTrainer(await testDevice(), trainerRun(config));
   try {
     return await use(trainer);
   } finally {
@@ -85,7 +82,7 @@ test.each([
       const manifest = wireManifest(reference.networks, "student");
       const { gradients } = latentGradientsOf(reference, "student", sum);
       for (const { name, role } of manifest.entries) {
-        const p = parameter(reference.student, name);
+        const p = parameter(reference.parameters.student, name);
         const gradient = gradients.get(name) ?? sum.mean(name);
         if (role === "statistic") {
           p.set(p.map((v, i) => 0.9 * v + 0.1 * gradient[i]));
@@ -100,7 +97,7 @@ test.each([
         if (role === "latent") p.set(p.map((w) => Math.min(1, Math.max(-1, w))));
       }
       parametersChanged(reference, "student");
-      discriminatorsChanged(reference);
+      companionsChanged(reference, ["discriminators"]);
       reference.step += 1;
     }
     const config = rounds({ inner }, microbatches);
@@ -118,7 +115,7 @@ describe("a replica", { timeout: 180_000 }, () => {
   const config = rounds();
   let trainer: Trainer;
   beforeAll(async () => {
-    trainer = createTrainer(await testDevice(), config, tinyDataset(config));
+    trainer = createTrainer(await testDevice(), trainerRun(config));
   });
   afterAll(() => trainer?.close());
 
@@ -192,7 +189,7 @@ describe("a replica", { timeout: 180_000 }, () => {
           return bytes.map((byte, i) => (i === 1000 ? byte ^ 4 : byte));
         },
       });
-      const faulty = createTrainer(device, config, tinyDataset(config));
+      const faulty = createTrainer(device, trainerRun(config));
       try {
         if (outcome === "REPLICA_DIFFERS") {
           await expect(nextRound(faulty, state)).rejects.toMatchObject({ code: outcome });
@@ -207,7 +204,7 @@ describe("a replica", { timeout: 180_000 }, () => {
 
 test("differences travel for all that a round trains, C among them, in units that hold 8 for each sample", () => {
   const state = at(stateOf(rounds()), "student");
-  const layout = contributionLayout(roundManifest(state.networks, "student", "student"), "student", "local");
+  const layout = phaseLayout(state.networks, phaseOf("student"), "local");
   expect(layout.tensors.filter((t) => t.name.endsWith(".c")).map((t) => t.kind)).toEqual(["difference", "difference"]);
   expect(exponentsFor(state, "student", layout)[0]).toBe(5 + 3 - 30);
 });

@@ -5,8 +5,8 @@ import { exponentsFor } from "../../../coordinator/state/exponents.ts";
 import { createTrainingState, wireBlob } from "../../../coordinator/state/training-state.ts";
 import { rng } from "../../../shared/base/rng.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
-import { type NetworkName, roundManifest } from "../../../shared/run/networks.ts";
-import { contributionLayout, METRICS, type RoundKind } from "../../../shared/wire/contribution.ts";
+import { phasesOf } from "../../../shared/run/program.ts";
+import { METRICS, phaseLayout } from "../../../shared/wire/contribution.ts";
 import { addContribution } from "../../../shared/wire/naive-sum.ts";
 import { parameterSets } from "../../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
@@ -18,6 +18,7 @@ import type { TuningEvent } from "../../../worker/tuning/tuning-event.ts";
 import { untuned } from "../../../worker/tuning/tuning-options.ts";
 import { TuningMemory } from "../../../worker/tuning/tuning-store.ts";
 import { freshDevice, testDevice } from "../../fixtures/device.ts";
+import { phaseOf } from "../../fixtures/phases.ts";
 import { tinyConfig, tinyDataset } from "../../fixtures/tiny-run.ts";
 
 const SAMPLES = 22;
@@ -37,16 +38,18 @@ function input(from: number, to: number): MicrobatchInput {
   return { image: pixels.slice(from * 784, to * 784), label: labels.slice(from, to) };
 }
 
-function layoutOf(kind: RoundKind, network: NetworkName) {
-  return contributionLayout(roundManifest(state.networks, kind, network), kind);
+const run = { config, dataset, program: phasesOf(config).outline };
+
+function layoutOf(phase: string) {
+  return phaseLayout(state.networks, phaseOf(phase));
 }
 
-function leaseOf(kind: RoundKind, from: number, to: number, overrides: Partial<LeaseMessage> = {}): LeaseMessage {
-  const network = kind === "teacher" ? "teacher" : "student";
+function leaseOf(phase: string, from: number, to: number, overrides: Partial<LeaseMessage> = {}): LeaseMessage {
+  const { network, companions } = phaseOf(phase);
   return {
     type: "lease",
     lease: 1,
-    kind,
+    phase,
     network,
     step: 0,
     round: 0,
@@ -56,24 +59,24 @@ function leaseOf(kind: RoundKind, from: number, to: number, overrides: Partial<L
     from,
     to,
     parametersHash: wireBlob(state, network).hash,
-    discriminatorsHash: kind === "student" ? wireBlob(state, "discriminators").hash : null,
-    lambdaAdversarial: kind === "student" ? 1 : 0,
+    companions: Object.fromEntries(companions.map((set) => [set, wireBlob(state, set).hash])),
+    weights: { adversarial: 1 },
     codec: "exact",
     era: 0,
-    exponents: exponentsFor(state, kind, layoutOf(kind, network)),
+    exponents: exponentsFor(state, phase, layoutOf(phase)),
     timeoutMs: 60_000,
-    teacherHash: wireBlob(state, "teacher").hash,
+    frozen: { teacher: wireBlob(state, "teacher").hash },
     ...overrides,
   };
 }
 
 function load(trainer: Trainer): void {
-  for (const set of parameterSets) {
+  for (const set of parameterSets(state.networks)) {
     const { hash, bytes } = wireBlob(state, set);
     trainer.loadParameters(set, hash, bytes);
   }
   const { hash, bytes } = wireBlob(state, "teacher");
-  trainer.loadTeacher(hash, bytes);
+  trainer.loadFrozen("teacher", hash, bytes);
 }
 
 function integers(result: LeaseResult): Int32Array {
@@ -83,7 +86,7 @@ function integers(result: LeaseResult): Int32Array {
 let trainer: Trainer;
 const tuning: TuningEvent[] = [];
 beforeAll(async () => {
-  trainer = createTrainer(await testDevice(), config, dataset, {
+  trainer = createTrainer(await testDevice(), run, {
     ...untuned(),
     onEvent: (event) => tuning.push(event),
   });
@@ -116,8 +119,7 @@ describe.each(["teacher", "student", "bn"] as const)("a %s lease", { timeout: 18
 
   test("has a gradient in every tensor that the round trains", async () => {
     const { peaks } = await compute(leaseOf(kind, 0, 16));
-    const network = kind === "teacher" ? "teacher" : "student";
-    const silent = layoutOf(kind, network).tensors.filter((_, t) => peaks[t] === 0);
+    const silent = layoutOf(kind).tensors.filter((_, t) => peaks[t] === 0);
     expect(silent.map((t) => t.name)).toEqual([]);
   });
 });
@@ -125,7 +127,7 @@ describe.each(["teacher", "student", "bn"] as const)("a %s lease", { timeout: 18
 test.each(["f32", "f16", "int8"] as const)(
   "the %s codec carries what exact carries, within its own rounding",
   async (codec) => {
-    const layout = layoutOf("student", "student");
+    const layout = layoutOf("student");
     const exponents = exponentsFor(state, "student", layout);
     const sums: Map<string, Float64Array>[] = [];
     for (const used of ["exact", codec] as const) {
@@ -157,8 +159,8 @@ test("signs hand on what they could not say from lease to lease, and start anew 
 });
 
 test("an evaluation counts whole samples", async () => {
-  const layout = layoutOf("evaluate", "student");
-  const lease = leaseOf("evaluate", 0, SAMPLES);
+  const layout = layoutOf("evaluate-student");
+  const lease = leaseOf("evaluate-student", 0, SAMPLES);
   const sum = integers(await compute(lease));
   const metrics = layout.tensors.findIndex((t) => t.name === METRICS);
   const offset = layout.tensors[metrics].offset;
@@ -186,7 +188,7 @@ test("a pixel that is not a number is refused with GRADIENT_NOT_FINITE, and the 
 test("a trainer that tunes its kernels gives the same bits, and remembers what it measured", async () => {
   const memory = new TuningMemory(undefined, () => undefined);
   const stages: string[] = [];
-  const tuned = createTrainer(await testDevice(), config, dataset, {
+  const tuned = createTrainer(await testDevice(), run, {
     ...untuned(),
     memory,
     budgetMs: 1000,
@@ -203,7 +205,7 @@ test("a trainer that tunes its kernels gives the same bits, and remembers what i
 test("a lease that names other parameters is refused with CONTRIBUTION_STALE", async () => {
   const lease = leaseOf("student", 0, 8, { parametersHash: "0".repeat(64) });
   await expect(compute(lease)).rejects.toMatchObject({ code: "CONTRIBUTION_STALE" });
-  const others = leaseOf("student", 0, 8, { discriminatorsHash: "0".repeat(64) });
+  const others = leaseOf("student", 0, 8, { companions: { discriminators: "0".repeat(64) } });
   await expect(compute(others)).rejects.toMatchObject({ code: "CONTRIBUTION_STALE" });
 });
 
@@ -229,7 +231,7 @@ test("a buffer over the adapter's limit is refused with PLAN_TOO_LARGE, which sa
 
 test("a device that goes away ends the lease with DEVICE_LOST", async () => {
   const device = await freshDevice();
-  const doomed = createTrainer(device, config, dataset);
+  const doomed = createTrainer(device, run);
   load(doomed);
   const computing = doomed.compute(leaseOf("student", 0, SAMPLES), input, () => false);
   device.destroy();
