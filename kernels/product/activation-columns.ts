@@ -31,7 +31,7 @@ export function activationColumns(s: WindowShape): ActivationColumns {
   return isGathered(s) ? gatheredColumns(s) : channelColumns(s.in);
 }
 
-/** Inputs of one tap as columns. */
+/** Inputs of one tap as columns. Reads `column0` and `pixel_k`; declares `c_i`, `x_base_k`, `b_quad_k`. */
 function channelColumns(input: number): ActivationColumns {
   const x: Floats = { name: "x", width: vectorWidth(input) };
   return {
@@ -57,7 +57,10 @@ function channelColumns(input: number): ActivationColumns {
   };
 }
 
-/** Inputs of one tap as columns, ±1 from a sign plane `a`. */
+/**
+ * Inputs of one tap as columns, ±1 from a sign plane `a`. Reads `column0` and `pixel_k`; declares what alignSigns and
+ * signColumns declare.
+ */
 export function signedColumns(input: number): ActivationColumns {
   return {
     storage: read("a", "u32"),
@@ -75,7 +78,10 @@ export function signedColumns(input: number): ActivationColumns {
   };
 }
 
-/** (tap, input) pairs as columns: for images of 1 or 3 channels, where one tap would not fill a tile. */
+/**
+ * (tap, input) pairs as columns: for images of 1 or 3 channels, where one tap would not fill a tile. Reads `column0`,
+ * `pixel_k`, `y0`, `x0` and windowConstants; declares `column_j`, `ky_j`, `kx_j`, `c_j`, `inside_j`, `b_quad_k`.
+ */
 function gatheredColumns(s: WindowShape): ActivationColumns {
   const columns = s.kernel * s.kernel * s.in;
   const padded = s.padding > 0;

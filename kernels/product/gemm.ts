@@ -6,7 +6,10 @@ import type { Extent, Tile } from "./tile-space.ts";
 
 export const LANES = ["x", "y", "z", "w"] as const;
 
-/** Declares `column0`, `row0` and `outer` of this invocation's tile; neighbours share rows, so their loads of A coincide. */
+/**
+ * Declares `column0`, `row0` and `outer` of this invocation's tile; neighbours share rows, so their loads of A
+ * coincide. Reads `index`.
+ */
 export function locateTile(tile: Tile, extent: Extent): string {
   const columnTiles = Math.ceil(extent.columns / tile.columns);
   const rowTiles = Math.ceil(extent.rows / tile.rows);
@@ -16,7 +19,7 @@ let row0 = ((index / ${columnTiles}u) % ${rowTiles}u) * ${tile.rows}u;
 let outer = index / ${columnTiles * rowTiles}u;`;
 }
 
-/** Declares the accumulators `${name}_row_quad`. */
+/** Declares the accumulators `${name}_row_quad`. Reads nothing. */
 export function accumulators(tile: Tile, name = "sum", type = "vec4<f32>"): string {
   return eachQuad(tile, (i, q) => `var ${name}_${i}_${q} = ${type}();`);
 }
@@ -47,6 +50,7 @@ export interface Columns {
 /**
  * sum += A·B over `depth` steps, each sum by itself through all of them: a software adapter then keeps it in a register, where
  * a vec4 of products, and a sum a step, would each go to memory and back.
+ * Reads what `a` and `b` load; adds to the `sum_row_quad` of accumulators.
  */
 export function multiplyAdd(tile: Tile, depth: number, a: Rows, b: Columns): string {
   const terms = (i: number, q: number, lane: string) =>
@@ -72,7 +76,10 @@ export interface Store {
   readonly write: (at: string, value: string, column: string) => string;
 }
 
-/** Stores the tile, leaving out rows and columns beyond the extent. */
+/**
+ * Stores the tile, leaving out rows and columns beyond the extent. Reads `row0`, `column0` and what `value` says;
+ * declares `at_row`.
+ */
 export function storeTile(o: Store): string {
   const fullRows = o.extent.rows % o.tile.rows === 0;
   const fullColumns = o.extent.columns % o.tile.columns === 0;

@@ -16,7 +16,9 @@ export function loads(source: Floats, elements: number): number {
   return elements / source.width;
 }
 
-/** Declares `prefix_i`, the address of line `first + i` (kept below `limit`) with `stride` loads a line. */
+/**
+ * Declares `prefix_i`, the address of line `first + i` (kept below `limit`) with `stride` loads a line. Reads `first`.
+ */
 export function lineOffsets(o: {
   readonly prefix: string;
   readonly first: string;
@@ -33,7 +35,9 @@ export function lineOffsets(o: {
     .join("\n");
 }
 
-/** Declares `prefix_i`, the address of element (or quad) `first + i` (kept below `limit`) within a line. */
+/**
+ * Declares `prefix_i`, the address of element (or quad) `first + i` (kept below `limit`) within a line. Reads `first`.
+ */
 export function elementOffsets(o: {
   readonly prefix: string;
   readonly source: Floats;
@@ -66,7 +70,10 @@ function step(source: Floats, value: string, k: number): string {
   return source.width === 4 ? `${value}.${LANES[k]}` : value;
 }
 
-/** Rows whose values are contiguous along the sum; a load gives `width` steps. */
+/**
+ * Rows whose values are contiguous along the sum; a load gives `width` steps. Reads `offsets_row`, `base`, `mask`, and
+ * `quad_lane` where the tile has quads; declares `a_…` (and `sa_row` with a scale).
+ */
 export function rowsAlongSum(o: {
   readonly source: Floats;
   readonly tile: Tile;
@@ -93,7 +100,10 @@ export function rowsAlongSum(o: {
   return { load: [load, ...scaled].join("\n"), at: (i, k) => step(source, `sa_${i}`, k) };
 }
 
-/** Columns whose values are contiguous along the sum; transposed in registers. */
+/**
+ * Columns whose values are contiguous along the sum; transposed in registers. Reads `offsets_column` and `base`;
+ * declares `w_column` and `b_quad_k`.
+ */
 export function columnsAlongSum(source: Floats, columns: number, offsets: string, base: string): Columns {
   const quads = range(columns / 4).flatMap((q) =>
     range(source.width).map((k) => {
@@ -107,7 +117,10 @@ export function columnsAlongSum(source: Floats, columns: number, offsets: string
   };
 }
 
-/** Declares quads `prefix_quad_k` of values contiguous across the tile, at load `base(k)` + elementOffsets. */
+/**
+ * Declares quads `prefix_quad_k` of values contiguous across the tile, at load `base(k)` + elementOffsets. Reads
+ * `offsets_i` and `base(k)`.
+ */
 export function acrossTile(o: {
   readonly source: Floats;
   readonly prefix: string;

@@ -6,7 +6,10 @@ import { LANES, type Rows } from "./gemm.ts";
 import { acrossTile, type Floats } from "./operands.ts";
 import type { Tile } from "./tile-space.ts";
 
-/** Rows at load `base(k)` + elementOffsets; 0 of a step that is not `present(k)`. */
+/**
+ * Rows at load `base(k)` + elementOffsets; 0 of a step that is not `present(k)`. Reads `offsets_quad`, `base(k)`,
+ * `present(k)`, and `quad_lane` where the tile has quads; declares `g_…`.
+ */
 export function rowsAcrossTile(o: {
   readonly source: Floats;
   readonly tile: Tile;

@@ -9,7 +9,10 @@ export function signQuad(word: string, quad: number): string {
   return `select(vec4<f32>(1.0), vec4<f32>(-1.0), (vec4<u32>(${word}) & vec4<u32>(${bits.join(", ")})) != vec4<u32>())`;
 }
 
-/** Declares `to_top`, which takes the bit of the tile's last column to the top of its word; before the loops. */
+/**
+ * Declares `to_top`, which takes the bit of the tile's last column to the top of its word; before the loops. Reads
+ * `column0`.
+ */
 export function alignSigns(columns: number): string {
   return columns === 32 ? "" : `let to_top = 1u << (${32 - columns}u - column0 % 32u);`;
 }
@@ -17,6 +20,7 @@ export function alignSigns(columns: number): string {
 /**
  * ±1 columns of a sign plane: one word a step, at word `base(k)` + column0/32. The tile lies within one word, whose bits are
  * brought to the top by doubling, one after the other: a software adapter shifts lane by lane, and selects in four instructions.
+ * Reads `column0`, `base(k)`, and `to_top` of alignSigns; declares `s_column_k` and `b_quad_k`.
  */
 export function signColumns(o: {
   readonly name: string;

@@ -24,7 +24,10 @@ export interface ColumnReduce {
   readonly outputs: readonly string[];
 }
 
-/** The sums of `each` over the rows of every channel. */
+/**
+ * The sums of `each` over the rows of every channel. `setup` reads `channel` and `block`; `each` reads those, `row` and
+ * `at`, and adds to the `${output}Sum` that are declared here.
+ */
 export function columnReduce(o: ColumnReduce): KernelSequence {
   const width = vectorWidth(o.channels);
   const type = vectorType(width);

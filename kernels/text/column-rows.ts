@@ -8,6 +8,7 @@ const ENOUGH_INVOCATIONS = 1024;
 /**
  * @param setup statements that see `channel`, the number of the column (or quad), once
  * @param each statements that see `at`, the address of the element (or quad), of every row
+ * Reads `index`; declares `channel` and `at`.
  */
 export function columnRows(
   rows: number,

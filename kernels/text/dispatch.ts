@@ -55,7 +55,10 @@ export interface Dispatch {
   readonly body: string;
 }
 
-/** A kernel of one invocation per item. */
+/**
+ * A kernel of one invocation per item. Declares for the body: `index`, `workgroup`, `local`; `lane` and `lanes` with
+ * `subgroups`; `quad_lane` with `quads`.
+ */
 export function kernel(o: Dispatch): Kernel {
   const size = o.quads ? QUAD : (o.workgroupSize ?? 64);
   const { grid, index } = gridFor(o.items, size);

@@ -18,7 +18,10 @@ export const QUAD_DIRECTIVES = ["enable subgroups;", "diagnostic(off, subgroup_u
  */
 export const QUAD = 4;
 
-/** Declares `name_0` … `name_count−1`. Lane `quad_lane` reads every fourth of them: `read(g)` is number 4g + quad_lane. */
+/**
+ * Declares `name_0` … `name_count−1`. Lane `quad_lane` reads every fourth of them: `read(g)` is number 4g + quad_lane.
+ * Reads `quad_lane`, by what `read` says, and declares `name_own_g` on the way.
+ */
 export function quadReads(name: string, count: number, read: (group: number) => string): string {
   const groups = Math.ceil(count / 4);
   return [

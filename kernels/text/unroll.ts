@@ -22,7 +22,10 @@ export function unrollFactor(count: number, step: Step): number {
   return fitsStretch(count, step) ? count : 1;
 }
 
-/** `body` for variable = 0 … count − 1, `factor` copies a turn; no loop at all where one turn is enough. */
+/**
+ * `body` for variable = 0 … count − 1, `factor` copies a turn; no loop at all where one turn is enough. Declares
+ * `variable` for the body, and reads nothing.
+ */
 export function unrolledLoop(variable: string, count: number, factor: number, body: string): string {
   const turn = (start: string) =>
     range(factor)

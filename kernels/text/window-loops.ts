@@ -30,6 +30,8 @@ export type TapMask = "none" | "inside";
  * zero padding: taps outside are skipped. One loop runs over rows and columns of taps, because a software adapter masks the
  * registers at each. Where a row of taps is written `together`, a turn may end beyond the last tap: then `inside` is false and
  * the tap is the last once more. All rows of a tile share the position, so no lane is masked.
+ * Reads `oh`, `ow` and windowConstants; declares `y0`, `x0`, `taps` before the loop, and for the statements `ky`, `kx`,
+ * `tap`, `pixel`, and `inside` with that mask.
  */
 export function eachOutputTap(s: WindowShape, together: boolean, statements: (mask: TapMask) => string): string {
   const mask = together && s.padding > 0 ? "inside" : "none";
@@ -57,7 +59,11 @@ ${range(copies).map(turn).join("\n")}
 }`;
 }
 
-/** The taps by which the input at (`ih`, `iw`) reaches an output, row-major: `tap`, and `pixel` = oh·OW + ow of that output. */
+/**
+ * The taps by which the input at (`ih`, `iw`) reaches an output, row-major: `tap`, and `pixel` = oh·OW + ow of that
+ * output. Reads `ih`, `iw` and windowConstants; declares `y0`, `x0` before the loop, and for the statements `ky`, `kx`,
+ * `tap`, `pixel`.
+ */
 export function eachInputTap(statements: string): string {
   const axis = (name: string, at: string, outputs: string, count: string) => `
 let ${name}0 = ${at} + PADDING;

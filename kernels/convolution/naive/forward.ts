@@ -6,7 +6,10 @@ import type { KernelSequence } from "../../text/kernel.ts";
 import type { ConvolutionPass } from "../pass/pass.ts";
 import { FLOAT_INPUT, FLOAT_WEIGHT, naiveKernel, SIGN_INPUT, SIGN_WEIGHT } from "./loops.ts";
 
-/** Taps (ky, kx) row-major whose pixel (`ih`, `iw`) lies in the image, for the output (`oh`, `ow`). */
+/**
+ * Taps (ky, kx) row-major whose pixel (`ih`, `iw`) lies in the image, for the output (`oh`, `ow`). Reads
+ * windowConstants; declares `ky`, `kx`, `tap`, `ih`, `iw`.
+ */
 function eachTap(statements: string): string {
   return `
 for (var ky = 0u; ky < KERNEL; ky++) {
@@ -21,6 +24,7 @@ for (var ky = 0u; ky < KERNEL; ky++) {
 }`;
 }
 
+/** Declares `o`, `ow`, `oh`, `b`, `sum`, `taps`, `differing` for `atTap` and `value`. */
 function forward(
   pass: ConvolutionPass,
   s: WindowShape,

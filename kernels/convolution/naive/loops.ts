@@ -24,6 +24,7 @@ export interface NaiveLoops {
   readonly body: string;
 }
 
+/** Declares the function `sign_of`, windowConstants and WORDS for the body. */
 export function naiveKernel(o: NaiveLoops): KernelSequence {
   const declarations = [SIGN_OF, ...(o.declarations ? [o.declarations] : [])].join("\n");
   const constants = { ...windowConstants(o.shape), WORDS: signWords(o.shape.in), ...o.constants };

@@ -20,7 +20,10 @@ export interface ForwardPlan {
   readonly value: (row: number, quad: number, lane: string, column: string) => string;
 }
 
-/** One count over all taps and one scale: exact in integers until the end. */
+/**
+ * One count over all taps and one scale: exact in integers until the end. Reads what tapWords reads, and `taps`;
+ * declares `count_row_column`.
+ */
 function planOneScale(o: Counted, scale: (column: string) => string): ForwardPlan {
   const { offsets, atTap, declarations, storage } = countedTaps(o);
   return {
@@ -36,7 +39,10 @@ function planOneScale(o: Counted, scale: (column: string) => string): ForwardPla
   };
 }
 
-/** One count a tap, scaled by the tap's C: Σ C·(IN − 2·popcount), each term exact. */
+/**
+ * One count a tap, scaled by the tap's C: Σ C·(IN − 2·popcount), each term exact. Reads what tapWords reads; declares
+ * `sum_row_column`, and `scale` at a tap.
+ */
 function planTapScales(o: Counted): ForwardPlan {
   const { offsets, atTap, whole, declarations, storage } = countedTaps(o);
   const add = (i: number, j: number, count: string) => `sum_${i}_${j} += scale * (f32(${count}) - 0.5 * f32(IN));`;
@@ -53,7 +59,10 @@ ${eachSum(o.tile, (i, j) => add(i, j, `count_${i}_${j}`))}`;
   };
 }
 
-/** A scale an input channel: both operands are expanded to ±1 and multiplied as floats. */
+/**
+ * A scale an input channel: both operands are expanded to ±1 and multiplied as floats. Reads what tapWords reads;
+ * declares the `sum_row_quad` of accumulators, and at a tap `i`, `bit`, `selected`, `scale`, `s_row`, `b_quad`.
+ */
 function planInputScales({ shape, tile }: Counted): ForwardPlan {
   const channels = shape.in;
   const piece: Piece = { length: 1, step: 1, turn: "i" };

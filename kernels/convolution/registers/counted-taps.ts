@@ -30,7 +30,10 @@ export function sums(name: string, row: number, quad: number, lane: string): str
   return lane === "" ? each.join(", ") : each.filter((_, l) => lane === `.${LANES[l]}`).join("");
 }
 
-/** The counts of every sum, tap by tap. */
+/**
+ * The counts of every sum, tap by tap. Reads what tapWords reads, and its `piece`; calls `differing_words`, which its
+ * `declarations` declare.
+ */
 export function countedTaps({ shape, tile, counter }: Counted) {
   const all = signWords(shape.in);
   const size = Math.min(all, MOST_WORDS);

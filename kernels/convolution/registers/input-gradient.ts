@@ -41,7 +41,10 @@ export function inputGradientTiles(shape: WindowShape, columns: readonly number[
   };
 }
 
-/** Bindings dy f32 [n][oh][ow][out], …, dx f32 [n][h][w][in]. Rows are samples at one input position, columns inputs. */
+/**
+ * Bindings dy f32 [n][oh][ow][out], …, dx f32 [n][h][w][in]. Rows are samples at one input position, columns inputs.
+ * Declares for its parts `ih`, `iw`, `r_row`, at each tap `tap`, `pixel`, `a_base`, and at each step `out0`.
+ */
 export function inputGradient(o: InputGradient): KernelSequence {
   const s = foldPositions(o.shape);
   const positions = outputHeight(s) * outputWidth(s);
@@ -91,7 +94,10 @@ ${storeTile({
   };
 }
 
-/** The float weights of a convolution as columns: w f32 [out][kh][kw][in], contiguous along inputs. */
+/**
+ * The float weights of a convolution as columns: w f32 [out][kh][kw][in], contiguous along inputs. Reads `column0`;
+ * declares `c_i`.
+ */
 export function floatWeightOffsets(tile: Tile, s: WindowShape): string {
   return elementOffsets({
     prefix: "c",

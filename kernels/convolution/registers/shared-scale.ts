@@ -44,7 +44,11 @@ export function sharedScale(o: RectifiedLayer) {
   };
 }
 
-/** `statements` of every weight of this invocation's block, at address `at`; `scale` is the entry of C. `before` declares sums. */
+/**
+ * `statements` of every weight of this invocation's block, at address `at`; `scale` is the entry of C. `before`
+ * declares sums. Reads `index`, the binding `c` and sharedScale's constants; declares `entry`, `block`, `scale`, `i`,
+ * `at`.
+ */
 export function eachMember(before: string, statements: string): string {
   return `
 let entry = index % ENTRIES;

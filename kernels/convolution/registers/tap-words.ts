@@ -38,7 +38,10 @@ function word(name: string, width: 4 | 1, k: number): string {
   return width === 4 ? `${name}_${k >> 2}[${k & 3}u]` : `${name}_${k}`;
 }
 
-/** Declares, for each length of piece, the address of the word that a lane reads in each of its turns. */
+/**
+ * Declares, for each length of piece, the address of the word that a lane reads in each of its turns. `q_length_turn`;
+ * reads `row0` and `quad_lane`.
+ */
 function quadOffsets(rows: number, words: number, s: WindowShape, lengths: readonly number[]): string {
   const own = (length: number, g: number) => {
     const place = `min(${4 * g}u + quad_lane, ${rows * length - 1}u)`;
@@ -47,7 +50,11 @@ function quadOffsets(rows: number, words: number, s: WindowShape, lengths: reado
   return lengths.flatMap((length) => range(Math.ceil((rows * length) / 4)).map((g) => own(length, g))).join("\n");
 }
 
-/** @param lengths of the pieces @param together whether words may be read by fours */
+/**
+ * Reads `row0`, `column0`, `pixel`, `tap`; declares `r_row` (or `q_length_turn`), `c_column`, `a_base`, `w_base`, and
+ * `a_…`, `w_…` of what is loaded.
+ * @param lengths of the pieces @param together whether words may be read by fours
+ */
 export function tapWords(s: WindowShape, tile: Tile, lengths: readonly number[], together: boolean): TapWords {
   const words = signWords(s.in);
   const columnWidth = together && words % 4 === 0 ? 4 : 1;

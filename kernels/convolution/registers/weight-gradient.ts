@@ -32,13 +32,18 @@ export function weightGradientTiles(
   };
 }
 
-/** dy of `depth` samples, at loads `dy_base_k`; 0 of a sample that is not `present_k`. */
+/**
+ * dy of `depth` samples, at loads `dy_base_k`; 0 of a sample that is not `present_k`. Reads `r_quad`; declares `g_…`.
+ */
 function dyRows(source: Floats, tile: Tile, depth: number, whole: boolean): Rows {
   const present = whole ? {} : { present: (k: number) => `present_${k}` };
   return rowsAcrossTile({ source, tile, offsets: "r", base: (k) => `dy_base_${k}`, depth, ...present });
 }
 
-/** Bindings dy f32 [n][oh][ow][out], the activations, dw f32 [out][kh][kw][in] (by scratch where the sum is sliced). */
+/**
+ * Bindings dy f32 [n][oh][ow][out], the activations, dw f32 [out][kh][kw][in] (by scratch where the sum is sliced).
+ * Declares for the activations `group`, `slice`, `ky`, `kx`, `r_i`, and what eachTurn declares.
+ */
 export function weightGradient(label: string, shape: WindowShape, x: ActivationColumns, wanted?: Tile): KernelSequence {
   const s = foldPositions(shape);
   const taps = s.kernel * s.kernel;

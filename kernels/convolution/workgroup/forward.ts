@@ -8,7 +8,7 @@ import type { Operand } from "./memory.ts";
 import { floatProduct, type WorkgroupPlan, type WorkgroupProduct } from "./product.ts";
 import { type TapSum, tapSlabs, tapsAtSlab, type WindowRows, windowOperand } from "./taps.ts";
 
-/** The outputs of a convolution as rows, and the pixels that each sees. */
+/** The outputs of a convolution as rows, and the pixels that each sees. Reads windowConstants. */
 export function outputRows(s: WindowShape): WindowRows {
   return {
     rows: s.n * outputHeight(s) * outputWidth(s),

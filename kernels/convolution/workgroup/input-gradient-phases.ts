@@ -22,6 +22,8 @@ function inputGradientExtent(shape: WindowShape): Extent {
 /**
  * The phase of a workgroup. Input ih reaches outputs by taps ky ≡ ih + padding (mod stride): `phase_y` + stride·i, of which
  * there are `taps_high`. The phase's inputs are `first_y` + stride·j, and tap i of input j leads to output `output_y` + j − i.
+ * Reads `outer` and windowConstants; declares `phase`, and `phase_`, `first_`, `output_` of `y` and `x`, `taps_high`,
+ * `taps_wide`.
  */
 function locatePhase(s: WindowShape): string {
   const phase = s.stride === 1 ? "0u" : "outer";
@@ -53,6 +55,7 @@ interface Parts {
   readonly epilogue: (value: string, at: string) => string;
 }
 
+/** Declares `tap_number` for `scale` and `weights`; its rows read what locatePhase declares. */
 export function inputGradientPlan(o: Parts, tiling: WorkgroupTiling): WorkgroupPlan {
   const s = o.shape;
   const depth = vectorWidth(s.out);

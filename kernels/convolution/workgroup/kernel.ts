@@ -31,6 +31,7 @@ function shares(fill: Fill, invocations: number): readonly Share[] {
   });
 }
 
+/** Reads `workgroup` and `local`; declares `tile`, `row0`, `column0`, `outer`, `lane_row`, `lane_column`. */
 function locate(tiling: WorkgroupTiling, extent: Extent, count: number, columnsOfGrid: number): string {
   const columnTiles = Math.ceil(extent.columns / tileLines(tiling, "b"));
   const rowTiles = Math.ceil(extent.rows / tileLines(tiling, "a"));
@@ -45,7 +46,10 @@ let lane_column = local % ${tiling.across}u;
 let lane_row = local / ${tiling.across}u;`;
 }
 
-/** One more turn than slabs: each fetches a slab and multiplies the one before. */
+/**
+ * One more turn than slabs: each fetches a slab and multiplies the one before. Reads `slabs` and what the fills'
+ * `setup` declared; declares `slab` and `next_id`.
+ */
 function eachSlab(o: WorkgroupProduct, parts: readonly Share[]): string {
   const fetch = parts.map(({ fill, id, guard }) => `var next_${id} = ${fill.fetched}();\n${guard(fill.fetch(id))}`);
   const keep = parts.map(({ fill, id, element, guard }) => {
@@ -65,6 +69,9 @@ workgroupBarrier();
 }`;
 }
 
+/**
+ * Reads `row0`, `column0`, `lane_row`, `lane_column` and the sums; declares `row`, and `start` (`held`) by `locateRow`.
+ */
 function storeSums({ tiling, extent, store }: WorkgroupProduct): string {
   const fullRows = extent.rows % tileLines(tiling, "a") === 0;
   const fullColumns = extent.columns % tileLines(tiling, "b") === 0;
@@ -95,6 +102,9 @@ ${writes.join("\n")}
     .join("\n");
 }
 
+/**
+ * Declares `tile_${name}` of each fill in workgroup memory; the parts below say what else their statements may read.
+ */
 export function workgroupKernel(o: WorkgroupProduct): Kernel {
   const invocations = workgroupInvocations(o.tiling);
   const count = workgroupCount(o.tiling, o.extent);

@@ -65,12 +65,13 @@ export function linePlace(line: string, lines: number): string {
   return `((${line}) % 4u) * ${lines / 4}u + (${line}) / 4u`;
 }
 
-/** The place (linePlace) of the i-th line of an invocation. */
+/** The place (linePlace) of the i-th line of an invocation. Reads `lane_row` or `lane_column`. */
 export function ownLine(tiling: WorkgroupTiling, name: "a" | "b", i: number): string {
   const [lane, apart] = name === "a" ? ["lane_row", tiling.down] : ["lane_column", tiling.across];
   return `(${lane} + ${(i & 3) * (tileLines(tiling, name) / 4) + (i >> 2) * apart}u)`;
 }
 
+/** Reads `step_id` and `line_id`; declares `inside_now` and `at_now`; assigns `next_id`. */
 function fetchQuad(o: Operand, id: string): string {
   const assign = (target: string, zero: string, e: Element) => `{
 ${e.statements}
@@ -86,7 +87,10 @@ ${target} = select(${zero}, ${e.value("at_now")}, inside_now);
   }).join("\n");
 }
 
-/** The vec4 tile of a float operand. */
+/**
+ * The vec4 tile of a float operand. Reads `row0` or `column0`; declares `line_id` and `step_id`, and fills `tile_a` or
+ * `tile_b`.
+ */
 export function operandFill(o: Operand, tiling: WorkgroupTiling): Fill {
   const lines = tileLines(tiling, o.name);
   const first = o.name === "a" ? "row0" : "column0";

@@ -11,7 +11,11 @@ import { oddStride, ownLine, tileLines } from "./memory.ts";
 import type { WorkgroupPlan } from "./product.ts";
 import { cutSlabs, type Slabs, scaleFill, wordFill } from "./words.ts";
 
-/** Counts the words of a tap, then adds the weighed count to the sums. */
+/**
+ * Counts the words of a tap, then adds the weighed count to the sums. Reads `tile_a`, `tile_b`, `tile_scale`,
+ * `lane_row`, `lane_column`, `slab`; declares `t`, `i`, `at`, `a_row`, `w_column`, `b_quad`, `scale_row`; adds to
+ * `count_row_quad` and `sum_row_quad`.
+ */
 function countTaps(tiling: WorkgroupTiling, cut: Slabs, weighed: (count: string) => string): string {
   const loads = cut.words / cut.width;
   const stride = oddStride(cut.taps * loads);

@@ -70,7 +70,10 @@ export function workgroupCount(tiling: WorkgroupTiling, extent: Extent): number 
   );
 }
 
-/** The tiles and the products of two float operands. */
+/**
+ * The tiles and the products of two float operands. The products read `lane_row`, `lane_column`, `tile_a`, `tile_b`;
+ * they declare `quad` and add to `sum_row_quad`.
+ */
 export function floatProduct(
   tiling: WorkgroupTiling,
   a: Operand,

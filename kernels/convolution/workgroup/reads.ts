@@ -4,7 +4,10 @@ import { range } from "../../text/range.ts";
 import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { type Operand, oddStride, ownLine, tileLines } from "./memory.ts";
 
-/** Reads steps 4·`quad` … 4·`quad` + 3 of an invocation's rows. */
+/**
+ * Reads steps 4·`quad` … 4·`quad` + 3 of an invocation's rows. Reads `tile_a`, `lane_row`, `quad`; declares `a_row`, or
+ * `a_quad_k`.
+ */
 export function rowsInMemory(o: Operand, tiling: WorkgroupTiling): Rows {
   if (o.layout === "steps") {
     const loads = range(tiling.rows).map((i) => `let a_${i} = ${stepsOfLine(o, tiling, i)};`);
@@ -13,7 +16,10 @@ export function rowsInMemory(o: Operand, tiling: WorkgroupTiling): Rows {
   return { load: quadsAcross(o, tiling, tiling.rows / 4), at: (i, k) => `a_${i >> 2}_${k}.${LANES[i & 3]}` };
 }
 
-/** Reads steps 4·`quad` … 4·`quad` + 3 of an invocation's columns. */
+/**
+ * Reads steps 4·`quad` … 4·`quad` + 3 of an invocation's columns. Reads `tile_b`, `lane_column`, `quad`; declares
+ * `b_quad_k`, and `w_column` on the way.
+ */
 export function columnsInMemory(o: Operand, tiling: WorkgroupTiling): Columns {
   if (o.layout === "lines") {
     return { load: quadsAcross(o, tiling, tiling.columns / 4), at: (q, k) => `b_${q}_${k}` };
@@ -37,7 +43,10 @@ function stepsOfLine(o: Operand, tiling: WorkgroupTiling, i: number): string {
   return fromMemory(o, `${ownLine(tiling, o.name, i)} * ${oddStride(tiling.depth / 4)}u + quad`);
 }
 
-/** Declares `name_q_k`, quad q of an invocation's lines at step 4·quad + k. */
+/**
+ * Declares `name_q_k`, quad q of an invocation's lines at step 4·quad + k. Reads the operand's tile, `quad`, and
+ * `lane_row` or `lane_column`.
+ */
 function quadsAcross(o: Operand, tiling: WorkgroupTiling, count: number): string {
   const quads = tileLines(tiling, o.name) / 4;
   const [lane, apart] = o.name === "a" ? ["lane_row", tiling.down] : ["lane_column", tiling.across];

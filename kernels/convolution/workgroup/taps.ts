@@ -24,14 +24,20 @@ function splitTap(sum: TapSum): string {
   return `let tap_y = tap / (${sum.across});\nlet tap_x = tap % (${sum.across});`;
 }
 
-/** Statements at a slab. */
+/**
+ * Statements at a slab. Reads `slab`; declares `tap`, `channel0`, `tap_y`, `tap_x` where a slab lies within one tap,
+ * else nothing.
+ */
 export function tapsAtSlab(sum: TapSum): string {
   if (!wholeTaps(sum)) return "";
   const slabs = sum.channels / sum.depth;
   return `let tap = slab / ${slabs}u;\nlet channel0 = (slab % ${slabs}u) * ${sum.depth}u;\n${splitTap(sum)}`;
 }
 
-/** Declares `tap`, `tap_y`, `tap_x`, `channel` of a step; beyond the last, `tap` is not below `taps`. */
+/**
+ * Declares `tap`, `tap_y`, `tap_x`, `channel` of a step; beyond the last, `tap` is not below `taps`. Reads `slab`, or
+ * `channel0` of tapsAtSlab.
+ */
 export function tapAtStep(sum: TapSum, step: string): string {
   if (wholeTaps(sum)) return `let channel = channel0 + ${step};`;
   return `
@@ -55,7 +61,10 @@ export interface WindowRows {
   readonly towards: "+" | "-";
 }
 
-/** Declares `y_id`, `x_id`, `image_id` of row `line_id`; a row that does not exist sees only pixels outside. */
+/**
+ * Declares `y_id`, `x_id`, `image_id` of row `line_id`; a row that does not exist sees only pixels outside. Reads
+ * `line`.
+ */
 export function windowRow(w: WindowRows, id: string, line = `line_${id}`): string {
   const place = `(${line}) % (${w.high} * ${w.wide})`;
   return `
@@ -64,7 +73,10 @@ let x_${id} = ${w.firstX(`((${place}) % ${w.wide})`)};
 let image_${id} = (${line}) / (${w.high} * ${w.wide}) * (${w.height} * ${w.width});`;
 }
 
-/** Declares `inside` and `pixel` of row `id` at tap (`tap_y`, `tap_x`), which is one of `taps`. */
+/**
+ * Declares `inside` and `pixel` of row `id` at tap (`tap_y`, `tap_x`), which is one of `taps`. Reads `tap`, `tap_y`,
+ * `tap_x`, and `y_id`, `x_id`, `image_id` of windowRow; declares `pixel_y` and `pixel_x` too.
+ */
 export function pixelAtTap(w: WindowRows, id: string, taps: string): string {
   return `
 let pixel_y = y_${id} ${w.towards} tap_y;
@@ -73,7 +85,11 @@ let inside = (tap < ${taps}) & (pixel_y < ${w.height}) & (pixel_x < ${w.width});
 let pixel = image_${id} + pixel_y * ${w.width} + pixel_x;`;
 }
 
-/** The rows of a product as an operand along the sum: what each sees through its window, 0 outside the image. */
+/**
+ * The rows of a product as an operand along the sum: what each sees through its window, 0 outside the image. Reads
+ * `line_id`, `slab`, and `tap`, `tap_y`, `tap_x` of tapsAtSlab; declares what windowRow, tapAtStep and pixelAtTap
+ * declare.
+ */
 export function windowOperand(
   rows: WindowRows,
   sum: TapSum,

@@ -31,7 +31,10 @@ function extentOf(s: WindowShape, perTap: boolean): Extent {
   return { rows: s.out, columns: perTap ? s.in : taps * s.in, outer: (perTap ? taps : 1) * slices };
 }
 
-/** Declares the sample and the output (`oy`, `ox`) of a step, and whether there is one. */
+/**
+ * Declares the sample and the output (`oy`, `ox`) of a step, and whether there is one. Reads `begin`, `end`, `slab`,
+ * PLACE and what declarePlaces declares.
+ */
 function placeAtStep(depth: number, step: string): string {
   return `
 let term = begin + slab * ${depth}u + ${step};
@@ -42,6 +45,9 @@ let ox = ox_first + place % width;
 let present = (term < end) & (sample < N);`;
 }
 
+/**
+ * Declares `group`, `slice`, `begin`, `end`, `ky`, `kx`, what declarePlaces declares, and `pixel` for `at` and `value`.
+ */
 function weightGradientPlan(o: Activations, tiling: WorkgroupTiling): WorkgroupPlan {
   const { shape: s, perTap } = o;
   const taps = s.kernel * s.kernel;

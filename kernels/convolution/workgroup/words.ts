@@ -29,7 +29,7 @@ export function cutSlabs(s: WindowShape, depth: number): Slabs {
   return { taps, parts, words, slabs: groups * parts, width: vectorWidth(perTap, words) };
 }
 
-/** Declares `tap` and `word` (in loads) of load `step` of a slab. */
+/** Declares `tap` and `word` (in loads) of load `step` of a slab. Reads `slab`. */
 function wordAtStep(cut: Slabs, step: string): string {
   const loads = cut.words / cut.width;
   if (cut.parts === 1) return `let tap = slab * ${cut.taps}u + ${step} / ${loads}u;\nlet word = ${step} % ${loads}u;`;
@@ -38,7 +38,10 @@ function wordAtStep(cut: Slabs, step: string): string {
 
 const SPLIT_TAP = "let tap_y = tap / KERNEL;\nlet tap_x = tap % KERNEL;\n";
 
-/** The words of activations (a) or weights (b), line by line. */
+/**
+ * The words of activations (a) or weights (b), line by line. Reads `row0` or `column0`, and `slab`; declares `line_id`,
+ * `step_id` and windowRow's names, and fills `tile_a` or `tile_b`.
+ */
 export function wordFill(s: WindowShape, tiling: WorkgroupTiling, cut: Slabs, name: "a" | "b"): Fill {
   const lines = tileLines(tiling, name);
   const steps = (cut.taps * cut.words) / cut.width;
@@ -76,7 +79,11 @@ next_${id} = select(${type}(), ${name === "a" ? "a" : "w"}[at_now], held);
   };
 }
 
-/** What a tap's count weighs in a row: nothing where the tap lies outside the image, so that zero padding is exact. */
+/**
+ * What a tap's count weighs in a row: nothing where the tap lies outside the image, so that zero padding is exact.
+ * Reads `row0`, `slab`, and what `scale` says (`tap`, `inside`); declares `step_id` and windowRow's names, and fills
+ * `tile_scale`.
+ */
 export function scaleFill(s: WindowShape, tiling: WorkgroupTiling, cut: Slabs, scale: string): Fill {
   const lines = tileLines(tiling, "a");
   const rows = outputRows(s);
