@@ -1,4 +1,5 @@
-// What every engine is: the one that drives a run's rounds, whichever way it does it. Sessions and server know no more of it than this.
+// What every engine is: the one that drives a run's rounds, whichever way it does it. Sessions and server know no more
+// of it than this.
 
 import type { z } from "zod";
 import type { Clock } from "../../shared/base/clock.ts";
@@ -16,22 +17,24 @@ import type { OnRunEvent } from "./run-event.ts";
 import type { Traffic } from "./traffic.ts";
 
 /**
- * Drives the rounds of one run. All that goes in by the inbox and all that comes out by the outbox, the status and the blobs is
- * data that a message could carry: no functions, no classes, nothing that is changed after it was handed over.
+ * Drives the rounds of one run. All that goes in by the inbox and all that comes out by the outbox, the status and the
+ * blobs is data that a message could carry: no functions, no classes, nothing that is changed after it was handed over.
  */
 export interface Engine {
   /** Where what the workers do goes in. */
   readonly inbox: Inbox;
   /**
-   * Drives the run to its end, or until stop(). Called once. The newest checkpoint then holds everything that was committed.
+   * Drives the run to its end, or until stop(). Called once. The newest checkpoint then holds everything that was
+   * committed.
    * @throws GRADIENT_NOT_FINITE where the training has diverged, STORAGE_FAILED, COMMIT_LOG_FENCED, THREAD_FAILED
    */
   run(): Promise<RunSummary>;
   /** How the run is doing, as far as it is known here. */
   status(): RunStatus;
   /**
-   * Bytes by their name: a frozen network, packed, by its SHA-256; a frame of parameters by the name that a version gives it. What
-   * the outbox has just named is here, and the same array as long as it is; frames of a version that no round names any more are gone.
+   * Bytes by their name: a frozen network, packed, by its SHA-256; a frame of parameters by the name that a version
+   * gives it. What the outbox has just named is here, and the same array as long as it is; frames of a version that no
+   * round names any more are gone.
    */
   blob(name: string): Uint8Array<ArrayBuffer> | undefined;
   /** Finishes the step where somebody computes it, writes a checkpoint, and lets run() end. */

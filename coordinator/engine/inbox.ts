@@ -1,4 +1,5 @@
-// What the workers do, as an engine is told it: every argument is data, and what one worker does comes in the order in which it does it.
+// What the workers do, as an engine is told it: every argument is data, and what one worker does comes in the order in
+// which it does it.
 
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { HelloMessage, WorkerMessage } from "../../shared/wire/protocol.ts";
@@ -11,7 +12,10 @@ export interface Joining extends MemberFacts, Pick<HelloMessage, "name" | "runti
   readonly account: string;
 }
 
-/** What a worker asks for with `ready`: `ahead`, while it holds a lease; `maxMicrobatches`, what it has found out that it can hold. */
+/**
+ * What a worker asks for with `ready`: `ahead`, while it holds a lease; `maxMicrobatches`, what it has found out that
+ * it can hold.
+ */
 export type Wish = Pick<Extract<WorkerMessage, { type: "ready" }>, "ahead" | "maxMicrobatches">;
 
 /** Why a lease is given back. */
@@ -38,9 +42,10 @@ export interface Inbox {
   leave(worker: WorkerId, parting: Parting): void;
   giveBack(worker: WorkerId, lease: LeaseId, returned: ReturnedLease): void;
   /**
-   * Takes the bytes of a contribution frame, which are not the caller's any more; resolves when they are checked. A bad one is
-   * answered by a rejection, and its range is leased again.
-   * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that a rejection could name
+   * Takes the bytes of a contribution frame, which are not the caller's any more; resolves when they are checked. A bad
+   * one is answered by a rejection, and its range is leased again.
+   * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that a
+   * rejection could name
    */
   contribute(worker: WorkerId, bytes: Uint8Array): Promise<void>;
 }

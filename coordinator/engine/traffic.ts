@@ -1,5 +1,6 @@
-// Bytes on the workers' sockets by class, both ways, from one step to the next. Counted are whole messages as they are handed
-// to the socket or come out of it; WebSocket's own 2 to 14 bytes a message, TCP and what is fetched over HTTP are not.
+// Bytes on the workers' sockets by class, both ways, from one step to the next. Counted are whole messages as they are
+// handed to the socket or come out of it; WebSocket's own 2 to 14 bytes a message, TCP and what is fetched over HTTP
+// are not.
 
 /** What a message is for; control is all but bulk. */
 export type TrafficClass = "parameters" | "contributions" | "control";

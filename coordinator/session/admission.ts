@@ -1,4 +1,5 @@
-// Who may come in: as many as there is room for, with the run's token, and no faster than an address may (SPEC.md, S, Z).
+// Who may come in: as many as there is room for, with the run's token, and no faster than an address may (SPEC.md, S,
+// Z).
 
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../shared/base/clock.ts";

@@ -1,4 +1,5 @@
-// How many contributions of one worker are being checked: what waits for that is memory that its worker does not pay for.
+// How many contributions of one worker are being checked: what waits for that is memory that its worker does not pay
+// for.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 

@@ -1,5 +1,5 @@
-// One WebSocket of a worker from opening to closing: says hello, keeps the heartbeat, and remembers why it ended. What is said over it
-// is the session's business, which outlives it.
+// One WebSocket of a worker from opening to closing: says hello, keeps the heartbeat, and remembers why it ended. What
+// is said over it is the session's business, which outlives it.
 
 import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";

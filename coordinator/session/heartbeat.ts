@@ -29,8 +29,8 @@ export function firstBeat(now: number, { receivedBytes }: Pulse): Beat {
 }
 
 /**
- * The next beat. Bytes are a sign of life, so that a long message on a slow line is waited for; but not for ever: behind a
- * chunk at most there is a pong.
+ * The next beat. Bytes are a sign of life, so that a long message on a slow line is waited for; but not for ever:
+ * behind a chunk at most there is a pong.
  * @throws HEARTBEAT_LOST, TRANSFER_STALLED
  */
 export function nextBeat(now: number, last: Beat, pulse: Pulse, limits: HeartbeatLimits): Beat {

@@ -1,12 +1,16 @@
-// Messages of one socket in their order, and only as fast as the turns of the event loop allow: sixteen chunks of contributions, or the
-// answers of a hundred workers, that many sockets bring at once, take longer than the event loop should be kept from everybody else.
+// Messages of one socket in their order, and only as fast as the turns of the event loop allow: sixteen chunks of
+// contributions, or the answers of a hundred workers, that many sockets bring at once, take longer than the event loop
+// should be kept from everybody else.
 
 import type { Clock } from "../../shared/base/clock.ts";
 import { isChunk } from "../../shared/wire/chunk.ts";
 
 /** Of chunks, which are checked and copied: two of them, beside what taking them from their sockets costs. */
 export const TURN_BYTES = 1 << 19;
-/** Of any kind. A contribution of a small model takes up to half a millisecond, until it is in the sum and the next lease on its way. */
+/**
+ * Of any kind. A contribution of a small model takes up to half a millisecond, until it is in the sum and the next
+ * lease on its way.
+ */
 export const TURN_MESSAGES = 12;
 
 export class TurnBudget {
@@ -20,7 +24,10 @@ export class TurnBudget {
     this.#clock = clock;
   }
 
-  /** Whether a message may be taken in in this turn; the last that may can go beyond the budget. @param chunkBytes 0 where it is no chunk */
+  /**
+   * Whether a message may be taken in in this turn; the last that may can go beyond the budget.
+   * @param chunkBytes 0 where it is no chunk
+   */
   take(chunkBytes: number): boolean {
     const left = this.#left ?? this.#begin();
     if (left.messages === 0 || (chunkBytes > 0 && left.bytes <= 0)) return false;
@@ -46,7 +53,9 @@ export class TurnBudget {
   }
 }
 
-/** A peer that keeps to its credit sends no more at a time; from more on it is taken in at once, and told what is wrong. */
+/**
+ * A peer that keeps to its credit sends no more at a time; from more on it is taken in at once, and told what is wrong.
+ */
 export const MESSAGES_HELD = 32;
 
 export interface RawMessage {

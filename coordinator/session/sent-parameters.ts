@@ -1,5 +1,5 @@
-// Parameters on their way down: what one worker was sent of each set, so that it is sent nothing twice, and a change where that is enough;
-// and the chunked form of each frame, cut and checked once for all workers.
+// Parameters on their way down: what one worker was sent of each set, so that it is sent nothing twice, and a change
+// where that is enough; and the chunked form of each frame, cut and checked once for all workers.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
@@ -30,7 +30,10 @@ export class SentParameters {
     return names;
   }
 
-  /** Name of the set's last version as a newcomer gets it. @throws MESSAGE_INVALID for a set never sent, or too many requests */
+  /**
+   * Name of the set's last version as a newcomer gets it.
+   * @throws MESSAGE_INVALID for a set never sent, or too many requests
+   */
   whole(set: ParameterSet): string {
     const version = this.#versions.get(set);
     if (!version)

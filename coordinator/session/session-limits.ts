@@ -6,7 +6,9 @@ import { SLOWEST_BYTES_PER_SECOND } from "./transfer-patience.ts";
 export interface SessionLimits {
   /** From the opening of the socket to a valid hello, and to the proof of its key. */
   readonly helloMs: number;
-  /** Of one control message; a worker's longest holds a few texts of 512 characters and the hashes of its parameters. */
+  /**
+   * Of one control message; a worker's longest holds a few texts of 512 characters and the hashes of its parameters.
+   */
   readonly messageBytes: number;
   /** From a canary to its answer: shaders are compiled for it. */
   readonly calibrationMs: number;
@@ -16,13 +18,22 @@ export interface SessionLimits {
   readonly messageRate: Rate;
   /** Heartbeats in a row without a byte from the worker. */
   readonly missedPings: number;
-  /** Leases in a row that came to nothing by the worker's fault: refused contributions, and leases given back with an error. */
+  /**
+   * Leases in a row that came to nothing by the worker's fault: refused contributions, and leases given back with an
+   * error.
+   */
   readonly failures: number;
-  /** Bytes that may wait in the socket of a worker that does not read: a window of chunks, and as much again of what else it is told. */
+  /**
+   * Bytes that may wait in the socket of a worker that does not read: a window of chunks, and as much again of what
+   * else it is told.
+   */
   readonly backlogBytes: number;
   /** From the close frame until the socket is cut. */
   readonly closeMs: number;
-  /** A session whose connection is lost waits this long for its worker; its lease and its half-received upload wait with it. */
+  /**
+   * A session whose connection is lost waits this long for its worker; its lease and its half-received upload wait with
+   * it.
+   */
   readonly graceMs: number;
   /** A transfer, of either direction, without one chunk more. Looked at with each heartbeat. */
   readonly transferStallMs: number;

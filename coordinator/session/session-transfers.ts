@@ -1,5 +1,5 @@
-// What is on its way to and from one worker, over as many connections as it takes (SPEC.md, T): parameters and leases in order,
-// contributions in chunks, both within bounds of memory and time.
+// What is on its way to and from one worker, over as many connections as it takes (SPEC.md, T): parameters and leases
+// in order, contributions in chunks, both within bounds of memory and time.
 
 import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
@@ -122,7 +122,10 @@ export class SessionTransfers {
     return this.#outgoing.holds(labelOfLease(lease));
   }
 
-  /** Takes a lease back that was not sent yet; whether it was so. Nor are its parameters sent: by the next lease they may be old. */
+  /**
+   * Takes a lease back that was not sent yet; whether it was so. Nor are its parameters sent: by the next lease they
+   * may be old.
+   */
   withdraw(lease: number): boolean {
     if (!this.#outgoing.withdraw(labelOfLease(lease))) return false;
     const others = [...this.#deliveries.keys()].some((id) => this.undelivered(id));
@@ -206,7 +209,10 @@ export class SessionTransfers {
     return true;
   }
 
-  /** @throws TRANSFER_STALLED where a transfer has not come further for too long, TRANSFER_TOO_SLOW where it takes too long in all */
+  /**
+   * @throws TRANSFER_STALLED where a transfer has not come further for too long, TRANSFER_TOO_SLOW where it takes too
+   * long in all
+   */
   checkProgress(): void {
     const now = this.#options.clock.now();
     if (!this.#outgoing.expecting && !this.#incoming.expecting) {

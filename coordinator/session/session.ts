@@ -1,5 +1,5 @@
-// A worker's membership of a run: what it may do next, what it holds and what is on its way to and from it. It outlives connections:
-// a worker that comes back with the session's token goes on where it was (SPEC.md, S and T).
+// A worker's membership of a run: what it may do next, what it holds and what is on its way to and from it. It outlives
+// connections: a worker that comes back with the session's token goes on where it was (SPEC.md, S and T).
 
 import { BitswarmError, type ErrorCode, type Refusal } from "../../shared/base/errors.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../../shared/base/ids.ts";

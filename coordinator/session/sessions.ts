@@ -98,7 +98,10 @@ export class Sessions implements Outbox, Reception {
     this.#engine = engine;
   }
 
-  /** Counts a connection that opens; says why where it does not fit. Whoever calls it calls `closed` when the socket is gone. */
+  /**
+   * Counts a connection that opens; says why where it does not fit. Whoever calls it calls `closed` when the socket is
+   * gone.
+   */
   open(address: string): Opening {
     return this.#admission.open(address, this.#connections.size);
   }

@@ -1,4 +1,5 @@
-// How a run's status gets to its workers: some at a time and so many a second, so that ten thousand that look on cost no step.
+// How a run's status gets to its workers: some at a time and so many a second, so that ten thousand that look on cost
+// no step.
 
 import type { Clock } from "../../shared/base/clock.ts";
 

@@ -1,5 +1,6 @@
-// What half-received contributions may take: an upload is announced first, and gets its buffer when there is room for it, in all
-// and for the address that it comes from. What is announced is pledged before a byte of it is here, and costs the stranger nothing.
+// What half-received contributions may take: an upload is announced first, and gets its buffer when there is room for
+// it, in all and for the address that it comes from. What is announced is pledged before a byte of it is here, and
+// costs the stranger nothing.
 
 /** Of all the memory, what the uploads of one address may take while others wait. */
 export const ADDRESS_SHARE = 1 / 4;
@@ -15,7 +16,8 @@ interface Claim {
 /** What a session asks for its uploads. */
 export interface UploadRoom {
   /**
-   * Calls `granted` at once or, in the order of asking, when others are done. A claim above a whole limit waits until it is alone.
+   * Calls `granted` at once or, in the order of asking, when others are done. A claim above a whole limit waits until
+   * it is alone.
    * @returns gives the bytes back, or the place in the queue; may be called twice
    */
   claim(bytes: number, granted: () => void): () => void;

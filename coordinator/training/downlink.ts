@@ -1,5 +1,5 @@
-// What goes down to the workers: each version of a parameter set is encoded once, whatever the number of sessions. Sessions are told of a
-// version by its names, say what their worker holds, and ask here for the bytes.
+// What goes down to the workers: each version of a parameter set is encoded once, whatever the number of sessions.
+// Sessions are told of a version by its names, say what their worker holds, and ask here for the bytes.
 
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { EncodedVersion, VersionChange } from "./downlink-encoder.ts";

@@ -35,7 +35,10 @@ export function changeName({ set, hash }: Key, base: string): string {
   return `${set}.${base}.${hash}`;
 }
 
-/** Names of the frames that bring a worker which holds the version of hash `held` to this one, in order; none where it is there. */
+/**
+ * Names of the frames that bring a worker which holds the version of hash `held` to this one, in order; none where it
+ * is there.
+ */
 export function framesTo({ hash, changes, whole }: ParameterVersion, held: string | undefined): readonly string[] {
   if (held === hash) return [];
   const from = changes.findIndex(({ base }) => base === held);

@@ -12,7 +12,10 @@ import { RoundTrust } from "./round-trust.ts";
 import type { Standing } from "./standing.ts";
 import type { StoredTrust, TrustStore } from "./trust-file.ts";
 
-/** Standings are written no more often: those of ten thousand accounts are a megabyte, and verdicts come by the hundred a second. */
+/**
+ * Standings are written no more often: those of ten thousand accounts are a megabyte, and verdicts come by the hundred
+ * a second.
+ */
 export const SAVE_EVERY_MS = 1000;
 
 /** What trust finds out, to be told to whoever it concerns. */

@@ -1,4 +1,5 @@
-// What any engine must do (SPEC.md, N), as one suite: real rounds with real contributions, whatever is between the inbox and the sums.
+// What any engine must do (SPEC.md, N), as one suite: real rounds with real contributions, whatever is between the
+// inbox and the sums.
 
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// The workers' side of an engine for its contract: no sockets, but real parameters, real contributions, a real folder. What sessions do
-// for a worker is done here by hand.
+// The workers' side of an engine for its contract: no sockets, but real parameters, real contributions, a real folder.
+// What sessions do for a worker is done here by hand.
 
 import { createHash } from "node:crypto";
 import { expect, onTestFinished } from "vitest";
@@ -105,7 +105,10 @@ export class StagedWorker {
     return this.leased();
   }
 
-  /** Waits for a lease that it has asked for, and takes the parameters that it names: they must be of the hashes that it names. */
+  /**
+   * Waits for a lease that it has asked for, and takes the parameters that it names: they must be of the hashes that it
+   * names.
+   */
   async leased(): Promise<LeaseMessage> {
     const { lease, parameters } = await this.next("lease");
     const { engine, run } = this.#stage;

@@ -1,5 +1,6 @@
-// An engine that exists in this file only: the rounds are on the other side of a channel, over which every argument and answer goes as a
-// message, later. It is added to the table at run time, keeps the contract of all engines, and trains a run over real sockets.
+// An engine that exists in this file only: the rounds are on the other side of a channel, over which every argument and
+// answer goes as a message, later. It is added to the table at run time, keeps the contract of all engines, and trains
+// a run over real sockets.
 
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { afterAll, expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// What workers do, for a run that is driven in this process: told to whoever watches, kept back while an account rests, and passed on
-// to the rounds.
+// What workers do, for a run that is driven in this process: told to whoever watches, kept back while an account rests,
+// and passed on to the rounds.
 
 import type { LeaseId, WorkerId } from "../../../shared/base/ids.ts";
 import type { RunTrust } from "../../trust/run-trust.ts";

@@ -1,5 +1,6 @@
-// Rules C8 and C9 of SPEC.md: what may happen while a contribution is being checked, on the real coordinator and real sockets, with
-// checks that are held up until the test lets them go on; and rule R12: how a round's end adds what was held for audits.
+// Rules C8 and C9 of SPEC.md: what may happen while a contribution is being checked, on the real coordinator and real
+// sockets, with checks that are held up until the test lets them go on; and rule R12: how a round's end adds what was
+// held for audits.
 
 import { expect, test } from "vitest";
 import { ADDED_A_TURN } from "../../../../coordinator/engine/local/contribution-intake.ts";

@@ -1,4 +1,5 @@
-// The round between its pure decisions and the sum: a real sum, real frames and audits, and a clock that the test turns.
+// The round between its pure decisions and the sum: a real sum, real frames and audits, and a clock that the test
+// turns.
 
 import { expect, test } from "vitest";
 import { Planner } from "../../../../coordinator/engine/local/planner.ts";
@@ -93,7 +94,8 @@ async function auditedRound(names: readonly string[]) {
 test("C8 a round that could end while the answer to an audited range is taken ends with that answer in its ranges too", async () => {
   const { collected, ready, answer, wait } = await auditedRound(["a", "b", "c", "d", "e"]);
   for (const name of ["a", "b", "c", "d", "e"]) ready(name);
-  // Another answer to a's range is a lie, and half of the round is there, when a answers late: a third is wanted, and not waited for.
+  // Another answer to a's range is a lie, and half of the round is there, when a answers late: a third is wanted, and
+  // not waited for.
   await answer("b", "audit", true);
   await answer("c", "work");
   await answer("d", "work");
