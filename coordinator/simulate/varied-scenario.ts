@@ -69,7 +69,7 @@ export function variedScenario(seed: number): Scenario {
       run: {
         codec,
         sync: { kind: oneOf(["allreduce", "allreduce", "local"]) },
-        ablation,
+        method: { ablation },
         teacher: { epochs: 1 },
         adversarial: { warmupEpochs: draws.below(2) },
         bnPhase: oneOf([0.3, 1]),

@@ -23,7 +23,7 @@ export function virtualRunConfig(scenario: Scenario, seed: number): RunConfig {
     data: { kind: "idx", trainSamples, testSamples: 4 * microbatch },
     batch,
     microbatch,
-    ablation: "R",
+    method: { ablation: "R" },
     epochs: passes,
     maxWorkers: Math.min(100_000, 2 * volunteers + 16),
     checkpoint: { everySteps: 4 },

@@ -28,13 +28,18 @@ function knownFields(schema: z.ZodType, path: readonly PropertyKey[], value: unk
 }
 
 /** Fields of earlier builds, and where they went. */
-const moved: Readonly<Record<string, string>> = { labelSmoothing: "task.labelSmoothing" };
+const moved: Readonly<Record<string, string>> = {
+  ablation: "method.ablation",
+  labelSmoothing: "task.labelSmoothing",
+  rbcn: "method",
+};
 
 function unknownField(schema: z.ZodType, path: readonly PropertyKey[], value: unknown): string {
-  const now = moved[path.map(String).join(".")];
-  if (now !== undefined) return `  ${path.map(String).join(".")}: is called ${now} now; move it there`;
+  const name = path.map(String).join(".");
+  const now = moved[name];
+  if (now !== undefined) return `  ${name}: is called ${now} now; move it there`;
   const known = knownFields(schema, path.slice(0, -1), value).join(", ");
-  return `  ${path.map(String).join(".")}: there is no such field, beside it are ${known}; got ${JSON.stringify(valueAt(value, path))}`;
+  return `  ${name}: there is no such field, beside it are ${known}; got ${JSON.stringify(valueAt(value, path))}`;
 }
 
 /** A line for each issue that `schema` has with `value`. */

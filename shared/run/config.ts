@@ -5,6 +5,8 @@ import { BitswarmError } from "../base/errors.ts";
 import { optionsUnion } from "../base/registry.ts";
 import { codecKind, codecs } from "../codecs/codecs.ts";
 import { DEFAULT_DATA, dataKinds, dataSchema } from "../data/data-kinds.ts";
+import { methodFields } from "../model/methods/method.ts";
+import { DEFAULT_METHOD, methods } from "../model/methods/methods.ts";
 import { DEFAULT_MODEL, models } from "../model/networks/models.ts";
 import { DEFAULT_TASK, tasks } from "../tasks/tasks.ts";
 import { configProblems } from "./config-problems.ts";
@@ -62,13 +64,14 @@ const syncSchema = z.discriminatedUnion("kind", [
 ]);
 
 /** Tables of which parts of the schema are made. */
-const tables: readonly { readonly revision: number }[] = [models, dataKinds, tasks];
+const tables: readonly { readonly revision: number }[] = [models, methods, dataKinds, tasks];
 
 const makeSchema = () =>
   z.strictObject({
     name: z.string().min(1).max(64).default("fashion-lenet").describe("shown to volunteers"),
     seed: z.number().int().min(0).max(0xffffffff).default(0).describe("of every random draw"),
     model: optionsUnion(models, DEFAULT_MODEL).prefault({}),
+    method: optionsUnion(methods, DEFAULT_METHOD).prefault({}),
     data: dataSchema().prefault({ kind: DEFAULT_DATA } as never),
     task: optionsUnion(tasks, DEFAULT_TASK).prefault({}),
     batch: count.default(128).describe("samples of a step, whatever the number of workers"),
@@ -76,10 +79,6 @@ const makeSchema = () =>
       .max(1024)
       .default(32)
       .describe("samples of one forward pass: unit of leases and of batch statistics"),
-    ablation: z
-      .enum(["R", "R+G", "R+G+B"])
-      .default("R+G+B")
-      .describe("rectified convolution; with the GAN; with the BN phase"),
     epochs: count.default(3).describe("of the 1-bit student"),
     bnPhase: z.number().min(0).max(1).default(1).describe("share of the training images in each BN phase"),
     teacher: z
@@ -90,14 +89,6 @@ const makeSchema = () =>
           .optional()
           .describe("a safetensors file with the teacher's parameters instead of training one"),
         learningRate: positive.default(0.1),
-      })
-      .prefault({}),
-    rbcn: z
-      .strictObject({
-        rectify: z.enum(["kernel", "layer", "out", "filter"]).default("kernel").describe("shape of C"),
-        surrogate: z.enum(["bireal", "ste"]).default("bireal").describe("derivative of the sign of activations"),
-        lambdaKernel: nonNegative.default(1e-4).describe("weight of L_Kernel"),
-        kernelGradient: z.enum(["direct", "both", "literal"]).default("direct").describe("how L_Kernel reaches W"),
       })
       .prefault({}),
     adversarial: z
@@ -252,10 +243,31 @@ export function parseConfig(value: unknown): RunConfig {
   return checkTogether(result.data);
 }
 
+/** What of a configuration its method has no use for, or cannot do. */
+function methodProblems(config: RunConfig): readonly string[] {
+  const { method, sync } = config;
+  const plugin = methods.get(method.kind);
+  const problems = [...plugin.check(method, config)];
+  const defaults = runConfigSchema().parse({});
+  for (const field of methodFields) {
+    if (plugin.reads.includes(field) || JSON.stringify(config[field]) === JSON.stringify(defaults[field])) continue;
+    problems.push(
+      `${field}: the method ${method.kind} does not use it; got ${JSON.stringify(config[field])} (leave the field out)`,
+    );
+  }
+  if (sync.kind === "local" && !plugin.deviceRule) {
+    const able = methods.entries.filter(({ deviceRule }) => deviceRule).map(({ kind }) => kind);
+    problems.push(
+      `sync.kind: local steps latent weights on the workers, which the method ${method.kind} has no rule for; got local (use allreduce, or a method of ${able.join(", ")})`,
+    );
+  }
+  return problems;
+}
+
 /** Rules that span fields. */
 function checkTogether(config: RunConfig): RunConfig {
   const { model, batch, microbatch } = config;
-  const problems = [...models.get(model.kind).check(model)];
+  const problems = [...models.get(model.kind).check(model), ...methodProblems(config)];
   if (batch % microbatch !== 0) {
     problems.push(
       `batch: must be a multiple of microbatch (${microbatch}), so that every lease is whole microbatches; got ${batch}`,
@@ -266,9 +278,6 @@ function checkTogether(config: RunConfig): RunConfig {
     problems.push(
       `trust.clip: ${clip} depends on who computed what, so the codec ${config.codec} could not keep its bits; got codec ${config.codec} (use codec f32, or trust.clip auto)`,
     );
-  }
-  if (config.bnPhase === 0 && config.ablation === "R+G+B") {
-    problems.push("bnPhase: must be above 0 for ablation R+G+B; got 0 (use ablation R+G to leave the phase out)");
   }
   if (problems.length > 0) {
     throw new BitswarmError(

@@ -14,7 +14,7 @@ import {
 } from "../model/manifest.ts";
 import { fullPrecision } from "../model/methods/full-precision.ts";
 import type { Method } from "../model/methods/method.ts";
-import { rbcn } from "../model/methods/rbcn.ts";
+import { methods } from "../model/methods/methods.ts";
 import { models } from "../model/networks/models.ts";
 import type { Companion, Outline, Phase } from "../model/phases.ts";
 import { tasks } from "../tasks/tasks.ts";
@@ -51,7 +51,7 @@ export function networkOf(graph: Graph, method: Method, companions: Network["com
 export type Networks = Readonly<Record<string, Network>>;
 
 /** What of a run's description decides how its networks are built. */
-export type NetworkConfig = Pick<RunConfig, "model" | "task" | "rbcn" | "data">;
+export type NetworkConfig = Pick<RunConfig, "model" | "task" | "method" | "data">;
 
 type Input = Pick<Dataset, "shape" | "classes">;
 
@@ -89,7 +89,7 @@ export function buildNetworks(
   outline: Pick<Outline, "networks"> = phasesOf(config as PhaseConfig).outline,
 ): Networks {
   const built = outline.networks.map(({ name, precision, companions }): [string, Network] => {
-    const method = precision === "full" ? fullPrecision : rbcn(config.rbcn);
+    const method = precision === "full" ? fullPrecision : methods.get(config.method.kind).create(config.method);
     const graph = buildGraph(config, dataset, method);
     const twin = () => twinManifest(config, dataset);
     const beside = companions.map((one) => [one.name, companionManifest(one, graph, twin)]);

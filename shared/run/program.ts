@@ -2,17 +2,8 @@
 // needs only the step.
 
 import { BitswarmError } from "../base/errors.ts";
-import {
-  checkOutline,
-  evaluationPhase,
-  type Loss,
-  type MethodProgram,
-  type NetworkPlan,
-  type Outline,
-  type PassPlan,
-  type Phase,
-  phaseNamed,
-} from "../model/phases.ts";
+import { methods } from "../model/methods/methods.ts";
+import { checkOutline, type MethodProgram, type Outline, phaseNamed } from "../model/phases.ts";
 import type { RunConfig } from "./config.ts";
 
 /** One pass over positions [0, samples) of an epoch's permutation. */
@@ -47,98 +38,11 @@ export interface StepPlace {
   readonly last: boolean;
 }
 
-export type PhaseConfig = Pick<RunConfig, "ablation" | "adversarial" | "bnPhase" | "epochs" | "teacher" | "optimizer">;
+export type PhaseConfig = Pick<RunConfig, "method" | "adversarial" | "bnPhase" | "epochs" | "teacher" | "optimizer">;
 
-/** Layers that a batch norm phase trains: everything that is no convolution. */
-const beyondConvolutions = ["batchnorm", "activation", "linear"];
-
-/** RBCN's networks and phases (METHOD §4): the teacher, then in each epoch the student and its batch norms. */
+/** The networks, phases and passes of a configuration, as its method makes them. */
 export function phasesOf(config: PhaseConfig): MethodProgram {
-  const gan = config.ablation !== "R";
-  const { lambda, warmupEpochs } = config.adversarial;
-  const teacher: NetworkPlan = {
-    name: "teacher",
-    title: "teacher",
-    precision: "full",
-    companions: [],
-    ...(config.teacher.file === undefined ? {} : { file: config.teacher.file }),
-  };
-  const student: NetworkPlan = {
-    name: "student",
-    title: "1-bit network",
-    precision: "method",
-    companions: gan ? [{ name: "discriminators", kind: "discriminators" }] : [],
-  };
-  const task: Loss = { kind: "task", weight: 1 };
-  const own: Loss = { kind: "method", weight: 1 };
-  const adversarial: Loss = {
-    kind: "adversarial",
-    weight: lambda,
-    teacher: "teacher",
-    companion: "discriminators",
-  };
-  const teaching: Phase = {
-    name: "teacher",
-    title: "teacher",
-    doing: "training the full-precision teacher",
-    network: "teacher",
-    trains: [{}],
-    companions: [],
-    needs: [],
-    losses: [task],
-    evaluate: false,
-    learningRate: config.teacher.learningRate,
-  };
-  const studying: Phase = {
-    name: "student",
-    title: "1-bit student",
-    doing: "training the 1-bit network",
-    network: "student",
-    trains: [{}],
-    companions: gan ? ["discriminators"] : [],
-    needs: gan ? ["teacher"] : [],
-    losses: gan ? [task, own, adversarial] : [task, own],
-    evaluate: false,
-    learningRate: config.optimizer.learningRate,
-  };
-  const tuning: Phase = {
-    name: "bn",
-    title: "batch norm",
-    doing: "tuning the batch norms of the 1-bit network",
-    network: "student",
-    trains: [{ layers: beyondConvolutions }],
-    companions: [],
-    needs: [],
-    losses: [task],
-    evaluate: false,
-    learningRate: config.optimizer.learningRate,
-  };
-  const teaches = gan && config.teacher.file === undefined && config.teacher.epochs > 0;
-  const tunes = config.ablation === "R+G+B";
-  const passes: PassPlan[] = [];
-  // Without the GAN nothing looks at a teacher.
-  for (let epoch = 0; teaches && epoch < config.teacher.epochs; epoch++) {
-    passes.push({ phase: "teacher", epoch, evaluate: epoch === config.teacher.epochs - 1 });
-  }
-  for (let epoch = 0; epoch < config.epochs; epoch++) {
-    const weights: Record<string, number> = gan ? { adversarial: epoch >= warmupEpochs ? lambda : 0 } : {};
-    passes.push({ phase: "student", epoch, weights, evaluate: !tunes });
-    if (tunes) passes.push({ phase: "bn", epoch, share: config.bnPhase, evaluate: true });
-  }
-  return {
-    outline: {
-      primary: "student",
-      networks: gan ? [teacher, student] : [student],
-      phases: [
-        ...(teaches ? [teaching] : []),
-        studying,
-        ...(tunes ? [tuning] : []),
-        ...(gan ? [evaluationPhase(teacher)] : []),
-        evaluationPhase(student),
-      ],
-    },
-    passes,
-  };
+  return methods.get(config.method.kind).phases(config.method, config);
 }
 
 /**

@@ -23,9 +23,9 @@ const perRound = 8;
 /** The student of ResNet-18 64-128-256-512 at 224×224, 1,000 classes, without discriminators. */
 export function resNet18Layout(): ContributionLayout {
   const model = { kind: "resnet", widths: [64, 128, 256, 512], stem: "imagenet" };
-  const config = parseConfig({ model, ablation: "R" });
+  const config = parseConfig({ model, method: { ablation: "R" } });
   const networks = buildNetworks(config, { shape: { h: 224, w: 224, c: 3 }, classes: 1000 });
-  return phaseLayout(networks, phaseOf("student", { model, ablation: "R" }));
+  return phaseLayout(networks, phaseOf("student", { model, method: { ablation: "R" } }));
 }
 
 /** Gradients of a lease: noise whose size differs from tensor to tensor as that of real ones does. */

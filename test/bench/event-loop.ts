@@ -43,7 +43,7 @@ export async function benchEventLoop({ steps, codecs, model = resNet18 }: EventL
       const config = parseConfig({
         model,
         data: { kind: "idx", root, pad: 2 },
-        ablation: "R",
+        method: { ablation: "R" },
         codec,
         batch: PER_STEP,
         microbatch: 1,

@@ -57,7 +57,7 @@ const imagenet: Model = {
 function stepCase(model: Model, name: string, gan: boolean): StepCase {
   const config = parseConfig({
     model: model.model,
-    ablation: gan ? "R+G+B" : "R",
+    method: { ablation: gan ? "R+G+B" : "R" },
     data: { augment: model.channels === 3 ? "crop-flip" : "none" },
   });
   const shape = { h: model.side, w: model.side, c: model.channels };

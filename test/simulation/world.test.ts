@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import type { CommitRecord } from "../../coordinator/checkpoint/commit-log.ts";
 import { failureText, reportText } from "../../coordinator/simulate/report.ts";
-import { misdeeds, parseScenario } from "../../coordinator/simulate/scenario.ts";
+import { misdeeds, parseScenario, type Scenario } from "../../coordinator/simulate/scenario.ts";
 import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";
 import type { Tamper } from "../../coordinator/simulate/virtual-coordinator.ts";
 import { virtualDataset, virtualRunConfig } from "../../coordinator/simulate/virtual-run.ts";
@@ -157,7 +157,10 @@ test.each(["f32", "f16", "int8", "sign"] as const)(
 
 test.each([
   ["local", { sync: { kind: "local" } }],
-  ["a teacher, discriminators and BN phases", { ablation: "R+G+B", adversarial: { warmupEpochs: 0 }, bnPhase: 0.5 }],
+  [
+    "a teacher, discriminators and BN phases",
+    { method: { ablation: "R+G+B" }, adversarial: { warmupEpochs: 0 }, bnPhase: 0.5 },
+  ],
 ] as const)("V3 rounds of a real run's other kinds keep their accounts: %s", async (_, run) => {
   const report = await simulate(
     scenarioOf({ ...troubled, volunteers: 4, steps: 2, run: { ...troubled.run, ...run } }),
@@ -252,7 +255,8 @@ test("varied scenarios have every fault and every liar among them", () => {
   for (const text of ["local", "R+G", "R+G+B", "trimmed-mean", "centered-clip", "norm"])
     expect(drawn(text)).toBeGreaterThan(5);
   // Without discriminators, which are so large with some codecs only.
-  const chunked = all.filter((scenario) => scenario.run.ablation === "R" && bodyBytes(scenario) > CHUNK_BYTES);
+  const ablationOf = ({ run }: Scenario) => (run.method as { ablation?: string } | undefined)?.ablation;
+  const chunked = all.filter((scenario) => ablationOf(scenario) === "R" && bodyBytes(scenario) > CHUNK_BYTES);
   for (const text of [...codecs.kinds, "allreduce", "local"])
     expect(chunked.filter(({ run }) => JSON.stringify(run).includes(`"${text}"`))).not.toEqual([]);
   for (const misdeed of misdeeds) expect(some(({ liars }) => (liars[misdeed] ?? 0) > 0)).toBeGreaterThan(3);

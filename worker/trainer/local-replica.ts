@@ -74,7 +74,7 @@ export class LocalReplica {
     const parameter = replicaRefs(this.#layout);
     if (phase.evaluate) return { layout, parameter };
     const { method, latent: layers } = this.#networks[this.#network];
-    const options = { kind: "rbcn", ...this.#config.rbcn };
+    const options = this.#config.method;
     const latent = layers.length > 0 ? { rule: deviceRules.get(method.kind), options, layers } : undefined;
     return {
       layout,

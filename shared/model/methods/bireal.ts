@@ -12,6 +12,7 @@ import {
   type LatentGradients,
   type LatentLayer,
 } from "./method.ts";
+import { plainProgram } from "./programs.ts";
 import { bestRectifier } from "./shared-scale.ts";
 
 const schema = z.strictObject({
@@ -51,7 +52,7 @@ function gradientsOf(
 export const biRealMethod = defineMethod({
   kind: "bireal",
   schema,
-  deviceRule: false,
+  phases: (_, run) => plainProgram(run),
   create: (options) => ({
     binarizesInput: true,
     block: options.blockOrder === "paper" ? { norm: "after", activation: "identity" } : commonBlock,

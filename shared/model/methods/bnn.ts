@@ -10,6 +10,7 @@ import {
   type LatentGradients,
   type LatentLayer,
 } from "./method.ts";
+import { plainProgram } from "./programs.ts";
 
 const schema = z.strictObject({
   kind: z.literal("bnn"),
@@ -33,7 +34,7 @@ function gradientsOf(
 export const bnnMethod = defineMethod({
   kind: "bnn",
   schema,
-  deviceRule: false,
+  phases: (_, run) => plainProgram(run),
   create: (options) => ({
     binarizesInput: true,
     block: options.blockOrder === "paper" ? { norm: "after", activation: "hardtanh" } : commonBlock,

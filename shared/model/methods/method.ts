@@ -4,6 +4,7 @@
 import { z } from "zod";
 import type { Plugin, PluginOptions } from "../../base/registry.ts";
 import type { ActivationKind, Companion, ConvolutionFields, GraphBuilder, NodeId } from "../graph.ts";
+import type { MethodProgram } from "../phases.ts";
 import { type Rectify, rectifyShape, type Surrogate } from "../rectify.ts";
 
 /** One binary layer at a commit, in OHWI order. Its owner is the coordinator: only `settle` changes what it holds. */
@@ -60,23 +61,55 @@ export interface Method {
   readonly rule?: WeightRule;
 }
 
+/** What of a run's configuration a method may read beside its own options. */
+export interface MethodRun {
+  readonly epochs: number;
+  readonly bnPhase: number;
+  readonly teacher: { readonly epochs: number; readonly file?: string | undefined; readonly learningRate: number };
+  readonly adversarial: { readonly lambda: number; readonly warmupEpochs: number };
+  readonly optimizer: { readonly learningRate: number };
+}
+
+/** Fields of a configuration that mean something to some methods only. */
+export const methodFields = ["adversarial", "teacher", "bnPhase"] as const;
+export type MethodField = (typeof methodFields)[number];
+
 /** A plug-in of the table in methods.ts. */
 export interface MethodPlugin extends Plugin {
+  /** Those that it reads: a configuration that sets others is refused. */
+  readonly reads: readonly MethodField[];
   /** Whether workers have its rule on the device (worker/plan/device-rules.ts), which `sync: local` takes. */
   readonly deviceRule: boolean;
+  /** Rules that span fields: a line for each that is broken, beginning with the field. */
+  readonly check: (options: PluginOptions, run: MethodRun) => readonly string[];
   /** @param options as the schema gave them */
   readonly create: (options: PluginOptions) => Method;
+  /** The program of a run: its networks, phases and passes. */
+  readonly phases: (options: PluginOptions, run: MethodRun) => MethodProgram;
 }
 
 /** A method whose functions take its own options, as its schema gives them. */
 export function defineMethod<S extends z.ZodObject>(method: {
   readonly kind: string;
   readonly schema: S;
-  readonly deviceRule: boolean;
+  /** None unless given. */
+  readonly reads?: readonly MethodField[];
+  /** False unless given. */
+  readonly deviceRule?: boolean;
+  readonly check?: (options: z.output<S>, run: MethodRun) => readonly string[];
   readonly create: (options: z.output<S>) => Omit<Method, "kind">;
+  readonly phases: (options: z.output<S>, run: MethodRun) => MethodProgram;
 }): MethodPlugin {
-  const { kind, schema, deviceRule, create } = method;
-  return { kind, schema, deviceRule, create: (options) => ({ kind, ...create(schema.parse(options)) }) };
+  const { kind, schema, reads = [], deviceRule = false, check, create, phases } = method;
+  return {
+    kind,
+    schema,
+    reads,
+    deviceRule,
+    check: (options, run) => check?.(schema.parse(options), run) ?? [],
+    create: (options) => ({ kind, ...create(schema.parse(options)) }),
+    phases: (options, run) => phases(schema.parse(options), run),
+  };
 }
 
 /** The option by which a method takes its authors' order of a block instead of everybody's. */

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { type Rectify, rectifyShape, type Surrogate } from "../rectify.ts";
 import { clamp, commonBlock, companionOf, defineMethod, type LatentLayer, type Method, signBody } from "./method.ts";
+import { rbcnProgram } from "./programs.ts";
 import { bestRectifier, rectifierIndex, type ScaleShape } from "./shared-scale.ts";
 
 /** How L_Kernel reaches W: `direct` holds Ŵ constant; `literal` is equation 3.71 as printed; `both` adds them. */
@@ -115,6 +116,21 @@ export const rbcnSchema = z.strictObject({
   surrogate: z.enum(["bireal", "ste"]).default("bireal").describe("derivative of the sign of activations"),
   lambdaKernel: z.number().min(0).default(1e-4).describe("weight of L_Kernel"),
   kernelGradient: z.enum(["direct", "both", "literal"]).default("direct").describe("how L_Kernel reaches W"),
+  ablation: z
+    .enum(["R", "R+G", "R+G+B"])
+    .default("R+G+B")
+    .describe("rectified convolution; with the GAN; with the BN phase"),
 });
 
-export const rbcnMethod = defineMethod({ kind: "rbcn", schema: rbcnSchema, deviceRule: true, create: rbcn });
+export const rbcnMethod = defineMethod({
+  kind: "rbcn",
+  schema: rbcnSchema,
+  reads: ["adversarial", "teacher", "bnPhase"],
+  deviceRule: true,
+  check: ({ ablation }, { bnPhase }) =>
+    bnPhase === 0 && ablation === "R+G+B"
+      ? ["bnPhase: must be above 0 for ablation R+G+B; got 0 (use method.ablation R+G to leave the phase out)"]
+      : [],
+  create: rbcn,
+  phases: ({ ablation }, run) => rbcnProgram(ablation, run),
+});

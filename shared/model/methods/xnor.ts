@@ -12,6 +12,7 @@ import {
   type LatentGradients,
   type LatentLayer,
 } from "./method.ts";
+import { plainProgram } from "./programs.ts";
 import { bestRectifier } from "./shared-scale.ts";
 
 const schema = z.strictObject({
@@ -86,7 +87,7 @@ function centre({ shape, weight }: LatentLayer): void {
 export const xnorMethod = defineMethod({
   kind: "xnor",
   schema,
-  deviceRule: false,
+  phases: (_, run) => plainProgram(run),
   create: (options) => ({
     binarizesInput: true,
     block: options.blockOrder === "paper" ? { norm: "before", activation: "identity" } : commonBlock,

@@ -153,7 +153,7 @@ async function networkResults(bench: BenchDevice, step: StepCase, prepared: Prep
         rectifier: parameter(prepared.parameters, cName),
         gradient: Float64Array.from(parameter(sent, name)),
       },
-      { ...step.config.rbcn, lambdaKernel: 0 },
+      { kernelGradient: "direct", lambdaKernel: 0 },
     );
     gradients.set(name, Float32Array.from(latent.weight));
     gradients.set(cName, Float32Array.from(latent.rectifier));

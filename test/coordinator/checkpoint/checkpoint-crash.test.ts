@@ -38,7 +38,7 @@ function failingDisk(failing: number): FileOperations {
 
 test("killed at any call to the disk, the new checkpoint or the one before is there, whole, and the next write tidies up", async () => {
   // Without the GAN, as the discriminators make up most of the bytes.
-  const before = stateAt(3, tinyConfig({ ablation: "R", checkpoint: { keep: 1 } }));
+  const before = stateAt(3, tinyConfig({ method: { ablation: "R" }, checkpoint: { keep: 1 } }));
   const after = stateAt(4, before.state.config);
   const again = stateAt(3, before.state.config);
   recordEvaluation(again.state, "student", 0.5);
@@ -87,7 +87,7 @@ test("a checkpoint that a crash left renamed aside is found, unless another has 
 
 test("what a crash left unfinished does not get into the next checkpoint", () =>
   withFolder(async (runDir) => {
-    const { state, ledger } = stateAt(2, tinyConfig({ ablation: "R" }));
+    const { state, ledger } = stateAt(2, tinyConfig({ method: { ablation: "R" } }));
     const unfinished = join(runDir, "checkpoints", ".writing-step-2");
     await mkdir(unfinished, { recursive: true });
     await writeFile(join(unfinished, "stray.safetensors"), "x");

@@ -129,7 +129,7 @@ test("a checkpoint from before there were replicas loads, where one is wanted wi
 
 test("without the GAN there is neither a teacher's nor a discriminators' file", () =>
   withFolder(async (runDir) => {
-    const { state, ledger } = stateAt(2, tinyConfig({ ablation: "R" }));
+    const { state, ledger } = stateAt(2, tinyConfig({ method: { ablation: "R" } }));
     const path = await write(runDir, state, ledger);
     expect((await readdir(path)).sort()).toEqual(["manifest.json", "model.safetensors", "optimizer.safetensors"]);
     const checkpoint = await readNewestCheckpoint(runDir);

@@ -77,7 +77,7 @@ test("before the 1-bit network's first step there is nothing to export", () =>
 test("ResNet-18 for ImageNet has the published sizes: 33.5 Mbit against 374.1, 11.16 times", () => {
   const config = parseConfig({
     model: { kind: "resnet", stem: "imagenet", activation: "identity" },
-    rbcn: { rectify: "layer" },
+    method: { rectify: "layer" },
   });
   const sizes = modelSizes(config, { shape: { h: 224, w: 224, c: 3 }, classes: 1000 });
   expect((sizes.teacherBytes * 8) / 1e6).toBeCloseTo(374.1, 1);

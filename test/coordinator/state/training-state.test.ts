@@ -38,14 +38,14 @@ test("every parameter of the manifests is there, latent weights within [-1, 1], 
 });
 
 test("a latent weight that is drawn outside of [-1, 1] starts at its bound", () => {
-  const wide = tinyState(tinyConfig({ ablation: "R", model: { kind: "lenet", widths: [1, 400, 2] } }));
+  const wide = tinyState(tinyConfig({ method: { ablation: "R" }, model: { kind: "lenet", widths: [1, 400, 2] } }));
   const weight = wide.parameters.student.get("conv2.weight")!;
   expect(weight.filter((w) => Math.abs(w) === 1).length).toBeGreaterThan(0);
   expect(weight.filter((w) => Math.abs(w) > 1).length).toBe(0);
 });
 
 test("without the GAN there is neither teacher nor discriminator", () => {
-  const state = tinyState(tinyConfig({ ablation: "R" }));
+  const state = tinyState(tinyConfig({ method: { ablation: "R" } }));
   expect(Object.keys(state.parameters)).toEqual(["student"]);
   expect([...state.parameters.student.keys()].filter((name) => name.startsWith("discriminator"))).toEqual([]);
 });

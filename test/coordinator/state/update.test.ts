@@ -90,7 +90,7 @@ class Reference {
 const lambda = 0.01;
 const decay = 0.003;
 const config = tinyConfig({
-  rbcn: { lambdaKernel: lambda },
+  method: { lambdaKernel: lambda },
   optimizer: { learningRate: 2, rectifierRate: 0.25, weightDecay: decay, latentWeightDecay: 0.002 },
 });
 
@@ -181,7 +181,7 @@ test("the GAN's weight enters the loss only after the warm-up, the BN phase move
 });
 
 test("without the GAN the loss has no adversarial part", () => {
-  const state = tinyState(tinyConfig({ ablation: "R" }));
+  const state = tinyState(tinyConfig({ method: { ablation: "R" } }));
   const loss = applyRound(state, placeOf(state.program, 0, 4), nextSum(state));
   expect(Object.keys(loss).sort()).toEqual(["kernel", "task", "top1", "total"]);
   expect(loss.total).toBe(loss.task + loss.kernel);

@@ -101,7 +101,7 @@ test("a network above the limit has a thread, one below it none", async () => {
     const config = parseConfig({
       model: { kind: "lenet", widths },
       data: { kind: "idx", trainSamples: 7, testSamples: 5 },
-      ablation: "R",
+      method: { ablation: "R" },
     });
     const state = createTrainingState(config, tinyDataset(config));
     const parameters = [...state.parameters.student.values()].reduce((sum, { length }) => sum + length, 0);

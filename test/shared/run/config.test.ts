@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { dataKind, dataKinds } from "../../../shared/data/data-kinds.ts";
+import { methods } from "../../../shared/model/methods/methods.ts";
 import { parseConfig, runConfigSchema } from "../../../shared/run/config.ts";
 import { readYaml, setField } from "../../../shared/run/config-text.ts";
 
@@ -18,6 +19,14 @@ function messageOf(work: () => unknown): string {
 test("an empty configuration is the shipped defaults, and they pass through unchanged", () => {
   const config = parseConfig({});
   expect(config.model).toEqual({ kind: "lenet", widths: [12, 24, 96] });
+  expect(config.method).toEqual({
+    kind: "rbcn",
+    rectify: "kernel",
+    surrogate: "bireal",
+    lambdaKernel: 1e-4,
+    kernelGradient: "direct",
+    ablation: "R+G+B",
+  });
   expect(config.codec).toBe("exact");
   expect(parseConfig(config)).toEqual(config);
   expect(runConfigSchema().parse(config)).toEqual(config);
@@ -25,13 +34,20 @@ test("an empty configuration is the shipped defaults, and they pass through unch
 
 test.each([
   [{ batch: -4 }, ["batch", "-4", ">0"]],
-  [{ ablation: "R+B" }, ["ablation", "R+B", "R+G+B"]],
+  [{ method: { ablation: "R+B" } }, ["ablation", "R+B", "R+G+B"]],
   [{ model: { kind: "lenet", widths: [1, 2] } }, ["model.widths", "[1,2]"]],
   [{ model: { kind: "vgg" } }, ["model.kind", "vgg"]],
   [{ optimizer: { learningRate: "fast" } }, ["optimizer.learningRate", "fast", "number"]],
   [{ data: { trainSamples: 0 } }, ["data.trainSamples", "0"]],
   [{ batch: 100, microbatch: 32 }, ["batch", "multiple of microbatch (32)", "100"]],
   [{ bnPhase: 0 }, ["bnPhase", "R+G"]],
+  [{ method: { kind: "vgg" } }, ["method.kind", "vgg"]],
+  [{ method: { kind: "xnor", rectify: "out" } }, ["method.rectify", "there is no such field", "gradient", "centre"]],
+  [{ method: { kind: "xnor" }, bnPhase: 0.5 }, ["bnPhase", "method xnor does not use it", "0.5"]],
+  [{ method: { kind: "bnn" }, adversarial: { lambda: 2 } }, ["adversarial", "method bnn does not use it"]],
+  [{ method: { kind: "bireal" }, sync: { kind: "local" } }, ["sync.kind", "method bireal has no rule", "rbcn"]],
+  [{ rbcn: { rectify: "out" } }, ["rbcn: is called method now"]],
+  [{ ablation: "R" }, ["ablation: is called method.ablation now"]],
   [{ model: { kind: "resnet", widths: [8, 16], blocks: [1] } }, ["model.blocks", "2", "[1]"]],
   [{ model: { kind: "resnet", depth: 34, widths: [8, 16] } }, ["model.blocks", "[3,4,6,3]", "depth 34"]],
   [{ model: { kind: "wrn", depth: 20 } }, ["model.depth", "multiple of 6", "20"]],
@@ -90,6 +106,14 @@ test("--set reaches any field and reads its value as YAML", () => {
   expect(parsed.checkpoint.everySteps).toBe(4);
   expect(parsed.optimizer).toMatchObject({ momentum: 0.5, learningRate: 0.05 });
   expect(parsed.model.kind).toBe("resnet");
+});
+
+test("a configuration of any method passes through unchanged", () => {
+  for (const kind of methods.kinds) {
+    const config = parseConfig({ method: { kind } });
+    expect(config.method.kind).toBe(kind);
+    expect(parseConfig(config)).toEqual(config);
+  }
 });
 
 test("a model or a schedule without a kind is of the default kind", () => {

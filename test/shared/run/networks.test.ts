@@ -76,7 +76,7 @@ test("LeNet's third layer is a convolution over the whole remaining map", () => 
 });
 
 test("without the GAN there is no discriminator, and no teacher", () => {
-  const { student, ...others } = buildNetworks(parseConfig({ ablation: "R" }), gray);
+  const { student, ...others } = buildNetworks(parseConfig({ method: { ablation: "R" } }), gray);
   expect(student.companions).toEqual({});
   expect(others).toEqual({});
 });

@@ -237,5 +237,5 @@ test("RBCN's weights of L_Adv are the pass's, and its other weights the phase's"
     { task: 1, method: 1, adversarial: 0 },
     { task: 1, method: 1, adversarial: 0.5 },
   ]);
-  expect(phaseOf("student", { ablation: "R" }).losses.map(({ kind }) => kind)).toEqual(["task", "method"]);
+  expect(phaseOf("student", { method: { ablation: "R" } }).losses.map(({ kind }) => kind)).toEqual(["task", "method"]);
 });

@@ -12,7 +12,7 @@ test("the steps of a pass cover its samples exactly once, in order, whatever the
       fc.integer({ min: 1, max: 3 }),
       fc.constantFrom("R", "R+G", "R+G+B"),
       (samples, batch, epochs, ablation) => {
-        const config = parseConfig({ batch, microbatch: 1, epochs, ablation, bnPhase: 0.3 });
+        const config = parseConfig({ batch, microbatch: 1, epochs, method: { ablation }, bnPhase: 0.3 });
         const program = phaseProgram(config, samples);
         const covered = new Map<number, number>();
         for (let step = 0; step < program.steps; step++) {
@@ -30,9 +30,10 @@ test("the steps of a pass cover its samples exactly once, in order, whatever the
 
 test("R trains no teacher, R+G adds it and L_Adv after the warm-up, R+G+B ends each epoch with the BN phase", () => {
   const kinds = (ablation: string, extra = {}) =>
-    phaseProgram(parseConfig({ ablation, epochs: 2, adversarial: { warmupEpochs: 1 }, ...extra }), 256).passes.map(
-      (p) => `${p.phase}${p.weights.adversarial > 0 ? "+adv" : ""}${p.evaluate ? "!" : ""}`,
-    );
+    phaseProgram(
+      parseConfig({ method: { ablation }, epochs: 2, adversarial: { warmupEpochs: 1 }, ...extra }),
+      256,
+    ).passes.map((p) => `${p.phase}${p.weights.adversarial > 0 ? "+adv" : ""}${p.evaluate ? "!" : ""}`);
   expect(kinds("R")).toEqual(["student!", "student!"]);
   expect(kinds("R+G")).toEqual(["teacher", "teacher!", "student!", "student+adv!"]);
   expect(kinds("R+G+B")).toEqual(["teacher", "teacher!", "student", "bn!", "student+adv", "bn!"]);

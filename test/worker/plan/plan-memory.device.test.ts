@@ -87,7 +87,10 @@ test("a binding that no plan can shrink is refused with its size and the adapter
 
 describe("a small ResNet on a device", () => {
   const networks = buildNetworks(
-    parseConfig({ model: { kind: "resnet", widths: [4, 33], blocks: [1, 1], stem: "imagenet" }, ablation: "R" }),
+    parseConfig({
+      model: { kind: "resnet", widths: [4, 33], blocks: [1, 1], stem: "imagenet" },
+      method: { ablation: "R" },
+    }),
     { shape: { h: 16, w: 16, c: 3 }, classes: 5 },
   );
   const n = 3;
@@ -105,7 +108,10 @@ describe("a small ResNet on a device", () => {
     const cache = new PipelineCache(await testDevice());
     const results: ReadonlyMap<string, Float32Array>[] = [];
     for (const memory of memoryModes) {
-      const plan = compilePlan({ ...optionsOf(networks, n, phaseOf("student", { ablation: "R" })), memory });
+      const plan = compilePlan({
+        ...optionsOf(networks, n, phaseOf("student", { method: { ablation: "R" } })),
+        memory,
+      });
       const executed = await execute(cache, plan.list, data);
       expect(executed.bytes).toBe(plan.memory.bytes);
       const arena = arenaRefs(plan.layout);

@@ -16,7 +16,7 @@ const color = { shape: { h: 32, w: 32, c: 3 }, classes: 7 };
 const networks = {
   "LeNet 12-24-96": buildNetworks(parseConfig({}), gray),
   "ResNet 8-16 with C per layer": buildNetworks(
-    parseConfig({ model: { kind: "resnet", widths: [8, 16], blocks: [1, 2] }, rbcn: { rectify: "layer" } }),
+    parseConfig({ model: { kind: "resnet", widths: [8, 16], blocks: [1, 2] }, method: { rectify: "layer" } }),
     color,
   ),
   "ResNet with the ImageNet stem and ReLU": buildNetworks(

@@ -16,7 +16,7 @@ async function open(software: boolean): Promise<OpenDevice> {
 
 test.each([
   ["the shipped LeNet", {}],
-  ["a LeNet with C a filter", { rbcn: { rectify: "filter" } }],
+  ["a LeNet with C a filter", { method: { rectify: "filter" } }],
   ["a ResNet", { model: { kind: "resnet", widths: [16, 40], blocks: [1, 1] } }],
 ])("the GPU's sums are those that the coordinator counts: %s", async (_, config) => {
   const layers = canaryLayers(buildNetworks(parseConfig(config), images).student.graph);

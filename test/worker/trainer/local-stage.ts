@@ -39,7 +39,7 @@ function configOf(overrides: Record<string, unknown>): RunConfig {
     adversarial: { warmupEpochs: 0, lambda: 0.5 },
     // Workers then hold the very values that the reference goes on with.
     downlink: { tail: "f32", discriminators: "f32" },
-    rbcn: { lambdaKernel: 0.01 },
+    method: { lambdaKernel: 0.01 },
     optimizer: { learningRate: 0.05, schedule: { kind: "constant" } },
     ...overrides,
   });

@@ -20,7 +20,12 @@ const timeoutMs = 1000;
 /** A round of four samples in which every lease is audited; its workers are called as in `names`. */
 async function auditedRound(names: readonly string[]) {
   const state = tinyState(
-    tinyConfig({ ablation: "R", codec: "f32", batch: 4, data: { kind: "idx", trainSamples: 16, testSamples: 4 } }),
+    tinyConfig({
+      method: { ablation: "R" },
+      codec: "f32",
+      batch: 4,
+      data: { kind: "idx", trainSamples: 16, testSamples: 4 },
+    }),
   );
   const training = new InlineTraining(new TrainingCore(state, runTag));
   let now = 0;
