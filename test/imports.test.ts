@@ -24,7 +24,16 @@ function projectOf(file: string): Project {
  * The floors of each wing, lowest first: a room imports only rooms on lower floors, type imports counted. A file that lies straight in its
  * wing is a room of its own.
  */
-const floors: Readonly<Partial<Record<Wing, readonly (readonly string[])[]>>> = {
+const floors: Readonly<Record<Wing, readonly (readonly string[])[]>> = {
+  shared: [
+    ["base"],
+    ["codecs", "data", "model"],
+    ["model/methods", "tasks"],
+    ["model/networks"],
+    ["run"],
+    ["wire"],
+    ["wire/transfer"],
+  ],
   kernels: [
     ["text"],
     ["product", "convolution/pass"],
