@@ -3,7 +3,7 @@
 
 import type { Range } from "../../shared/base/intervals.ts";
 import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
-import { blockSize, reportsMean } from "../../shared/codecs/codec.ts";
+import { blockSize, clipUnits, reportsMean } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import type { ContributionLayout, ContributionTensor } from "../../shared/wire/contribution.ts";
 import { encodeBody } from "../../shared/wire/contribution-body.ts";
@@ -127,6 +127,10 @@ export interface KnownTensor {
 
 /** Units that the sum of a round gets of it, by the naive sum: for its first element, and for each other. */
 export function receivedUnits(codec: string, { wide, exponent, units, samples }: KnownTensor) {
+  // Integers travel as they are.
+  const { accumulate, coding } = codecs.get(codec);
+  if (accumulate === "exact" && coding === null)
+    return { first: Math.min(clipUnits, Math.max(-clipUnits, units)), rest: 0 };
   const layout = wide ? wideBlock : narrowBlock;
   const sum = new Float64Array(blockSize);
   const body = knownBody({ codec, exponents: [exponent] }, layout, [units], samples);

@@ -61,7 +61,7 @@ export class Population {
       const volunteer = new Volunteer(profile, this.#world, stalls);
       this.#seated[seat] = volunteer;
       account.arrived(profile);
-      volunteer.connect();
+      volunteer.visit();
       this.#expectDrops(seat, volunteer, draws);
       this.#expectEnd(seat, volunteer, profile, draws);
     });

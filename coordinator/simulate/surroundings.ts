@@ -1,8 +1,8 @@
 // What a virtual volunteer finds around itself.
 
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
-import type { ParametersFrame } from "../../shared/wire/parameter-frame.ts";
-import type { CoordinatorMessage, LeaseMessage } from "../../shared/wire/protocol.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
+import type { FetchedContent } from "../../worker/session/session-ports.ts";
 import type { Account } from "./account.ts";
 import type { Referee } from "./referee.ts";
 import type { Scenario } from "./scenario.ts";
@@ -15,8 +15,6 @@ export interface Caller extends VolunteerEnd {
   /** Nobody listens, or there is no room. */
   refused(): void;
 }
-
-export type HeldParameters = Pick<ParametersFrame, "set" | "hash" | "base">;
 
 export interface Surroundings {
   readonly timeline: Timeline;
@@ -31,10 +29,8 @@ export interface Surroundings {
   readonly evil: boolean;
   /** Opens a connection to the coordinator. */
   connect(volunteer: Pick<Volunteer, "profile">, caller: Caller): void;
-  /** What a parameters frame brings; its bytes are verified. @throws FRAME_CORRUPT, FRAME_TRUNCATED, … */
-  parameters(frame: Uint8Array): HeldParameters;
-  /** What the coordinator says; a status, which many receive, is decoded once. @throws MESSAGE_INVALID */
-  decoded(bytes: Uint8Array): CoordinatorMessage;
+  /** Fetches from the coordinator what it has by its hash. Rejects where nobody answers. */
+  fetch(volunteer: Pick<Volunteer, "profile">, url: string): Promise<FetchedContent>;
   /** The right answer to a canary. */
   canary(seed: number): number;
   layout(lease: LeaseMessage): ContributionLayout;

@@ -48,15 +48,15 @@ export class Timeline {
     return undefined;
   }
 
-  /** The clock that the coordinator's code is given. */
-  clock(): Clock {
+  /** The clock that the owner's code is given. */
+  clock(owner: Owner): Clock {
     return {
       now: () => this.#now,
-      after: (ms, call) => this.at(this.#now + ms, "coordinator", call),
+      after: (ms, call) => this.at(this.#now + ms, owner, call),
       every: (ms, call) => {
         let cancel = () => {};
         const again = () => {
-          cancel = this.at(this.#now + ms, "coordinator", () => {
+          cancel = this.at(this.#now + ms, owner, () => {
             again();
             call();
           });
@@ -96,4 +96,22 @@ export class Timeline {
     heap[index] = last;
     return first;
   }
+}
+
+/** Timers of what lives no more never ring. */
+export function livingClock(clock: Clock, life: { readonly alive: boolean }): Clock {
+  const ifAlive = (call: () => void) => () => {
+    if (life.alive) call();
+  };
+  return {
+    now: () => clock.now(),
+    after: (ms, call) => clock.after(ms, ifAlive(call)),
+    every: (ms, call) => {
+      const stop = clock.every(ms, () => {
+        if (life.alive) call();
+        else stop();
+      });
+      return stop;
+    },
+  };
 }

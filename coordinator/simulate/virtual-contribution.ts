@@ -1,7 +1,7 @@
-// What a virtual volunteer hands in: a contribution of known sum, honest or not, as the frame that a worker would send.
+// What a virtual volunteer computes for a lease: a result of known sum, honest or not, as a trainer gives it to its session.
 
-import { encodeFrame } from "../../shared/wire/frame.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
+import type { LeaseResult } from "../../worker/trainer/trainer-contract.ts";
 import { type KnownSum, knownBody, knownSum } from "./known-gradient.ts";
 import { altered } from "./misdeed.ts";
 import type { Misdeed } from "./scenario.ts";
@@ -13,20 +13,19 @@ const MISSING_BYTES = 64;
 export interface VirtualWork {
   readonly lease: LeaseMessage;
   readonly misdeed: Misdeed | undefined;
-  readonly runTag: string;
-  /** What this volunteer computed first in rounds of this kind, if anything. */
+  /** What this volunteer computed first in this phase, if anything. */
   readonly before: KnownSum | undefined;
 }
 
 export interface VirtualContribution {
-  readonly frame: Uint8Array<ArrayBuffer>;
+  readonly result: LeaseResult;
   readonly honest: KnownSum;
   /** What was sent instead; undefined where it is what is right. */
   readonly lie: KnownSum | undefined;
 }
 
 export function virtualContribution(
-  { lease, misdeed, runTag, before }: VirtualWork,
+  { lease, misdeed, before }: VirtualWork,
   world: Pick<Surroundings, "microbatch" | "layout">,
 ): VirtualContribution {
   const { microbatch } = world;
@@ -34,18 +33,8 @@ export function virtualContribution(
   const samples = lease.to - lease.from;
   const honest = knownSum(lease, layout, [lease], microbatch);
   const sum = misdeed === undefined ? honest : altered({ misdeed, lease, layout, microbatch, honest, before });
-  const body = knownBody(lease, layout, sum.units, samples);
-  const header = {
-    kind: "contribution",
-    codec: lease.codec,
-    round: lease.round,
-    lease: lease.lease,
-    samples,
-    tensors: sum.peaks.length,
-    run: runTag,
-    parametersHash: lease.parametersHash,
-  } as const;
-  const sent = misdeed === "shape" ? body.subarray(0, body.length - MISSING_BYTES) : body;
-  const frame = encodeFrame(header, new Uint8Array(sum.peaks.buffer), sent);
-  return { frame, honest, lie: sum === honest ? undefined : sum };
+  const whole = knownBody(lease, layout, sum.units, samples);
+  const body = misdeed === "shape" ? whole.subarray(0, whole.length - MISSING_BYTES) : whole;
+  const result = { samples, peaks: new Uint32Array(sum.peaks.buffer), body };
+  return { result, honest, lie: sum === honest ? undefined : sum };
 }

@@ -31,6 +31,7 @@ import { TrainingCore } from "../training/training-core.ts";
 import { newcomer, type Standing } from "../trust/standing.ts";
 import type { StoredTrust, TrustStore } from "../trust/trust-file.ts";
 import type { Referee } from "./referee.ts";
+import { livingClock } from "./timeline.ts";
 import type { VirtualLink } from "./virtual-link.ts";
 
 /** Breaks something on purpose, so that tests see that the referee sees it. */
@@ -189,6 +190,11 @@ export class VirtualCoordinator {
     return true;
   }
 
+  /** What it serves over HTTP by its hash; undefined where it has none or is down. */
+  blob(sha256: string): Uint8Array<ArrayBuffer> | undefined {
+    return this.#life?.engine.blob(sha256);
+  }
+
   /** What the run waits for, in words. */
   get reason(): string {
     return this.#life?.engine.status().reason ?? "the coordinator is down";
@@ -200,24 +206,6 @@ function memoryCheckpoint(state: TrainingState, progress: RunProgress, ledger: L
   const { step, evaluations, evaluatedAt, norms, peaks } = progress;
   const whole = structuredClone({ ...parts, evaluations, evaluatedAt, norms, peaks });
   return { parts: whole, ledger: structuredClone(ledger.toJSON()), step };
-}
-
-/** Timers of a killed process never ring. */
-function livingClock(clock: Clock, life: { readonly alive: boolean }): Clock {
-  const ifAlive = (call: () => void) => () => {
-    if (life.alive) call();
-  };
-  return {
-    now: () => clock.now(),
-    after: (ms, call) => clock.after(ms, ifAlive(call)),
-    every: (ms, call) => {
-      const stop = clock.every(ms, () => {
-        if (life.alive) call();
-        else stop();
-      });
-      return stop;
-    },
-  };
 }
 
 /** Lets the referee see what the rounds decide. */

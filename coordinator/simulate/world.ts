@@ -7,18 +7,15 @@ import type { RunConfig } from "../../shared/run/config.ts";
 import { buildNetworks, networkNamed } from "../../shared/run/networks.ts";
 import { type Program, phaseProgram } from "../../shared/run/program.ts";
 import { type ContributionLayout, phaseLayout } from "../../shared/wire/contribution.ts";
-import { decodeFrame } from "../../shared/wire/frame.ts";
-import { readParameters } from "../../shared/wire/parameter-frame.ts";
-import { parameterSets } from "../../shared/wire/parameter-set.ts";
-import { type CoordinatorMessage, decodeCoordinatorMessage } from "../../shared/wire/protocol.ts";
+import type { FetchedContent } from "../../worker/session/session-ports.ts";
 import { Account } from "./account.ts";
 import { Population } from "./population.ts";
 import { Referee } from "./referee.ts";
 import { type Mark, reportOf, type SimulationReport } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
-import type { HeldParameters, Surroundings } from "./surroundings.ts";
+import type { Surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
-import { RUN_TAG, type Tamper, VirtualCoordinator } from "./virtual-coordinator.ts";
+import { type Tamper, VirtualCoordinator } from "./virtual-coordinator.ts";
 import { VirtualLink } from "./virtual-link.ts";
 import { virtualDataset, virtualRunConfig } from "./virtual-run.ts";
 import type { Volunteer } from "./volunteer.ts";
@@ -45,8 +42,6 @@ export class World implements Surroundings {
   readonly #networks: ReturnType<typeof buildNetworks>;
   readonly #canary: readonly CanaryLayer[];
   readonly #layouts = new Map<string, ContributionLayout>();
-  readonly #frames = new WeakMap<Uint8Array, HeldParameters>();
-  readonly #statuses = new WeakMap<Uint8Array, CoordinatorMessage>();
   readonly #bytes = { up: 0, down: 0 };
   #coordinatorMs = 0;
   #events = 0;
@@ -77,7 +72,7 @@ export class World implements Surroundings {
       config: this.#config,
       dataset,
       token: TOKEN,
-      clock: this.timeline.clock(),
+      clock: this.timeline.clock("coordinator"),
       draws: rng(seed, "simulate", "coordinator"),
       referee: this.referee,
       tamper,
@@ -101,8 +96,11 @@ export class World implements Surroundings {
       this.#events++;
       // The process around it has its turn: timers of a test, signals.
       if (this.#events % EVENTS_A_TURN === 0) await new Promise<void>((resolve) => setImmediate(resolve));
-      if (event.owner === "world") event.call();
-      else await this.#measured(event.call);
+      if (event.owner === "coordinator") await this.#measured(event.call);
+      else {
+        event.call();
+        await settled();
+      }
       if (timeline.now - referee.lastCommitAt > patienceMs) {
         referee.violation(`no step was committed for ${scenario.patienceSeconds} s: ${this.#coordinator.reason}`);
       }
@@ -159,24 +157,27 @@ export class World implements Surroundings {
     return Uint8Array.from({ length: 32 }, () => draws.below(256));
   }
 
-  parameters(frame: Uint8Array): HeldParameters {
-    const known = this.#frames.get(frame);
-    if (known) return known;
-    const { set, hash, base } = readParameters(
-      RUN_TAG,
-      parameterSets(this.#networks),
-      decodeFrame(frame, frame.length),
-    );
-    this.#frames.set(frame, { set, hash, base });
-    return { set, hash, base };
-  }
-
-  decoded(bytes: Uint8Array): CoordinatorMessage {
-    const known = this.#statuses.get(bytes);
-    if (known) return known;
-    const message = decodeCoordinatorMessage(bytes);
-    if (message.type === "status") this.#statuses.set(bytes, message);
-    return message;
+  fetch(volunteer: Pick<Volunteer, "profile">, url: string): Promise<FetchedContent> {
+    const { timeline } = this;
+    const { latencyMs, downloadBytesPerMs, payloadScale } = volunteer.profile.quality;
+    const blockedUntil = this.#population.barrier(volunteer);
+    const sha256 = new URL(url).pathname.split("/").at(-1) ?? "";
+    return new Promise((resolve, reject) => {
+      const fail = (afterMs: number) =>
+        timeline.at(timeline.now + afterMs, "world", () => reject(new Error("the coordinator does not answer")));
+      if (blockedUntil() > timeline.now) {
+        fail(CONNECT_MS);
+        return;
+      }
+      // As far as a connection's request.
+      timeline.at(timeline.now + 3 * latencyMs, "coordinator", () => {
+        const bytes = this.#coordinator.blob(sha256);
+        const ms = latencyMs + ((bytes?.length ?? 0) * payloadScale) / downloadBytesPerMs;
+        const arrayBuffer = async () => Uint8Array.from(bytes ?? []).buffer;
+        const answer = { ok: bytes !== undefined, status: bytes ? 200 : 503, arrayBuffer };
+        timeline.at(timeline.now + ms, "world", () => resolve(answer));
+      });
+    });
   }
 
   canary(seed: number): number {
@@ -194,8 +195,7 @@ export class World implements Surroundings {
   async #measured(call: () => void): Promise<void> {
     const before = performance.now();
     call();
-    // A tick comes when all promises that it settled have gone on (Node runs no tick before a promise that waits).
-    await new Promise<void>((resolve) => process.nextTick(resolve));
+    await settled();
     this.#coordinatorMs += performance.now() - before;
   }
 
@@ -228,6 +228,11 @@ export class World implements Surroundings {
     this.#marks.length = Math.max(0, steps - 1);
     this.#marks.push({ shares: this.account.shares(), samples: committed - poisoned });
   }
+}
+
+/** Until all promises that an event settled have gone on: Node runs no tick before a promise that waits. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 /** One run of a scenario, a function of scenario and seed but for the measured CPU time. */

@@ -8,7 +8,8 @@ import { simulate } from "../../coordinator/simulate/world.ts";
 /** `npm run test:long` plays 300. */
 const SEEDS = Number(process.env.BITSWARM_SEEDS ?? 30);
 
-test(`V9 ${SEEDS} seeds keep every invariant`, { timeout: 600_000 }, async () => {
+test(`V9 ${SEEDS} seeds keep every invariant`, { timeout: 600_000 + 4000 * SEEDS }, async () => {
+  expect(SEEDS).toBeGreaterThan(0);
   const failures: string[] = [];
   for (let seed = 0; seed < SEEDS; seed++) {
     const report = await simulate(variedScenario(seed), seed);

@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { virtualContribution } from "../../coordinator/simulate/virtual-contribution.ts";
 import { World } from "../../coordinator/simulate/world.ts";
 import { encodeChunk } from "../../shared/wire/chunk.ts";
+import { contributionFrame } from "../../worker/session/lease-work.ts";
 import { Peer, scenario } from "./session-peer.ts";
 
 const actions = [
@@ -46,7 +47,8 @@ function inSession(peer: Peer, action: Action): string | undefined {
     case "answer": {
       if (!held) return undefined;
       const runTag = peer.welcome?.runTag ?? "";
-      peer.sent = virtualContribution({ lease: held, misdeed: undefined, runTag, before: undefined }, peer.world).frame;
+      const { result } = virtualContribution({ lease: held, misdeed: undefined, before: undefined }, peer.world);
+      peer.sent = contributionFrame(held, runTag, result);
       peer.link?.volunteerSend(peer.sent);
       return undefined;
     }

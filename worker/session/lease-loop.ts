@@ -2,14 +2,13 @@
 
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import type { Outline } from "../../shared/model/phases.ts";
-import { encodeFrame } from "../../shared/wire/frame.ts";
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
 import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import type { LeaseResult } from "../trainer/trainer-contract.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Condition } from "./condition.ts";
 import { type HeldLease, LeaseQueue } from "./lease-queue.ts";
-import { computeLease, type RunResources } from "./lease-work.ts";
+import { computeLease, contributionFrame, type RunResources } from "./lease-work.ts";
 import type { LeaseSummary, SessionEvent, SessionState } from "./session-event.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { SessionPorts } from "./session-ports.ts";
@@ -185,20 +184,8 @@ export class LeaseLoop {
   /** Sends a contribution; where the next lease may be computed meanwhile, without waiting for its verdict. */
   async #handIn(held: HeldLease, result: LeaseResult, seconds: number): Promise<void> {
     const { line, run, runTag } = this.#options;
-    const { lease, round, codec, parametersHash } = held.lease;
-    const { samples, peaks, body } = result;
     held.phase = "sent";
-    const header = {
-      kind: "contribution",
-      codec,
-      round,
-      lease,
-      samples,
-      tensors: peaks.length,
-      run: runTag,
-      parametersHash,
-    } as const;
-    line.upload(lease, encodeFrame(header, new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength), body));
+    line.upload(held.lease.lease, contributionFrame(held.lease, runTag, result));
     const judged = this.#judged(held, result, seconds);
     if (!run.config.lease.ahead) await judged;
   }

@@ -1,6 +1,7 @@
 // Computes one lease: gathers parameters, frozen networks and shards, then hands the trainer decoded microbatches.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { encodeFrame } from "../../shared/wire/frame.ts";
 import type { ParameterSet, WireForm } from "../../shared/wire/parameter-set.ts";
 import { decodeWhole } from "../../shared/wire/parameter-update.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
@@ -22,8 +23,7 @@ export interface RunResources extends TrainerRun {
 
 /** A lease whose data are here: it can be computed without waiting for anything but the GPU. */
 export interface PreparedLease {
-  /** The sample at each position. */
-  readonly samples: readonly number[];
+  readonly sampleAt: (position: number) => number;
   readonly held: HeldShards;
   /** The first microbatch: the others are decoded while the GPU computes the one before. */
   readonly first: MicrobatchInput;
@@ -36,15 +36,15 @@ export interface PreparedLease {
  */
 export async function prepareLease(lease: LeaseMessage, run: RunResources): Promise<PreparedLease> {
   requireProgram(lease, run);
-  const samples = orderedSamples(lease, run);
+  const sampleAt = leasedOrder(lease, run);
   const { cache, decoder, config } = run;
   const [held] = await Promise.all([
-    cache.hold(decoder.shardsOf(lease.split, samples)),
+    cache.hold(decoder.shardsOf(lease.split, samplesAt(sampleAt, lease.from, lease.to))),
     ...Object.values(lease.frozen).map((hash) => cache.blob(hash)),
   ]);
   const firstEnd = Math.min((Math.floor(lease.from / config.microbatch) + 1) * config.microbatch, lease.to);
-  const first = decoder.decode(lease, samples.slice(0, firstEnd - lease.from), held);
-  return { samples, held, first, firstEnd };
+  const first = decoder.decode(lease, [...samplesAt(sampleAt, lease.from, firstEnd)], held);
+  return { sampleAt, held, first, firstEnd };
 }
 
 /**
@@ -57,7 +57,7 @@ export async function computeLease(
   { trainer, lost }: LivingTrainer,
   aborted: () => boolean,
 ): Promise<LeaseResult | "aborted"> {
-  const { samples, held, first, firstEnd } = await preparing;
+  const { sampleAt, held, first, firstEnd } = await preparing;
   const { network, parametersHash, companions, frozen } = lease;
   for (const [name, hash] of Object.entries(frozen)) {
     if (trainer.holdsFrozen(name, hash)) continue;
@@ -70,9 +70,20 @@ export async function computeLease(
   }
   const input = (from: number, to: number) => {
     if (from === lease.from && to === firstEnd) return first;
-    return run.decoder.decode(lease, samples.slice(from - lease.from, to - lease.from), held);
+    return run.decoder.decode(lease, [...samplesAt(sampleAt, from, to)], held);
   };
   return unlessLost(trainer.compute(lease, input, aborted), lost);
+}
+
+/** The frame that answers a lease. @param runTag names the run: 16 bytes in hex */
+export function contributionFrame(
+  { lease, round, codec, parametersHash }: LeaseMessage,
+  runTag: string,
+  { samples, peaks, body }: LeaseResult,
+): Uint8Array<ArrayBuffer> {
+  const tensors = peaks.length;
+  const header = { kind: "contribution", codec, round, lease, samples, tensors, run: runTag, parametersHash } as const;
+  return encodeFrame(header, new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength), body);
 }
 
 /** Rejects on loss of the device: some runtimes never settle a readback then. */
@@ -112,8 +123,8 @@ function requireProgram(lease: LeaseMessage, { program }: Pick<TrainerRun, "prog
   listed("the frozen networks", Object.keys(lease.frozen), phase.needs);
 }
 
-/** The sample at each of the lease's positions. */
-function orderedSamples(lease: LeaseMessage, { config, dataset }: TrainerRun): number[] {
+/** The sample at each of the lease's positions. @throws MESSAGE_INVALID */
+function leasedOrder(lease: LeaseMessage, { config, dataset }: TrainerRun): (position: number) => number {
   const { from, to, split } = lease;
   const { samples } = dataset[split];
   if (from >= to || to > samples) {
@@ -122,6 +133,9 @@ function orderedSamples(lease: LeaseMessage, { config, dataset }: TrainerRun): n
       `lease ${lease.lease} covers [${from}, ${to}) of a ${split} split with ${samples} samples`,
     );
   }
-  const sampleAt = sampleOrder(config.seed, dataset, lease);
-  return Array.from({ length: to - from }, (_, i) => sampleAt(from + i));
+  return sampleOrder(config.seed, dataset, lease);
+}
+
+function* samplesAt(sampleAt: (position: number) => number, from: number, to: number): Iterable<number> {
+  for (let position = from; position < to; position++) yield sampleAt(position);
 }

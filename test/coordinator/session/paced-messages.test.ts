@@ -20,7 +20,7 @@ const ping: RawMessage = { bytes: encodeMessage({ type: "ping", nonce: 1 }), isB
 /** Sockets that share a budget in virtual time; `turns` are what each turn took in, by socket. */
 function sockets(count: number) {
   const timeline = new Timeline();
-  const budget = new TurnBudget(timeline.clock());
+  const budget = new TurnBudget(timeline.clock("coordinator"));
   const turns: { readonly socket: number; readonly message: RawMessage }[][] = [[]];
   const all = Array.from({ length: count }, (_, socket) => {
     return new PacedMessages(budget, (message) => turns.at(-1)?.push({ socket, message }));

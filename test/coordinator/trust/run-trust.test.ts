@@ -28,7 +28,7 @@ test("Z13 what accounts earned is written at most once a second, and before the 
     config: parseConfig({}).trust,
     norms: new Map(),
     peaks: new Map(),
-    clock: timeline.clock(),
+    clock: timeline.clock("coordinator"),
     draw: () => 0,
     onEvent: () => undefined,
   });

@@ -11,6 +11,7 @@ import { InlineTraining } from "../../../../coordinator/training/inline-training
 import { leaseMessage, type RoundPlan, stepSubject } from "../../../../coordinator/training/round-plan.ts";
 import { TrainingCore } from "../../../../coordinator/training/training-core.ts";
 import { workerId } from "../../../../shared/base/ids.ts";
+import { contributionFrame } from "../../../../worker/session/lease-work.ts";
 import { roundTrust } from "../../../fixtures/round-trust.ts";
 import { tinyConfig, tinyState } from "../../../fixtures/tiny-run.ts";
 
@@ -75,11 +76,10 @@ async function auditedRound(names: readonly string[]) {
       const work = {
         lease: leaseMessage(plan, lease),
         misdeed: lies ? "flip" : undefined,
-        runTag,
         before: undefined,
       } as const;
-      const { frame } = virtualContribution(work, { microbatch: 1, layout: () => plan.layout });
-      await driver.contribute(workerId(name), frame);
+      const { result } = virtualContribution(work, { microbatch: 1, layout: () => plan.layout });
+      await driver.contribute(workerId(name), contributionFrame(work.lease, runTag, result));
     },
     wait: (ms: number) => {
       now += ms;

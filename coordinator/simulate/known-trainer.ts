@@ -1,0 +1,160 @@
+// In place of a GPU: a device whose trainer's gradients are known, and take as long as its volunteer is slow or stalled. What a
+// liar does otherwise than an honest volunteer happens here (misdeed.ts), for its session is everybody's.
+
+import type { CanaryLayer } from "../../shared/model/canary.ts";
+import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
+import type { LeaseMessage } from "../../shared/wire/protocol.ts";
+import type { SampleDecoder } from "../../worker/trainer/sample-decoder.ts";
+import type { ComputeDevice, LeaseResult, Trainer } from "../../worker/trainer/trainer-contract.ts";
+import type { KnownSum } from "./known-gradient.ts";
+import type { Profile } from "./profile.ts";
+import type { StallSchedule } from "./stall-schedule.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { virtualContribution } from "./virtual-contribution.ts";
+import type { Witness } from "./witness.ts";
+
+export interface KnownTrainerOptions {
+  readonly profile: Profile;
+  readonly world: Surroundings;
+  readonly stalls: StallSchedule;
+  readonly witness: Witness;
+}
+
+interface Computation {
+  readonly lease: LeaseMessage;
+  readonly since: number;
+  readonly aborted: () => boolean;
+  readonly cancel: () => void;
+  readonly resolve: (result: "aborted") => void;
+}
+
+/** Looks at no sample: a known gradient is a function of positions. */
+export const noSamples: SampleDecoder = {
+  shardsOf: () => [],
+  decode: () => ({ images: new Float32Array(0), labels: new Uint32Array(0) }),
+};
+
+export class KnownTrainer implements Trainer {
+  /** Devices of this world are not lost; their volunteers die instead. */
+  readonly lost = new Promise<string>(() => undefined);
+  readonly #options: KnownTrainerOptions;
+  readonly #held = new Map<ParameterSet, string>();
+  readonly #frozen = new Map<string, string>();
+  /** The first honest work of each phase, which a `replay` liar sends again and again. */
+  readonly #first = new Map<string, KnownSum>();
+  #computing: Computation | undefined;
+  #busyUntil: number;
+  #stopped = false;
+
+  constructor(options: KnownTrainerOptions) {
+    this.#options = options;
+    this.#busyUntil = options.world.timeline.now;
+  }
+
+  /** The device whose trainer this is. */
+  get device(): ComputeDevice {
+    const { world } = this.#options;
+    return {
+      adapter: { vendor: "simulated", architecture: "", description: "", software: false },
+      lost: this.lost,
+      createTrainer: () => this,
+      answerCanary: async (_layers: readonly CanaryLayer[], seed) => world.canary(seed),
+      close: () => undefined,
+    };
+  }
+
+  get computing(): boolean {
+    return this.#computing !== undefined;
+  }
+
+  /** When it last computed. */
+  get busyUntil(): number {
+    return this.computing ? this.#options.world.timeline.now : this.#busyUntil;
+  }
+
+  loadParameters(set: ParameterSet, hash: string): void {
+    this.#held.set(set, hash);
+  }
+
+  holds(set: ParameterSet, hash: string): boolean {
+    return this.#held.get(set) === hash;
+  }
+
+  loadFrozen(network: string, hash: string): void {
+    this.#frozen.set(network, hash);
+  }
+
+  holdsFrozen(network: string, hash: string): boolean {
+    return this.#frozen.get(network) === hash;
+  }
+
+  compute(lease: LeaseMessage, _input: unknown, aborted: () => boolean): Promise<LeaseResult | "aborted"> {
+    return new Promise((resolve) => {
+      if (!this.#stopped) this.#begin(lease, aborted, resolve);
+    });
+  }
+
+  close(): void {}
+
+  /** Looks whether what is computed is still wanted. */
+  look(): void {
+    const computing = this.#computing;
+    if (!computing?.aborted()) return;
+    this.#abandon(computing);
+    computing.resolve("aborted");
+  }
+
+  /** Is no more, in the middle of whatever it computes. */
+  stop(): void {
+    this.#stopped = true;
+    if (this.#computing) this.#abandon(this.#computing);
+  }
+
+  #begin(lease: LeaseMessage, aborted: () => boolean, resolve: (result: LeaseResult | "aborted") => void): void {
+    const { profile, stalls, world } = this.#options;
+    const { timeline, account, referee, scenario } = world;
+    const { misdeed, samplesPerSecond, draws } = profile;
+    const since = timeline.now;
+    const jitter = Math.exp(scenario.speed.jitter * draws.normal());
+    const workMs = ((1000 * (lease.to - lease.from)) / samplesPerSecond) * jitter;
+    // Its leases are never answered.
+    if (misdeed === "hoard") {
+      this.#computing = { lease, since, aborted, cancel: () => undefined, resolve };
+      return;
+    }
+    const finish = stalls.finish(since, workMs);
+    for (const { from, to } of finish.stalls) {
+      account.stalled(profile, to - from);
+      timeline.at(from, "world", () => {
+        if (this.#computing?.lease === lease) referee.taken(lease.lease, "stalled");
+      });
+    }
+    const cancel = timeline.at(finish.at, "world", () => resolve(this.#finish(lease, workMs)));
+    this.#computing = { lease, since, aborted, cancel, resolve };
+  }
+
+  #finish(lease: LeaseMessage, workMs: number): LeaseResult {
+    const { profile, world, witness } = this.#options;
+    const { misdeed } = profile;
+    this.#over();
+    const { phase } = lease;
+    const work = { lease, misdeed, before: this.#first.get(phase) };
+    const { result, honest, lie } = virtualContribution(work, world);
+    if (misdeed === "replay" && !this.#first.has(phase)) this.#first.set(phase, honest);
+    if (lie) world.referee.lie(lease.lease, lie, witness.life);
+    witness.computed(lease.lease, workMs);
+    return result;
+  }
+
+  #abandon({ lease, since, cancel }: Computation): void {
+    const { world, witness } = this.#options;
+    cancel();
+    this.#over();
+    witness.abandoned(lease.lease, world.timeline.now - since);
+  }
+
+  #over(): void {
+    this.#computing = undefined;
+    this.#busyUntil = this.#options.world.timeline.now;
+  }
+}
