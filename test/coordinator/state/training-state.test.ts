@@ -1,14 +1,17 @@
 // Rules of a fresh training state and of the hashes that name it.
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { Ledger } from "../../../coordinator/round/ledger.ts";
 import {
   createTrainingState,
   parametersHash,
   recordEvaluation,
+  type TrainingState,
   wireBlob,
 } from "../../../coordinator/state/training-state.ts";
 import { sha256Hex } from "../../../shared/base/hash.ts";
-import { wireManifest } from "../../../shared/run/networks.ts";
-import { blobLayout, encodeBlob } from "../../../shared/wire/parameter-blob.ts";
+import { buildNetworks, networkNamed, wireManifest } from "../../../shared/run/networks.ts";
+import { layOut, phasesOf } from "../../../shared/run/program.ts";
+import { blobLayout, encodeBlob, parameter } from "../../../shared/wire/parameter-blob.ts";
 import { advance, tinyConfig, tinyDataset, tinyState } from "../../fixtures/tiny-run.ts";
 
 test("the same configuration gives the same parameters, another seed others", () => {
@@ -79,4 +82,61 @@ test("an evaluation is noted with its step", () => {
   recordEvaluation(state, "teacher", 0.875);
   expect(state.evaluations).toEqual({ teacher: 0.875, student: null });
   expect(state.evaluatedAt).toEqual({ teacher: 1, student: null });
+});
+
+describe("a network that starts from another", () => {
+  const config = tinyConfig({ method: { ablation: "R" } });
+  const { phases, networks: plans } = phasesOf(config).outline;
+  const [plan] = plans;
+  const [phase, evaluation] = phases;
+  const program = layOut(
+    {
+      outline: {
+        primary: "second",
+        networks: [plan, { ...plan, name: "second", startsFrom: plan.name }],
+        phases: [phase, { ...phase, name: "again", network: "second" }, evaluation],
+      },
+      passes: [
+        { phase: phase.name, epoch: 0, evaluate: false },
+        { phase: "again", epoch: 0, evaluate: false },
+        { phase: "again", epoch: 1, evaluate: false },
+      ],
+    },
+    config.batch,
+    7,
+  );
+  const begun = (): TrainingState => {
+    const state = tinyState(config);
+    const parameters = {
+      student: state.parameters.student,
+      second: tinyState(tinyConfig({ seed: 8 })).parameters.student,
+    };
+    const networks = buildNetworks(config, tinyDataset(config), program);
+    return { ...state, program, networks, parameters };
+  };
+
+  test("has the other's values, statistics too, when its first pass begins, and neither before nor after", () => {
+    const [state, ledger] = [begun(), new Ledger()];
+    const { student, second } = state.parameters;
+    const same = () =>
+      networkNamed(state.networks, "second").manifest.entries.every(({ name }) => {
+        return parameter(second, name).join() === parameter(student, name).join();
+      });
+    advance(state, ledger);
+    expect(same()).toBe(false);
+    const before = wireBlob(state, "second").hash;
+    advance(state, ledger);
+    expect(same()).toBe(true);
+    expect(wireBlob(state, "second").hash).not.toBe(before);
+    // Its second pass goes on with what the first made of them.
+    for (let step = 0; step < 2; step++) advance(state, ledger);
+    expect(same()).toBe(false);
+  });
+
+  test("has optimizer buffers of its own: plain names are the primary's", () => {
+    const [state, ledger] = [begun(), new Ledger()];
+    for (let step = 0; step < 3; step++) advance(state, ledger);
+    expect(state.momentum.has("student.fc.weight")).toBe(true);
+    expect(state.momentum.get("fc.weight")).not.toEqual(state.momentum.get("student.fc.weight"));
+  });
 });
