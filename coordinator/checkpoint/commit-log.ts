@@ -1,4 +1,5 @@
-// What happened to the run, for good: one fsynced JSON line per commit, each hashed over the one before. Nothing is ever removed from it.
+// What happened to the run, for good: one fsynced JSON line per commit, each hashed over the one before. Nothing is
+// ever removed from it.
 
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
@@ -125,7 +126,10 @@ function verifyWhole(path: string, bytes: Buffer) {
   return { ...verify(path, bytes.toString("utf8", 0, whole)), whole };
 }
 
-/** The verified records of a run, also of one that is running: changes nothing. A run without a log has none. @throws COMMIT_LOG_CORRUPT */
+/**
+ * The verified records of a run, also of one that is running: changes nothing. A run without a log has none.
+ * @throws COMMIT_LOG_CORRUPT
+ */
 export async function readCommitLog(runDir: string): Promise<readonly CommitRecord[]> {
   const path = join(runDir, COMMIT_LOG);
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
@@ -213,8 +217,8 @@ class FileCommitLog implements CommitLog {
 
 /**
  * Opens the run's log, made if it is not there, after verifying its chain. A last line without its end, as a crash
- * leaves it, was never acknowledged: it is cut, and `notice` says so. Whoever has it open still is fenced off by this writer's
- * first line.
+ * leaves it, was never acknowledged: it is cut, and `notice` says so. Whoever has it open still is fenced off by this
+ * writer's first line.
  * @param fence number of this writer where somebody else gives them out; one above the last unless given
  * @throws COMMIT_LOG_CORRUPT naming the line, COMMIT_LOG_FENCED where a writer with a higher number was here
  */

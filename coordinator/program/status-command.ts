@@ -3,11 +3,10 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { phaseProgram } from "../../shared/run/program.ts";
+import { phaseProgram, samplesAt } from "../../shared/run/program.ts";
 import { type RunStatus, runStatusSchema } from "../../shared/wire/protocol.ts";
 import { readNewestCheckpoint } from "../checkpoint/checkpoint.ts";
 import { readCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
-import { samplesAt } from "../engine/local/pace.ts";
 import { isRunDirectory, readAddress } from "../run/run-directory.ts";
 import { costText, percent, statusBlock } from "./progress-text.ts";
 

@@ -92,6 +92,13 @@ export function placeOf(program: Pick<Program, "passes" | "steps">, step: number
   return { pass, from, to, last: to === pass.samples };
 }
 
+/** Training samples committed after `step` steps, over all passes. */
+export function samplesAt({ passes }: Pick<Program, "passes">, step: number, batch: number): number {
+  return passes.reduce((sum, { firstStep, samples }) => {
+    return sum + Math.min(samples, Math.max(0, step - firstStep) * batch);
+  }, 0);
+}
+
 /** Passes that a phase has in all. */
 export function epochsOf({ passes }: Program, phase: string): number {
   return passes.filter((pass) => pass.phase === phase).length;

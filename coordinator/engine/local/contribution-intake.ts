@@ -1,4 +1,5 @@
-// Takes the bytes of contributions into a round's sum: read and checked where they are summed, judged by trust, added or held back (SPEC.md, C and R).
+// Takes the bytes of contributions into a round's sum: read and checked where they are summed, judged by trust, added
+// or held back (SPEC.md, C and R).
 
 import type { Clock } from "../../../shared/base/clock.ts";
 import { BitswarmError, type Refusal } from "../../../shared/base/errors.ts";
@@ -112,8 +113,8 @@ export class ContributionIntake {
   }
 
   /**
-   * Takes the bytes of a contribution frame from a worker; what is refused changes nothing. One after another, in the order
-   * in which they come.
+   * Takes the bytes of a contribution frame from a worker; what is refused changes nothing. One after another, in the
+   * order in which they come.
    * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where there is no lease to name
    */
   take(arrival: Arrival): Promise<void> {
@@ -148,7 +149,10 @@ export class ContributionIntake {
     arrival.done(this.#verdict(slot, arrival, checked, own));
   }
 
-  /** Compares an answer to an audited range with those before it, where the sums are, for trust to know when it is judged. */
+  /**
+   * Compares an answer to an audited range with those before it, where the sums are, for trust to know when it is
+   * judged.
+   */
   async #compare({ worker, state }: Arrival, { lease, samples }: SoundFrame, own: Contribution): Promise<void> {
     const { training, trust } = this.#options;
     const live = contributionVerdict(state(), worker, leaseId(lease), samples);
@@ -213,7 +217,9 @@ export class ContributionIntake {
   }
 }
 
-/** The parts of a frame that was checked. What lies in a buffer that others share is copied: they may be held for long. */
+/**
+ * The parts of a frame that was checked. What lies in a buffer that others share is copied: they may be held for long.
+ */
 function ownParts(bytes: Uint8Array, { layout }: RoundPlan): Contribution {
   const body = frameHeaderBytes + 4 * layout.tensors.length;
   const own = bytes.length === bytes.buffer.byteLength ? bytes.subarray(body) : new Uint8Array(bytes.subarray(body));

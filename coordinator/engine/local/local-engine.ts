@@ -1,4 +1,5 @@
-// Drives the run in this process: round after round, each summed, applied, committed to the disk, and only then built upon (ARCHITECTURE §3).
+// Drives the run in this process: round after round, each summed, applied, committed to the disk, and only then built
+// upon (ARCHITECTURE §3).
 
 import { z } from "zod";
 import { evaluationOf, type Phase } from "../../../shared/model/phases.ts";

@@ -32,13 +32,6 @@ export function samplesPerSecond(pace: Pace, phase: string): number {
   return seconds === undefined ? 0 : 1 / seconds;
 }
 
-/** Training samples committed after `step` steps, over all passes. */
-export function samplesAt(program: Program, step: number, batch: number): number {
-  return program.passes.reduce((sum, { firstStep, samples }) => {
-    return sum + Math.min(samples, Math.max(0, step - firstStep) * batch);
-  }, 0);
-}
-
 export interface Remaining {
   readonly program: Program;
   readonly batch: number;
@@ -51,7 +44,9 @@ export interface Remaining {
   readonly evaluating: { readonly phase: string; readonly samples: number } | undefined;
 }
 
-/** Seconds until the run ends; null while nothing was measured. Phases without a measure count as the slowest with one. */
+/**
+ * Seconds until the run ends; null while nothing was measured. Phases without a measure count as the slowest with one.
+ */
 export function remainingSeconds(
   pace: Pace,
   { program, batch, testSamples, step, target, evaluating }: Remaining,

@@ -1,4 +1,5 @@
-// Gives the pure round what it lacks: the clock, the sum and the way to the workers. Everything that workers do enters here.
+// Gives the pure round what it lacks: the clock, the sum and the way to the workers. Everything that workers do enters
+// here.
 
 import type { Clock } from "../../../shared/base/clock.ts";
 import { BitswarmError } from "../../../shared/base/errors.ts";
@@ -131,9 +132,10 @@ export class RoundDriver {
   }
 
   /**
-   * Takes the bytes of a contribution frame, which are not the caller's any more. A bad one is answered by a rejection, and its
-   * range is leased again. While one is checked its lease does not expire.
-   * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that could be named in a rejection
+   * Takes the bytes of a contribution frame, which are not the caller's any more. A bad one is answered by a rejection,
+   * and its range is leased again. While one is checked its lease does not expire.
+   * @throws FRAME_TOO_LARGE, FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH where the worker holds no lease that
+   * could be named in a rejection
    */
   async contribute(worker: WorkerId, bytes: Uint8Array): Promise<void> {
     const { training } = this.#options;

@@ -1,11 +1,11 @@
 // What the terminal shows: a block that is redrawn, or lines where nothing can be.
 
 import { expect, test } from "vitest";
-import { paced, remainingSeconds, samplesAt } from "../../../coordinator/engine/local/pace.ts";
+import { paced, remainingSeconds } from "../../../coordinator/engine/local/pace.ts";
 import { Progress } from "../../../coordinator/program/progress.ts";
 import { costText, duration, eventLine, statusBlock, statusLine } from "../../../coordinator/program/progress-text.ts";
 import { workerId } from "../../../shared/base/ids.ts";
-import { phaseProgram } from "../../../shared/run/program.ts";
+import { phaseProgram, samplesAt } from "../../../shared/run/program.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
 import { tinyConfig } from "../../fixtures/tiny-run.ts";
 
