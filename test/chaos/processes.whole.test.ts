@@ -1,6 +1,8 @@
 // Chaos on the real thing: the built coordinator and crews of workers as processes, killed, stopped, cut off and resumed at random moments.
 // Whatever happened, each sample is committed once and the parameters are those of a run that nothing happened to.
 
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readCommitLog, standingCommits } from "../../coordinator/checkpoint/commit-log.ts";
 import { intervalSet } from "../../shared/base/intervals.ts";
@@ -53,6 +55,8 @@ class Storm {
     const start = ["start", ...flags, ...hasty, "--run-dir", runDir, "--workers", "0", "--port", "0", "--json"];
     const coordinator = new CoordinatorProcess(start);
     const url = await coordinator.url();
+    // A run that ends before its first checkpoint starts anew, and is no storm.
+    await expect.poll(() => existsSync(join(runDir, "checkpoints", "step-0")), { timeout: 20_000 }).toBe(true);
     return new Storm(seed, coordinator, new URL(url).port, await cuttingProxy(url), runDir);
   }
 
