@@ -45,7 +45,8 @@ const checkpointManifestSchema = z.strictObject({
   norms: normHistoriesSchema.optional(),
   /** Peaks of the median account in the last round, by phase. */
   peaks: peakMediansSchema.optional(),
-  evaluations: byNetwork(z.number().nullable()),
+  /** Newest on the held-out samples, of the networks that were evaluated. */
+  scores: byNetwork(z.strictObject({ name: z.string(), value: z.number() })),
   evaluatedAt: byNetwork(counting.nullable()),
   adamStep: counting,
   versions: z.strictObject({ protocol: counting, node: z.string() }),

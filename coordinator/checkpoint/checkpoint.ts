@@ -12,6 +12,7 @@ import { diskFiles, type FileOperations } from "../disk/durable-file.ts";
 import { storageError } from "../disk/storage-error.ts";
 import { sealMode } from "../round/deadline.ts";
 import { Ledger } from "../round/ledger.ts";
+import { networkScores } from "../state/scores.ts";
 import {
   assembleState,
   beginReplica,
@@ -123,7 +124,9 @@ function manifestOf(
     exponents,
     norms: Object.fromEntries([...progress.norms].map(([phase, rounds]) => [phase, rounds.map((round) => [...round])])),
     peaks: Object.fromEntries([...progress.peaks].map(([phase, medians]) => [phase, [...medians]])),
-    evaluations: { ...progress.evaluations },
+    scores: Object.fromEntries(
+      Object.entries(networkScores(progress)).map(([network, { name, value }]) => [network, { name, value }]),
+    ),
     evaluatedAt: { ...progress.evaluatedAt },
     adamStep,
     versions: { protocol: PROTOCOL_VERSION, node: process.version },
@@ -272,7 +275,7 @@ export function restoreState({ path, manifest, files, ledger }: Checkpoint, data
     exponents: new Map(Object.entries(manifest.exponents)),
     norms: new Map(Object.entries(manifest.norms ?? {})),
     peaks: new Map(Object.entries(manifest.peaks ?? {})),
-    evaluations: { ...manifest.evaluations },
+    evaluations: Object.fromEntries(program.networks.map(({ name }) => [name, manifest.scores[name]?.value ?? null])),
     evaluatedAt: { ...manifest.evaluatedAt },
   });
   for (const network of Object.keys(state.networks)) {

@@ -26,12 +26,14 @@ const commitRecordSchema = z.discriminatedUnion("type", [
     samples: counting,
     paramsHash: hex,
   }),
-  /** Held-out accuracy after `step` steps, from 0 to 1. */
+  /** A network's score on the held-out samples after `step` steps. */
   z.strictObject({
     type: z.literal("evaluate"),
     step: counting,
     network: z.string(),
-    accuracy: z.number(),
+    /** The score's name. */
+    score: z.string(),
+    value: z.number(),
   }),
   /** The run went on from this checkpoint: records of later steps before this line no longer stand. */
   z.strictObject({ type: z.literal("resume"), fromStep: counting, checkpoint: z.string() }),

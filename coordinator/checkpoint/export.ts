@@ -89,7 +89,7 @@ export async function exportModel(runDir: string, out: string): Promise<ExportRe
   const networks = buildNetworks(config, dataset, program);
   const { manifest: own } = networkNamed(networks, primary);
   const sizes = modelSizes(config, dataset);
-  const accuracy = manifest.evaluations[primary] ?? null;
+  const score = manifest.scores[primary];
   const { shape, mean, std, classes } = dataset;
   const metadata = {
     format: "bitswarm-inference",
@@ -107,7 +107,7 @@ export async function exportModel(runDir: string, out: string): Promise<ExportRe
     }),
     layout: JSON.stringify(layout),
     sizes: JSON.stringify(sizes),
-    ...(accuracy === null ? {} : { testAccuracy: String(accuracy) }),
+    ...(score && { [`test.${score.name}`]: String(score.value) }),
   };
   const bytes = writeSafetensors(exportTensors(own, decodeNetwork(files, networks, program, primary)), metadata);
   await writeDurably(out, bytes);

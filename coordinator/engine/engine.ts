@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import type { Clock } from "../../shared/base/clock.ts";
 import type { Plugin, PluginOptions } from "../../shared/base/registry.ts";
+import type { NetworkScores } from "../../shared/tasks/task.ts";
 import type { RunStatus } from "../../shared/wire/protocol.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { CommitLog } from "../checkpoint/commit-log.ts";
@@ -51,8 +52,8 @@ export interface RunSummary {
   readonly steps: number;
   readonly epoch: number;
   readonly samples: number;
-  readonly testAccuracy: number | null;
-  readonly teacherAccuracy: number | null;
+  /** On the held-out samples, of each network that was evaluated. */
+  readonly scores: NetworkScores;
   readonly paramsHash: string;
   /** Folder of the newest checkpoint. */
   readonly checkpoint: string;

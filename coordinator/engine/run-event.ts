@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from "../../shared/base/errors.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";
+import type { ShownScore } from "../../shared/tasks/task.ts";
 import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
 import type { RequeueCause } from "../round/state.ts";
 import type { StepLoss } from "../state/update.ts";
@@ -17,13 +18,15 @@ export type RunEvent =
       /** Of the phase, from 0. */
       readonly epoch: number;
       readonly loss: StepLoss;
+      /** On the step's own samples. */
+      readonly score: ShownScore;
       /** Training samples committed so far, over all phases. */
       readonly samples: number;
       readonly workers: number;
       readonly paramsHash: string;
       readonly bytes: StepBytes;
     }
-  | { readonly type: "evaluation"; readonly step: number; readonly network: string; readonly accuracy: number }
+  | { readonly type: "evaluation"; readonly step: number; readonly network: string; readonly score: ShownScore }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
   | { readonly type: "resumed"; readonly step: number; readonly path: string }
   | {

@@ -52,7 +52,7 @@ Ctrl-C twice ends at once with 130; the checkpoint before is whole. After a powe
 
 --json prints one line a step and one at the end, all else goes to standard error:
   {"event":"step","step","epoch","loss":{…},"samples","workers","paramsHash","bytes":{…},"loopDelayMs":{"max","p99"}}
-  {"event":"done","step","epoch","samples","testAccuracy","teacherAccuracy","paramsHash","checkpoint"}
+  {"event":"done","step","epoch","samples","scores":{NETWORK:{"name","value","better"}},"paramsHash","checkpoint"}
 step counts committed steps, samples the training images in them, epoch from 0 within its phase. bytes has what the
 workers' sockets carried since the step before, all workers together: "down" to them, "up" from them, the same two for
 each of "parameters", "contributions" and "control", and in "perWorker" their means. Shards and the trained teacher,

@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
+import type { NetworkScores, ShownScore } from "../../shared/tasks/task.ts";
 import type { RunSummary } from "../engine/engine.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import type { LoopDelay } from "./loop-delay.ts";
@@ -36,8 +37,7 @@ export class JsonLineFile {
 /** The line that --json prints for an event; nothing for most. `loopDelayMs`: since the line before. */
 export function jsonLineOf(event: RunEvent, loopDelayMs: LoopDelay | null): string | undefined {
   if (event.type !== "step") return undefined;
-  const { step, epoch, samples, workers, paramsHash, bytes } = event;
-  const { top1: _, ...loss } = event.loss;
+  const { step, epoch, loss, samples, workers, paramsHash, bytes } = event;
   return JSON.stringify({
     event: "step",
     step,
@@ -51,8 +51,16 @@ export function jsonLineOf(event: RunEvent, loopDelayMs: LoopDelay | null): stri
   });
 }
 
+/** A score by its name, without the words for people. */
+function plainScores(scores: NetworkScores): Record<string, Pick<ShownScore, "name" | "value" | "better">> {
+  return Object.fromEntries(
+    Object.entries(scores).map(([network, { name, value, better }]) => [network, { name, value, better }]),
+  );
+}
+
 /** The last line that --json prints, of a run that ended or was stopped. */
 export function jsonSummary(summary: RunSummary): string {
-  const { step, epoch, samples, testAccuracy, teacherAccuracy, paramsHash, checkpoint } = summary;
-  return JSON.stringify({ event: "done", step, epoch, samples, testAccuracy, teacherAccuracy, paramsHash, checkpoint });
+  const { step, epoch, samples, paramsHash, checkpoint } = summary;
+  const scores = plainScores(summary.scores);
+  return JSON.stringify({ event: "done", step, epoch, samples, scores, paramsHash, checkpoint });
 }

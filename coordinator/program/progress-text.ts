@@ -19,10 +19,9 @@ function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-function lossText(loss: RunStatus["loss"]): string {
-  const { top1, ...parts } = loss;
-  const values = Object.entries(parts).map(([name, value]) => `${name} ${value.toPrecision(3)}`);
-  if (top1 !== undefined) values.push(`batch accuracy ${percent(top1)}`);
+function lossText({ loss, batchScore }: Pick<RunStatus, "loss" | "batchScore">): string {
+  const values = Object.entries(loss).map(([name, value]) => `${name} ${value.toPrecision(3)}`);
+  if (batchScore) values.push(`batch ${batchScore.name} ${batchScore.text}`);
   return values.length === 0 ? "no step yet" : values.join("  ");
 }
 
@@ -50,13 +49,13 @@ function bar(share: number, width: number): string {
 
 /** The block that a terminal redraws; each line fits `columns`. */
 export function statusBlock(status: RunStatus, columns: number): string[] {
-  const { name, phase, step, steps, workers, samplesPerSecond, reason, loss } = status;
+  const { name, phase, step, steps, workers, samplesPerSecond, reason } = status;
   const share = steps === 0 ? 1 : step / steps;
   const stopping = status.state === "stopping" ? "stopping, " : "";
   return [
     `${name}: ${stopping}${phase}`,
     `${bar(share, Math.min(30, Math.max(10, columns - 50)))} step ${step}/${steps}  ${percent(share)}  ${etaText(status)}`,
-    `loss  ${lossText(loss)}`,
+    `loss  ${lossText(status)}`,
     `${Math.round(samplesPerSecond)} samples/s  ${count(workers, "worker")}  ${reason}`,
   ].map((line) => (line.length < columns ? line : `${line.slice(0, Math.max(0, columns - 2))}…`));
 }
@@ -86,7 +85,7 @@ export function eventLine(event: RunEvent): string | undefined {
     case "carried":
       return undefined;
     case "evaluation":
-      return `evaluation after step ${event.step}: the ${event.network} gets ${percent(event.accuracy)} of the test images right`;
+      return `evaluation after step ${event.step}: the ${event.network} gets ${event.score.sentence}`;
     case "checkpoint":
       return `checkpoint of step ${event.step}: ${event.path}`;
     case "resumed":

@@ -1,9 +1,10 @@
 // What the coordinator says to the person who started it: how to lend a GPU at the beginning, what came out at the end.
 
+import type { NetworkScores } from "../../shared/tasks/task.ts";
 import type { ModelSizes } from "../checkpoint/export.ts";
 import type { RunSummary } from "../engine/engine.ts";
 import type { RunDirectory } from "../run/run-directory.ts";
-import { duration, percent } from "./progress-text.ts";
+import { duration } from "./progress-text.ts";
 
 const loopback = /^(127(\.\d+){3}|::1|localhost)$/;
 
@@ -28,8 +29,9 @@ function kibibytes(bytes: number): string {
   return `${(bytes / 1024).toFixed(1)} KiB`;
 }
 
-function accuracy(value: number | null): string {
-  return value === null ? "not evaluated yet" : `${percent(value)} of the test images`;
+/** What a network got. */
+function scoreText(scores: NetworkScores, network: string): string {
+  return scores[network]?.sentence ?? "not evaluated yet";
 }
 
 export function summaryLines(
@@ -39,12 +41,12 @@ export function summaryLines(
   seconds: number,
 ): string[] {
   const ratio = (teacherBytes / binaryBytes).toFixed(1);
-  const { step, steps, samples, testAccuracy, teacherAccuracy, checkpoint, finished } = summary;
+  const { step, steps, samples, scores, checkpoint, finished } = summary;
   return [
     "",
     `run ${run} ${finished ? "ended" : "was stopped"} after step ${step} of ${steps}`,
-    `  1-bit network            ${accuracy(testAccuracy)}, ${kibibytes(binaryBytes)}`,
-    `  full-precision teacher   ${accuracy(teacherAccuracy)}, ${kibibytes(teacherBytes)} (${ratio} times as large)`,
+    `  1-bit network            ${scoreText(scores, "student")}, ${kibibytes(binaryBytes)}`,
+    `  full-precision teacher   ${scoreText(scores, "teacher")}, ${kibibytes(teacherBytes)} (${ratio} times as large)`,
     `  time                     ${duration(seconds)}, ${samples} training samples in all`,
     `  checkpoint               ${checkpoint}`,
     "",

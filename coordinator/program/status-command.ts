@@ -4,11 +4,13 @@ import { basename } from "node:path";
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { phaseProgram, samplesAt } from "../../shared/run/program.ts";
+import type { NetworkScores } from "../../shared/tasks/task.ts";
 import { type RunStatus, runStatusSchema } from "../../shared/wire/protocol.ts";
 import { readNewestCheckpoint } from "../checkpoint/checkpoint.ts";
 import { readCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
 import { isRunDirectory, readAddress } from "../run/run-directory.ts";
-import { costText, percent, statusBlock } from "./progress-text.ts";
+import { networkScores } from "../state/scores.ts";
+import { costText, statusBlock } from "./progress-text.ts";
 
 /** A run that nobody drives at the moment. */
 export interface StoppedStatus {
@@ -18,8 +20,7 @@ export interface StoppedStatus {
   readonly step: number;
   readonly steps: number;
   readonly samples: number;
-  readonly testAccuracy: number | null;
-  readonly teacherAccuracy: number | null;
+  readonly scores: NetworkScores;
   readonly checkpoint: string;
   readonly checkpointStep: number;
   readonly notices: readonly string[];
@@ -60,9 +61,9 @@ async function askCoordinator(link: URL): Promise<RunStatus> {
 async function readStopped(runDir: string): Promise<StoppedStatus> {
   const { path, manifest, skipped } = await readNewestCheckpoint(runDir);
   const commits = standingCommits(await readCommitLog(runDir));
-  const accuracyOf = (network: string) => {
+  const evaluated = (network: string) => {
     const newest = commits.findLast((commit) => commit.type === "evaluate" && commit.network === network);
-    return newest?.type === "evaluate" ? newest.accuracy : (manifest.evaluations[network] ?? null);
+    return newest?.type === "evaluate" ? newest.value : (manifest.scores[network]?.value ?? null);
   };
   const program = phaseProgram(manifest.config, manifest.dataset.trainSamples);
   const step = Math.max(manifest.step, ...commits.map((commit) => commit.step));
@@ -72,8 +73,11 @@ async function readStopped(runDir: string): Promise<StoppedStatus> {
     step,
     steps: program.steps,
     samples: samplesAt(program, step, manifest.config.batch),
-    testAccuracy: accuracyOf(program.primary),
-    teacherAccuracy: accuracyOf("teacher"),
+    scores: networkScores({
+      config: manifest.config,
+      program,
+      evaluations: Object.fromEntries(program.networks.map(({ name }) => [name, evaluated(name)])),
+    }),
     checkpoint: path,
     checkpointStep: manifest.step,
     notices: skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`),
@@ -103,19 +107,12 @@ export async function readStatus(target: string): Promise<RunStatus | StoppedSta
   }
 }
 
-function accuracyLine(label: string, accuracy: number | null): string {
-  return `  ${label} ${accuracy === null ? "not evaluated yet" : percent(accuracy)}`;
-}
-
 /** What `coordinator status` prints for people. */
 export function statusText(status: RunStatus | StoppedStatus, target: string): string {
-  const accuracies = [
-    accuracyLine("1-bit network:", status.testAccuracy),
-    accuracyLine("teacher:      ", status.teacherAccuracy),
-  ];
+  const scores = Object.values(status.scores).map(({ title, name, text }) => `  ${title}: ${name} ${text}`);
   if (status.state !== "stopped") {
     const cost = costText(status);
-    return [...statusBlock(status, 120), ...(cost === undefined ? [] : [`  ${cost}`]), ...accuracies].join("\n");
+    return [...statusBlock(status, 120), ...(cost === undefined ? [] : [`  ${cost}`]), ...scores].join("\n");
   }
   const { run, step, steps, samples, checkpoint, checkpointStep, notices } = status;
   const again =
@@ -123,7 +120,7 @@ export function statusText(status: RunStatus | StoppedStatus, target: string): s
   return [
     `${run} is not running: step ${step}/${steps} committed, ${samples} training samples`,
     `  newest checkpoint: ${basename(checkpoint)}${again}`,
-    ...accuracies,
+    ...scores,
     ...notices.map((notice) => `  ${notice}`),
     `  go on: npx coordinator resume ${target}`,
   ].join("\n");

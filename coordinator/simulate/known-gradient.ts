@@ -112,7 +112,7 @@ export function knownBody(
 /** Of one block: as a codec treats the first of every tensor of known gradients. */
 function blockLayout(wide: boolean): ContributionLayout {
   const tensor = { name: "block", kind: "gradient", role: "float", offset: 0, size: blockSize, wide } as const;
-  return { tensors: [tensor], size: blockSize, segments: Uint32Array.of(0) };
+  return { tensors: [tensor], size: blockSize, segments: Uint32Array.of(0), metrics: [] };
 }
 const [narrowBlock, wideBlock] = [blockLayout(false), blockLayout(true)];
 

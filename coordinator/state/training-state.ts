@@ -62,7 +62,7 @@ export interface TrainingState {
   readonly peaks: PeakMedians;
   /** Committed steps of the program. */
   step: number;
-  /** Newest held-out accuracy (top-1, from 0 to 1) of each network. */
+  /** Newest score of each network on the held-out samples; null before the first. */
   readonly evaluations: Record<string, number | null>;
   /** The step that each evaluation was made at. */
   readonly evaluatedAt: Record<string, number | null>;
@@ -322,8 +322,8 @@ export function companionsChanged(state: TrainingState, sets: readonly Parameter
   }
 }
 
-/** Notes the held-out accuracy of a network at the run's step. */
-export function recordEvaluation(progress: RunProgress, network: string, accuracy: number): void {
-  progress.evaluations[network] = accuracy;
+/** Notes a network's score on the held-out samples at the run's step. */
+export function recordEvaluation(progress: RunProgress, network: string, score: number): void {
+  progress.evaluations[network] = score;
   progress.evaluatedAt[network] = progress.step;
 }

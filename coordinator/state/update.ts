@@ -6,6 +6,7 @@ import { phaseNamed } from "../../shared/model/phases.ts";
 import { runningStatistic } from "../../shared/model/running-statistic.ts";
 import { wireManifest } from "../../shared/run/networks.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
+import { tasks } from "../../shared/tasks/tasks.ts";
 import { parameter } from "../../shared/wire/parameter-blob.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
 import { recordPeaks } from "./exponents.ts";
@@ -19,15 +20,19 @@ import { beginPass, companionsChanged, parametersChanged, type TrainingState } f
 /**
  * Parts of the objective, means over the step's samples, before the update: those of the phase's losses, a method's own by the
  * names that it gives them (RBCN's `kernel`), and `discriminator` beside `adversarial`; the total is weighted as the pass says.
- * `top1` is the accuracy on the step's
- * own samples, from 0 to 1.
  */
 export type StepLoss = {
   readonly task: number;
   readonly total: number;
-  readonly top1: number;
   readonly [part: string]: number;
 };
+
+/** What a step says of the samples that it was made of. */
+export interface StepResult {
+  readonly loss: StepLoss;
+  /** The task's score, of the network before the update. */
+  readonly score: number;
+}
 
 /** Everything that a parameter's update takes beside itself. */
 interface Update {
@@ -80,7 +85,7 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
 }
 
 function stepLoss(state: TrainingState, place: StepPlace, sum: RoundSum, losses: LatentStep["losses"]): StepLoss {
-  const { task, top1, adversarial, discriminator } = sum.metrics();
+  const { task, adversarial, discriminator } = sum.metrics();
   const { phase, weights } = place.pass;
   const parts: Record<string, number> = {};
   let total = 0;
@@ -97,14 +102,14 @@ function stepLoss(state: TrainingState, place: StepPlace, sum: RoundSum, losses:
     // What the critics lose is beside the objective, and no part of its total.
     parts.discriminator = discriminator;
   }
-  return { task, ...parts, total, top1 };
+  return { task, ...parts, total };
 }
 
 /**
  * Applies the sum of the round at `place`, which must be the state's next step: parameters, optimizer buffers, running
- * statistics, units and the step change; returns the step's losses. A sum of no samples is a RangeError.
+ * statistics, units and the step change; returns the step's losses and score. A sum of no samples is a RangeError.
  */
-export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum): StepLoss {
+export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum): StepResult {
   const { phase, network, firstStep, steps } = place.pass;
   if (sum.samples === 0) throw new RangeError(`step ${state.step}: a sum of no samples makes no step`);
   if (state.step < firstStep || state.step >= firstStep + steps) {
@@ -115,6 +120,7 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   const manifest = wireManifest(state.networks, network);
   const latent = latentGradientsOf(state, network, sum);
   const loss = stepLoss(state, place, sum, latent.losses);
+  const score = tasks.get(state.config.task.kind).score.of(sum.metrics());
   const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
   const discriminators = entries.some((entry) => entry.role === "critic");
   const { sync } = state.config;
@@ -141,5 +147,5 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   companionsChanged(state, phaseNamed(state.program, phase).companions);
   state.step += 1;
   beginPass(state);
-  return loss;
+  return { loss, score };
 }

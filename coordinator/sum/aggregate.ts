@@ -3,7 +3,7 @@
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
 import { reportsMean } from "../../shared/codecs/codec.ts";
-import { type ContributionLayout, METRICS, type MetricName, metricNames } from "../../shared/wire/contribution.ts";
+import { type ContributionLayout, METRICS } from "../../shared/wire/contribution.ts";
 import { decodeFrame, type Frame } from "../../shared/wire/frame.ts";
 import { type WireLayout, type WireTensor, wireLayout } from "../../shared/wire/wire-layout.ts";
 import { type GroupNorms, groupNormsOf } from "./gradient-norms.ts";
@@ -11,7 +11,7 @@ import { type ReducedRound, Reduction } from "./reduction/reduction.ts";
 import type { RobustResult } from "./robust-round.ts";
 
 /** Means over the samples of a round. */
-export type MetricMeans = Record<MetricName, number>;
+export type MetricMeans = Readonly<Record<string, number>>;
 
 /** A contribution that is checked and not added yet; the next one in its slot takes its place. */
 export interface CheckedContribution {
@@ -151,7 +151,7 @@ export class RoundSum {
   /** Means over the samples of the round. */
   metrics(): MetricMeans {
     const means = this.mean(METRICS);
-    const entries = metricNames.map((name, index) => [name, means[index]] as const);
+    const entries = this.layout.metrics.map((name, index) => [name, means[index]] as const);
     return Object.fromEntries(entries) as MetricMeans;
   }
 }

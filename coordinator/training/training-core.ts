@@ -156,8 +156,8 @@ export class TrainingCore {
   }
 
   apply(place: StepPlace): StepResult {
-    const loss = applyRound(this.state, place, this.sum);
-    return { loss, paramsHash: parametersHash(this.state, place.pass.network) };
+    const { loss, score } = applyRound(this.state, place, this.sum);
+    return { loss, score, paramsHash: parametersHash(this.state, place.pass.network) };
   }
 
   parametersHash(network: string): string {

@@ -64,6 +64,8 @@ export interface SealedSum {
 
 export interface StepResult {
   readonly loss: StepLoss;
+  /** The task's, on the step's own samples. */
+  readonly score: number;
   /** Of the trained network, after the step. */
   readonly paramsHash: string;
 }

@@ -24,6 +24,8 @@ import { type PhaseConfig, phasesOf } from "./program.ts";
 export interface Network {
   readonly graph: Graph;
   readonly method: Method;
+  /** Of the task, beside its loss. */
+  readonly metrics: readonly string[];
   /** The network's own parameters, as workers hold them. */
   readonly manifest: Manifest;
   /** Those in checkpoints: without what follows from latent weights, with the coordinator's own state. */
@@ -35,11 +37,17 @@ export interface Network {
 }
 
 /** A graph that a method was built into, with its parameters. */
-export function networkOf(graph: Graph, method: Method, companions: Network["companions"] = {}): Network {
+export function networkOf(
+  graph: Graph,
+  method: Method,
+  metrics: Network["metrics"],
+  companions: Network["companions"] = {},
+): Network {
   const all = networkManifest(graph);
   return {
     graph,
     method,
+    metrics,
     manifest: sentEntries(all),
     saved: savedEntries(all),
     latent: latentEntries(all),
@@ -93,7 +101,7 @@ export function buildNetworks(
     const graph = buildGraph(config, dataset, method);
     const twin = () => twinManifest(config, dataset);
     const beside = companions.map((one) => [one.name, companionManifest(one, graph, twin)]);
-    return [name, networkOf(graph, method, Object.fromEntries(beside))];
+    return [name, networkOf(graph, method, tasks.get(config.task.kind).metrics, Object.fromEntries(beside))];
   });
   return Object.fromEntries(built);
 }

@@ -77,12 +77,20 @@ export function defineTask<S extends z.ZodObject>(task: {
 export const shownScoreSchema = z.strictObject({
   name: z.string().max(64),
   value: z.number(),
+  better: z.enum(["higher", "lower"]),
   text: z.string().max(128),
   sentence: z.string().max(256),
 });
 
+/** By network; `title` is what people call it. */
+export const networkScoresSchema = z.record(
+  z.string().max(64),
+  shownScoreSchema.extend({ title: z.string().max(200) }),
+);
+
+export type NetworkScores = z.output<typeof networkScoresSchema>;
 export type ShownScore = z.output<typeof shownScoreSchema>;
 
-export function shownScore({ name, text, sentence }: Score, value: number): ShownScore {
-  return { name, value, text: text(value), sentence: sentence(value) };
+export function shownScore({ name, better, text, sentence }: Score, value: number): ShownScore {
+  return { name, value, better, text: text(value), sentence: sentence(value) };
 }

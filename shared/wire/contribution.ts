@@ -4,12 +4,16 @@ import { blockSize } from "../codecs/codec.ts";
 import { elementCount, type Manifest, type ParameterEntry, type Role, statisticNames } from "../model/manifest.ts";
 import { type Phase, trainsEntry } from "../model/phases.ts";
 import type { SyncKind } from "../run/config.ts";
-import { type Networks, phaseManifest } from "../run/networks.ts";
+import { type Networks, networkNamed, phaseManifest } from "../run/networks.ts";
 
-/** Sums over a lease's samples, in this order, in the tensor `metrics`. */
-export const metricNames = ["task", "top1", "top5", "discriminator", "adversarial"] as const;
-export type MetricName = (typeof metricNames)[number];
+/** What the objective counts beside the task: the critics' loss and the network's against them; 0 where there are none. */
+const objectiveMetrics = ["discriminator", "adversarial"] as const;
 export const METRICS = "metrics";
+
+/** Sums over a lease's samples, in this order, in the tensor `metrics`. @param own the task's, beside its loss */
+export function metricNames(own: readonly string[]): readonly string[] {
+  return ["task", ...own, ...objectiveMetrics];
+}
 
 /** A gradient or difference with at least so many elements is wide: below it a code would save nothing worth its error. */
 export const WIDE_ELEMENTS = 1024;
@@ -33,6 +37,8 @@ export interface ContributionLayout {
   readonly size: number;
   /** Tensor index of each block of 64 elements. */
   readonly segments: Uint32Array<ArrayBuffer>;
+  /** Names of the numbers in the tensor `metrics`. */
+  readonly metrics: readonly string[];
 }
 
 /** Weights of convolutions and linear layers, where they are large; never a vector (batch norms, biases, PReLU). */
@@ -55,6 +61,7 @@ export function contributionLayout(
   manifest: Manifest,
   phase: Pick<Phase, "trains">,
   sync: SyncKind = "allreduce",
+  metrics: readonly string[] = metricNames([]),
 ): ContributionLayout {
   const trained = sync === "local" ? "difference" : "gradient";
   const tensors: ContributionTensor[] = [];
@@ -72,7 +79,7 @@ export function contributionLayout(
       for (const statistic of statisticNames(entry))
         push({ name: statistic, kind: "statistic", role, size, wide: false });
   }
-  push({ name: METRICS, kind: "metric", role: null, size: metricNames.length, wide: false });
+  push({ name: METRICS, kind: "metric", role: null, size: metrics.length, wide: false });
   const segments = new Uint32Array(offset / blockSize);
   tensors.forEach((tensor, index) => {
     segments.fill(
@@ -81,10 +88,11 @@ export function contributionLayout(
       (tensor.offset + Math.ceil(tensor.size / blockSize) * blockSize) / blockSize,
     );
   });
-  return { tensors, size: offset, segments };
+  return { tensors, size: offset, segments, metrics };
 }
 
 /** What a round of a phase sends back. */
 export function phaseLayout(networks: Networks, phase: Phase, sync: SyncKind = "allreduce"): ContributionLayout {
-  return contributionLayout(phaseManifest(networks, phase), phase, sync);
+  const { metrics } = networkNamed(networks, phase.network);
+  return contributionLayout(phaseManifest(networks, phase), phase, sync, metricNames(metrics));
 }

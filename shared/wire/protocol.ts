@@ -7,6 +7,7 @@ import { codecKind } from "../codecs/codecs.ts";
 import { datasetSchema } from "../data/dataset.ts";
 import { outlineSchema } from "../model/phases.ts";
 import { runConfigField } from "../run/config.ts";
+import { networkScoresSchema, shownScoreSchema } from "../tasks/task.ts";
 import { MAX_BITMAP_BYTES } from "./chunk-set.ts";
 
 export const PROTOCOL_VERSION = 3;
@@ -166,8 +167,10 @@ export const runStatusSchema = z.strictObject({
   bytesPerWorker: z.strictObject({ down: counting, up: counting }).nullable(),
   /** How long the coordinator's event loop was kept from its turn in that step; null where nobody measures it. */
   loopDelayMs: z.strictObject({ max: z.number(), p99: z.number() }).nullable(),
-  testAccuracy: z.number().nullable(),
-  teacherAccuracy: z.number().nullable(),
+  /** The task's score on the last step's own samples; null before the first. */
+  batchScore: shownScoreSchema.nullable(),
+  /** Newest score on the held-out samples of each network that has one, by its name. */
+  scores: networkScoresSchema,
 });
 
 export const coordinatorMessageSchema = z.discriminatedUnion("type", [

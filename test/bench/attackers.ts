@@ -231,7 +231,7 @@ async function runUnder(
         ports: runtimePorts(WebSocket as unknown as SocketConstructor),
       });
     });
-    const { testAccuracy, paramsHash } = await coordination.done;
+    const { scores, paramsHash } = await coordination.done;
     for (const session of sessions) session.leave();
     await Promise.all(sessions.map(({ ended }) => ended));
     await turn(async () => {
@@ -251,7 +251,7 @@ async function runUnder(
       attackers,
       workers,
       codec,
-      accuracy: testAccuracy,
+      accuracy: scores.student?.value ?? null,
       paramsHash,
       audits,
       foundOut,

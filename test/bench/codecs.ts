@@ -16,8 +16,7 @@ const compared: readonly string[] = ["f32", "f16", "int8", "sign"];
 const summarySchema = z.looseObject({
   event: z.literal("done"),
   step: z.number(),
-  testAccuracy: z.number().nullable(),
-  teacherAccuracy: z.number().nullable(),
+  scores: z.record(z.string(), z.object({ name: z.string(), value: z.number() })),
 });
 
 /** Trains in a folder of its own with two local workers; `fields` are more `--set`s. */
@@ -40,7 +39,7 @@ export async function benchCodecs(fields: readonly string[], emit: Emit): Promis
   const which = fields.length > 0 ? ` with ${fields.join(", ")}` : "";
   await emit({ record: "policy", text: `the shipped example${which}, two local workers, one run of each codec` });
   for (const codec of compared) {
-    const { step, testAccuracy, teacherAccuracy } = await train(codec, fields);
-    await emit({ record: "accuracy", codec, steps: step, testAccuracy, teacherAccuracy });
+    const { step, scores } = await train(codec, fields);
+    await emit({ record: "accuracy", codec, steps: step, scores });
   }
 }

@@ -169,8 +169,7 @@ export interface AccuracyLine {
   readonly record: "accuracy";
   readonly codec: string;
   readonly steps: number;
-  readonly testAccuracy: number | null;
-  readonly teacherAccuracy: number | null;
+  readonly scores: Readonly<Record<string, { readonly name: string; readonly value: number }>>;
 }
 
 export interface NoteLine {

@@ -55,8 +55,8 @@ export function lineText(line: Line): string {
       return `${line.codec.padEnd(6)} event loop: longest turn ${line.worstMs} ms, after the first step ${line.afterFirstMs} ms, p99 ${line.p99Ms} ms (idle ${line.idleMs} ms), the longest without the wait for a core ${line.ownMs} ms; ${(line.parameters / 1e6).toFixed(1)} M parameters, ${what}`;
     }
     case "accuracy": {
-      const share = (accuracy: number | null) => (accuracy === null ? "none" : percent(accuracy));
-      return `${line.codec.padEnd(6)} 1-bit student ${share(line.testAccuracy)}, teacher ${share(line.teacherAccuracy)} after ${line.steps} steps`;
+      const share = (network: string) => (line.scores[network] ? percent(line.scores[network].value) : "none");
+      return `${line.codec.padEnd(6)} 1-bit student ${share("student")}, teacher ${share("teacher")} after ${line.steps} steps`;
     }
     default:
       return line satisfies never;

@@ -33,7 +33,7 @@ test("R1 with the codec exact one worker and three end with the same parameters,
   const together = await startTestRun();
   const three = await workToTheEnd(together, 3);
   expect(one).toMatchObject({ finished: true, step: 24, steps: 24, samples: 6 * 256 });
-  expect(one).toMatchObject({ testAccuracy: 0.5, teacherAccuracy: 0.5 });
+  expect(one).toMatchObject({ scores: { student: { value: 0.5 }, teacher: { value: 0.5 } } });
   expect(hashes).toHaveLength(24);
   expect(await stepHashes(together)).toEqual(hashes);
   expect(three.paramsHash).toBe(one.paramsHash);
@@ -41,7 +41,11 @@ test("R1 with the codec exact one worker and three end with the same parameters,
 
 test("R2 the network in training is evaluated where its epoch ends, and at the end of the run", async () => {
   const started = await startTestRun({ maxSteps: 10 });
-  expect(await workToTheEnd(started, 1)).toMatchObject({ finished: true, step: 10, testAccuracy: 0.5 });
+  expect(await workToTheEnd(started, 1)).toMatchObject({
+    finished: true,
+    step: 10,
+    scores: { student: { value: 0.5 } },
+  });
   const evaluations = (await started.events()).filter(({ type }) => type === "evaluation");
   expect(evaluations).toMatchObject([
     { network: "teacher", step: 8 },
@@ -57,7 +61,11 @@ test("R3 a teacher from a file is not trained, and is evaluated once", async () 
   const { checkpoint } = await workToTheEnd(source, 1);
   const file = join(checkpoint, "teacher.safetensors");
   const started = await startTestRun({ config: { teacher: { file }, epochs: 1 } });
-  expect(await workToTheEnd(started, 1)).toMatchObject({ step: 8, steps: 8, testAccuracy: 0.5, teacherAccuracy: 0.5 });
+  expect(await workToTheEnd(started, 1)).toMatchObject({
+    step: 8,
+    steps: 8,
+    scores: { student: { value: 0.5 }, teacher: { value: 0.5 } },
+  });
 });
 
 test("K1 a run has a checkpoint before its first step, every so many steps, and at the end of each phase", async () => {

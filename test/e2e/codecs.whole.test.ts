@@ -26,7 +26,7 @@ const [stopAt, killAt] = [10, 7];
 
 /** The student's, at the end. */
 function accuracy(lines: readonly Line[]): number {
-  return lines[lines.length - 1].testAccuracy;
+  return lines[lines.length - 1].scores.student.value;
 }
 
 test.each(["f16", "int8", "sign"])(

@@ -42,8 +42,7 @@ export interface Line {
   readonly workers: number;
   readonly paramsHash: string;
   readonly loss: { readonly task: number; readonly total: number };
-  readonly testAccuracy: number;
-  readonly teacherAccuracy: number;
+  readonly scores: Readonly<Record<string, { readonly name: string; readonly value: number }>>;
   readonly checkpoint: string;
 }
 

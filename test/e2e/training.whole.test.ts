@@ -41,8 +41,8 @@ test(
     expect(Math.max(...lines.map((l) => l.workers ?? 0))).toBe(2);
     const done = lines[lines.length - 1];
     expect(done.event).toBe("done");
-    expect(done.testAccuracy).toBeGreaterThan(0.4);
-    expect(done.teacherAccuracy).toBeGreaterThan(0.5);
+    expect(done.scores.student.value).toBeGreaterThan(0.4);
+    expect(done.scores.teacher.value).toBeGreaterThan(0.5);
     expect(existsSync(join(done.checkpoint, "model.safetensors"))).toBe(true);
     for (const worker of workers) expect(await worker.exited, worker.output).toBe(0);
 
@@ -65,7 +65,7 @@ describe.each(["deno", "browser"] as const)("with %s workers", (runtime) => {
       const two = linesOf(run);
       expect(Object.keys(hashes(one))).toHaveLength(smallRunSteps);
       expect(hashes(two)).toEqual(hashes(one));
-      expect(two[two.length - 1].testAccuracy).toBe(one[one.length - 1].testAccuracy);
+      expect(two[two.length - 1].scores.student.value).toBe(one[one.length - 1].scores.student.value);
       await expectEverySampleOnce(runDir, shortPasses);
     },
     TIMEOUT_MS,

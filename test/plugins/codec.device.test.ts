@@ -226,7 +226,7 @@ describe("with both halves in the tables", () => {
     expect(sealMode(config)).toBe("complete");
     expect(() => tinyConfig({ ...settings, trust: { clip: "trimmed-mean" } })).toThrow(/codec fixed16 could not keep/);
     const tensor = { name: "w", kind: "gradient", role: "float", offset: 0, size: 64, wide: true } as const;
-    const layout = { tensors: [tensor], size: 64, segments: Uint32Array.of(0) };
+    const layout = { tensors: [tensor], size: 64, segments: Uint32Array.of(0), metrics: [] };
     const sum = new RoundSum(layout, [0], "fixed16");
     const body = new Uint8Array(Int16Array.from({ length: 64 }, (_, i) => 1000 * (i - 32)).buffer);
     const checked = sum.check(3, Uint32Array.of(0), body);

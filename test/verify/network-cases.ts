@@ -10,7 +10,7 @@ import { residualNetwork } from "../../shared/model/networks/residual.ts";
 import { runningStatistic } from "../../shared/model/running-statistic.ts";
 import { type Networks, networkOf, wireManifest } from "../../shared/run/networks.ts";
 import { classification } from "../../shared/tasks/classification.ts";
-import { contributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
+import { contributionLayout, METRICS } from "../../shared/wire/contribution.ts";
 import { blobLayout, encodeBlob, type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import { recordAdversarial } from "../../worker/plan/discriminators.ts";
 import { frozenBuffer, LaunchList, type Ref, slice } from "../../worker/plan/launch-list.ts";
@@ -95,7 +95,7 @@ export async function verifyLinearCrossEntropy(rig: Rig, test: OracleCase): Prom
   const g = new GraphBuilder({ h: 1, w: 1, c: a.in });
   const graph = g.build(g.add({ op: "linear", name: "fc", input: 0, out: a.classes }));
   const manifest = networkManifest(graph);
-  const networks: Networks = { teacher: networkOf(graph, fullPrecision) };
+  const networks: Networks = { teacher: networkOf(graph, fullPrecision, classification.metrics) };
   const plan = compilePlan({
     networks,
     phase: phaseOf("teacher"),
@@ -206,7 +206,7 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
   const { widths, blocks, stem, activation } = a;
   const build = (method: typeof fullPrecision) => {
     const graph = residualNetwork({ stem, stemWidth: widths[0], widths, blocks, activation }, io, method);
-    return networkOf(graph, method);
+    return networkOf(graph, method, classification.metrics);
   };
   const student = build(rbcn(options));
   const networks: Networks = {
@@ -284,7 +284,7 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
         role satisfies never;
     }
   }
-  const metric = (name: (typeof metricNames)[number]) => run.arena(METRICS)[metricNames.indexOf(name)];
+  const metric = (name: string) => run.arena(METRICS)[plan.layout.metrics.indexOf(name)];
   const task = metric("task");
   const adversarial = metric("adversarial");
   const loss = (name: string, value: number) =>

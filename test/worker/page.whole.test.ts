@@ -123,7 +123,7 @@ test("before Start the page shows the run and offers Start alone", async () => {
   await page.waitForFunction("document.querySelector('#step').textContent.startsWith('131')");
   expect(await text("run-name")).toBe("scripted run");
   expect(await text("step")).toBe("131 of 480");
-  expect(await text("accuracy")).toBe("76.5 %");
+  expect(await text("score-student")).toBe("76.5 %");
   expect(await text("eta")).toBe("3 min 35 s");
   expect(await enabled()).toEqual(["Start"]);
   expect(errors).toEqual([]);

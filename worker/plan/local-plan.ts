@@ -19,7 +19,7 @@ import {
   type Role,
 } from "../../shared/model/manifest.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { type ContributionLayout, METRICS, metricNames } from "../../shared/wire/contribution.ts";
+import { type ContributionLayout, METRICS } from "../../shared/wire/contribution.ts";
 import { type BlobLayout, blobLayout } from "../../shared/wire/parameter-blob.ts";
 import type { DeviceRule } from "./device-rules.ts";
 import { RATES, rateIndex, SAMPLES_INDEX, type UpdateGroup } from "./inner-rates.ts";
@@ -60,7 +60,10 @@ function range(buffer: ExternalBuffer, offset: number, elements: number): Ref {
 }
 
 const rates = range("rates", 0, RATES);
-const tally = range("tally", 0, metricNames.length);
+
+function tallyRef({ metrics }: ContributionLayout): Ref {
+  return range("tally", 0, metrics.length);
+}
 
 function arenaRef(layout: ContributionLayout, name: string): Ref | undefined {
   const tensor = layout.tensors.find((t) => t.name === name);
@@ -165,7 +168,7 @@ export function recordInnerStep(
   latent: LatentRecording | undefined,
 ): void {
   const { sync, optimizer, adversarial } = config;
-  list.run(addWeighted({ size: metricNames.length, weight: n }), { x: metricsRef(layout), y: tally });
+  list.run(addWeighted({ size: layout.metrics.length, weight: n }), { x: metricsRef(layout), y: tallyRef(layout) });
   if (latent) recordLatentGradients(list, replica, layout, latent);
   const decays = { float: optimizer.weightDecay, latent: optimizer.latentWeightDecay, learned: 0 };
   for (const run of updateRuns(replica.manifest, replica.blob, layout, (role) => groupOf[role])) {
@@ -212,7 +215,7 @@ export function leaseDifference(replica: ReplicaLayout, layout: ContributionLayo
       list.run(pseudoGradient({ size, weight: SAMPLES_INDEX }), { origin, replica: local, rates, delta });
     }
   }
-  list.run(copy({ size: metricNames.length }), { x: tally, y: metricsRef(layout) });
+  list.run(copy({ size: layout.metrics.length }), { x: tallyRef(layout), y: metricsRef(layout) });
   const { size, tensors, segments } = layout;
   const refs = {
     gradient: range("gradient", 0, size),

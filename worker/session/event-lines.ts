@@ -5,7 +5,7 @@ import type { SessionEvent } from "./session-event.ts";
 
 /** A function from each event of one session to its line, or undefined. It remembers what it said last. */
 export function eventLines(): (event: SessionEvent) => string | undefined {
-  let accuracy: number | null = null;
+  let said = "";
   let adapter = "";
   return (event) => {
     switch (event.type) {
@@ -22,10 +22,13 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
         return `lease ${lease.lease} done: ${what}; ${samples} samples in ${leases} leases, ${samplesPerSecond.toFixed(0)} samples/s`;
       }
       case "status": {
-        const { testAccuracy } = event.status;
-        if (testAccuracy === null || testAccuracy === accuracy) return undefined;
-        accuracy = testAccuracy;
-        return `test accuracy of the 1-bit network: ${(100 * testAccuracy).toFixed(2)} %`;
+        const scores = Object.values(event.status.scores).map(
+          ({ title, name, text }) => `${name} of the ${title}: ${text}`,
+        );
+        const line = scores.join(", ");
+        if (line === said) return undefined;
+        said = line;
+        return line;
       }
       case "tuning":
         return tuningLine(event);

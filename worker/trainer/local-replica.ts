@@ -49,11 +49,12 @@ export class LocalReplica {
     this.#networks = networks;
     this.#network = network;
     const manifest = wireManifest(networks, network);
+    const metrics = metricNames(networks[network].metrics);
     this.#layout = replicaLayout(manifest);
     const { blob, signs } = this.#layout;
     this.#blob = new Uint8Array(blob.bytes);
     // As if all of the network trained: a phase that trains a part of it takes less.
-    const arena = 4 * contributionLayout(manifest, { trains: [{}] }, "local").size;
+    const arena = 4 * contributionLayout(manifest, { trains: [{}] }, "local", metrics).size;
     const buffer = (label: string, bytes: number) => storageBuffer(device, `${network} ${label}`, bytes);
     this.#buffers = {
       origin: buffer("origin", blob.bytes),
@@ -62,7 +63,7 @@ export class LocalReplica {
       moments: buffer("moments", arena),
       variances: buffer("variances", arena),
       rates: buffer("rates", 4 * RATES),
-      tally: buffer("tally", 4 * metricNames.length),
+      tally: buffer("tally", 4 * metrics.length),
       checksum: buffer("checksum", CHECKSUM_BYTES),
     };
     this.#readback = device.createBuffer({ label: "checksum", size: CHECKSUM_BYTES, usage: MAP_READ | COPY_DST });

@@ -33,8 +33,17 @@ export function duration(seconds: number): string {
   return s >= 60 ? `${Math.floor(s / 60)} min ${two(s % 60)} s` : `${s} s`;
 }
 
-function percent(fraction: number | null): string {
-  return fraction === null ? "not measured yet" : `${(100 * fraction).toFixed(1)} %`;
+/** A fact of its own for each network that was tested. */
+function showScore(network: string, label: string, text: string): void {
+  const id = `score-${network}`;
+  if (!document.getElementById(id)) {
+    const fact = document.createElement("div");
+    fact.append(document.createElement("dt"), Object.assign(document.createElement("dd"), { id }));
+    element("facts").append(fact);
+  }
+  const value = element(id);
+  if (value.previousElementSibling) value.previousElementSibling.textContent = label;
+  write(id, text);
 }
 
 export function showPage(page: PageState): void {
@@ -84,7 +93,7 @@ function showRun(status: RunStatus): void {
   write("workers", whole.format(status.workers));
   write("run-speed", whole.format(status.samplesPerSecond));
   write("eta", status.etaSeconds === null ? "–" : duration(status.etaSeconds));
-  write("accuracy", percent(status.testAccuracy));
-  write("teacher-accuracy", percent(status.teacherAccuracy));
+  for (const [network, { name, title, text }] of Object.entries(status.scores))
+    showScore(network, `${name}, ${title}`, text);
   write("reason", status.reason);
 }

@@ -2,8 +2,10 @@
 
 import { type Phase, phaseNamed } from "../../../shared/model/phases.ts";
 import { epochsOf, type Pass, type Program, placeOf } from "../../../shared/run/program.ts";
+import { shownScore } from "../../../shared/tasks/task.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
 import type { Ledger } from "../../round/ledger.ts";
+import { networkScores, scoreOf } from "../../state/scores.ts";
 import type { RunProgress } from "../../state/training-state.ts";
 import type { StepLoss } from "../../state/update.ts";
 import type { StepBytes } from "../traffic.ts";
@@ -22,13 +24,15 @@ export interface EngineView {
   readonly pace: Pace;
   readonly loss: Partial<StepLoss>;
   /** Of the last step; undefined before the first. */
+  readonly batchScore: number | undefined;
+  /** Of the last step; undefined before the first. */
   readonly bytes: StepBytes | undefined;
   readonly loopDelay: RunStatus["loopDelayMs"];
 }
 
 export function engineStatus(view: EngineView): RunStatus {
-  const { run, progress, ledger, rounds, target, evaluating, pace, loss, bytes, loopDelay } = view;
-  const { config, program, dataset, step, evaluations } = progress;
+  const { run, progress, ledger, rounds, target, evaluating, pace, loss, batchScore, bytes, loopDelay } = view;
+  const { config, program, dataset, step } = progress;
   // What is evaluated is what the last step left; what is trained, or about to be, is the next one.
   const shown = evaluating ? Math.max(0, step - 1) : Math.min(step, program.steps - 1);
   const { pass } = placeOf(program, shown, config.batch);
@@ -59,8 +63,9 @@ export function engineStatus(view: EngineView): RunStatus {
     loss: finiteParts(loss as Record<string, number>),
     bytesPerWorker: bytes?.perWorker ?? null,
     loopDelayMs: loopDelay,
-    testAccuracy: evaluations[program.primary] ?? null,
-    teacherAccuracy: evaluations.teacher ?? null,
+    batchScore:
+      batchScore === undefined || !Number.isFinite(batchScore) ? null : shownScore(scoreOf(config), batchScore),
+    scores: networkScores(progress),
   };
 }
 

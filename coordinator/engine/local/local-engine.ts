@@ -4,10 +4,12 @@
 import { z } from "zod";
 import { evaluationOf, type Phase } from "../../../shared/model/phases.ts";
 import { placeOf, type StepPlace } from "../../../shared/run/program.ts";
+import { shownScore } from "../../../shared/tasks/task.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
 import { sealMode } from "../../round/deadline.ts";
 import type { Lease } from "../../round/lease.ts";
 import type { Ledger } from "../../round/ledger.ts";
+import { networkScores, scoreOf } from "../../state/scores.ts";
 import { progressOf, type RunProgress, recordEvaluation } from "../../state/training-state.ts";
 import type { StepLoss } from "../../state/update.ts";
 import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "../../training/round-plan.ts";
@@ -57,6 +59,7 @@ export class LocalEngine implements Engine {
   #done = false;
   #pace: Pace = new Map();
   #loss: Partial<StepLoss> = {};
+  #batchScore: number | undefined;
   /** What the sockets carried for the last step. */
   #bytes: StepBytes | undefined;
   #checkpoint: { readonly path: string; readonly step: number } | undefined;
@@ -157,8 +160,7 @@ export class LocalEngine implements Engine {
       steps: progress.program.steps,
       epoch: pass.epoch,
       samples: ledger.samples,
-      testAccuracy: progress.evaluations[progress.program.primary] ?? null,
-      teacherAccuracy: progress.evaluations.teacher ?? null,
+      scores: networkScores(progress),
       paramsHash,
       checkpoint: this.#checkpoint?.path ?? "",
     };
@@ -176,6 +178,7 @@ export class LocalEngine implements Engine {
       evaluating: this.#evaluating,
       pace: this.#pace,
       loss: this.#loss,
+      batchScore: this.#batchScore,
       bytes: this.#bytes,
       loopDelay: loopDelay(),
     });
@@ -221,7 +224,7 @@ export class LocalEngine implements Engine {
     const { pass } = place;
     const ranges = collected.ranges.map(({ from, to }): [number, number] => [from, to]);
     ledger.commitStep(place, ranges, config.batch, sealMode(config));
-    const { loss, paramsHash } = await training.apply(place);
+    const { loss, score, paramsHash } = await training.apply(place);
     const step = ++progress.step;
     this.#rounds.applied();
     const { phase, epoch } = pass;
@@ -237,12 +240,14 @@ export class LocalEngine implements Engine {
     });
     this.#rounds.committed();
     this.#loss = loss;
+    this.#batchScore = score;
     const carried = ledger.carried({ pass, from: place.to }).reduce((sum, { from, to }) => sum + to - from, 0);
     if (carried > 0) onEvent({ type: "carried", step, samples: carried });
     const { workers } = this.#rounds;
     const bytes = traffic.take(workers);
     this.#bytes = bytes;
-    onEvent({ type: "step", step, epoch, loss, samples: ledger.samples, workers, paramsHash, bytes });
+    const shown = shownScore(scoreOf(progress.config), score);
+    onEvent({ type: "step", step, epoch, loss, score: shown, samples: ledger.samples, workers, paramsHash, bytes });
     return place;
   }
 
@@ -281,11 +286,12 @@ export class LocalEngine implements Engine {
       const collected = await this.#collect(evaluationSubject(progress, phase));
       if (collected === "dropped") return false;
       this.#rounds.applied();
-      const accuracy = collected.metrics.top1;
-      await log.append({ type: "evaluate", step, network, accuracy });
-      recordEvaluation(progress, network, accuracy);
+      const score = scoreOf(progress.config);
+      const value = score.of(collected.metrics);
+      await log.append({ type: "evaluate", step, network, score: score.name, value });
+      recordEvaluation(progress, network, value);
       this.#rounds.committed();
-      onEvent({ type: "evaluation", step, network, accuracy });
+      onEvent({ type: "evaluation", step, network, score: shownScore(score, value) });
       return true;
     } finally {
       this.#evaluating = undefined;

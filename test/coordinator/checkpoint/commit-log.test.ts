@@ -23,7 +23,7 @@ const step = (n: number): CommitRecord => ({
   samples: 4,
   paramsHash: String(n % 10).repeat(64),
 });
-const evaluation: CommitRecord = { type: "evaluate", step: 2, network: "teacher", accuracy: 0.8125 };
+const evaluation: CommitRecord = { type: "evaluate", step: 2, network: "teacher", score: "accuracy", value: 0.8125 };
 const resume: CommitRecord = { type: "resume", fromStep: 2, checkpoint: "checkpoints/step-2" };
 const records = [step(1), step(2), evaluation, step(3), resume, step(3)];
 
@@ -88,7 +88,7 @@ test("a changed, missing, moved or foreign line is COMMIT_LOG_CORRUPT and named"
     const lines = text.trimEnd().split("\n");
     const joined = (parts: readonly string[]) => `${parts.join("\n")}\n`;
     const cases = [
-      { text: text.replace('"accuracy":0.8125', '"accuracy":0.9125'), line: 3 },
+      { text: text.replace('"value":0.8125', '"value":0.9125'), line: 3 },
       { text: text.replace('"step":1,', '"step":2,'), line: 1 },
       { text: joined(lines.toSpliced(1, 1)), line: 2 },
       { text: joined([lines[1], lines[0], ...lines.slice(2)]), line: 1 },

@@ -55,7 +55,7 @@ test("it holds signs, C and the full-precision rest, and nothing else", () =>
       classes: "10",
       step: "5",
       run: "tiny-run",
-      testAccuracy: "0.75",
+      "test.accuracy": "0.75",
     });
     expect(JSON.parse(metadata.input)).toMatchObject({ h: 28, w: 28, c: 1, pad: 0, mean: [0.5], std: [0.25] });
     expect(parseConfig(JSON.parse(metadata.config))).toEqual(state.config);

@@ -91,8 +91,10 @@ test("P5 with --json standard output has a line a step and one at the end, and n
     step: 9,
     epoch: 0,
     samples: 576,
-    testAccuracy: 0.5,
-    teacherAccuracy: 0.5,
+    scores: {
+      student: { name: "accuracy", value: 0.5, better: "higher" },
+      teacher: { name: "accuracy", value: 0.5, better: "higher" },
+    },
     paramsHash: rest.at(-1)!.paramsHash,
     checkpoint: join(runDir, "checkpoints", "step-9"),
   });
@@ -149,7 +151,8 @@ test("K3 Ctrl-C once finishes the step, writes a checkpoint, says how to go on, 
   const { code, stderr } = await run.exited;
   expect(code).toBe(0);
   expect(stderr).toContain(`npx coordinator resume ${runDir}`);
-  expect(run.lines().at(-1)).toMatchObject({ event: "done", step: 2, testAccuracy: null });
+  expect(run.lines().at(-1)).toMatchObject({ event: "done", step: 2 });
+  expect(run.lines().at(-1)).toHaveProperty("scores", {});
   expect((await readNewestCheckpoint(runDir)).manifest.step).toBe(2);
 });
 

@@ -6,6 +6,8 @@ import { Progress } from "../../../coordinator/program/progress.ts";
 import { costText, duration, eventLine, statusBlock, statusLine } from "../../../coordinator/program/progress-text.ts";
 import { workerId } from "../../../shared/base/ids.ts";
 import { phaseProgram, samplesAt } from "../../../shared/run/program.ts";
+import { classification } from "../../../shared/tasks/classification.ts";
+import { shownScore } from "../../../shared/tasks/task.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
 import { tinyConfig } from "../../fixtures/tiny-run.ts";
 
@@ -24,11 +26,11 @@ const status: RunStatus = {
   samplesPerSecond: 321.4,
   etaSeconds: 192,
   reason: "2/2 workers, 96/128 samples, waiting for w2 (9 s)",
-  loss: { task: 0.512, kernel: 0.0123, total: 0.5243, top1: 0.8125 },
+  loss: { task: 0.512, kernel: 0.0123, total: 0.5243 },
   bytesPerWorker: { down: 139_000, up: 778_000 },
   loopDelayMs: { max: 12.5, p99: 3.25 },
-  testAccuracy: null,
-  teacherAccuracy: 0.8,
+  batchScore: shownScore(classification.score, 0.8125),
+  scores: { teacher: { title: "teacher", ...shownScore(classification.score, 0.8) } },
 };
 
 const ESCAPE = "\u001b";
@@ -115,9 +117,9 @@ test("events are told in words", () => {
       adapter,
     }),
   ).toBe("w1 joined: attic, deno, SwiftShader (software)");
-  expect(eventLine({ type: "evaluation", step: 9, network: "student", accuracy: 0.8042 })).toBe(
-    "evaluation after step 9: the student gets 80.4 % of the test images right",
-  );
+  expect(
+    eventLine({ type: "evaluation", step: 9, network: "student", score: shownScore(classification.score, 0.8042) }),
+  ).toBe("evaluation after step 9: the student gets 80.4 % of the test images right");
 });
 
 test("what strangers write cannot steer the terminal", () => {

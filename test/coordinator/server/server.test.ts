@@ -157,8 +157,7 @@ test("H8 status reads a running run by its link or folder, and a stopped one fro
     step: 9,
     steps: 24,
     samples: 9 * 64,
-    teacherAccuracy: 0.5,
-    testAccuracy: 0.5,
+    scores: { teacher: { name: "accuracy", value: 0.5 }, student: { name: "accuracy", value: 0.5 } },
     checkpoint,
     checkpointStep: 9,
   });

@@ -48,7 +48,7 @@ test("Y2 every trained parameter, C and discriminators too, takes Nesterov's ste
     const { network } = place.pass;
     const sum = sumOf(state);
     const before = new Map([...state.parameters[network]].map(([name, values]) => [name, [...values]]));
-    const loss = applyRound(state, place, sum);
+    const { loss } = applyRound(state, place, sum);
     for (const [name, values] of before) {
       const after = [...parameter(state.parameters[network], name)];
       const tensor = layout.tensors.find((t) => t.name === name);

@@ -5,6 +5,8 @@ import { rng } from "../../../shared/base/rng.ts";
 import type { Dataset } from "../../../shared/data/dataset.ts";
 import { parseConfig, type RunConfig } from "../../../shared/run/config.ts";
 import { buildNetworks } from "../../../shared/run/networks.ts";
+import { classification } from "../../../shared/tasks/classification.ts";
+import { shownScore } from "../../../shared/tasks/task.ts";
 import { frozenForm, type ParameterSet, type WireForm, wireForm } from "../../../shared/wire/parameter-set.ts";
 import { decodeWhole, wholeBytes } from "../../../shared/wire/parameter-update.ts";
 import type { LeaseMessage, RunStatus } from "../../../shared/wire/protocol.ts";
@@ -73,8 +75,11 @@ export function scriptedStatus(overrides: Partial<RunStatus> = {}): RunStatus {
     loss: { total: 1.2345, task: 1.1 },
     bytesPerWorker: { down: 139_000, up: 778_000 },
     loopDelayMs: { max: 12.5, p99: 3.25 },
-    testAccuracy: 0.7654,
-    teacherAccuracy: 0.861,
+    batchScore: null,
+    scores: {
+      teacher: { title: "teacher", ...shownScore(classification.score, 0.861) },
+      student: { title: "1-bit network", ...shownScore(classification.score, 0.7654) },
+    },
     ...overrides,
   };
 }

@@ -17,11 +17,12 @@ test("H5 a part of the loss that has overflowed is left out of the status, which
     phase: "running",
     evaluating: undefined,
     pace: new Map(),
-    loss: { total: Number.POSITIVE_INFINITY, kernel: Number.NaN, top1: 0.5 },
+    loss: { total: Number.POSITIVE_INFINITY, kernel: Number.NaN, task: 0.5 },
+    batchScore: Number.NaN,
     bytes: undefined,
     loopDelay: null,
   });
   const read = decodeCoordinatorMessage(encodeMessage({ type: "status", status }));
-  expect(read).toMatchObject({ type: "status", status: { loss: { top1: 0.5 } } });
-  expect(status.loss).toEqual({ top1: 0.5 });
+  expect(read).toMatchObject({ type: "status", status: { loss: { task: 0.5 }, batchScore: null } });
+  expect(status.loss).toEqual({ task: 0.5 });
 });
