@@ -9,6 +9,7 @@ import { ShardStore } from "../../../coordinator/data/shard-store.ts";
 import { coordinate } from "../../../coordinator/program/coordinate.ts";
 import { readStatus, statusText } from "../../../coordinator/program/status-command.ts";
 import { httpApp } from "../../../coordinator/server/http-app.ts";
+import { wholeName } from "../../../coordinator/training/parameter-version.ts";
 import { runStatusSchema } from "../../../shared/wire/protocol.ts";
 import { openTestRun, scratchFolder, startTestRun, workToTheEnd } from "../../fixtures/test-run.ts";
 
@@ -74,6 +75,14 @@ test("H4 the frozen teacher that a lease names is given by its hash", async () =
   const blob = await fetch(new URL(`/blobs/${lease.frozen.teacher}${search}`, url));
   expect(hashOf(await blob.arrayBuffer())).toBe(lease.frozen.teacher);
   expect((await fetch(new URL(`/blobs/${lease.frozen.teacher}`, url))).status).toBe(403);
+});
+
+test("H6 frames of parameters, which an engine has by names of its own, are not given over HTTP", async () => {
+  const { url, connect } = await startTestRun();
+  const { network, parametersHash } = await (await connect().join()).lease();
+  const { search } = new URL(url);
+  const name = wholeName({ set: network, hash: parametersHash });
+  expect((await fetch(new URL(`/blobs/${name}${search}`, url))).status).toBe(404);
 });
 
 test("H5 the status says in words what the run waits for", async () => {
