@@ -4,7 +4,8 @@
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
 import { AuditCopies } from "./audit-copies.ts";
-import { reassigned, withCopy } from "./audits.ts";
+import { comparisonDue, reassigned, withCopy } from "./audits.ts";
+import { mayEndEarly } from "./deadline.ts";
 import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
 import { grantAll, type Occasion } from "./grants.ts";
 import type { CopyWanted } from "./lease.ts";
@@ -12,11 +13,11 @@ import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from
 import { suspended, ticked } from "./lending.ts";
 import { roundReason } from "./reason.ts";
 import { atRound, newMember, type Roster, updated, withMember } from "./roster.ts";
-import { sealDue } from "./seal.ts";
 import { measured } from "./sizing.ts";
 import {
   beforeRounds,
   contributionVerdict,
+  isLate,
   isLive,
   type RequeueCause,
   type RoundChange,
@@ -294,4 +295,13 @@ function result(now: number, state: RoundState, effects: readonly RoundEffect[])
       return roundReason(now, state);
     },
   };
+}
+
+/** Whether the round ends now (SPEC.md, L11, L25, L26): with its last sample or, late, with what is there. Contributions that are being checked are always waited for. */
+function sealDue(now: number, state: RoundState): boolean {
+  const { collected, wanted, options, checking } = state;
+  if (!isLive(state) || checking > 0) return false;
+  if (collected.size >= wanted) return !comparisonDue(now, state);
+  if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
+  return !comparisonDue(now, state);
 }

@@ -1,10 +1,10 @@
 // The leases of one worker: the one that it computes, the one whose data it fetches meanwhile, and those that it has sent; asks for the next.
 
+import type { Dataset } from "../../shared/data/dataset.ts";
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
-import { MAX_TEXT } from "../../shared/wire/protocol.ts";
+import { MAX_MICROBATCHES, MAX_TEXT } from "../../shared/wire/protocol.ts";
 import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import { MEMORY_CAP_BYTES } from "./dataset-cache.ts";
-import { leaseMemory } from "./lease-memory.ts";
 import { type PreparedLease, prepareLease, type RunResources } from "./lease-work.ts";
 
 /**
@@ -107,4 +107,19 @@ export class LeaseQueue {
     const memory = this.#maxMicrobatches === undefined ? {} : { maxMicrobatches: this.#maxMicrobatches };
     this.#options.line.send({ type: "ready", ...ahead, ...memory });
   }
+}
+
+/**
+ * Microbatches of one lease whose shards fit into `capBytes`, at least 1; undefined where the whole data set does.
+ * A permuted lease may touch as many shards as it has samples. Activations set no limit: microbatches are computed one after another in the same buffers.
+ */
+export function leaseMemory(
+  { train, test }: Pick<Dataset, "train" | "test">,
+  microbatch: number,
+  capBytes: number,
+): number | undefined {
+  const sizes = [...train.shards, ...test.shards].map(({ bytes }) => bytes);
+  if (sizes.reduce((sum, bytes) => sum + bytes, 0) <= capBytes) return undefined;
+  const largest = sizes.reduce((most, bytes) => Math.max(most, bytes), 1);
+  return Math.min(MAX_MICROBATCHES, Math.max(1, Math.floor(capBytes / (microbatch * largest))));
 }

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { parseConfig } from "../../../shared/run/config.ts";
-import { leaseMemory } from "../../../worker/session/lease-memory.ts";
+import { leaseMemory } from "../../../worker/session/lease-queue.ts";
 import { leaseOf, scriptedConfig, scriptedData, sha256 } from "./scripted-run.ts";
 import { answer, blob, type Compute, leased, stage } from "./session-stage.ts";
 
