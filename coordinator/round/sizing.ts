@@ -1,7 +1,7 @@
 // How much of a round each worker gets, so that all finish at about the same time: a pure function of measured speeds.
 // The global batch stays fixed, only its split follows the volunteers (hivemind's `target_batch_size`).
 
-/** What is known of one worker's speed at one kind of round. */
+/** What is known of one worker's speed in one phase. */
 export interface Speed {
   /** Leases that ended, answered or not. */
   readonly leases: number;

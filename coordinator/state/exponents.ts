@@ -1,4 +1,4 @@
-// The unit of each tensor's integers in a step, as a training state keeps it for each kind of round (sum/unit-rule.ts).
+// The unit of each tensor's integers in a step, as a training state keeps it for each phase (sum/unit-rule.ts).
 
 import { unitOf } from "../../shared/codecs/codec.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";

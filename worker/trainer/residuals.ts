@@ -1,4 +1,4 @@
-// Error feedback that a worker keeps from lease to lease (shared/codecs/sign.ts): what its signs could not say, for each kind of round.
+// Error feedback that a worker keeps from lease to lease (shared/codecs/sign.ts): what its signs could not say, for each phase.
 
 interface Held {
   era: number;
@@ -11,7 +11,7 @@ export class Residuals {
   /**
    * The residual of `elements` coded values, to be written in place. It starts at zero, and does so again in each new era:
    * a run that is resumed from a checkpoint and the run that went on past it then make the same steps.
-   * @param key names a layout: kind of round and network
+   * @param key names a layout: the phase
    */
   of(key: string, elements: number, era: number): Float32Array<ArrayBuffer> {
     const held = this.#held.get(key);

@@ -11,7 +11,7 @@ export interface TuningOptions {
   /** adapterKey. */
   readonly key: string;
   readonly memory: TuningMemory;
-  /** No measurement of a pass is begun after this long in one kind of round; 0 measures nothing. */
+  /** No measurement of a pass is begun after this long in one phase; 0 measures nothing. */
   readonly budgetMs: number;
   /** The device came in the place of one that was lost: its kernels are checked before they are used. */
   readonly suspect: boolean;
@@ -42,7 +42,7 @@ export function tuningOptions(
   return { ...session, traits, key: adapterKey(open.adapter, userAgent), budgetMs: defaultBudgetMs(traits) };
 }
 
-/** How long the passes of one kind of round are measured at most, before what is begun is finished. */
+/** How long the passes of one phase are measured at most, before what is begun is finished. */
 export function defaultBudgetMs({ software }: AdapterTraits): number {
   return software ? SOFTWARE_BUDGET_MS : HARDWARE_BUDGET_MS;
 }
