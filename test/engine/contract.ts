@@ -303,4 +303,21 @@ export function engineContract(name: string, make: MakeEngine): void {
     await workToTheEnd(stage, 2);
     stage.expectUnchanged();
   });
+
+  test(`N18 ${name}: with a codec that rounds a round that is late is sealed without what is missing, and the next one begins with it`, async () => {
+    const config = { codec: "f32", lease: { timeoutMs: 20_000, minDeadlineMs: 200 } };
+    const stage = (await open({ config, maxSteps: 4 })).start();
+    const [slow, quick] = [stage.join("slow"), stage.join("quick")];
+    const first = await slow.lease();
+    quick.ready();
+    await slow.answer(first);
+    const [late, theirs] = [await slow.lease(), await quick.leased()];
+    await quick.answer(theirs);
+    expect(await slow.next("cancelled")).toMatchObject({ lease: late.lease, reason: "sealed" });
+    slow.leave();
+    expect(await quick.lease()).toMatchObject({ step: 2, from: late.from, to: late.to });
+    await expect
+      .poll(() => stage.events)
+      .toContainEqual(expect.objectContaining({ type: "carried", step: 2, samples: late.to - late.from }));
+  });
 }
