@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Runtime, runIn } from "./runtimes.ts";
+import { type Runtime, reportsOf } from "./runtimes.ts";
 import type { CaseReport } from "./verify-case.ts";
 
 const folder = fileURLToPath(new URL("../oracle-methods/", import.meta.url));
@@ -36,15 +36,11 @@ const notSupported: Readonly<Record<string, number>> = {
 };
 
 describe.each(["deno", "browser"] as readonly Runtime[])("in %s", (runtime) => {
-  const reports = new Map<string, CaseReport>();
+  let reports: ReadonlyMap<string, CaseReport> = new Map();
   beforeAll(async () => {
-    await runIn(
+    reports = await reportsOf(
       runtime,
       names.map((name) => path.join(folder, name)),
-      { tilings: "default" },
-      (message) => {
-        if ("file" in message) reports.set(message.file, message);
-      },
     );
   }, 300_000);
 

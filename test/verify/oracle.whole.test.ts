@@ -3,22 +3,18 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Runtime, runIn } from "./runtimes.ts";
+import { type Runtime, reportsOf } from "./runtimes.ts";
 import type { CaseReport } from "./verify-case.ts";
 
 const folder = fileURLToPath(new URL("../oracle/", import.meta.url));
 const names = readdirSync(folder).filter((name) => name.endsWith(".safetensors"));
 
 describe.each(["deno", "browser"] as readonly Runtime[])("in %s", (runtime) => {
-  const reports = new Map<string, CaseReport>();
+  let reports: ReadonlyMap<string, CaseReport> = new Map();
   beforeAll(async () => {
-    await runIn(
+    reports = await reportsOf(
       runtime,
       names.map((name) => path.join(folder, name)),
-      { tilings: "default" },
-      (message) => {
-        if ("file" in message) reports.set(message.file, message);
-      },
     );
   }, 300_000);
 

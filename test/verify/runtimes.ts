@@ -59,3 +59,12 @@ export async function runIn(
     },
   });
 }
+
+/** The report of each of these case files, by its path as the runtime has it. */
+export async function reportsOf(runtime: Runtime, files: readonly string[]): Promise<ReadonlyMap<string, CaseReport>> {
+  const reports = new Map<string, CaseReport>();
+  await runIn(runtime, files, { tilings: "default" }, (message) => {
+    if ("file" in message) reports.set(message.file, message);
+  });
+  return reports;
+}
