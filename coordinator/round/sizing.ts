@@ -140,9 +140,9 @@ export const UPLOADS_A_PIECE = 2;
 export interface RoundWork {
   /** Samples of the round. */
   readonly samples: number;
-  /** Of all who work on such rounds, together; undefined where nobody was measured. */
+  /** Speed of all who work on such rounds, together; undefined where nobody was measured. */
   readonly samplesPerSecond: number | undefined;
-  /** Of one contribution. */
+  /** What one contribution takes on the wire. */
   readonly contributionBytes: number;
 }
 

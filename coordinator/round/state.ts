@@ -26,9 +26,9 @@ export interface RoundOptions {
   /** Samples of a microbatch: every lease starts at a multiple of it. */
   readonly microbatch: number;
   readonly maxMicrobatches: number;
-  /** Of one lease, from its start. */
+  /** A lease expires so long after its start. */
   readonly timeoutMs: number;
-  /** From the first lease on, after which the round is late; see deadline.ts. */
+  /** The round is late so long after its first lease; see deadline.ts. */
   readonly deadlineMs: number;
   /** No round is late before. */
   readonly minDeadlineMs: number;

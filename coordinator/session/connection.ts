@@ -28,12 +28,12 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly limits: SessionLimits;
   readonly heartbeatMs: number;
-  /** Of the other end. */
+  /** The peer's. */
   readonly address: string;
   /** Bytes that the socket has received so far: a long message on its way is a sign of life. */
   readonly received: () => number;
   readonly traffic: Traffic;
-  /** Of all connections together. */
+  /** What all connections together may take in during one turn of the event loop. */
   readonly turns: TurnBudget;
 }
 

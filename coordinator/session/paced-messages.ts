@@ -5,7 +5,7 @@
 import type { Clock } from "../../shared/base/clock.ts";
 import { isChunk } from "../../shared/wire/chunk.ts";
 
-/** Of chunks, which are checked and copied: two of them, beside what taking them from their sockets costs. */
+/** A turn takes in so much of chunks, which are checked and copied: two, beside what taking them from their sockets costs. */
 export const TURN_BYTES = 1 << 19;
 /**
  * Of any kind. A contribution of a small model takes up to half a millisecond, until it is in the sum and the next
@@ -15,9 +15,9 @@ export const TURN_MESSAGES = 12;
 
 export class TurnBudget {
   readonly #clock: Pick<Clock, "after">;
-  /** Of the turn that has begun. */
+  /** What the turn that has begun may still take in; undefined between turns. */
   #left: { bytes: number; messages: number } | undefined;
-  /** In the order of asking. */
+  /** Called in the next turn, in the order of asking. */
   readonly #waiting: (() => void)[] = [];
 
   constructor(clock: Pick<Clock, "after">) {

@@ -17,7 +17,7 @@ export interface OpenRound {
   readonly compared: (a: AuditedWork, b: AuditedWork) => Comparison;
   /** What is usual of the peaks of each tensor of the layout. */
   readonly peaks: readonly UsualPeak[];
-  /** Of one frame. */
+  /** What the frame of one contribution takes. */
   readonly contributionBytes: number;
   /** Accounts that take part now. */
   readonly accounts: () => number;

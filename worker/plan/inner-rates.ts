@@ -23,7 +23,7 @@ export interface InnerStep {
   readonly learningRate: number;
   /** From 1 at each lease: the inner optimizer begins anew there. */
   readonly step: number;
-  /** Of the whole lease. */
+  /** Samples of the whole lease. */
   readonly samples: number;
 }
 

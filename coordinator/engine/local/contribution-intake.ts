@@ -62,11 +62,11 @@ export class ContributionIntake {
   #plan: RoundPlan | undefined;
   /** What is known of two contributions, by their bodies; whoever holds none of them needs it no more. */
   readonly #compared = new WeakMap<Uint8Array, WeakMap<Uint8Array, Comparison>>();
-  /** The contribution before is settled. */
+  /** Settles once the contribution before is. */
   #turn: Promise<unknown> = Promise.resolve();
-  /** Those of the reduction in which nothing is checked. */
+  /** Slots of the reduction in which nothing is being checked. */
   readonly #slots = Array.from({ length: slotCount }, (_, slot) => slot);
-  /** In the order in which they came. */
+  /** Contributions for which no slot was free, in the order in which they came. */
   readonly #waiting: Waiting[] = [];
 
   constructor(options: IntakeOptions) {

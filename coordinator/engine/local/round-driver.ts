@@ -43,7 +43,7 @@ export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
 /** A sealed round. */
 export interface Collected extends SealedSum {
   readonly ranges: readonly Range[];
-  /** From its opening to its seal. */
+  /** The time from the round's opening to its seal. */
   readonly elapsedMs: number;
 }
 

@@ -92,7 +92,7 @@ const padded = (elements: number) => Math.ceil(elements / groupSize) * groupSize
 /** Counters of a round, folded before they could carry out of their planes. */
 function openCounters({ addSigns, foldSigns }: Kernels, { at, elements, high }: OwnSumsPlace): OpenSums {
   const groups = padded(elements) / groupSize;
-  /** Of the signs in the counters. */
+  /** Samples whose signs are in the counters. */
   let total = 0;
   const fold = () => {
     if (total > 0) foldSigns(at, groups, 32 - Math.clz32(total), total, high);
