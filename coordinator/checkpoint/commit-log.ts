@@ -67,6 +67,8 @@ export interface CommitLog {
    * @throws COMMIT_LOG_FENCED where a writer with a higher number has written since, STORAGE_FAILED
    */
   append(record: CommitRecord): Promise<void>;
+  /** For whoever is about to write something else of the run. @throws COMMIT_LOG_FENCED as append does */
+  requireNewest(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -178,12 +180,16 @@ class FileCommitLog implements CommitLog {
     return done;
   }
 
+  requireNewest(): Promise<void> {
+    return this.#queue.then(() => this.#requireUnchanged());
+  }
+
   async #write(record: CommitRecord): Promise<void> {
     const { fence } = this;
     const fenced = { ...record, fence };
     const h = link(this.#head, fenced);
     const line = Buffer.from(`${JSON.stringify({ ...fenced, h })}\n`);
-    await this.#requireLast();
+    await this.#requireUnchanged();
     try {
       let written = 0;
       while (written < line.length) {
@@ -201,7 +207,7 @@ class FileCommitLog implements CommitLog {
   }
 
   /** @throws COMMIT_LOG_FENCED where another writer has written to the file, which is never written over */
-  async #requireLast(): Promise<void> {
+  async #requireUnchanged(): Promise<void> {
     const { size } = await this.#file.stat();
     if (size === this.#bytes) return;
     const found = await readFile(this.#path).then((bytes) => verifyWhole(this.#path, bytes));

@@ -137,7 +137,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     await server?.close();
     await engine.close();
     await log.close();
-    await removeAddress(directory);
+    if (server) await removeAddress(directory, server.localUrl);
     const failure = await events.close();
     if (failure) progress.line(`events.ndjson is not complete: ${failure.message}`);
   };
@@ -188,8 +188,10 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       over = true;
       if (summary.finished) sessions.end(`the run ${directory.run} is over; thank you`);
     } catch (error) {
-      // Nothing that a worker could come back to.
-      if (error instanceof BitswarmError) sessions.end(`the run ${directory.run} failed: ${error.code}`);
+      // Nothing that a worker could come back to, unless another coordinator goes on with the run.
+      if (error instanceof BitswarmError && error.code !== "COMMIT_LOG_FENCED") {
+        sessions.end(`the run ${directory.run} failed: ${error.code}`);
+      }
       throw error;
     } finally {
       clearInterval(timer);

@@ -28,7 +28,8 @@ export function engineRun(run: OpenRun, surroundings: Omit<EngineRun, Truth>): E
     state,
     ledger,
     log,
-    writeCheckpoint: (contents, progress, committed) => {
+    writeCheckpoint: async (contents, progress, committed) => {
+      await log.requireNewest();
       const extra = { run: directory.run, time: new Date().toISOString() };
       return writeCheckpoint(directory.path, contents, progress, committed, extra);
     },

@@ -117,7 +117,9 @@ export async function writeAddress({ path }: RunDirectory, address: RunAddress):
   await writeDurably(join(path, ADDRESS_FILE), `${JSON.stringify(address)}\n`, SECRET);
 }
 
-export async function removeAddress({ path }: RunDirectory): Promise<void> {
+/** @param url of the coordinator that goes: another one's address stays */
+export async function removeAddress({ path }: RunDirectory, url: string): Promise<void> {
+  if ((await readAddress(path))?.url !== url) return;
   await rm(join(path, ADDRESS_FILE), { force: true });
 }
 

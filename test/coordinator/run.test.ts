@@ -4,7 +4,9 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readCommitLog } from "../../coordinator/checkpoint/commit-log.ts";
+import { readStatus } from "../../coordinator/program/status-command.ts";
 import { reopenRun } from "../../coordinator/run/open-run.ts";
+import { honestContribution } from "../fixtures/scripted-contribution.ts";
 import type { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { calmRun, startTestRun, stepHashes, type TestRun, workToTheEnd } from "../fixtures/test-run.ts";
 
@@ -156,4 +158,23 @@ test("K6 a checkpoint and a commit log of different runs are not mixed", async (
   const log = await readFile(join(other.run.directory.path, "commits.ndjson"));
   await writeFile(join(one.run.directory.path, "commits.ndjson"), log);
   await expect(reopenRun(one.run.directory.path)).rejects.toMatchObject({ code: "COMMIT_LOG_CORRUPT" });
+});
+
+test("K14 a coordinator whose run another one has resumed ends with COMMIT_LOG_FENCED, sends its workers away to come back, and leaves no trace", async () => {
+  const { summary: expected, hashes } = await calmRun();
+  const stale = await startTestRun();
+  const { path } = stale.run.directory;
+  const worker = await stale.connect().join();
+  const lease = await workUpTo(worker, 4);
+  const fresh = await startTestRun({ open: await reopenRun(path) });
+  const before = await readdir(join(path, "checkpoints"));
+  worker.sendContribution(honestContribution(worker.welcome, lease));
+  await expect(stale.coordination.done).rejects.toMatchObject({ code: "COMMIT_LOG_FENCED" });
+  // No word that the run is over: it is not.
+  expect((await worker.closed).code).toBe(1001);
+  expect(await readdir(join(path, "checkpoints"))).toEqual(before);
+  expect(await readStatus(path)).toMatchObject({ state: "waiting", step: 3 });
+  const summary = await workToTheEnd(fresh, 1);
+  expect({ ...summary, checkpoint: "" }).toEqual({ ...expected, checkpoint: "" });
+  expect(await stepHashes(fresh)).toEqual(hashes);
 });
