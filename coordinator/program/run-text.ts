@@ -29,14 +29,20 @@ function kibibytes(bytes: number): string {
   return `${(bytes / 1024).toFixed(1)} KiB`;
 }
 
-/** What a network got. */
-function scoreText(scores: NetworkScores, network: string): string {
-  return scores[network]?.sentence ?? "not evaluated yet";
+/** A line of the summary. */
+function fact(name: string, what: string): string {
+  return `  ${name.padEnd(24)} ${what}`;
+}
+
+/** A line a network, as the program calls it. */
+function scoreFacts(scores: NetworkScores): string[] {
+  const facts = Object.values(scores).map(({ title, sentence }) => fact(title, sentence));
+  return facts.length > 0 ? facts : [fact("score", "not evaluated yet")];
 }
 
 export function summaryLines(
   summary: RunSummary,
-  { path, run }: RunDirectory,
+  { path, run }: Pick<RunDirectory, "path" | "run">,
   { binaryBytes, teacherBytes }: ModelSizes,
   seconds: number,
 ): string[] {
@@ -45,10 +51,10 @@ export function summaryLines(
   return [
     "",
     `run ${run} ${finished ? "ended" : "was stopped"} after step ${step} of ${steps}`,
-    `  1-bit network            ${scoreText(scores, "student")}, ${kibibytes(binaryBytes)}`,
-    `  full-precision teacher   ${scoreText(scores, "teacher")}, ${kibibytes(teacherBytes)} (${ratio} times as large)`,
-    `  time                     ${duration(seconds)}, ${samples} training samples in all`,
-    `  checkpoint               ${checkpoint}`,
+    ...scoreFacts(scores),
+    fact("size", `${kibibytes(binaryBytes)}; in full precision ${kibibytes(teacherBytes)}, ${ratio} times as large`),
+    fact("time", `${duration(seconds)}, ${samples} training samples in all`),
+    fact("checkpoint", checkpoint),
     "",
     ...(step < steps ? [`  go on:   npx coordinator resume ${path}`] : []),
     `  export:  npx coordinator export ${path} --out model.safetensors`,

@@ -1,9 +1,11 @@
 // What the terminal shows: a block that is redrawn, or lines where nothing can be.
 
 import { expect, test } from "vitest";
+import type { RunSummary } from "../../../coordinator/engine/engine.ts";
 import { paced, remainingSeconds } from "../../../coordinator/engine/local/pace.ts";
 import { Progress } from "../../../coordinator/program/progress.ts";
 import { costText, duration, eventLine, statusBlock, statusLine } from "../../../coordinator/program/progress-text.ts";
+import { summaryLines } from "../../../coordinator/program/run-text.ts";
 import { workerId } from "../../../shared/base/ids.ts";
 import { phaseProgram, samplesAt } from "../../../shared/run/program.ts";
 import { classification } from "../../../shared/tasks/classification.ts";
@@ -155,4 +157,34 @@ test("what is left is told from the pace of each phase but its first round, eval
     remainingSeconds(known, { ...base, step: 3, target: 3, evaluating: { phase: "evaluate-teacher", samples: 5 } }),
   ).toBeCloseTo(0.5, 9);
   expect(samplesAt(program, 3, config.batch)).toBe(7 + 4);
+});
+
+test("the summary names each network that was tested as the program does, and their scores as the task does", () => {
+  const summary: RunSummary = {
+    finished: true,
+    step: 24,
+    steps: 24,
+    epoch: 2,
+    samples: 768,
+    scores: {
+      teacher: { title: "teacher", ...shownScore(classification.score, 0.873) },
+      student: { title: "1-bit network", ...shownScore(classification.score, 0.823) },
+    },
+    paramsHash: "",
+    checkpoint: "checkpoints/step-24",
+  };
+  const lines = (scores: RunSummary["scores"]) =>
+    summaryLines({ ...summary, scores }, { path: "runs/a", run: "a" }, { binaryBytes: 1024, teacherBytes: 8192 }, 62);
+  expect(lines(summary.scores)).toEqual([
+    "",
+    "run a ended after step 24 of 24",
+    "  teacher                  87.3 % of the test images right",
+    "  1-bit network            82.3 % of the test images right",
+    "  size                     1.0 KiB; in full precision 8.0 KiB, 8.0 times as large",
+    "  time                     1 min 2 s, 768 training samples in all",
+    "  checkpoint               checkpoints/step-24",
+    "",
+    "  export:  npx coordinator export runs/a --out model.safetensors",
+  ]);
+  expect(lines({})).toContain("  score                    not evaluated yet");
 });
