@@ -70,7 +70,8 @@ test.each(["xnor", "bireal", "bnn"])(
   "a small WRN trains by %s in its authors' order of a block",
   async (kind) => {
     const model = { kind: "wrn", depth: 10, widths: [8, 8, 8, 8] };
-    const config = parseConfig({ ...run, method: { kind, blockOrder: "paper" }, model });
+    const optimizer = { learningRate: 0.1, schedule: { kind: "constant" } };
+    const config = parseConfig({ ...run, method: { kind, blockOrder: "paper" }, model, optimizer });
     const { losses } = await realSteps(config, 16);
     expect(fell(losses), losses.map(({ task }) => task.toFixed(3)).join(" ")).toBe(true);
   },
