@@ -1,0 +1,61 @@
+// The literature's methods the whole way: the built programs, a Deno worker, Fashion-MNIST; each learns, goes on from a checkpoint to the
+// same bits, and is exported with what follows from its weights.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { float32Of, readSafetensors } from "../../shared/base/safetensors.ts";
+import { runCoordinator } from "../fixtures/coordinator-process.ts";
+import { scratchFolder } from "../fixtures/test-run.ts";
+import { hashes, linesOf, reached, resume, start, succeeded } from "./run-process.ts";
+import { WorkerProcess } from "./worker-process.ts";
+
+const fields = {
+  "model.widths": [4, 8, 32],
+  "data.trainSamples": 1024,
+  "data.testSamples": 256,
+  batch: 64,
+  microbatch: 16,
+  epochs: 2,
+  "optimizer.learningRate": 0.05,
+  "checkpoint.everySteps": 8,
+};
+
+test.each(["xnor", "bireal", "bnn"])(
+  "%s trains on a Deno worker, resumes to the same bits, and is exported",
+  async (kind) => {
+    const method = { ...fields, "method.kind": kind };
+    const folder = await scratchFolder();
+    const runDir = join(folder, "run");
+    const run = start(runDir, method);
+    const worker = new WorkerProcess(await run.url(), "deno");
+    await succeeded(run);
+    await worker.exited;
+    const lines = linesOf(run);
+    const losses = lines.filter((line) => line.event === "step").map((line) => line.loss.task);
+    const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    expect(losses).toHaveLength(32);
+    expect(mean(losses.slice(-6))).toBeLessThan(0.8 * mean(losses.slice(0, 6)));
+
+    const killedDir = join(folder, "killed");
+    const first = start(killedDir, method);
+    const helper = new WorkerProcess(await first.url(), "deno");
+    await reached(first, 12);
+    first.child.kill("SIGKILL");
+    await first.exited;
+    helper.child.kill("SIGTERM");
+    const second = resume(killedDir);
+    new WorkerProcess(await second.url(), "deno");
+    await succeeded(second);
+    expect(hashes(linesOf(second))[32]).toBe(hashes(lines)[32]);
+
+    const out = join(folder, "model.safetensors");
+    expect(await runCoordinator("export", runDir, "--out", out)).toMatchObject({ code: 0 });
+    const { tensors } = readSafetensors(await readFile(out));
+    const scale = tensors.get("conv2.c");
+    expect(scale?.shape).toEqual(kind === "bnn" ? [1, 1, 1, 1] : [8, 1, 1, 1]);
+    for (const value of float32Of(scale!)) expect(value).toBeGreaterThan(0);
+    expect(tensors.has("conv2.weight.signs")).toBe(true);
+  },
+  180_000,
+);
