@@ -1,4 +1,5 @@
-// The 1-bit network for inference: Ŵ in bits, C and the full-precision rest. Latent W, discriminators and teacher stay behind (METHOD §1).
+// The 1-bit network for inference: Ŵ in bits, C and the full-precision rest. Latent W, discriminators and teacher stay
+// behind (methods/README.md).
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { type SafeTensor, tensorOf, writeSafetensors } from "../../shared/base/safetensors.ts";

@@ -1,4 +1,5 @@
-// From the wire's gradients of binary layers to those of their latent weights and of what is learned beside them, by the network's method.
+// From the wire's gradients of binary layers to those of their latent weights and of what is learned beside them, by
+// the network's method.
 
 import type { RoundSum } from "../sum/aggregate.ts";
 import { latentLayerOf } from "./latent-layers.ts";

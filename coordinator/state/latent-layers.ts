@@ -1,4 +1,5 @@
-// Latent weights with their companions, as their method sees them: its hooks around fresh weights, a step and the way down.
+// Latent weights with their companions, as their method sees them: its hooks around fresh weights, a step and the way
+// down.
 
 import type { LatentEntries } from "../../shared/model/manifest.ts";
 import type { LatentLayer } from "../../shared/model/methods/method.ts";

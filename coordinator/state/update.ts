@@ -1,4 +1,5 @@
-// One optimizer step from one round's sum (METHOD §4): the surrogate and L_Kernel are applied here, where W is, to the aggregated ∂L/∂Ŵ.
+// One optimizer step from one round's sum (methods/README.md): the surrogate and L_Kernel are applied here, where W is,
+// to the aggregated ∂L/∂Ŵ.
 
 import { type ParameterEntry, statisticNames } from "../../shared/model/manifest.ts";
 import { adamStep, sgdStep } from "../../shared/model/optimizer.ts";

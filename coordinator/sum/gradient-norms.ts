@@ -1,4 +1,5 @@
-// How large a contribution is, in the groups in which one may lie without the others: gradients (or differences), critics', statistics, metrics.
+// How large a contribution is, in the groups in which one may lie without the others: gradients (or differences),
+// critics', statistics, metrics.
 
 import type { ContributionTensor } from "../../shared/wire/contribution.ts";
 

@@ -92,7 +92,7 @@ export function packing(
 
 /**
  * x f32 [rows][channels] → bits u32 [rows][signWords(channels)]: bit i of word j is 1 where channel 32j + i is negative.
- * ±0 give 0 (sign +1, METHOD §1); the tail bits of the last word are 0.
+ * ±0 give 0 (sign +1, methods/README.md); the tail bits of the last word are 0.
  */
 export function packSigns(o: { readonly rows: number; readonly channels: number; readonly how?: Packing }): Kernel {
   const { width, ...dispatch } = packing({ how: "words", ...o, setup: "", statements: "", value: "x[at]" });

@@ -1,4 +1,5 @@
-// L_Adv of every compared layer (METHOD §2): the discriminators' cross-entropy and the generator's least squares, from the same logits.
+// L_Adv of every compared layer (methods/README.md): the discriminators' cross-entropy and the generator's least
+// squares, from the same logits.
 
 import { memberStride } from "../layers/grouped-linear.ts";
 import { kernel, read, readWrite } from "../text/dispatch.ts";

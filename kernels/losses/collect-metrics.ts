@@ -1,4 +1,5 @@
-// Brings the metrics of one microbatch together in the order of the contribution layout, so that they are accumulated like gradients.
+// Brings the metrics of one microbatch together in the order of the contribution layout, so that they are accumulated
+// like gradients.
 import { kernel, read, readWrite } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 

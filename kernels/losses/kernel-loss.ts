@@ -1,4 +1,4 @@
-// L_Kernel of one layer (METHOD §2) in the `direct` mode: Ŵ is a constant, so ∂/∂W = λ(W − C⊙Ŵ).
+// L_Kernel of one layer (methods/README.md) in the `direct` mode: Ŵ is a constant, so ∂/∂W = λ(W − C⊙Ŵ).
 
 import { eachMember, type RectifiedLayer, sharedScale } from "../convolution/registers/shared-scale.ts";
 import { kernel, read, readWrite } from "../text/dispatch.ts";

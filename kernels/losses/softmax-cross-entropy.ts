@@ -1,4 +1,5 @@
-// The task loss L_S (METHOD §2) with its gradient and the two accuracies, as torch.nn.CrossEntropyLoss defines it.
+// The task loss L_S (methods/README.md) with its gradient and the two accuracies, as torch.nn.CrossEntropyLoss defines
+// it.
 import { kernel, read, readWrite } from "../text/dispatch.ts";
 import type { KernelSequence } from "../text/kernel.ts";
 

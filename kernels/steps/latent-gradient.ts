@@ -1,4 +1,5 @@
-// From ∂L/∂(Ŵ⊙C) of a binary layer to the gradients of its latent W and of C, L_Kernel's among them (METHOD §2; RBCN eq. 3.71-3.73).
+// From ∂L/∂(Ŵ⊙C) of a binary layer to the gradients of its latent W and of C, L_Kernel's among them (methods/README.md;
+// RBCN eq. 3.71-3.73).
 import type { KernelGradient } from "../../shared/model/methods/rbcn.ts";
 import { eachMember, type RectifiedLayer, sharedScale } from "../convolution/registers/shared-scale.ts";
 import { kernel, read, readWrite } from "../text/dispatch.ts";

@@ -1,5 +1,6 @@
-// A question with a known answer: sums of a 1-bit convolution are integers, so every GPU must give the very same ones, and
-// the coordinator, which has none, can compute them by popcounts. What differs is a broken driver or a made-up answer.
+// A question with a known answer: sums of a 1-bit convolution are integers, so every GPU must give the very same ones,
+// and the coordinator, which has none, can compute them by popcounts. What differs is a broken driver or a made-up
+// answer.
 
 import { crc32c } from "../base/crc32c.ts";
 import { rng } from "../base/rng.ts";

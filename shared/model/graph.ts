@@ -1,4 +1,5 @@
-// A network as data: nodes in topological order with inferred shapes. Planner, manifest and export all read this one description.
+// A network as data: nodes in topological order with inferred shapes. Planner, manifest and export all read this one
+// description.
 
 import { BitswarmError } from "../base/errors.ts";
 import type { Rectify, Surrogate } from "./rectify.ts";

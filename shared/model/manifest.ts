@@ -1,4 +1,5 @@
-// What parameters a network has: names (torchvision's where it has one), roles, shapes. Optimizer, wire layout and checkpoints all follow it.
+// What parameters a network has: names (torchvision's where it has one), roles, shapes. Optimizer, wire layout and
+// checkpoints all follow it.
 
 import { BitswarmError } from "../base/errors.ts";
 import { type Graph, type GraphNode, inputsOf, type NodeId, parameterName } from "./graph.ts";
@@ -38,7 +39,7 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);
 }
 
-/** Widths of a discriminator's hidden layers (METHOD §3; our choice). */
+/** Widths of a discriminator's hidden layers (methods/README.md; our choice). */
 export const discriminatorWidths = [128, 256, 128, 1] as const;
 
 /** Name of one tensor of the discriminator of a compared map, e.g. `discriminator.layer1.0.conv1.0.weight`. */

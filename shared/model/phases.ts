@@ -1,5 +1,6 @@
-// What a run does, as data: networks by name, and the phases that train or test them. A method writes these lists, the welcome
-// carries them, and everything else reads them: nobody beside the method knows a phase or a network by its name.
+// What a run does, as data: networks by name, and the phases that train or test them. A method writes these lists, the
+// welcome carries them, and everything else reads them: nobody beside the method knows a phase or a network by its
+// name.
 
 import { z } from "zod";
 import { BitswarmError } from "../base/errors.ts";

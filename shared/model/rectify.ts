@@ -1,4 +1,5 @@
-// The shape of the learnable matrix C of a rectified binary convolution (METHOD: RBCN, Liu et al., IJCAI 2019; the shape is our choice).
+// The shape of the learnable matrix C of a rectified binary convolution (RBCN, Liu et al., IJCAI 2019; the shape is our
+// choice).
 
 /** Which elements of [out][kh][kw][in] share one entry of C. */
 export type Rectify = "kernel" | "layer" | "out" | "filter";

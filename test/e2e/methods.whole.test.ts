@@ -1,5 +1,5 @@
-// The literature's methods the whole way: the built programs, a Deno worker, Fashion-MNIST; each learns, goes on from a checkpoint to the
-// same bits, and is exported with what follows from its weights.
+// The literature's methods the whole way: the built programs, a Deno worker, Fashion-MNIST; each learns, goes on from a
+// checkpoint to the same bits, and is exported with what follows from its weights.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -87,7 +87,7 @@ export function sign(v: number): number {
   return v < 0 ? -1 : 1;
 }
 
-/** Sign planes along the last axis, as METHOD and shared/model/window.ts define them. */
+/** Sign planes along the last axis, as methods/README.md and shared/model/window.ts define them. */
 export function signPlanes(x: ArrayLike<number>, rows: number, channels: number): Uint32Array<ArrayBuffer> {
   const words = signWords(channels);
   const planes = new Uint32Array(rows * words);

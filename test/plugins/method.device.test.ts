@@ -1,5 +1,6 @@
-// A method written in this file only: with a companion that is learned, one that is derived and one that is state, a gradient and a loss of
-// its own. It is configured, trained on a device, checkpointed and refused as those of the table are; nothing else is edited for it.
+// A method written in this file only: with a companion that is learned, one that is derived and one that is state, a
+// gradient and a loss of its own. It is configured, trained on a device, checkpointed and refused as those of the table
+// are; nothing else is edited for it.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";

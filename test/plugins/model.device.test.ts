@@ -1,5 +1,5 @@
-// A model written in this file only: configured by its own schema, built for any method, and trained on a device; nothing else is edited
-// for it.
+// A model written in this file only: configured by its own schema, built for any method, and trained on a device;
+// nothing else is edited for it.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";

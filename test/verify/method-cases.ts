@@ -1,5 +1,6 @@
-// Oracle cases of the literature's methods: rules of latent weights as the coordinator applies them, signs of activations and whole binary
-// convolutions as workers compute them. A case of a method that is not here yet says so, by name.
+// Oracle cases of the literature's methods: rules of latent weights as the coordinator applies them, signs of
+// activations and whole binary convolutions as workers compute them. A case of a method that is not here yet says so,
+// by name.
 
 import { z } from "zod";
 import { GraphBuilder } from "../../shared/model/graph.ts";

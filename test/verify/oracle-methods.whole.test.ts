@@ -1,4 +1,5 @@
-// Every oracle case of the literature's methods in every runtime that workers have: it agrees, or names what is not here yet.
+// Every oracle case of the literature's methods in every runtime that workers have: it agrees, or names what is not
+// here yet.
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";

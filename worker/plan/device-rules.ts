@@ -1,5 +1,6 @@
-// What workers do with latent weights in `sync: local`, where they step themselves: the half of a method that is recorded on the device,
-// under the key of its half in shared/model/methods. A method that has none trains with `sync: allreduce` alone.
+// What workers do with latent weights in `sync: local`, where they step themselves: the half of a method that is
+// recorded on the device, under the key of its half in shared/model/methods. A method that has none trains with `sync:
+// allreduce` alone.
 
 import { latentGradient } from "../../kernels/steps/latent-gradient.ts";
 import { type PluginOptions, Registry } from "../../shared/base/registry.ts";

@@ -1,4 +1,5 @@
-// Records what `sync: local` adds to a microbatch: the inner optimizer's step on the replica, and, at a lease's end, the difference that goes home.
+// Records what `sync: local` adds to a microbatch: the inner optimizer's step on the replica, and, at a lease's end,
+// the difference that goes home.
 
 import { addWeighted } from "../../kernels/layers/elementwise.ts";
 import { packSigns } from "../../kernels/layers/pack-signs.ts";

@@ -1,4 +1,5 @@
-// The rectified 1-bit convolution's backward passes (METHOD §1): one operand is a sign plane, expanded to ±1 in registers.
+// The rectified 1-bit convolution's backward passes (methods/README.md): one operand is a sign plane, expanded to ±1 in
+// registers.
 import type { Rectify, Surrogate } from "../../../shared/model/rectify.ts";
 import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { signedColumns } from "../../product/activation-columns.ts";

@@ -1,5 +1,5 @@
-// Bi-Real net (Liu et al., ECCV 2018): α sign W as XNOR-Net has it, but α held constant in the gradient, and for signs of activations a
-// surrogate of second order.
+// Bi-Real net (Liu et al., ECCV 2018): α sign W as XNOR-Net has it, but α held constant in the gradient, and for signs
+// of activations a surrogate of second order.
 
 import { z } from "zod";
 import {

@@ -1,4 +1,5 @@
-// BNN (Hubara et al., NIPS 2016): conv(sign x, sign W), no scale; the gradient passes straight through both signs, and W is clipped to ±1.
+// BNN (Hubara et al., NIPS 2016): conv(sign x, sign W), no scale; the gradient passes straight through both signs, and
+// W is clipped to ±1.
 
 import { z } from "zod";
 import {

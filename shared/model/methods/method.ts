@@ -1,5 +1,5 @@
-// The contract of a training method: what stands where a layer can be binary, what belongs to its latent weights, and how the aggregated
-// gradient of what the convolution saw becomes gradients of what is trained.
+// The contract of a training method: what stands where a layer can be binary, what belongs to its latent weights, and
+// how the aggregated gradient of what the convolution saw becomes gradients of what is trained.
 
 import { z } from "zod";
 import type { Plugin, PluginOptions } from "../../base/registry.ts";

@@ -1,5 +1,5 @@
-// RBCN (Liu et al., IJCAI 2019): conv(sign x, sign W ⊙ C) with a learned C, and L_Kernel that draws W and C together. The equations are in
-// README.md here.
+// RBCN (Liu et al., IJCAI 2019): conv(sign x, sign W ⊙ C) with a learned C, and L_Kernel that draws W and C together.
+// The equations are in README.md here.
 
 import { z } from "zod";
 import { type Rectify, rectifyShape, type Surrogate } from "../rectify.ts";

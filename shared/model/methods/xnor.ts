@@ -1,5 +1,6 @@
-// XNOR-Net (Rastegari et al., ECCV 2016): conv(sign x, α sign W) with α the mean of |W| of each filter, which follows from W. What the
-// printed equation, the authors' code and the derivative say of ∂L/∂W differs; README.md here has the three beside each other.
+// XNOR-Net (Rastegari et al., ECCV 2016): conv(sign x, α sign W) with α the mean of |W| of each filter, which follows
+// from W. What the printed equation, the authors' code and the derivative say of ∂L/∂W differs; README.md here has the
+// three beside each other.
 
 import { z } from "zod";
 import {

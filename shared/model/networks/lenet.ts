@@ -1,4 +1,4 @@
-// LeNet-5 with a binary second and third layer (METHOD §5): the network of the shipped example.
+// LeNet-5 with a binary second and third layer (README.md here): the network of the shipped example.
 
 import { z } from "zod";
 import type { Graph, NodeId } from "../graph.ts";

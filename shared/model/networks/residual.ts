@@ -1,5 +1,5 @@
-// The body that ResNet and WRN share: stages of blocks of two layers in the order of Bi-Real net (Liu et al. 2018), one shortcut per
-// binary convolution (METHOD §3). Names are torchvision's.
+// The body that ResNet and WRN share: stages of blocks of two layers in the order of Bi-Real net (Liu et al. 2018), one
+// shortcut per binary convolution (README.md here). Names are torchvision's.
 
 import type { ActivationKind, Graph, NodeId } from "../graph.ts";
 import type { Method } from "../methods/method.ts";

@@ -1,4 +1,4 @@
-// ResNet-18 and ResNet-34 (He et al., CVPR 2016): four stages, the stem as wide as the first (METHOD §5).
+// ResNet-18 and ResNet-34 (He et al., CVPR 2016): four stages, the stem as wide as the first (README.md here).
 
 import { z } from "zod";
 import { count, defineModel } from "./model.ts";

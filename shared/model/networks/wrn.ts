@@ -1,4 +1,5 @@
-// Wide residual networks for images of 32 pixels (Zagoruyko and Komodakis, BMVC 2016), in the depths and widths of METHOD §5.
+// Wide residual networks for images of 32 pixels (Zagoruyko and Komodakis, BMVC 2016), in the depths and widths of
+// README.md here.
 
 import { z } from "zod";
 import { count, defineModel } from "./model.ts";

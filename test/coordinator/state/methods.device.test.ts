@@ -1,4 +1,5 @@
-// The methods of the literature on a device: each trains, keeps its W where it wants it, and sends with every W what follows from it.
+// The methods of the literature on a device: each trains, keeps its W where it wants it, and sends with every W what
+// follows from it.
 import { describe, expect, test } from "vitest";
 import { decodeTensors, encodeTensors } from "../../../coordinator/checkpoint/checkpoint-tensors.ts";
 import { parametersHash, type TrainingState } from "../../../coordinator/state/training-state.ts";
