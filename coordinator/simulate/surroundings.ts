@@ -4,11 +4,11 @@ import type { ContributionLayout } from "../../shared/wire/contribution.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { FetchedContent } from "../../worker/session/session-ports.ts";
 import type { Account } from "./account.ts";
+import type { Profile } from "./profile.ts";
 import type { Referee } from "./referee.ts";
 import type { Scenario } from "./scenario.ts";
 import type { Timeline } from "./timeline.ts";
 import type { VirtualLink, VolunteerEnd } from "./virtual-link.ts";
-import type { Volunteer } from "./volunteer.ts";
 
 export interface Caller extends VolunteerEnd {
   opened(link: VirtualLink): void;
@@ -28,9 +28,9 @@ export interface Surroundings {
   /** Messages get lost or damaged. */
   readonly evil: boolean;
   /** Opens a connection to the coordinator. */
-  connect(volunteer: Pick<Volunteer, "profile">, caller: Caller): void;
+  connect(volunteer: { readonly profile: Profile }, caller: Caller): void;
   /** Fetches from the coordinator what it has by its hash. Rejects where nobody answers. */
-  fetch(volunteer: Pick<Volunteer, "profile">, url: string): Promise<FetchedContent>;
+  fetch(volunteer: { readonly profile: Profile }, url: string): Promise<FetchedContent>;
   /** The right answer to a canary. */
   canary(seed: number): number;
   layout(lease: LeaseMessage): ContributionLayout;
