@@ -19,7 +19,7 @@ export type RunEvent =
       readonly epoch: number;
       readonly loss: StepLoss;
       /** On the step's own samples. */
-      readonly score: ShownScore;
+      readonly score: Pick<ShownScore, "name" | "value">;
       /** Training samples committed so far, over all phases. */
       readonly samples: number;
       readonly workers: number;

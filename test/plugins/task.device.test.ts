@@ -331,6 +331,17 @@ describe("with both halves in the tables", () => {
   });
 });
 
+test("a task that the device has no half of is refused by name, before a sample is decoded", () => {
+  const removals = [tasks.add(brightness), models.add(twins)];
+  try {
+    expect(() => createSampleDecoder(parseConfig(settings), dataset)).toThrow(
+      expect.objectContaining({ code: "CONFIG_INVALID", message: expect.stringMatching(/device half.*"brightness"/) }),
+    );
+  } finally {
+    for (const remove of removals) remove();
+  }
+});
+
 test("without it the task is not known, and those that are stand in the error", () => {
   expect(() => parseConfig(settings)).toThrow(/task\.kind: .*classification.*brightness/s);
 });

@@ -246,8 +246,8 @@ export class LocalEngine implements Engine {
     const { workers } = this.#rounds;
     const bytes = traffic.take(workers);
     this.#bytes = bytes;
-    const shown = shownScore(scoreOf(progress.config), score);
-    onEvent({ type: "step", step, epoch, loss, score: shown, samples: ledger.samples, workers, paramsHash, bytes });
+    const named = { name: scoreOf(progress.config).name, value: score };
+    onEvent({ type: "step", step, epoch, loss, score: named, samples: ledger.samples, workers, paramsHash, bytes });
     return place;
   }
 
