@@ -1,4 +1,5 @@
-// The sum of a round: integers, so the order in which contributions arrive cannot change a bit of it. The reduction adds them; this knows what they mean.
+// The sum of a round: integers, so the order in which contributions arrive cannot change a bit of it. The reduction
+// adds them; this knows what they mean.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
@@ -95,8 +96,8 @@ export class RoundSum {
   }
 
   /**
-   * Checks one lease's contribution; `peaks` are the bits of one f32 a tensor, `body` the tensors in the round's codec. The
-   * sum does not change.
+   * Checks one lease's contribution; `peaks` are the bits of one f32 a tensor, `body` the tensors in the round's codec.
+   * The sum does not change.
    * @throws GRADIENT_NOT_FINITE naming the tensor, CONTRIBUTION_MISMATCH with the expected and the actual size
    */
   check(samples: number, peaks: Uint32Array, body: Uint8Array, slot = 0): CheckedContribution {

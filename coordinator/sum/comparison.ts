@@ -47,13 +47,14 @@ function unlikePeak(a: Uint32Array, b: Uint32Array, tensors: readonly UsualPeak[
 }
 
 /**
- * Least agreement of two answers in signs: the share of equal ones less that of others, 0 of unrelated ones. Each worker adds
- * its own error feedback, so honest ones agree in part only: 0.30 ± 0.14 in the median round of a teacher's beginning, 0.5 and
- * more of a student (`bench attackers --codec sign`), and once in a hundred not at all, for which nobody is blamed at once.
- * Blame takes the same of the account's next audit, in which it has no feedback: were the two independent, fewer than one in
- * ten thousand audits of an honest account. What two GPUs round differently adds nothing: of 23 million wide gradients that
- * lavapipe in Deno and SwiftShader in Chromium computed for the same leases of the example, none had another sign. Signs that
- * have nothing to do with the gradient agree by 0 ± 1/√n: with the example's 44,064 they pass one comparison in 70,000.
+ * Least agreement of two answers in signs: the share of equal ones less that of others, 0 of unrelated ones. Each
+ * worker adds its own error feedback, so honest ones agree in part only: 0.30 ± 0.14 in the median round of a teacher's
+ * beginning, 0.5 and more of a student (`bench attackers --codec sign`), and once in a hundred not at all, for which
+ * nobody is blamed at once. Blame takes the same of the account's next audit, in which it has no feedback: were the two
+ * independent, fewer than one in ten thousand audits of an honest account. What two GPUs round differently adds
+ * nothing: of 23 million wide gradients that lavapipe in Deno and SwiftShader in Chromium computed for the same leases
+ * of the example, none had another sign. Signs that have nothing to do with the gradient agree by 0 ± 1/√n: with the
+ * example's 44,064 they pass one comparison in 70,000.
  */
 export const LEAST_AGREEMENT = 0.02;
 

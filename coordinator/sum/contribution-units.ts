@@ -1,4 +1,5 @@
-// The integers of single contributions, for those who compare or combine them: read by the sums' own kernels, in a memory of their own.
+// The integers of single contributions, for those who compare or combine them: read by the sums' own kernels, in a
+// memory of their own.
 
 import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
 import { hasFeedback, reportsMean, unitOf } from "../../shared/codecs/codec.ts";
@@ -42,7 +43,10 @@ export function usualPeaksOf({ layout, exponents, codec }: UnitTerms): readonly 
 export class UnitReader {
   #reduction: Reduction | undefined;
 
-  /** Integers in the wire's order, each a multiple of its tensor's unit; the caller's to keep. @throws as Reduction.inspect() */
+  /**
+   * Integers in the wire's order, each a multiple of its tensor's unit; the caller's to keep.
+   * @throws as Reduction.inspect()
+   */
   read(terms: UnitTerms, { samples, peaks, body }: Omit<HeldWork, "scale">): Float64Array<ArrayBuffer> {
     this.#reduction ??= new Reduction();
     this.#reduction.begin(terms);

@@ -1,4 +1,5 @@
-// Whether a frame answers the lease that its worker holds (SPEC.md, C): header against round, payload against layout. The bytes are summed elsewhere.
+// Whether a frame answers the lease that its worker holds (SPEC.md, C): header against round, payload against layout.
+// The bytes are summed elsewhere.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";

@@ -54,9 +54,9 @@ function squaredDistance(a: Float64Array, b: Float64Array, { offset, size }: Spa
 }
 
 /**
- * Centered clipping (Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization", 2021):
- * v ← v + Σ wᵢ (xᵢ − v) min(1, τ / ‖xᵢ − v‖) from v = the mean of the round before. τ is the median distance to v, anew in
- * each pass, so that no scale has to be guessed.
+ * Centered clipping (Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization", 2021): v ← v +
+ * Σ wᵢ (xᵢ − v) min(1, τ / ‖xᵢ − v‖) from v = the mean of the round before. τ is the median distance to v, anew in each
+ * pass, so that no scale has to be guessed.
  * @param vectors at least one, of one length, in an order that does not depend on when they came
  * @param middle v; changed in place, within `spans`, to the result
  * @param spans the elements that are one vector here

@@ -1,5 +1,6 @@
-// The parts that accounts have in a round, kept apart until its seal, and then combined to a mean that a minority cannot steer.
-// A part is a sum of integers, as the round's own sum is, so the order in which contributions arrive changes no bit of it.
+// The parts that accounts have in a round, kept apart until its seal, and then combined to a mean that a minority
+// cannot steer. A part is a sum of integers, as the round's own sum is, so the order in which contributions arrive
+// changes no bit of it.
 
 import type { TensorSpan } from "./gradient-norms.ts";
 import { centeredClip, trimmed, trimmedMean, type WeightedVector } from "./robust-mean.ts";

@@ -1,5 +1,5 @@
-// The unit 2^e of a tensor's integers: chosen from the largest value of the step before, so that sums stay exact and nothing
-// is clipped in practice.
+// The unit 2^e of a tensor's integers: chosen from the largest value of the step before, so that sums stay exact and
+// nothing is clipped in practice.
 
 import { ceilingExponentOf, nearestExponent } from "../../shared/base/powers-of-two.ts";
 import { plainUnit, type UnitFrom } from "../../shared/codecs/codec.ts";
@@ -36,7 +36,8 @@ export function initialExponent(kind: ContributionTensor["kind"], batch: number,
 }
 
 /**
- * The smallest e for which 8·peak is at most 2^bits units of 2^e, within ±126. A peak of 0 says nothing: `previous` stays.
+ * The smallest e for which 8·peak is at most 2^bits units of 2^e, within ±126. A peak of 0 says nothing: `previous`
+ * stays.
  * @param peak largest |value| of a microbatch, finite
  */
 export function nextExponent(peak: number, previous: number, bits: number = plainUnit.bits): number {
@@ -47,8 +48,8 @@ export function nextExponent(peak: number, previous: number, bits: number = plai
 }
 
 /**
- * The largest peak for which nextExponent() gives this exponent; infinite for what no peak was ever seen of, for metrics, and
- * for differences, which grow with the leases.
+ * The largest peak for which nextExponent() gives this exponent; infinite for what no peak was ever seen of, for
+ * metrics, and for differences, which grow with the leases.
  */
 export function largestPeakOf(kind: ContributionTensor["kind"], exponent: number, unit: UnitFrom = plainUnit): number {
   if (kind === "difference" || kind === "metric" || exponent === initialExponent(kind, 0, unit)) return Infinity;
@@ -56,8 +57,8 @@ export function largestPeakOf(kind: ContributionTensor["kind"], exponent: number
 }
 
 /**
- * The exponent of the power of two nearest to the mean |c| that workers report, within ±126: where a codec
- * says so (`sign`), a tensor's unit is the scale of its signs, one step behind. A mean of 0 says nothing: `previous` stays.
+ * The exponent of the power of two nearest to the mean |c| that workers report, within ±126: where a codec says so
+ * (`sign`), a tensor's unit is the scale of its signs, one step behind. A mean of 0 says nothing: `previous` stays.
  */
 export function nextScaleExponent(mean: number, previous: number): number {
   if (!(mean >= 0 && mean < Infinity)) throw new RangeError(`exponents: a mean is finite and at least 0, got ${mean}`);

@@ -1,5 +1,5 @@
-// What a codec is: how the numbers of a contribution travel, and all that follows from it for those who send and add them.
-// Its other half, the kernels that add what it coded, stands under the same kind in coordinator/sum/reduction.
+// What a codec is: how the numbers of a contribution travel, and all that follows from it for those who send and add
+// them. Its other half, the kernels that add what it coded, stands under the same kind in coordinator/sum/reduction.
 
 /**
  * Elements of a block. Each tensor of a contribution begins with one, so that a block belongs to one tensor, and that a
@@ -9,7 +9,9 @@ export const blockSize = 64;
 /** Bound of one value of one contribution, in units: 2^23 contributions stay exact in float64. */
 export const clipUnits = 2 ** 30;
 
-/** What a device adds a lease's microbatches up in: `exact` as i32 multiples of each tensor's unit, `float` as float32. */
+/**
+ * What a device adds a lease's microbatches up in: `exact` as i32 multiples of each tensor's unit, `float` as float32.
+ */
 export type Accumulation = "exact" | "float";
 
 /** A tensor within the coded part. */
@@ -44,9 +46,9 @@ export interface Coded {
 }
 
 /**
- * What the next round's unit of a coded tensor follows from. `largest`: the largest magnitude of a microbatch, of which eight
- * times as much is to fit `bits` bits beside the sign, and so a lease of 128 microbatches seven more. `mean`: the mean of
- * magnitudes, which contributions then report in the place of peaks, and of which the median counts.
+ * What the next round's unit of a coded tensor follows from. `largest`: the largest magnitude of a microbatch, of which
+ * eight times as much is to fit `bits` bits beside the sign, and so a lease of 128 microbatches seven more. `mean`: the
+ * mean of magnitudes, which contributions then report in the place of peaks, and of which the median counts.
  */
 export type UnitFrom = { readonly from: "largest"; readonly bits: number } | { readonly from: "mean" };
 
@@ -84,8 +86,8 @@ interface Named {
 export interface ExactCodec extends Named {
   readonly accumulate: "exact";
   /**
-   * The sum of a round has the same bits for any number of workers, however its ranges are cut. To keep that, nothing is
-   * scaled, left out or combined by who sent it.
+   * The sum of a round has the same bits for any number of workers, however its ranges are cut. To keep that, nothing
+   * is scaled, left out or combined by who sent it.
    */
   readonly exactSums: boolean;
   /** `null`: everything travels as it was accumulated. */

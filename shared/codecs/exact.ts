@@ -1,4 +1,5 @@
-// `exact`: i32 multiples of the unit, four bytes an element. Integers add up to the same bits in any order and any grouping.
+// `exact`: i32 multiples of the unit, four bytes an element. Integers add up to the same bits in any order and any
+// grouping.
 
 import type { Codec } from "./codec.ts";
 

@@ -1,12 +1,15 @@
-// `f16`: IEEE 754 half floats by their bits, two bytes an element, in multiples of the tensor's unit, so that a gradient of
-// any size meets the format's range.
+// `f16`: IEEE 754 half floats by their bits, two bytes an element, in multiples of the tensor's unit, so that a
+// gradient of any size meets the format's range.
 
 import { BitswarmError } from "../base/errors.ts";
 import { halfBits, halfValue, LARGEST_HALF } from "../base/half.ts";
 import { powerOfTwo } from "../base/powers-of-two.ts";
 import { blockSize, type Codec, plainUnit } from "./codec.ts";
 
-/** A half float of 1 stands for 2^14 units: 65,504 of them are just below the clip of 2^30 units, the smallest is 2^-10 of one. */
+/**
+ * A half float of 1 stands for 2^14 units: 65,504 of them are just below the clip of 2^30 units, the smallest is 2^-10
+ * of one.
+ */
 const f16UnitBits = 14;
 
 /**

@@ -17,8 +17,8 @@ export function int8Exponent(peak: number): number {
 const bytesOf = (elements: number) => elements / blockSize + elements;
 
 /**
- * q = round(x / 2^s), ties to even, with s the smallest exponent ≥ −127 for which max|x| ≤ 127·2^s in the block of 64; a
- * block of zeros has s = −128. The error is at most 2^(s−1). All exponents come first.
+ * q = round(x / 2^s), ties to even, with s the smallest exponent ≥ −127 for which max|x| ≤ 127·2^s in the block of 64;
+ * a block of zeros has s = −128. The error is at most 2^(s−1). All exponents come first.
  * @param values a multiple of 64 of them
  * @throws GRADIENT_NOT_FINITE
  */

@@ -5,7 +5,9 @@ import { BitswarmError } from "../base/errors.ts";
 import { powerOfTwo } from "../base/powers-of-two.ts";
 import type { Codec, Coded, CodedTerms } from "./codec.ts";
 
-/** A residual is kept within this many mean magnitudes of its tensor: rare large values must not be repeated for ever. */
+/**
+ * A residual is kept within this many mean magnitudes of its tensor: rare large values must not be repeated for ever.
+ */
 export const residualBound = 8;
 
 /**

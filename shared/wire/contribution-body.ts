@@ -1,4 +1,5 @@
-// From what a device accumulated to the body of a contribution: plain tensors as they are, then those that the codec codes.
+// From what a device accumulated to the body of a contribution: plain tensors as they are, then those that the codec
+// codes.
 
 import type { Coded, CodedTerms } from "../codecs/codec.ts";
 import { gatherArena, type WireLayout } from "./wire-layout.ts";

@@ -1,6 +1,6 @@
-// The naive sum of contributions, kept as documentation of what coordinator/sum/reduction does fast, and as its oracle: every
-// value becomes an integer multiple of its tensor's unit, so that float64 addition is exact and the order in which
-// contributions arrive cannot change a bit of the result.
+// The naive sum of contributions, kept as documentation of what coordinator/sum/reduction does fast, and as its oracle:
+// every value becomes an integer multiple of its tensor's unit, so that float64 addition is exact and the order in
+// which contributions arrive cannot change a bit of the result.
 
 import { BitswarmError } from "../base/errors.ts";
 import { powerOfTwo, roundToEven } from "../base/powers-of-two.ts";
@@ -12,8 +12,8 @@ const largestUnitExponent = 126;
 
 /**
  * Adds a contribution's body to `sum` [plain + wide], in units and in the wire's order: each value is divided by its
- * tensor's unit, clipped to ±2^30 and rounded to the nearest integer, ties to even; a sign counts as ±samples units. All
- * checks come first, so that a failure leaves `sum` as it was.
+ * tensor's unit, clipped to ±2^30 and rounded to the nearest integer, ties to even; a sign counts as ±samples units.
+ * All checks come first, so that a failure leaves `sum` as it was.
  * @param body of any alignment
  * @param exponents one a tensor of the contribution layout
  * @throws CONTRIBUTION_MISMATCH for a body of another length, GRADIENT_NOT_FINITE for a float that is not finite

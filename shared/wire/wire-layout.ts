@@ -1,4 +1,5 @@
-// The order of a contribution's tensors on the wire, and in its sum: plain ones first, then those that the codec shrinks.
+// The order of a contribution's tensors on the wire, and in its sum: plain ones first, then those that the codec
+// shrinks.
 
 import { blockSize, type Codec, type CodedPart, isCoded } from "../codecs/codec.ts";
 import { codecs } from "../codecs/codecs.ts";

@@ -1,5 +1,5 @@
-// A codec that is written here and nowhere else: its two halves, registered while the program runs, carry a real device's
-// gradients to an exact sum.
+// A codec that is written here and nowhere else: its two halves, registered while the program runs, carry a real
+// device's gradients to an exact sum.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sealMode } from "../../coordinator/round/deadline.ts";

@@ -1,5 +1,5 @@
-// Assembles WebAssembly from its text format, as much of it as the reduction's kernels are written in: functions with named
-// parameters and locals, folded instructions, block, loop, br, br_if and if. No build step, no dependency.
+// Assembles WebAssembly from its text format, as much of it as the reduction's kernels are written in: functions with
+// named parameters and locals, folded instructions, block, loop, br, br_if and if. No build step, no dependency.
 
 import { instruction, unsigned } from "./opcodes.ts";
 

@@ -1,4 +1,5 @@
-// What a codec's half in the reduction is: kernels that look at what it coded, and add it. Its other half is in shared/codecs.
+// What a codec's half in the reduction is: kernels that look at what it coded, and add it. Its other half is in
+// shared/codecs.
 
 /** Where one coded tensor of a contribution lies in the reduction's memory. */
 export interface CodedPlace {

@@ -1,4 +1,5 @@
-// Joins CRC-32C chains that ran side by side: appending n zero bytes multiplies a CRC by x^(8n) modulo the polynomial (as zlib's crc32_combine does).
+// Joins CRC-32C chains that ran side by side: appending n zero bytes multiplies a CRC by x^(8n) modulo the polynomial
+// (as zlib's crc32_combine does).
 
 const polynomial = 0x82f63b78;
 

@@ -4,8 +4,8 @@ import type { CodecReduction } from "./codec-reduction.ts";
 import { accumulate, addSquares, advance, blocks, inspectLocals, report, rounded } from "./kernel-text.ts";
 
 /**
- * Four halves (u32 lanes) in units of the tensor: a half of 1 is 2^14 of them. Normal ones by moving the exponent, 126 up
- * from the half's to float32's; subnormal ones are multiples of 2^-10, so that no float32 is ever subnormal.
+ * Four halves (u32 lanes) in units of the tensor: a half of 1 is 2^14 of them. Normal ones by moving the exponent, 126
+ * up from the half's to float32's; subnormal ones are multiples of 2^-10, so that no float32 is ever subnormal.
  */
 const halves = (lanes: string) => `
         (local.set $h ${lanes})

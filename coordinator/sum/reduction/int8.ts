@@ -1,4 +1,5 @@
-// `int8` (shared/codecs/int8.ts) in the reduction: blocks of 64 elements of one tensor, whose exponents lie apart from them.
+// `int8` (shared/codecs/int8.ts) in the reduction: blocks of 64 elements of one tensor, whose exponents lie apart from
+// them.
 
 import { blockSize } from "../../../shared/codecs/codec.ts";
 import type { CodecReduction, CodedPlace } from "./codec-reduction.ts";
@@ -15,8 +16,8 @@ const widened = (step: (index: number, lanes: string) => string) =>
     .join("");
 
 /**
- * For each block with exponent s: $shift = s − $unit, held to ±40, beyond which a value is 0 or clipped whatever it is; a
- * block of zeros (s = −128) is passed over.
+ * For each block with exponent s: $shift = s − $unit, held to ±40, beyond which a value is 0 or clipped whatever it is;
+ * a block of zeros (s = −128) is passed over.
  */
 const blocks = (before: string, step: string, after: string, passed = "") => `
   (block $done
@@ -61,8 +62,8 @@ const byte = (shift: number) =>
 const peakLanes = `(i32x4.max_s (i32x4.max_s ${byte(0)} ${byte(8)}) (i32x4.max_s ${byte(16)} ${byte(24)}))`;
 
 /**
- * The largest magnitude and Σ units². A block whose values may be clipped (a shift above 22) counts as if they were not: its
- * magnitudes are held to 2^30 by the caller, and its norm is what its sender says.
+ * The largest magnitude and Σ units². A block whose values may be clipped (a shift above 22) counts as if they were
+ * not: its magnitudes are held to 2^30 by the caller, and its norm is what its sender says.
  */
 const inspect = `
 (func $inspectInt8 ${parameters} (param $report i32) (result f64) ${locals} (local $largest v128) (local $squares v128) (local $sum f64) (local $dot v128) (local $peak v128)
@@ -91,7 +92,9 @@ const fromBlockStart = "(local.set $lowEnd (i32.add (local.get $low) (i32.const 
 const rounded = (units: string) =>
   `(i32x4.trunc_sat_f32x4_s (f32x4.nearest (f32x4.mul ${units} (f32x4.splat (local.get $factor)))))`;
 
-/** Any factor and shift, by float32; without a factor, and with a shift that cannot clip 127, by a shift of integers. */
+/**
+ * Any factor and shift, by float32; without a factor, and with a shift that cannot clip 127, by a shift of integers.
+ */
 const addScaled = `
 (func $addInt8 ${parameters} (param $factor f32) (param $low i32) ${locals} (local $lowEnd i32)
   ${blocks(

@@ -1,5 +1,5 @@
-// CRC-32C of a frame in WebAssembly's memory: slicing-by-16 over two halves of each stretch at once, since one chain of table
-// look-ups alone waits for itself (Kounavis and Berry, 2005, for the slices).
+// CRC-32C of a frame in WebAssembly's memory: slicing-by-16 over two halves of each stretch at once, since one chain of
+// table look-ups alone waits for itself (Kounavis and Berry, 2005, for the slices).
 
 const slices = 16;
 /** Where the tables lie: a constant, so that it is part of each load. */
@@ -37,7 +37,10 @@ const step = (state: string, at: string) => {
       (local.set ${state} ${xor(terms)})`;
 };
 
-/** CRC state (not inverted) from `crc` over `length` bytes, a multiple of 16, at `source`; the second chain starts at 0, `half` further on, at $report. */
+/**
+ * CRC state (not inverted) from `crc` over `length` bytes, a multiple of 16, at `source`; the second chain starts at 0,
+ * `half` further on, at $report.
+ */
 export const crcKernel = `
 (func $crcPair (param $source i32) (param $length i32) (param $crc i32) (param $half i32) (param $report i32) (result i32)
   (local $end i32) (local $other i32) (local $w0 i32) (local $w1 i32) (local $w2 i32) (local $w3 i32)

@@ -1,4 +1,5 @@
-// A memory and the kernels over it: a WebAssembly module of what every round needs, and one for each codec that is asked for.
+// A memory and the kernels over it: a WebAssembly module of what every round needs, and one for each codec that is
+// asked for.
 
 import { assemble } from "./assemble.ts";
 import { crcKernel } from "./kernel-crc32c.ts";
@@ -9,9 +10,9 @@ const maximumPages = 32768;
 const pageBytes = 65536;
 
 /**
- * Addresses and sizes are in bytes, elements or blocks of 64 as named. `inspect…` return Σ units² and leave their report at
- * `report`: the largest |units| (f32 [4]), then the largest bits of a magnitude (u32 [4]). `add…` add to i32 sums at `low`,
- * each value at most `factor` · 2^30.
+ * Addresses and sizes are in bytes, elements or blocks of 64 as named. `inspect…` return Σ units² and leave their
+ * report at `report`: the largest |units| (f32 [4]), then the largest bits of a magnitude (u32 [4]). `add…` add to i32
+ * sums at `low`, each value at most `factor` · 2^30.
  */
 export interface Kernels {
   inspectF32(source: number, blocks: number, inverse: number, report: number): number;

@@ -1,11 +1,12 @@
 // What the reduction's kernels share, in WebAssembly's text format. Each handles blocks of 64 elements of one tensor.
 //
-// An element becomes clamp(x · inverse, ±2^30) · factor, rounded to even: with inverse = 1/unit and factor ≤ 1 of a norm
-// clip. float32 does it exactly where factor is 1: the unit is a power of two, and what underflows rounds to 0 anyway.
+// An element becomes clamp(x · inverse, ±2^30) · factor, rounded to even: with inverse = 1/unit and factor ≤ 1 of a
+// norm clip. float32 does it exactly where factor is 1: the unit is a power of two, and what underflows rounds to 0
+// anyway.
 
 /**
- * A vector in units, clamped; what is beyond float32 becomes ±2^30 as well. pmin and pmax are one instruction each: they
- * differ from min and max in zeros' signs and in NaN, which is refused.
+ * A vector in units, clamped; what is beyond float32 becomes ±2^30 as well. pmin and pmax are one instruction each:
+ * they differ from min and max in zeros' signs and in NaN, which is refused.
  */
 export const clamped = (x: string) =>
   `(f32x4.pmax (f32x4.pmin ${x} (f32x4.splat (f32.const 1073741824))) (f32x4.splat (f32.const -1073741824)))`;

@@ -1,6 +1,10 @@
-// The instructions of WebAssembly that the reduction's kernels use, by their names in the text format (WebAssembly 2.0, section 5.4).
+// The instructions of WebAssembly that the reduction's kernels use, by their names in the text format (WebAssembly 2.0,
+// section 5.4).
 
-/** What stands behind an opcode in the text: none, an index of a lane, or a memory argument with this natural alignment (log2). */
+/**
+ * What stands behind an opcode in the text: none, an index of a lane, or a memory argument with this natural alignment
+ * (log2).
+ */
 interface Instruction {
   readonly code: readonly number[];
   readonly lane?: boolean;

@@ -22,7 +22,8 @@ export class PeakRecord {
 
   /**
    * @param peaks bits of one f32 a tensor
-   * @throws CONTRIBUTION_MISMATCH for another number of tensors, GRADIENT_NOT_FINITE for one that is not finite or is negative
+   * @throws CONTRIBUTION_MISMATCH for another number of tensors, GRADIENT_NOT_FINITE for one that is not finite or is
+   * negative
    */
   check(peaks: Uint32Array): void {
     const { tensors } = this.#layout;

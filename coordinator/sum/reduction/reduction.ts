@@ -1,8 +1,8 @@
-// The sum of one round at a time, in WebAssembly's memory. A contribution is copied there, checked, and only then added: what
-// is refused has changed nothing (SPEC.md R5). Everything is an integer, so no order changes a bit (R4).
+// The sum of one round at a time, in WebAssembly's memory. A contribution is copied there, checked, and only then
+// added: what is refused has changed nothing (SPEC.md R5). Everything is an integer, so no order changes a bit (R4).
 //
-// Memory: reports · CRC tables · i32 sums · the codec's own sums, if any · float64 sums · slots for frames. i32 sums are
-// folded into float64 before they could overflow; a codec's own know when they are full (codec-reduction.ts).
+// Memory: reports · CRC tables · i32 sums · the codec's own sums, if any · float64 sums · slots for frames. i32 sums
+// are folded into float64 before they could overflow; a codec's own know when they are full (codec-reduction.ts).
 
 import { crc32c } from "../../../shared/base/crc32c.ts";
 import { BitswarmError } from "../../../shared/base/errors.ts";
@@ -42,7 +42,9 @@ export interface Inspection {
 export interface ReducedRound {
   readonly samples: number;
   readonly peaks: Float32Array<ArrayBuffer>;
-  /** Integers in the wire's order [plain + wide], a view of the reduction's memory: valid until the next round begins. */
+  /**
+   * Integers in the wire's order [plain + wide], a view of the reduction's memory: valid until the next round begins.
+   */
   readonly sum: Float64Array;
 }
 
@@ -71,7 +73,10 @@ interface OpenRound extends ReductionTerms, RoundMemory {
 
 export class Reduction {
   readonly #memory = new KernelMemory();
-  /** What kernels report, at 0: largest magnitudes and largest bits. The memory is shared, so they stay valid as it grows. */
+  /**
+   * What kernels report, at 0: largest magnitudes and largest bits. The memory is shared, so they stay valid as it
+   * grows.
+   */
   readonly #largest = new Float32Array(this.#memory.buffer, 0, 4);
   readonly #largestBits = new Uint32Array(this.#memory.buffer, 16, 4);
   #round: OpenRound | undefined;
@@ -83,7 +88,10 @@ export class Reduction {
     new Int32Array(this.#memory.buffer, crcTablesAt, crcTableBytes / 4).set(crcTables());
   }
 
-  /** Begins a round; that before it is forgotten, its sum with it. @throws CONFIG_INVALID for a codec that there is not */
+  /**
+   * Begins a round; that before it is forgotten, its sum with it.
+   * @throws CONFIG_INVALID for a codec that there is not
+   */
   begin({ layout, exponents, codec }: ReductionTerms): void {
     if (exponents.length !== layout.tensors.length) {
       throw new RangeError(

@@ -1,6 +1,6 @@
-// `sign` (shared/codecs/sign.ts) in the reduction: bit-sliced counters. Plane k of a group of 128 elements holds bit k of each
-// element's count, so that one contribution is added to 128 counters by a few ands and xors (carry-save; Harley and Seal's
-// population count).
+// `sign` (shared/codecs/sign.ts) in the reduction: bit-sliced counters. Plane k of a group of 128 elements holds bit k
+// of each element's count, so that one contribution is added to 128 counters by a few ands and xors (carry-save; Harley
+// and Seal's population count).
 //
 // Counted is the weight of negative signs. With W the weight of all signs, an element's sum is W − 2 · count.
 
@@ -14,8 +14,8 @@ const planes = 16;
 const groupBytes = 16 * planes;
 
 /**
- * Adds `weight` (1 to 2^16 − 1) to the counters of `groups` · 128 elements whose bit at `source` is set: each bit of the
- * weight enters at its own plane and ripples up until no counter carries.
+ * Adds `weight` (1 to 2^16 − 1) to the counters of `groups` · 128 elements whose bit at `source` is set: each bit of
+ * the weight enters at its own plane and ripples up until no counter carries.
  */
 const add = `
 (func $addSigns (param $source i32) (param $groups i32) (param $weight i32) (param $counters i32)

@@ -1,4 +1,5 @@
-// What the coordinator uses of WebAssembly's JavaScript interface: its library has no DOM, where TypeScript declares it.
+// What the coordinator uses of WebAssembly's JavaScript interface: its library has no DOM, where TypeScript declares
+// it.
 
 // biome-ignore lint/style/noNamespace: the global is one, and this declares no code.
 declare namespace WebAssembly {
