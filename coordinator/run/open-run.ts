@@ -3,7 +3,7 @@
 import { rm } from "node:fs/promises";
 import { relative, resolve } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
-import type { RunConfig } from "../../shared/run/config.ts";
+import { type RunConfig, unusedFields } from "../../shared/run/config.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import { phasesOf } from "../../shared/run/program.ts";
 import type { Parameters } from "../../shared/wire/parameter-blob.ts";
@@ -60,8 +60,13 @@ export async function openFreshRun(given: RunConfig, runDir?: string, token?: st
   requireRobustMemory(state);
   const directory = await createRunDirectory(config, runDir, token);
   const log = await openCommitLog(directory.path);
+  const unused = unusedFields(config);
+  const notices =
+    unused.length === 0
+      ? []
+      : [`the method ${config.method.kind} does not use ${unused.join(", ")} of the configuration`];
   const discard = () => rm(directory.path, { recursive: true, force: true });
-  return { directory, data, state, ledger: new Ledger(), log, discard, notices: [] };
+  return { directory, data, state, ledger: new Ledger(), log, discard, notices };
 }
 
 /** The log is written before the checkpoint: both must tell of the same parameters, and of the same samples. */

@@ -2,7 +2,7 @@
 // to the aggregated ∂L/∂Ŵ.
 
 import { type ParameterEntry, statisticNames } from "../../shared/model/manifest.ts";
-import { adamStep, sgdStep } from "../../shared/model/optimizer.ts";
+import { type AdamOptions, adamStep, glorotFactor, sgdStep } from "../../shared/model/optimizer.ts";
 import { phaseNamed } from "../../shared/model/phases.ts";
 import { runningStatistic } from "../../shared/model/running-statistic.ts";
 import { wireManifest } from "../../shared/run/networks.ts";
@@ -10,6 +10,7 @@ import type { StepPlace } from "../../shared/run/program.ts";
 import { tasks } from "../../shared/tasks/tasks.ts";
 import { parameter } from "../../shared/wire/parameter-blob.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
+import { fourAxes } from "./axis-order.ts";
 import { recordPeaks } from "./exponents.ts";
 import { type LatentStep, latentGradientsOf } from "./latent-gradients.ts";
 import { deriveCompanions, settleLayer } from "./latent-layers.ts";
@@ -54,9 +55,18 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
     const momentum = bufferOf(state.momentum, buffer, value);
     sgdStep(value, gradient, momentum, { learningRate, momentum: optimizer.momentum, weightDecay, nesterov: false });
   };
+  const adam = (options: AdamOptions) => {
+    const [first, second] = [state.adamFirst, state.adamSecond].map((buffers) => bufferOf(buffers, buffer, value));
+    adamStep(value, gradient, first, second, state.adamStep, options);
+  };
   switch (role) {
     case "latent":
-      sgd(rate, optimizer.latentWeightDecay);
+      if (optimizer.latent.kind === "sgd") sgd(rate, optimizer.latentWeightDecay);
+      else {
+        const { rate: share, glorot, beta1, beta2 } = optimizer.latent;
+        const learningRate = rate * share * (glorot ? glorotFactor(fourAxes(entry.shape)) : 1);
+        adam({ learningRate, betas: [beta1, beta2], weightDecay: optimizer.latentWeightDecay });
+      }
       return;
     case "learned":
       sgd(rate * optimizer.rectifierRate, 0);
@@ -68,14 +78,7 @@ function updateParameter(entry: ParameterEntry, { state, network, rate, sum, lat
       for (const batch of statisticNames(entry)) value.set(runningStatistic(value, sum.mean(batch)));
       return;
     case "critic":
-      adamStep(
-        value,
-        gradient,
-        bufferOf(state.adamFirst, buffer, value),
-        bufferOf(state.adamSecond, buffer, value),
-        state.adamStep,
-        { learningRate: adversarial.learningRate, betas: [adversarial.beta1, adversarial.beta2] },
-      );
+      adam({ learningRate: adversarial.learningRate, betas: [adversarial.beta1, adversarial.beta2] });
       return;
     case "derived":
     case "state":
@@ -124,11 +127,12 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   const score = tasks.get(state.config.task.kind).score.of(sum.metrics());
   const entries = manifest.entries.filter((entry) => sum.has(entry.name) || latent.gradients.has(entry.name));
   const discriminators = entries.some((entry) => entry.role === "critic");
-  const { sync } = state.config;
+  const { sync, optimizer } = state.config;
+  const latentAdam = optimizer.latent.kind === "adam";
   switch (sync.kind) {
     case "allreduce": {
       const rate = learningRateAt(state.config, state.program, state.step);
-      if (discriminators) state.adamStep += 1;
+      if (discriminators || (latentAdam && latent.gradients.size > 0)) state.adamStep += 1;
       for (const entry of entries) updateParameter(entry, { state, network, rate, sum, latent });
       break;
     }

@@ -47,6 +47,17 @@ const innerSchema = z.discriminatedUnion("kind", [
   }),
 ]);
 
+const latentSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("sgd").describe("with the rate and the momentum of `optimizer`") }),
+  z.strictObject({
+    kind: z.literal("adam").describe("which scales of gradients, different by orders between methods, do not touch"),
+    rate: positive.default(0.01).describe("of optimizer.learningRate"),
+    beta1: z.number().min(0).lt(1).default(0.9),
+    beta2: z.number().min(0).lt(1).default(0.999),
+    glorot: z.boolean().default(false).describe("times 1/sqrt(1.5 / (fan in + fan out)), as BNN's authors have it"),
+  }),
+]);
+
 const syncSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("allreduce") }),
   z.strictObject({
@@ -109,9 +120,12 @@ const makeSchema = () =>
     optimizer: z
       .strictObject({
         learningRate: positive.default(0.1).describe("η1: W, BN, stem, classifier, PReLU"),
-        rectifierRate: nonNegative.default(0.1).describe("η2 / η1: the rate of C"),
+        rectifierRate: nonNegative
+          .default(0.1)
+          .describe("η2 / η1: the rate of what a method learns beside W, such as C"),
         momentum: z.number().min(0).lt(1).default(0.9),
         weightDecay: nonNegative.default(1e-4).describe("of full-precision parameters; never of C"),
+        latent: kindOr("sgd", latentSchema).prefault({}).describe("how W steps, in sync.kind allreduce"),
         latentWeightDecay: nonNegative.default(0).describe("of W; L_Kernel is its decay"),
         schedule: kindOr("cosine", scheduleSchema).prefault({}),
       })
@@ -243,22 +257,29 @@ export function parseConfig(value: unknown): RunConfig {
   return checkTogether(result.data);
 }
 
-/** What of a configuration its method has no use for, or cannot do. */
+/** Fields that are not as they are by default, and that the method does not read: they change nothing. */
+export function unusedFields(config: RunConfig): readonly string[] {
+  const { reads } = methods.get(config.method.kind);
+  const defaults = runConfigSchema().parse({});
+  return methodFields.filter(
+    (field) => !reads.includes(field) && JSON.stringify(config[field]) !== JSON.stringify(defaults[field]),
+  );
+}
+
+/** What its method cannot do of a configuration. */
 function methodProblems(config: RunConfig): readonly string[] {
   const { method, sync } = config;
   const plugin = methods.get(method.kind);
   const problems = [...plugin.check(method, config)];
-  const defaults = runConfigSchema().parse({});
-  for (const field of methodFields) {
-    if (plugin.reads.includes(field) || JSON.stringify(config[field]) === JSON.stringify(defaults[field])) continue;
-    problems.push(
-      `${field}: the method ${method.kind} does not use it; got ${JSON.stringify(config[field])} (leave the field out)`,
-    );
-  }
   if (sync.kind === "local" && !plugin.deviceRule) {
     const able = methods.entries.filter(({ deviceRule }) => deviceRule).map(({ kind }) => kind);
     problems.push(
       `sync.kind: local steps latent weights on the workers, which the method ${method.kind} has no rule for; got local (use allreduce, or a method of ${able.join(", ")})`,
+    );
+  }
+  if (sync.kind === "local" && config.optimizer.latent.kind !== "sgd") {
+    problems.push(
+      `optimizer.latent: is of sync.kind allreduce; inner steps go by sync.inner; got ${config.optimizer.latent.kind}`,
     );
   }
   return problems;

@@ -76,7 +76,7 @@ export type MethodField = (typeof methodFields)[number];
 
 /** A plug-in of the table in methods.ts. */
 export interface MethodPlugin extends Plugin {
-  /** Those that it reads: a configuration that sets others is refused. */
+  /** Those that it reads; whoever sets another one is told that it changes nothing. */
   readonly reads: readonly MethodField[];
   /** Whether workers have its rule on the device (worker/plan/device-rules.ts), which `sync: local` takes. */
   readonly deviceRule: boolean;

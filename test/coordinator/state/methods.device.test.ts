@@ -78,3 +78,23 @@ test.each(["xnor", "bireal", "bnn"])(
   },
   240_000,
 );
+
+test("W steps by Adam where the configuration says so, by the rate of BNN's authors, and goes on so from a checkpoint", async () => {
+  const latent = { kind: "adam", rate: 0.5, glorot: true };
+  const optimizer = { learningRate: 0.02, schedule: { kind: "constant" }, latent };
+  const config = parseConfig({ ...run, method: { kind: "bnn" }, model: leNet, optimizer });
+  const weights: Float32Array[] = [];
+  const { state, losses } = await realSteps(config, 12, ({ parameters }) => {
+    weights.push(parameter(parameters.student, "conv2.weight").slice());
+  });
+  expect(fell(losses), losses.map(({ task }) => task.toFixed(3)).join(" ")).toBe(true);
+  // Adam's step is at most about its rate, which here is 0.01 times 1/sqrt(1.5 / (25 · (4 + 8))).
+  const rate = 0.01 * Math.sqrt((25 * (4 + 8)) / 1.5);
+  const moved = weights[1].map((w, i) => Math.abs(w - weights[0][i]));
+  expect(Math.max(...moved)).toBeLessThan(1.5 * rate);
+  expect(moved.filter((change) => change > 0.1 * rate).length).toBeGreaterThan(moved.length / 2);
+  expect(state.adamStep).toBe(12);
+  const files = new Map([...encodeTensors(state, "run")].map(([name, { bytes }]) => [name, bytes]));
+  const restored = decodeTensors(files, state.networks, state.program);
+  expect(restored.adamSecond.get("conv2.weight")).toEqual(state.adamSecond.get("conv2.weight"));
+}, 120_000);

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { dataKind, dataKinds } from "../../../shared/data/data-kinds.ts";
 import { methods } from "../../../shared/model/methods/methods.ts";
-import { parseConfig, runConfigSchema } from "../../../shared/run/config.ts";
+import { parseConfig, runConfigSchema, unusedFields } from "../../../shared/run/config.ts";
 import { readYaml, setField } from "../../../shared/run/config-text.ts";
 
 function messageOf(work: () => unknown): string {
@@ -43,8 +43,7 @@ test.each([
   [{ bnPhase: 0 }, ["bnPhase", "R+G"]],
   [{ method: { kind: "vgg" } }, ["method.kind", "vgg"]],
   [{ method: { kind: "xnor", rectify: "out" } }, ["method.rectify", "there is no such field", "gradient", "centre"]],
-  [{ method: { kind: "xnor" }, bnPhase: 0.5 }, ["bnPhase", "method xnor does not use it", "0.5"]],
-  [{ method: { kind: "bnn" }, adversarial: { lambda: 2 } }, ["adversarial", "method bnn does not use it"]],
+  [{ sync: { kind: "local" }, optimizer: { latent: { kind: "adam" } } }, ["optimizer.latent", "allreduce", "adam"]],
   [{ method: { kind: "bireal" }, sync: { kind: "local" } }, ["sync.kind", "method bireal has no rule", "rbcn"]],
   [{ rbcn: { rectify: "out" } }, ["rbcn: is called method now"]],
   [{ ablation: "R" }, ["ablation: is called method.ablation now"]],
@@ -106,6 +105,17 @@ test("--set reaches any field and reads its value as YAML", () => {
   expect(parsed.checkpoint.everySteps).toBe(4);
   expect(parsed.optimizer).toMatchObject({ momentum: 0.5, learningRate: 0.05 });
   expect(parsed.model.kind).toBe("resnet");
+});
+
+test("fields that the method does not read are told by name where they are set", () => {
+  const set = { bnPhase: 0.5, adversarial: { lambda: 2 }, teacher: { epochs: 1 } };
+  expect(unusedFields(parseConfig({ method: { kind: "xnor" }, ...set }))).toEqual([
+    "adversarial",
+    "teacher",
+    "bnPhase",
+  ]);
+  expect(unusedFields(parseConfig({ method: { kind: "xnor" } }))).toEqual([]);
+  expect(unusedFields(parseConfig(set))).toEqual([]);
 });
 
 test("a configuration of any method passes through unchanged", () => {
