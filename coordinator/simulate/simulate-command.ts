@@ -17,9 +17,9 @@ export interface SimulateOptions {
 }
 
 export const simulateHelp = `
-The coordinator's own code (rounds, ledger, sessions, frames, codecs) runs in virtual time against virtual volunteers. Every
-sample that is committed is counted, and every sum compared with what it must be. Without scenario.yaml the shipped one is
-played: 64 volunteers, the fastest thirty times as fast as the slowest, 2 % stalled at any time, 1 % dropping a step.
+The coordinator's own code (rounds, ledger, sessions, frames, codecs) and the worker's own session run in virtual time; only
+GPUs are replaced, by trainers whose gradients are known. Every sample that is committed is counted, and every sum compared
+with what it must be. Without scenario.yaml the shipped one is played: 64 volunteers, the fastest thirty times as fast as the slowest, 2 % stalled at any time, 1 % dropping a step.
 
 Goodput is what was committed of honest work as a share of the ideal: the samples that all honest volunteers would compute if
 each worked at its own speed from its first connection until it leaves for good. Stalls, lost connections and handshakes are

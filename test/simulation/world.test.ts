@@ -8,6 +8,7 @@ import { variedScenario } from "../../coordinator/simulate/varied-scenario.ts";
 import type { Tamper } from "../../coordinator/simulate/virtual-coordinator.ts";
 import { virtualDataset, virtualRunConfig } from "../../coordinator/simulate/virtual-run.ts";
 import { simulate } from "../../coordinator/simulate/world.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
 import { phaseNamed } from "../../shared/model/phases.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
@@ -229,6 +230,20 @@ test("V13 liars who send NaN end no run however long they are alone before anybo
   const report = await simulate(scenarioOf({ ...calm, volunteers: 3, liars: { nan: 0.67 }, joinSeconds: 200, run }), 3);
   expect(report.violations).toEqual([]);
   expect(report.refusals.GRADIENT_NOT_FINITE).toBeGreaterThan(30);
+});
+
+test("V14 an honest volunteer that is turned away, or breaks off over what nobody damaged, is seen", async () => {
+  let asked = 0;
+  const report = await simulate(scenarioOf(calm), 1, {
+    inbox: (rounds) => ({
+      ...inboxOf(rounds),
+      ready: (worker, wish) => {
+        if (++asked === 5) throw new BitswarmError("MESSAGE_INVALID", "refused on purpose");
+        return rounds.ready(worker, wish);
+      },
+    }),
+  });
+  expect(report.violations[0]).toMatch(/an honest volunteer was turned away for good: MESSAGE_INVALID: refused on/);
 });
 
 test("a scenario names what it does not know", () => {
