@@ -1,5 +1,5 @@
-// Time as an argument: rounds and sessions of both wings ask this for it, so that the simulation can drive the very same code
-// (FoundationDB's way of testing).
+// Time as an argument: rounds and sessions of both wings ask this for it, so that the simulation can drive the very
+// same code (FoundationDB's way of testing).
 
 export interface Clock {
   /** Milliseconds, monotonic. */

@@ -1,6 +1,10 @@
-// The one error class of the house: a stable code, and a message of what, limit, actual value, and what to do next. SPEC.md lists the codes.
+// The one error class of the house: a stable code, and a message of what, limit, actual value, and what to do next.
+// SPEC.md lists the codes.
 
-/** Every code, with the WebSocket close code that a peer sees (4000-4999 are for applications; 1009 is "message too big"). */
+/**
+ * Every code, with the WebSocket close code that a peer sees (4000-4999 are for applications; 1009 is "message too
+ * big").
+ */
 export const errorCodes = {
   CONFIG_INVALID: 4000,
   TOKEN_INVALID: 4001,

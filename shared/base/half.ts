@@ -14,8 +14,8 @@ const infinity = 0x7c00;
 const largest = 0x7bff;
 
 /**
- * Bits of the half nearest to a float32, ties to even. A finite value beyond ±65504 becomes ±65504, so that only what is
- * infinite or no number already stays so.
+ * Bits of the half nearest to a float32, ties to even. A finite value beyond ±65504 becomes ±65504, so that only what
+ * is infinite or no number already stays so.
  */
 export function halfBits(value: number): number {
   single[0] = value;

@@ -1,4 +1,5 @@
-// Who a worker is: a P-256 key pair that it made itself. It proves to hold the key by signing what only this hello can mean (SPEC.md, Z).
+// Who a worker is: a P-256 key pair that it made itself. It proves to hold the key by signing what only this hello can
+// mean (SPEC.md, Z).
 
 import { hexToBytes, sha256Hex } from "./hash.ts";
 import { encodeText } from "./text.ts";

@@ -1,4 +1,5 @@
-// Sets of integers as ranges: which positions of an epoch are committed. Immutable, so a decision can keep the one it saw.
+// Sets of integers as ranges: which positions of an epoch are committed. Immutable, so a decision can keep the one it
+// saw.
 import { BitswarmError } from "./errors.ts";
 import { OrderedMap } from "./ordered-map.ts";
 

@@ -1,5 +1,6 @@
 // A map in the order of its numbers, of which a change copies one path: immutable, so a decision keeps the one it saw
-// (a treap: Aragon and Seidel, "Randomized search trees", FOCS 1989; its priorities are hashes, so equal maps are equal trees).
+// (a treap: Aragon and Seidel, "Randomized search trees", FOCS 1989; its priorities are hashes, so equal maps are equal
+// trees).
 
 interface Node<V> {
   readonly key: number;

@@ -29,7 +29,8 @@ export function permutation(size: number, seed: RngPathElement, ...path: readonl
   if (!Number.isSafeInteger(size) || size < 1 || size > largestSize) {
     throw new RangeError(`permutation: size is an integer from 1 to 2^52, got ${size}`);
   }
-  // The network permutes [0, 4^halfBits), the smallest such domain that holds [0, size): fewer than four walks on average.
+  // The network permutes [0, 4^halfBits), the smallest such domain that holds [0, size): fewer than four walks on
+  // average.
   let halfBits = 1;
   while (4 ** halfBits < size) halfBits++;
   const half = 2 ** halfBits;

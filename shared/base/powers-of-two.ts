@@ -1,4 +1,5 @@
-// Powers of two and rounding that are the same bits in every engine: Math.pow and Math.log2 are only required to be approximate.
+// Powers of two and rounding that are the same bits in every engine: Math.pow and Math.log2 are only required to be
+// approximate.
 
 const words = new Uint32Array(2);
 const value = new Float64Array(words.buffer);

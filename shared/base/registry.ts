@@ -1,9 +1,12 @@
-// A table of plug-ins, one line an entry: looked up by kind, checked complete at load, and the source of a configuration's union.
+// A table of plug-ins, one line an entry: looked up by kind, checked complete at load, and the source of a
+// configuration's union.
 
 import { z } from "zod";
 import { BitswarmError } from "./errors.ts";
 
-/** What every plug-in has: a kind, and the schema of the options beside it (a strict object with `kind` as a literal). */
+/**
+ * What every plug-in has: a kind, and the schema of the options beside it (a strict object with `kind` as a literal).
+ */
 export interface Plugin {
   readonly kind: string;
   readonly schema: z.ZodObject;

@@ -19,7 +19,9 @@ export interface Rng {
   normal(): number;
   /** An integer in [0, n), every one equally likely; n is an integer in [1, 2^32], else a RangeError. */
   below(n: number): number;
-  /** The `index`-th draw of the stream, counted from 0: what the call of uint32() after `index` others returns first. */
+  /**
+   * The `index`-th draw of the stream, counted from 0: what the call of uint32() after `index` others returns first.
+   */
   at(index: number): number;
 }
 

@@ -1,6 +1,6 @@
-// Tensors in files: reader and writer of the safetensors format
-// (https://huggingface.co/docs/safetensors: u64 header length, JSON header, tensor bytes without gaps; little-endian, as
-// every machine with WebGPU is, so typed arrays hold the same bytes).
+// Tensors in files: reader and writer of the safetensors format (https://huggingface.co/docs/safetensors: u64 header
+// length, JSON header, tensor bytes without gaps; little-endian, as every machine with WebGPU is, so typed arrays hold
+// the same bytes).
 import { z } from "zod";
 import { BitswarmError } from "./errors.ts";
 import { halfValue } from "./half.ts";
@@ -204,7 +204,9 @@ function alignedBuffer(tensor: SafeTensor): ArrayBuffer {
   return new Uint8Array(tensor.bytes).buffer;
 }
 
-/** A copy as float32; F16 and BF16 are widened exactly, F64 is rounded. Throws SAFETENSORS_INVALID for another dtype. */
+/**
+ * A copy as float32; F16 and BF16 are widened exactly, F64 is rounded. Throws SAFETENSORS_INVALID for another dtype.
+ */
 export function float32Of(tensor: SafeTensor): Float32Array<ArrayBuffer> {
   const buffer = alignedBuffer(tensor);
   switch (tensor.dtype) {

@@ -18,7 +18,9 @@ export function encodeText(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
-/** The text of UTF-8 bytes. Throws a TypeError where they are not UTF-8; a caller at an edge turns it into its own code. */
+/**
+ * The text of UTF-8 bytes. Throws a TypeError where they are not UTF-8; a caller at an edge turns it into its own code.
+ */
 export function decodeText(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }

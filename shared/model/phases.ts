@@ -6,7 +6,10 @@ import { z } from "zod";
 import { BitswarmError } from "../base/errors.ts";
 import type { ParameterEntry } from "./manifest.ts";
 
-/** A name that leases, logs and checkpoints use; it begins with a letter or a digit, so it is never a field of JavaScript's own. */
+/**
+ * A name that leases, logs and checkpoints use; it begins with a letter or a digit, so it is never a field of
+ * JavaScript's own.
+ */
 const word = z
   .string()
   .max(64)

@@ -1,4 +1,5 @@
-// The run's configuration: every field, its default and its meaning. Unknown keys are refused, so a typing error never trains silently.
+// The run's configuration: every field, its default and its meaning. Unknown keys are refused, so a typing error never
+// trains silently.
 
 import { z } from "zod";
 import { BitswarmError } from "../base/errors.ts";
@@ -246,7 +247,9 @@ export const runConfigField = z.unknown().transform((value, context): RunConfig 
   return z.NEVER;
 });
 
-/** Checks a configuration and fills in defaults. @throws CONFIG_INVALID naming each field, its value and what is allowed */
+/**
+ * Checks a configuration and fills in defaults. @throws CONFIG_INVALID naming each field, its value and what is allowed
+ */
 export function parseConfig(value: unknown): RunConfig {
   const schema = runConfigSchema();
   const result = schema.safeParse(value ?? {});

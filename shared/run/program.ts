@@ -1,5 +1,5 @@
-// The program of a run: its phases, and which pass over the data each step belongs to. A pure function of the configuration, so resume
-// needs only the step.
+// The program of a run: its phases, and which pass over the data each step belongs to. A pure function of the
+// configuration, so resume needs only the step.
 
 import { BitswarmError } from "../base/errors.ts";
 import { methods } from "../model/methods/methods.ts";

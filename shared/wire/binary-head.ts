@@ -1,4 +1,5 @@
-// The head of a binary message: what frames and chunks have in common, each with fields of its own (SPEC.md, Transport).
+// The head of a binary message: what frames and chunks have in common, each with fields of its own (SPEC.md,
+// Transport).
 
 import { crc32c } from "../base/crc32c.ts";
 import { BitswarmError } from "../base/errors.ts";
@@ -22,7 +23,10 @@ export function hasMagic(bytes: Uint8Array, magic: string): boolean {
   return true;
 }
 
-/** A copy of the head, checked as far as it goes without the rest. @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH */
+/**
+ * A copy of the head, checked as far as it goes without the rest. @throws FRAME_TRUNCATED, FRAME_CORRUPT,
+ * PROTOCOL_MISMATCH
+ */
 export function readHead(
   bytes: Uint8Array,
   { noun, headerBytes, magic, version, versionOffset }: HeadFormat,
@@ -48,7 +52,8 @@ export function readHead(
 }
 
 /**
- * Compares the CRC-32C that the head announces with that of the head, its field zero, and the payload; leaves the field zero.
+ * Compares the CRC-32C that the head announces with that of the head, its field zero, and the payload; leaves the field
+ * zero.
  * @param remedy what to do about a difference
  * @param checksum the CRC-32C of bytes behind those whose CRC is `seed`
  * @throws FRAME_CORRUPT

@@ -1,5 +1,6 @@
-// Which chunks of a transfer have arrived, as a bitmap: what a receiver tells after a reconnect. Merging two is their union, so that
-// messages about it may be lost, repeated or come out of order (a state-based grow-only set: Shapiro et al., CRDTs, 2011).
+// Which chunks of a transfer have arrived, as a bitmap: what a receiver tells after a reconnect. Merging two is their
+// union, so that messages about it may be lost, repeated or come out of order (a state-based grow-only set: Shapiro et
+// al., CRDTs, 2011).
 
 import { chunkCount } from "./chunk.ts";
 

@@ -1,4 +1,5 @@
-// One chunk of a frame that is too long for one message: 32 bytes of little-endian header, then at most 256 KiB of the frame (SPEC.md, T).
+// One chunk of a frame that is too long for one message: 32 bytes of little-endian header, then at most 256 KiB of the
+// frame (SPEC.md, T).
 
 import { crc32c } from "../base/crc32c.ts";
 import { BitswarmError } from "../base/errors.ts";

@@ -1,4 +1,5 @@
-// What a worker sends back for a lease: gradients, batch statistics and metrics in one arena, laid out as its GPU buffer is.
+// What a worker sends back for a lease: gradients, batch statistics and metrics in one arena, laid out as its GPU
+// buffer is.
 
 import { blockSize } from "../codecs/codec.ts";
 import { elementCount, type Manifest, type ParameterEntry, type Role, statisticNames } from "../model/manifest.ts";
@@ -6,7 +7,9 @@ import { type Phase, trainsEntry } from "../model/phases.ts";
 import type { SyncKind } from "../run/config.ts";
 import { type Networks, networkNamed, phaseManifest } from "../run/networks.ts";
 
-/** What the objective counts beside the task: the critics' loss and the network's against them; 0 where there are none. */
+/**
+ * What the objective counts beside the task: the critics' loss and the network's against them; 0 where there are none.
+ */
 const objectiveMetrics = ["discriminator", "adversarial"] as const;
 export const METRICS = "metrics";
 
@@ -15,7 +18,9 @@ export function metricNames(own: readonly string[]): readonly string[] {
   return ["task", ...own, ...objectiveMetrics];
 }
 
-/** A gradient or difference with at least so many elements is wide: below it a code would save nothing worth its error. */
+/**
+ * A gradient or difference with at least so many elements is wide: below it a code would save nothing worth its error.
+ */
 export const WIDE_ELEMENTS = 1024;
 
 export interface ContributionTensor {
@@ -55,7 +60,8 @@ function takesPart(entry: ParameterEntry, phase: Pick<Phase, "trains">, sync: Sy
 
 /**
  * Gradients of the trained parameters, batch mean and unbiased variance for each running statistic (of each batch norm
- * that shares one), then the metrics. In `sync: local` differences of the trained parameters, C among them, the replica's running statistics, and the metrics.
+ * that shares one), then the metrics. In `sync: local` differences of the trained parameters, C among them, the
+ * replica's running statistics, and the metrics.
  */
 export function contributionLayout(
   manifest: Manifest,

@@ -87,7 +87,9 @@ function requireHex(name: string, hex: string, bytes: number): Uint8Array {
   return hexToBytes(hex);
 }
 
-/** The bytes of a frame whose payload is `parts`, one after another. Throws a RangeError for a field that does not fit. */
+/**
+ * The bytes of a frame whose payload is `parts`, one after another. Throws a RangeError for a field that does not fit.
+ */
 export function encodeFrame(header: FrameHeader, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const payloadBytes = parts.reduce((sum, part) => sum + part.length, 0);
   requireU32("payloadBytes", payloadBytes);

@@ -1,4 +1,5 @@
-// The bytes that a worker needs to compute one step, laid out as its GPU buffer is: one copy to the device, one hash to name them.
+// The bytes that a worker needs to compute one step, laid out as its GPU buffer is: one copy to the device, one hash to
+// name them.
 
 import { BitswarmError } from "../base/errors.ts";
 import { elementCount, type Manifest, type ParameterEntry } from "../model/manifest.ts";

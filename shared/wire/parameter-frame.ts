@@ -1,4 +1,5 @@
-// Frames that bring parameters: which set, whole or as a change, and of what. The header's hash is that of the expanded blob.
+// Frames that bring parameters: which set, whole or as a change, and of what. The header's hash is that of the expanded
+// blob.
 
 import { BitswarmError } from "../base/errors.ts";
 import { bytesToHex, hexToBytes } from "../base/hash.ts";

@@ -1,4 +1,5 @@
-// What travels down together, under one hash: a network's own parameters, or one of its companions', which only some phases want.
+// What travels down together, under one hash: a network's own parameters, or one of its companions', which only some
+// phases want.
 
 import type { Manifest } from "../model/manifest.ts";
 import type { RunConfig } from "../run/config.ts";
@@ -8,7 +9,9 @@ import { type BlobLayout, blobLayout, latentEncoding } from "./parameter-blob.ts
 /** Name of a network or of a companion: the program gives none twice. */
 export type ParameterSet = string;
 
-/** How float32 values travel: as they are, as halves, or (after the first time) as int8 steps towards them (replica.ts). */
+/**
+ * How float32 values travel: as they are, as halves, or (after the first time) as int8 steps towards them (replica.ts).
+ */
 export type FloatEncoding = "f32" | "f16" | "int8";
 
 /** How a set is laid out on the GPU, and how its floats travel; sign planes always travel as they are. */

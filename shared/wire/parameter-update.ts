@@ -1,9 +1,10 @@
-// Parameters on the wire, apart from how the GPU wants them: whole and packed, or as what changed since a blob that both sides hold.
+// Parameters on the wire, apart from how the GPU wants them: whole and packed, or as what changed since a blob that
+// both sides hold.
 //
-// Whole: every tensor in the manifest's order without gaps, sign planes as they are, floats as f32 or f16 (`int8` sets are
-// f32 when whole). Changes: the flipped signs as gaps between their positions, and how far each float moved in its own
-// format, counted in representable values; both in Rice code (rice.ts), a sixth to a quarter smaller than deflate of the
-// XORed bytes (`npm run bench -- downlink`), and without another format in the three runtimes.
+// Whole: every tensor in the manifest's order without gaps, sign planes as they are, floats as f32 or f16 (`int8` sets
+// are f32 when whole). Changes: the flipped signs as gaps between their positions, and how far each float moved in its
+// own format, counted in representable values; both in Rice code (rice.ts), a sixth to a quarter smaller than deflate
+// of the XORed bytes (`npm run bench -- downlink`), and without another format in the three runtimes.
 
 import { BitswarmError } from "../base/errors.ts";
 import { halfBits, halfValues, roundToHalf } from "../base/half.ts";

@@ -1,4 +1,5 @@
-// The messages between coordinator and worker, version 3. SPEC.md gives each rule an id; bulk bytes travel in frames (frame.ts), not here.
+// The messages between coordinator and worker, version 3. SPEC.md gives each rule an id; bulk bytes travel in frames
+// (frame.ts), not here.
 
 import { Packr } from "msgpackr";
 import { z } from "zod";
@@ -95,7 +96,9 @@ const haveSchema = z.strictObject({
 /** Most microbatches of one lease that a worker can be asked for; the configuration's limit is below. */
 export const MAX_MICROBATCHES = 1024;
 
-/** Why a lease is taken away: somebody else answered, its time is over, its round ended without it, or the run stops. */
+/**
+ * Why a lease is taken away: somebody else answered, its time is over, its round ended without it, or the run stops.
+ */
 export const cancelReasons = ["answered", "expired", "sealed", "stopped", "rests"] as const;
 
 /** Why a worker gives a lease back. */
@@ -271,7 +274,10 @@ function decode<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   );
 }
 
-/** The protocol version that a hello of any version names, so that a mismatch is called by its name; undefined where it is no hello. */
+/**
+ * The protocol version that a hello of any version names, so that a mismatch is called by its name; undefined where it
+ * is no hello.
+ */
 export function helloProtocol(bytes: Uint8Array): number | undefined {
   try {
     return decode(bytes, z.looseObject({ type: z.literal("hello"), protocol: z.number().int() })).protocol;

@@ -1,6 +1,7 @@
-// A companion, such as discriminators, in about one byte a weight: coordinator and workers hold the same replica, and each step
-// moves it by int8 multiples of a power of two towards the true values. What one step rounds away is still missing in the next, so
-// errors do not add up (error feedback, Seide et al. 2014; on the way down as in DoubleSqueeze, Tang et al. 2019).
+// A companion, such as discriminators, in about one byte a weight: coordinator and workers hold the same replica, and
+// each step moves it by int8 multiples of a power of two towards the true values. What one step rounds away is still
+// missing in the next, so errors do not add up (error feedback, Seide et al. 2014; on the way down as in DoubleSqueeze,
+// Tang et al. 2019).
 
 import { BitswarmError } from "../base/errors.ts";
 import { powerOfTwo } from "../base/powers-of-two.ts";
@@ -20,8 +21,9 @@ function scaleExponent(peak: number): number {
 const quantized = new Uint32Array(RICE_BLOCK);
 
 /**
- * Moves one tensor of the replica towards the true values, block by block, and writes the steps: an i8 exponent, then the
- * multiples in Rice code, zigzag. The error left is at most half a step. @throws GRADIENT_NOT_FINITE for values that are not finite
+ * Moves one tensor of the replica towards the true values, block by block, and writes the steps: an i8 exponent, then
+ * the multiples in Rice code, zigzag. The error left is at most half a step. @throws GRADIENT_NOT_FINITE for values
+ * that are not finite
  */
 export function advanceReplica(writer: RiceWriter, name: string, replica: Float32Array, target: Float32Array): void {
   for (let from = 0; from < target.length; from += RICE_BLOCK) {

@@ -1,8 +1,8 @@
 // Small integers in few bits, the same in every runtime and without a library: Golomb-Rice codes (Golomb 1966, Rice and
 // Plaunt 1971) with a parameter for each block, as FLAC's residuals have (RFC 9639, section 9.2.7).
 //
-// A block begins with 5 bits k. 31 says that all its values are 0, and that is the block. Else each value v is ⌊v / 2^k⌋
-// as so many zeros and a one, then the k low bits of v; 20 zeros say that v follows in 32 bits. Bits fill 32-bit
+// A block begins with 5 bits k. 31 says that all its values are 0, and that is the block. Else each value v is ⌊v /
+// 2^k⌋ as so many zeros and a one, then the k low bits of v; 20 zeros say that v follows in 32 bits. Bits fill 32-bit
 // little-endian words from the lowest up.
 import { BitswarmError } from "../base/errors.ts";
 
@@ -95,7 +95,9 @@ function bitsAt(k: number, values: Uint32Array, count: number): number {
   return bits;
 }
 
-/** Reads what a RiceWriter wrote. Each read checks the end, so that any bytes are read or refused with FRAME_CORRUPT. */
+/**
+ * Reads what a RiceWriter wrote. Each read checks the end, so that any bytes are read or refused with FRAME_CORRUPT.
+ */
 export class RiceReader {
   readonly #words: Uint32Array;
   readonly #bits: number;

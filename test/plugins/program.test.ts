@@ -1,5 +1,6 @@
-// A program with words that nobody else uses, written here only: leases, logs, checkpoints, resume and export go by them. RBCN's own
-// lists with other names, so that all there is in a program is in it: a network that is needed and not trained, a companion, passes of two phases.
+// A program with words that nobody else uses, written here only: leases, logs, checkpoints, resume and export go by
+// them. RBCN's own lists with other names, so that all there is in a program is in it: a network that is needed and not
+// trained, a companion, passes of two phases.
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";

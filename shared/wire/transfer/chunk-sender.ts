@@ -1,10 +1,13 @@
-// The sending half of one transfer: which chunk may go next. Knows no socket: chunks are asked for, what the receiver says is told.
+// The sending half of one transfer: which chunk may go next. Knows no socket: chunks are asked for, what the receiver
+// says is told.
 
 import { BitswarmError } from "../../base/errors.ts";
 import { chunkCount, encodeChunk } from "../chunk.ts";
 import { ChunkSet } from "../chunk-set.ts";
 
-/** A frame that is too long for one message. One object may serve many transfers at once, which then share its chunks. */
+/**
+ * A frame that is too long for one message. One object may serve many transfers at once, which then share its chunks.
+ */
 export class ChunkedFrame {
   /** The number of every transfer of this frame. */
   readonly transfer: number;

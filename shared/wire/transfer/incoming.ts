@@ -27,7 +27,10 @@ export interface IncomingOptions<B extends ArrayBufferLike = ArrayBuffer> {
   /** Largest frame that can be due, in bytes. */
   readonly limitBytes: number;
   readonly windowChunks?: number;
-  /** A transfer that arrived whole may be wanted again: parameters that were let go meanwhile. Else it is answered as whole. */
+  /**
+   * A transfer that arrived whole may be wanted again: parameters that were let go meanwhile. Else it is answered as
+   * whole.
+   */
   readonly repeats?: boolean;
   /** Makes the buffer of a transfer: `inOwnMemory`, or memory that threads share. */
   readonly allocate: (bytes: number) => Uint8Array<B>;
@@ -77,7 +80,8 @@ export class Incoming<B extends ArrayBufferLike = ArrayBuffer> {
   }
 
   /**
-   * Takes an offer; one of a new transfer replaces what is unfinished. Where it is told to wait, `admit` goes on with it.
+   * Takes an offer; one of a new transfer replaces what is unfinished. Where it is told to wait, `admit` goes on with
+   * it.
    * @param reserve asked for the buffer's bytes, once; false where there is no room for it now
    * @throws FRAME_TOO_LARGE, TRANSFER_INVALID
    */

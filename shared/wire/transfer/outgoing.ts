@@ -1,5 +1,6 @@
-// What waits to be sent to one peer, in order: small messages at once, long frames chunk by chunk as the peer grants credit.
-// It outlives connections: after a reconnect a half-sent frame is offered again, and goes on from what the peer has.
+// What waits to be sent to one peer, in order: small messages at once, long frames chunk by chunk as the peer grants
+// credit. It outlives connections: after a reconnect a half-sent frame is offered again, and goes on from what the peer
+// has.
 
 import { CHUNK_BYTES } from "../chunk.ts";
 import { type ChunkedFrame, ChunkSender, type Have } from "./chunk-sender.ts";
@@ -79,7 +80,10 @@ export class Outgoing {
     return this.next();
   }
 
-  /** Takes the peer's word on a transfer; whether it brought the transfer further. One about a transfer that is over says nothing. @throws TRANSFER_INVALID */
+  /**
+   * Takes the peer's word on a transfer; whether it brought the transfer further. One about a transfer that is over
+   * says nothing. @throws TRANSFER_INVALID
+   */
   told(have: Have): boolean {
     const active = this.#active;
     if (active?.item.frame.transfer !== have.transfer) return false;
@@ -90,7 +94,10 @@ export class Outgoing {
     return further;
   }
 
-  /** The connection is gone: messages that it may have lost are the business of those who resume, a half-sent frame is offered again. */
+  /**
+   * The connection is gone: messages that it may have lost are the business of those who resume, a half-sent frame is
+   * offered again.
+   */
   interrupted(): void {
     this.#active?.sender.interrupted();
     if (this.#active) this.#active.offered = false;

@@ -1,5 +1,5 @@
-// A worker's line to the coordinator: it outlives the connections that carry it. What is said while there is none is lost, and told again
-// by those who resume; contributions and parameters are not (SPEC.md, T).
+// A worker's line to the coordinator: it outlives the connections that carry it. What is said while there is none is
+// lost, and told again by those who resume; contributions and parameters are not (SPEC.md, T).
 
 import type { BitswarmError } from "../../base/errors.ts";
 import { decodeChunk } from "../chunk.ts";
@@ -97,7 +97,10 @@ export class SessionLine {
     this.#pump();
   }
 
-  /** Takes a chunk; returns the frame once it is whole. @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH, TRANSFER_INVALID */
+  /**
+   * Takes a chunk; returns the frame once it is whole. @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH,
+   * TRANSFER_INVALID
+   */
   takeChunk(bytes: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
     const { have, frame } = this.#incoming.take(decodeChunk(bytes));
     if (have) this.send({ type: "have", ...have });

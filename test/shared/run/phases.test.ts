@@ -1,4 +1,5 @@
-// Programs are lists: those of the literature are written here as data alone, checked, laid out over samples and turned into layouts.
+// Programs are lists: those of the literature are written here as data alone, checked, laid out over samples and turned
+// into layouts.
 import { describe, expect, test } from "vitest";
 import {
   evaluationPhase,
@@ -45,7 +46,9 @@ const plain: MethodProgram = {
   passes: [pass("train"), pass("train", 1)],
 };
 
-/** INQ: one phase for each portion of the weights, which stay frozen from then on; the method keeps the mask as state. */
+/**
+ * INQ: one phase for each portion of the weights, which stay frozen from then on; the method keeps the mask as state.
+ */
 const portions = [0.5, 0.75, 0.875, 1];
 const inq: MethodProgram = {
   outline: {
@@ -66,7 +69,10 @@ const inq: MethodProgram = {
 
 const softTargets = { kind: "distillation", weight: 0.5, options: { temperature: 1 } };
 
-/** Apprentice A (Mishra and Marr, ICLR 2018): both from scratch at once; the teacher travels and trains beside the apprentice. */
+/**
+ * Apprentice A (Mishra and Marr, ICLR 2018): both from scratch at once; the teacher travels and trains beside the
+ * apprentice.
+ */
 const apprenticeA: MethodProgram = {
   outline: {
     primary: "binary",
@@ -107,7 +113,9 @@ const apprenticeB: MethodProgram = {
   passes: [pass("guide"), pass("learn"), pass("learn", 1)],
 };
 
-/** Zhuang et al. (CVPR 2018): binary weights first, then activations too, from the weights that the first stage left. */
+/**
+ * Zhuang et al. (CVPR 2018): binary weights first, then activations too, from the weights that the first stage left.
+ */
 const twoStages: MethodProgram = {
   outline: {
     primary: "both",
