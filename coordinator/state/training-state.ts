@@ -195,7 +195,10 @@ function drawn({ initial, name, shape }: ParameterEntry, draws: () => Rng): Floa
   }
 }
 
-/** Fresh values of a network and of `beside`, each from a stream of its own; then latent weights settle, and their companions follow. */
+/**
+ * Fresh values of a network and of `beside`, each from a stream of its own; then latent weights settle, and their
+ * companions follow.
+ */
 export function initialParameters(network: Network, beside: Manifest, seed: number, name: string): ParameterMap {
   const made: ParameterMap = new Map();
   for (const entry of joinManifests(network.saved, beside).entries) {

@@ -20,8 +20,9 @@ import { bufferName, bufferOf } from "./parameter-buffers.ts";
 import { beginPass, companionsChanged, parametersChanged, type TrainingState } from "./training-state.ts";
 
 /**
- * Parts of the objective, means over the step's samples, before the update: those of the phase's losses, a method's own by the
- * names that it gives them (RBCN's `kernel`), and `discriminator` beside `adversarial`; the total is weighted as the pass says.
+ * Parts of the objective, means over the step's samples, before the update: those of the phase's losses, a method's own
+ * by the names that it gives them (RBCN's `kernel`), and `discriminator` beside `adversarial`; the total is weighted as
+ * the pass says.
  */
 export type StepLoss = {
   readonly task: number;

@@ -40,9 +40,9 @@ export interface ConvolutionFields extends Named {
 }
 
 /**
- * What belongs to the latent weight W of a layer beside itself. `learned`: trained, such as RBCN's C. `derived`: follows from
- * W, such as XNOR-Net's α; it is sent with every W, never trained, and in no checkpoint. `state`: of the coordinator alone, such
- * as a mask of frozen weights; it is in checkpoints and never sent.
+ * What belongs to the latent weight W of a layer beside itself. `learned`: trained, such as RBCN's C. `derived`:
+ * follows from W, such as XNOR-Net's α; it is sent with every W, never trained, and in no checkpoint. `state`: of the
+ * coordinator alone, such as a mask of frozen weights; it is in checkpoints and never sent.
  */
 export interface Companion {
   /** Its parameter's name is the layer's and this: `layer1.0.conv1.c`. */

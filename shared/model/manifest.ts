@@ -6,8 +6,8 @@ import { type Graph, type GraphNode, inputsOf, type NodeId, parameterName } from
 
 /**
  * `latent`: W of a binary layer, only its sign leaves the coordinator. `learned`, `derived`, `state`: companions of a W
- * (graph.ts). `float`: trained in full precision. `statistic`: running mean and variance of a batch norm. `critic`: trained by
- * an optimizer of its own against the network, such as a discriminator.
+ * (graph.ts). `float`: trained in full precision. `statistic`: running mean and variance of a batch norm. `critic`:
+ * trained by an optimizer of its own against the network, such as a discriminator.
  */
 export type Role = "latent" | "learned" | "derived" | "state" | "float" | "statistic" | "critic";
 

@@ -46,7 +46,8 @@ export function sgdStep(
 }
 
 /**
- * 1/√(1.5 / (fan in + fan out)), by which BNN's authors multiply a weight's rate (Courbariaux et al.; Glorot and Bengio 2010).
+ * 1/√(1.5 / (fan in + fan out)), by which BNN's authors multiply a weight's rate (Courbariaux et al.; Glorot and Bengio
+ * 2010).
  * @param shape [out][kh][kw][in]
  */
 export function glorotFactor([out, kh, kw, input]: readonly [number, number, number, number]): number {

@@ -14,7 +14,10 @@ import { parameter } from "../../shared/wire/parameter-blob.ts";
 import { wireForm } from "../../shared/wire/parameter-set.ts";
 import { fell, realSteps } from "../fixtures/real-steps.ts";
 
-/** conv(sign x, sign W ⊙ c) with c = a · mean|W|: a is learned for each tap, c follows from W and a, and `updates` counts. */
+/**
+ * conv(sign x, sign W ⊙ c) with c = a · mean|W|: a is learned for each tap, c follows from W and a, and `updates`
+ * counts.
+ */
 const toy = defineMethod({
   kind: "toy",
   schema: z.strictObject({ kind: z.literal("toy"), decay: z.number().min(0).default(0.01) }),

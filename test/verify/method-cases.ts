@@ -110,7 +110,9 @@ export async function verifyWeightTransform(_: Rig, test: OracleCase): Promise<C
   return ruleComparisons(method, layerOf(method, weight, test), test.weight("grad.effective"), test);
 }
 
-/** Signs and their slope: each element is the one channel of a sample of its own, under a filter of the one weight +1. */
+/**
+ * Signs and their slope: each element is the one channel of a sample of its own, under a filter of the one weight +1.
+ */
 export async function verifyActivation(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = z
     .object({ kind: z.string(), n: z.number(), c: z.number(), h: z.number(), w: z.number() })

@@ -10,7 +10,9 @@ import type { CaseReport } from "./verify-case.ts";
 const folder = fileURLToPath(new URL("../oracle-methods/", import.meta.url));
 const names = readdirSync(folder).filter((name) => name.endsWith(".safetensors"));
 
-/** Cases of methods and operations that are not here yet, by what they want. A method that comes takes its line away. */
+/**
+ * Cases of methods and operations that are not here yet, by what they want. A method that comes takes its line away.
+ */
 const notSupported: Readonly<Record<string, number>> = {
   "method abc": 7,
   "method lab": 4,

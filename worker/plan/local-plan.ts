@@ -27,12 +27,18 @@ import { RATES, rateIndex, SAMPLES_INDEX, type UpdateGroup } from "./inner-rates
 import { type ExternalBuffer, LaunchList, type Ref } from "./launch-list.ts";
 import { updateRuns } from "./update-runs.ts";
 
-/** Bound of a lease's difference in units: the coordinator's own (shared/wire/naive-sum.ts), as nothing is added to it on the device. */
+/**
+ * Bound of a lease's difference in units: the coordinator's own (shared/wire/naive-sum.ts), as nothing is added to it
+ * on the device.
+ */
 const LOCAL_CLIP = 2 ** 30;
 /** PyTorch's default; what shared/model/optimizer.ts has. */
 const ADAM_EPSILON = 1e-8;
 
-/** Where a network's replica is: values in `parameters`, laid out as its blob, and the latent weights' signs beside them. */
+/**
+ * Where a network's replica is: values in `parameters`, laid out as its blob, and the latent weights' signs beside
+ * them.
+ */
 export interface ReplicaLayout {
   readonly manifest: Manifest;
   readonly blob: BlobLayout;
@@ -90,7 +96,10 @@ function recordSigns(list: LaunchList, { manifest, blob, signs }: ReplicaLayout)
   }
 }
 
-/** The launches that follow the arrival of the parameters in the replica: signs, and the sums that tell whether it is what was sent. */
+/**
+ * The launches that follow the arrival of the parameters in the replica: signs, and the sums that tell whether it is
+ * what was sent.
+ */
 export function replicaStart(replica: ReplicaLayout): LaunchList {
   const list = new LaunchList();
   const words = replica.blob.bytes / 4;
@@ -107,7 +116,10 @@ export interface LatentRecording {
   readonly layers: readonly LatentEntries[];
 }
 
-/** ∂L/∂W̃ of each binary layer in the arena becomes ∂L/∂W, and the gradients of what is learned beside W are put there, too. */
+/**
+ * ∂L/∂W̃ of each binary layer in the arena becomes ∂L/∂W, and the gradients of what is learned beside W are put there,
+ * too.
+ */
 function recordLatentGradients(
   list: LaunchList,
   { blob }: ReplicaLayout,
@@ -203,7 +215,10 @@ export function recordInnerStep(
   recordSigns(list, replica);
 }
 
-/** The launches at a lease's end: differences times samples, running statistics times samples and the tally, in the lease's sum. */
+/**
+ * The launches at a lease's end: differences times samples, running statistics times samples and the tally, in the
+ * lease's sum.
+ */
 export function leaseDifference(replica: ReplicaLayout, layout: ContributionLayout, how: Accumulation): LaunchList {
   const list = new LaunchList();
   for (const run of updateRuns(replica.manifest, replica.blob, layout, (role) => role === "statistic")) {

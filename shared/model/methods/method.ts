@@ -28,13 +28,16 @@ export interface LatentGradients {
 /** What a method does with latent weights, on the coordinator: pure functions, in float64 where they sum. */
 export interface WeightRule {
   /**
-   * A companion's values from W: the first ones of a `learned` or `state` one; those of a `derived` one for every W that is
-   * sent. f32 of the companion's size.
+   * A companion's values from W: the first ones of a `learned` or `state` one; those of a `derived` one for every W
+   * that is sent. f32 of the companion's size.
    */
   readonly companion: (name: string, layer: LatentLayer) => Float32Array;
   /** @param gradient the aggregated ∂L/∂W̃ of what the convolution saw, such as Ŵ⊙C */
   readonly gradients: (layer: LatentLayer, gradient: Float64Array) => LatentGradients;
-  /** Changes W, and `state` companions, in place: of fresh weights, and after each update (clamping, centring, freezing). */
+  /**
+   * Changes W, and `state` companions, in place: of fresh weights, and after each update (clamping, centring,
+   * freezing).
+   */
   readonly settle?: (layer: LatentLayer) => void;
 }
 
@@ -42,11 +45,17 @@ export interface WeightRule {
 export interface BlockOrder {
   /** `after`: body → BN → + shortcut. `before`: BN → body → + shortcut. */
   readonly norm: "after" | "before";
-  /** After the sum with the shortcut, or, in a network without shortcuts, before the next body; `model`: what the model says. */
+  /**
+   * After the sum with the shortcut, or, in a network without shortcuts, before the next body; `model`: what the model
+   * says.
+   */
   readonly activation: "model" | ActivationKind;
 }
 
-/** One order for all methods, so that a comparison compares nothing else: body → BN → + shortcut → the model's activation. */
+/**
+ * One order for all methods, so that a comparison compares nothing else: body → BN → + shortcut → the model's
+ * activation.
+ */
 export const commonBlock: BlockOrder = { norm: "after", activation: "model" };
 
 /** A method with its options. */

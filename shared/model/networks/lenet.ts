@@ -11,8 +11,8 @@ export interface LeNetOptions {
 }
 
 /**
- * conv1 5×5 → pool → BN → body 5×5 → pool → BN → body over the whole map → BN → PReLU → head: every method's order, but for the
- * activation that its authors put before a sign.
+ * conv1 5×5 → pool → BN → body 5×5 → pool → BN → body over the whole map → BN → PReLU → head: every method's order, but
+ * for the activation that its authors put before a sign.
  */
 function leNet({ widths }: LeNetOptions, io: NetworkIo, method: Method): Graph {
   const g = graphOfOne(io);

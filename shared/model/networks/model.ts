@@ -25,7 +25,9 @@ export function graphOfOne({ inputs }: NetworkIo): GraphBuilder {
 
 /** A plug-in of the table in models.ts. */
 export interface Model extends Plugin {
-  /** Rules that span fields: a line for each that the options break, beginning with the field ("model.blocks: must …"). */
+  /**
+   * Rules that span fields: a line for each that the options break, beginning with the field ("model.blocks: must …").
+   */
   readonly check: (options: PluginOptions) => readonly string[];
   /** The network with `method` where a layer can be binary. @throws GRAPH_INVALID where the input does not fit */
   readonly build: (options: PluginOptions, io: NetworkIo, method: Method) => Graph;

@@ -29,8 +29,9 @@ export interface ResidualOptions {
 }
 
 /**
- * Stem, then each layer h ← activation(BN(body(h)) + shortcut(h)), then the mean over positions, and the head. A method whose
- * block has its norm before the body: h ← activation(body(BN(h)) + shortcut(h)), and one more norm and activation at the end.
+ * Stem, then each layer h ← activation(BN(body(h)) + shortcut(h)), then the mean over positions, and the head. A method
+ * whose block has its norm before the body: h ← activation(body(BN(h)) + shortcut(h)), and one more norm and activation
+ * at the end.
  */
 export function residualNetwork(options: ResidualOptions, io: NetworkIo, method: Method): Graph {
   const { stem, stemWidth, widths, blocks, activation } = options;
