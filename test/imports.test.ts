@@ -23,8 +23,8 @@ function projectOf(file: string): Project {
 }
 
 /**
- * The floors of each wing, lowest first: a room imports only rooms on lower floors, type imports counted. A file that lies straight in its
- * wing is a room of its own.
+ * The floors of each wing, lowest first: a room imports only rooms on lower floors, type imports counted. A file that
+ * lies straight in its wing is a room of its own.
  */
 const floors: Readonly<Record<Wing, readonly (readonly string[])[]>> = {
   shared: [

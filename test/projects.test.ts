@@ -1,4 +1,5 @@
-// A test's project follows from what it uses: devices belong to `device`, programs and browsers to `whole`, all else to `unit`.
+// A test's project follows from what it uses: devices belong to `device`, programs and browsers to `whole`, all else to
+// `unit`.
 
 import { readFileSync } from "node:fs";
 import path from "node:path";

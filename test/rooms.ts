@@ -1,4 +1,5 @@
-// Counts the rooms of the house and the arrows between them: who imports whom, and how many arrows run against any order. Prints JSON: node dist/test/rooms.js [folder of a checkout]
+// Counts the rooms of the house and the arrows between them: who imports whom, and how many arrows run against any
+// order. Prints JSON: node dist/test/rooms.js [folder of a checkout]
 
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import path from "node:path";

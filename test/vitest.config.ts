@@ -1,4 +1,5 @@
-// The test runner's settings: three projects, told apart by the last word of a file's name; test/README.md says what each may use.
+// The test runner's settings: three projects, told apart by the last word of a file's name; test/README.md says what
+// each may use.
 import { rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
@@ -14,7 +15,10 @@ const inTurn = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 60_00
 const shared = path.join(tmpdir(), `bitswarm-test-shared-${process.pid}`);
 process.once("exit", () => rmSync(shared, { recursive: true, force: true }));
 
-/** Files that take longest begin first, so that no core waits for them at the end; vitest itself knows how long only later. */
+/**
+ * Files that take longest begin first, so that no core waits for them at the end; vitest itself knows how long only
+ * later.
+ */
 const longest = [
   "test/simulation/",
   "test/plugins/engine.test.ts",

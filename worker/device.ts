@@ -1,4 +1,5 @@
-// Finds the GPU and asks for everything the adapter can give; where there is none it says why and what a volunteer can do.
+// Finds the GPU and asks for everything the adapter can give; where there is none it says why and what a volunteer can
+// do.
 
 import type { AdapterTraits } from "../kernels/text/adapter-traits.ts";
 import { BitswarmError } from "../shared/base/errors.ts";

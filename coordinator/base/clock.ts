@@ -6,7 +6,8 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   after: (ms, call) => {
     if (ms === 0) {
-      // A timer's shortest time is a millisecond; an immediate without its hold on the process would wait for the next timer or socket.
+      // A timer's shortest time is a millisecond; an immediate without its hold on the process would wait for the next
+      // timer or socket.
       const next = setImmediate(call);
       return () => clearImmediate(next);
     }

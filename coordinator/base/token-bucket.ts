@@ -1,4 +1,5 @@
-// A rate limit as two numbers: tokens come at a steady rate up to a burst, each event takes one (the leaky bucket of ATM's GCRA, as a meter).
+// A rate limit as two numbers: tokens come at a steady rate up to a burst, each event takes one (the leaky bucket of
+// ATM's GCRA, as a meter).
 
 export interface TokenBucket {
   readonly tokens: number;

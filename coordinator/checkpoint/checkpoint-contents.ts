@@ -1,4 +1,5 @@
-// What a checkpoint holds of a training state, encoded and hashed where the state is; the manifest and the disk come later.
+// What a checkpoint holds of a training state, encoded and hashed where the state is; the manifest and the disk come
+// later.
 
 import { contentHash } from "../disk/content-hash.ts";
 import { parametersHash, type TrainingState } from "../state/training-state.ts";

@@ -1,4 +1,5 @@
-// manifest.json of a checkpoint: what the folder holds, with the hash of everything in it, so that a damaged one is never resumed from.
+// manifest.json of a checkpoint: what the folder holds, with the hash of everything in it, so that a damaged one is
+// never resumed from.
 
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";

@@ -1,4 +1,5 @@
-// The tensors of a training state as safetensors files, in PyTorch's axis order and with torchvision's names, and back bit for bit.
+// The tensors of a training state as safetensors files, in PyTorch's axis order and with torchvision's names, and back
+// bit for bit.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import {

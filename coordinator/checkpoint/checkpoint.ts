@@ -1,4 +1,5 @@
-// Checkpoints: runs/<id>/checkpoints/step-N, whole or not there whenever the process dies, and the newest that verifies on resume.
+// Checkpoints: runs/<id>/checkpoints/step-N, whole or not there whenever the process dies, and the newest that verifies
+// on resume.
 
 import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -51,7 +51,10 @@ function learnedBytes(manifest: Manifest): number {
   return Math.ceil(bits.reduce((a, b) => a + b, 0) / 8);
 }
 
-/** Sizes as the literature counts them: learned parameters; running statistics fold into the batch norm's weight and bias. */
+/**
+ * Sizes as the literature counts them: learned parameters; running statistics fold into the batch norm's weight and
+ * bias.
+ */
 export function modelSizes(
   config: NetworkConfig & PhaseConfig,
   dataset: Pick<Dataset, "shape" | "classes">,
@@ -72,7 +75,8 @@ function exportTensors(manifest: Manifest, parameters: Parameters): (readonly [s
 }
 
 /**
- * Writes the primary network of the run's newest checkpoint that verifies to `out` as safetensors; the metadata say how to read it.
+ * Writes the primary network of the run's newest checkpoint that verifies to `out` as safetensors; the metadata say how
+ * to read it.
  * @throws CHECKPOINT_MISSING also where the run has not trained it yet, CHECKPOINT_CORRUPT
  */
 export async function exportModel(runDir: string, out: string): Promise<ExportResult> {

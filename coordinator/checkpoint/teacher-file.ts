@@ -33,7 +33,8 @@ function problemOf(tensor: SafeTensor | undefined, shape: readonly number[]): st
 }
 
 /**
- * The teacher's parameters by name, f32 in the manifest's axis order. Tensors that the manifest does not name are ignored.
+ * The teacher's parameters by name, f32 in the manifest's axis order. Tensors that the manifest does not name are
+ * ignored.
  * @throws TEACHER_MISMATCH listing every tensor that is missing or of another shape, DATA_MISSING, SAFETENSORS_INVALID
  */
 export async function readTeacherFile(path: string, manifest: Manifest): Promise<ParameterMap> {

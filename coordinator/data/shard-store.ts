@@ -1,4 +1,5 @@
-// Shards as files named by their content, so that a run's data never have to fit into memory and equal shards are kept once.
+// Shards as files named by their content, so that a run's data never have to fit into memory and equal shards are kept
+// once.
 
 import { open, readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -14,11 +15,16 @@ const READ_BYTES = 2 ** 18;
 /** A shard that is there. */
 export interface StoredShard {
   readonly bytes: number;
-  /** Its bytes from the first on. Nothing is opened before somebody reads; a reader that cancels lets go of the file. */
+  /**
+   * Its bytes from the first on. Nothing is opened before somebody reads; a reader that cancels lets go of the file.
+   */
   stream(): ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
-/** `bitswarm/shards` in XDG_CACHE_HOME (XDG Base Directory Specification), else in ~/.cache. Safe to remove while no run is on. */
+/**
+ * `bitswarm/shards` in XDG_CACHE_HOME (XDG Base Directory Specification), else in ~/.cache. Safe to remove while no run
+ * is on.
+ */
 export function shardFolder(environment: Readonly<Record<string, string | undefined>>): string {
   const { XDG_CACHE_HOME: named } = environment;
   return join(named && isAbsolute(named) ? named : join(homedir(), ".cache"), "bitswarm", "shards");

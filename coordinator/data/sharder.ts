@@ -1,4 +1,5 @@
-// From any importer's stream of samples to shards: the one place that checks, counts and cuts, so that importers only read.
+// From any importer's stream of samples to shards: the one place that checks, counts and cuts, so that importers only
+// read.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import {

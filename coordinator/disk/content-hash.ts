@@ -1,4 +1,5 @@
-// Content addresses on the coordinator: the platform's SHA-256, which hashes a checkpoint in a fraction of the time of the portable one.
+// Content addresses on the coordinator: the platform's SHA-256, which hashes a checkpoint in a fraction of the time of
+// the portable one.
 
 import { createHash } from "node:crypto";
 

@@ -1,4 +1,5 @@
-// Files that are either the old ones or the new ones after any crash: written beside, fsynced, renamed, the folder fsynced.
+// Files that are either the old ones or the new ones after any crash: written beside, fsynced, renamed, the folder
+// fsynced.
 
 import { randomBytes } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";

@@ -1,4 +1,5 @@
-// A run from its opening to its summary: puts engine, sessions, server, local workers and terminal together, and takes them apart again.
+// A run from its opening to its summary: puts engine, sessions, server, local workers and terminal together, and takes
+// them apart again.
 
 import { basename, join } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
@@ -71,7 +72,10 @@ function publicConfig(config: RunConfig): RunConfig {
   };
 }
 
-/** Starts to drive an open run, which it then owns. @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING, THREAD_FAILED */
+/**
+ * Starts to drive an open run, which it then owns.
+ * @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING, THREAD_FAILED
+ */
 export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
   const { directory, state, log, data, resumedFrom } = run;
   const { host, port, maxSteps, terminal, printJson, limits = sessionLimits, startTraining } = options;

@@ -1,4 +1,5 @@
-// The workers of this machine: one child process with the worker's program, which joins by the link as any volunteer does.
+// The workers of this machine: one child process with the worker's program, which joins by the link as any volunteer
+// does.
 
 import { spawn } from "node:child_process";
 import { createWriteStream, existsSync } from "node:fs";
@@ -42,7 +43,8 @@ export function startLocalWorkers({ url, count, runtime, logPath, onEarlyEnd }: 
   const args = ["join", url, "--runtime", runtime, "--count", String(count), "--name", "local", "--parent-watch"];
   const child = spawn(process.execPath, [program, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
-    // They watch standard input and leave when this process is gone. A group of its own: Ctrl-C in the terminal is for the coordinator, which finishes the step with these workers.
+    // They watch standard input and leave when this process is gone. A group of its own: Ctrl-C in the terminal is for
+    // the coordinator, which finishes the step with these workers.
     detached: true,
   });
   const log = createWriteStream(logPath, { flags: "a" });

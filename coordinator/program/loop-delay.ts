@@ -1,4 +1,5 @@
-// How long the event loop was kept from its turn: sockets, pings and deadlines all wait meanwhile, so it is measured and told.
+// How long the event loop was kept from its turn: sockets, pings and deadlines all wait meanwhile, so it is measured
+// and told.
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
 

@@ -1,4 +1,5 @@
-// The copies that nobody computes yet, found by who may compute them: with ten thousand newcomers there are tens of thousands.
+// The copies that nobody computes yet, found by who may compute them: with ten thousand newcomers there are tens of
+// thousands.
 
 import { OrderedMap } from "../../shared/base/ordered-map.ts";
 import type { CopyWanted } from "./lease.ts";
@@ -48,7 +49,9 @@ export class AuditCopies implements Iterable<AuditCopy> {
     return new AuditCopies(this.#byNumber.set(number, due), this.#numbers.set(auditor, numbers), number + 1);
   }
 
-  /** The first copy of at most so many samples that this member may compute, its own before anybody's, and the others. */
+  /**
+   * The first copy of at most so many samples that this member may compute, its own before anybody's, and the others.
+   */
   takenBy(
     { account }: Pick<Member, "account">,
     most = Number.POSITIVE_INFINITY,

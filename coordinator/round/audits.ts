@@ -1,6 +1,6 @@
-// Who computes the copies that audits compare: an account that is drawn, not the one that asks first, or whoever lies could see
-// to it that an accomplice is always there; and none from the address of those who answered already, where others are, and
-// none that would keep the round waiting, where others would not.
+// Who computes the copies that audits compare: an account that is drawn, not the one that asks first, or whoever lies
+// could see to it that an accomplice is always there; and none from the address of those who answered already, where
+// others are, and none that would keep the round waiting, where others would not.
 
 import type { WorkerId } from "../../shared/base/ids.ts";
 import { rng } from "../../shared/base/rng.ts";
@@ -10,16 +10,19 @@ import type { CopyWanted, Lease } from "./lease.ts";
 import { type Member, newestOf, type Roster, speedOf, totalSpeed } from "./roster.ts";
 import type { RoundState } from "./state.ts";
 
-/** Accounts drawn from the trusted at other addresses than the answers', and then from all, before anybody may who asks. */
+/**
+ * Accounts drawn from the trusted at other addresses than the answers', and then from all, before anybody may who asks.
+ */
 const DRAWS = 24;
 /** Of the time that the whole round takes all who are there, what a comparison may last where it begins late. */
 const LATE_SHARE = 1 / 4;
 /** Where nobody is quick enough: one drawn later is preferred when it needs no more than this share of the time. */
 const QUICKER = 0.8;
 /**
- * When all samples are there, comparisons are waited for as long as the larger of these shares says: longer in the first round
- * of a kind, of whose workers nothing is known. Only where a worker's share is one lease, so that a comparison may well begin when
- * all else is done: of several, most are audited long before, and all would wait for the auditors who are always late.
+ * When all samples are there, comparisons are waited for as long as the larger of these shares says: longer in the
+ * first round of a kind, of whose workers nothing is known. Only where a worker's share is one lease, so that a
+ * comparison may well begin when all else is done: of several, most are audited long before, and all would wait for the
+ * auditors who are always late.
  */
 const WHOLE_PATIENCE = {
   first: { ofTheirTime: 1 / 16, ofMinDeadline: 1 / 4 },
@@ -94,8 +97,8 @@ function canCompare({ copy, auditor }: AuditCopy, { accounts }: Roster): boolean
 }
 
 /**
- * Whether the round waits for a comparison: until it is late for any, or they alone have kept it waiting for some time, and
- * longer for those that decide between two answers, one of which would be in the sum.
+ * Whether the round waits for a comparison: until it is late for any, or they alone have kept it waiting for some time,
+ * and longer for those that decide between two answers, one of which would be in the sum.
  */
 export function comparisonDue(now: number, state: RoundState): boolean {
   const { copies, leases, roster, since, options } = state;

@@ -1,5 +1,5 @@
-// When a round stops to wait: from how the contributions of the last rounds arrived, so that nobody has to guess a time limit
-// (hivemind #676 asks for exactly this; ARCHITECTURE §3).
+// When a round stops to wait: from how the contributions of the last rounds arrived, so that nobody has to guess a time
+// limit (hivemind #676 asks for exactly this; ARCHITECTURE §3).
 
 import { median } from "../../shared/base/median.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
@@ -50,7 +50,10 @@ export function mayEndEarly(collected: number, wanted: number): boolean {
   return collected > 0 && 2 * collected >= wanted;
 }
 
-/** What `lease.seal: auto` means: where the codec promises the same bits for any number of workers, so nothing is left out. */
+/**
+ * What `lease.seal: auto` means: where the codec promises the same bits for any number of workers, so nothing is left
+ * out.
+ */
 export function sealMode({ codec, lease }: Pick<RunConfig, "codec" | "lease">): SealMode {
   if (lease.seal !== "auto") return lease.seal;
   return codecs.get(codec).exactSums ? "complete" : "deadline";

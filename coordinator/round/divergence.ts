@@ -1,6 +1,6 @@
-// Whether the training has diverged. Only workers see a gradient that is not finite, and any of them may say so: what ends the run is
-// therefore the word of those whose work has counted before, or at the beginning of a worker on the coordinator's own machine, and
-// never that of strangers alone.
+// Whether the training has diverged. Only workers see a gradient that is not finite, and any of them may say so: what
+// ends the run is therefore the word of those whose work has counted before, or at the beginning of a worker on the
+// coordinator's own machine, and never that of strangers alone.
 
 import type { WorkerId } from "../../shared/base/ids.ts";
 import { isActive } from "./roster.ts";
@@ -9,7 +9,10 @@ import type { RoundMembers, RoundState } from "./state.ts";
 /** Reports of not finite gradients in one round before the run is called diverged. */
 export const DIVERGED_REPORTS = 3;
 
-/** Where nobody's work has counted yet, all must have said so for so many times as long as a lease may take, an own worker among them. */
+/**
+ * Where nobody's work has counted yet, all must have said so for so many times as long as a lease may take, an own
+ * worker among them.
+ */
 export const UNPROVEN_PATIENCE = 10;
 
 export function withReport(now: number, state: RoundState, worker: WorkerId): RoundState {
@@ -26,9 +29,9 @@ export function witnessesOf({ samplesByAccount, witnesses }: RoundMembers): Read
 }
 
 /**
- * Whether all who are here, and at least half of those whose work counted last, say that the numbers are lost: nobody could
- * ever answer the range. Where nobody's work has counted yet, time must tell, and whoever started the run: strangers who came
- * first may be liars, and who comes after them honest.
+ * Whether all who are here, and at least half of those whose work counted last, say that the numbers are lost: nobody
+ * could ever answer the range. Where nobody's work has counted yet, time must tell, and whoever started the run:
+ * strangers who came first may be liars, and who comes after them honest.
  */
 export function hasDiverged(now: number, { notFinite, options, roster, witnesses }: RoundState): boolean {
   const { reports, since, accounts } = notFinite;

@@ -1,4 +1,5 @@
-// Who is leased what, now: comparisons first, then what nobody holds, and towards the end copies of what others have not answered.
+// Who is leased what, now: comparisons first, then what nobody holds, and towards the end copies of what others have
+// not answered.
 
 import type { WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
@@ -34,16 +35,21 @@ export type Occasion =
   /** All who wait. */
   | { readonly kind: "all" }
   /**
-   * Nothing has changed but for one who asks, if anybody: where leases come in pieces the others are considered at the next
-   * tick, so that ten thousand workers are not considered with each of their messages.
+   * Nothing has changed but for one who asks, if anybody: where leases come in pieces the others are considered at the
+   * next tick, so that ten thousand workers are not considered with each of their messages.
    */
   | { readonly kind: "asker"; readonly worker: WorkerId }
-  /** A copy is due, perhaps to this worker, and nothing else has changed: one decision's grants may bring many of them. */
+  /**
+   * A copy is due, perhaps to this worker, and nothing else has changed: one decision's grants may bring many of them.
+   */
   | { readonly kind: "copy"; readonly worker: WorkerId | undefined }
   /** What changed is of no use to those who hold a lease, or wait for one to back up or to compare. */
   | { readonly kind: "event" };
 
-/** Grants what can be granted now; effect `more` where that is too much for one turn, and then none but copies until `go-on`. */
+/**
+ * Grants what can be granted now; effect `more` where that is too much for one turn, and then none but copies until
+ * `go-on`.
+ */
 export function grantAll(now: number, state: RoundState, occasion: Occasion): RoundChange {
   const adding = granting(state);
   const { roster, options } = state;
@@ -72,7 +78,9 @@ export function give(now: number, granting: Granting, offer: Offer): void {
   granting.left--;
 }
 
-/** Members that can take a lease now, idle ones before those who would hold a second; each group in the order of asking. */
+/**
+ * Members that can take a lease now, idle ones before those who would hold a second; each group in the order of asking.
+ */
 function* takers(granting: Granting, only?: WorkerId): Generator<readonly [WorkerId, Member]> {
   const { roster, options } = granting.state;
   if (only !== undefined) {
@@ -148,8 +156,9 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
 }
 
 /**
- * The request where a worker's share is one lease: its part, by speed, of what nobody holds yet, shared with those who have
- * had nothing; the last of them takes all. None for a worker that had its lease while others have not, unless it is late.
+ * The request where a worker's share is one lease: its part, by speed, of what nobody holds yet, shared with those who
+ * have had nothing; the last of them takes all. None for a worker that had its lease while others have not, unless it
+ * is late.
  */
 function onlyRequest(now: number, state: RoundState, member: Member): ShareRequest | undefined {
   const request = requestOf(now, state, member);
@@ -196,15 +205,18 @@ export function inTime(now: number, state: RoundState, member: Member, samples: 
 }
 
 /**
- * Whether a member may compute what another holds too. One of the same account is probably the same machine, and no help; save where
- * the holder's connection is lost, as of a tab that crashed beside another, and nobody else is there.
+ * Whether a member may compute what another holds too. One of the same account is probably the same machine, and no
+ * help; save where the holder's connection is lost, as of a tab that crashed beside another, and nobody else is there.
  */
 export function mayHelp({ roster }: RoundState, lease: Lease, { account }: Member): boolean {
   if (lease.account !== account) return true;
   return roster.accounts.size === 1 && (roster.members.get(lease.worker)?.suspended ?? false);
 }
 
-/** Lends what is overdue to a worker that asks, is no slower than the mean and ends it in time, before it is given what nobody has begun. */
+/**
+ * Lends what is overdue to a worker that asks, is no slower than the mean and ends it in time, before it is given what
+ * nobody has begun.
+ */
 function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
   const { state } = granting;
   const { overdue, roster } = state;
@@ -222,7 +234,9 @@ function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
   }
 }
 
-/** What idle workers may back up, whoever they are: towards the end all that is not answered, else what lost its holder. */
+/**
+ * What idle workers may back up, whoever they are: towards the end all that is not answered, else what lost its holder.
+ */
 function toBackUp(state: RoundState, ending: boolean): Lease[] {
   const open: Lease[] = [];
   if (ending) {

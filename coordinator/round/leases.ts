@@ -1,5 +1,5 @@
-// How leases begin and end in a round's state: the one place where leases, their holders, their twins, the queue and what is looked up of
-// them (the overdue ones, how many are being checked) are kept in step.
+// How leases begin and end in a round's state: the one place where leases, their holders, their twins, the queue and
+// what is looked up of them (the overdue ones, how many are being checked) are kept in step.
 
 import { type LeaseId, leaseId, type WorkerId } from "../../shared/base/ids.ts";
 import type { CancelReason } from "../../shared/wire/protocol.ts";
@@ -8,7 +8,9 @@ import { type Member, speedOf, withMember, withSpeed } from "./roster.ts";
 import { expired, overtaken, type Speed } from "./sizing.ts";
 import type { RequeueCause, RoundEffect, RoundState } from "./state.ts";
 
-/** Whether another may compute the lease's range too: not yet two of them, and `ending`, or nobody knows when it ends. */
+/**
+ * Whether another may compute the lease's range too: not yet two of them, and `ending`, or nobody knows when it ends.
+ */
 export function mayBackUp(lease: Lease, ending: boolean): boolean {
   if (!("twin" in lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null) return false;
   return ending || lease.overdue;

@@ -36,8 +36,8 @@ function violation(message: string): BitswarmError {
 }
 
 /**
- * What is wrong with a pass after so many of its steps, in words. A step commits at least half of what was carried to it
- * and its own batch, so what is left is always less than a batch: one more or one less step would show.
+ * What is wrong with a pass after so many of its steps, in words. A step commits at least half of what was carried to
+ * it and its own batch, so what is left is always less than a batch: one more or one less step would show.
  */
 function coverFault(
   { samples, steps: all }: Pass,
@@ -127,8 +127,8 @@ export class Ledger {
   }
 
   /**
-   * The invariant after `step` steps: passes that ended are whole, later ones empty, and the current one holds a batch a
-   * step, less what was carried over.
+   * The invariant after `step` steps: passes that ended are whole, later ones empty, and the current one holds a batch
+   * a step, less what was carried over.
    * @throws LEDGER_VIOLATION
    */
   check(program: Pick<Program, "passes">, step: number, batch: number, seal: SealMode): void {

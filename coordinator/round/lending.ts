@@ -1,6 +1,7 @@
-// Who computes what somebody else holds before the round is late: at each tick, expired leases end, leases that take longer than their
-// holder's speed says become overdue, and what is overdue or will end last is lent to somebody who will end it sooner ("longest
-// approximate time to end": Zaharia et al., "Improving MapReduce performance in heterogeneous environments", OSDI 2008).
+// Who computes what somebody else holds before the round is late: at each tick, expired leases end, leases that take
+// longer than their holder's speed says become overdue, and what is overdue or will end last is lent to somebody who
+// will end it sooner ("longest approximate time to end": Zaharia et al., "Improving MapReduce performance in
+// heterogeneous environments", OSDI 2008).
 
 import type { WorkerId } from "../../shared/base/ids.ts";
 import { type Granting, give, granting, inTime, mayHelp, mostLent } from "./grants.ts";
@@ -26,7 +27,9 @@ const UNKNOWN_END = Number.POSITIVE_INFINITY;
 /** Added to every estimate for the grant's way to the worker and the answer's way back. */
 export const ROUND_TRIP_MS = 250;
 
-/** When the holder of a lease will probably be done; infinite where nobody knows. `mean` stands for an unknown speed. */
+/**
+ * When the holder of a lease will probably be done; infinite where nobody knows. `mean` stands for an unknown speed.
+ */
 export function expectedEnd(now: number, lease: Lease, mean: number): number {
   if (lease.overdue) return UNKNOWN_END;
   return lease.endsAt ?? (lease.startedAt ?? now) + (1000 * (lease.to - lease.from)) / mean;
@@ -59,7 +62,10 @@ interface Candidate {
   readonly before: number;
 }
 
-/** A range that is computed already, once or twice, and may be lent; nothing where a later tick will find it, or nobody may help. */
+/**
+ * A range that is computed already, once or twice, and may be lent; nothing where a later tick will find it, or nobody
+ * may help.
+ */
 function candidate(now: number, state: RoundState, lease: Lease, mean: number): Candidate | undefined {
   const end = expectedEnd(now, lease, mean);
   if (mayBackUp(lease, true)) return lease.overdue ? undefined : { lease, loser: undefined, end, before: end };
@@ -71,16 +77,20 @@ function candidate(now: number, state: RoundState, lease: Lease, mean: number): 
     : { lease, loser: twin, end, before: end };
 }
 
-/** What will end last is the last; of those of which nobody knows the end the largest, as the fastest helper has the first. */
+/**
+ * What will end last is the last; of those of which nobody knows the end the largest, as the fastest helper has the
+ * first.
+ */
 function byUrgency(a: Candidate, b: Candidate): number {
   if (a.end !== b.end) return a.end - b.end;
   return a.lease.to - a.lease.from - (b.lease.to - b.lease.from) || b.lease.lease - a.lease.lease;
 }
 
 /**
- * What may be lent, the most urgent last: that of which nobody knows the end and, where all is leased, what will end last. Once no more is
- * out than workers are idle, what is past its expected end is as good as overdue: a copy costs nobody anything then. With many
- * times as many idle all that one alone computes is lent: among thousands of holders one is always stalled, or slower than it was.
+ * What may be lent, the most urgent last: that of which nobody knows the end and, where all is leased, what will end
+ * last. Once no more is out than workers are idle, what is past its expected end is as good as overdue: a copy costs
+ * nobody anything then. With many times as many idle all that one alone computes is lent: among thousands of holders
+ * one is always stalled, or slower than it was.
  */
 function candidates(now: number, state: RoundState, mean: number): Candidate[] {
   const open: Candidate[] = [];
@@ -103,7 +113,10 @@ function candidates(now: number, state: RoundState, mean: number): Candidate[] {
   return [...open, ...late].sort(byUrgency);
 }
 
-/** Lends a helper the most urgent that it is of use for; the fastest come first, so what one would not end sooner is nobody's. */
+/**
+ * Lends a helper the most urgent that it is of use for; the fastest come first, so what one would not end sooner is
+ * nobody's.
+ */
 function lend(now: number, adding: Granting, open: Candidate[], { worker, member, speed }: Helper): void {
   const most = mostLent(now, adding.state, member);
   let skipped = 0;
@@ -128,8 +141,8 @@ function lend(now: number, adding: Granting, open: Candidate[], { worker, member
 }
 
 /**
- * Lends what is overdue to fast workers while there is work for all, as the lease that they go on with where they hold one,
- * so that at the end nobody waits for a large one; and to idle workers, when all is leased, what will end last.
+ * Lends what is overdue to fast workers while there is work for all, as the lease that they go on with where they hold
+ * one, so that at the end nobody waits for a large one; and to idle workers, when all is leased, what will end last.
  */
 export function grantEarly(now: number, state: RoundState): RoundChange {
   const adding = granting(state, LENT_AT_ONCE);
@@ -158,7 +171,9 @@ function tooLong(now: number, lease: Lease, mean: number): boolean {
   return now > end + OVERDUE * (end - lease.startedAt) + ROUND_TRIP_MS;
 }
 
-/** Of two holders of a range of whom nobody knows when they will be done, the first loses it, so that a third may help. */
+/**
+ * Of two holders of a range of whom nobody knows when they will be done, the first loses it, so that a third may help.
+ */
 function withoutIdler(now: number, state: RoundState, lease: Lease): RoundChange {
   const twin = "twin" in lease && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
   if (!twin?.overdue || twin.receivedAt !== null || lease.receivedAt !== null) return { state, effects: [] };
@@ -190,7 +205,10 @@ export function suspended(now: number, before: RoundState, worker: WorkerId): Ro
   return { state: { ...state, roster: updated(state.roster, worker, { suspended: true }) }, effects };
 }
 
-/** Ends the leases that expired, and what their workers would have gone on with, and has others help with what is overdue. */
+/**
+ * Ends the leases that expired, and what their workers would have gone on with, and has others help with what is
+ * overdue.
+ */
 export function ticked(now: number, before: RoundState): RoundChange {
   const late = new Set<WorkerId>();
   const slow = new Set<WorkerId>();

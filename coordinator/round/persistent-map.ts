@@ -1,6 +1,6 @@
-// A map of which every version stays as it was, so that the pure round stays pure, and the newest is as fast as a Map, so that it
-// does with ten thousand workers: it holds the entries, and a version before it what to undo (Baker, "Shallow binding makes
-// functional arrays fast", SIGPLAN Notices 26 (8), 1991).
+// A map of which every version stays as it was, so that the pure round stays pure, and the newest is as fast as a Map,
+// so that it does with ten thousand workers: it holds the entries, and a version before it what to undo (Baker,
+// "Shallow binding makes functional arrays fast", SIGPLAN Notices 26 (8), 1991).
 
 /** Entries without gaps: some of them can be drawn, and all looked at without a copy. */
 class Entries<K, V> {
@@ -49,7 +49,9 @@ interface Difference<K, V> {
   readonly value: V | undefined;
 }
 
-/** Immutable: `set` and `delete` return the changed map. Iterates in an order of its own, the same for the same history. */
+/**
+ * Immutable: `set` and `delete` return the changed map. Iterates in an order of its own, the same for the same history.
+ */
 export class PersistentMap<K, V> implements Iterable<readonly [K, V]> {
   readonly size: number;
   /** The version looked at last has the entries. */

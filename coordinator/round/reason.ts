@@ -1,4 +1,5 @@
-// What a round waits for, in words: the terminal, the page and `status` show this line, so that a stall explains itself.
+// What a round waits for, in words: the terminal, the page and `status` show this line, so that a stall explains
+// itself.
 
 import { mayEndEarly } from "./deadline.ts";
 import { DIVERGED_REPORTS } from "./divergence.ts";
@@ -63,7 +64,10 @@ function limited(now: number, state: RoundState): string {
   return `, ${idle} idle: an account may have ${Math.round(100 * options.shareLimit)} % of a step (trust.accountWeight)`;
 }
 
-/** For example `62/64 workers, 3980/4096 samples, seal in 1.2 s, waiting for w17 (stalled 9 s)`: working, of those who joined. */
+/**
+ * For example `62/64 workers, 3980/4096 samples, seal in 1.2 s, waiting for w17 (stalled 9 s)`: working, of those who
+ * joined.
+ */
 export function roundReason(now: number, state: RoundState): string {
   const { phase, roster, collected, wanted, leases } = state;
   const joined = roster.members.size;

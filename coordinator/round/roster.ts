@@ -1,4 +1,5 @@
-// Who takes part in the rounds: what each worker does, holds and can do, with the sums that sizing a lease needs kept up to date.
+// Who takes part in the rounds: what each worker does, holds and can do, with the sums that sizing a lease needs kept
+// up to date.
 
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import { OrderedMap } from "../../shared/base/ordered-map.ts";
@@ -30,7 +31,9 @@ export interface Member {
   readonly expected: number | null;
   /** Its connection is lost, and it may come back. */
   readonly suspended: boolean;
-  /** It takes no lease: it has not asked for one yet, it is paused, or its account rests. Its next `ready` ends that. */
+  /**
+   * It takes no lease: it has not asked for one yet, it is paused, or its account rests. Its next `ready` ends that.
+   */
   readonly resting: boolean;
   /** The newest round in which it was leased work that counts. */
   readonly served: number | null;
@@ -205,7 +208,10 @@ export function atRound(roster: Roster, phase: string, round: number): Roster {
   return { ...roster, phase, round, members, active, unserved: active };
 }
 
-/** Speeds of a crew, the unknown counted as the mean of the known; `mean` of the known is any positive number where there is none. */
+/**
+ * Speeds of a crew, the unknown counted as the mean of the known; `mean` of the known is any positive number where
+ * there is none.
+ */
 export function totalSpeed({ count, known, speed }: Crew): { readonly mean: number; readonly total: number } {
   const mean = known === 0 ? 1 : Math.max(speed / known, Number.MIN_VALUE);
   return { mean, total: Math.max(speed, 0) + (count - known) * mean };

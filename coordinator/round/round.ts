@@ -1,5 +1,6 @@
-// One round, training or evaluation, as a pure function of (now, state, event), which returns the effects and the reason too
-// (torchft's quorum is built so): clock, sockets and sums are elsewhere. The rules are those of SPEC.md, L and C.
+// One round, training or evaluation, as a pure function of (now, state, event), which returns the effects and the
+// reason too (torchft's quorum is built so): clock, sockets and sums are elsewhere. The rules are those of SPEC.md, L
+// and C.
 
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
@@ -297,7 +298,10 @@ function result(now: number, state: RoundState, effects: readonly RoundEffect[])
   };
 }
 
-/** Whether the round ends now (SPEC.md, L11, L25, L26): with its last sample or, late, with what is there. Contributions that are being checked are always waited for. */
+/**
+ * Whether the round ends now (SPEC.md, L11, L25, L26): with its last sample or, late, with what is there. Contributions
+ * that are being checked are always waited for.
+ */
 function sealDue(now: number, state: RoundState): boolean {
   const { collected, wanted, options, checking } = state;
   if (!isLive(state) || checking > 0) return false;

@@ -18,13 +18,15 @@ export const UNMEASURED_LEASES = 2;
 /** Weight of the newest measurement in the moving average. */
 export const SPEED_WEIGHT = 0.3;
 /**
- * A measurement counts as at most so many times the average: a worker that was away hands in several leases at once, and
- * one of them would seem to have taken no time; the whole round would be its share.
+ * A measurement counts as at most so many times the average: a worker that was away hands in several leases at once,
+ * and one of them would seem to have taken no time; the whole round would be its share.
  */
 export const MOST_GROWTH = 2;
 /** A lease is sized to take at most this share of its time limit, where the speed is known. */
 export const TIMEOUT_SHARE = 0.5;
-/** A worker is left out of a round where one microbatch would take it this many times what the rest of the round takes. */
+/**
+ * A worker is left out of a round where one microbatch would take it this many times what the rest of the round takes.
+ */
 export const TOO_SLOW = 2;
 
 const rate = (samples: number, elapsedMs: number) => (samples * 1000) / Math.max(elapsedMs, 1);
@@ -64,13 +66,18 @@ export interface ShareRequest {
   /** Microbatches that nobody holds, and all of the round. */
   readonly unleased: number;
   readonly wanted: number;
-  /** A lease is at most this part of the worker's share of what nobody holds: so the last leases are small, and end together. */
+  /**
+   * A lease is at most this part of the worker's share of what nobody holds: so the last leases are small, and end
+   * together.
+   */
   readonly pieces: number;
   /** Microbatches of a worker's first lease; while its speed is unknown each is at most twice the one before. */
   readonly first: number;
   /** Samples a second; undefined where unknown. */
   readonly speed: number | undefined;
-  /** Mean speed of the workers whose speed is known, which stands for the others'; any positive number where none is. */
+  /**
+   * Mean speed of the workers whose speed is known, which stands for the others'; any positive number where none is.
+   */
   readonly mean: number;
   /** Speeds of all that work on the round or are about to, this worker among them. */
   readonly total: number;
@@ -87,13 +94,17 @@ export interface ShareRequest {
   readonly unpacedMs: number;
 }
 
-/** In a kind's first round a lease takes at most so long, or this share of the time since its first lease: others may come yet. */
+/**
+ * In a kind's first round a lease takes at most so long, or this share of the time since its first lease: others may
+ * come yet.
+ */
 const UNPACED_MS = 1000;
 const UNPACED_SHARE = 0.25;
 
 /**
  * Microbatches of a worker's next lease: its share, by speed, of all that is not answered yet, less what it holds; at
- * most `most`, a part of what nobody holds, and what it can compute within half the time limit. At least 1 for a worker that holds nothing; 0 is no lease.
+ * most `most`, a part of what nobody holds, and what it can compute within half the time limit. At least 1 for a worker
+ * that holds nothing; 0 is no lease.
  */
 export function leaseMicrobatches(request: ShareRequest): number {
   const { speed, mean, total, remaining, held, most, microbatch, timeoutMs, unpacedMs, pieces } = request;
@@ -124,13 +135,16 @@ export function tooSlow({ speed, mean, total, remaining, microbatch }: ShareRequ
   return microbatch / speed > TOO_SLOW * (rest + microbatch / mean);
 }
 
-// Into how many pieces a worker's share is cut, so that workers end together and little is lost with one that goes: as many as are
-// worth their contributions. Each piece is a gradient of the whole network, read back, sent and summed, so that a share of a fraction
-// of a second, or the large gradients of a slow uplink, had better stay in one piece.
+// Into how many pieces a worker's share is cut, so that workers end together and little is lost with one that goes: as
+// many as are worth their contributions. Each piece is a gradient of the whole network, read back, sent and summed, so
+// that a share of a fraction of a second, or the large gradients of a slow uplink, had better stay in one piece.
 
 /** Pieces of a share where nothing speaks against them. */
 export const MOST_PIECES = 4;
-/** A piece that is computed in less costs more in messages, readback and kernels' ends than its share's even end is worth. */
+/**
+ * A piece that is computed in less costs more in messages, readback and kernels' ends than its share's even end is
+ * worth.
+ */
 export const LEAST_PIECE_SECONDS = 2;
 /** What a volunteer's uplink is taken to carry: 8 Mbit/s. */
 export const UPLINK_BYTES_PER_SECOND = 1_000_000;
@@ -146,7 +160,10 @@ export interface RoundWork {
   readonly contributionBytes: number;
 }
 
-/** What `lease.pieces: auto` comes to. Where no speed is known, sizes double from lease to lease anyway, and the most is no loss. */
+/**
+ * What `lease.pieces: auto` comes to. Where no speed is known, sizes double from lease to lease anyway, and the most is
+ * no loss.
+ */
 export function piecesOf({ samples, samplesPerSecond, contributionBytes }: RoundWork): number {
   if (samplesPerSecond === undefined) return MOST_PIECES;
   // Shares follow speed: each takes as long as the round.

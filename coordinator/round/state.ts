@@ -1,4 +1,5 @@
-// The state of one round, the events that move it and the effects that follow. Immutable: a decision keeps the state it saw.
+// The state of one round, the events that move it and the effects that follow. Immutable: a decision keeps the state it
+// saw.
 
 import type { Refusal } from "../../shared/base/errors.ts";
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
@@ -75,7 +76,10 @@ export interface RoundState extends RoundMembers {
   readonly collected: IntervalSet;
   /** Since when all samples are there. */
   readonly wholeSince: number | null;
-  /** The last grants were as many as one turn of the event loop has time for: the others are granted with the next `go-on`. */
+  /**
+   * The last grants were as many as one turn of the event loop has time for: the others are granted with the next
+   * `go-on`.
+   */
   readonly grantsPending: boolean;
   /** Copies that nobody computes yet. */
   readonly copies: AuditCopies;

@@ -1,4 +1,5 @@
-// A run ready to be driven: its folder, data, state, ledger and log, all fresh or all from the newest checkpoint that verifies.
+// A run ready to be driven: its folder, data, state, ledger and log, all fresh or all from the newest checkpoint that
+// verifies.
 
 import { rm } from "node:fs/promises";
 import { relative, resolve } from "node:path";
@@ -92,7 +93,8 @@ function requireAgreement({ path, manifest, ledger }: Checkpoint, state: Trainin
 
 /**
  * Opens a run where its newest checkpoint that verifies left it.
- * @throws CHECKPOINT_MISSING, CHECKPOINT_CORRUPT, COMMIT_LOG_CORRUPT, DATA_MISSING, DATA_INVALID, LEDGER_VIOLATION, RUN_OF_OTHER_BUILD
+ * @throws CHECKPOINT_MISSING, CHECKPOINT_CORRUPT, COMMIT_LOG_CORRUPT, DATA_MISSING, DATA_INVALID, LEDGER_VIOLATION,
+ * RUN_OF_OTHER_BUILD
  */
 export async function reopenRun(runDir: string, token?: string): Promise<OpenRun> {
   const directory = await openRunDirectory(runDir, token);

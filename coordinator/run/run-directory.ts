@@ -1,4 +1,5 @@
-// The folder of a run: runs/<id>/ with run.yaml, the token, commits, events and checkpoints. This file makes it and finds its way back.
+// The folder of a run: runs/<id>/ with run.yaml, the token, commits, events and checkpoints. This file makes it and
+// finds its way back.
 
 import { createHash, randomBytes } from "node:crypto";
 import { access, mkdir, readdir, readFile, rm } from "node:fs/promises";

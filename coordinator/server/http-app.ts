@@ -1,4 +1,5 @@
-// What the coordinator answers over HTTP: the page, its files, shards, blobs and the status. Everything of the run is behind its token.
+// What the coordinator answers over HTTP: the page, its files, shards, blobs and the status. Everything of the run is
+// behind its token.
 
 import { type Context, Hono } from "hono";
 import type { ErrorCode } from "../../shared/base/errors.ts";

@@ -1,4 +1,5 @@
-// The built volunteer page as a fixed set of files: only what the build made can be asked for, so no path can lead out of the folder.
+// The built volunteer page as a fixed set of files: only what the build made can be asked for, so no path can lead out
+// of the folder.
 
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join, relative, sep } from "node:path";

@@ -5,7 +5,10 @@
 import type { Clock } from "../../shared/base/clock.ts";
 import { isChunk } from "../../shared/wire/chunk.ts";
 
-/** A turn takes in so much of chunks, which are checked and copied: two, beside what taking them from their sockets costs. */
+/**
+ * A turn takes in so much of chunks, which are checked and copied: two, beside what taking them from their sockets
+ * costs.
+ */
 export const TURN_BYTES = 1 << 19;
 /**
  * Of any kind. A contribution of a small model takes up to half a millisecond, until it is in the sum and the next

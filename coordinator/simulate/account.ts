@@ -7,7 +7,9 @@
 import type { Profile } from "./profile.ts";
 import type { Timeline } from "./timeline.ts";
 
-/** Why what was computed is in no sum: another answered first, it was taken away or came too late, or its worker went. */
+/**
+ * Why what was computed is in no sum: another answered first, it was taken away or came too late, or its worker went.
+ */
 export type Waste = "repeated" | "late" | "lost";
 
 /** Samples, by what became of the capacity. `idle`: connected or connecting, with nothing to compute. */
@@ -61,7 +63,10 @@ export class Account {
     this.#away += capacity(profile, ms);
   }
 
-  /** From the beginning to now. Computation in hand and what is to come of a stall or an absence are within the tolerance of a step. */
+  /**
+   * From the beginning to now. Computation in hand and what is to come of a stall or an absence are within the
+   * tolerance of a step.
+   */
   shares(): CapacityShares {
     this.#advance();
     const idle = Math.max(0, this.#ideal - this.#computed - this.#stalled - this.#away);

@@ -1,5 +1,6 @@
-// Contributions whose right sum is known: the first element of each tensor is a hash of (run's parameters, pass, microbatch),
-// all else is zero. So a sum tells of each microbatch in it whether it was added once, and to the right parameters.
+// Contributions whose right sum is known: the first element of each tensor is a hash of (run's parameters, pass,
+// microbatch), all else is zero. So a sum tells of each microbatch in it whether it was added once, and to the right
+// parameters.
 
 import type { Range } from "../../shared/base/intervals.ts";
 import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
@@ -23,7 +24,10 @@ export interface KnownSum {
 /** A microbatch's hash takes so many bits beside the sign. */
 const hashBits = 10;
 
-/** One sample's value is a multiple of 2^-this: small enough for parameters to live through many steps, and whole units of every round. */
+/**
+ * One sample's value is a multiple of 2^-this: small enough for parameters to live through many steps, and whole units
+ * of every round.
+ */
 function fractionBits(kind: ContributionTensor["kind"]): number {
   switch (kind) {
     case "gradient":
@@ -79,7 +83,8 @@ export function knownSum(
       }
     }
   }
-  // The same whatever the hashes came to, so that units do not wander from round to round. Differences grow with the lease.
+  // The same whatever the hashes came to, so that units do not wander from round to round. Differences grow with the
+  // lease.
   const samples = ranges.reduce((total, { from, to }) => total + to - from, 0);
   const peaks = Float32Array.from(tensors, (tensor) => {
     const most = 2 ** (hashBits - fractionBits(tensor.kind));

@@ -1,5 +1,6 @@
-// In place of a GPU: a device whose trainer's gradients are known, and take as long as its volunteer is slow or stalled. What a
-// liar does otherwise than an honest volunteer happens here (misdeed.ts), for its session is everybody's.
+// In place of a GPU: a device whose trainer's gradients are known, and take as long as its volunteer is slow or
+// stalled. What a liar does otherwise than an honest volunteer happens here (misdeed.ts), for its session is
+// everybody's.
 
 import type { CanaryLayer } from "../../shared/model/canary.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";

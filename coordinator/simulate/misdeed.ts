@@ -23,7 +23,9 @@ export interface Alteration {
   readonly before: KnownSum | undefined;
 }
 
-/** The sum that a liar sends. Those that do harm otherwise (`shape`, `loris`, `hoard`) send what is right, if they do. */
+/**
+ * The sum that a liar sends. Those that do harm otherwise (`shape`, `loris`, `hoard`) send what is right, if they do.
+ */
 export function altered({ misdeed, lease, layout, microbatch, honest, before }: Alteration): KnownSum {
   const { units, peaks } = honest;
   switch (misdeed) {

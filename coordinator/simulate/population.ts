@@ -1,4 +1,5 @@
-// Who is there: volunteers take their seats, lose connections, leave, die and are replaced, and partitions cut seats off.
+// Who is there: volunteers take their seats, lose connections, leave, die and are replaced, and partitions cut seats
+// off.
 
 import { type Rng, rng } from "../../shared/base/rng.ts";
 import { between, drawProfile, type Profile, shuffledSeats } from "./profile.ts";
@@ -96,7 +97,10 @@ export class Population {
     }
   }
 
-  /** An exponentially distributed time in ms, of the mean that gives `share` in a step's time; none where the share is 0. */
+  /**
+   * An exponentially distributed time in ms, of the mean that gives `share` in a step's time; none where the share is
+   * 0.
+   */
   #wait(share: number, draws: Rng): number | undefined {
     if (share <= 0) return undefined;
     return (-Math.log(1 - draws.uniform()) * 1000 * this.#world.scenario.stepSeconds) / share;

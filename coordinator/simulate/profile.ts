@@ -23,8 +23,8 @@ export function between([least, most]: readonly [number, number], draws: Rng): n
 }
 
 /**
- * The honesty of the volunteer in seat `seat` of `volunteers`: shares are dealt out evenly over the seats, so that a small
- * world has them too, and a newcomer takes over the seat of the one it replaces.
+ * The honesty of the volunteer in seat `seat` of `volunteers`: shares are dealt out evenly over the seats, so that a
+ * small world has them too, and a newcomer takes over the seat of the one it replaces.
  */
 function misdeedOf({ liars, volunteers }: Scenario, seat: number, order: readonly number[]): Misdeed | undefined {
   const rank = order[seat];

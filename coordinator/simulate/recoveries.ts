@@ -1,5 +1,5 @@
-// How long the run takes to get over a fault: from the moment at which a lease's holder stalls or is gone until all of the
-// lease's samples were accepted, from whomever.
+// How long the run takes to get over a fault: from the moment at which a lease's holder stalls or is gone until all of
+// the lease's samples were accepted, from whomever.
 
 import type { Range } from "../../shared/base/intervals.ts";
 import type { Timeline } from "./timeline.ts";

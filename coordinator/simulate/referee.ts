@@ -1,5 +1,5 @@
-// Watches a simulated run from outside and knows better: which samples were committed, what their sum must be, who lied.
-// It shares no code with ledger and rounds, so that what they get wrong together is still seen.
+// Watches a simulated run from outside and knows better: which samples were committed, what their sum must be, who
+// lied. It shares no code with ledger and rounds, so that what they get wrong together is still seen.
 
 import { createHash } from "node:crypto";
 import type { Range } from "../../shared/base/intervals.ts";
@@ -80,7 +80,10 @@ export class Referee {
     return this.#lastCommitAt;
   }
 
-  /** Samples of committed steps; `poisoned` are those in them whose contribution was a lie, `audited` those of answered copies. */
+  /**
+   * Samples of committed steps; `poisoned` are those in them whose contribution was a lie, `audited` those of answered
+   * copies.
+   */
   get counts() {
     const committed = this.#records.reduce((sum, { samples }) => sum + samples, 0);
     return {

@@ -1,4 +1,5 @@
-// What a simulated world is like: volunteers, their speeds and faults, links, liars, and the run they compute. Unknown keys are refused.
+// What a simulated world is like: volunteers, their speeds and faults, links, liars, and the run they compute. Unknown
+// keys are refused.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

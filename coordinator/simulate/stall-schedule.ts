@@ -1,4 +1,5 @@
-// When a virtual volunteer computes nothing though it is there: stalls of drawn lengths, with pauses between them that make up their share.
+// When a virtual volunteer computes nothing though it is there: stalls of drawn lengths, with pauses between them that
+// make up their share.
 
 import type { Rng } from "../../shared/base/rng.ts";
 import { between } from "./profile.ts";

@@ -1,5 +1,5 @@
-// What a round's sum must be, by what was sent for it: to the unit where nothing was scaled, else within what the trust rules
-// may scale or leave out.
+// What a round's sum must be, by what was sent for it: to the unit where nothing was scaled, else within what the trust
+// rules may scale or leave out.
 
 import { powerOfTwo } from "../../shared/base/powers-of-two.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";

@@ -1,4 +1,5 @@
-// Small worlds of every kind, drawn from a seed: a few volunteers, a few steps, and any mixture of faults, cuts and liars.
+// Small worlds of every kind, drawn from a seed: a few volunteers, a few steps, and any mixture of faults, cuts and
+// liars.
 
 import { rng } from "../../shared/base/rng.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";

@@ -1,4 +1,5 @@
-// What a virtual volunteer computes for a lease: a result of known sum, honest or not, as a trainer gives it to its session.
+// What a virtual volunteer computes for a lease: a result of known sum, honest or not, as a trainer gives it to its
+// session.
 
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { LeaseResult } from "../../worker/trainer/trainer-contract.ts";

@@ -1,5 +1,5 @@
-// The coordinator's own code in a simulated world: engine, rounds, sessions, ledger and codecs as in coordinate.ts, with a
-// checkpoint and a commit log in memory. It can be killed at any event, and goes on from its newest checkpoint.
+// The coordinator's own code in a simulated world: engine, rounds, sessions, ledger and codecs as in coordinate.ts,
+// with a checkpoint and a commit log in memory. It can be killed at any event, and goes on from its newest checkpoint.
 
 import type { Clock } from "../../shared/base/clock.ts";
 import type { Rng } from "../../shared/base/rng.ts";

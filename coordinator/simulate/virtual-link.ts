@@ -1,5 +1,6 @@
-// A connection that no network carries: latency, bandwidth, cuts, partitions, and on request what no TCP would do to messages.
-// The coordinator's end has what a session uses of the ws package's WebSocket. Sizes are payloads, without headers of WebSocket and below.
+// A connection that no network carries: latency, bandwidth, cuts, partitions, and on request what no TCP would do to
+// messages. The coordinator's end has what a session uses of the ws package's WebSocket. Sizes are payloads, without
+// headers of WebSocket and below.
 
 import type { RawData } from "ws";
 import type { Rng } from "../../shared/base/rng.ts";

@@ -1,4 +1,5 @@
-// The run that virtual volunteers compute: its configuration and its data set, of which nothing but the sizes is ever looked at.
+// The run that virtual volunteers compute: its configuration and its data set, of which nothing but the sizes is ever
+// looked at.
 
 import type { Dataset } from "../../shared/data/dataset.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";

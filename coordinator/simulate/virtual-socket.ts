@@ -1,4 +1,5 @@
-// A volunteer's end of a virtual link as its session wants it: opened over the world, looked at on the way, and cut on request.
+// A volunteer's end of a virtual link as its session wants it: opened over the world, looked at on the way, and cut on
+// request.
 
 import type { SessionSocket, SocketEvents } from "../../worker/session/session-ports.ts";
 import type { Caller } from "./surroundings.ts";

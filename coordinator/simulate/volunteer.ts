@@ -1,5 +1,5 @@
-// A volunteer: the worker's own session in virtual time, over virtual links, with a trainer whose gradients are known. Here is what
-// happens to it: it comes, loses its network, is looked after by a person, leaves or dies.
+// A volunteer: the worker's own session in virtual time, over virtual links, with a trainer whose gradients are known.
+// Here is what happens to it: it comes, loses its network, is looked after by a person, leaves or dies.
 
 import { createHash } from "node:crypto";
 import { type RunningSession, runSession } from "../../worker/session/session.ts";

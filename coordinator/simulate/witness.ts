@@ -1,4 +1,5 @@
-// What the simulation knows of a volunteer's leases: read off the messages that reach it and leave it, and told by its trainer.
+// What the simulation knows of a volunteer's leases: read off the messages that reach it and leave it, and told by its
+// trainer.
 
 import { unpack } from "msgpackr";
 import { isChunk } from "../../shared/wire/chunk.ts";

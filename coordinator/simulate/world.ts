@@ -1,4 +1,5 @@
-// A whole run in virtual time: volunteers come, stall, lie and go as the scenario says, and the coordinator's own code copes.
+// A whole run in virtual time: volunteers come, stall, lie and go as the scenario says, and the coordinator's own code
+// copes.
 
 import { rng } from "../../shared/base/rng.ts";
 import { type CanaryLayer, canaryAnswer, canaryLayers } from "../../shared/model/canary.ts";
@@ -130,7 +131,8 @@ export class World implements Surroundings {
       refuse(CONNECT_MS);
       return;
     }
-    // TCP's handshake, then HTTP's: the coordinator sees the request after three ways, the volunteer its answer after four.
+    // TCP's handshake, then HTTP's: the coordinator sees the request after three ways, the volunteer its answer after
+    // four.
     timeline.at(timeline.now + 3 * quality.latencyMs, "coordinator", () => {
       const link = new VirtualLink({
         timeline,

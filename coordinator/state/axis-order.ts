@@ -1,4 +1,5 @@
-// Between the state's axis order (channels last) and that of files (PyTorch's): a rank-4 tensor is a convolution's or a C.
+// Between the state's axis order (channels last) and that of files (PyTorch's): a rank-4 tensor is a convolution's or a
+// C.
 
 import { type Shape4, toOhwi, toOihw } from "../../shared/model/axes.ts";
 

@@ -1,4 +1,5 @@
-// The learning rate of a step: its phase's, on a schedule of its own for each network, over the steps that the program gives it.
+// The learning rate of a step: its phase's, on a schedule of its own for each network, over the steps that the program
+// gives it.
 
 import { type Phase, phaseNamed } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";

@@ -1,4 +1,5 @@
-// The step of `sync: local` (DiLoCo, Douillard et al. 2023): Nesterov's momentum on the mean difference of the workers' replicas.
+// The step of `sync: local` (DiLoCo, Douillard et al. 2023): Nesterov's momentum on the mean difference of the workers'
+// replicas.
 
 import type { ParameterEntry } from "../../shared/model/manifest.ts";
 import { sgdStep } from "../../shared/model/optimizer.ts";
@@ -11,8 +12,8 @@ import type { TrainingState } from "./training-state.ts";
 export type OuterOptions = Extract<RunConfig["sync"], { kind: "local" }>["outer"];
 
 /**
- * With Δ the mean over samples of θ − θ_replica: m ← μm + Δ, θ ← θ − rate·(Δ + μm). Running
- * statistics become the mean of the replicas'. The discriminators' differences are of Adam's inner steps, and treated alike.
+ * With Δ the mean over samples of θ − θ_replica: m ← μm + Δ, θ ← θ − rate·(Δ + μm). Running statistics become the mean
+ * of the replicas'. The discriminators' differences are of Adam's inner steps, and treated alike.
  * @param entries of the network's wire manifest that the sum has
  */
 export function outerStep(

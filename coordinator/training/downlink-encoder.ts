@@ -1,4 +1,5 @@
-// Encodes what goes down to the workers, where the parameters are: each version of a set once, whole and as a change of the one before.
+// Encodes what goes down to the workers, where the parameters are: each version of a set once, whole and as a change of
+// the one before.
 
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { Networks } from "../../shared/run/networks.ts";

@@ -1,4 +1,5 @@
-// The numbers of a small run in the engine's own thread: each of its turns is shorter than the way to another thread and back is worth.
+// The numbers of a small run in the engine's own thread: each of its turns is shorter than the way to another thread
+// and back is worth.
 
 import type { StepPlace } from "../../shared/run/program.ts";
 import type { HeldWork } from "../sum/contribution.ts";

@@ -20,7 +20,9 @@ export function robustBytes({ config, networks, program }: Pick<TrainingState, "
   return { elements: Math.max(...sizes), parts, bytes: 8 * Math.max(...sizes) * (parts + OTHER_VECTORS) };
 }
 
-/** @throws CONFIG_INVALID for a run that is to combine its rounds robustly and would need more memory than ROBUST_BYTES */
+/**
+ * @throws CONFIG_INVALID for a run that is to combine its rounds robustly and would need more memory than ROBUST_BYTES
+ */
 export function requireRobustMemory(state: Pick<TrainingState, "config" | "networks" | "program">): void {
   const { trust, batch, microbatch } = state.config;
   if (!isRobust(trust.clip)) return;

@@ -1,4 +1,5 @@
-// What a round computes, fixed before anybody joins it: phase, positions, parameters, layout, units. Leases only cut it up.
+// What a round computes, fixed before anybody joins it: phase, positions, parameters, layout, units. Leases only cut it
+// up.
 
 import type { Range } from "../../shared/base/intervals.ts";
 import type { Split } from "../../shared/data/dataset.ts";
@@ -134,7 +135,9 @@ export function evaluationSubject({ program, step, config, dataset }: RunProgres
   };
 }
 
-/** @param feedbackResets below 256: with another number than in the worker's lease before, its error feedback is void */
+/**
+ * @param feedbackResets below 256: with another number than in the worker's lease before, its error feedback is void
+ */
 export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease, feedbackResets = 0): LeaseMessage {
   return { type: "lease", lease, from, to, ...terms, era: terms.era + feedbackResets };
 }

@@ -1,4 +1,5 @@
-// The numbers of a large run in a thread of their own: the engine's thread never waits for them, it is told (architecture, section 8).
+// The numbers of a large run in a thread of their own: the engine's thread never waits for them, it is told
+// (architecture, section 8).
 
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";

@@ -1,5 +1,5 @@
-// The numbers of a run and all that is done to them, without a wait: sums, the optimizer's step, encoding, hashing. One owner, in
-// whichever thread it is.
+// The numbers of a run and all that is done to them, without a wait: sums, the optimizer's step, encoding, hashing. One
+// owner, in whichever thread it is.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { phaseNamed } from "../../shared/model/phases.ts";

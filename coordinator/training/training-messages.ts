@@ -1,4 +1,5 @@
-// What engine and training thread say to each other. Both are of one build and one process: nothing here is parsed, only typed.
+// What engine and training thread say to each other. Both are of one build and one process: nothing here is parsed,
+// only typed.
 
 import type { Refusal } from "../../shared/base/errors.ts";
 import type { StepPlace } from "../../shared/run/program.ts";

@@ -1,4 +1,5 @@
-// The thread of a large run's numbers: does what it is told, one thing after another. What is no fault of a peer or a person ends it.
+// The thread of a large run's numbers: does what it is told, one thing after another. What is no fault of a peer or a
+// person ends it.
 
 import { parentPort, workerData } from "node:worker_threads";
 import { BitswarmError } from "../../shared/base/errors.ts";

@@ -1,5 +1,6 @@
-// What the engine asks of whoever holds the numbers of a run: sums, parameters, optimizer. A small run's are in the engine's own
-// thread, a large one's in a thread of their own, so that sockets, pings and deadlines never wait for them.
+// What the engine asks of whoever holds the numbers of a run: sums, parameters, optimizer. A small run's are in the
+// engine's own thread, a large one's in a thread of their own, so that sockets, pings and deadlines never wait for
+// them.
 
 import type { Refusal } from "../../shared/base/errors.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
@@ -70,7 +71,9 @@ export interface StepResult {
   readonly paramsHash: string;
 }
 
-/** Answers come in the order of the questions. Whatever it throws for a peer's or a person's fault is a BitswarmError. */
+/**
+ * Answers come in the order of the questions. Whatever it throws for a peer's or a person's fault is a BitswarmError.
+ */
 export interface Training {
   /** What is asked is done at once: nobody need be told of the time between. */
   readonly inline: boolean;

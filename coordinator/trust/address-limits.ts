@@ -1,4 +1,5 @@
-// What one network address may do: so many sockets at a time, so many hellos a minute. A class room behind one router fits; a flood does not.
+// What one network address may do: so many sockets at a time, so many hellos a minute. A class room behind one router
+// fits; a flood does not.
 
 import { isIPv6 } from "node:net";
 import { BitswarmError } from "../../shared/base/errors.ts";
@@ -9,7 +10,10 @@ export interface AddressLimits {
   readonly sockets: number;
   /** Hellos of one address, as many at once as in a minute. */
   readonly joinsPerMinute: number;
-  /** Hold this machine's own addresses to the limits too: behind a reverse proxy on this machine everybody has one of them. */
+  /**
+   * Hold this machine's own addresses to the limits too: behind a reverse proxy on this machine everybody has one of
+   * them.
+   */
   readonly loopback: boolean;
 }
 

@@ -1,5 +1,6 @@
-// One audit from its first answer to its verdict, as a pure function. Answers that all agree are right; where they differ, a side
-// that is larger than two colluders could make it decides; where there is none, nobody is blamed and the work is done again.
+// One audit from its first answer to its verdict, as a pure function. Answers that all agree are right; where they
+// differ, a side that is larger than two colluders could make it decides; where there is none, nobody is blamed and the
+// work is done again.
 
 /** One answer to the audited range. */
 export interface Answer {
@@ -9,9 +10,15 @@ export interface Answer {
 }
 
 export type AuditVerdict =
-  /** Another answer is due, of an account that has given none. `redo`: what is in the sum has more answers against it than for it. */
+  /**
+   * Another answer is due, of an account that has given none. `redo`: what is in the sum has more answers against it
+   * than for it.
+   */
   | { readonly kind: "open"; readonly redo: boolean }
-  /** `right` agree; `wrong` do not with any of them, and may be nobody. `redo`: what is in the sum is not to be believed. */
+  /**
+   * `right` agree; `wrong` do not with any of them, and may be nobody. `redo`: what is in the sum is not to be
+   * believed.
+   */
   | {
       readonly kind: "decided";
       readonly right: readonly string[];

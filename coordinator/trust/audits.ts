@@ -1,6 +1,6 @@
-// The audits of a round: which leases are computed by a second account too, what is held back meanwhile, and what the answers say
-// of those who gave them. Contributions of an account under audit are held until the verdict or the seal; nothing ever has to
-// be taken out of a sum.
+// The audits of a round: which leases are computed by a second account too, what is held back meanwhile, and what the
+// answers say of those who gave them. Contributions of an account under audit are held until the verdict or the seal;
+// nothing ever has to be taken out of a sum.
 
 import type { Clock } from "../../shared/base/clock.ts";
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
@@ -28,7 +28,10 @@ export const UNDECIDED_AUDITS = 2;
 
 export interface AuditsOptions {
   readonly audits: "auto" | "off";
-  /** Bytes of contributions that may be kept at a time for audits; where there is room for no more, nothing more is audited; one a round always is. */
+  /**
+   * Bytes of contributions that may be kept at a time for audits; where there is room for no more, nothing more is
+   * audited; one a round always is.
+   */
   readonly heldBytes: number;
   readonly clock: Pick<Clock, "now">;
   /** In [0, 1): for each lease whether it is audited, and who audits it. */
@@ -282,7 +285,10 @@ export class Audits {
     return round.compared(a, b);
   }
 
-  /** Beside the run's era, in leases of the account: with another number what its workers keep of error feedback is void. */
+  /**
+   * Beside the run's era, in leases of the account: with another number what its workers keep of error feedback is
+   * void.
+   */
   feedbackResetsOf(account: string): number {
     return this.#feedback.resetsOf(account);
   }

@@ -1,6 +1,7 @@
-// What becomes of a contribution that is larger than usual: scaled down to it, or refused. A pure function of the rounds
-// before, fixed when a round opens, so that the order in which contributions arrive decides nothing.
-// (Norm clipping at the running median: Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization", 2021.)
+// What becomes of a contribution that is larger than usual: scaled down to it, or refused. A pure function of the
+// rounds before, fixed when a round opens, so that the order in which contributions arrive decides nothing. (Norm
+// clipping at the running median: Karimireddy, He, Jaggi, "Learning from history for Byzantine robust optimization",
+// 2021.)
 
 import { codecs } from "../../shared/codecs/codecs.ts";
 import type { UsualPeak } from "../sum/contribution.ts";
@@ -9,8 +10,8 @@ import type { RobustMode } from "../sum/robust-round.ts";
 import type { UsualNorm, UsualNorms } from "./norm-history.ts";
 
 /**
- * `auto`: `norm`, and no scaling with a codec of exact sums, whose bits must not depend on who else takes part. The robust modes
- * scale nothing by itself: robust-round.ts combines what is left.
+ * `auto`: `norm`, and no scaling with a codec of exact sums, whose bits must not depend on who else takes part. The
+ * robust modes scale nothing by itself: robust-round.ts combines what is left.
  */
 export type ClipMode = "auto" | "none" | "norm" | RobustMode;
 
@@ -20,8 +21,8 @@ export const OUTLIER_FACTOR = 10;
 export const LEAST_ACCOUNTS = 3;
 
 /**
- * A peak so many times as large as the round before had is refused with any codec: the next round's unit follows from the
- * largest, so that one forged peak would make everybody's gradients coarse.
+ * A peak so many times as large as the round before had is refused with any codec: the next round's unit follows from
+ * the largest, so that one forged peak would make everybody's gradients coarse.
  */
 export const PEAK_FACTOR = 32;
 

@@ -1,4 +1,5 @@
-// Keeps accounts whose work others contradicted from asking for leases until their rest is over; they stay connected and are told, without blame.
+// Keeps accounts whose work others contradicted from asking for leases until their rest is over; they stay connected
+// and are told, without blame.
 
 import type { Clock } from "../../shared/base/clock.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";

@@ -1,16 +1,21 @@
-// Signs that differ from others' are no proof: error feedback can turn most of an honest worker's message for one lease. So the
-// first such answer is only left out, and the worker told to begin its feedback anew, after which its signs are those of its
-// gradient. Whoever still differs then has no such excuse.
+// Signs that differ from others' are no proof: error feedback can turn most of an honest worker's message for one
+// lease. So the first such answer is only left out, and the worker told to begin its feedback anew, after which its
+// signs are those of its gradient. Whoever still differs then has no such excuse.
 
 import type { LeaseId } from "../../shared/base/ids.ts";
 import type { Lease } from "../round/lease.ts";
 
-/** An account's resets are counted below this and then from 0 again: the eras of two leases differ when their counts do. */
+/**
+ * An account's resets are counted below this and then from 0 again: the eras of two leases differ when their counts do.
+ */
 export const FEEDBACK_RESETS = 256;
 
 export class FeedbackReset {
   #newest = 0;
-  /** By account, the newest lease when its answer was doubted: that one and those before were granted with its old feedback. */
+  /**
+   * By account, the newest lease when its answer was doubted: that one and those before were granted with its old
+   * feedback.
+   */
   readonly #doubted = new Map<string, number>();
   readonly #resets = new Map<string, number>();
 
@@ -18,7 +23,10 @@ export class FeedbackReset {
     this.#newest = lease;
   }
 
-  /** Whether signs unlike others' are excused, which they are of leases granted before the account was told to begin anew. */
+  /**
+   * Whether signs unlike others' are excused, which they are of leases granted before the account was told to begin
+   * anew.
+   */
   excuses(account: string, lease: LeaseId): boolean {
     const before = this.#doubted.get(account);
     if (before !== undefined && lease > before) {

@@ -1,5 +1,5 @@
-// Newcomers compute a canary before anything that counts, and whose work is audited another now and then: a broken driver is found
-// by a sum of which the answer is known, not by the training.
+// Newcomers compute a canary before anything that counts, and whose work is audited another now and then: a broken
+// driver is found by a sum of which the answer is known, not by the training.
 
 import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";

@@ -1,5 +1,5 @@
-// What norms the accounts' contributions had in the rounds before: the measure of what is usual. An account counts once a
-// round, so that many small leases, or many sockets, move the median no further than one.
+// What norms the accounts' contributions had in the rounds before: the measure of what is usual. An account counts once
+// a round, so that many small leases, or many sockets, move the median no further than one.
 
 import { z } from "zod";
 import { median } from "../../shared/base/median.ts";

@@ -1,5 +1,6 @@
-// What peaks the accounts of the last round of a phase reported: of each tensor the median account's, which a minority cannot move.
-// The units follow from the largest report, so whoever raises that a little each round would else raise its own limit too.
+// What peaks the accounts of the last round of a phase reported: of each tensor the median account's, which a minority
+// cannot move. The units follow from the largest report, so whoever raises that a little each round would else raise
+// its own limit too.
 
 import { z } from "zod";
 import type { UsualPeak } from "../sum/contribution.ts";

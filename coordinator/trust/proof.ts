@@ -1,4 +1,5 @@
-// Whether a worker holds the key that it says is its own. Synchronous on purpose: a session decides on a message before it reads the next.
+// Whether a worker holds the key that it says is its own. Synchronous on purpose: a session decides on a message before
+// it reads the next.
 
 import { createPublicKey, verify } from "node:crypto";
 import { BitswarmError } from "../../shared/base/errors.ts";

@@ -100,7 +100,9 @@ export class RoundTrust {
     return this.#audits.take(lease, work);
   }
 
-  /** Answers that one to this lease will be compared with; where there are some, of which kind of device it is itself. */
+  /**
+   * Answers that one to this lease will be compared with; where there are some, of which kind of device it is itself.
+   */
   answersTo(lease: Lease): { readonly answers: readonly AuditedWork[]; readonly deviceClass: string } {
     return { answers: this.#audits.answersTo(lease), deviceClass: this.#options.deviceClass(lease.worker) };
   }

@@ -1,5 +1,5 @@
-// What an account has shown so far: adaptive replication as BOINC has it. Only work that was compared counts, trust never
-// rises without it, and one difference starts the count again. Pure functions of (now, standing, event).
+// What an account has shown so far: adaptive replication as BOINC has it. Only work that was compared counts, trust
+// never rises without it, and one difference starts the count again. Pure functions of (now, standing, event).
 
 export interface Standing {
   /** Audits in a row that others confirmed. */
@@ -14,7 +14,10 @@ export const newcomer: Standing = { consecutiveValid: 0, strikes: 0, restsUntil:
 
 /** An account is audited with this probability for ever, however good it was. */
 export const LEAST_AUDIT_PROBABILITY = 0.02;
-/** The first rest is twice this; each later one twice as long as the one before (Petals rests a server 15 s, twice that the second time). */
+/**
+ * The first rest is twice this; each later one twice as long as the one before (Petals rests a server 15 s, twice that
+ * the second time).
+ */
 export const REST_MS = 15_000;
 /** The longest rest. */
 export const LONGEST_REST_MS = 60 * 60_000;

@@ -1,5 +1,5 @@
-// The standing of each account beside the run: trust.json, so that a resumed run goes on with what was earned. A lost file only
-// costs more audits: it is no part of the training's truth.
+// The standing of each account beside the run: trust.json, so that a resumed run goes on with what was earned. A lost
+// file only costs more audits: it is no part of the training's truth.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

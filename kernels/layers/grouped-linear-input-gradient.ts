@@ -11,9 +11,9 @@ import { unrolledLoop, unrollFactor } from "../text/unroll.ts";
 import { describeGrouped, type GroupedLinear, LEAKY, memberStride } from "./grouped-linear.ts";
 
 /**
- * dx = dy·W. To a hidden layer of both members, times LeakyReLU's derivative at `activated`, what that layer put out. To the
- * maps of member 1 alone, the student's, each row times its `turn`. Bindings dy f32 [groups][2][n][out], w as in the forward,
- * activated f32 [groups][2][n][in] or turn f32 [groups][n], dx f32 [groups][2][n][in] or [groups][n][in].
+ * dx = dy·W. To a hidden layer of both members, times LeakyReLU's derivative at `activated`, what that layer put out.
+ * To the maps of member 1 alone, the student's, each row times its `turn`. Bindings dy f32 [groups][2][n][out], w as in
+ * the forward, activated f32 [groups][2][n][in] or turn f32 [groups][n], dx f32 [groups][2][n][in] or [groups][n][in].
  */
 export function groupedLinearInputGradient(
   o: GroupedLinear & { readonly weightStride: number; readonly to: "hidden" | "maps" },

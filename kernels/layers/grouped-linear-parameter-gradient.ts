@@ -16,9 +16,9 @@ function rowsATurn(n: number): number {
 }
 
 /**
- * dW = Σ dyᵀ·x and db = Σ dy over the rows of members 0 and 1, in order. Bindings dy f32 [groups][2][n][out],
- * x f32 [groups][2][n][in], gradient: an f32 range that holds, every `stride` elements, a group's dW [out][in] at `weight` and
- * its db [out] at `bias` (all multiples of 4).
+ * dW = Σ dyᵀ·x and db = Σ dy over the rows of members 0 and 1, in order. Bindings dy f32 [groups][2][n][out], x f32
+ * [groups][2][n][in], gradient: an f32 range that holds, every `stride` elements, a group's dW [out][in] at `weight`
+ * and its db [out] at `bias` (all multiples of 4).
  */
 export function groupedLinearParameterGradient(
   o: GroupedLinear & {

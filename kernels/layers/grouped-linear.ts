@@ -9,8 +9,8 @@ import type { Kernel } from "../text/kernel.ts";
 import { unrolledLoop, unrollFactor } from "../text/unroll.ts";
 
 /**
- * Layer `in` → `out` of `groups` networks. Its tensors are f32 [groups][members][n][width], where a member is one batch of n
- * rows that goes through the group's network; each member starts `memberStride` elements after the one before.
+ * Layer `in` → `out` of `groups` networks. Its tensors are f32 [groups][members][n][width], where a member is one batch
+ * of n rows that goes through the group's network; each member starts `memberStride` elements after the one before.
  */
 export interface GroupedLinear {
   readonly groups: number;
@@ -18,7 +18,10 @@ export interface GroupedLinear {
   readonly n: number;
   readonly in: number;
   readonly out: number;
-  /** Neighbours of four share the rows that they read, where the product can be cut so (quads.ts); needs the feature `subgroups`. */
+  /**
+   * Neighbours of four share the rows that they read, where the product can be cut so (quads.ts); needs the feature
+   * `subgroups`.
+   */
   readonly quads?: boolean;
 }
 
@@ -35,8 +38,8 @@ export function describeGrouped(o: GroupedLinear, members: number): string {
 }
 
 /**
- * y = x·Wᵀ + b for every member, then LeakyReLU(0.2) where `leaky`. Bindings x f32 [groups][members][n][in], w f32 [out][in]
- * every `weightStride` elements, bias f32 [out] every `biasStride`, y f32 [groups][members][n][out].
+ * y = x·Wᵀ + b for every member, then LeakyReLU(0.2) where `leaky`. Bindings x f32 [groups][members][n][in], w f32
+ * [out][in] every `weightStride` elements, bias f32 [out] every `biasStride`, y f32 [groups][members][n][out].
  */
 export function groupedLinearForward(
   o: GroupedLinear & {

@@ -1,4 +1,5 @@
-// What a normalisation is told of a map: its norm by the batch's statistics or the running ones, and the mean of each sample.
+// What a normalisation is told of a map: its norm by the batch's statistics or the running ones, and the mean of each
+// sample.
 import { kernel, read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 import { blockConstants, describeMap, type MapShape } from "./sample-blocks.ts";

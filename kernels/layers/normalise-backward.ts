@@ -1,4 +1,5 @@
-// Gradients of a normalisation with its epilogue, in two passes over the map and none between: sums over the batch, then dx.
+// Gradients of a normalisation with its epilogue, in two passes over the map and none between: sums over the batch,
+// then dx.
 
 import { combineSums } from "../text/column-reduce.ts";
 import { columnRows } from "../text/column-rows.ts";
@@ -14,9 +15,9 @@ interface Pooled {
 }
 
 /**
- * First pass, for v = (x − mean)·scale + bias (+ shortcut) and y = activation(v): dy becomes g = dy·activation'(v), which
- * is the shortcut's gradient (without an activation it is that already, and is only read); with dbn = g + dPooled/positions,
- * dbias = Σ dbn, dweight = Σ dbn·x̂, and for prelu dslope = Σ v·dy where v ≤ 0. dy, x, shortcut f32
+ * First pass, for v = (x − mean)·scale + bias (+ shortcut) and y = activation(v): dy becomes g = dy·activation'(v),
+ * which is the shortcut's gradient (without an activation it is that already, and is only read); with dbn = g +
+ * dPooled/positions, dbias = Σ dbn, dweight = Σ dbn·x̂, and for prelu dslope = Σ v·dy where v ≤ 0. dy, x, shortcut f32
  * [n][positions][channels], norm f32 [4][channels], slope and the sums f32 [channels].
  */
 export function normaliseBackwardSums(o: MapShape & Epilogue & Pooled): KernelSequence {

@@ -1,4 +1,5 @@
-// Normalisation in one pass with what follows it in a network: shortcut, activation, and the signs that a binary layer reads.
+// Normalisation in one pass with what follows it in a network: shortcut, activation, and the signs that a binary layer
+// reads.
 
 import { columnRows } from "../text/column-rows.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
@@ -21,8 +22,8 @@ export function describeEpilogue({ activation, shortcut }: Epilogue): string {
 
 /**
  * y = activation((x − mean)·scale + bias (+ shortcut)). x, shortcut, y f32 [n][positions][channels], norm as
- * norm-statistics.ts gives it, slope f32 [channels] for prelu; `pack` says who writes bits u32 [n][positions][signWords(channels)],
- * the signs of y, and without `store` nothing but them.
+ * norm-statistics.ts gives it, slope f32 [channels] for prelu; `pack` says who writes bits u32
+ * [n][positions][signWords(channels)], the signs of y, and without `store` nothing but them.
  */
 export function normalise(
   o: MapShape & Epilogue & { readonly store: boolean; readonly pack: Packing | false },

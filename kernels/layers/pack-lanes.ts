@@ -1,10 +1,14 @@
-// Packing for GPUs: one invocation an element, so that neighbours read neighbouring addresses, and the workgroup puts its signs
-// together. With subgroups a ballot makes up to 128 bits at once; else each negative element sets its bit in workgroup memory.
+// Packing for GPUs: one invocation an element, so that neighbours read neighbouring addresses, and the workgroup puts
+// its signs together. With subgroups a ballot makes up to 128 bits at once; else each negative element sets its bit in
+// workgroup memory.
 import { signWords } from "../../shared/model/window.ts";
 import type { AdapterTraits } from "../text/adapter-traits.ts";
 import type { Dispatch } from "../text/dispatch.ts";
 
-/** Who makes a word of 32 signs: one invocation (software adapters), its lanes by atomics, its lanes by ballot (`subgroups`). */
+/**
+ * Who makes a word of 32 signs: one invocation (software adapters), its lanes by atomics, its lanes by ballot
+ * (`subgroups`).
+ */
 export type Packing = "words" | "lanes" | "ballot";
 
 /** The packing that an adapter is likely to like; all give the same bits. */
@@ -37,8 +41,8 @@ if (lane == 0u) { first = atomicAdd(&taken, lanes); }
 let place = subgroupBroadcastFirst(first) + lane;`;
 
 /**
- * An invocation per element of [rows][32·signWords(channels)]: as packSteps, `statements` see `at` and `channel` (never quads)
- * and declare `value`. Wants the constants CHANNELS, COLUMNS (= CHANNELS) and WORDS, and a binding `bits`.
+ * An invocation per element of [rows][32·signWords(channels)]: as packSteps, `statements` see `at` and `channel` (never
+ * quads) and declare `value`. Wants the constants CHANNELS, COLUMNS (= CHANNELS) and WORDS, and a binding `bits`.
  */
 export function packLanes(o: {
   readonly how: Exclude<Packing, "words">;

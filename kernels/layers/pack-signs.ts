@@ -21,8 +21,8 @@ interface Packed {
 }
 
 /**
- * Invocations that make the words of [rows][signWords(channels)], each those of one word in several rows where something of
- * the column is read once for them. Wants the constants CHANNELS, COLUMNS and WORDS, and a binding `bits`.
+ * Invocations that make the words of [rows][signWords(channels)], each those of one word in several rows where
+ * something of the column is read once for them. Wants the constants CHANNELS, COLUMNS and WORDS, and a binding `bits`.
  */
 function packSteps(o: Packed): { readonly items: number; readonly body: string } {
   const { rows, channels } = o;
@@ -61,7 +61,10 @@ bits[index] = ${quads ? "word.x | word.y | word.z | word.w" : "word"};`;
   return { items: rows * words, body };
 }
 
-/** Quad `q` of the words, written out: a software adapter shifts lane by lane, and masks what lives at each turn of a loop. */
+/**
+ * Quad `q` of the words, written out: a software adapter shifts lane by lane, and masks what lives at each turn of a
+ * loop.
+ */
 function packQuad({ setup, statements, value }: Packed, q: number, turns: number, apart: number): string {
   const weights = range(4).map((l) => `${2 ** (4 * q + l)}u`);
   const turn = (k: number) => `{
@@ -77,8 +80,8 @@ ${range(turns).map(turn).join("\n")}
 }
 
 /**
- * A dispatch that packs a value of every element of [rows][channels], by whom `how` says: see packSteps and packLanes. The
- * statements see quads where `width` is 4.
+ * A dispatch that packs a value of every element of [rows][channels], by whom `how` says: see packSteps and packLanes.
+ * The statements see quads where `width` is 4.
  */
 export function packing(
   o: Packed & { readonly how: Packing },
@@ -91,8 +94,8 @@ export function packing(
 }
 
 /**
- * x f32 [rows][channels] → bits u32 [rows][signWords(channels)]: bit i of word j is 1 where channel 32j + i is negative.
- * ±0 give 0 (sign +1, methods/README.md); the tail bits of the last word are 0.
+ * x f32 [rows][channels] → bits u32 [rows][signWords(channels)]: bit i of word j is 1 where channel 32j + i is
+ * negative. ±0 give 0 (sign +1, methods/README.md); the tail bits of the last word are 0.
  */
 export function packSigns(o: { readonly rows: number; readonly channels: number; readonly how?: Packing }): Kernel {
   const { width, ...dispatch } = packing({ how: "words", ...o, setup: "", statements: "", value: "x[at]" });

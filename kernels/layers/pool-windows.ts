@@ -26,7 +26,9 @@ export function describePool(shape: WindowShape): string {
   return `${shape.n}x${shape.h}x${shape.w}x${shape.in} k${shape.kernel} s${shape.stride}`;
 }
 
-/** Statements for every tap of window (oy, ox), written out: `row` and `column` of x, and whether they are `inside` it. */
+/**
+ * Statements for every tap of window (oy, ox), written out: `row` and `column` of x, and whether they are `inside` it.
+ */
 export function eachPoolTap(
   shape: WindowShape,
   statements: (tap: number, inside: string | undefined) => string,

@@ -1,4 +1,5 @@
-// Max and average pooling of [n][h][w][c] and their gradients, which write every element once and so need no float atomics.
+// Max and average pooling of [n][h][w][c] and their gradients, which write every element once and so need no float
+// atomics.
 import { outputHeight, outputWidth, type WindowShape } from "../../shared/model/window.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
@@ -36,7 +37,9 @@ y[index] = result${o.kind === "max" ? "" : " / f32(KERNEL * KERNEL)"};`,
   });
 }
 
-/** Windows that do not overlap: one invocation a window writes every element of the stride × stride cell that it owns. */
+/**
+ * Windows that do not overlap: one invocation a window writes every element of the stride × stride cell that it owns.
+ */
 function eachCell(o: PoolBackward, width: 4 | 1, gradient: (tap: string) => string): string {
   const { shape } = o;
   const { stride } = shape;

@@ -1,5 +1,5 @@
-// The statistics of a map [n][positions][channels] by blocks that lie in one sample: they give the batch's moments and, as a
-// by-product, the mean of each sample.
+// The statistics of a map [n][positions][channels] by blocks that lie in one sample: they give the batch's moments and,
+// as a by-product, the mean of each sample.
 import { kernel, read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 

@@ -8,12 +8,13 @@ import type { Kernel } from "../text/kernel.ts";
 const LANES = 64;
 
 /**
- * logits f32 [layers][2][n]: r = D's logits of the teacher's maps, then t = of the student's. Members start at multiples of 64
- * elements (memberStride). With σ the sigmoid,
+ * logits f32 [layers][2][n]: r = D's logits of the teacher's maps, then t = of the student's. Members start at
+ * multiples of 64 elements (memberStride). With σ the sigmoid,
  *
  * - dlogits f32 [layers][2][n] = gradient of weight·(mean softplus(−r) + mean softplus(t)) with respect to r and t,
- * - turn f32 [layers][n], bound where lambda > 0: times dlogits of t, the gradient of lambda·weight·mean (1 − σ(t))² with respect
- *   to t. Going back is linear in a row's dlogit, so whatever t's gradient became may still be turned into the generator's,
+ * - turn f32 [layers][n], bound where lambda > 0: times dlogits of t, the gradient of lambda·weight·mean (1 − σ(t))²
+ * with respect to t. Going back is linear in a row's dlogit, so whatever t's gradient became may still be turned into
+ * the generator's,
  * - metrics f32 [layers][2] = mean softplus(−r) + mean softplus(t), mean (1 − σ(t))², both unweighted.
  */
 export function adversarialLoss(o: {

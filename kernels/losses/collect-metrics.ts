@@ -4,8 +4,8 @@ import { kernel, read, readWrite } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 
 /**
- * task f32 [tasks] (the loss, then the task's own metrics) and adversarial f32 [layers][2], the discriminator's loss and the
- * generator's of each layer → metrics f32 [tasks + 2]: the task's, then scale·Σ over layers of both.
+ * task f32 [tasks] (the loss, then the task's own metrics) and adversarial f32 [layers][2], the discriminator's loss
+ * and the generator's of each layer → metrics f32 [tasks + 2]: the task's, then scale·Σ over layers of both.
  */
 export function collectMetrics(o: { readonly tasks: number; readonly layers: number; readonly scale: number }): Kernel {
   const storage = [read("task"), ...(o.layers > 0 ? [read("adversarial")] : []), readWrite("metrics")];

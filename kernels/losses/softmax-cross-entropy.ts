@@ -22,10 +22,10 @@ workgroupBarrier();`;
 }
 
 /**
- * logits f32 [n][classes], labels u32 [n] → dlogits f32 [n][classes], the gradient of the mean loss, and metrics f32 [3]:
- * mean loss, fraction of samples whose label ranks first, fraction whose label ranks below `topK`. A label's rank is the
- * number of classes with a greater logit, plus those with an equal logit and a lower number.
- * Label smoothing ε: the target is (1 − ε)·onehot + ε/classes.
+ * logits f32 [n][classes], labels u32 [n] → dlogits f32 [n][classes], the gradient of the mean loss, and metrics f32
+ * [3]: mean loss, fraction of samples whose label ranks first, fraction whose label ranks below `topK`. A label's rank
+ * is the number of classes with a greater logit, plus those with an equal logit and a lower number. Label smoothing ε:
+ * the target is (1 − ε)·onehot + ε/classes.
  */
 export function softmaxCrossEntropy(o: {
   readonly n: number;

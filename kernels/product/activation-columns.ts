@@ -22,7 +22,9 @@ export interface ActivationColumns {
   readonly columnCost: number;
 }
 
-/** Whether a float weight gradient takes (tap, input) pairs as columns: with fewer inputs one tap would not fill a tile. */
+/**
+ * Whether a float weight gradient takes (tap, input) pairs as columns: with fewer inputs one tap would not fill a tile.
+ */
 export function isGathered(s: WindowShape): boolean {
   return s.in < 4 && s.kernel > 1;
 }

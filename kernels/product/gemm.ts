@@ -48,9 +48,9 @@ export interface Columns {
 }
 
 /**
- * sum += A·B over `depth` steps, each sum by itself through all of them: a software adapter then keeps it in a register, where
- * a vec4 of products, and a sum a step, would each go to memory and back.
- * Reads what `a` and `b` load; adds to the `sum_row_quad` of accumulators.
+ * sum += A·B over `depth` steps, each sum by itself through all of them: a software adapter then keeps it in a
+ * register, where a vec4 of products, and a sum a step, would each go to memory and back. Reads what `a` and `b` load;
+ * adds to the `sum_row_quad` of accumulators.
  */
 export function multiplyAdd(tile: Tile, depth: number, a: Rows, b: Columns): string {
   const terms = (i: number, q: number, lane: string) =>
@@ -70,7 +70,10 @@ export interface Store {
   readonly width: 4 | 1;
   /** Element address of (row, column 0), given the WGSL expression of the row. */
   readonly rowAddress: (row: string) => string;
-  /** The value of four columns (width 4; lane is empty) or of one (lane is `.x` …); `column` is the first element column. */
+  /**
+   * The value of four columns (width 4; lane is empty) or of one (lane is `.x` …); `column` is the first element
+   * column.
+   */
   readonly value: (row: number, quad: number, lane: string, column: string) => string;
   /** Stores `value` at `at`, an address in units of `width` elements; `column` is the element column. */
   readonly write: (at: string, value: string, column: string) => string;

@@ -1,4 +1,5 @@
-// How the tiles of a product read their operands: contiguous along the sum or along the rows/columns, float or sign bits.
+// How the tiles of a product read their operands: contiguous along the sum or along the rows/columns, float or sign
+// bits.
 import { vectorType } from "../text/dispatch.ts";
 import { quadReads } from "../text/quads.ts";
 import { range } from "../text/range.ts";
@@ -55,7 +56,10 @@ export function elementOffsets(o: {
     .join("\n");
 }
 
-/** Loads `width` consecutive values of the sum for each of `count` lines, at load `base` + lineOffsets; 0 where not `mask`. */
+/**
+ * Loads `width` consecutive values of the sum for each of `count` lines, at load `base` + lineOffsets; 0 where not
+ * `mask`.
+ */
 function alongSum(source: Floats, count: number, prefix: string, offsets: string, base: string, mask?: string): string {
   const zero = `${vectorType(source.width)}()`;
   return range(count)

@@ -1,4 +1,5 @@
-// The rows of a tile that are contiguous across it, as a weight gradient reads dy: four a load, or four neighbours a load each.
+// The rows of a tile that are contiguous across it, as a weight gradient reads dy: four a load, or four neighbours a
+// load each.
 
 import { quadReads } from "../text/quads.ts";
 import { range } from "../text/range.ts";

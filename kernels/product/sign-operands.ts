@@ -3,7 +3,10 @@
 import { range } from "../text/range.ts";
 import type { Columns } from "./gemm.ts";
 
-/** ±1 of bits `4·quad … 4·quad + 3` of a u32 expression. A software adapter shifts vectors lane by lane, and so nothing is shifted. */
+/**
+ * ±1 of bits `4·quad … 4·quad + 3` of a u32 expression. A software adapter shifts vectors lane by lane, and so nothing
+ * is shifted.
+ */
 export function signQuad(word: string, quad: number): string {
   const bits = range(4).map((l) => `${(2 ** (4 * quad + l)).toString()}u`);
   return `select(vec4<f32>(1.0), vec4<f32>(-1.0), (vec4<u32>(${word}) & vec4<u32>(${bits.join(", ")})) != vec4<u32>())`;
@@ -18,9 +21,9 @@ export function alignSigns(columns: number): string {
 }
 
 /**
- * ±1 columns of a sign plane: one word a step, at word `base(k)` + column0/32. The tile lies within one word, whose bits are
- * brought to the top by doubling, one after the other: a software adapter shifts lane by lane, and selects in four instructions.
- * Reads `column0`, `base(k)`, and `to_top` of alignSigns; declares `s_column_k` and `b_quad_k`.
+ * ±1 columns of a sign plane: one word a step, at word `base(k)` + column0/32. The tile lies within one word, whose
+ * bits are brought to the top by doubling, one after the other: a software adapter shifts lane by lane, and selects in
+ * four instructions. Reads `column0`, `base(k)`, and `to_top` of alignSigns; declares `s_column_k` and `b_quad_k`.
  */
 export function signColumns(o: {
   readonly name: string;

@@ -3,7 +3,10 @@
 import { outputHeight, outputWidth, type WindowShape } from "../../shared/model/window.ts";
 import type { Step } from "../text/unroll.ts";
 
-/** What one invocation computes: `rows` × `columns` sums; columns is a multiple of 4 (accumulators are vec4 along columns). */
+/**
+ * What one invocation computes: `rows` × `columns` sums; columns is a multiple of 4 (accumulators are vec4 along
+ * columns).
+ */
 export interface Tile {
   readonly rows: number;
   readonly columns: number;
@@ -18,7 +21,9 @@ export interface Extent {
   readonly outer: number;
 }
 
-/** Invocations wanted before tiles may grow. Below it a product is bound by the length of its sum, whatever the tile. */
+/**
+ * Invocations wanted before tiles may grow. Below it a product is bound by the length of its sum, whatever the tile.
+ */
 const ENOUGH_INVOCATIONS = 48;
 
 /** Tile sizes that an operand's layout allows. */
@@ -55,7 +60,9 @@ export function forwardTiles(s: WindowShape, quads: boolean): TileSpace {
   return { extent, sizes: ANY_TILE, quads };
 }
 
-/** Columns read from a sign plane of `channels`: a tile lies within one word, even where it reaches beyond the channels. */
+/**
+ * Columns read from a sign plane of `channels`: a tile lies within one word, even where it reaches beyond the channels.
+ */
 export function wordColumns(channels: number): readonly number[] {
   const last = Math.min(channels, 32);
   return [4, 8, 12, 16, 24, 32].filter((columns) =>
@@ -63,7 +70,10 @@ export function wordColumns(channels: number): readonly number[] {
   );
 }
 
-/** Tiles that the sizes allow, best first: large ones that waste little at the borders and still leave enough invocations. */
+/**
+ * Tiles that the sizes allow, best first: large ones that waste little at the borders and still leave enough
+ * invocations.
+ */
 export function rankTiles(space: TileSpace): readonly Tile[] {
   return rank(space, 1).map(({ rows, columns }) => ({ rows, columns }));
 }

@@ -11,13 +11,16 @@ function checked(size: number): number {
   return size;
 }
 
-/** Quads of a segment that an invocation takes: what it reads of its tensor it reads once. Four neighbours share a segment. */
+/**
+ * Quads of a segment that an invocation takes: what it reads of its tensor it reads once. Four neighbours share a
+ * segment.
+ */
 const TURNS = 4;
 const NEIGHBOURS = SEGMENT / 4 / TURNS;
 
 /**
- * `statements` of every quad of the gradient, where `v` is its value times WEIGHT, and `bits` that of |v|. Non-finite values
- * have the greatest bits, so a peak ≥ 0x7f800000 says that the gradient was not finite.
+ * `statements` of every quad of the gradient, where `v` is its value times WEIGHT, and `bits` that of |v|. Non-finite
+ * values have the greatest bits, so a peak ≥ 0x7f800000 says that the gradient was not finite.
  */
 function eachQuad(setup: string, statements: string): string {
   const turn = (k: number) => `{
@@ -39,9 +42,9 @@ if (largest > atomicLoad(&peak[tensor])) { atomicMax(&peak[tensor], largest); }`
 }
 
 /**
- * Order-independent accumulation in integers. gradient f32 [size]; segments u32 [size/64], the tensor of each 64 elements;
- * scale f32 [tensors], powers of two; sum i32 [size] += clamp(round(v·scale), ±clip) with v = gradient·weight, 0 where v is
- * not finite; peak atomic u32 [tensors] = the greatest bits of |v| so far.
+ * Order-independent accumulation in integers. gradient f32 [size]; segments u32 [size/64], the tensor of each 64
+ * elements; scale f32 [tensors], powers of two; sum i32 [size] += clamp(round(v·scale), ±clip) with v =
+ * gradient·weight, 0 where v is not finite; peak atomic u32 [tensors] = the greatest bits of |v| so far.
  */
 export function accumulateExact(o: { readonly size: number; readonly weight: number; readonly clip: number }): Kernel {
   // An f32 holds it, and so do an i32 and what `round` made of any smaller value.

@@ -1,11 +1,12 @@
-// One step of Adam or AdamW on the device, for the inner steps of `sync: local` (Kingma and Ba, ICLR 2015; Loshchilov and Hutter, ICLR 2019).
+// One step of Adam or AdamW on the device, for the inner steps of `sync: local` (Kingma and Ba, ICLR 2015; Loshchilov
+// and Hutter, ICLR 2019).
 import { kernel, read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 
 /**
  * m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; parameter ← (1 − rates[at+2])·parameter − rates[at]·m / (√v·rates[at+1] + ε),
- * clamped to ±bound where one is given. rates[at] is the learning rate over 1−β₁ᵗ, rates[at+1] is 1/√(1−β₂ᵗ), rates[at+2]
- * the decoupled decay, learning rate times weight decay, 0 for plain Adam. All else is f32 [size].
+ * clamped to ±bound where one is given. rates[at] is the learning rate over 1−β₁ᵗ, rates[at+1] is 1/√(1−β₂ᵗ),
+ * rates[at+2] the decoupled decay, learning rate times weight decay, 0 for plain Adam. All else is f32 [size].
  */
 export function adamUpdate(o: {
   readonly size: number;

@@ -1,4 +1,5 @@
-// Whether a buffer on the device holds the words that were sent: two sums modulo 2^32, the same in any order (in the manner of Fletcher, 1982).
+// Whether a buffer on the device holds the words that were sent: two sums modulo 2^32, the same in any order (in the
+// manner of Fletcher, 1982).
 import { kernel, read, readWrite } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 
@@ -6,8 +7,8 @@ import type { Kernel } from "../text/kernel.ts";
 const MOST_INVOCATIONS = 1 << 14;
 
 /**
- * data u32 [words] → sums atomic u32 [2], added to: Σ data[i] and Σ (2i + 1)·data[i]. A factor that is odd loses no bit,
- * so any one word that differs shows in both.
+ * data u32 [words] → sums atomic u32 [2], added to: Σ data[i] and Σ (2i + 1)·data[i]. A factor that is odd loses no
+ * bit, so any one word that differs shows in both.
  */
 export function checksum(o: { readonly words: number }): Kernel {
   const items = Math.min(o.words, MOST_INVOCATIONS);

@@ -6,8 +6,9 @@ import { kernel, read, readWrite } from "../text/dispatch.ts";
 import type { KernelSequence } from "../text/kernel.ts";
 
 /**
- * gradient f32 [out][kernel][kernel][in], in place: G ← G·C·surrogate(W) + L_Kernel's; weight f32, the latent W; c f32 of
- * rectifyShape → dc (c's shape) = Σ Ŵ(G − λ(W − C⊙Ŵ)) over what shares an entry, in partial sums that are added in order.
+ * gradient f32 [out][kernel][kernel][in], in place: G ← G·C·surrogate(W) + L_Kernel's; weight f32, the latent W; c f32
+ * of rectifyShape → dc (c's shape) = Σ Ŵ(G − λ(W − C⊙Ŵ)) over what shares an entry, in partial sums that are added in
+ * order.
  */
 export function latentGradient(
   o: RectifiedLayer & { readonly lambda: number; readonly kernelGradient: KernelGradient },

@@ -1,4 +1,5 @@
-// What the inner steps of a lease come to (DiLoCo, Douillard et al. 2023): how far the replica went from where it started.
+// What the inner steps of a lease come to (DiLoCo, Douillard et al. 2023): how far the replica went from where it
+// started.
 import { kernel, read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 

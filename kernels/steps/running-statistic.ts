@@ -1,4 +1,5 @@
-// Running mean and variance of a batch norm after one microbatch, on the device: shared/model/running-statistic.ts in f32.
+// Running mean and variance of a batch norm after one microbatch, on the device: shared/model/running-statistic.ts in
+// f32.
 import { RUNNING_STATISTIC_MOMENTUM } from "../../shared/model/running-statistic.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";

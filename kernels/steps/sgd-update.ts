@@ -1,10 +1,11 @@
-// One step of SGD with momentum on the device, for the inner steps of `sync: local` (PyTorch's definition, as shared/model/optimizer.ts has it).
+// One step of SGD with momentum on the device, for the inner steps of `sync: local` (PyTorch's definition, as
+// shared/model/optimizer.ts has it).
 import { kernel, read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 
 /**
- * g = gradient + weightDecay·parameter; momentum ← μ·momentum + g; parameter ← parameter − rates[rate]·momentum, clamped
- * to ±bound where one is given. parameter, gradient and momentum are f32 [size].
+ * g = gradient + weightDecay·parameter; momentum ← μ·momentum + g; parameter ← parameter − rates[rate]·momentum,
+ * clamped to ±bound where one is given. parameter, gradient and momentum are f32 [size].
  */
 export function sgdUpdate(o: {
   readonly size: number;

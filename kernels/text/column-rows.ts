@@ -1,5 +1,5 @@
-// Element-wise work on [rows][channels] by invocations that take several rows of their column, and read once what is the column's:
-// a software adapter pays for each read, and the parameters of a normalisation are most of what it reads.
+// Element-wise work on [rows][channels] by invocations that take several rows of their column, and read once what is
+// the column's: a software adapter pays for each read, and the parameters of a normalisation are most of what it reads.
 
 /** Rows an invocation takes at most, and the invocations below which none takes more than one. */
 const MOST_ROWS = 8;
@@ -18,7 +18,8 @@ export function columnRows(
 ): { readonly items: number; readonly body: string } {
   const size = rows * columns;
   const most = Math.min(MOST_ROWS, Math.max(1, Math.floor(size / ENOUGH_INVOCATIONS)));
-  // The next row is an invocation's own once all others have taken theirs, so that neighbours read neighbouring addresses.
+  // The next row is an invocation's own once all others have taken theirs, so that neighbours read neighbouring
+  // addresses.
   const items = Math.ceil(rows / most) * columns;
   const body =
     items === size ? `let at = index;\n${each}` : `for (var at = index; at < ${size}u; at += ${items}u) {\n${each}\n}`;

@@ -47,9 +47,13 @@ export interface Dispatch {
   readonly workgroupSize?: number;
   /** The body synchronises the workgroup, so every invocation enters it. */
   readonly barriers?: boolean;
-  /** The body sees `lane`, its number in its subgroup, and `lanes`, the subgroup's size; needs the feature `subgroups`. */
+  /**
+   * The body sees `lane`, its number in its subgroup, and `lanes`, the subgroup's size; needs the feature `subgroups`.
+   */
   readonly subgroups?: boolean;
-  /** Invocations `4i … 4i + 3` are a quad and a workgroup, whose lanes are `quad_lane`; needs the feature `subgroups`. */
+  /**
+   * Invocations `4i … 4i + 3` are a quad and a workgroup, whose lanes are `quad_lane`; needs the feature `subgroups`.
+   */
   readonly quads?: boolean;
   /** Statements of `main`; `index` is the invocation's number, `local` its number in the workgroup. */
   readonly body: string;

@@ -12,7 +12,10 @@ export interface Binding {
 export interface Kernel {
   /** Shown in traces and errors, e.g. `binaryConvForward 12x12x12->24 k5`. */
   readonly label: string;
-  /** The whole text: constants are a header of `const NAME: u32 = …;`, so the text is the pipeline's cache key. Entry point `main`. */
+  /**
+   * The whole text: constants are a header of `const NAME: u32 = …;`, so the text is the pipeline's cache key. Entry
+   * point `main`.
+   */
   readonly wgsl: string;
   /** In binding order: the i-th is `@group(0) @binding(i)`. At most 8 (the guaranteed limit). */
   readonly bindings: readonly Binding[];

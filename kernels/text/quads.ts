@@ -1,5 +1,6 @@
-// Four neighbours in a subgroup read different words and share them. A software adapter, whose subgroup is a vector of four
-// lanes, reads memory lane by lane: what all lanes want costs as much as four different words, and `quadBroadcast` next to nothing.
+// Four neighbours in a subgroup read different words and share them. A software adapter, whose subgroup is a vector of
+// four lanes, reads memory lane by lane: what all lanes want costs as much as four different words, and `quadBroadcast`
+// next to nothing.
 
 import type { AdapterTraits } from "./adapter-traits.ts";
 import { range } from "./range.ts";
@@ -13,8 +14,9 @@ export function quadsFor({ software, subgroups }: AdapterTraits): boolean {
 export const QUAD_DIRECTIVES = ["enable subgroups;", "diagnostic(off, subgroup_uniformity);"] as const;
 
 /**
- * Invocations of a workgroup: no subgroup is smaller, so they are one quad, whatever the order in which subgroups are formed.
- * (Larger workgroups could take places by an atomic; SwiftShader sets that to 0 anew for each subgroup unless a barrier follows.)
+ * Invocations of a workgroup: no subgroup is smaller, so they are one quad, whatever the order in which subgroups are
+ * formed. (Larger workgroups could take places by an atomic; SwiftShader sets that to 0 anew for each subgroup unless a
+ * barrier follows.)
  */
 export const QUAD = 4;
 

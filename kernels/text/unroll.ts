@@ -1,5 +1,5 @@
-// Loops written out in the text. A software adapter masks every register at each branch, so a step must hold many products
-// for one turn of a loop; a GPU gains by independent loads.
+// Loops written out in the text. A software adapter masks every register at each branch, so a step must hold many
+// products for one turn of a loop; a GPU gains by independent loads.
 import { range } from "./range.ts";
 
 /** Products in one stretch of code without a loop: beyond it the code outgrows the instruction cache of a CPU. */

@@ -26,12 +26,12 @@ export function describeWindow(s: WindowShape): string {
 export type TapMask = "none" | "inside";
 
 /**
- * The taps of the output at (`oh`, `ow`) that lie inside the image, row-major: `tap` is the number, `pixel` = ih·W + iw. Exact
- * zero padding: taps outside are skipped. One loop runs over rows and columns of taps, because a software adapter masks the
- * registers at each. Where a row of taps is written `together`, a turn may end beyond the last tap: then `inside` is false and
- * the tap is the last once more. All rows of a tile share the position, so no lane is masked.
- * Reads `oh`, `ow` and windowConstants; declares `y0`, `x0`, `taps` before the loop, and for the statements `ky`, `kx`,
- * `tap`, `pixel`, and `inside` with that mask.
+ * The taps of the output at (`oh`, `ow`) that lie inside the image, row-major: `tap` is the number, `pixel` = ih·W +
+ * iw. Exact zero padding: taps outside are skipped. One loop runs over rows and columns of taps, because a software
+ * adapter masks the registers at each. Where a row of taps is written `together`, a turn may end beyond the last tap:
+ * then `inside` is false and the tap is the last once more. All rows of a tile share the position, so no lane is
+ * masked. Reads `oh`, `ow` and windowConstants; declares `y0`, `x0`, `taps` before the loop, and for the statements
+ * `ky`, `kx`, `tap`, `pixel`, and `inside` with that mask.
  */
 export function eachOutputTap(s: WindowShape, together: boolean, statements: (mask: TapMask) => string): string {
   const mask = together && s.padding > 0 ? "inside" : "none";

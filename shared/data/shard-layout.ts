@@ -1,8 +1,7 @@
 // The bytes of a shard, written by the coordinator's sharder and read by every worker's decoder.
 //
-// raw: pixels u8 [n][h][w][c], then labels u16 [n], little-endian.
-// bytes: chunks of k samples, each padded to 16 bytes and readable alone: u32 offsets [k + 1] from the chunk's beginning,
-// targets [k][targetBytes], then the contents.
+// raw: pixels u8 [n][h][w][c], then labels u16 [n], little-endian. bytes: chunks of k samples, each padded to 16 bytes
+// and readable alone: u32 offsets [k + 1] from the chunk's beginning, targets [k][targetBytes], then the contents.
 
 import { BitswarmError } from "../base/errors.ts";
 import { type Dataset, LABEL_BYTES, MAX_SHARD_BYTES, shardBytes } from "./dataset.ts";

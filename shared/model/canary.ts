@@ -31,7 +31,10 @@ function wordsOf({ shape }: CanaryLayer): number {
   return outputHeight(shape) * outputWidth(shape) * shape.out * shape.kernel * shape.kernel * signWords(shape.in);
 }
 
-/** The network's distinct 1-bit layers on small maps, the cheapest first, as many as fit into `CANARY_WORDS`, at least one. */
+/**
+ * The network's distinct 1-bit layers on small maps, the cheapest first, as many as fit into `CANARY_WORDS`, at least
+ * one.
+ */
 export function canaryLayers({ nodes, shapes }: Pick<Graph, "nodes" | "shapes">): readonly CanaryLayer[] {
   const distinct = new Map<string, CanaryLayer>();
   for (const node of nodes) {

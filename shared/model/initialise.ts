@@ -20,7 +20,9 @@ export function uniform(rng: Rng, n: number, bound: number): Float32Array<ArrayB
   return values;
 }
 
-/** torch.nn.Linear's default: weight [outputs][inputs] and bias [outputs] from U(±1/√inputs), the weight drawn first. */
+/**
+ * torch.nn.Linear's default: weight [outputs][inputs] and bias [outputs] from U(±1/√inputs), the weight drawn first.
+ */
 export function linearDefault(
   rng: Rng,
   outputs: number,

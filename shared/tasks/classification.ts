@@ -1,4 +1,5 @@
-// Classification: one image, one of the data set's classes. A linear layer, the cross-entropy, and the share of right answers.
+// Classification: one image, one of the data set's classes. A linear layer, the cross-entropy, and the share of right
+// answers.
 
 import { z } from "zod";
 import { defineTask } from "./task.ts";

@@ -1,5 +1,5 @@
-// The contract of a task: what a sample is, what stands on a network's features, and how its score is called. The half that a device
-// needs, decoding and the loss, is in worker/tasks under the same kind.
+// The contract of a task: what a sample is, what stands on a network's features, and how its score is called. The half
+// that a device needs, decoding and the loss, is in worker/tasks under the same kind.
 
 import { z } from "zod";
 import type { Plugin, PluginOptions } from "../base/registry.ts";
@@ -45,9 +45,14 @@ export interface Task extends Plugin {
   /** The network's inputs, in the order in which a model takes them. */
   readonly inputs: (options: PluginOptions, run: TaskData) => readonly [TaskInput, ...TaskInput[]];
   readonly targets: (options: PluginOptions, run: TaskData) => readonly TaskTarget[];
-  /** Adds what stands on the features that a model computes, one node for each that it gives; the loss looks at the node returned. */
+  /**
+   * Adds what stands on the features that a model computes, one node for each that it gives; the loss looks at the node
+   * returned.
+   */
   readonly head: (options: PluginOptions, run: TaskData) => Head;
-  /** Names of the means that a contribution carries beside the loss, in the order in which the device half writes them. */
+  /**
+   * Names of the means that a contribution carries beside the loss, in the order in which the device half writes them.
+   */
   readonly metrics: readonly string[];
   readonly score: Score;
 }

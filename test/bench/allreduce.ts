@@ -1,4 +1,5 @@
-// `bench allreduce`: contributions of ResNet-18 (ImageNet widths) that the coordinator absorbs in a second on one core, by codec.
+// `bench allreduce`: contributions of ResNet-18 (ImageNet widths) that the coordinator absorbs in a second on one core,
+// by codec.
 
 import { exponentsFor, recordPeaks } from "../../coordinator/state/exponents.ts";
 import { Reduction } from "../../coordinator/sum/reduction/reduction.ts";
@@ -89,7 +90,10 @@ interface Times {
   readonly finish: number[];
 }
 
-/** Milliseconds that this process has computed: beside other programs a clock on the wall also counts the wait for a core. */
+/**
+ * Milliseconds that this process has computed: beside other programs a clock on the wall also counts the wait for a
+ * core.
+ */
 function coreMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;

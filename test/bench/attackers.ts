@@ -1,5 +1,6 @@
-// `bench attackers`: the shipped example, small, with one worker in ten that does what the zoo does. The coordinator, its sockets
-// and the sessions are real; they share one device, one lease at a time, as so many processes would not fit here.
+// `bench attackers`: the shipped example, small, with one worker in ten that does what the zoo does. The coordinator,
+// its sockets and the sessions are real; they share one device, one lease at a time, as so many processes would not fit
+// here.
 
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -40,7 +41,10 @@ type Attack = (
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Floats (or integers) times a factor; of what travels as signs, which know no other factor, the signs are turned where it is below 0. */
+/**
+ * Floats (or integers) times a factor; of what travels as signs, which know no other factor, the signs are turned where
+ * it is below 0.
+ */
 function times(factor: number): Attack {
   return (honest, lease, plainBytes) => {
     const words = honest.body.slice().buffer;

@@ -1,4 +1,5 @@
-// The device that is measured: every limit of the adapter and every optional feature that kernels or the stopwatch can use.
+// The device that is measured: every limit of the adapter and every optional feature that kernels or the stopwatch can
+// use.
 
 import type { Tiling } from "../../kernels/convolution/pass/tiling.ts";
 import type { AdapterTraits } from "../../kernels/text/adapter-traits.ts";

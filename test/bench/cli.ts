@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// `npm run bench -- kernels|step|peers|robustness|downlink|allreduce|codecs|sockets [words…]`: how fast kernels, a step, other libraries, the downlink and the reduction are here.
+// `npm run bench -- kernels|step|peers|robustness|downlink|allreduce|codecs|sockets [words…]`: how fast kernels, a
+// step, other libraries, the downlink and the reduction are here.
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { benchAllreduce } from "./allreduce.ts";

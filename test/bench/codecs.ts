@@ -1,4 +1,5 @@
-// `bench codecs`: the shipped example trained once with each codec by real workers, same seed and steps; its final accuracies.
+// `bench codecs`: the shipped example trained once with each codec by real workers, same seed and steps; its final
+// accuracies.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

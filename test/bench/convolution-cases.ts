@@ -1,4 +1,5 @@
-// The convolutions that are timed one by one: LeNet's, a CIFAR ResNet's, the discriminators', and the layer that peers were measured on.
+// The convolutions that are timed one by one: LeNet's, a CIFAR ResNet's, the discriminators', and the layer that peers
+// were measured on.
 
 import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";

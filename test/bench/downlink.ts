@@ -1,5 +1,5 @@
-// What a step moves for ResNet-18 at ImageNet's widths, down and up, against fp32: real optimizer steps with momentum on random
-// gradients, through the coordinator's own encoding and the worker's own decoding. No GPU takes part.
+// What a step moves for ResNet-18 at ImageNet's widths, down and up, against fp32: real optimizer steps with momentum
+// on random gradients, through the coordinator's own encoding and the worker's own decoding. No GPU takes part.
 
 import { deflateRawSync } from "node:zlib";
 import {
@@ -105,7 +105,9 @@ function rootMeanSquare(values: Float32Array): number {
   return Math.sqrt(sum / values.length);
 }
 
-/** SGD with momentum 0.9 on the student, its first step `relative` of each parameter's size; Adam on the discriminators. */
+/**
+ * SGD with momentum 0.9 on the student, its first step `relative` of each parameter's size; Adam on the discriminators.
+ */
 class Training {
   readonly #momentum = new Map<string, Float32Array>();
   readonly #moments = new Map<string, readonly [Float32Array, Float32Array]>();

@@ -1,5 +1,5 @@
-// The longest turn of the coordinator's event loop while large contributions come over real sockets and steps are made of them: the
-// real coordinator in this process, its workers in another, and a checkpoint after each step.
+// The longest turn of the coordinator's event loop while large contributions come over real sockets and steps are made
+// of them: the real coordinator in this process, its workers in another, and a checkpoint after each step.
 
 import { fork } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -1,4 +1,5 @@
-// `bench kernels`: every tiling that a tuner may choose for the convolutions, against the roofs of the adapter; then the kernels beside them.
+// `bench kernels`: every tiling that a tuner may choose for the convolutions, against the roofs of the adapter; then
+// the kernels beside them.
 
 import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
 import { type Tiling, tilingName } from "../../kernels/convolution/pass/tiling.ts";

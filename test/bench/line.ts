@@ -129,7 +129,9 @@ export interface AllreduceLine {
   readonly bytes: number;
   /** Bytes of the same values as float32, over these. */
   readonly ofFloat: number;
-  /** From a frame's bytes to the sum: copied, its CRC and every number checked, added. By the clock: best and median. */
+  /**
+   * From a frame's bytes to the sum: copied, its CRC and every number checked, added. By the clock: best and median.
+   */
   readonly ms: number;
   readonly medianMs: number;
   /** The median of what a core computed for it, and how many a second that is. */

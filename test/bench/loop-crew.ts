@@ -1,5 +1,6 @@
-// A child of `bench allreduce`: scripted workers in a process of their own. They answer with the numbers of their first lease of a kind,
-// so that what computing costs keeps nobody waiting; what they send is checked and summed like any other.
+// A child of `bench allreduce`: scripted workers in a process of their own. They answer with the numbers of their first
+// lease of a kind, so that what computing costs keeps nobody waiting; what they send is checked and summed like any
+// other.
 
 import { honestContribution, type ScriptedContribution } from "../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../fixtures/scripted-identity.ts";

@@ -9,7 +9,9 @@ import type { BenchmarkRequest } from "./request.ts";
 const idle = new Int32Array(new SharedArrayBuffer(4));
 const kept = globalThis as typeof globalThis & { benchGpu?: GPU };
 
-/** Dawn in Node polls while it waits, and so takes a core from a software adapter: sleep for most of the time instead. */
+/**
+ * Dawn in Node polls while it waits, and so takes a core from a software adapter: sleep for most of the time instead.
+ */
 export function sleepWithoutPolling(ms: number): void {
   if (ms >= 1) Atomics.wait(idle, 0, 0, ms);
 }

@@ -1,4 +1,5 @@
-// A microbatch of a round, compiled and bound on synthetic data: what a trainer replays, with each launch told apart by its class.
+// A microbatch of a round, compiled and bound on synthetic data: what a trainer replays, with each launch told apart by
+// its class.
 
 import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";

@@ -17,7 +17,10 @@ export interface RaceOptions {
 
 const LEAST_ROUNDS = 2;
 
-/** Times every contestant after one run that warms up (and compiles); the first is the one that the others are compared with. */
+/**
+ * Times every contestant after one run that warms up (and compiles); the first is the one that the others are compared
+ * with.
+ */
 export async function race(
   name: string,
   contestants: readonly Contestant[],

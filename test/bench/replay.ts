@@ -1,4 +1,5 @@
-// Launches bound to the buffers of a recording, each one replayable alone: what share of a step belongs to which kernels.
+// Launches bound to the buffers of a recording, each one replayable alone: what share of a step belongs to which
+// kernels.
 
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
 import type { Launch, Ref } from "../../worker/plan/launch-list.ts";

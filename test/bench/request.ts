@@ -14,7 +14,9 @@ export const requestSchema = z.strictObject({
   rounds: z.number().int().min(1).max(100),
   /** Shortest measurement: a case is repeated until it takes this long. */
   atLeastMs: z.number().min(1).max(10_000),
-  /** Measure every tiling of a step's convolutions first, and run it with the fastest; else with the first candidates. */
+  /**
+   * Measure every tiling of a step's convolutions first, and run it with the fastest; else with the first candidates.
+   */
   tune: z.boolean(),
   /** Also the step of ResNet-18 64-128-256-512 at 224×224. */
   imagenet: z.boolean(),

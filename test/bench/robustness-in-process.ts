@@ -1,4 +1,5 @@
-// Bounds checks on and off as two devices of one process, in turns of one measurement: on a busy machine whole browsers are too far apart.
+// Bounds checks on and off as two devices of one process, in turns of one measurement: on a busy machine whole browsers
+// are too far apart.
 
 import { create, globals } from "webgpu";
 import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";

@@ -1,4 +1,5 @@
-// `bench robustness`: what Chromium's bounds checks in shaders cost here. Headless workers of our own may go without them.
+// `bench robustness`: what Chromium's bounds checks in shaders cost here. Headless workers of our own may go without
+// them.
 
 import type { Emit, KernelLine, Line, StepLine } from "./line.ts";
 import type { BenchmarkRequest } from "./request.ts";

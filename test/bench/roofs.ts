@@ -1,4 +1,5 @@
-// What the adapter does at most of one thing: the roofs of a roofline (S. Williams, A. Waterman, D. Patterson, CACM 2009).
+// What the adapter does at most of one thing: the roofs of a roofline (S. Williams, A. Waterman, D. Patterson, CACM
+// 2009).
 
 import { kernel, read, readWrite } from "../../kernels/text/dispatch.ts";
 import type { Kernel } from "../../kernels/text/kernel.ts";

@@ -1,4 +1,5 @@
-// `bench sockets`: the real coordinator with many real sockets on loopback and a small model: steps a second, memory and the event loop.
+// `bench sockets`: the real coordinator with many real sockets on loopback and a small model: steps a second, memory
+// and the event loop.
 
 import { fork } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -23,7 +24,10 @@ export interface SocketsLine {
   readonly rssBytes: { readonly before: number; readonly after: number };
   readonly rssBytesPerSocket: number;
   readonly eventLoopDelayMs: { readonly p50: number; readonly p99: number; readonly max: number };
-  /** What the loop itself computed in its longest turn, without the wait for a core; null where the system does not tell. */
+  /**
+   * What the loop itself computed in its longest turn, without the wait for a core; null where the system does not
+   * tell.
+   */
   readonly longestTurnMs: number | null;
   /** Share of one core that the coordinator used. */
   readonly cpuShare: number;

@@ -44,7 +44,10 @@ async function timestampShares(device: GPUDevice, step: PreparedStep): Promise<S
   return shares(sums);
 }
 
-/** Host milliseconds of a microbatch, the best as for the whole: decode, write, encode and submit, with nothing to wait for. */
+/**
+ * Host milliseconds of a microbatch, the best as for the whole: decode, write, encode and submit, with nothing to wait
+ * for.
+ */
 async function hostMs(watch: Stopwatch, step: PreparedStep): Promise<number> {
   // A trainer has long compiled what it does a thousand times.
   for (let i = 0; i < WARM_DECODES; i++) step.decode();

@@ -1,4 +1,5 @@
-// Times GPU work by the wall clock: many dispatches and one wait. Candidates take turns, so that a disturbance meets them all.
+// Times GPU work by the wall clock: many dispatches and one wait. Candidates take turns, so that a disturbance meets
+// them all.
 
 import { best, median } from "./statistics.ts";
 
@@ -40,7 +41,8 @@ async function calibrate(watch: Stopwatch, timed: Timed): Promise<{ readonly tim
   let times = 1;
   let ms = await total(watch, timed, times, 0);
   while (ms < watch.atLeastMs && times < MOST_REPEATS) {
-    // Near the end of the way there, no further than needed; far from it, doubling is not fooled by the cost of the wait.
+    // Near the end of the way there, no further than needed; far from it, doubling is not fooled by the cost of the
+    // wait.
     times = Math.min(MOST_REPEATS, Math.max(2 * times, Math.ceil((times * watch.atLeastMs) / Math.max(ms, 2) / 2)));
     ms = await total(watch, timed, times, 0);
   }

@@ -1,5 +1,5 @@
-// How long this thread itself computed in one turn of its event loop. What a meter of delays sees is that and the wait for a core,
-// which on a busy machine is most of it. Linux tells them apart (proc(5), schedstat).
+// How long this thread itself computed in one turn of its event loop. What a meter of delays sees is that and the wait
+// for a core, which on a busy machine is most of it. Linux tells them apart (proc(5), schedstat).
 
 import { readFileSync } from "node:fs";
 

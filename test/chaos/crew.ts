@@ -1,5 +1,5 @@
-// A process of scripted workers that come back after whatever happens to them, so that it can be stopped and killed from outside:
-// `node crew.js URL COUNT COMPUTE_MS`.
+// A process of scripted workers that come back after whatever happens to them, so that it can be stopped and killed
+// from outside: `node crew.js URL COUNT COMPUTE_MS`.
 
 import { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 

@@ -1,4 +1,5 @@
-// Real WebGPU workers whose sockets are cut again and again: they come back to their leases, and the parameters are those of a calm run.
+// Real WebGPU workers whose sockets are cut again and again: they come back to their leases, and the parameters are
+// those of a calm run.
 
 import { expect, test } from "vitest";
 import { WorkerProcess } from "../e2e/worker-process.ts";

@@ -1,5 +1,6 @@
-// Chaos on the real thing: the built coordinator and crews of workers as processes, killed, stopped, cut off and resumed at random moments.
-// Whatever happened, each sample is committed once and the parameters are those of a run that nothing happened to.
+// Chaos on the real thing: the built coordinator and crews of workers as processes, killed, stopped, cut off and
+// resumed at random moments. Whatever happened, each sample is committed once and the parameters are those of a run
+// that nothing happened to.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";

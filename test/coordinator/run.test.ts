@@ -1,4 +1,5 @@
-// Rules R and K of SPEC.md: whole runs with scripted workers over real sockets end with the same bits however they are split, stopped or resumed.
+// Rules R and K of SPEC.md: whole runs with scripted workers over real sockets end with the same bits however they are
+// split, stopped or resumed.
 
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// Codecs that round, through the whole house: the built programs and real WebGPU workers, killed and stopped in the middle, and resumed.
+// Codecs that round, through the whole house: the built programs and real WebGPU workers, killed and stopped in the
+// middle, and resumed.
 
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -1,4 +1,5 @@
-// A run of the built `coordinator` that volunteers join: started or resumed without workers of its own, and what its JSON lines say.
+// A run of the built `coordinator` that volunteers join: started or resumed without workers of its own, and what its
+// JSON lines say.
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// What a run computes stays what it is: hashes of the parameters that earlier builds ended with, by what ran them. A change of structure changes none.
+// What a run computes stays what it is: hashes of the parameters that earlier builds ended with, by what ran them. A
+// change of structure changes none.
 
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -1,4 +1,5 @@
-// Values of a JSON schema, drawn at random: the messages' own schemas say which messages there are, so that none is left out.
+// Values of a JSON schema, drawn at random: the messages' own schemas say which messages there are, so that none is
+// left out.
 
 import type { Rng } from "../../shared/base/rng.ts";
 

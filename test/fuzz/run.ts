@@ -1,5 +1,5 @@
-// The fuzzer as a program: `node --expose-gc run.js INPUTS SEED` prints a JSON line a target; an input that crashes a reader is printed
-// with the number that makes it again, and ends the program with 1.
+// The fuzzer as a program: `node --expose-gc run.js INPUTS SEED` prints a JSON line a target; an input that crashes a
+// reader is printed with the number that makes it again, and ends the program with 1.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { rng } from "../../shared/base/rng.ts";

@@ -1,4 +1,5 @@
-// Every reader of bytes that a peer sends, with good bytes to start from. A reader that is not in this list is not fuzzed.
+// Every reader of bytes that a peer sends, with good bytes to start from. A reader that is not in this list is not
+// fuzzed.
 
 import { Packr } from "msgpackr";
 import { z } from "zod";

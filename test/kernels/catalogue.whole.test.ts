@@ -1,4 +1,5 @@
-// Every kernel compiles in both WGSL compilers that workers use: Dawn's in Chromium, naga in Deno; and keeps to the guaranteed limits.
+// Every kernel compiles in both WGSL compilers that workers use: Dawn's in Chromium, naga in Deno; and keeps to the
+// guaranteed limits.
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";

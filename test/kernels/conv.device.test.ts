@@ -52,7 +52,8 @@ describe.each(SHAPES.map((shape) => [title(shape), shape] as const))("%s", (_, s
   const w = uniform(weightSize(shape), 2);
   const dy = uniform(outputSize(shape), 3);
 
-  // Every shape takes one of both variants: their texts differ in a single expression, and compiling is what takes time.
+  // Every shape takes one of both variants: their texts differ in a single expression, and compiling is what takes
+  // time.
   const variant = SHAPES.indexOf(shape) % 2 === 0;
 
   test(`convForward overwrites y${variant ? " and adds the bias" : ""}`, async () => {

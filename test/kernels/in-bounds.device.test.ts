@@ -1,4 +1,5 @@
-// No kernel reads or writes beyond its buffers: browsers that we launch ourselves on a software adapter do not clamp indices.
+// No kernel reads or writes beyond its buffers: browsers that we launch ourselves on a software adapter do not clamp
+// indices.
 
 import { expect, test } from "vitest";
 import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";

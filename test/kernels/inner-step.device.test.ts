@@ -1,4 +1,5 @@
-// The kernels of the inner steps of `sync: local`, against the optimizers and methods that the coordinator computes in double.
+// The kernels of the inner steps of `sync: local`, against the optimizers and methods that the coordinator computes in
+// double.
 import { describe, expect, test } from "vitest";
 import { addWeighted } from "../../kernels/layers/elementwise.ts";
 import { adamUpdate } from "../../kernels/steps/adam-update.ts";

@@ -1,4 +1,5 @@
-// Run by Deno: runs the kernel sequences of a JSON file on an adapter with shader-f16 and prints the bits of each result as JSON.
+// Run by Deno: runs the kernel sequences of a JSON file on an adapter with shader-f16 and prints the bits of each
+// result as JSON.
 import { readFileSync } from "node:fs";
 import type { KernelSequence } from "../../kernels/text/kernel.ts";
 

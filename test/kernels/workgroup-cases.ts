@@ -1,4 +1,5 @@
-// Passes whose extents fill no tile, and data for any pass: shared by the tests of workgroup tilings in Dawn and in Deno.
+// Passes whose extents fill no tile, and data for any pass: shared by the tests of workgroup tilings in Dawn and in
+// Deno.
 import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
 import type { WindowShape } from "../../shared/model/window.ts";

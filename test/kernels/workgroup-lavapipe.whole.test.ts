@@ -1,5 +1,5 @@
-// Workgroup tilings, also those that keep signs as f16, give the bits of the register kernels: on Mesa's lavapipe through
-// Deno, which has shader-f16.
+// Workgroup tilings, also those that keep signs as f16, give the bits of the register kernels: on Mesa's lavapipe
+// through Deno, which has shader-f16.
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";

@@ -12,7 +12,10 @@ import { runKernels, testDevice } from "../fixtures/device.ts";
 
 import { AWKWARD_PASSES, passData } from "./workgroup-cases.ts";
 
-/** Compiling for a CPU takes long: the candidates take turns over the passes. Every one of them on fewer is tilings.test.ts. */
+/**
+ * Compiling for a CPU takes long: the candidates take turns over the passes. Every one of them on fewer is
+ * tilings.test.ts.
+ */
 const CASES = AWKWARD_PASSES.map((pass, turn) => {
   const tilings = workgroupTilings(pass, GUARANTEED_TRAITS);
   const tiling = tilings[turn % tilings.length]!;

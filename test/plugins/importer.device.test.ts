@@ -1,4 +1,5 @@
-// The importer's seam: a data set that exists in this file only is configured, cut, served, fetched, verified, kept, decoded and trained.
+// The importer's seam: a data set that exists in this file only is configured, cut, served, fetched, verified, kept,
+// decoded and trained.
 
 import { createHash } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";

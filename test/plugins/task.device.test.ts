@@ -1,5 +1,5 @@
-// A task that is written here and nowhere else, with two inputs and a loss of its own, trains for real: its halves are registered while
-// the program runs, a device computes its leases, the coordinator makes the steps.
+// A task that is written here and nowhere else, with two inputs and a loss of its own, trains for real: its halves are
+// registered while the program runs, a device computes its leases, the coordinator makes the steps.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";

@@ -1,5 +1,5 @@
-// Whatever a peer says in whatever order, the coordinator answers by its rules: a model beside it says what must follow, and two
-// honest volunteers bring the run to its end.
+// Whatever a peer says in whatever order, the coordinator answers by its rules: a model beside it says what must
+// follow, and two honest volunteers bring the run to its end.
 
 import fc from "fast-check";
 import { expect, test } from "vitest";

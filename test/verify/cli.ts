@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// `npm run verify -- DIR`: every oracle case in a folder, through the kernels and the plan that training uses, in real runtimes.
+// `npm run verify -- DIR`: every oracle case in a folder, through the kernels and the plan that training uses, in real
+// runtimes.
 
 import { readdirSync } from "node:fs";
 import path from "node:path";

@@ -1,4 +1,5 @@
-// Verifies oracle files in Deno: the arguments are which tilings, then file paths; one JSON report a line on standard output.
+// Verifies oracle files in Deno: the arguments are which tilings, then file paths; one JSON report a line on standard
+// output.
 
 import { adapterTraits, findGpu, requestDevice } from "../../worker/device.ts";
 import { PipelineCache } from "../../worker/pipeline-cache.ts";

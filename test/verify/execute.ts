@@ -1,4 +1,5 @@
-// Runs a launch list once on a device and reads tensors back: the recording that training replays, with every buffer in sight.
+// Runs a launch list once on a device and reads tensors back: the recording that training replays, with every buffer in
+// sight.
 
 import type { Manifest } from "../../shared/model/manifest.ts";
 import { contributionLayout } from "../../shared/wire/contribution.ts";

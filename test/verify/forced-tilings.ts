@@ -8,7 +8,10 @@ import type { AdapterTraits } from "../../kernels/text/adapter-traits.ts";
 /** `default`: the kernels' own first choice. A number i: every pass has its candidate i, modulo how many it has. */
 export type Turn = "default" | "naive" | number;
 
-/** `default`: that turn alone. `all`: every candidate that a tuner can choose, here or on another adapter with these features. */
+/**
+ * `default`: that turn alone. `all`: every candidate that a tuner can choose, here or on another adapter with these
+ * features.
+ */
 export type ForcedTilings = "default" | "all";
 
 /** What software and hardware adapters with these features and limits would choose from. */

@@ -46,7 +46,8 @@ const kernelLossAttributes = z.object({
 });
 
 /**
- * A sum of K products rounds K partial sums, each as large as a product or as the result: SAFETY·√K·2⁻²⁴·max(|a||b|, |result|).
+ * A sum of K products rounds K partial sums, each as large as a product or as the result: SAFETY·√K·2⁻²⁴·max(|a||b|,
+ * |result|).
  */
 function sumBound(oracle: OracleTensor, terms: number, ...factors: readonly number[]): number {
   const product = factors.reduce((a, b) => a * b, 1);

@@ -1,4 +1,5 @@
-// One oracle file on one device: the registry of operations and reports that are plain data, so they can cross a process boundary.
+// One oracle file on one device: the registry of operations and reports that are plain data, so they can cross a
+// process boundary.
 
 import type { AdapterTraits } from "../../kernels/text/adapter-traits.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";

@@ -1,4 +1,5 @@
-// Records L_Adv of one mini-batch: discriminators on teacher and student maps, their own gradients, and the gradient that reaches the student's maps.
+// Records L_Adv of one mini-batch: discriminators on teacher and student maps, their own gradients, and the gradient
+// that reaches the student's maps.
 
 import { groupedLinearForward, memberStride } from "../../kernels/layers/grouped-linear.ts";
 import { groupedLinearInputGradient } from "../../kernels/layers/grouped-linear-input-gradient.ts";
@@ -57,7 +58,8 @@ export function pooledMaps(list: LaunchList, graph: Graph, n: number, tensors: D
 }
 
 /**
- * @param real the teacher's pooled maps; `fake` the student's. Those of `pooledMaps` are read in place, others are copied
+ * @param real the teacher's pooled maps; `fake` the student's. Those of `pooledMaps` are read in place, others are
+ * copied
  */
 export function recordAdversarial(
   list: LaunchList,

@@ -1,11 +1,15 @@
-// Finds what one normalisation kernel can do at once: a batch norm, the shortcut added to it, the activation behind them.
+// Finds what one normalisation kernel can do at once: a batch norm, the shortcut added to it, the activation behind
+// them.
 
 import { type Graph, type GraphNode, inputsOf, type NodeId } from "../../shared/model/graph.ts";
 
 type BatchNormNode = Extract<GraphNode, { op: "batchnorm" }>;
 type ActivationNode = Extract<GraphNode, { op: "activation" }>;
 
-/** A batch norm with its epilogue; the nodes between `norm` and `last` have no other consumer, so their outputs need not exist. */
+/**
+ * A batch norm with its epilogue; the nodes between `norm` and `last` have no other consumer, so their outputs need not
+ * exist.
+ */
 export interface NormGroup {
   readonly norm: NodeId;
   readonly node: BatchNormNode;
@@ -34,7 +38,10 @@ export function consumersOf(graph: Graph): readonly (readonly NodeId[])[] {
   return consumers;
 }
 
-/** A compared batch norm need not exist for that: discriminators look at its mean, which a normalisation gives without it. */
+/**
+ * A compared batch norm need not exist for that: discriminators look at its mean, which a normalisation gives without
+ * it.
+ */
 export function fuseNormalisations(graph: Graph): Fusion {
   const consumers = consumersOf(graph);
   const groups = new Map<NodeId, NormGroup>();

@@ -1,4 +1,5 @@
-// The numbers of an inner step that change from step to step, as the update kernels read them: one small buffer, so that a recording can be replayed.
+// The numbers of an inner step that change from step to step, as the update kernels read them: one small buffer, so
+// that a recording can be replayed.
 
 import type { RunConfig } from "../../shared/run/config.ts";
 

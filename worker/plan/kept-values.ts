@@ -1,4 +1,5 @@
-// What backward reads of forward: kept, or computed a second time where memory is short (checkpointing: Chen et al. 2016).
+// What backward reads of forward: kept, or computed a second time where memory is short (checkpointing: Chen et al.
+// 2016).
 
 import type { Graph, NodeId } from "../../shared/model/graph.ts";
 import { type ForwardTrace, outputOf, recordBinaryConvolution } from "./forward.ts";
@@ -13,7 +14,9 @@ import { mapShape, recordNormalise } from "./norm-group.ts";
  */
 export type MemoryMode = "keep" | "recompute" | "checkpoint";
 
-/** By the work that they add; where one stage holds most of a network, `checkpoint` may take no less than `recompute`. */
+/**
+ * By the work that they add; where one stage holds most of a network, `checkpoint` may take no less than `recompute`.
+ */
 export const memoryModes: readonly MemoryMode[] = ["keep", "recompute", "checkpoint"];
 
 export class KeptValues {

@@ -1,4 +1,5 @@
-// Records what a training step launches, as data: kernels with buffer ranges, and tensors that live from their first to their last launch.
+// Records what a training step launches, as data: kernels with buffer ranges, and tensors that live from their first to
+// their last launch.
 
 import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
 import { type ConvolutionPass, passKey } from "../../kernels/convolution/pass/pass.ts";
@@ -18,7 +19,10 @@ export type ExternalBuffer =
   | "scales"
   | "sum"
   | "peaks"
-  /** Of a replica that takes inner steps: what it started from, its latent weights' signs, optimizer state, rates, metrics, check. */
+  /**
+   * Of a replica that takes inner steps: what it started from, its latent weights' signs, optimizer state, rates,
+   * metrics, check.
+   */
   | "origin"
   | "signs"
   | "moments"

@@ -1,4 +1,5 @@
-// Where a network's tensors are, and how large its layers' windows: what recording forward and recording backward share.
+// Where a network's tensors are, and how large its layers' windows: what recording forward and recording backward
+// share.
 
 import type { Graph, GraphNode, NodeId, Shape } from "../../shared/model/graph.ts";
 import type { WindowShape } from "../../shared/model/window.ts";

@@ -1,4 +1,5 @@
-// Holds the gradient of each node's output while backward runs. Two nodes may share one tensor until one of them must change it.
+// Holds the gradient of each node's output while backward runs. Two nodes may share one tensor until one of them must
+// change it.
 
 import { addTo } from "../../kernels/layers/elementwise.ts";
 import { copy } from "../../kernels/steps/copy.ts";

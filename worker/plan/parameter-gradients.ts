@@ -1,4 +1,5 @@
-// Where gradients of parameters go: the arena for the first node that has one, beside it and then added for those that share the parameter.
+// Where gradients of parameters go: the arena for the first node that has one, beside it and then added for those that
+// share the parameter.
 
 import { addTo } from "../../kernels/layers/elementwise.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";

@@ -7,7 +7,10 @@ import { outputElements } from "./network-buffers.ts";
 import { assignSlots } from "./slots.ts";
 
 export interface PlanMemory {
-  /** Bytes of all slots: activations, gradients, sign planes, scratch. Parameters and the gradient arena are not among them. */
+  /**
+   * Bytes of all slots: activations, gradients, sign planes, scratch. Parameters and the gradient arena are not among
+   * them.
+   */
   readonly bytes: number;
   /** Bytes of the largest slot. */
   readonly largestBuffer: number;
@@ -17,7 +20,10 @@ export interface PlanMemory {
   readonly keptInF32: number;
 }
 
-/** Forward's outputs and sign planes; where the network trains, a gradient of each output too. Images are nobody's output. */
+/**
+ * Forward's outputs and sign planes; where the network trains, a gradient of each output too. Images are nobody's
+ * output.
+ */
 function keptInF32(graph: Graph, n: number, trains: boolean): number {
   const elements = outputElements(graph, n);
   return graph.nodes.reduce((bytes, node, id) => {

@@ -1,4 +1,5 @@
-// Compiles a phase into the launches of one microbatch: forward, losses, backward, and the sum into the lease's accumulator.
+// Compiles a phase into the launches of one microbatch: forward, losses, backward, and the sum into the lease's
+// accumulator.
 
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { collectMetrics } from "../../kernels/losses/collect-metrics.ts";
@@ -51,7 +52,10 @@ export interface PlanOptions {
   readonly choose?: ChooseTiling;
   /** Who packs signs; an invocation a word unless given. */
   readonly packing?: Packing;
-  /** Quads share rows in the discriminators' products (kernels/text/quads.ts), of which no tuner chooses; they do not unless given. */
+  /**
+   * Quads share rows in the discriminators' products (kernels/text/quads.ts), of which no tuner chooses; they do not
+   * unless given.
+   */
   readonly quads?: boolean;
   /** What backward computes a second time instead of keeping it; nothing unless given. */
   readonly memory?: MemoryMode;

@@ -1,4 +1,5 @@
-// A launch list made real on a device: slots allocated, pipelines compiled, bind groups made once. Replayed as one pass, with nothing built in the loop.
+// A launch list made real on a device: slots allocated, pipelines compiled, bind groups made once. Replayed as one
+// pass, with nothing built in the loop.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";

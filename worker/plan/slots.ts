@@ -26,8 +26,8 @@ function align(bytes: number): number {
 }
 
 /**
- * Tensors that may not share a buffer, even apart from each other: one buffer cannot be bound read and read_write in one
- * dispatch.
+ * Tensors that may not share a buffer, even apart from each other: one buffer cannot be bound read and read_write in
+ * one dispatch.
  */
 function strangers(tensors: number, launches: readonly Launch[]): readonly ReadonlySet<number>[] {
   const sets = Array.from({ length: tensors }, () => new Set<number>());
@@ -56,8 +56,8 @@ function tightestGap(taken: readonly (readonly [number, number])[], bytes: numbe
 }
 
 /**
- * Greedy by size (Pisarchyk & Lee 2020, arXiv 2001.03288), over several buffers: a tensor goes where a slot grows least,
- * into the tightest gap left by those that are alive with it.
+ * Greedy by size (Pisarchyk & Lee 2020, arXiv 2001.03288), over several buffers: a tensor goes where a slot grows
+ * least, into the tightest gap left by those that are alive with it.
  */
 export function assignSlots(list: {
   readonly lifetimes: readonly Lifetime[];

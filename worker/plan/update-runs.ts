@@ -1,4 +1,5 @@
-// Which parameters one launch can update: neighbours of one kind that lie at the same distances in the replica and in the arena.
+// Which parameters one launch can update: neighbours of one kind that lie at the same distances in the replica and in
+// the arena.
 
 import { type Manifest, type Role, statisticNames } from "../../shared/model/manifest.ts";
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";

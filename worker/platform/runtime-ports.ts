@@ -1,4 +1,5 @@
-// What a session needs of its runtime and browsers, Deno and Node have in common: timers, chance, WebSocket, fetch and WebCrypto.
+// What a session needs of its runtime and browsers, Deno and Node have in common: timers, chance, WebSocket, fetch and
+// WebCrypto.
 
 import { bytesToHex, sha256Hex } from "../../shared/base/hash.ts";
 import { systemClock } from "../clock.ts";
@@ -30,7 +31,10 @@ function webSockets(Socket: SocketConstructor | undefined): OpenSocket {
   };
 }
 
-/** SHA-256 as hex by WebCrypto, which is native and runs beside the page's thread; pages without a secure context do not have it. */
+/**
+ * SHA-256 as hex by WebCrypto, which is native and runs beside the page's thread; pages without a secure context do not
+ * have it.
+ */
 export async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const { subtle } = globalThis.crypto as Partial<Crypto>;
   return subtle ? bytesToHex(new Uint8Array(await subtle.digest("SHA-256", bytes))) : sha256Hex(bytes);

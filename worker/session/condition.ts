@@ -36,7 +36,10 @@ export class Condition {
     }
   }
 
-  /** The promise's outcome, or undefined once the predicate holds before it settled; what comes of it then is nobody's concern. */
+  /**
+   * The promise's outcome, or undefined once the predicate holds before it settled; what comes of it then is nobody's
+   * concern.
+   */
   async unless<T>(predicate: () => boolean, promise: Promise<T>): Promise<T | undefined> {
     let settled = false;
     const settling = promise.finally(() => {

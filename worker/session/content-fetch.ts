@@ -93,7 +93,9 @@ async function download(
   return bytes;
 }
 
-/** A verified copy from Cache storage; a wrong one is removed. Storage may fail at any time (quota, private windows). */
+/**
+ * A verified copy from Cache storage; a wrong one is removed. Storage may fail at any time (quota, private windows).
+ */
 async function cached(
   key: string,
   content: Content,
@@ -114,7 +116,8 @@ async function cached(
 
 /**
  * The bytes of a content, from Cache storage or the coordinator.
- * @throws DATA_INVALID when it never hashes to its name, DATA_MISSING, TOKEN_INVALID, RUN_UNREACHABLE; the signal's reason when aborted
+ * @throws DATA_INVALID when it never hashes to its name, DATA_MISSING, TOKEN_INVALID, RUN_UNREACHABLE; the signal's
+ * reason when aborted
  */
 export async function fetchContent(
   content: Content,

@@ -1,4 +1,5 @@
-// Holds the shards that a worker computes with: verified, one download each however many ask, the least recently used dropped first.
+// Holds the shards that a worker computes with: verified, one download each however many ask, the least recently used
+// dropped first.
 
 import type { Shard } from "../../shared/data/dataset.ts";
 import type { HeldShards } from "../trainer/sample-decoder.ts";
@@ -29,7 +30,8 @@ export class DatasetCache {
   }
 
   /**
-   * The bytes of all these shards, fetched where they are not held. The caller's map keeps them alive, even those over the cap.
+   * The bytes of all these shards, fetched where they are not held. The caller's map keeps them alive, even those over
+   * the cap.
    * @throws as fetchContent
    */
   async hold(shards: readonly Shard[]): Promise<HeldShards> {

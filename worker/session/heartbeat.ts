@@ -26,7 +26,8 @@ export class Heartbeat {
         lost(this.#silent * intervalMs);
         return;
       }
-      // Counted in ticks, not by the clock: a laptop that slept has not heard anything, but has not missed anything either.
+      // Counted in ticks, not by the clock: a laptop that slept has not heard anything, but has not missed anything
+      // either.
       this.#silent++;
       ping(this.#nonce++);
     });

@@ -1,5 +1,5 @@
-// The worker's key pair: made once, kept where the platform keeps things, and used to answer challenges. The account that
-// the coordinator knows is its fingerprint; nobody is asked for a name.
+// The worker's key pair: made once, kept where the platform keeps things, and used to answer challenges. The account
+// that the coordinator knows is its fingerprint; nobody is asked for a name.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { bytesToHex } from "../../shared/base/hash.ts";

@@ -1,4 +1,5 @@
-// What a welcome sets up: decoder, shard cache, and the parameters that come in frames. It outlives the connection it came over.
+// What a welcome sets up: decoder, shard cache, and the parameters that come in frames. It outlives the connection it
+// came over.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { checkOutline } from "../../shared/model/phases.ts";

@@ -1,4 +1,5 @@
-// The working time of one session: asks for leases, computes them, hands in contributions, and gives back what it cannot finish.
+// The working time of one session: asks for leases, computes them, hands in contributions, and gives back what it
+// cannot finish.
 
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import type { Outline } from "../../shared/model/phases.ts";
@@ -36,7 +37,10 @@ export interface LeaseLoopOptions {
   readonly ports: Pick<SessionPorts, "clock" | "random">;
 }
 
-/** What was sent does not fit together; only on a fresh connection does the coordinator hear which parameters this worker holds. */
+/**
+ * What was sent does not fit together; only on a fresh connection does the coordinator hear which parameters this
+ * worker holds.
+ */
 const missentCodes: readonly ErrorCode[] = ["MESSAGE_INVALID", "FRAME_CORRUPT", "CONTRIBUTION_STALE"];
 
 export class LeaseLoop {
@@ -57,7 +61,11 @@ export class LeaseLoop {
     return this.#queue.leases;
   }
 
-  /** The session goes on over a fresh connection: says again what the lost one may not have carried. @param leases those that are this worker's @param waiting its last ready still stands */
+  /**
+   * The session goes on over a fresh connection: says again what the lost one may not have carried.
+   * @param leases those that are this worker's
+   * @param waiting its last ready still stands
+   */
   resumed(leases: readonly number[], waiting: boolean): void {
     const { line, onEvent, wish } = this.#options;
     // A lease that this worker does not know of is on its way.
@@ -96,7 +104,8 @@ export class LeaseLoop {
 
   /**
    * Works until the session is over, the run is over, or the volunteer leaves.
-   * @throws what makes this worker useless: DEVICE_LOST too often, leases that cannot be computed, kernels that do not compile
+   * @throws what makes this worker useless: DEVICE_LOST too often, leases that cannot be computed, kernels that do not
+   * compile
    */
   async work(): Promise<void> {
     const { changed, line, owner, wish } = this.#options;
@@ -169,7 +178,8 @@ export class LeaseLoop {
     try {
       this.#queue.ask();
       const computing = computeLease(lease, prepared, run, living, aborted);
-      // The end of the session is no reason to walk away from it: the trainer outlives the session, and computes one lease at a time.
+      // The end of the session is no reason to walk away from it: the trainer outlives the session, and computes one
+      // lease at a time.
       const result = await changed.unless(() => over() || wish() === "leave", computing);
       if (result === undefined || result === "aborted") return;
       if (aborted()) result.discard?.();

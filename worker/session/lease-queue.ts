@@ -1,4 +1,5 @@
-// The leases of one worker: the one that it computes, the one whose data it fetches meanwhile, and those that it has sent; asks for the next.
+// The leases of one worker: the one that it computes, the one whose data it fetches meanwhile, and those that it has
+// sent; asks for the next.
 
 import type { Dataset } from "../../shared/data/dataset.ts";
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
@@ -8,8 +9,8 @@ import { MEMORY_CAP_BYTES } from "./dataset-cache.ts";
 import { type PreparedLease, prepareLease, type RunResources } from "./lease-work.ts";
 
 /**
- * A lease that this worker holds. `queued`: waits for the one before. `computing`: may be given back, as queued ones may.
- * `sent`: its verdict is awaited. `over`: nothing more is due.
+ * A lease that this worker holds. `queued`: waits for the one before. `computing`: may be given back, as queued ones
+ * may. `sent`: its verdict is awaited. `over`: nothing more is due.
  */
 export interface HeldLease {
   readonly lease: LeaseMessage;
@@ -110,8 +111,9 @@ export class LeaseQueue {
 }
 
 /**
- * Microbatches of one lease whose shards fit into `capBytes`, at least 1; undefined where the whole data set does.
- * A permuted lease may touch as many shards as it has samples. Activations set no limit: microbatches are computed one after another in the same buffers.
+ * Microbatches of one lease whose shards fit into `capBytes`, at least 1; undefined where the whole data set does. A
+ * permuted lease may touch as many shards as it has samples. Activations set no limit: microbatches are computed one
+ * after another in the same buffers.
  */
 export function leaseMemory(
   { train, test }: Pick<Dataset, "train" | "test">,

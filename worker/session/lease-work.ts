@@ -48,7 +48,8 @@ export async function prepareLease(lease: LeaseMessage, run: RunResources): Prom
 }
 
 /**
- * @throws MESSAGE_INVALID for parameters that were never sent, DEVICE_LOST, GRADIENT_NOT_FINITE and what preparing throws
+ * @throws MESSAGE_INVALID for parameters that were never sent, DEVICE_LOST, GRADIENT_NOT_FINITE and what preparing
+ * throws
  */
 export async function computeLease(
   lease: LeaseMessage,

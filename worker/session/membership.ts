@@ -1,5 +1,5 @@
-// What a worker is to a run, from one welcome to the next: the run's resources, the line to the coordinator and the work over it.
-// A lost connection leaves all of it in place; the hello after it names what it holds.
+// What a worker is to a run, from one welcome to the next: the run's resources, the line to the coordinator and the
+// work over it. A lost connection leaves all of it in place; the hello after it names what it holds.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { canaryLayers } from "../../shared/model/canary.ts";
@@ -48,7 +48,8 @@ export class Membership {
   }
 
   /**
-   * A fresh session: the one before is no more, and its lease another's by now. Coming back to the same run finds everything else as it was.
+   * A fresh session: the one before is no more, and its lease another's by now. Coming back to the same run finds
+   * everything else as it was.
    * @throws PROTOCOL_MISMATCH, DATA_INVALID, GRAPH_INVALID
    */
   enter(welcome: WelcomeMessage, connection: Connection): void {
@@ -73,7 +74,10 @@ export class Membership {
     this.#leaseLoop.resumed(leases, waiting);
   }
 
-  /** Starts to work in the session that a welcome opened, once the work of the one before has ended; nothing where it works already. */
+  /**
+   * Starts to work in the session that a welcome opened, once the work of the one before has ended; nothing where it
+   * works already.
+   */
   async begin(): Promise<void> {
     const [welcome, run, line, before] = [this.#welcome, this.#run, this.#line, this.#working];
     if (!welcome || !run || !line) throw new RangeError("work was to begin before a welcome");
@@ -87,7 +91,10 @@ export class Membership {
     this.#working.catch(() => undefined);
   }
 
-  /** Shows that this GPU's 1-bit sums are right. One that fails at it is given the time to be found anew, as for a lease. */
+  /**
+   * Shows that this GPU's 1-bit sums are right. One that fails at it is given the time to be found anew, as for a
+   * lease.
+   */
   async calibrate(seed: number, connection: Connection): Promise<void> {
     const run = this.#run;
     if (!run) return connection.fail(new BitswarmError("MESSAGE_INVALID", "a canary came before the welcome"));

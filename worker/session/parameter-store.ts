@@ -1,5 +1,6 @@
-// The parameters that this worker holds, expanded as the GPU wants them: whole ones and changes come in frames, and nothing
-// is believed that does not hash to its name. It outlives connections, so that a change is enough after a reconnect.
+// The parameters that this worker holds, expanded as the GPU wants them: whole ones and changes come in frames, and
+// nothing is believed that does not hash to its name. It outlives connections, so that a change is enough after a
+// reconnect.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { decodeFrame } from "../../shared/wire/frame.ts";

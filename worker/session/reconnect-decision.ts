@@ -1,4 +1,5 @@
-// What follows the loss of a connection: try again when, or give up why. A pure function, so that every rule can be tested alone.
+// What follows the loss of a connection: try again when, or give up why. A pure function, so that every rule can be
+// tested alone.
 
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import { backoffMs } from "./backoff.ts";

@@ -1,4 +1,5 @@
-// What a session tells its owner: one discriminated union of plain values, so that it crosses from the Web Worker to the page and is checked there.
+// What a session tells its owner: one discriminated union of plain values, so that it crosses from the Web Worker to
+// the page and is checked there.
 
 import { z } from "zod";
 import { type ErrorCode, errorCodes } from "../../shared/base/errors.ts";

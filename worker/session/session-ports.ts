@@ -1,5 +1,5 @@
-// All through which a session reaches the world outside it: time, chance, sockets, HTTP and hashing are arguments, so that the
-// simulation plays the same session in virtual time.
+// All through which a session reaches the world outside it: time, chance, sockets, HTTP and hashing are arguments, so
+// that the simulation plays the same session in virtual time.
 
 import type { Clock } from "../../shared/base/clock.ts";
 

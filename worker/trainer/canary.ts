@@ -1,4 +1,5 @@
-// Answers the coordinator's canary with this GPU and the kernels that a lease would run: their sums are integers, and have to be exact.
+// Answers the coordinator's canary with this GPU and the kernels that a lease would run: their sums are integers, and
+// have to be exact.
 
 import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
 import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";

@@ -1,5 +1,5 @@
-// A network's replica on the device in `sync: local` (DiLoCo, Douillard et al. 2023): set to the coordinator's parameters at each lease, taken along
-// by inner steps without a word to the host, and compared with where it started.
+// A network's replica on the device in `sync: local` (DiLoCo, Douillard et al. 2023): set to the coordinator's
+// parameters at each lease, taken along by inner steps without a word to the host, and compared with where it started.
 
 import { checksumOf } from "../../kernels/steps/checksum.ts";
 import type { Accumulation } from "../../shared/codecs/codec.ts";

@@ -1,4 +1,5 @@
-// The parameters that a trainer holds on its device, by what they are for: one buffer a network, since recordings bind it.
+// The parameters that a trainer holds on its device, by what they are for: one buffer a network, since recordings bind
+// it.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Phase } from "../../shared/model/phases.ts";

@@ -1,4 +1,5 @@
-// From the bytes of shards to a microbatch, as the task decodes its samples. Pure, and a function of (seed, phase, epoch, sample) alone.
+// From the bytes of shards to a microbatch, as the task decodes its samples. Pure, and a function of (seed, phase,
+// epoch, sample) alone.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { rng } from "../../shared/base/rng.ts";

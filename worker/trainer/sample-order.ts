@@ -1,4 +1,5 @@
-// Which sample stands at a position of a lease: the same on every worker, so that who computes a microbatch never matters.
+// Which sample stands at a position of a lease: the same on every worker, so that who computes a microbatch never
+// matters.
 
 import { permutation } from "../../shared/base/permutation.ts";
 import { chunkSamples, type Dataset, type Split } from "../../shared/data/dataset.ts";

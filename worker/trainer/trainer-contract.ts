@@ -1,5 +1,5 @@
-// What the session needs of a device and its trainer: parameters in, a lease's contribution out. They own the GPU, the session owns
-// the socket; neither names WebGPU here, so that a session runs over devices that are none.
+// What the session needs of a device and its trainer: parameters in, a lease's contribution out. They own the GPU, the
+// session owns the socket; neither names WebGPU here, so that a session runs over devices that are none.
 
 import type { Dataset } from "../../shared/data/dataset.ts";
 import type { CanaryLayer } from "../../shared/model/canary.ts";
@@ -15,7 +15,9 @@ export type MicrobatchInput = Readonly<Record<string, Float32Array<ArrayBuffer> 
 /** The answer to a lease, ready for a contribution frame. */
 export interface LeaseResult {
   readonly samples: number;
-  /** Largest |gradient · samples| of each tensor over the microbatches, as the bits of an f32; of signs their mean |c|. */
+  /**
+   * Largest |gradient · samples| of each tensor over the microbatches, as the bits of an f32; of signs their mean |c|.
+   */
   readonly peaks: Uint32Array<ArrayBuffer>;
   /** The tensors in the lease's codec. */
   readonly body: Uint8Array<ArrayBuffer>;
@@ -28,7 +30,10 @@ export interface Trainer {
   loadParameters(set: ParameterSet, hash: string, blob: Uint8Array): void;
   /** True when a lease that names this hash can be computed without loading. */
   holds(set: ParameterSet, hash: string): boolean;
-  /** The expanded blob of a network that a phase needs and does not train; the hash is that of the bytes it was fetched as. */
+  /**
+   * The expanded blob of a network that a phase needs and does not train; the hash is that of the bytes it was fetched
+   * as.
+   */
   loadFrozen(network: string, hash: string, blob: Uint8Array): void;
   holdsFrozen(network: string, hash: string): boolean;
   /**
@@ -67,7 +72,10 @@ export interface ComputeDevice {
   readonly lost: Promise<string>;
   /** Compiles a run's kernels. @throws DEVICE_LOST, PLAN_TOO_LARGE, COMPUTE_FAILED and what the device says */
   createTrainer(run: TrainerRun, circumstances: TrainerCircumstances): Trainer | Promise<Trainer>;
-  /** The hash of all layers' 1-bit sums (SPEC.md, Z8). @throws what the device says where it refuses a kernel or is lost */
+  /**
+   * The hash of all layers' 1-bit sums (SPEC.md, Z8).
+   * @throws what the device says where it refuses a kernel or is lost
+   */
   answerCanary(layers: readonly CanaryLayer[], seed: number): Promise<number>;
   /** Lets the device go; `lost` resolves. */
   close(): void;

@@ -1,4 +1,5 @@
-// Computes leases on one device: keeps parameters, plans by phase and size, and sums a lease's microbatches before one readback.
+// Computes leases on one device: keeps parameters, plans by phase and size, and sums a lease's microbatches before one
+// readback.
 
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";
@@ -88,7 +89,10 @@ class GpuTrainer implements Trainer {
     if (!tuning.suspect) this.#warmUp().catch(() => undefined);
   }
 
-  /** From the second visit on the primary network's tilings are known before a lease names it: it compiles while the worker waits. */
+  /**
+   * From the second visit on the primary network's tilings are known before a lease names it: it compiles while the
+   * worker waits.
+   */
   async #warmUp(): Promise<void> {
     const { codec, microbatch } = this.#config;
     const { phases, primary } = this.#program;

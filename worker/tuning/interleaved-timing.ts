@@ -1,4 +1,5 @@
-// Times contenders that share a machine with other work: in turns, so that a slow spell meets all of them, and the best of each counts.
+// Times contenders that share a machine with other work: in turns, so that a slow spell meets all of them, and the best
+// of each counts.
 
 /** Something to time: resolves when `times` runs of it are over. */
 export type Contender = (times: number) => Promise<void>;
@@ -12,7 +13,10 @@ export interface TimingOptions {
   readonly expired: () => boolean;
 }
 
-/** A round for each: only contenders within this factor of the best so far run in it. One slow spell must not end a race. */
+/**
+ * A round for each: only contenders within this factor of the best so far run in it. One slow spell must not end a
+ * race.
+ */
 const WITHIN = [Number.POSITIVE_INFINITY, 3, 1.5] as const;
 /** What is timed takes at least some overheads, or a polling runtime's waits would be all there is to see. */
 const OVERHEADS = 4;

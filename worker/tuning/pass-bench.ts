@@ -1,4 +1,5 @@
-// A bench for one convolution pass: buffers of its size on the device, on which any of its tilings can be run, timed and read.
+// A bench for one convolution pass: buffers of its size on the device, on which any of its tilings can be run, timed
+// and read.
 
 import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
 import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";

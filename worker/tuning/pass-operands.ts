@@ -1,4 +1,5 @@
-// What a convolution pass reads and writes, as data: sizes by binding name, how long its sums are, and a small instance of it to check.
+// What a convolution pass reads and writes, as data: sizes by binding name, how long its sums are, and a small instance
+// of it to check.
 
 import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import { rectifyShape } from "../../shared/model/rectify.ts";

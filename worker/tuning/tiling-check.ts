@@ -16,7 +16,10 @@ const LARGEST = 2;
 
 export type OperandData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 
-/** Reproducible content of an operand: values in ±1 and beyond, zeros among them; a result begins as NaN, to show what is not written. */
+/**
+ * Reproducible content of an operand: values in ±1 and beyond, zeros among them; a result begins as NaN, to show what
+ * is not written.
+ */
 export function operandData(operand: Operand): OperandData {
   const { name, role, rows, channels } = operand;
   const source = rng(1, "tiling check", name);
@@ -42,7 +45,9 @@ export function operandData(operand: Operand): OperandData {
   }
 }
 
-/** `same`: bit for bit, ±0 apart. `close`: within the rounding of its sums, as a compiler that fuses otherwise gives. */
+/**
+ * `same`: bit for bit, ±0 apart. `close`: within the rounding of its sums, as a compiler that fuses otherwise gives.
+ */
 export type Verdict = "same" | "close" | "wrong";
 
 /**

@@ -10,7 +10,9 @@ import { multiplyAdds, smallInstance } from "./pass-operands.ts";
 import { judge } from "./tiling-check.ts";
 import type { Refusal } from "./tuning-table.ts";
 
-/** What a trial needs of its device, and whom it tells which tiling runs there now, in case the device is lost over it. */
+/**
+ * What a trial needs of its device, and whom it tells which tiling runs there now, in case the device is lost over it.
+ */
 export interface TrialGround {
   readonly cache: PipelineCache;
   /** Multiply-adds of a check, at most: the naive kernel computes them, too. */
@@ -30,8 +32,8 @@ export interface Checked {
 }
 
 /**
- * Checks tilings in the order of their promise: right is what is as near to the naive kernel's result as rounding allows, and
- * has the same bits as the first one that is right. Undefined where the device cannot run the naive kernel.
+ * Checks tilings in the order of their promise: right is what is as near to the naive kernel's result as rounding
+ * allows, and has the same bits as the first one that is right. Undefined where the device cannot run the naive kernel.
  */
 export async function checkTilings(
   ground: TrialGround,

@@ -1,6 +1,6 @@
-// Chooses the tiling of each convolution pass on one device: by what was measured here or on an earlier visit, and never one that
-// was seen to be wrong. All tilings add in the same order (kernels/README.md), so a choice changes the speed and never a bit,
-// and workers need not agree on it.
+// Chooses the tiling of each convolution pass on one device: by what was measured here or on an earlier visit, and
+// never one that was seen to be wrong. All tilings add in the same order (kernels/README.md), so a choice changes the
+// speed and never a bit, and workers need not agree on it.
 
 import { tilings } from "../../kernels/convolution/convolution-pass.ts";
 import { type ConvolutionPass, passKey } from "../../kernels/convolution/pass/pass.ts";

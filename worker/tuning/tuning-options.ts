@@ -1,4 +1,5 @@
-// How a session's trainers tune their kernels: brought together from the device, what the person wants, and what is remembered.
+// How a session's trainers tune their kernels: brought together from the device, what the person wants, and what is
+// remembered.
 
 import { type AdapterTraits, GUARANTEED_TRAITS } from "../../kernels/text/adapter-traits.ts";
 import { adapterTraits, type OpenDevice } from "../device.ts";
@@ -49,5 +50,7 @@ export function defaultBudgetMs({ software }: AdapterTraits): number {
 
 /** A GPU takes a tenth of a second a pass, some tenths in a runtime that polls. */
 const HARDWARE_BUDGET_MS = 4000;
-/** A software adapter compiles the candidates of a pass for a second: one or two passes a visit, the rest another time. */
+/**
+ * A software adapter compiles the candidates of a pass for a second: one or two passes a visit, the rest another time.
+ */
 const SOFTWARE_BUDGET_MS = 500;

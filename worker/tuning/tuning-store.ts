@@ -1,4 +1,5 @@
-// Where a worker's tuning tables outlive it: IndexedDB or a file, given by the platform. A store that fails costs a line, never a lease.
+// Where a worker's tuning tables outlive it: IndexedDB or a file, given by the platform. A store that fails costs a
+// line, never a lease.
 
 import { emptyTable, type TuningEntry, type TuningTable, tuningTableSchema, withEntries } from "./tuning-table.ts";
 
@@ -9,7 +10,10 @@ export interface TuningStore {
   save(key: string, table: TuningTable): Promise<void>;
 }
 
-/** The tables of a session: in memory, in front of the platform's store, so that a device that was lost keeps what it learned. */
+/**
+ * The tables of a session: in memory, in front of the platform's store, so that a device that was lost keeps what it
+ * learned.
+ */
 export class TuningMemory {
   readonly #store: TuningStore | undefined;
   readonly #complain: (message: string) => void;

@@ -1,4 +1,5 @@
-// What a worker remembers of the tilings that it measured on an adapter, and the choice that follows from it. Plain data, kept by a TuningStore.
+// What a worker remembers of the tilings that it measured on an adapter, and the choice that follows from it. Plain
+// data, kept by a TuningStore.
 
 import { z } from "zod";
 import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
@@ -12,8 +13,8 @@ import type { AdapterDescription } from "../../shared/wire/protocol.ts";
 export const MOST_PASSES = 512;
 
 /**
- * Why a tiling is left out: a `wrong` result, bits that `differ` from those of the tiling that everyone begins with, kernels
- * that the device does not `compile`, or the device was `lost` over it.
+ * Why a tiling is left out: a `wrong` result, bits that `differ` from those of the tiling that everyone begins with,
+ * kernels that the device does not `compile`, or the device was `lost` over it.
  */
 const refusalSchema = z.enum(["wrong", "differ", "compile", "lost"]);
 export type Refusal = z.output<typeof refusalSchema>;

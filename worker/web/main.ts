@@ -26,7 +26,10 @@ function show(next: PageState): void {
   showPage(page);
 }
 
-/** Between two leases a worker waits for a moment: only a wait that lasts is shown, or the page and screen readers would flicker. */
+/**
+ * Between two leases a worker waits for a moment: only a wait that lasts is shown, or the page and screen readers would
+ * flicker.
+ */
 function receive(event: SessionEvent): void {
   if (event.type === "state") clearTimeout(lingering);
   const pausesForBreath = event.type === "state" && event.state.kind === "waiting" && page.session.kind === "computing";
@@ -71,7 +74,8 @@ async function refreshStatus(): Promise<void> {
 element("start").addEventListener("click", start);
 element("pause").addEventListener("click", () => (page.session.kind === "paused" ? client?.resume() : client?.pause()));
 element("leave").addEventListener("click", () => client?.leave());
-// A tab that is left may be kept frozen for the way back, worker and socket included: the coordinator would wait for it in vain.
+// A tab that is left may be kept frozen for the way back, worker and socket included: the coordinator would wait for it
+// in vain.
 addEventListener("pagehide", () => {
   client?.abandon();
   if (client)

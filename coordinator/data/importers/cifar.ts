@@ -1,5 +1,5 @@
-// CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning multiple layers of features from tiny images", 2009) from their binary files:
-// records of one or two label bytes and 32×32 pixels as planes of red, green and blue.
+// CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning multiple layers of features from tiny images", 2009) from their binary
+// files: records of one or two label bytes and 32×32 pixels as planes of red, green and blue.
 
 import { open, stat } from "node:fs/promises";
 import { homedir } from "node:os";

@@ -15,7 +15,10 @@ export interface DataFiles {
   readonly inner?: readonly string[];
   /** Folders to look in where none is given. */
   readonly usual: readonly string[];
-  /** How to get the files: "run `npm run setup`, which gets it". Without it they are the user's own, and a folder must be given. */
+  /**
+   * How to get the files: "run `npm run setup`, which gets it". Without it they are the user's own, and a folder must
+   * be given.
+   */
   readonly advice?: string;
 }
 
@@ -32,7 +35,10 @@ async function missingFrom(folder: string, files: readonly string[]): Promise<st
   return found.flat();
 }
 
-/** The folder with all files. An explicit one must have them; of the usual places the first that has them counts. @throws DATA_MISSING */
+/**
+ * The folder with all files. An explicit one must have them; of the usual places the first that has them counts.
+ * @throws DATA_MISSING
+ */
 export async function findDataFolder(
   { kind, root }: Pick<DataOptions, "kind" | "root">,
   environment: Environment,

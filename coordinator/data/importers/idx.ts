@@ -1,4 +1,5 @@
-// Reads the IDX format of MNIST and its successors (LeCun, Cortes, Burges, "The MNIST database"): big-endian header, then bytes.
+// Reads the IDX format of MNIST and its successors (LeCun, Cortes, Burges, "The MNIST database"): big-endian header,
+// then bytes.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -140,7 +141,10 @@ function withClasses(folder: string, split: Split, source: IdxSplit, { title, cl
   return { samples: source.samples, origin: source.origin, read };
 }
 
-/** Opens the four files. @param expected what they must hold; their own headers and labels decide where it is not given */
+/**
+ * Opens the four files.
+ * @param expected what they must hold; their own headers and labels decide where it is not given
+ */
 export async function openIdxFolder(folder: string, expected?: IdxExpectation): Promise<SampleSource> {
   const train = await openSplit(folder, "train");
   const test = await openSplit(folder, "test");

@@ -1,10 +1,14 @@
-// The contract of an importer: from the files of a data set to a stream of samples. What becomes of them is the sharder's affair.
+// The contract of an importer: from the files of a data set to a stream of samples. What becomes of them is the
+// sharder's affair.
 
 import type { z } from "zod";
 import type { DataOptions } from "../../../shared/data/data-kinds.ts";
 import type { Dataset, SampleFormat, Split } from "../../../shared/data/dataset.ts";
 
-/** A sample as an importer gives it. Its bytes may be those of the sample before: they are read before the next is asked for. */
+/**
+ * A sample as an importer gives it. Its bytes may be those of the sample before: they are read before the next is asked
+ * for.
+ */
 export interface Sample {
   /** Pixels u8 [h][w][c] where the format is raw, else what its media says. */
   readonly content: Uint8Array;
@@ -17,7 +21,10 @@ export interface SplitSource {
   readonly samples: number;
   /** The file or files they are in, for errors. */
   readonly origin: string;
-  /** From the first sample on. Ending the iteration early lets go of the files. @throws DATA_INVALID naming file, record and value */
+  /**
+   * From the first sample on. Ending the iteration early lets go of the files.
+   * @throws DATA_INVALID naming file, record and value
+   */
   read(): AsyncIterable<Sample> | Iterable<Sample>;
 }
 
@@ -28,7 +35,9 @@ export interface SampleSource extends Readonly<Record<Split, SplitSource>> {
   readonly shape: Dataset["shape"];
   /** Of the labels, 0 for targets that are none. `by-label`: one more than the largest label that the run uses. */
   readonly classes: number | "by-label";
-  /** Mean and deviation of each channel, scaled to [0,1]. `from-pixels`: those of the training pixels that the run uses. */
+  /**
+   * Mean and deviation of each channel, scaled to [0,1]. `from-pixels`: those of the training pixels that the run uses.
+   */
   readonly normalisation: Pick<Dataset, "mean" | "std"> | "from-pixels";
 }
 

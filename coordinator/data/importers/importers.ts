@@ -14,7 +14,9 @@ export const importers = new Registry<Importer>("data set", [
   cifar100Importer,
 ]);
 
-/** @throws RangeError where a half is missing: a configuration could name what cannot be opened, or the other way round */
+/**
+ * @throws RangeError where a half is missing: a configuration could name what cannot be opened, or the other way round
+ */
 export function requireBothHalves(
   opening: Pick<Registry<Importer>, "kinds" | "get">,
   named: Pick<typeof dataKinds, "kinds" | "get">,

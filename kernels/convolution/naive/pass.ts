@@ -1,5 +1,6 @@
-// Every pass of a convolution once more, one sum an invocation and plain loops: the reference that the tilings are checked
-// against, and what is left to trust on an adapter that is suspected to be wrong. It adds in the canonical order (README.md).
+// Every pass of a convolution once more, one sum an invocation and plain loops: the reference that the tilings are
+// checked against, and what is left to trust on an adapter that is suspected to be wrong. It adds in the canonical
+// order (README.md).
 
 import type { KernelSequence } from "../../text/kernel.ts";
 import { foldPositions } from "../../text/window-loops.ts";

@@ -1,5 +1,5 @@
-// How a convolution pass is cut into work. Whatever the tiling, every sum is added in the same order (README.md), so a tuner's
-// choice changes the speed and never a bit of the result.
+// How a convolution pass is cut into work. Whatever the tiling, every sum is added in the same order (README.md), so a
+// tuner's choice changes the speed and never a bit of the result.
 
 /** How the 1-bit forward counts differing bits: one by one, or behind carry-save adders. */
 export type Counter = "popcount" | "carrySave";
@@ -39,7 +39,10 @@ export type Tiling = RegisterTiling | WorkgroupTiling | NaiveTiling;
 
 export const NAIVE: NaiveTiling = { kind: "naive" };
 
-/** `naive`, `r8x16` (with `c` for carry-save adders, `q` for quads), or `w64x64.8x4.16` (the workgroup's tile, the invocation's, the depth) with `h` for f16 signs. */
+/**
+ * `naive`, `r8x16` (with `c` for carry-save adders, `q` for quads), or `w64x64.8x4.16` (the workgroup's tile, the
+ * invocation's, the depth) with `h` for f16 signs.
+ */
 export function tilingName(tiling: Tiling): string {
   switch (tiling.kind) {
     case "naive":

@@ -1,4 +1,5 @@
-// The 1-bit forward convolution: Σ ±1·±1 over a word is 32 − 2·popcount(a ^ w) (XNOR-Net, Rastegari et al. 2016), scaled by C.
+// The 1-bit forward convolution: Σ ±1·±1 over a word is 32 − 2·popcount(a ^ w) (XNOR-Net, Rastegari et al. 2016),
+// scaled by C.
 import type { Rectify } from "../../../shared/model/rectify.ts";
 import type { WindowShape } from "../../../shared/model/window.ts";
 import { storeTile } from "../../product/gemm.ts";

@@ -41,7 +41,9 @@ function scaleColumns(tile: Tile, depth: number, columns: Columns): Columns {
   return { load: [columns.load, ...scaled].join("\n"), at: (q, k) => `sb_${q}_${k}` };
 }
 
-/** Declares what of C belongs to a tap: `scale`, or `c_quad`, the entries of C [1][kh][kw][in] for the tile's columns. */
+/**
+ * Declares what of C belongs to a tap: `scale`, or `c_quad`, the entries of C [1][kh][kw][in] for the tile's columns.
+ */
 function tapScales(rectify: Rectify, tile: Tile): string {
   if (rectify === "kernel") return "let scale = c[tap];";
   if (rectify !== "filter") return "";
@@ -65,8 +67,8 @@ export function signedInputGradientTiles(shape: WindowShape): TileSpace {
 }
 
 /**
- * dx (+)= (transposed convolution of dy with Ŵ⊙C) ⊙ surrogate'(x). Bindings dy f32 [n][oh][ow][out],
- * w u32 [out][kh][kw][signWords(in)], c f32 of rectifyShape, x f32 [n][h][w][in] (before the sign), dx f32 [n][h][w][in].
+ * dx (+)= (transposed convolution of dy with Ŵ⊙C) ⊙ surrogate'(x). Bindings dy f32 [n][oh][ow][out], w u32
+ * [out][kh][kw][signWords(in)], c f32 of rectifyShape, x f32 [n][h][w][in] (before the sign), dx f32 [n][h][w][in].
  */
 export function binaryConvInputGradient(o: {
   readonly shape: WindowShape;

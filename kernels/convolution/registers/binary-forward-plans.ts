@@ -1,4 +1,5 @@
-// How a tap's words become sums, for each shape of C: popcounts with one scale, popcounts with a scale a tap, or floats.
+// How a tap's words become sums, for each shape of C: popcounts with one scale, popcounts with a scale a tap, or
+// floats.
 import type { Rectify } from "../../../shared/model/rectify.ts";
 import { signWords } from "../../../shared/model/window.ts";
 import { accumulators, LANES, multiplyAdd } from "../../product/gemm.ts";

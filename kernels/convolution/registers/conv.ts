@@ -1,4 +1,5 @@
-// Float convolution (and, as a 1×1 window, every linear layer): forward, dx, dw and the bias gradient, as implicit matrix products.
+// Float convolution (and, as a 1×1 window, every linear layer): forward, dx, dw and the bias gradient, as implicit
+// matrix products.
 import type { WindowShape } from "../../../shared/model/window.ts";
 import { activationColumns } from "../../product/activation-columns.ts";
 import { accumulators, multiplyAdd, storeTile } from "../../product/gemm.ts";
@@ -14,8 +15,8 @@ import { floatWeightOffsets, inputGradient, inputGradientTiles } from "./input-g
 import { weightGradient } from "./weight-gradient.ts";
 
 /**
- * y = conv(x, w) (+ bias): x f32 [n][h][w][in], w f32 [out][kh][kw][in], bias f32 [out], y f32 [n][oh][ow][out]; zero padding.
- * Bindings x, w, (bias,) y.
+ * y = conv(x, w) (+ bias): x f32 [n][h][w][in], w f32 [out][kh][kw][in], bias f32 [out], y f32 [n][oh][ow][out]; zero
+ * padding. Bindings x, w, (bias,) y.
  */
 export function convForward(o: {
   readonly shape: WindowShape;

@@ -1,4 +1,5 @@
-// A tile's popcounts at one tap of a binary layer: the words of rows and columns, piece by piece, and the count of each sum.
+// A tile's popcounts at one tap of a binary layer: the words of rows and columns, piece by piece, and the count of each
+// sum.
 import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { LANES } from "../../product/gemm.ts";
 import type { Tile } from "../../product/tile-space.ts";

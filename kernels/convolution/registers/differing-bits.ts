@@ -36,7 +36,10 @@ function addPlanes(names: readonly string[], level = 0): Adders {
   return { statements: [...statements, ...above.statements], planes: [...planes, ...above.planes] };
 }
 
-/** Statements that declare `count_0` = Σ 2^level·countOneBits(plane), by doublings: an addition is cheaper than a product. */
+/**
+ * Statements that declare `count_0` = Σ 2^level·countOneBits(plane), by doublings: an addition is cheaper than a
+ * product.
+ */
 function weigh(planes: readonly Plane[]): readonly string[] {
   const top = Math.max(...planes.map(({ level }) => level));
   return range(top + 1)

@@ -23,7 +23,10 @@ export interface InputGradient {
   readonly setup?: (tile: Tile, shape: WindowShape) => string;
   /** Statements at each tap. */
   readonly atTap?: (tile: Tile) => string;
-  /** Factor of dy on its way into the product: of vectorWidth(out) outputs of step `out0`, or of one, given `[quad_lane]`. */
+  /**
+   * Factor of dy on its way into the product: of vectorWidth(out) outputs of step `out0`, or of one, given
+   * `[quad_lane]`.
+   */
   readonly scale?: (lane: string) => string;
   /** Weights as columns (inputs) over the vectorWidth(out) outputs of step `out0`. */
   readonly weights: (tile: Tile) => Columns;

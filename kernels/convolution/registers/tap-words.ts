@@ -1,5 +1,5 @@
-// How a tile of the 1-bit forward reads the words of a tap: by fours where a tap has so many, and with quads each lane a word
-// of the rows that all four want.
+// How a tile of the 1-bit forward reads the words of a tap: by fours where a tap has so many, and with quads each lane
+// a word of the rows that all four want.
 import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { lineOffsets } from "../../product/operands.ts";
 import type { Tile } from "../../product/tile-space.ts";

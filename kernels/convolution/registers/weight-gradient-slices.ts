@@ -6,11 +6,11 @@ import { range } from "../../text/range.ts";
 import { foldPositions } from "../../text/window-loops.ts";
 
 /**
- * How the sum of a weight gradient is cut, by the shape alone, so that every tiling adds in the same order. A turn is a pair
- * (place, block): `places` are output positions, row-major, and `samples` consecutive samples make a block. Turn t is place
- * ⌊t / blocks⌋ and block t mod blocks, which begins with sample `samples`·(t mod blocks). Slice i sums turns
- * [i·length, (i + 1)·length) in order, samples ascending in each; slices are added in ascending order. Per tap only the places
- * that `declarePlaces` numbers exist, so the last slices of a tap at the border may be short or empty.
+ * How the sum of a weight gradient is cut, by the shape alone, so that every tiling adds in the same order. A turn is a
+ * pair (place, block): `places` are output positions, row-major, and `samples` consecutive samples make a block. Turn t
+ * is place ⌊t / blocks⌋ and block t mod blocks, which begins with sample `samples`·(t mod blocks). Slice i sums turns
+ * [i·length, (i + 1)·length) in order, samples ascending in each; slices are added in ascending order. Per tap only the
+ * places that `declarePlaces` numbers exist, so the last slices of a tap at the border may be short or empty.
  */
 export interface WeightGradientSlices {
   /** Samples of a block; the last block of a place may lack some. */

@@ -2,10 +2,10 @@
 import { range } from "../../text/range.ts";
 
 /**
- * Declares the output positions that a weight gradient sums over: place p, of `height`·`width`, is (`oy_first` + p / width,
- * `ox_first` + p % width). They are those whose pixel at tap (`ky`, `kx`) lies in the image, so nothing is masked; or all, for
- * `gathered` columns, which hold many taps.
- * Reads windowConstants, and `ky`, `kx` unless `gathered`; declares `oy_first`, `ox_first`, `height`, `width`.
+ * Declares the output positions that a weight gradient sums over: place p, of `height`·`width`, is (`oy_first` + p /
+ * width, `ox_first` + p % width). They are those whose pixel at tap (`ky`, `kx`) lies in the image, so nothing is
+ * masked; or all, for `gathered` columns, which hold many taps. Reads windowConstants, and `ky`, `kx` unless
+ * `gathered`; declares `oy_first`, `ox_first`, `height`, `width`.
  */
 export function declarePlaces(gathered: boolean): string {
   if (gathered) return "let oy_first = 0u;\nlet ox_first = 0u;\nlet height = OH;\nlet width = OW;";
@@ -24,11 +24,11 @@ let ${length} = max(o${axis}_end, o${axis}_first) - o${axis}_first;`;
 const TOGETHER = 4;
 
 /**
- * The turns of slice `slice` of a weight gradient (weightGradientSlices), `samples` a turn, BLOCKS turns a place and LENGTH a
- * slice: `dy_base_k` and `pixel_k` are those of the samples that go together, `present_k` says whether there is one, where `whole`
- * is false. Places are counted, not divided: a software adapter divides lane by lane.
- * Reads `slice`, BLOCKS, LENGTH, DY_STRIDE, windowConstants, and `ky`, `kx` unless it gathers; declares for the
- * statements `oy`, `ox`, `y0`, `x0`, `sample_k`, `present_k`, `dy_base_k`, `pixel_k`.
+ * The turns of slice `slice` of a weight gradient (weightGradientSlices), `samples` a turn, BLOCKS turns a place and
+ * LENGTH a slice: `dy_base_k` and `pixel_k` are those of the samples that go together, `present_k` says whether there
+ * is one, where `whole` is false. Places are counted, not divided: a software adapter divides lane by lane. Reads
+ * `slice`, BLOCKS, LENGTH, DY_STRIDE, windowConstants, and `ky`, `kx` unless it gathers; declares for the statements
+ * `oy`, `ox`, `y0`, `x0`, `sample_k`, `present_k`, `dy_base_k`, `pixel_k`.
  */
 export function eachTurn(o: {
   readonly samples: number;

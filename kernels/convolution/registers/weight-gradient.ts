@@ -1,4 +1,5 @@
-// dw of a convolution: a small result summed over every position, so the sum is cut into slices that are added in order.
+// dw of a convolution: a small result summed over every position, so the sum is cut into slices that are added in
+// order.
 import type { WindowShape } from "../../../shared/model/window.ts";
 import type { ActivationColumns } from "../../product/activation-columns.ts";
 import { accumulators, multiplyAdd, type Rows, storeTile } from "../../product/gemm.ts";

@@ -1,4 +1,5 @@
-// The forward of a binary layer with a scale an input channel, over workgroup memory: no popcount can weigh channels apart.
+// The forward of a binary layer with a scale an input channel, over workgroup memory: no popcount can weigh channels
+// apart.
 import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { signValue } from "../../product/sign-operands.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";

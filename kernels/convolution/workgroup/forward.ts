@@ -1,4 +1,5 @@
-// The forward convolution over workgroup memory: both operands are contiguous along the sum, taps row-major, channels ascending.
+// The forward convolution over workgroup memory: both operands are contiguous along the sum, taps row-major, channels
+// ascending.
 import { outputHeight, outputWidth, type WindowShape } from "../../../shared/model/window.ts";
 import { accumulators } from "../../product/gemm.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";

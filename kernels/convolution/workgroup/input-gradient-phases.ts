@@ -1,4 +1,5 @@
-// dx over workgroup memory as a product: of the stride × stride phases of the inputs, each of which is reached by taps of its own.
+// dx over workgroup memory as a product: of the stride × stride phases of the inputs, each of which is reached by taps
+// of its own.
 import type { WindowShape } from "../../../shared/model/window.ts";
 import { accumulators } from "../../product/gemm.ts";
 import type { Extent } from "../../product/tile-space.ts";
@@ -20,10 +21,10 @@ function inputGradientExtent(shape: WindowShape): Extent {
 }
 
 /**
- * The phase of a workgroup. Input ih reaches outputs by taps ky ≡ ih + padding (mod stride): `phase_y` + stride·i, of which
- * there are `taps_high`. The phase's inputs are `first_y` + stride·j, and tap i of input j leads to output `output_y` + j − i.
- * Reads `outer` and windowConstants; declares `phase`, and `phase_`, `first_`, `output_` of `y` and `x`, `taps_high`,
- * `taps_wide`.
+ * The phase of a workgroup. Input ih reaches outputs by taps ky ≡ ih + padding (mod stride): `phase_y` + stride·i, of
+ * which there are `taps_high`. The phase's inputs are `first_y` + stride·j, and tap i of input j leads to output
+ * `output_y` + j − i. Reads `outer` and windowConstants; declares `phase`, and `phase_`, `first_`, `output_` of `y` and
+ * `x`, `taps_high`, `taps_wide`.
  */
 function locatePhase(s: WindowShape): string {
   const phase = s.stride === 1 ? "0u" : "outer";

@@ -1,4 +1,5 @@
-// dx over workgroup memory: of float weights, or of the signs of a binary layer, with C on the way in and the surrogate on the way out.
+// dx over workgroup memory: of float weights, or of the signs of a binary layer, with C on the way in and the surrogate
+// on the way out.
 import type { Rectify, Surrogate } from "../../../shared/model/rectify.ts";
 import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { signValue } from "../../product/sign-operands.ts";

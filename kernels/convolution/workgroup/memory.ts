@@ -23,8 +23,9 @@ export interface Fill {
 }
 
 /**
- * What a vec4 of an operand's tile holds: four consecutive steps of one line (row or column of the result), as operands that are
- * contiguous along the sum are read; or one step of four consecutive lines, as those contiguous across the tile.
+ * What a vec4 of an operand's tile holds: four consecutive steps of one line (row or column of the result), as operands
+ * that are contiguous along the sum are read; or one step of four consecutive lines, as those contiguous across the
+ * tile.
  */
 export type Layout = "steps" | "lines";
 
@@ -46,7 +47,9 @@ export interface Operand {
   readonly width: 4 | 1;
   /** Statements ahead of the slabs; `line_${id}` is the first line of the vec4. */
   readonly setup?: (id: string) => string;
-  /** The value at step `step` of the slab and line `line` of the result; its statements stand in a block of their own. */
+  /**
+   * The value at step `step` of the slab and line `line` of the result; its statements stand in a block of their own.
+   */
   readonly element: (id: string, step: string, line: string) => Element;
 }
 
@@ -60,7 +63,10 @@ export function oddStride(elements: number): number {
   return elements | 1;
 }
 
-/** Where line `line` of a tile lies, in lines: quads apart, so that neighbours, which are a quad apart, read neighbouring lines. */
+/**
+ * Where line `line` of a tile lies, in lines: quads apart, so that neighbours, which are a quad apart, read
+ * neighbouring lines.
+ */
 export function linePlace(line: string, lines: number): string {
   return `((${line}) % 4u) * ${lines / 4}u + (${line}) / 4u`;
 }

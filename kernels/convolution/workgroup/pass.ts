@@ -9,8 +9,8 @@ import { workgroupPlan } from "./plan.ts";
 export { workgroupTilings } from "./tilings.ts";
 
 /**
- * The kernels of a pass, tiled as told. Rows and columns of an invocation are multiples of 4, and so is the depth. With `half`
- * the device needs `shader-f16`.
+ * The kernels of a pass, tiled as told. Rows and columns of an invocation are multiples of 4, and so is the depth. With
+ * `half` the device needs `shader-f16`.
  */
 export function workgroupPass(pass: ConvolutionPass, tiling: WorkgroupTiling): KernelSequence {
   const { product, after, scratchBytes } = workgroupPlan(pass, tiling);

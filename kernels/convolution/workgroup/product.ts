@@ -1,5 +1,6 @@
-// A matrix product whose workgroups share operand tiles in workgroup memory: V. Volkov and J. Demmel, "Benchmarking GPUs to
-// tune dense linear algebra" (SC 2008). The next slab of the operands is on its way while the last one is multiplied.
+// A matrix product whose workgroups share operand tiles in workgroup memory: V. Volkov and J. Demmel, "Benchmarking
+// GPUs to tune dense linear algebra" (SC 2008). The next slab of the operands is on its way while the last one is
+// multiplied.
 
 import { multiplyAdd } from "../../product/gemm.ts";
 import type { Extent } from "../../product/tile-space.ts";
@@ -33,7 +34,10 @@ export interface WorkgroupProduct {
 export interface WorkgroupStore {
   /** Elements a store: 4 when the columns of a row divide so. */
   readonly width: 4 | 1;
-  /** Declares `start`, the element address of (row, column 0); and `held`, whether the row exists, unless all below the extent do. */
+  /**
+   * Declares `start`, the element address of (row, column 0); and `held`, whether the row exists, unless all below the
+   * extent do.
+   */
   readonly locateRow: string;
   readonly holes?: boolean;
   /** The value of four columns (width 4; lane is empty) or of one (lane is `.x` …). */

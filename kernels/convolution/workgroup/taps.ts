@@ -1,9 +1,12 @@
-// A sum over the taps of a window and the channels of each, cut into slabs: which tap and channel a step is, and which pixel a
-// row sees there.
+// A sum over the taps of a window and the channels of each, cut into slabs: which tap and channel a step is, and which
+// pixel a row sees there.
 
 import type { Operand } from "./memory.ts";
 
-/** Taps row-major, channels ascending in each. `taps` and `across`, the taps of a row, are WGSL and uniform in the workgroup. */
+/**
+ * Taps row-major, channels ascending in each. `taps` and `across`, the taps of a row, are WGSL and uniform in the
+ * workgroup.
+ */
 export interface TapSum {
   readonly channels: number;
   readonly depth: number;

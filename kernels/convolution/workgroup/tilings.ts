@@ -33,12 +33,17 @@ const MOST = 3;
 /** Workgroups before tiles may grow: some for each core of a large GPU. */
 const ENOUGH_WORKGROUPS = 192;
 
-/** Sums of an invocation that a loaded value should serve: below it the reads of workgroup memory hold up the products. */
+/**
+ * Sums of an invocation that a loaded value should serve: below it the reads of workgroup memory hold up the products.
+ */
 function readsAProduct(t: WorkgroupTiling): number {
   return (t.rows + t.columns) / (t.rows * t.columns);
 }
 
-/** Time of a tiling, up to a factor: sums beyond the border, reads of workgroup memory, the fill of the tiles, idle cores. */
+/**
+ * Time of a tiling, up to a factor: sums beyond the border, reads of workgroup memory, the fill of the tiles, idle
+ * cores.
+ */
 function cost(t: WorkgroupTiling, extent: Extent): number {
   const waste = (length: number, name: "a" | "b") =>
     (Math.ceil(length / tileLines(t, name)) * tileLines(t, name)) / length;
@@ -65,8 +70,8 @@ function fits(pass: ConvolutionPass, tiling: WorkgroupTiling, traits: AdapterTra
 }
 
 /**
- * Two to six candidates that fit the adapter, the most promising for a GPU first; none where even the smallest does not fit.
- * Where the adapter has f16 and the pass a ±1 operand, each with it and without.
+ * Two to six candidates that fit the adapter, the most promising for a GPU first; none where even the smallest does not
+ * fit. Where the adapter has f16 and the pass a ±1 operand, each with it and without.
  */
 export function workgroupTilings(pass: ConvolutionPass, traits: AdapterTraits): readonly WorkgroupTiling[] {
   const ranked = TILES.flatMap(([rows, columns, down, across]) => {

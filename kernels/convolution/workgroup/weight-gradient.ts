@@ -1,4 +1,5 @@
-// dw over workgroup memory: dy and the activations lie across the tile, and the sum over positions is sliced as in weight-gradient.ts.
+// dw over workgroup memory: dy and the activations lie across the tile, and the sum over positions is sliced as in
+// weight-gradient.ts.
 import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { isGathered } from "../../product/activation-columns.ts";
 import { accumulators } from "../../product/gemm.ts";

@@ -1,4 +1,5 @@
-// What a library has to do to be compared: one binary layer and one training step of a network, on the same data as everybody.
+// What a library has to do to be compared: one binary layer and one training step of a network, on the same data as
+// everybody.
 
 import type { Graph } from "../../../shared/model/graph.ts";
 import type { Manifest } from "../../../shared/model/manifest.ts";

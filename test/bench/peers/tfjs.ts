@@ -1,4 +1,5 @@
-// TensorFlow.js on its WebGPU backend, with binary layers simulated as floats: the way 1-bit networks are trained elsewhere.
+// TensorFlow.js on its WebGPU backend, with binary layers simulated as floats: the way 1-bit networks are trained
+// elsewhere.
 
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
@@ -24,7 +25,10 @@ const sign = tf.customGrad((input, save) => {
   return { value, gradFunc };
 });
 
-/** Reading a value ends the pass and submits all that was recorded; `submitQueue` alone would submit an open pass, which fails. */
+/**
+ * Reading a value ends the pass and submits all that was recorded; `submitQueue` alone would submit an open pass, which
+ * fails.
+ */
 async function settle(pending: tf.Tensor[]): Promise<void> {
   const element = tf.tidy(() => tf.slice(tf.reshape(pending[pending.length - 1], [-1]), 0, 1));
   await element.data();

@@ -1,4 +1,5 @@
-// The program `coordinator` as a person or a script meets it: exit codes, messages, Ctrl-C, kill -9 and what is there afterwards.
+// The program `coordinator` as a person or a script meets it: exit codes, messages, Ctrl-C, kill -9 and what is there
+// afterwards.
 
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";

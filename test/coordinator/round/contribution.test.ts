@@ -1,4 +1,5 @@
-// Rules C and L of SPEC.md, on real sockets: only a contribution that answers its lease counts, and whatever fails is computed again by somebody.
+// Rules C and L of SPEC.md, on real sockets: only a contribution that answers its lease counts, and whatever fails is
+// computed again by somebody.
 
 import { expect, test } from "vitest";
 import type { LeaseMessage } from "../../../shared/wire/protocol.ts";

@@ -1,4 +1,5 @@
-// How many leases one turn of the event loop grants (SPEC.md, L23): the way of a lease to its worker is what takes a turn's time.
+// How many leases one turn of the event loop grants (SPEC.md, L23): the way of a lease to its worker is what takes a
+// turn's time.
 
 import { expect, test } from "vitest";
 import { GRANTS_AT_ONCE } from "../../../coordinator/round/grants.ts";

@@ -11,7 +11,10 @@ import { phaseLayout } from "../../../shared/wire/contribution.ts";
 import { phaseOf } from "../../fixtures/phases.ts";
 import { drawContribution, nextLayout, nextSum, tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
 
-/** The run's state and its next step once more, straight from methods/README.md: names instead of roles, plain arrays of doubles. */
+/**
+ * The run's state and its next step once more, straight from methods/README.md: names instead of roles, plain arrays of
+ * doubles.
+ */
 class Reference {
   readonly values = new Map<string, number[]>();
   readonly #momentum = new Map<string, number[]>();

@@ -1,4 +1,5 @@
-// Rules Z15, Z16 and Z38 to Z40 of SPEC.md: rounds combined robustly, in parts by account, and within a run with real sockets and a liar.
+// Rules Z15, Z16 and Z38 to Z40 of SPEC.md: rounds combined robustly, in parts by account, and within a run with real
+// sockets and a liar.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// A large run's numbers in a thread of their own: the same bits, and nothing is lost with the thread. Here the run is small, and
-// the thread is asked for.
+// A large run's numbers in a thread of their own: the same bits, and nothing is lost with the thread. Here the run is
+// small, and the thread is asked for.
 
 import { expect, test } from "vitest";
 import { reopenRun } from "../../../coordinator/run/open-run.ts";

@@ -1,4 +1,5 @@
-// Accounts that agree on their lie, one in ten and one in five, against the round's own decisions and the audits: what gets through, and whom it costs.
+// Accounts that agree on their lie, one in ten and one in five, against the round's own decisions and the audits: what
+// gets through, and whom it costs.
 
 import { expect, test } from "vitest";
 import type { Lease } from "../../../coordinator/round/lease.ts";

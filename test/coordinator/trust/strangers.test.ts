@@ -201,7 +201,10 @@ test("Z18 a worker whose work is audited is asked for another sum, and is gone w
   expect(await others[0].next("pong")).toBeDefined();
 });
 
-/** Accounts of which the first was leased a whole step of 160, which it gave back once all had asked; and what the others got. */
+/**
+ * Accounts of which the first was leased a whole step of 160, which it gave back once all had asked; and what the
+ * others got.
+ */
 async function askedBy(accounts: number) {
   const lease = { minDeadlineMs: 60_000 };
   const { connect } = await startTestRun({ config: { batch: 160, lease, trust: { audits: "off" } } });

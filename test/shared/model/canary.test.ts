@@ -1,4 +1,5 @@
-// The canary's sums against a plain convolution of ±1, so that a mistake in counting cannot hide behind the same mistake on the GPU.
+// The canary's sums against a plain convolution of ±1, so that a mistake in counting cannot hide behind the same
+// mistake on the GPU.
 
 import { expect, test } from "vitest";
 import {

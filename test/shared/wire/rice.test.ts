@@ -1,4 +1,5 @@
-// Rules of the Rice code: whatever is written is read again, in about as few bits as there is information, and any bytes are read or refused.
+// Rules of the Rice code: whatever is written is read again, in about as few bits as there is information, and any
+// bytes are read or refused.
 import { expect, test } from "vitest";
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import { rng } from "../../../shared/base/rng.ts";

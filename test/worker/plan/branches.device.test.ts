@@ -1,4 +1,5 @@
-// A network of two inputs whose branches share their parameters computes what two networks of one input compute together.
+// A network of two inputs whose branches share their parameters computes what two networks of one input compute
+// together.
 
 import { expect, test } from "vitest";
 import { rng } from "../../../shared/base/rng.ts";
@@ -24,7 +25,10 @@ const N = 3;
 const exemplar: InputShape = { name: "exemplar", h: 6, w: 6, c: 2 };
 const search: InputShape = { name: "search", h: 9, w: 9, c: 2 };
 
-/** Every node with parameters: conv, batch norm, PReLU, binary convolution, batch norm, and a linear layer behind its mean. */
+/**
+ * Every node with parameters: conv, batch norm, PReLU, binary convolution, batch norm, and a linear layer behind its
+ * mean.
+ */
 function branch(g: GraphBuilder, prefix: string, input: NodeId): NodeId {
   const named = (name: string) => ({ name: `${prefix}.${name}`, weights: name });
   const window = { kernel: 3, stride: 1, padding: 1 };

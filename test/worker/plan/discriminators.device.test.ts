@@ -48,7 +48,10 @@ interface Recorded extends Adversarial {
   readonly list: LaunchList;
 }
 
-/** Teacher's maps from `sample.real`, the student's from `sample.fake`: [maps][N][c] with each map at a multiple of 64 elements. */
+/**
+ * Teacher's maps from `sample.real`, the student's from `sample.fake`: [maps][N][c] with each map at a multiple of 64
+ * elements.
+ */
 function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean, quads: boolean): Recorded {
   const list = new LaunchList();
   const tensors = tensorsOf(manifest);

@@ -1,4 +1,5 @@
-// A plan's memory: counted before anything is allocated, a quarter of the careless plan's, and less where the adapter wants that.
+// A plan's memory: counted before anything is allocated, a quarter of the careless plan's, and less where the adapter
+// wants that.
 
 import { describe, expect, test } from "vitest";
 import { rng } from "../../../shared/base/rng.ts";

@@ -105,7 +105,8 @@ describe.each(Object.keys(networks) as Name[])("%s", (name) => {
 
   test.each(rounds)("a %s round writes every tensor of its contribution", (phase) => {
     const { list, layout } = planOf(name, phase);
-    // Discriminators that share a dispatch share a range; discriminators.test.ts checks that each tensor in it is written.
+    // Discriminators that share a dispatch share a range; discriminators.test.ts checks that each tensor in it is
+    // written.
     const written = list.launches
       .flatMap(bindingsOf)
       .filter(({ ref, writes }) => writes && ref.kind === "external" && ref.buffer === "gradient")

@@ -1,4 +1,5 @@
-// A plan on a device that lacks memory, and signs on one that packs them wrong: the next best is taken, and said where there is none.
+// A plan on a device that lacks memory, and signs on one that packs them wrong: the next best is taken, and said where
+// there is none.
 
 import { expect, onTestFinished, test } from "vitest";
 import { buildNetworks, wireManifest } from "../../../shared/run/networks.ts";

@@ -1,4 +1,5 @@
-// Buffers by lifetime: sharing must never mix two tensors that are alive together, nor what one dispatch reads and writes.
+// Buffers by lifetime: sharing must never mix two tensors that are alive together, nor what one dispatch reads and
+// writes.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Launch, Lifetime } from "../../../worker/plan/launch-list.ts";

@@ -1,4 +1,5 @@
-// The cache's rules, against a real HTTP server: nothing is believed that does not hash to its name, nothing is fetched twice.
+// The cache's rules, against a real HTTP server: nothing is believed that does not hash to its name, nothing is fetched
+// twice.
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

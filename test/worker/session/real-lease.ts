@@ -1,4 +1,5 @@
-// A lease that a real trainer can compute: fresh parameters of the scripted run's student, evaluated on its held-out images.
+// A lease that a real trainer can compute: fresh parameters of the scripted run's student, evaluated on its held-out
+// images.
 
 import { exponentsFor } from "../../../coordinator/state/exponents.ts";
 import { createTrainingState, wireBlob } from "../../../coordinator/state/training-state.ts";

@@ -1,4 +1,5 @@
-// A coordinator whose lines a test writes: a real HTTP server and a real WebSocket that say exactly what they are told to.
+// A coordinator whose lines a test writes: a real HTTP server and a real WebSocket that say exactly what they are told
+// to.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,4 +1,5 @@
-// One worker's connection to a scripted coordinator: says what a test has it say, and keeps what came until it is asked for.
+// One worker's connection to a scripted coordinator: says what a test has it say, and keeps what came until it is asked
+// for.
 
 import type { WebSocket } from "ws";
 import { encodeParameters } from "../../../shared/wire/parameter-frame.ts";
@@ -14,7 +15,9 @@ import { RUN_TAG, SETS, sha256, studentForm } from "./scripted-run.ts";
 type Incoming = WorkerMessage | { readonly type: "frame"; readonly bytes: Uint8Array };
 type IncomingOf<T extends Incoming["type"]> = Extract<Incoming, { type: T }>;
 
-/** For a message that must come: a worker may be compiling, measuring and computing on cores that others use as well. */
+/**
+ * For a message that must come: a worker may be compiling, measuring and computing on cores that others use as well.
+ */
 const PATIENCE_MS = 20_000;
 
 export class Peer {

@@ -1,4 +1,5 @@
-// The stage for the session's tests: a session with a scripted trainer before a coordinator of a few lines, over a real socket.
+// The stage for the session's tests: a session with a scripted trainer before a coordinator of a few lines, over a real
+// socket.
 import { afterEach, expect } from "vitest";
 import { WebSocket } from "ws";
 import type { AdapterDescription, LeaseMessage } from "../../../shared/wire/protocol.ts";

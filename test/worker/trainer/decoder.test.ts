@@ -1,4 +1,5 @@
-// The decoder's rules: what a sample looks like depends on the run, the epoch and the sample alone, and every pixel is where it belongs.
+// The decoder's rules: what a sample looks like depends on the run, the epoch and the sample alone, and every pixel is
+// where it belongs.
 import { expect, test } from "vitest";
 import { permutation } from "../../../shared/base/permutation.ts";
 import { rng } from "../../../shared/base/rng.ts";

@@ -1,5 +1,5 @@
-// What the tests of inner steps share: small runs that sum gradients or differences, their next round on a real trainer, and
-// whether its sum is where the coordinator's own arithmetic goes.
+// What the tests of inner steps share: small runs that sum gradients or differences, their next round on a real
+// trainer, and whether its sum is where the coordinator's own arithmetic goes.
 
 import { expect } from "vitest";
 import {
@@ -73,7 +73,10 @@ export function load(trainer: Trainer, state: TrainingState): void {
   }
 }
 
-/** Units far below what any of these values is rounded to elsewhere: a sum of one lease then holds what the device computed. */
+/**
+ * Units far below what any of these values is rounded to elsewhere: a sum of one lease then holds what the device
+ * computed.
+ */
 function fine(layout: ContributionLayout, exponents: readonly number[]): Pick<LeaseMessage, "codec" | "exponents"> {
   return { codec: "f32", exponents: exponents.map((e, t) => (layout.tensors[t].kind === "metric" ? e : -24)) };
 }
@@ -98,7 +101,8 @@ export async function nextRound(
 
 /**
  * Fails unless the sum's differences are those between the two states, within a share of each tensor's length. One step
- * agrees as f32 agrees with double; then an activation near 0 gets another sign here or there, and gradients go with it.
+ * agrees as f32 agrees with double; then an activation near 0 gets another sign here or there, and gradients go with
+ * it.
  */
 export function expectDifference(
   layout: ContributionLayout,

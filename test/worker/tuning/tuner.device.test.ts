@@ -1,4 +1,5 @@
-// The tuner on a real device: it measures within its budget, remembers, and leaves out what a bad driver makes of a tiling.
+// The tuner on a real device: it measures within its budget, remembers, and leaves out what a bad driver makes of a
+// tiling.
 
 import { expect, onTestFinished, test } from "vitest";
 import { convolutionPass, tilings } from "../../../kernels/convolution/convolution-pass.ts";

@@ -1,4 +1,5 @@
-// The tuner's decisions without a device: what is chosen from a table, what a table forgets, how long things take, what is wrong.
+// The tuner's decisions without a device: what is chosen from a table, what a table forgets, how long things take, what
+// is wrong.
 
 import { expect, test } from "vitest";
 import { tilings } from "../../../kernels/convolution/convolution-pass.ts";

@@ -1,4 +1,5 @@
-// The session and the GPU in a Web Worker of their own: the page stays smooth, and a hidden tab's slow timers do not reach it.
+// The session and the GPU in a Web Worker of their own: the page stays smooth, and a hidden tab's slow timers do not
+// reach it.
 
 import "./no-eval.ts";
 

@@ -6,7 +6,8 @@ export interface IndexedDbStore {
 }
 
 /**
- * Opens the database when it is first asked. Promises reject where the browser withholds it, as in some private windows.
+ * Opens the database when it is first asked. Promises reject where the browser withholds it, as in some private
+ * windows.
  * @param database of version 1, with this one store
  */
 export function indexedDbStore(database: string, name: string): IndexedDbStore {

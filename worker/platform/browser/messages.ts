@@ -1,4 +1,5 @@
-// What passes between the page and its Web Worker. Both ends check what they get: a stale script may sit at the other end after an update.
+// What passes between the page and its Web Worker. Both ends check what they get: a stale script may sit at the other
+// end after an update.
 
 import { z } from "zod";
 

@@ -1,4 +1,5 @@
-// Must be the first import of a page's script: zod looks for eval when a schema is defined, and the content security policy reports that.
+// Must be the first import of a page's script: zod looks for eval when a schema is defined, and the content security
+// policy reports that.
 
 import { config } from "zod";
 

@@ -1,4 +1,5 @@
-// Keeps the worker's key pair as a file that only its user can read, one a coordinator's host: hosts cannot tell that two workers are one.
+// Keeps the worker's key pair as a file that only its user can read, one a coordinator's host: hosts cannot tell that
+// two workers are one.
 
 import { z } from "zod";
 import { sha256Hex } from "../../../shared/base/hash.ts";

@@ -1,7 +1,8 @@
 // The worker as a Deno process: joins the run of its argument and works until the run is over or it is told to stop.
 //
-// Standard output carries reports for a launcher, one JSON object a line: {"event":"joined","worker"}, {"event":"ended"},
-// {"event":"failed","code","message"}. Standard error is for people. Exit code 0 after the end or a wished leave, else 1.
+// Standard output carries reports for a launcher, one JSON object a line: {"event":"joined","worker"},
+// {"event":"ended"}, {"event":"failed","code","message"}. Standard error is for people. Exit code 0 after the end or a
+// wished leave, else 1.
 
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import { findGpu, requestDevice } from "../../device.ts";

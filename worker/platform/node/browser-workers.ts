@@ -131,7 +131,10 @@ function forwardPage(page: Page, say: (text: string) => void): Promise<WorkerEnd
   });
 }
 
-/** Chromium loses a request to close a page that is just being loaded: it is asked again, and in the end it is closed itself. */
+/**
+ * Chromium loses a request to close a page that is just being loaded: it is asked again, and in the end it is closed
+ * itself.
+ */
 async function closePage(page: Page): Promise<void> {
   const browser = page.browser();
   for (let attempt = 0; attempt < 3 && browser.connected && !page.isClosed(); attempt++) {

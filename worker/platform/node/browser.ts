@@ -1,4 +1,5 @@
-// Owns one Chromium for all pages of a launcher: starts it when it is first needed or needed again, and leaves nothing behind.
+// Owns one Chromium for all pages of a launcher: starts it when it is first needed or needed again, and leaves nothing
+// behind.
 import { setTimeout as sleep } from "node:timers/promises";
 import puppeteer, { type Browser, type Page } from "puppeteer";
 import { BitswarmError } from "../../../shared/base/errors.ts";

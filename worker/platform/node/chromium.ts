@@ -59,12 +59,12 @@ export interface ChromiumOptions {
    */
   readonly trustedOrigin?: string;
   /**
-   * Leaves out the clamping of every index that Dawn adds to WGSL ("robustness"), which a software adapter pays for at each
-   * access; ignored with a GPU, where it costs little and the address space is the driver's. Safe for a browser that a
-   * launcher starts for our page alone: the only WGSL it runs is our own, in which every index is in bounds
-   * (test/kernels/in-bounds.device.test.ts compares each with its buffer's length; `npm run verify -- DIR --runtime browser
-   * --unclamped` runs all of it so), in a process of its own with an empty profile, which holds nobody's data. Never asked
-   * of volunteers, whose browser shows other pages too.
+   * Leaves out the clamping of every index that Dawn adds to WGSL ("robustness"), which a software adapter pays for at
+   * each access; ignored with a GPU, where it costs little and the address space is the driver's. Safe for a browser
+   * that a launcher starts for our page alone: the only WGSL it runs is our own, in which every index is in bounds
+   * (test/kernels/in-bounds.device.test.ts compares each with its buffer's length; `npm run verify -- DIR --runtime
+   * browser --unclamped` runs all of it so), in a process of its own with an empty profile, which holds nobody's data.
+   * Never asked of volunteers, whose browser shows other pages too.
    */
   readonly unclamped?: boolean;
   /** Chromium's sandbox refuses to run as root. Default: whether this process is root. */

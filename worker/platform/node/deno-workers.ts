@@ -29,8 +29,9 @@ export interface DenoWorkersOptions extends WorkersOptions {
 const killAfterMs = 3000;
 
 /**
- * Starts `count` Deno workers. Each gets the arguments `URL --parent-watch [--no-tune] [--tunings FOLDER] [--keys FOLDER] [--name NAME]`
- * and a standard input that is never written to: its end tells the worker that this process is gone.
+ * Starts `count` Deno workers. Each gets the arguments `URL --parent-watch [--no-tune] [--tunings FOLDER] [--keys
+ * FOLDER] [--name NAME]` and a standard input that is never written to: its end tells the worker that this process is
+ * gone.
  * @throws BitswarmError CONFIG_INVALID, TOKEN_INVALID, RUNTIME_MISSING
  */
 export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<LaunchedWorkers> {

@@ -44,8 +44,9 @@ export interface DenoOptions {
 }
 
 /**
- * The flags before the module. Deno 2.9 needs no flag for WebGPU. `--ignore-env` shows npm packages that look for a switch
- * an empty environment instead of an error; `--no-config` is left out because npm packages are found through package.json.
+ * The flags before the module. Deno 2.9 needs no flag for WebGPU. `--ignore-env` shows npm packages that look for a
+ * switch an empty environment instead of an error; `--no-config` is left out because npm packages are found through
+ * package.json.
  */
 export function denoArguments(options: DenoOptions): string[] {
   const folders = [options.tunings, options.keys].filter((folder) => folder !== undefined);

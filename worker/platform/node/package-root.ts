@@ -1,5 +1,5 @@
-// Where the package lies, from the source tree and from dist/ alike. The coordinator's wing has the same line: no wing imports the other,
-// and shared knows no Node.
+// Where the package lies, from the source tree and from dist/ alike. The coordinator's wing has the same line: no wing
+// imports the other, and shared knows no Node.
 
 import { createRequire } from "node:module";
 import path from "node:path";

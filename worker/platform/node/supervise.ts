@@ -1,4 +1,5 @@
-// Keeps a number of workers going whatever they run on: starts each, starts it again when it dies, ends when all have ended.
+// Keeps a number of workers going whatever they run on: starts each, starts it again when it dies, ends when all have
+// ended.
 import { setTimeout as sleep } from "node:timers/promises";
 import { BitswarmError, type ErrorCode } from "../../../shared/base/errors.ts";
 import { decideRestart } from "./restart.ts";
@@ -30,7 +31,9 @@ export interface WorkersOptions {
 export interface LaunchedWorkers {
   /** The processes that run now: one a worker in Deno, one for all in a browser (its children not counted). */
   readonly pids: readonly number[];
-  /** Resolves when the run is over for every worker or `stop` was called; rejects with a BitswarmError when one gave up. */
+  /**
+   * Resolves when the run is over for every worker or `stop` was called; rejects with a BitswarmError when one gave up.
+   */
   readonly exited: Promise<void>;
   /** Ends every worker and waits until their processes are gone. */
   stop(): Promise<void>;
@@ -70,7 +73,8 @@ export function superviseWorkers(supervision: Supervision): Pick<LaunchedWorkers
         case "stopped":
           return;
         case "failed":
-          // One worker's end is reported at once by `exited`; among several it would be known only when the others have ended.
+          // One worker's end is reported at once by `exited`; among several it would be known only when the others have
+          // ended.
           if (options.count > 1) say(slot, `error ${end.error.code}: ${end.error.message}`);
           throw end.error;
         case "died": {

@@ -1,4 +1,5 @@
-// Where Deno workers keep what they measured, and who they are: folders of the user's cache, which survive the run and may be deleted at any time.
+// Where Deno workers keep what they measured, and who they are: folders of the user's cache, which survive the run and
+// may be deleted at any time.
 import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";

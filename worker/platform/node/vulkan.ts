@@ -11,7 +11,10 @@ export interface VulkanSearch {
 const icdFolders = ["usr/share/vulkan/icd.d", "usr/local/share/vulkan/icd.d", "etc/vulkan/icd.d"];
 const swiftshaderFolders = ["usr/lib/chromium", "usr/lib64/chromium", "usr/lib/chromium-browser", "opt/google/chrome"];
 
-/** PCI vendor ids and the drivers that serve them. Virtio is left out: its driver is installed with Mesa whether or not the host lends a GPU. */
+/**
+ * PCI vendor ids and the drivers that serve them. Virtio is left out: its driver is installed with Mesa whether or not
+ * the host lends a GPU.
+ */
 const driversOfVendor: Readonly<Record<string, RegExp>> = {
   "0x1002": /^(radeon|amd)/,
   "0x8086": /^intel/,
@@ -38,8 +41,9 @@ export function hasHardwareGpu(search: VulkanSearch = {}): boolean {
 }
 
 /**
- * The ICD file of the best software driver for Deno: Mesa's lavapipe, before the SwiftShader that Chromium brings. A LeNet step
- * takes half the time there and its pipelines a tenth: LLVM has the CPU's wide vectors, SwiftShader's Subzero has SSE4.1.
+ * The ICD file of the best software driver for Deno: Mesa's lavapipe, before the SwiftShader that Chromium brings. A
+ * LeNet step takes half the time there and its pipelines a tenth: LLVM has the CPU's wide vectors, SwiftShader's
+ * Subzero has SSE4.1.
  */
 export function softwareVulkanDriver(search: VulkanSearch = {}): string | undefined {
   const root = search.root ?? "/";

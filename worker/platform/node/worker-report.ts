@@ -1,4 +1,5 @@
-// What a worker reports to the launcher that started it: Deno prints it as one JSON line, the page sets it as data attributes.
+// What a worker reports to the launcher that started it: Deno prints it as one JSON line, the page sets it as data
+// attributes.
 import { z } from "zod";
 import { BitswarmError, type ErrorCode, errorCodes } from "../../../shared/base/errors.ts";
 
@@ -11,7 +12,10 @@ const lineReport = z.discriminatedUnion("event", [
   z.object({ event: z.literal("failed"), code: errorCode, message: z.string() }),
 ]);
 
-/** `document.documentElement.dataset` of the volunteer page; states that are not listed (connecting, training) are its own affair. */
+/**
+ * `document.documentElement.dataset` of the volunteer page; states that are not listed (connecting, training) are its
+ * own affair.
+ */
 const pageReport = z.object({
   state: z.string().optional(),
   worker: z.string().optional(),

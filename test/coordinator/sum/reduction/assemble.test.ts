@@ -1,4 +1,5 @@
-// Rules of the assembler: its modules are what the text says, by running them, and what is not in the subset is refused.
+// Rules of the assembler: its modules are what the text says, by running them, and what is not in the subset is
+// refused.
 import { expect, test } from "vitest";
 import { assemble } from "../../../../coordinator/sum/reduction/assemble.ts";
 
