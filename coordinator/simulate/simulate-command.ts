@@ -1,4 +1,5 @@
-// `coordinator simulate`: plays a scenario for one seed or many, prints what it found, and fails where an invariant did.
+// `coordinator simulate`: plays a scenario for one seed or many, prints what it found, and fails where an invariant
+// did.
 
 import { failureText, reportText } from "./report.ts";
 import { readScenario } from "./scenario.ts";

@@ -1,4 +1,5 @@
-// The only floating-point truth of a run: parameters, optimizer state, units and the step. Everything else is a function of it and the configuration.
+// The only floating-point truth of a run: parameters, optimizer state, units and the step. Everything else is a
+// function of it and the configuration.
 
 import { createHash } from "node:crypto";
 import { type Rng, rng } from "../../shared/base/rng.ts";

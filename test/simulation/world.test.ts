@@ -137,7 +137,10 @@ test("V6 a contribution that is summed other than it was sent is seen", async ()
   expect(report.violations[0]).toMatch(/the sum is .* units, that of its ranges/);
 });
 
-/** Where the second element of a payload's first tensor, or one of its last, which is wide, can be made another by one bit. */
+/**
+ * Where the second element of a payload's first tensor, or one of its last, which is wide, can be made another by one
+ * bit.
+ */
 const spoiledByte = {
   f32: (_bytes: number, tensors: number) => 4 * tensors + 7,
   f16: (bytes: number) => bytes - 1,
