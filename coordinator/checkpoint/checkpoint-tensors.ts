@@ -22,7 +22,7 @@ export const MODEL_FILE = "model.safetensors";
 const OPTIMIZER_FILE = "optimizer.safetensors";
 const REPLICA_FILE = "replica.safetensors";
 
-/** Of a network, or of a companion: a set has one name in the run. */
+/** Of a network, or of a partner: a set has one name in the run. */
 function fileNamed({ primary }: Pick<Outline, "primary">, set: string): string {
   return set === primary ? MODEL_FILE : `${set}.safetensors`;
 }
@@ -53,9 +53,9 @@ function bufferShapes(networks: Networks, outline: Pick<Outline, "primary">): Re
   );
 }
 
-/** The companions of all networks, whose replicas lie in one file. */
-function companionsManifest(networks: Networks): Manifest {
-  return joinManifests(...Object.values(networks).flatMap(({ companions }) => Object.values(companions)));
+/** The partners of all networks, whose replicas lie in one file. */
+function partnersManifest(networks: Networks): Manifest {
+  return joinManifests(...Object.values(networks).flatMap(({ partners }) => Object.values(partners)));
 }
 
 function fileTensor(values: Float32Array, shape: readonly number[]): SafeTensor {
@@ -96,11 +96,11 @@ export function encodeTensors(state: TrainingState, run: string): ReadonlyMap<st
   };
   const putSet = (set: string, holds: string, manifest: Manifest, values: Parameters) =>
     put(fileNamed(program, set), holds, (metadata) => parameterFile(manifest, values, metadata));
-  for (const [name, { saved, companions, method }] of Object.entries(networks)) {
+  for (const [name, { saved, partners, method }] of Object.entries(networks)) {
     const { title } = networkPlanNamed(program, name);
     const holds = `the ${title} (${method.kind}): latent and full-precision parameters, running statistics`;
     putSet(name, holds, saved, parameters[name]);
-    for (const [set, own] of Object.entries(companions)) {
+    for (const [set, own] of Object.entries(partners)) {
       putSet(set, `the ${set} of the ${title}`, own, parameters[name]);
     }
   }
@@ -108,7 +108,7 @@ export function encodeTensors(state: TrainingState, run: string): ReadonlyMap<st
   put(OPTIMIZER_FILE, optimizer, (metadata) => optimizerFile(state, metadata));
   if (state.replica.size > 0) {
     const replica = "what travels beside a network as workers hold it, where it is sent as int8";
-    put(REPLICA_FILE, replica, (metadata) => parameterFile(companionsManifest(networks), state.replica, metadata));
+    put(REPLICA_FILE, replica, (metadata) => parameterFile(partnersManifest(networks), state.replica, metadata));
   }
   return files;
 }
@@ -165,8 +165,8 @@ export function decodeTensors(
     }
     return made;
   };
-  const parameters = Object.entries(networks).map(([name, { companions }]): [string, ParameterMap] => {
-    const beside = Object.entries(companions).flatMap(([set, manifest]) => [
+  const parameters = Object.entries(networks).map(([name, { partners }]): [string, ParameterMap] => {
+    const beside = Object.entries(partners).flatMap(([set, manifest]) => [
       ...parametersOf(files, fileNamed(outline, set), manifest),
     ]);
     return [name, new Map([...decodeNetwork(files, networks, outline, name), ...beside])];
@@ -177,6 +177,6 @@ export function decodeTensors(
     adamFirst: bufferOf("adam.first."),
     adamSecond: bufferOf("adam.second."),
     // There is none where nothing is sent as int8.
-    replica: files.has(REPLICA_FILE) ? parametersOf(files, REPLICA_FILE, companionsManifest(networks)) : new Map(),
+    replica: files.has(REPLICA_FILE) ? parametersOf(files, REPLICA_FILE, partnersManifest(networks)) : new Map(),
   };
 }

@@ -48,7 +48,7 @@ export interface TrainingState {
   readonly dataset: Dataset;
   readonly networks: Networks;
   readonly program: Program;
-  /** Of each network, its own and its companions'. */
+  /** Of each network, its own and its partners'. */
   readonly parameters: Readonly<Record<string, ParameterMap>>;
   /** SGD's buffers, made at zero when first needed; see `bufferName`. */
   readonly momentum: ParameterMap;
@@ -67,9 +67,9 @@ export interface TrainingState {
   readonly evaluations: Record<string, number | null>;
   /** The step that each evaluation was made at. */
   readonly evaluatedAt: Record<string, number | null>;
-  /** Companions as workers hold them, where they are sent as `int8`; else empty. */
+  /** Partners as workers hold them, where they are sent as `int8`; else empty. */
   readonly replica: ParameterMap;
-  /** How each companion's replica came to be as it is; unknown before its first step. */
+  /** How each partner's replica came to be as it is; unknown before its first step. */
   readonly replicaChanges: Map<ParameterSet, ReplicaChange>;
   /** What `wireBlob` encoded since the parameters last changed, by set. */
   readonly blobs: Map<ParameterSet, WireBlob>;
@@ -171,11 +171,11 @@ export function assembleState(config: RunConfig, dataset: Dataset, parts: StateP
   };
 }
 
-/** Where nothing was sent yet, or a checkpoint knows of no replica, it begins at the companions' true values. */
+/** Where nothing was sent yet, or a checkpoint knows of no replica, it begins at the partners' true values. */
 export function beginReplica({ config, networks, parameters, replica }: TrainingState): void {
   if (config.downlink.discriminators !== "int8" || replica.size > 0) return;
-  for (const [network, { companions }] of Object.entries(networks)) {
-    for (const { entries } of Object.values(companions)) {
+  for (const [network, { partners }] of Object.entries(networks)) {
+    for (const { entries } of Object.values(partners)) {
       for (const { name } of entries) replica.set(name, parameter(parameters[network], name).slice());
     }
   }
@@ -235,7 +235,7 @@ export function createTrainingState(
       throw new RangeError(`the ${name} is from ${file}: its parameters must be read first`);
     }
     const network = state.networks[name];
-    const beside = joinManifests(...Object.values(network.companions));
+    const beside = joinManifests(...Object.values(network.partners));
     const values = given[name] ?? initialParameters(network, beside, config.seed, name);
     return [name, new Map([...values].map(([entry, value]) => [entry, Float32Array.from(value)]))];
   });
@@ -257,10 +257,10 @@ export function beginPass(state: TrainingState): void {
     if (source?.length === value.length) value.set(source);
   }
   parametersChanged(state, pass.network);
-  companionsChanged(state, Object.keys(state.networks[pass.network].companions));
+  partnersChanged(state, Object.keys(state.networks[pass.network].partners));
 }
 
-/** SHA-256 of a network's float32 parameters in manifest order, its companions' last, as hex. */
+/** SHA-256 of a network's float32 parameters in manifest order, its partners' last, as hex. */
 export function parametersHash(state: TrainingState, network: string): string {
   const hash = createHash("sha256");
   for (const { name } of wireManifest(state.networks, network).entries) {
@@ -308,8 +308,8 @@ export function parametersChanged(state: TrainingState, network: string): void {
   state.frozen.delete(network);
 }
 
-/** Must be called after each change of companions. @throws GRADIENT_NOT_FINITE where they are not finite */
-export function companionsChanged(state: TrainingState, sets: readonly ParameterSet[]): void {
+/** Must be called after each change of partners. @throws GRADIENT_NOT_FINITE where they are not finite */
+export function partnersChanged(state: TrainingState, sets: readonly ParameterSet[]): void {
   const { blobs, networks, parameters, replica, replicaChanges } = state;
   for (const set of sets) {
     const base = blobs.get(set)?.hash;

@@ -17,7 +17,7 @@ import { deriveCompanions, settleLayer } from "./latent-layers.ts";
 import { learningRateAt } from "./learning-rate.ts";
 import { outerStep } from "./outer-step.ts";
 import { bufferName, bufferOf } from "./parameter-buffers.ts";
-import { beginPass, companionsChanged, parametersChanged, type TrainingState } from "./training-state.ts";
+import { beginPass, parametersChanged, partnersChanged, type TrainingState } from "./training-state.ts";
 
 /**
  * Parts of the objective, means over the step's samples, before the update: those of the phase's losses, a method's own
@@ -150,7 +150,7 @@ export function applyRound(state: TrainingState, place: StepPlace, sum: RoundSum
   deriveCompanions(ownNetwork, state.parameters[network], moved);
   recordPeaks(state, phase, sum);
   parametersChanged(state, network);
-  companionsChanged(state, phaseNamed(state.program, phase).companions);
+  partnersChanged(state, phaseNamed(state.program, phase).partners);
   state.step += 1;
   beginPass(state);
   return { loss, score };

@@ -93,7 +93,7 @@ export function planOf(
       epoch,
       split,
       parametersHash: hashOf(network),
-      companions: Object.fromEntries(phase.companions.map((set) => [set, hashOf(set)])),
+      partners: Object.fromEntries(phase.partners.map((set) => [set, hashOf(set)])),
       weights: { ...weights },
       ...(innerLearningRate === undefined ? {} : { innerLearningRate }),
       codec: config.codec,
@@ -169,5 +169,5 @@ export function restingSets(
   step: number,
   network: string,
 ): readonly ParameterSet[] {
-  return restingNetworks(program, step, network).flatMap((name) => [name, ...Object.keys(networks[name].companions)]);
+  return restingNetworks(program, step, network).flatMap((name) => [name, ...Object.keys(networks[name].partners)]);
 }

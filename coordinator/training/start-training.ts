@@ -10,7 +10,7 @@ import type { Training } from "./training.ts";
 import { TrainingCore } from "./training-core.ts";
 
 /**
- * Parameters, companions' among them, of the largest run that needs no thread: what follows a seal, the longest turn
+ * Parameters, partners' among them, of the largest run that needs no thread: what follows a seal, the longest turn
  * there is, takes the event loop about 10 ms. The example has 214,458.
  */
 export const INLINE_PARAMETERS = 250_000;

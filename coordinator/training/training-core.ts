@@ -71,10 +71,10 @@ export class TrainingCore {
   parameters({ phase: name, round, holds, frozen }: ParametersRequest): WireParameters {
     const { state } = this;
     const phase = phaseNamed(state.program, name);
-    const { network, companions, needs } = phase;
+    const { network, partners, needs } = phase;
     for (const set of restingSets(state.networks, state.program, state.step, network)) this.#encoder.release(set);
     return {
-      versions: [network, ...companions].map((set) => {
+      versions: [network, ...partners].map((set) => {
         return this.#encoder.encode(set, wireBlob(state, set), round, holds[set], state.replicaChanges.get(set));
       }),
       frozen: needs.map((needed) => {

@@ -33,7 +33,7 @@ export interface FrozenNetwork {
 
 /** What a round begins with. */
 export interface WireParameters {
-  /** The network's, and those of the companions that take part. */
+  /** The network's, and those of the partners that take part. */
   readonly versions: readonly EncodedVersion[];
   readonly frozen: readonly FrozenNetwork[];
   /** Unit 2^e of each tensor of the round's layout. */

@@ -17,7 +17,7 @@ const word = z
 const title = z.string().min(1).max(200);
 
 /** Parameters that travel with a network under a hash of their own, and are trained with it. */
-export const companionSchema = z.strictObject({
+export const partnerSchema = z.strictObject({
   name: word,
   /** `discriminators`: one for each map that the network compares. `twin`: the same network in full precision. */
   kind: z.enum(["discriminators", "twin"]),
@@ -29,7 +29,7 @@ export const networkPlanSchema = z.strictObject({
   title,
   /** `method`: its layers are the method's; `full`: plain convolutions. */
   precision: z.enum(["full", "method"]),
-  companions: z.array(companionSchema).max(8),
+  partners: z.array(partnerSchema).max(8),
   /** Where its parameters are from, instead of a phase that trains them. */
   file: z.string().optional(),
   /** A network whose parameters it starts from when its first phase begins. */
@@ -51,8 +51,8 @@ export const lossSchema = z.strictObject({
   weight: z.number().min(0),
   /** The frozen network that it compares with, one of the phase's needs. */
   teacher: word.optional(),
-  /** The companion that it trains, or trains against, one of the phase's. */
-  companion: word.optional(),
+  /** The partner that it trains, or trains against, one of the phase's. */
+  partner: word.optional(),
   /** What else it takes, in numbers: a temperature. */
   options: z.record(word, z.number()).optional(),
 });
@@ -66,8 +66,8 @@ export const phaseSchema = z.strictObject({
   network: word,
   /** What a round sends gradients of; nothing where it only counts. */
   trains: z.array(selectionSchema).max(16),
-  /** The network's companions that take part. */
-  companions: z.array(word).max(8),
+  /** The network's partners that take part. */
+  partners: z.array(word).max(8),
   /** Networks that it runs forward and does not change. */
   needs: z.array(word).max(8),
   losses: z.array(lossSchema).min(1).max(16),
@@ -87,7 +87,7 @@ export const outlineSchema = z.strictObject({
   phases: z.array(phaseSchema).min(1).max(64),
 });
 
-export type Companion = z.output<typeof companionSchema>;
+export type Partner = z.output<typeof partnerSchema>;
 export type NetworkPlan = z.output<typeof networkPlanSchema>;
 export type Selection = z.output<typeof selectionSchema>;
 export type Loss = z.output<typeof lossSchema>;
@@ -140,7 +140,7 @@ export function evaluationPhase({ name, title: titleOfNetwork }: NetworkPlan): P
     doing: `testing the ${titleOfNetwork} on held-out images`,
     network: name,
     trains: [],
-    companions: [],
+    partners: [],
     needs: [],
     losses: [{ kind: "task", weight: 1 }],
     evaluate: true,
@@ -165,7 +165,7 @@ function doubles(names: readonly string[]): readonly string[] {
 }
 
 function phaseProblems(phase: Phase, outline: Outline): string[] {
-  const { name, network, companions, needs, losses, trains, evaluate, learningRate } = phase;
+  const { name, network, partners, needs, losses, trains, evaluate, learningRate } = phase;
   const plan = outline.networks.find((one) => one.name === network);
   if (!plan) return [`phase ${name}: there is no network ${network}`];
   const known = (what: string, names: readonly string[], wanted: readonly (string | undefined)[]) =>
@@ -175,14 +175,14 @@ function phaseProblems(phase: Phase, outline: Outline): string[] {
   const others = outline.networks.map((one) => one.name).filter((one) => one !== network);
   return [
     ...known(
-      `companion`,
-      plan.companions.map((one) => one.name),
-      companions,
+      `partner`,
+      plan.partners.map((one) => one.name),
+      partners,
     ),
     ...known("need", others, needs),
     ...losses.flatMap((loss) => [
       ...known(`the ${loss.kind} loss's teacher`, needs, [loss.teacher]),
-      ...known(`the ${loss.kind} loss's companion`, companions, [loss.companion]),
+      ...known(`the ${loss.kind} loss's partner`, partners, [loss.partner]),
     ]),
     ...doubles(losses.map(({ kind }) => kind)).map((kind) => `phase ${name}: has two ${kind} losses`),
     ...(evaluate === trains.length > 0
@@ -201,9 +201,9 @@ function phaseProblems(phase: Phase, outline: Outline): string[] {
 export function checkOutline(outline: Outline): Outline {
   const { primary, networks, phases } = outline;
   const names = networks.map(({ name }) => name);
-  const sets = networks.flatMap(({ name, companions }) => [name, ...companions.map((one) => one.name)]);
+  const sets = networks.flatMap(({ name, partners }) => [name, ...partners.map((one) => one.name)]);
   const problems = [
-    ...doubles(sets).map((name) => `two networks or companions are named ${name}`),
+    ...doubles(sets).map((name) => `two networks or partners are named ${name}`),
     ...doubles(phases.map(({ name }) => name)).map((name) => `two phases are named ${name}`),
     ...(names.includes(primary) ? [] : [`the primary network ${primary} is none of ${names.join(", ")}`]),
     ...networks.flatMap(({ name, startsFrom }) =>

@@ -16,7 +16,7 @@ import { fullPrecision } from "../model/methods/full-precision.ts";
 import type { Method } from "../model/methods/method.ts";
 import { methods } from "../model/methods/methods.ts";
 import { models } from "../model/networks/models.ts";
-import type { Companion, Outline, Phase } from "../model/phases.ts";
+import type { Outline, Partner, Phase } from "../model/phases.ts";
 import { tasks } from "../tasks/tasks.ts";
 import type { RunConfig } from "./config.ts";
 import { type PhaseConfig, phasesOf } from "./program.ts";
@@ -33,7 +33,7 @@ export interface Network {
   /** Each latent weight with its companions. */
   readonly latent: readonly LatentEntries[];
   /** What travels with it under hashes of its own, by name. */
-  readonly companions: Readonly<Record<string, Manifest>>;
+  readonly partners: Readonly<Record<string, Manifest>>;
 }
 
 /** A graph that a method was built into, with its parameters. */
@@ -41,7 +41,7 @@ export function networkOf(
   graph: Graph,
   method: Method,
   metrics: Network["metrics"],
-  companions: Network["companions"] = {},
+  partners: Network["partners"] = {},
 ): Network {
   const all = networkManifest(graph);
   return {
@@ -51,7 +51,7 @@ export function networkOf(
     manifest: sentEntries(all),
     saved: savedEntries(all),
     latent: latentEntries(all),
-    companions,
+    partners,
   };
 }
 
@@ -76,7 +76,7 @@ export function twinManifest(config: NetworkConfig, dataset: Input): Manifest {
   return networkManifest(buildGraph(config, dataset, fullPrecision));
 }
 
-function companionManifest({ name, kind }: Companion, graph: Graph, twin: () => Manifest): Manifest {
+function partnerManifest({ name, kind }: Partner, graph: Graph, twin: () => Manifest): Manifest {
   switch (kind) {
     case "discriminators":
       return discriminatorManifest(graph);
@@ -96,11 +96,11 @@ export function buildNetworks(
   dataset: Input,
   outline: Pick<Outline, "networks"> = phasesOf(config as PhaseConfig).outline,
 ): Networks {
-  const built = outline.networks.map(({ name, precision, companions }): [string, Network] => {
+  const built = outline.networks.map(({ name, precision, partners }): [string, Network] => {
     const method = precision === "full" ? fullPrecision : methods.get(config.method.kind).create(config.method);
     const graph = buildGraph(config, dataset, method);
     const twin = () => twinManifest(config, dataset);
-    const beside = companions.map((one) => [one.name, companionManifest(one, graph, twin)]);
+    const beside = partners.map((one) => [one.name, partnerManifest(one, graph, twin)]);
     return [name, networkOf(graph, method, tasks.get(config.task.kind).metrics, Object.fromEntries(beside))];
   });
   return Object.fromEntries(built);
@@ -113,14 +113,14 @@ export function networkNamed(networks: Networks, name: string): Network {
   return network;
 }
 
-/** The parameters that travel for a network: its own, then its companions'. */
+/** The parameters that travel for a network: its own, then its partners'. */
 export function wireManifest(networks: Networks, name: string): Manifest {
-  const { manifest, companions } = networkNamed(networks, name);
-  return joinManifests(manifest, ...Object.values(companions));
+  const { manifest, partners } = networkNamed(networks, name);
+  return joinManifests(manifest, ...Object.values(partners));
 }
 
-/** The parameters that a phase computes with: the network's, and those of the companions that take part. */
-export function phaseManifest(networks: Networks, { network, companions }: Pick<Phase, "network" | "companions">) {
-  const { manifest, companions: all } = networkNamed(networks, network);
-  return joinManifests(manifest, ...companions.map((name) => all[name]));
+/** The parameters that a phase computes with: the network's, and those of the partners that take part. */
+export function phaseManifest(networks: Networks, { network, partners }: Pick<Phase, "network" | "partners">) {
+  const { manifest, partners: all } = networkNamed(networks, network);
+  return joinManifests(manifest, ...partners.map((name) => all[name]));
 }

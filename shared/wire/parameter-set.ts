@@ -1,4 +1,4 @@
-// What travels down together, under one hash: a network's own parameters, or one of its companions', which only some
+// What travels down together, under one hash: a network's own parameters, or one of its partners', which only some
 // phases want.
 
 import type { Manifest } from "../model/manifest.ts";
@@ -6,7 +6,7 @@ import type { RunConfig } from "../run/config.ts";
 import { type Networks, networkNamed } from "../run/networks.ts";
 import { type BlobLayout, blobLayout, latentEncoding } from "./parameter-blob.ts";
 
-/** Name of a network or of a companion: the program gives none twice. */
+/** Name of a network or of a partner: the program gives none twice. */
 export type ParameterSet = string;
 
 /**
@@ -20,27 +20,27 @@ export interface WireForm {
   readonly floats: FloatEncoding;
 }
 
-/** The sets of a run in the order in which frames number them: the networks, then their companions. */
+/** The sets of a run in the order in which frames number them: the networks, then their partners. */
 export function parameterSets(networks: Networks): readonly ParameterSet[] {
-  return [...Object.keys(networks), ...Object.values(networks).flatMap(({ companions }) => Object.keys(companions))];
+  return [...Object.keys(networks), ...Object.values(networks).flatMap(({ partners }) => Object.keys(partners))];
 }
 
 /** The network that a set belongs to. @throws RangeError for a name that is no set's */
 export function setOwner(networks: Networks, set: ParameterSet): string {
   if (Object.hasOwn(networks, set)) return set;
-  const owner = Object.keys(networks).find((name) => Object.hasOwn(networks[name].companions, set));
+  const owner = Object.keys(networks).find((name) => Object.hasOwn(networks[name].partners, set));
   if (owner === undefined) throw new RangeError(`no parameter set ${set}; there are ${parameterSets(networks)}`);
   return owner;
 }
 
-/** Whether a set is a companion's. */
-export function isCompanion(networks: Networks, set: ParameterSet): boolean {
+/** Whether a set is a partner's. */
+export function isPartner(networks: Networks, set: ParameterSet): boolean {
   return setOwner(networks, set) !== set;
 }
 
 export function setManifest(networks: Networks, set: ParameterSet): Manifest {
   const owner = networkNamed(networks, setOwner(networks, set));
-  return isCompanion(networks, set) ? owner.companions[set] : owner.manifest;
+  return isPartner(networks, set) ? owner.partners[set] : owner.manifest;
 }
 
 /** A set as it lies on the GPU: sign planes of latent weights, or, where workers take inner steps, their values. */
@@ -54,7 +54,7 @@ export function wireForm(
   set: ParameterSet,
 ): WireForm {
   const { downlink } = config;
-  const floats = isCompanion(networks, set) ? downlink.discriminators : downlink.tail;
+  const floats = isPartner(networks, set) ? downlink.discriminators : downlink.tail;
   return { layout: setLayout(networks, config, set), floats };
 }
 

@@ -32,7 +32,7 @@ const adapterSchema = z.strictObject({
 
 /** Names that one message may bring. */
 const MAX_NAMES = 64;
-/** SHA-256 by the name of a network or a companion. */
+/** SHA-256 by the name of a network or a partner. */
 const hashes = z
   .record(text, hash)
   .refine((named) => Object.keys(named).length <= MAX_NAMES, `at most ${MAX_NAMES} names are due`);
@@ -54,8 +54,8 @@ const leaseFields = {
   to: counting,
   /** Of the expanded blob of the network's own parameters. */
   parametersHash: hash,
-  /** Of the companions that take part in the round, by name. */
-  companions: hashes,
+  /** Of the partners that take part in the round, by name. */
+  partners: hashes,
   /** Of each loss of the phase, by kind. */
   weights: z.record(text, z.number().min(0)),
   /** In `sync: local` each microbatch is a step of the inner optimizer with this rate; evaluations have none. */

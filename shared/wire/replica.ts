@@ -1,4 +1,4 @@
-// A companion, such as discriminators, in about one byte a weight: coordinator and workers hold the same replica, and
+// A partner, such as discriminators, in about one byte a weight: coordinator and workers hold the same replica, and
 // each step moves it by int8 multiples of a power of two towards the true values. What one step rounds away is still
 // missing in the next, so errors do not add up (error feedback, Seide et al. 2014; on the way down as in DoubleSqueeze,
 // Tang et al. 2019).

@@ -3,9 +3,9 @@
 
 import { deflateRawSync } from "node:zlib";
 import {
-  companionsChanged,
   createTrainingState,
   parametersChanged,
+  partnersChanged,
   type TrainingState,
   wireBlob,
 } from "../../coordinator/state/training-state.ts";
@@ -130,7 +130,7 @@ class Training {
       });
       if (role === "latent") values.set(values.map((w) => Math.min(1, Math.max(-1, w))));
     });
-    state.networks.student.companions.discriminators.entries.forEach(({ name }, tensor) => {
+    state.networks.student.partners.discriminators.entries.forEach(({ name }, tensor) => {
       const values = parameter(state.parameters.student, name);
       if (!this.#moments.has(name)) {
         this.#moments.set(name, [new Float32Array(values.length), new Float32Array(values.length)]);
@@ -187,7 +187,7 @@ async function measure(state: TrainingState, relativeStep: number): Promise<Meas
   for (let step = 0; step < WARM_STEPS; step++) {
     await send(step);
     training.step(state, relativeStep);
-    companionsChanged(state, ["discriminators"]);
+    partnersChanged(state, ["discriminators"]);
   }
   await send(WARM_STEPS);
   const before = { student: wireBlob(state, "student"), discriminators: wireBlob(state, "discriminators") };
@@ -196,7 +196,7 @@ async function measure(state: TrainingState, relativeStep: number): Promise<Meas
   for (const set of sets) {
     const form = wireForm(networks, config, set);
     const [update, encodeMs] = await timed(() => {
-      if (set === "discriminators") companionsChanged(state, ["discriminators"]);
+      if (set === "discriminators") partnersChanged(state, ["discriminators"]);
       return downlink.update(set, wireBlob(state, set), WARM_STEPS + 1, state.replicaChanges.get(set));
     });
     const [frame] = downlink.frames(update, before[set].hash);

@@ -143,7 +143,7 @@ describe("with both halves in the tables", () => {
           from,
           to,
           parametersHash: wireBlob(state, "student").hash,
-          companions: { discriminators: wireBlob(state, "discriminators").hash },
+          partners: { discriminators: wireBlob(state, "discriminators").hash },
           weights: { adversarial: 1 },
           codec: config.codec,
           era: 0,

@@ -1,6 +1,6 @@
 // A program with words that nobody else uses, written here only: leases, logs, checkpoints, resume and export go by
 // them. RBCN's own lists with other names, so that all there is in a program is in it: a network that is needed and not
-// trained, a companion, passes of two phases.
+// trained, a partner, passes of two phases.
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -37,18 +37,18 @@ function inOtherWords({ outline, passes }: MethodProgram): MethodProgram {
       networks: networks.map((network) => ({
         ...network,
         name: of(network.name),
-        companions: network.companions.map((companion) => ({ ...companion, name: of(companion.name) })),
+        partners: network.partners.map((partner) => ({ ...partner, name: of(partner.name) })),
       })),
       phases: phases.map((phase) => ({
         ...phase,
         name: of(phase.name),
         network: of(phase.network),
-        companions: phase.companions.map(of),
+        partners: phase.partners.map(of),
         needs: phase.needs.map(of),
-        losses: phase.losses.map(({ teacher, companion, ...loss }) => ({
+        losses: phase.losses.map(({ teacher, partner, ...loss }) => ({
           ...loss,
           ...(teacher === undefined ? {} : { teacher: of(teacher) }),
-          ...(companion === undefined ? {} : { companion: of(companion) }),
+          ...(partner === undefined ? {} : { partner: of(partner) }),
         })),
       })),
     },
@@ -119,7 +119,7 @@ test("a run that is resumed in the midst of a phase ends with the bits of the ru
   expect(await stepHashes(second)).toEqual(await stepHashes(whole));
 });
 
-function described({ phase, network, companions, frozen }: LeaseMessage): string {
-  const [beside, against] = [Object.keys(companions), Object.keys(frozen)].map((names) => names.join(" and "));
+function described({ phase, network, partners, frozen }: LeaseMessage): string {
+  const [beside, against] = [Object.keys(partners), Object.keys(frozen)].map((names) => names.join(" and "));
   return `${phase} of ${network}${beside && ` beside ${beside}`}${against && ` against ${against}`}`;
 }

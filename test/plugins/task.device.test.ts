@@ -219,7 +219,7 @@ describe("with both halves in the tables", () => {
           from: at,
           to: Math.min(at + config.microbatch, to),
           parametersHash: wireBlob(state, phase.network).hash,
-          companions: {},
+          partners: {},
           weights: {},
           ...(config.sync.kind === "local" ? { innerLearningRate: 0.1 } : {}),
           codec: config.codec,

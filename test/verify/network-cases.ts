@@ -211,7 +211,7 @@ export async function verifyRbcnStep(rig: Rig, test: OracleCase): Promise<Compar
   const student = build(rbcn(options));
   const networks: Networks = {
     teacher: build(fullPrecision),
-    student: { ...student, companions: { discriminators: discriminatorManifest(student.graph) } },
+    student: { ...student, partners: { discriminators: discriminatorManifest(student.graph) } },
   };
   const plan = compilePlan({
     networks,

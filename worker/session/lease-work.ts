@@ -59,12 +59,12 @@ export async function computeLease(
   aborted: () => boolean,
 ): Promise<LeaseResult | "aborted"> {
   const { sampleAt, held, first, firstEnd } = await preparing;
-  const { network, parametersHash, companions, frozen } = lease;
+  const { network, parametersHash, partners, frozen } = lease;
   for (const [name, hash] of Object.entries(frozen)) {
     if (trainer.holdsFrozen(name, hash)) continue;
     trainer.loadFrozen(name, hash, decodeWhole(run.frozen(name), await run.cache.blob(hash)));
   }
-  for (const [set, hash] of [[network, parametersHash] as const, ...Object.entries(companions)]) {
+  for (const [set, hash] of [[network, parametersHash] as const, ...Object.entries(partners)]) {
     const blob = trainer.holds(set, hash) ? undefined : await run.parameters.blob(set, hash);
     if (aborted()) return "aborted";
     if (blob) trainer.loadParameters(set, hash, blob);
@@ -120,7 +120,7 @@ function requireProgram(lease: LeaseMessage, { program }: Pick<TrainerRun, "prog
     if (names.length === due.length && due.every((name) => names.includes(name))) return;
     throw fault(`names ${what} ${names.join(", ") || "nothing"}; phase ${phase.name} has ${due.join(", ") || "none"}`);
   };
-  listed("the companions", Object.keys(lease.companions), phase.companions);
+  listed("the partners", Object.keys(lease.partners), phase.partners);
   listed("the frozen networks", Object.keys(lease.frozen), phase.needs);
 }
 

@@ -12,7 +12,7 @@ import { frozenBuffer } from "../plan/launch-list.ts";
 import { type Externals, storageBuffer } from "../plan/recording.ts";
 import { LocalReplica } from "./local-replica.ts";
 
-/** What has a hash of its own; companions lie behind the network's own parameters, in its buffer. */
+/** What has a hash of its own; partners lie behind the network's own parameters, in its buffer. */
 export type ParameterSlot =
   | { readonly kind: "set"; readonly set: ParameterSet }
   | { readonly kind: "frozen"; readonly network: string };
@@ -88,7 +88,7 @@ export class ParameterSlots {
 
   /** Where a set begins in the buffer of its network. */
   #offset(owner: string, set: ParameterSet): number {
-    const before = [owner, ...Object.keys(this.#networks[owner].companions)];
+    const before = [owner, ...Object.keys(this.#networks[owner].partners)];
     return before.slice(0, before.indexOf(set)).reduce((sum, one) => sum + this.#bytes(one), 0);
   }
 

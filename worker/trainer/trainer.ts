@@ -196,9 +196,9 @@ class GpuTrainer implements Trainer {
     input: (from: number, to: number) => MicrobatchInput,
     aborted: () => boolean,
   ): Promise<LeaseResult | "aborted"> {
-    const { network, parametersHash, companions } = lease;
+    const { network, parametersHash, partners } = lease;
     const phase = phaseNamed(this.#program, lease.phase);
-    const missing = [[network, parametersHash] as const, ...Object.entries(companions)].find(
+    const missing = [[network, parametersHash] as const, ...Object.entries(partners)].find(
       ([set, hash]) => !this.holds(set, hash),
     );
     if (missing) {

@@ -13,7 +13,7 @@ import type { MethodRun } from "./method.ts";
 const task: Loss = { kind: "task", weight: 1 };
 const own: Loss = { kind: "method", weight: 1 };
 
-const student: NetworkPlan = { name: "student", title: "1-bit network", precision: "method", companions: [] };
+const student: NetworkPlan = { name: "student", title: "1-bit network", precision: "method", partners: [] };
 
 function studying({ optimizer }: MethodRun): Phase {
   return {
@@ -22,7 +22,7 @@ function studying({ optimizer }: MethodRun): Phase {
     doing: "training the 1-bit network",
     network: "student",
     trains: [{}],
-    companions: [],
+    partners: [],
     needs: [],
     losses: [task, own],
     evaluate: false,
@@ -53,17 +53,17 @@ export function rbcnProgram(ablation: Ablation, run: MethodRun): MethodProgram {
     name: "teacher",
     title: "teacher",
     precision: "full",
-    companions: [],
+    partners: [],
     ...(run.teacher.file === undefined ? {} : { file: run.teacher.file }),
   };
   const judged: NetworkPlan = gan
-    ? { ...student, companions: [{ name: "discriminators", kind: "discriminators" }] }
+    ? { ...student, partners: [{ name: "discriminators", kind: "discriminators" }] }
     : student;
   const adversarial: Loss = {
     kind: "adversarial",
     weight: lambda,
     teacher: "teacher",
-    companion: "discriminators",
+    partner: "discriminators",
   };
   const teaching: Phase = {
     name: "teacher",
@@ -71,14 +71,14 @@ export function rbcnProgram(ablation: Ablation, run: MethodRun): MethodProgram {
     doing: "training the full-precision teacher",
     network: "teacher",
     trains: [{}],
-    companions: [],
+    partners: [],
     needs: [],
     losses: [task],
     evaluate: false,
     learningRate: run.teacher.learningRate,
   };
   const learning: Phase = gan
-    ? { ...studying(run), companions: ["discriminators"], needs: ["teacher"], losses: [task, own, adversarial] }
+    ? { ...studying(run), partners: ["discriminators"], needs: ["teacher"], losses: [task, own, adversarial] }
     : studying(run);
   const tuning: Phase = {
     name: "bn",
@@ -86,7 +86,7 @@ export function rbcnProgram(ablation: Ablation, run: MethodRun): MethodProgram {
     doing: "tuning the batch norms of the 1-bit network",
     network: "student",
     trains: [{ layers: beyondConvolutions }],
-    companions: [],
+    partners: [],
     needs: [],
     losses: [task],
     evaluate: false,

@@ -124,7 +124,7 @@ test("a checkpoint from before there were replicas loads, where one is wanted wi
     const restored = restoreState(await readNewestCheckpoint(runDir), tinyDataset(state.config));
     expect(restored.step).toBe(4);
     for (const [name, values] of restored.replica) expect(values).toEqual(state.parameters.student.get(name));
-    expect(restored.replica.size).toBe(restored.networks.student.companions.discriminators.entries.length);
+    expect(restored.replica.size).toBe(restored.networks.student.partners.discriminators.entries.length);
   }));
 
 test("without the GAN there is neither a teacher's nor a discriminators' file", () =>

@@ -119,7 +119,7 @@ test("D5 only the student's mini-batches name discriminators; a BN phase, an eva
   const seen = new Map<string, readonly ParameterSet[]>();
   for (const network of ["teacher", "student"] as const) {
     const { terms, parameters } = await plans.evaluation(network);
-    expect(terms).toMatchObject({ companions: {}, frozen: {} });
+    expect(terms).toMatchObject({ partners: {}, frozen: {} });
     expect(parameters.map(({ set }) => set)).toEqual([network]);
   }
   while (seen.size < 2) {
@@ -130,7 +130,7 @@ test("D5 only the student's mini-batches name discriminators; a BN phase, an eva
     );
     expect(terms.parametersHash).toBe(wireBlob(state, "student").hash);
     const { hash } = wireBlob(state, "discriminators");
-    expect(terms.companions).toEqual(terms.phase === "bn" ? {} : { discriminators: hash });
+    expect(terms.partners).toEqual(terms.phase === "bn" ? {} : { discriminators: hash });
     advance(state);
   }
   expect(Object.fromEntries(seen)).toEqual({ student: ["student", "discriminators"], bn: ["student"] });
@@ -154,8 +154,8 @@ test.each(["f32", "f16", "int8"] as const)(
           expect(await store.receive(runTag, frame)).toBeUndefined();
         }
       }
-      if (terms.companions.discriminators !== undefined) {
-        const blob = await store.blob("discriminators", terms.companions.discriminators);
+      if (terms.partners.discriminators !== undefined) {
+        const blob = await store.blob("discriminators", terms.partners.discriminators);
         let worst = 0;
         for (const { name, offset, bytes } of wireForm(
           state.networks,

@@ -34,7 +34,7 @@ test("ResNet-18's student has 16 binary layers, one C and one discriminator each
   expect(entries.filter((e) => e.role === "latent")).toHaveLength(16);
   expect(entries.filter((e) => e.role === "learned").map((e) => e.shape)).toEqual(Array(16).fill([1, 3, 3, 1]));
   expect(resNet18.student.graph.maps).toHaveLength(16);
-  expect(resNet18.student.companions.discriminators.entries).toHaveLength(16 * 8);
+  expect(resNet18.student.partners.discriminators.entries).toHaveLength(16 * 8);
 });
 
 test("ResNet-34 has 32 binary layers, and torchvision's parameter count in its teacher", () => {
@@ -77,7 +77,7 @@ test("LeNet's third layer is a convolution over the whole remaining map", () => 
 
 test("without the GAN there is no discriminator, and no teacher", () => {
   const { student, ...others } = buildNetworks(parseConfig({ method: { ablation: "R" } }), gray);
-  expect(student.companions).toEqual({});
+  expect(student.partners).toEqual({});
   expect(others).toEqual({});
 });
 

@@ -18,8 +18,8 @@ import { phaseOf } from "../../fixtures/phases.ts";
 const config = parseConfig({ model: { kind: "lenet", widths: [2, 2, 4] } });
 const dataset = { shape: { h: 28, w: 28, c: 1 }, classes: 10 };
 
-const binary: NetworkPlan = { name: "binary", title: "1-bit network", precision: "method", companions: [] };
-const full: NetworkPlan = { name: "guide", title: "full-precision network", precision: "full", companions: [] };
+const binary: NetworkPlan = { name: "binary", title: "1-bit network", precision: "method", partners: [] };
+const full: NetworkPlan = { name: "guide", title: "full-precision network", precision: "full", partners: [] };
 
 /** Trains everything of its network by the task alone, unless it says otherwise. */
 function training(name: string, network: string, overrides: Partial<Phase> = {}): Phase {
@@ -29,7 +29,7 @@ function training(name: string, network: string, overrides: Partial<Phase> = {})
     doing: `training the ${network}`,
     network,
     trains: [{}],
-    companions: [],
+    partners: [],
     needs: [],
     losses: [{ kind: "task", weight: 1 }],
     evaluate: false,
@@ -40,7 +40,7 @@ function training(name: string, network: string, overrides: Partial<Phase> = {})
 
 const pass = (phase: string, epoch = 0, evaluate = true) => ({ phase, epoch, evaluate });
 
-/** One phase of one network: XNOR-Net, BNN; with a pair of inputs instead of an image it is SiamFC. */
+/** One phase of one network: XNOR-Net, BNN. */
 const plain: MethodProgram = {
   outline: { primary: "binary", networks: [binary], phases: [training("train", "binary"), evaluationPhase(binary)] },
   passes: [pass("train"), pass("train", 1)],
@@ -76,14 +76,14 @@ const softTargets = { kind: "distillation", weight: 0.5, options: { temperature:
 const apprenticeA: MethodProgram = {
   outline: {
     primary: "binary",
-    networks: [{ ...binary, companions: [{ name: "teaching", kind: "twin" }] }],
+    networks: [{ ...binary, partners: [{ name: "teaching", kind: "twin" }] }],
     phases: [
       training("together", "binary", {
-        companions: ["teaching"],
+        partners: ["teaching"],
         losses: [
           { kind: "task", weight: 0.5 },
-          { kind: "companion-task", weight: 1, companion: "teaching" },
-          { ...softTargets, companion: "teaching" },
+          { kind: "partner-task", weight: 1, partner: "teaching" },
+          { ...softTargets, partner: "teaching" },
         ],
       }),
       evaluationPhase(binary),
@@ -132,7 +132,30 @@ const twoStages: MethodProgram = {
   passes: [pass("weights-only", 0, false), pass("activations-too")],
 };
 
-const programs = { plain, INQ: inq, "Apprentice A": apprenticeA, "Apprentice B": apprenticeB, "two stages": twoStages };
+/**
+ * SiamFC (Bertinetto et al., ECCVW 2016): one full-precision network, no teacher, the task's loss alone. What is
+ * special of it, pairs and a map's loss, is the task's affair.
+ */
+const siamFc: MethodProgram = {
+  outline: {
+    primary: "tracker",
+    networks: [{ ...full, name: "tracker", title: "SiamFC" }],
+    phases: [
+      training("pairs", "tracker", { learningRate: 0.01 }),
+      evaluationPhase({ ...full, name: "tracker", title: "SiamFC" }),
+    ],
+  },
+  passes: [pass("pairs"), pass("pairs", 1)],
+};
+
+const programs = {
+  plain,
+  SiamFC: siamFc,
+  INQ: inq,
+  "Apprentice A": apprenticeA,
+  "Apprentice B": apprenticeB,
+  "two stages": twoStages,
+};
 
 describe.each(Object.entries(programs))("%s", (_, program) => {
   const { outline, passes } = program;
@@ -169,7 +192,7 @@ test("the parameter sets of a run are its networks, then what travels with them"
   expect(setOwner(buildNetworks(config, dataset, outline), "teaching")).toBe("binary");
 });
 
-test("a companion's gradients travel in the phases that it takes part in, under names of its own", () => {
+test("a partner's gradients travel in the phases that it takes part in, under names of its own", () => {
   const { outline } = apprenticeA;
   const networks = buildNetworks(config, dataset, outline);
   const names = phaseLayout(networks, outline.phases[0]).tensors.map(({ name }) => name);
@@ -201,7 +224,7 @@ test.each<[string, MethodProgram, RegExp]>([
     /need guide is none of nothing/,
   ],
   ["its own network as a need", withPhase(training("x", "binary", { needs: ["binary"] })), /need binary/],
-  ["a companion that is not its network's", withPhase(training("x", "binary", { companions: ["c"] })), /companion c/],
+  ["a partner that is not its network's", withPhase(training("x", "binary", { partners: ["c"] })), /partner c/],
   [
     "a loss against a network that it does not need",
     withPhase(training("x", "binary", { losses: [{ ...softTargets, teacher: "guide" }] })),

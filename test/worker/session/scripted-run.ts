@@ -122,7 +122,7 @@ export function leaseOf(lease: number, parametersHash: string, overrides: Partia
     from: 0,
     to: 8,
     parametersHash,
-    companions: {},
+    partners: {},
     weights: { task: 1 },
     codec: "f32",
     era: 0,

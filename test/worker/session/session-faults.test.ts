@@ -276,8 +276,8 @@ test.each<[string, Partial<LeaseMessage>]>([
   ["whose network is another's", { network: "teacher" }],
   ["that evaluates on the training split", { phase: "evaluate-student" }],
   ["that trains on the test split", { split: "test" }],
-  ["without the companions of its phase", { phase: "student", frozen: { teacher: "ab".repeat(32) } }],
-  ["with a companion that is not its phase's", { companions: { discriminators: "ab".repeat(32) } }],
+  ["without the partners of its phase", { phase: "student", frozen: { teacher: "ab".repeat(32) } }],
+  ["with a partner that is not its phase's", { partners: { discriminators: "ab".repeat(32) } }],
   ["with a frozen network that its phase does not need", { frozen: { teacher: "ab".repeat(32) } }],
 ])("a lease that is none of the program's closes the connection with MESSAGE_INVALID: one %s", async (_, fields) => {
   const play = await stage();

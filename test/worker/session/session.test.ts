@@ -63,7 +63,7 @@ test("the frozen teacher is fetched once by the hash of its packed bytes, and ex
   // The scripted trainer goes by hashes alone, so one blob stands for both sets.
   const needy = {
     phase: "student",
-    companions: { discriminators: sha256(blob) },
+    partners: { discriminators: sha256(blob) },
     frozen: { teacher: sha256(teacher) },
   };
   const peer = await leased(play, needy);

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exponentsFor } from "../../../coordinator/state/exponents.ts";
 import { latentGradientsOf } from "../../../coordinator/state/latent-gradients.ts";
-import { companionsChanged, parametersChanged, type TrainingState } from "../../../coordinator/state/training-state.ts";
+import { parametersChanged, partnersChanged, type TrainingState } from "../../../coordinator/state/training-state.ts";
 import { applyRound } from "../../../coordinator/state/update.ts";
 import { adamStep } from "../../../shared/model/optimizer.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
@@ -97,7 +97,7 @@ test.each([
         if (role === "latent") p.set(p.map((w) => Math.min(1, Math.max(-1, w))));
       }
       parametersChanged(reference, "student");
-      companionsChanged(reference, ["discriminators"]);
+      partnersChanged(reference, ["discriminators"]);
       reference.step += 1;
     }
     const config = rounds({ inner }, microbatches);

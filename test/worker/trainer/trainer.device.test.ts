@@ -45,7 +45,7 @@ function layoutOf(phase: string) {
 }
 
 function leaseOf(phase: string, from: number, to: number, overrides: Partial<LeaseMessage> = {}): LeaseMessage {
-  const { network, companions } = phaseOf(phase);
+  const { network, partners } = phaseOf(phase);
   return {
     type: "lease",
     lease: 1,
@@ -59,7 +59,7 @@ function leaseOf(phase: string, from: number, to: number, overrides: Partial<Lea
     from,
     to,
     parametersHash: wireBlob(state, network).hash,
-    companions: Object.fromEntries(companions.map((set) => [set, wireBlob(state, set).hash])),
+    partners: Object.fromEntries(partners.map((set) => [set, wireBlob(state, set).hash])),
     weights: { adversarial: 1 },
     codec: "exact",
     era: 0,
@@ -205,7 +205,7 @@ test("a trainer that tunes its kernels gives the same bits, and remembers what i
 test("a lease that names other parameters is refused with CONTRIBUTION_STALE", async () => {
   const lease = leaseOf("student", 0, 8, { parametersHash: "0".repeat(64) });
   await expect(compute(lease)).rejects.toMatchObject({ code: "CONTRIBUTION_STALE" });
-  const others = leaseOf("student", 0, 8, { companions: { discriminators: "0".repeat(64) } });
+  const others = leaseOf("student", 0, 8, { partners: { discriminators: "0".repeat(64) } });
   await expect(compute(others)).rejects.toMatchObject({ code: "CONTRIBUTION_STALE" });
 });
 
