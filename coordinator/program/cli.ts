@@ -44,6 +44,10 @@ Examples:
       a run of your own, for volunteers alone
   $ npx coordinator start --full --set epochs=10 --set checkpoint.everySteps=50
       the example on all images, longer
+  $ npx coordinator start --set method.kind=xnor
+      XNOR-Net in place of RBCN; bireal and bnn as well
+  $ npx coordinator start --set model.kind=wrn --set data.kind=cifar-10 --set data.root=FOLDER
+      a WRN-22 on CIFAR-10's binary files; models are lenet, resnet and wrn
   $ npx coordinator start --max-steps 20 --json > steps.ndjson
       twenty steps, then an evaluation and the end
 
