@@ -56,7 +56,7 @@ describe.each([
       }
     });
     expect(fell(losses), losses.map(({ task }) => task.toFixed(3)).join(" ")).toBe(true);
-    expect(Object.keys(losses[0]).sort()).toEqual(["task", "top1", "total"]);
+    expect(Object.keys(losses[0]).sort()).toEqual(["task", "total"]);
     expect(losses[0].total).toBe(losses[0].task);
 
     // A checkpoint has no scales, and gives them back.
