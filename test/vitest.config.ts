@@ -8,9 +8,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 const device = "test/**/*.device.test.ts";
 const whole = "test/**/*.whole.test.ts";
-const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
-/** Compiling for a software adapter takes one core a device; more devices than these would only take memory. */
-const devices = Math.min(4, availableParallelism());
+/** Files one after another: a device, or programs with devices of their own, take every core already. */
+const inTurn = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 60_000 };
 
 /** What files of one test run share (fixtures/made-once.ts). */
 const shared = path.join(tmpdir(), `bitswarm-test-shared-${process.pid}`);
@@ -24,9 +23,6 @@ const longest = [
   "test/simulation/",
   "test/plugins/engine.test.ts",
   "test/coordinator/training/threaded-training.test.ts",
-  "test/kernels/tilings.device.test.ts",
-  "test/kernels/in-bounds.device.test.ts",
-  "test/worker/trainer/trainer.device.test.ts",
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -62,15 +58,8 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      {
-        extends: true,
-        test: { name: "device", include: [device], maxWorkers: devices, ...timeouts, sequence: { groupOrder: 1 } },
-      },
-      {
-        extends: true,
-        // Files one after another: programs with devices of their own take every core already.
-        test: { name: "whole", include: [whole], fileParallelism: false, ...timeouts, sequence: { groupOrder: 2 } },
-      },
+      { extends: true, test: { name: "device", include: [device], ...inTurn, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: "whole", include: [whole], ...inTurn, sequence: { groupOrder: 2 } } },
     ],
   },
 });
