@@ -13,7 +13,7 @@ import {
   type LatentLayer,
 } from "./method.ts";
 import { plainProgram } from "./programs.ts";
-import { bestRectifier } from "./shared-scale.ts";
+import { filterScale } from "./shared-scale.ts";
 
 const schema = z.strictObject({
   kind: z.literal("bireal"),
@@ -58,7 +58,7 @@ export const biRealMethod = defineMethod({
     block: options.blockOrder === "paper" ? { norm: "after", activation: "identity" } : commonBlock,
     body: derivedScale("out", "bireal"),
     rule: {
-      companion: (_, { shape, weight }) => bestRectifier(shape, [shape[0], 1, 1, 1], weight),
+      companion: (_, layer) => filterScale(layer),
       gradients: (layer, gradient) => gradientsOf(layer, gradient, options.gradient),
       settle: ({ weight }) => {
         if (options.clamp) clamp(weight, 1);

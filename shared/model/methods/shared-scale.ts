@@ -40,3 +40,8 @@ export function bestRectifier(
   const share = weight.length / sum.length;
   return Float32Array.from(sum, (s) => s / share);
 }
+
+/** α of XNOR-Net and Bi-Real net: the mean of |W| of each filter. f32 [out] */
+export function filterScale({ shape, weight }: Pick<LatentLayer, "shape" | "weight">): Float32Array {
+  return bestRectifier(shape, [shape[0], 1, 1, 1], weight);
+}

@@ -14,7 +14,7 @@ import {
   type LatentLayer,
 } from "./method.ts";
 import { plainProgram } from "./programs.ts";
-import { bestRectifier } from "./shared-scale.ts";
+import { filterScale } from "./shared-scale.ts";
 
 const schema = z.strictObject({
   kind: z.literal("xnor"),
@@ -94,7 +94,7 @@ export const xnorMethod = defineMethod({
     block: options.blockOrder === "paper" ? { norm: "before", activation: "identity" } : commonBlock,
     body: derivedScale("out", "ste"),
     rule: {
-      companion: (_, { shape, weight }) => bestRectifier(shape, [shape[0], 1, 1, 1], weight),
+      companion: (_, layer) => filterScale(layer),
       gradients: (layer, gradient) => gradientsOf(layer, gradient, options),
       settle: (layer) => {
         if (!options.centre) return;
