@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { checkoutPathProblem } from "./checkout-path.mjs";
 
 /**
  * The closing line. A file that failed outside its tests (it would not load, or a hook threw), and a run that failed with
@@ -32,6 +33,12 @@ export function closingLine(report, exitCode) {
 /** @param {string[]} parameters @returns {Promise<number>} */
 async function main(parameters) {
   const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+  const problem = checkoutPathProblem(root, "test");
+  if (problem !== undefined) {
+    console.error(problem);
+    console.log(closingLine(undefined, 1));
+    return 1;
+  }
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "bitswarm-tests-"));
   const reportFile = path.join(folder, "report.json");
   try {

@@ -25,6 +25,15 @@ export function sources(root: string, folder: string): string[] {
     .sort();
 }
 
+/** Paths of everything that runs: TypeScript and plain scripts, of every wing, of the tests and of deploy/. */
+export function programFiles(root: string): string[] {
+  return [...WINGS, "test", "deploy"].flatMap((folder) =>
+    readdirSync(path.join(root, folder), { withFileTypes: true, recursive: true })
+      .filter((entry) => entry.isFile() && /\.m?[jt]s$/.test(entry.name))
+      .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name))),
+  );
+}
+
 const IMPORT =
   /^(?:import|export)\s+(type\s)?[^;"']*?from\s+"(\.[^"]+)"|^import\s+"(\.[^"]+)"|\bimport\("(\.[^"]+)"\)/gm;
 

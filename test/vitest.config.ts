@@ -3,6 +3,7 @@
 import { rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -36,7 +37,7 @@ class LongestFirst extends BaseSequencer {
 // biome-ignore lint/style/noDefaultExport: vitest loads a config by its default export.
 export default defineConfig({
   test: {
-    root: new URL("..", import.meta.url).pathname,
+    root: fileURLToPath(new URL("..", import.meta.url)),
     env: {
       // What workers measure goes there, not to the user's own cache.
       XDG_CACHE_HOME: path.join(tmpdir(), "bitswarm-test-cache"),

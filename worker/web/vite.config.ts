@@ -1,16 +1,17 @@
 // Builds the volunteer page into dist/web, from where the coordinator serves it.
 
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
-const root = new URL(".", import.meta.url).pathname;
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 // biome-ignore lint/style/noDefaultExport: vite loads a config by its default export.
 export default defineConfig({
-  root,
+  root: here("."),
   base: "/",
   publicDir: false,
   build: {
-    outDir: `${root}../../dist/web`,
+    outDir: here("../../dist/web"),
     emptyOutDir: true,
     // Every browser that has WebGPU understands the newest syntax.
     target: "esnext",

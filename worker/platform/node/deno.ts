@@ -57,8 +57,13 @@ export function denoArguments(options: DenoOptions): string[] {
     "--no-lock",
     "--cached-only",
     `--allow-net=${options.host}`,
-    `--allow-read=${[options.packageRoot, ...folders].join(",")}`,
-    ...folders.map((folder) => `--allow-write=${folder}`),
+    `--allow-read=${[options.packageRoot, ...folders].map(inList).join(",")}`,
+    ...folders.map((folder) => `--allow-write=${inList(folder)}`),
     "--ignore-env",
   ];
+}
+
+/** A path in a list of Deno's: a comma of its own is written twice. */
+function inList(folder: string): string {
+  return folder.replaceAll(",", ",,");
 }
