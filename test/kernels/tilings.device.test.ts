@@ -1,4 +1,5 @@
-// The choice of a tiling changes the speed and never a bit: every candidate of every pass against the default's result.
+// The choice of a tiling changes the speed and never a bit: the candidates of every pass against the default's result,
+// in rotation over the shapes; with `npm run test:long` every one at each shape.
 import { expect, test } from "vitest";
 import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
 import { type ConvolutionPass, passKey } from "../../kernels/convolution/pass/pass.ts";
@@ -7,6 +8,7 @@ import { GUARANTEED_TRAITS } from "../../kernels/text/adapter-traits.ts";
 import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
 import type { WindowShape } from "../../shared/model/window.ts";
 import { runKernels, type Tensor, testDevice } from "../fixtures/device.ts";
+import { inRotation } from "../fixtures/in-rotation.ts";
 import { uniform, uniformWithZeros } from "./data.ts";
 import { expectSums } from "./expect-close.ts";
 import {
@@ -99,32 +101,33 @@ function dataOf(pass: ConvolutionPass): Data {
   }
 }
 
-/** What a tuner may choose, on a CPU and on a GPU, and the reference. */
-function candidates(pass: ConvolutionPass, subgroups: boolean): readonly Tiling[] {
+/** Of what a tuner may choose, on a CPU and on a GPU, what is due at a turn, and the reference. */
+function candidates(pass: ConvolutionPass, turn: number, subgroups: boolean): readonly Tiling[] {
   const all = [true, false].flatMap((software) => tilings(pass, { ...GUARANTEED_TRAITS, software, subgroups }));
   const distinct = new Map(all.map((tiling) => [tilingName(tiling), tiling]));
-  return [NAIVE, ...distinct.values()];
+  return [NAIVE, ...inRotation([...distinct.values()], turn)];
 }
 
 /** Nine words a tap: a piece of eight and a rest, shared by quads or not. */
 const NINE_WORDS: WindowShape = { n: 6, h: 3, w: 3, in: 288, out: 64, kernel: 3, stride: 2, padding: 1 };
 
-const PASSES = [
-  ...SHAPES.flatMap(([n, h, w, input, out, kernel, stride, padding], turn) =>
+const TURNS = [
+  ...SHAPES.map(([n, h, w, input, out, kernel, stride, padding], turn) =>
     passesOf({ n, h, w, in: input, out, kernel, stride, padding }, turn),
   ),
-  ...(["kernel", "out"] as const).map(
+  (["kernel", "out"] as const).map(
     (rectify): ConvolutionPass => ({ verb: "binaryConvForward", shape: NINE_WORDS, rectify }),
   ),
 ];
+const PASSES = TURNS.flat();
 
 /** A dozen large tiles to compile, on two cores that others use too. */
 const COMPILE_TILINGS_MS = 180_000;
 
-test.each(PASSES.map((pass) => [passKey(pass), pass] as const))(
+test.each(TURNS.flatMap((passes, turn) => passes.map((pass) => [passKey(pass), pass, turn] as const)))(
   "%s",
   { timeout: COMPILE_TILINGS_MS },
-  async (_, pass) => {
+  async (_, pass, turn) => {
     const device = await testDevice();
     const { bindings, result, expected } = dataOf(pass);
     const run = async (tiling?: Tiling) => {
@@ -135,7 +138,10 @@ test.each(PASSES.map((pass) => [passKey(pass), pass] as const))(
     if (expected) expectSums(standard, expected, result);
     const bits = (values: Tensor) => [...new Uint32Array(values.buffer)];
     const results = await Promise.all(
-      candidates(pass, device.features.has("subgroups")).map(async (tiling) => ({ tiling, values: await run(tiling) })),
+      candidates(pass, turn, device.features.has("subgroups")).map(async (tiling) => ({
+        tiling,
+        values: await run(tiling),
+      })),
     );
     for (const { tiling, values } of results) expect(bits(values), tilingName(tiling)).toEqual(bits(standard));
   },
