@@ -47,6 +47,7 @@ export interface DenoOptions {
  * The flags before the module. Deno 2.9 needs no flag for WebGPU. `--ignore-env` shows npm packages that look for a
  * switch an empty environment instead of an error; `--no-config` is left out because npm packages are found through
  * package.json.
+ * @throws BitswarmError RUNTIME_MISSING
  */
 export function denoArguments(options: DenoOptions): string[] {
   const folders = [options.tunings, options.keys].filter((folder) => folder !== undefined);
@@ -63,7 +64,14 @@ export function denoArguments(options: DenoOptions): string[] {
   ];
 }
 
-/** A path in a list of Deno's: a comma of its own is written twice. */
+/**
+ * A path in a list of Deno's, which knows no way to write a comma in one.
+ * @throws BitswarmError RUNTIME_MISSING
+ */
 function inList(folder: string): string {
-  return folder.replaceAll(",", ",,");
+  if (!folder.includes(",")) return folder;
+  throw new BitswarmError(
+    "RUNTIME_MISSING",
+    `Deno takes the comma in ${folder} for the end of a folder's name. Rename the folder, or use --runtime browser`,
+  );
 }
