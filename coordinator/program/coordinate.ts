@@ -190,11 +190,12 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     try {
       summary = await engine.run();
       over = true;
-      if (summary.finished) sessions.end(`the run ${directory.run} is over; thank you`);
+      if (summary.finished)
+        sessions.end(`the last of ${summary.step} steps of ${directory.run} is done`, engine.status());
     } catch (error) {
       // Nothing that a worker could come back to, unless another coordinator goes on with the run.
       if (error instanceof BitswarmError && error.code !== "COMMIT_LOG_FENCED") {
-        sessions.end(`the run ${directory.run} failed: ${error.code}`);
+        sessions.end(`the run ${directory.run} failed: ${error.code}`, engine.status());
       }
       throw error;
     } finally {

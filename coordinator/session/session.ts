@@ -147,8 +147,9 @@ export class Session implements ConnectionOwner {
     this.#wish({ ahead });
   }
 
-  /** Says that the run is over and closes. */
-  ended(message: string): void {
+  /** Says that the run is over, after how it stands then, and closes. */
+  ended(message: string, status?: Uint8Array<ArrayBuffer>): void {
+    if (status) this.#connection?.put(status);
     this.send({ type: "ended", message });
     this.fail(new BitswarmError("RUN_ENDED", message));
   }

@@ -192,10 +192,14 @@ export class Sessions implements Outbox, Reception {
     for (const session of this.#sessions.all) session.hurry();
   }
 
-  /** Tells everybody that the run is over; who comes later is told too. */
-  end(message: string): void {
+  /**
+   * Tells everybody that the run is over, and what came of it; who comes later is told that it is over. Nobody waits
+   * for a turn: a page goes on showing the last status that it got.
+   */
+  end(message: string, status?: RunStatus): void {
     this.#admission.close(message);
-    for (const session of this.#sessions.all) session.ended(message);
+    const last = status && encodeMessage({ type: "status", status });
+    for (const session of this.#sessions.all) session.ended(message, last);
     for (const connection of [...this.#connections]) connection.fail(new BitswarmError("RUN_ENDED", message));
   }
 

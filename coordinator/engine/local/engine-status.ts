@@ -59,7 +59,7 @@ export function engineStatus(view: EngineView): RunStatus {
       target,
       evaluating: evaluating && { phase: evaluating.name, samples: wanted - collected },
     }),
-    reason: rounds.reason,
+    reason: view.phase === "done" ? `the last of ${target} steps is done` : rounds.reason,
     loss: finiteParts(loss as Record<string, number>),
     bytesPerWorker: bytes?.perWorker ?? null,
     loopDelayMs: loopDelay,

@@ -264,7 +264,7 @@ test("S15 when the run is over, workers are told so, and so are those who come l
   const worker = await connect().join();
   await worker.answer(await worker.lease());
   await worker.answer(await worker.lease());
-  expect((await worker.next("ended")).message).toContain("over");
+  expect((await worker.next("ended")).message).toContain("is done");
   expect(await refusal(worker)).toMatchObject({ code: "RUN_ENDED", close: 4013, retry: false });
   await coordination.done;
 });
