@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The program `coordinator`: starts a run, goes on with one, says how one is doing, and exports what it trained.
 
+import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { exportModel } from "../checkpoint/export.ts";
@@ -18,6 +19,7 @@ interface ServeOptions {
   readonly host: string;
   readonly maxSteps?: number;
   readonly token?: string;
+  readonly tokenFile?: string;
   readonly json?: boolean;
 }
 
@@ -90,6 +92,26 @@ function parseToken(text: string): string {
   throw new InvalidArgumentError(`It must be 1 to ${MOST_TOKEN} characters without spaces.`);
 }
 
+/**
+ * The link's token as it was chosen: by option, file or environment; undefined where it was not.
+ * @throws CONFIG_INVALID
+ */
+async function chosenToken({ token, tokenFile }: ServeOptions): Promise<string | undefined> {
+  const { BITSWARM_TOKEN: fromEnvironment } = process.env;
+  // What is started here inherits the environment, and has no use for it.
+  delete process.env.BITSWARM_TOKEN;
+  if (token !== undefined) return token;
+  const source = tokenFile ?? "BITSWARM_TOKEN";
+  let text = fromEnvironment;
+  try {
+    if (tokenFile !== undefined) text = (await readFile(tokenFile, "utf8")).trim();
+    return text === undefined ? undefined : parseToken(text);
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new BitswarmError("CONFIG_INVALID", `the token of ${source} cannot be taken: ${why}`, { cause });
+  }
+}
+
 function withServeOptions(command: Command): Command {
   return command
     .option("--workers <n>", "workers to start on this machine; 0 for none", wholeNumber(0, MOST_WORKERS), 2)
@@ -101,7 +123,12 @@ function withServeOptions(command: Command): Command {
       "end when N steps are committed, those before a resume included",
       wholeNumber(1, 2 ** 31),
     )
-    .option("--token <text>", "the link's secret, instead of a random one", parseToken)
+    .option(
+      "--token <text>",
+      "the link's secret, instead of a random one; other users of this machine see it in the list of processes, unlike that of --token-file or BITSWARM_TOKEN",
+      parseToken,
+    )
+    .option("--token-file <path>", "a file with the link's secret")
     .option("--json", "print only JSON lines on standard output");
 }
 
@@ -135,7 +162,8 @@ async function serve(run: OpenRun, options: ServeOptions): Promise<void> {
 }
 
 async function start(file: string | undefined, options: StartOptions): Promise<void> {
-  const { set = [], seed, full = false, runDir, token } = options;
+  const { set = [], seed, full = false, runDir } = options;
+  const token = await chosenToken(options);
   const config = await readRunConfig({
     full,
     set,
@@ -172,7 +200,9 @@ withServeOptions(
 )
   .addHelpText("after", resumeHelp)
   .showHelpAfterError("(see coordinator resume --help)")
-  .action(async (runDir: string, options: ServeOptions) => serve(await reopenRun(runDir, options.token), options));
+  .action(async (runDir: string, options: ServeOptions) =>
+    serve(await reopenRun(runDir, await chosenToken(options)), options),
+  );
 
 program
   .command("status")

@@ -99,6 +99,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const traffic = new Traffic();
   const sessions = new Sessions({
     token: directory.token,
+    operatorToken: directory.operatorToken,
     welcome: {
       run: directory.run,
       runTag: directory.runTag,
@@ -153,6 +154,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       messageLimit: Math.max(MAX_CHUNK_MESSAGE_BYTES, limits.messageBytes),
       source: {
         token: directory.token,
+        operatorToken: directory.operatorToken,
         page: await readPageFiles(join(packageRoot(), "dist", "web")),
         status: () => engine.status(),
         shard: (sha256) => data.shard(sha256),

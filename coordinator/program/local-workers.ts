@@ -1,5 +1,4 @@
-// The workers of this machine: one child process with the worker's program, which joins by the link as any volunteer
-// does.
+// The workers of this machine: one child process with the worker's program, which joins by the operator's link.
 
 import { spawn } from "node:child_process";
 import { createWriteStream, existsSync } from "node:fs";
@@ -12,7 +11,7 @@ export const runtimes = ["auto", "deno", "browser"] as const;
 export type Runtime = (typeof runtimes)[number];
 
 export interface LocalWorkersOptions {
-  /** The run's link for this machine. */
+  /** The operator's link. */
   readonly url: string;
   /** At least 1. */
   readonly count: number;
@@ -40,7 +39,7 @@ export function startLocalWorkers({ url, count, runtime, logPath, onEarlyEnd }: 
       `the worker's program ${program} is not built; run \`npm run build\`, or start with --workers 0`,
     );
   }
-  const args = ["join", url, "--runtime", runtime, "--count", String(count), "--name", "local", "--parent-watch"];
+  const args = ["join", "-", "--runtime", runtime, "--count", String(count), "--name", "local", "--parent-watch"];
   const child = spawn(process.execPath, [program, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
     // They watch standard input and leave when this process is gone. A group of its own: Ctrl-C in the terminal is for
@@ -76,6 +75,8 @@ export function startLocalWorkers({ url, count, runtime, logPath, onEarlyEnd }: 
   });
   // A worker that reads its standard input no more is gone: the close event says so.
   child.stdin.on("error", () => undefined);
+  // The link holds the operator's token, and every user of this machine can read command lines.
+  child.stdin.write(`${url}\n`);
   return {
     stop: async () => {
       stopping = true;

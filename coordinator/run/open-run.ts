@@ -15,7 +15,7 @@ import { type OpenDataset, openDataset } from "../data/open-dataset.ts";
 import { Ledger } from "../round/ledger.ts";
 import { createTrainingState, type TrainingState } from "../state/training-state.ts";
 import { requireRobustMemory } from "../training/robust-memory.ts";
-import { createRunDirectory, openRunDirectory, type RunDirectory } from "./run-directory.ts";
+import { createRunDirectory, keepTokens, openRunDirectory, type RunDirectory } from "./run-directory.ts";
 
 export interface OpenRun {
   readonly directory: RunDirectory;
@@ -105,6 +105,7 @@ export async function reopenRun(runDir: string, token?: string): Promise<OpenRun
   const log = await openCommitLog(directory.path);
   try {
     requireAgreement(checkpoint, state, log);
+    await keepTokens(directory);
     await log.append({ type: "resume", fromStep: state.step, checkpoint: relative(directory.path, path) });
   } catch (error) {
     await log.close();

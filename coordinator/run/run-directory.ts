@@ -1,4 +1,4 @@
-// The folder of a run: runs/<id>/ with run.yaml, the token, commits, events and checkpoints. This file makes it and
+// The folder of a run: runs/<id>/ with run.yaml, the tokens, commits, events and checkpoints. This file makes it and
 // finds its way back.
 
 import { createHash, randomBytes } from "node:crypto";
@@ -8,24 +8,24 @@ import { stringify } from "yaml";
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { createToken } from "../base/token.ts";
+import { createOperatorToken, createToken, type RunTokens } from "../base/token.ts";
 import { COMMIT_LOG } from "../checkpoint/commit-log.ts";
 import { writeDurably } from "../disk/durable-file.ts";
 
 const RUN_FILE = "run.yaml";
 const TOKEN_FILE = "token";
+const OPERATOR_TOKEN_FILE = "operator-token";
 const ADDRESS_FILE = "coordinator.json";
 const EVENTS_FILE = "events.ndjson";
 const WORKERS_LOG = "workers.log";
 const SECRET = 0o600;
 
-export interface RunDirectory {
+export interface RunDirectory extends RunTokens {
   readonly path: string;
   /** The folder's name. */
   readonly run: string;
   /** 16 bytes in hex: names the run in frames. */
   readonly runTag: string;
-  readonly token: string;
   readonly eventsPath: string;
   /** What the local workers print. */
   readonly workersLogPath: string;
@@ -33,7 +33,7 @@ export interface RunDirectory {
 
 /** Where the coordinator of a run answers, while it runs. */
 export interface RunAddress {
-  /** With the token. */
+  /** With the operator's token. */
   readonly url: string;
   readonly pid: number;
 }
@@ -49,16 +49,29 @@ export function newRunId(name: string, time: Date): string {
   return `${slug}-${day}-${clock}-${randomBytes(2).toString("hex")}`;
 }
 
-function directoryAt(path: string, token: string): RunDirectory {
+function directoryAt(path: string, tokens: RunTokens): RunDirectory {
   const run = basename(path);
   return {
     path,
     run,
     runTag: createHash("sha256").update(run).digest("hex").slice(0, 32),
-    token,
+    ...tokens,
     eventsPath: join(path, EVENTS_FILE),
     workersLogPath: join(path, WORKERS_LOG),
   };
+}
+
+async function secretIn(file: string): Promise<string | undefined> {
+  return (await readFile(file, "utf8").catch(() => "")).trim() || undefined;
+}
+
+/** Writes down what a run's folder does not hold yet of its tokens. */
+export async function keepTokens({ path, token, operatorToken }: RunDirectory): Promise<void> {
+  const secrets = { [TOKEN_FILE]: token, [OPERATOR_TOKEN_FILE]: operatorToken };
+  for (const [name, secret] of Object.entries(secrets)) {
+    const file = join(path, name);
+    if ((await secretIn(file)) !== secret) await writeDurably(file, `${secret}\n`, SECRET);
+  }
 }
 
 /**
@@ -81,15 +94,15 @@ export async function createRunDirectory(config: RunConfig, runDir?: string, tok
       `${path} is not empty: \`npx coordinator resume ${path}\` goes on with the run in it; for a fresh run name another --run-dir`,
     );
   }
-  const directory = directoryAt(path, token ?? createToken());
-  await writeDurably(join(path, TOKEN_FILE), `${directory.token}\n`, SECRET);
+  const directory = directoryAt(path, { token: token ?? createToken(), operatorToken: createOperatorToken() });
+  await keepTokens(directory);
   const head = "# The configuration of this run, complete. `coordinator start run.yaml` starts another one like it.\n";
   await writeDurably(join(path, RUN_FILE), head + stringify(config));
   return directory;
 }
 
 /**
- * Finds the folder of a run that was started before.
+ * Finds the folder of a run that was started before, and changes nothing in it: `keepTokens` does.
  * @param token instead of the one that the run had
  * @throws CHECKPOINT_MISSING where it is no run's folder
  */
@@ -105,12 +118,10 @@ export async function openRunDirectory(runDir: string, token?: string): Promise<
       `${path} is not the folder of a run (no ${RUN_FILE} in it): give the folder that \`coordinator start\` named, under ./runs by default`,
     );
   }
-  if (token !== undefined) await writeDurably(join(path, TOKEN_FILE), `${token}\n`, SECRET);
-  const kept = await readFile(join(path, TOKEN_FILE), "utf8").catch(() => "");
-  if (kept.trim() !== "") return directoryAt(path, kept.trim());
-  const fresh = createToken();
-  await writeDurably(join(path, TOKEN_FILE), `${fresh}\n`, SECRET);
-  return directoryAt(path, fresh);
+  return directoryAt(path, {
+    token: token ?? (await secretIn(join(path, TOKEN_FILE))) ?? createToken(),
+    operatorToken: (await secretIn(join(path, OPERATOR_TOKEN_FILE))) ?? createOperatorToken(),
+  });
 }
 
 /** Notes where the coordinator answers, for `status RUN_DIR`. */

@@ -1,16 +1,15 @@
 // What the coordinator answers over HTTP: the page, its files, shards, blobs and the status. Everything of the run is
-// behind its token.
+// behind its tokens.
 
 import { type Context, Hono } from "hono";
 import type { ErrorCode } from "../../shared/base/errors.ts";
 import type { RunStatus } from "../../shared/wire/protocol.ts";
-import { isToken } from "../base/token.ts";
+import { type RunTokens, tokenHolder } from "../base/token.ts";
 import type { StoredShard } from "../data/shard-store.ts";
 import type { PageFiles } from "./page-files.ts";
 
 /** What the run gives to HTTP. */
-export interface HttpSource {
-  readonly token: string;
+export interface HttpSource extends RunTokens {
   readonly page: PageFiles;
   status(): RunStatus;
   /** A shard of the data set, by SHA-256. */
@@ -43,7 +42,8 @@ function problem(context: Context, status: 403 | 404, code: ErrorCode, message: 
 }
 
 export function httpApp(source: HttpSource): Hono {
-  const { page, token } = source;
+  const { page } = source;
+  const isLetIn = (context: Context) => tokenHolder(source, context.req.query("token")) !== undefined;
   const app = new Hono();
 
   app.use(async (context, next) => {
@@ -56,7 +56,7 @@ export function httpApp(source: HttpSource): Hono {
 
   app.get("/", (context) => {
     context.header("cache-control", "no-store");
-    if (!isToken(token, context.req.query("token"))) {
+    if (!isLetIn(context)) {
       const text =
         "The token in this link is missing or not that of the run. Ask whoever shared it for the whole link.";
       return context.html(textPage("This link does not work", text), 403);
@@ -68,7 +68,7 @@ export function httpApp(source: HttpSource): Hono {
   });
 
   const gated = (find: (sha256: string) => Uint8Array | undefined, what: string) => (context: Context) => {
-    if (!isToken(token, context.req.query("token"))) {
+    if (!isLetIn(context)) {
       return problem(context, 403, "TOKEN_INVALID", "the token is missing or not that of this run");
     }
     const sha256 = context.req.param("sha256") ?? "";
@@ -81,7 +81,7 @@ export function httpApp(source: HttpSource): Hono {
     });
   };
   app.get("/shards/:sha256", async (context) => {
-    if (!isToken(token, context.req.query("token"))) {
+    if (!isLetIn(context)) {
       return problem(context, 403, "TOKEN_INVALID", "the token is missing or not that of this run");
     }
     const sha256 = context.req.param("sha256");
@@ -103,7 +103,7 @@ export function httpApp(source: HttpSource): Hono {
   );
 
   app.get("/status", (context) => {
-    if (!isToken(token, context.req.query("token"))) {
+    if (!isLetIn(context)) {
       return problem(context, 403, "TOKEN_INVALID", "the token is missing or not that of this run");
     }
     return context.json(source.status(), 200, { "cache-control": "no-store" });

@@ -7,6 +7,7 @@ import type { Duplex } from "node:stream";
 import { createAdaptorServer } from "@hono/node-server";
 import { WebSocketServer } from "ws";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { tokenHolder } from "../base/token.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { type HttpSource, httpApp } from "./http-app.ts";
 
@@ -24,7 +25,7 @@ export interface RunServer {
   readonly port: number;
   /** The volunteers' link, with the token. */
   readonly url: string;
-  /** The link for workers on this machine, where it differs. */
+  /** The operator's link, for workers on this machine: with the operator's token. */
   readonly localUrl: string;
   close(): Promise<void>;
 }
@@ -87,13 +88,16 @@ export async function startServer({ host, port, source, sessions, messageLimit }
   const sockets = new WebSocketServer({ noServer: true, maxPayload: messageLimit, perMessageDeflate: false });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
-    const [pathname] = (request.url ?? "").split("?");
+    const [pathname, query] = (request.url ?? "").split("?");
     if (pathname !== "/ws") return refuse(socket, "404 Not Found", "the WebSocket is at /ws");
     if (isForeign(request)) return refuse(socket, "403 Forbidden", "the page of another site may not join this run");
     const address = request.socket.remoteAddress ?? "";
-    const opened = sessions.open(address);
-    if (opened.kind === "full") return refuse(socket, "429 Too Many Requests", opened.message);
-    socket.once("close", () => sessions.closed(address));
+    // Strangers who have the operator's address, behind a proxy say, must not keep its own workers out.
+    if (tokenHolder(source, new URLSearchParams(query).get("token") ?? undefined) !== "operator") {
+      const opened = sessions.open(address);
+      if (opened.kind === "full") return refuse(socket, "429 Too Many Requests", opened.message);
+      socket.once("close", () => sessions.closed(address));
+    }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       sessions.accept(webSocket, address, () => request.socket.bytesRead);
     });
@@ -103,15 +107,15 @@ export async function startServer({ host, port, source, sessions, messageLimit }
     server.listen(port, host, resolve);
   });
   const { port: actual } = server.address() as AddressInfo;
-  const link = (name: string) => {
+  const link = (name: string, token: string) => {
     const address = name.includes(":") ? `[${name}]` : name;
-    return `http://${address}:${actual}/?token=${encodeURIComponent(source.token)}`;
+    return `http://${address}:${actual}/?token=${encodeURIComponent(token)}`;
   };
   const everywhere = wildcards.includes(host);
   return {
     port: actual,
-    url: link(everywhere ? outwardAddress() : host),
-    localUrl: link(everywhere ? "127.0.0.1" : host),
+    url: link(everywhere ? outwardAddress() : host, source.token),
+    localUrl: link(everywhere ? "127.0.0.1" : host, source.operatorToken),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

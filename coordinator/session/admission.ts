@@ -10,12 +10,11 @@ import {
   PROTOCOL_VERSION,
   type WelcomeMessage,
 } from "../../shared/wire/protocol.ts";
-import { isToken } from "../base/token.ts";
+import { type RunTokens, tokenHolder } from "../base/token.ts";
 import { AddressBook } from "../trust/address-limits.ts";
 import type { SessionRegistry } from "./registry.ts";
 
-export interface AdmissionOptions {
-  readonly token: string;
+export interface AdmissionOptions extends RunTokens {
   /** What every worker is told when it joins. */
   readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset" | "program">;
   readonly clock: Clock;
@@ -39,11 +38,14 @@ export class Admission {
   constructor(options: AdmissionOptions, sessions: Pick<SessionRegistry, "size" | "resumable">) {
     this.#options = options;
     this.#sessions = sessions;
-    const { socketsPerAddress, joinsPerMinute, limitLoopback } = options.welcome.config.trust;
-    this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute, loopback: limitLoopback });
+    const { socketsPerAddress, joinsPerMinute } = options.welcome.config.trust;
+    this.#addresses = new AddressBook({ sockets: socketsPerAddress, joinsPerMinute });
   }
 
-  /** Counts a connection that opens; says why where it does not fit. @param connections that there are */
+  /**
+   * Counts a connection that opens; says why where it does not fit. Those of the operator's workers are not counted.
+   * @param connections that there are
+   */
   open(address: string, connections: number): Opening {
     if (connections >= this.#options.welcome.config.maxWorkers + STRANGERS) {
       return { kind: "full", message: "too many connections; try again later" };
@@ -55,9 +57,9 @@ export class Admission {
     this.#addresses.close(this.#options.clock.now(), address);
   }
 
-  /** The name under which an address is counted; undefined for one that no limit is for. */
-  counted(address: string): string | undefined {
-    return this.#addresses.counted(address);
+  /** Whether a hello is of the operator's own worker, for which no limit is. */
+  isOwn({ token }: HelloMessage): boolean {
+    return tokenHolder(this.#options, token) === "operator";
   }
 
   /** Lets nobody in from now on. @param message why */
@@ -66,10 +68,11 @@ export class Admission {
   }
 
   /** @throws RUN_ENDED, TOO_MANY_WORKERS */
-  requireRoom(): void {
+  requireRoom(hello: HelloMessage): void {
     if (this.#closed !== undefined) throw new BitswarmError("RUN_ENDED", this.#closed);
     const { maxWorkers } = this.#options.welcome.config;
-    if (this.#sessions.size < maxWorkers) return;
+    // Strangers cannot take the room of whoever started the run.
+    if (this.#sessions.size < maxWorkers || this.isOwn(hello)) return;
     throw new BitswarmError(
       "TOO_MANY_WORKERS",
       `the run has ${this.#sessions.size} workers, its limit is ${maxWorkers}; try again later`,
@@ -78,16 +81,17 @@ export class Admission {
 
   /** What a hello is to sign. @throws RATE_LIMITED, TOKEN_INVALID, TOO_MANY_WORKERS, RUN_ENDED */
   challenge(hello: HelloMessage, address: string): ChallengeMessage {
-    const { clock, nonce = () => randomBytes(NONCE_BYTES).toString("hex"), welcome, token } = this.#options;
+    const { clock, nonce = () => randomBytes(NONCE_BYTES).toString("hex"), welcome } = this.#options;
     const known = this.#sessions.resumable(hello);
-    if (!known) this.#addresses.join(clock.now(), address);
-    if (!isToken(token, hello.token)) {
+    const holder = tokenHolder(this.#options, hello.token);
+    if (!known && holder !== "operator") this.#addresses.join(clock.now(), address);
+    if (holder === undefined) {
       throw new BitswarmError(
         "TOKEN_INVALID",
         "the token is not that of this run: copy the whole link that the coordinator printed",
       );
     }
-    if (!known) this.requireRoom();
+    if (!known) this.requireRoom(hello);
     return { type: "challenge", nonce: nonce(), run: welcome.run, protocol: PROTOCOL_VERSION };
   }
 }

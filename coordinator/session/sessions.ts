@@ -139,7 +139,7 @@ export class Sessions implements Outbox, Reception {
   }
 
   admit(connection: Connection, hello: HelloMessage, challenge: ChallengeMessage, signature: string): Session {
-    requireProof(hello.publicKey, signature, { ...challenge, token: this.#options.token });
+    requireProof(hello.publicKey, signature, { ...challenge, token: hello.token });
     const known = this.#sessions.resumable(hello);
     if (!known || !hello.resume) return this.#enter(hello, connection);
     known.resume(connection, hello.resume, hello.holds);
@@ -216,7 +216,7 @@ export class Sessions implements Outbox, Reception {
 
   #enter(hello: HelloMessage, connection: Connection): Session {
     const { address } = connection;
-    this.#admission.requireRoom();
+    this.#admission.requireRoom(hello);
     const { name, runtime, adapter, publicKey, maxMicrobatches } = hello;
     const account = accountOf(publicKey);
     const { welcome, limits, clock, contributionLimit, sessionToken = createToken, onEvent } = this.#options;
@@ -225,7 +225,8 @@ export class Sessions implements Outbox, Reception {
     const { graceMs } = limits;
     const worker = this.#workerNames();
     const token = sessionToken();
-    const memory = this.#memory.roomFor(this.#admission.counted(address));
+    const own = this.#admission.isOwn(hello);
+    const memory = this.#memory.roomFor(own ? undefined : addressKey(address));
     const chunked = this.#chunked;
     const session = new Session(worker, {
       clock,
@@ -247,9 +248,8 @@ export class Sessions implements Outbox, Reception {
     session.claim(hello.holds);
     const fields = { protocol: PROTOCOL_VERSION, worker, heartbeatMs, session: token, graceMs };
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
-    const own = this.#admission.counted(address) === undefined;
     inbox.join(worker, { account, name, runtime, adapter, address: addressKey(address), own, maxMicrobatches });
-    if (this.#newcomers.asks(address)) {
+    if (this.#newcomers.asks(own)) {
       const seed = this.#newcomers.ask(worker, (error) => session.fail(error));
       session.send({ type: "canary", seed });
     }

@@ -8,7 +8,7 @@ export const ADDRESS_SHARE = 1 / 4;
 interface Claim {
   readonly bytes: number;
   readonly granted: () => void;
-  /** Who pledges it; undefined for those that are trusted with all of it. */
+  /** Who pledges it; undefined for the operator's own workers, which are trusted with all of it. */
   readonly address: string | undefined;
   state: "waiting" | "granted" | "over";
 }

@@ -105,6 +105,8 @@ export class VirtualCoordinator {
     const progress = progressOf(state);
     const sessions = new Sessions({
       token,
+      // Nobody in a simulated world is the operator's.
+      operatorToken: `${token} of the operator`,
       traffic,
       contributionLimit: contributionLimit(state),
       welcome: { run: "simulated", runTag: RUN_TAG, config, dataset, program: phasesOf(config).outline },

@@ -10,11 +10,6 @@ export interface AddressLimits {
   readonly sockets: number;
   /** Hellos of one address, as many at once as in a minute. */
   readonly joinsPerMinute: number;
-  /**
-   * Hold this machine's own addresses to the limits too: behind a reverse proxy on this machine everybody has one of
-   * them.
-   */
-  readonly loopback: boolean;
 }
 
 interface Visitor {
@@ -46,10 +41,6 @@ export function addressKey(address: string): string {
     .join(":")}::/64`;
 }
 
-export function isLoopback(address: string): boolean {
-  return /^(::ffff:)?127\./i.test(address) || address === "::1";
-}
-
 /** Counts the sockets and hellos of each address. */
 export class AddressBook {
   readonly #limits: AddressLimits;
@@ -66,17 +57,11 @@ export class AddressBook {
     return this.#visitors.size;
   }
 
-  /** The name under which an address is counted; undefined for one that no limit is for. */
-  counted(address: string): string | undefined {
-    return this.#exempt(address) ? undefined : addressKey(address);
-  }
-
   /** Counts a socket, unless the address has as many as it may have: then says so. */
   open(
     now: number,
     address: string,
   ): { readonly kind: "opened" } | { readonly kind: "full"; readonly message: string } {
-    if (this.#exempt(address)) return { kind: "opened" };
     const visitor = this.#visitor(now, address);
     const limit = this.#limits.sockets;
     if (visitor.sockets >= limit) {
@@ -90,14 +75,12 @@ export class AddressBook {
   }
 
   close(now: number, address: string): void {
-    if (this.#exempt(address)) return;
     const visitor = this.#visitor(now, address);
     this.#set(now, address, { ...visitor, sockets: Math.max(0, visitor.sockets - 1) });
   }
 
   /** Counts a hello. @throws RATE_LIMITED with the time after which another is welcome */
   join(now: number, address: string): void {
-    if (this.#exempt(address)) return;
     const visitor = this.#visitor(now, address);
     const taken = takeToken(visitor.joins, now, this.#joins);
     this.#set(now, address, { ...visitor, joins: taken.bucket });
@@ -106,10 +89,6 @@ export class AddressBook {
       "RATE_LIMITED",
       `this address joined more than ${this.#limits.joinsPerMinute} times in a minute (trust.joinsPerMinute); try again in ${Math.ceil(taken.retryMs / 1000)} s`,
     );
-  }
-
-  #exempt(address: string): boolean {
-    return !this.#limits.loopback && isLoopback(address);
   }
 
   #visitor(now: number, address: string): Visitor {

@@ -5,9 +5,8 @@ import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";
 import { type CanaryLayer, canaryAnswer } from "../../shared/model/canary.ts";
-import { isLoopback } from "./address-limits.ts";
 
-/** Who is asked: nobody, everybody but this machine's own, everybody. */
+/** Who is asked: nobody, everybody but the operator's own, everybody. */
 export type CalibrationMode = "off" | "auto" | "always";
 
 export interface NewcomersOptions {
@@ -46,14 +45,14 @@ export class Newcomers {
     this.#options = options;
   }
 
-  /** Whether a worker at this address has to answer first. */
-  asks(address: string): boolean {
+  /** Whether a worker has to answer first. @param own the operator's */
+  asks(own: boolean): boolean {
     const { mode } = this.#options;
     switch (mode) {
       case "off":
         return false;
       case "auto":
-        return !isLoopback(address);
+        return !own;
       case "always":
         return true;
       default:

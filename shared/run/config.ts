@@ -210,12 +210,8 @@ const makeSchema = () =>
           .enum(["off", "auto", "always"])
           .default("auto")
           .describe(
-            "a sum with a known answer before a newcomer's first lease; `auto`: not for this machine's workers",
+            "a sum with a known answer before a newcomer's first lease; `auto`: not for the operator's own workers",
           ),
-        limitLoopback: z
-          .boolean()
-          .default(false)
-          .describe("hold this machine's own addresses to both limits, e.g. behind a reverse proxy"),
       })
       .prefault({}),
     checkpoint: z
@@ -239,9 +235,17 @@ export function runConfigSchema(): RunConfigSchema {
 export type RunConfig = z.output<RunConfigSchema>;
 export type SyncKind = RunConfig["sync"]["kind"];
 
+/** A stored configuration without what earlier builds knew and this one has no use for: `trust.limitLoopback`. */
+function withoutRetired(value: unknown): unknown {
+  const trust = (value as { readonly trust?: unknown } | null)?.trust;
+  if (typeof trust !== "object" || trust === null || !("limitLoopback" in trust)) return value;
+  const { limitLoopback: _, ...kept } = trust;
+  return { ...(value as object), trust: kept };
+}
+
 /** A whole configuration as a field of another schema; the tables are read when it is parsed. */
 export const runConfigField = z.unknown().transform((value, context): RunConfig => {
-  const result = runConfigSchema().safeParse(value);
+  const result = runConfigSchema().safeParse(withoutRetired(value));
   if (result.success) return result.data;
   for (const { path, message } of result.error.issues) context.addIssue({ code: "custom", path: [...path], message });
   return z.NEVER;
@@ -252,7 +256,7 @@ export const runConfigField = z.unknown().transform((value, context): RunConfig 
  */
 export function parseConfig(value: unknown): RunConfig {
   const schema = runConfigSchema();
-  const result = schema.safeParse(value ?? {});
+  const result = schema.safeParse(withoutRetired(value ?? {}));
   if (!result.success) {
     const lines = configProblems(schema, value, result.error.issues);
     throw new BitswarmError("CONFIG_INVALID", `The run's configuration is not valid:\n${lines.join("\n")}`);

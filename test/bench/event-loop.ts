@@ -70,9 +70,13 @@ export async function benchEventLoop({ steps, codecs, model = resNet18 }: EventL
         maxSteps: steps,
       });
       const turns = new TurnClock();
-      const crew = fork(fileURLToPath(new URL("loop-crew.js", import.meta.url)), [run.server.url, String(WORKERS)], {
-        stdio: ["ignore", "ignore", "inherit", "ipc"],
-      });
+      const crew = fork(
+        fileURLToPath(new URL("loop-crew.js", import.meta.url)),
+        [run.server.localUrl, String(WORKERS)],
+        {
+          stdio: ["ignore", "ignore", "inherit", "ipc"],
+        },
+      );
       try {
         await run.done;
       } finally {

@@ -81,7 +81,7 @@ export async function benchSockets({ sockets, seconds }: SocketsOptions): Promis
     const before = process.memoryUsage().rss;
     const crews = Array.from({ length: CREWS }, (_, i) => {
       const count = Math.floor((sockets + i) / CREWS);
-      return fork(crewPath, [run.server.url, String(count)], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+      return fork(crewPath, [run.server.localUrl, String(count)], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
     });
     try {
       const deadline = performance.now() + JOIN_MS;

@@ -1,12 +1,16 @@
 // Reads the link that a volunteer was given: where the coordinator is, and the token that lets one in.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { isOperatorToken } from "../../shared/wire/operator-token.ts";
 
 export interface JoinLink {
   /** E.g. `http://host:8080`. */
   readonly origin: string;
   readonly token: string;
-  /** The WebSocket's address; the token travels in the hello, not in an address that proxies log. */
+  /**
+   * The WebSocket's address. The token travels in the hello, not in an address that proxies log; the operator's is in
+   * both, as it passes none.
+   */
   readonly socketUrl: string;
 }
 
@@ -32,6 +36,7 @@ export function readJoinLink(link: string): JoinLink {
       `the link ${url.origin}/ has no ?token=…: copy the whole link that the coordinator printed`,
     );
   }
-  const socketUrl = `${url.protocol === "https:" ? "wss" : "ws"}://${url.host}/ws`;
+  const query = isOperatorToken(token) ? `?token=${encodeURIComponent(token)}` : "";
+  const socketUrl = `${url.protocol === "https:" ? "wss" : "ws"}://${url.host}/ws${query}`;
   return { origin: url.origin, token, socketUrl };
 }

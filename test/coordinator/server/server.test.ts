@@ -193,6 +193,7 @@ test("H10 a download that ends early lets go of the shard's file", async () => {
   const kept = await store.put(new Uint8Array(2 ** 25));
   const app = httpApp({
     token: "open sesame",
+    operatorToken: "open says me",
     page: new Map(),
     shard: () => store.find(kept),
     blob: () => undefined,

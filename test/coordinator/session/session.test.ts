@@ -160,7 +160,7 @@ test("S10 a ping is answered by a pong with its nonce", async () => {
 });
 
 test("S11 more workers than maxWorkers are told TOO_MANY_WORKERS until one leaves", async () => {
-  const { connect } = await startTestRun({ config: { maxWorkers: 1 } });
+  const { connectStranger: connect } = await startTestRun({ config: { maxWorkers: 1 } });
   const first = await connect().join();
   const second = await connect().opened();
   second.send(second.hello());

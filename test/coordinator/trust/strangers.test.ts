@@ -86,7 +86,7 @@ test("Z3 control messages above the rate close the session with RATE_LIMITED; it
 });
 
 test("Z4 an address has so many connections and no more, until one closes", async () => {
-  const { connect, url } = await startTestRun({ config: { trust: { limitLoopback: true, socketsPerAddress: 2 } } });
+  const { connectStranger: connect, url } = await startTestRun({ config: { trust: { socketsPerAddress: 2 } } });
   const [first] = [await connect().join(), await connect().join()];
   await expect(connect().opened()).rejects.toThrow();
   const upgrade = { connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13" };
@@ -117,7 +117,7 @@ test("Z4 an address has so many connections and no more, until one closes", asyn
 });
 
 test("Z5 an address that joins too often is told RATE_LIMITED and when to come back", async () => {
-  const { connect } = await startTestRun({ config: { trust: { limitLoopback: true, joinsPerMinute: 2 } } });
+  const { connectStranger: connect } = await startTestRun({ config: { trust: { joinsPerMinute: 2 } } });
   for (let i = 0; i < 2; i++) await connect().join();
   const third = await connect().opened();
   third.send(third.hello());
@@ -165,7 +165,7 @@ test("Z8 another hash, another seed and no answer are CALIBRATION_FAILED or MESS
   });
 });
 
-test("Z8 this machine's own workers are not asked unless the run says so, and each newcomer is asked another sum", async () => {
+test("Z8 the operator's own workers are not asked unless the run says so, and each newcomer is asked another sum", async () => {
   const auto = await startTestRun();
   const local = auto.connect();
   local.onCanary = undefined;

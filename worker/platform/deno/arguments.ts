@@ -1,8 +1,9 @@
-// Reads the Deno worker's command line: the link of a run, and a few options.
+// Reads the Deno worker's command line: a few options, and the link of a run or that it comes over standard input.
 
 import { BitswarmError } from "../../../shared/base/errors.ts";
 
 export interface DenoArguments {
+  /** `-` where it is the first line of standard input: a command line is everybody's on this machine to read. */
   readonly url: string;
   readonly name: string;
   /** End when standard input ends: whoever started this process is gone then. */
@@ -15,7 +16,7 @@ export interface DenoArguments {
   readonly keys: string | undefined;
 }
 
-const usage = "usage: main.js URL [--name NAME] [--no-tune] [--tunings FOLDER] [--keys FOLDER] [--parent-watch]";
+const usage = "usage: main.js URL|- [--name NAME] [--no-tune] [--tunings FOLDER] [--keys FOLDER] [--parent-watch]";
 
 /** @throws CONFIG_INVALID */
 export function readDenoArguments(args: readonly string[]): DenoArguments {

@@ -1,4 +1,5 @@
-// The worker as a Deno process: joins the run of its argument and works until the run is over or it is told to stop.
+// The worker as a Deno process: joins the run of its argument, or of the link on standard input, and works until the
+// run is over or it is told to stop.
 //
 // Standard output carries reports for a launcher, one JSON object a line: {"event":"joined","worker"},
 // {"event":"ended"}, {"event":"failed","code","message"}. Standard error is for people. Exit code 0 after the end or a
@@ -20,6 +21,8 @@ import { fileTuningStore } from "./tuning-store.ts";
 
 /** How long a session may take to say goodbye before the process ends without it. */
 const FAREWELL_MS = 2000;
+/** Characters of a link on standard input. */
+const LONGEST_LINK = 4096;
 /** The shell's code for a program that Ctrl-C ended. */
 const INTERRUPTED = 130;
 
@@ -40,16 +43,31 @@ function leaveOnSignals(session: RunningSession): void {
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", leave);
 }
 
+type Input = ReadableStreamDefaultReader<Uint8Array>;
+
+/** The first line of standard input. @throws CONFIG_INVALID where it ends before, or does not end for too long */
+async function readLink(input: Input): Promise<string> {
+  const decoder = new TextDecoder();
+  for (let text = ""; text.length <= LONGEST_LINK; ) {
+    const { done, value } = await input.read();
+    text += decoder.decode(value, { stream: !done });
+    const end = text.indexOf("\n");
+    if (end >= 0 || done) return text.slice(0, end >= 0 ? end : undefined).trim();
+  }
+  throw new BitswarmError("CONFIG_INVALID", `the link on standard input is longer than ${LONGEST_LINK} characters`);
+}
+
 /** Ends this process when its parent is gone, however it went: the pipe on standard input ends with it. */
-async function leaveWithParent(session: RunningSession): Promise<void> {
-  const reader = Deno.stdin.readable.getReader();
-  while (!(await reader.read()).done);
+async function leaveWithParent(session: RunningSession, input: Input): Promise<void> {
+  while (!(await input.read()).done);
   session.leave();
   setTimeout(() => Deno.exit(0), FAREWELL_MS);
 }
 
 async function main(): Promise<number> {
-  const { url, name, parentWatch, tune, tunings, keys } = readDenoArguments(Deno.args);
+  const { url: given, name, parentWatch, tune, tunings, keys } = readDenoArguments(Deno.args);
+  const input = Deno.stdin.readable.getReader();
+  const url = given === "-" ? await readLink(input) : given;
   const lineOf = eventLines();
   const onEvent = (event: SessionEvent) => {
     const line = lineOf(event);
@@ -76,7 +94,7 @@ async function main(): Promise<number> {
     onEvent,
   });
   leaveOnSignals(session);
-  if (parentWatch) leaveWithParent(session);
+  if (parentWatch) leaveWithParent(session, input);
   const end = await session.ended;
   if (end.kind === "failed") report({ event: "failed", code: end.code, message: end.message });
   else report({ event: "ended" });

@@ -18,9 +18,13 @@ interface JoinOptions {
 }
 
 const mostWorkers = 64;
+/** Characters of a link on standard input. */
+const longestLink = 4096;
 
 const joinHelp = `
-URL is the link that the coordinator prints. Put it in quotes: shells give "?" and "&" a meaning of their own.
+URL is the link that the coordinator prints. Put it in quotes: shells give "?" and "&" a meaning of their own. Every
+user of this machine can read it in the list of processes; where that matters give it over standard input, as "-", or in
+BITSWARM_LINK.
 
 Examples:
   $ npx worker join "http://192.168.1.20:8080/?token=TOKEN"
@@ -29,6 +33,8 @@ Examples:
       two Deno processes, called attic-1 and attic-2
   $ npx worker join "http://localhost:8080/?token=TOKEN" --runtime browser --headful
       a browser window that shows what the worker does
+  $ npx worker join - < link.txt
+      the link from a file
 
 Ends by itself, with exit code 0, when the run is over. Ctrl-C leaves the run at once and in order: the coordinator gives
 the work in hand to another worker. A worker that dies is started again, three times in a row. Without a GPU the work is
@@ -38,6 +44,7 @@ The first work of each kind begins with a few seconds in which kernels are measu
 given; the fastest are remembered, by Deno in bitswarm/tunings of the user's cache folder, by a browser in its profile.
 
 Environment:
+  BITSWARM_LINK      the link, where no URL is given
   CHROMIUM_PATH      the Chromium or Chrome to run, where it is not found on PATH
   DENO_PATH          the Deno to run, where npm has not installed one
   XDG_CACHE_HOME     the user's cache folder, in place of ~/.cache
@@ -51,7 +58,7 @@ const program = new Command("worker")
 program
   .command("join")
   .description("join the run behind URL with one or more workers")
-  .argument("<url>", "the coordinator's link, http://HOST:PORT/?token=TOKEN")
+  .argument("[url]", "the coordinator's link, http://HOST:PORT/?token=TOKEN; - reads it from standard input")
   .addOption(
     new Option("--runtime <runtime>", "what the workers run on").choices(["auto", "deno", "browser"]).default("auto"),
   )
@@ -71,7 +78,34 @@ function parseCount(text: string): number {
   throw new InvalidArgumentError(`It must be a whole number from 1 to ${mostWorkers}.`);
 }
 
-async function join(url: string, options: JoinOptions): Promise<void> {
+/** The first line of standard input, which stays open. @throws CONFIG_INVALID where it does not end for too long */
+async function linkFromInput(): Promise<string> {
+  let text = "";
+  for await (const chunk of process.stdin.iterator({ destroyOnReturn: false })) {
+    text += chunk;
+    if (text.includes("\n")) break;
+    if (text.length > longestLink) {
+      throw new BitswarmError("CONFIG_INVALID", `the link on standard input is longer than ${longestLink} characters`);
+    }
+  }
+  return text.split("\n", 1)[0].trim();
+}
+
+/** @throws CONFIG_INVALID where there is none */
+async function linkOf(url: string | undefined): Promise<string> {
+  if (url === "-") return linkFromInput();
+  const link = url ?? process.env.BITSWARM_LINK;
+  // Chromium and Deno inherit the environment, and have no use for it.
+  delete process.env.BITSWARM_LINK;
+  if (link) return link;
+  throw new BitswarmError(
+    "CONFIG_INVALID",
+    "there is no link: give the one that the coordinator printed, in quotes, or - to read it from standard input, or set BITSWARM_LINK",
+  );
+}
+
+async function join(given: string | undefined, options: JoinOptions): Promise<void> {
+  const url = await linkOf(given);
   const workersOptions: WorkersOptions = {
     url,
     count: options.count,
@@ -93,11 +127,13 @@ async function join(url: string, options: JoinOptions): Promise<void> {
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
-  if (options.parentWatch)
+  if (options.parentWatch) {
     process.stdin
       .on("end", () => leave.abort())
       .on("error", () => leave.abort())
       .resume();
+    if (process.stdin.readableEnded) leave.abort();
+  }
 
   const workers = await launch(options, workersOptions);
   const stop = () => void workers.stop();

@@ -29,9 +29,9 @@ export interface DenoWorkersOptions extends WorkersOptions {
 const killAfterMs = 3000;
 
 /**
- * Starts `count` Deno workers. Each gets the arguments `URL --parent-watch [--no-tune] [--tunings FOLDER] [--keys
- * FOLDER] [--name NAME]` and a standard input that is never written to: its end tells the worker that this process is
- * gone.
+ * Starts `count` Deno workers. Each gets the arguments `- --parent-watch [--no-tune] [--tunings FOLDER] [--keys
+ * FOLDER] [--name NAME]` and the link as the one line of its standard input, whose end tells the worker that this
+ * process is gone.
  * @throws BitswarmError CONFIG_INVALID, TOKEN_INVALID, RUNTIME_MISSING
  */
 export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<LaunchedWorkers> {
@@ -55,19 +55,17 @@ export async function launchDenoWorkers(options: DenoWorkersOptions): Promise<La
     const name = workerName(options, slot);
     const nameArguments = name === undefined ? [] : ["--name", name];
     const onSoftware = software;
-    const child = spawn(
-      program,
-      [...flags, main, url.href, "--parent-watch", ...tuning, ...identity, ...nameArguments],
-      {
-        stdio: ["pipe", "pipe", "pipe"],
-        env: denoEnvironment(onSoftware),
-        // A group of its own: Ctrl-C in a terminal reaches this process alone, which then stops its workers in order.
-        detached: process.platform !== "win32",
-        windowsHide: true,
-      },
-    );
+    const child = spawn(program, [...flags, main, "-", "--parent-watch", ...tuning, ...identity, ...nameArguments], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: denoEnvironment(onSoftware),
+      // A group of its own: Ctrl-C in a terminal reaches this process alone, which then stops its workers in order.
+      detached: process.platform !== "win32",
+      windowsHide: true,
+    });
     // Without a listener, a child that dies at once would take this process with it (EPIPE).
     child.stdin.on("error", () => undefined);
+    // The link holds the token, and every user of this machine can read command lines.
+    child.stdin.write(`${url.href}\n`);
     const gone = once(child, "close");
     gone.catch(() => undefined);
     if (child.pid !== undefined) pids.set(slot, child.pid);
