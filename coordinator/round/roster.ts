@@ -18,6 +18,9 @@ export interface MemberFacts {
   readonly maxMicrobatches?: number;
 }
 
+/** Leases of a worker that are remembered once they are over: to answer one late is no fault (SPEC.md, C4). */
+export const REMEMBERED_LEASES = 64;
+
 export interface Member {
   readonly account: string;
   readonly address: string | null;
@@ -27,6 +30,8 @@ export interface Member {
   readonly ticket: number | null;
   /** At most two: the one it computes, and the one it goes on with. */
   readonly leases: readonly LeaseId[];
+  /** The last that it was granted, the newest last; see `withMember`. */
+  readonly had: readonly LeaseId[];
   /** The round in which it was last answered and since when it is expected to ask again. */
   readonly expected: number | null;
   /** Its connection is lost, and it may come back. */
@@ -94,6 +99,7 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
     maxMicrobatches: facts.maxMicrobatches ?? Number.POSITIVE_INFINITY,
     ticket: null,
     leases: [],
+    had: [],
     expected: null,
     suspended: false,
     resting: true,
@@ -165,10 +171,17 @@ export function newestOf({ accounts, members }: Roster, account: string): readon
   return member && [worker, member];
 }
 
+/** The member with the leases remembered that it did not hold before. */
+function remembering(before: Member | undefined, member: Member): Member {
+  const granted = member.leases.filter((lease) => !before?.leases.includes(lease));
+  return granted.length === 0 ? member : { ...member, had: [...member.had, ...granted].slice(-REMEMBERED_LEASES) };
+}
+
 /** The roster with a member added, changed or, where it is undefined, removed. */
-export function withMember(roster: Roster, worker: WorkerId, member: Member | undefined): Roster {
+export function withMember(roster: Roster, worker: WorkerId, changed: Member | undefined): Roster {
   const { phase, round, members, active, unserved, nextTicket } = roster;
   const before = members.get(worker);
+  const member = changed && remembering(before, changed);
   const works = (one: Member | undefined) => (one && isActive(one) ? one : undefined);
   const lacks = (one: Member | undefined) => (one && isActive(one) && one.served !== round ? one : undefined);
   return {

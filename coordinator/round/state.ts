@@ -10,7 +10,7 @@ import { AuditCopies } from "./audit-copies.ts";
 import type { SealMode } from "./deadline.ts";
 import type { CopyWanted, Lease } from "./lease.ts";
 import { PersistentMap } from "./persistent-map.ts";
-import { emptyRoster, type MemberFacts, type Roster } from "./roster.ts";
+import { emptyRoster, type MemberFacts, REMEMBERED_LEASES, type Roster } from "./roster.ts";
 
 /** Reports of one round that a gradient is not finite. */
 export interface NotFinite {
@@ -210,11 +210,14 @@ export function contributionVerdict(
     };
   }
   if (live) return { code: "LEASE_UNKNOWN", message: `lease ${lease} belongs to another worker than ${worker}` };
-  if (lease < state.nextLease) {
+  if (state.roster.members.get(worker)?.had.includes(lease)) {
     return {
       code: "CONTRIBUTION_STALE",
       message: `lease ${lease} is over: it expired, was cancelled or was answered; ask for another`,
     };
   }
-  return { code: "LEASE_UNKNOWN", message: `lease ${lease} was never granted; the newest is ${state.nextLease - 1}` };
+  return {
+    code: "LEASE_UNKNOWN",
+    message: `lease ${lease} is none of the last ${REMEMBERED_LEASES} that ${worker} was granted; answer the lease in hand`,
+  };
 }

@@ -115,6 +115,7 @@ export class Session implements ConnectionOwner {
   /** Sends the parameters, once per set and hash, then the lease. */
   lease(lease: LeaseMessage, parameters: readonly ParameterVersion[]): void {
     this.#activity = withLease(this.#activity, leaseId(lease.lease));
+    this.#verdicts.granted(lease.lease);
     this.#transfers.deliver({ lease, parameters });
   }
 
@@ -252,8 +253,13 @@ export class Session implements ConnectionOwner {
 
   #takeOffer({ transfer, bytes, lease }: OfferMessage): void {
     if (lease === null) throw new BitswarmError("TRANSFER_INVALID", `transfer ${transfer} answers no lease`);
-    if (isHolding(this.#activity, lease)) this.#transfers.offered({ transfer, bytes, lease });
-    else this.send(this.#verdicts.of(lease));
+    if (isHolding(this.#activity, lease)) {
+      this.#transfers.offered({ transfer, bytes, lease });
+      return;
+    }
+    const verdict = this.#verdicts.of(lease);
+    this.send(verdict);
+    if (verdict.type === "rejected" && verdict.code === "LEASE_UNKNOWN") this.#failed(verdict.code, verdict.message);
   }
 
   #return(lease: LeaseId, { reason, detail }: ReturnedLease): void {

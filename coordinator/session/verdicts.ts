@@ -6,9 +6,17 @@ export type Verdict = Extract<CoordinatorMessage, { type: "accepted" | "rejected
 
 /** Verdicts that are kept: more than a worker can hold leases. */
 const KEPT_VERDICTS = 4;
+/** Leases of the session that are known as its own once they are over. */
+const KNOWN_LEASES = 64;
 
 export class Verdicts {
   readonly #kept = new Map<number, Verdict>();
+  #leases: readonly number[] = [];
+
+  /** The session was granted a lease. */
+  granted(lease: number): void {
+    this.#leases = [...this.#leases, lease].slice(-KNOWN_LEASES);
+  }
 
   /** Returns the verdict, now kept. */
   keep(verdict: Verdict): Verdict {
@@ -20,9 +28,15 @@ export class Verdicts {
     return verdict;
   }
 
-  /** The verdict on a lease; of one that is forgotten, that it is over. */
+  /** The verdict on a lease; of one that is forgotten, that it is over; of any other, that it is none of its own. */
   of(lease: number): Verdict {
-    const message = `lease ${lease} is over: it expired or was answered; ask for another`;
-    return this.#kept.get(lease) ?? { type: "rejected", lease, code: "CONTRIBUTION_STALE", message };
+    const kept = this.#kept.get(lease);
+    if (kept) return kept;
+    if (this.#leases.includes(lease)) {
+      const message = `lease ${lease} is over: it expired or was answered; ask for another`;
+      return { type: "rejected", lease, code: "CONTRIBUTION_STALE", message };
+    }
+    const message = `lease ${lease} is none of the last ${KNOWN_LEASES} that this worker was granted; ask for another`;
+    return { type: "rejected", lease, code: "LEASE_UNKNOWN", message };
   }
 }

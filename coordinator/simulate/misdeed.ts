@@ -8,8 +8,8 @@ import type { Misdeed } from "./scenario.ts";
 
 /** Gradients made larger by a `scale` liar. */
 const SCALE = 1000;
-/** A peak that would make everybody's next integers coarse. */
-const FORGED_PEAK = 1e38;
+/** A peak that would make everybody's next integers coarse, and is still one that a gradient could have. */
+const FORGED_PEAK = 1e12;
 /** All colluders compute the same wrong numbers, so that each confirms the others. */
 const COLLUSION = 3;
 
@@ -28,6 +28,8 @@ export interface Alteration {
  */
 export function altered({ misdeed, lease, layout, microbatch, honest, before }: Alteration): KnownSum {
   const { units, peaks } = honest;
+  // What is measured can be checked by itself: a variance below 0 is seen at once.
+  const trained = layout.tensors.map(({ kind }) => kind === "gradient" || kind === "difference");
   switch (misdeed) {
     case "nan": {
       // Integers and codes of it have no word for what is no number.
@@ -36,9 +38,12 @@ export function altered({ misdeed, lease, layout, microbatch, honest, before }: 
       return { units: says ? units.map(() => Number.NaN) : units, peaks: peaks.map(() => Number.NaN) };
     }
     case "scale":
-      return { units: units.map((value) => value * SCALE), peaks: peaks.map((peak) => peak * SCALE) };
+      return {
+        units: units.map((value, i) => (trained[i] ? value * SCALE : value)),
+        peaks: peaks.map((peak, i) => (trained[i] ? peak * SCALE : peak)),
+      };
     case "flip":
-      return { units: units.map((value) => -value), peaks };
+      return { units: units.map((value, i) => (trained[i] ? -value : value)), peaks };
     case "zero":
       return { units: units.map(() => 0), peaks: peaks.map(() => 0) };
     case "peak":

@@ -16,6 +16,7 @@ import type { HeldWork } from "../sum/contribution.ts";
 import { readContribution } from "../sum/contribution.ts";
 import { spansOf, UnitReader, type UnitTerms, usualPeaksOf } from "../sum/contribution-units.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
+import { requirePossible } from "../sum/possible-values.ts";
 import { Reduction } from "../sum/reduction/reduction.ts";
 import { isRobust, RobustRounds } from "../sum/robust-round.ts";
 import { DownlinkEncoder } from "./downlink-encoder.ts";
@@ -104,6 +105,7 @@ export class TrainingCore {
       const { terms, layout, sum } = open;
       const { peaks, body } = readContribution(frame, { terms, layout, runTag: this.#runTag });
       const { norms } = sum.check(samples, peaks, body, slot);
+      requirePossible({ layout, exponents: terms.exponents, codec: terms.codec }, { samples, peaks, body });
       if (this.#robust) this.#loaded[slot] = { samples, peaks, body };
       return { kind: "sound", lease, samples, norms };
     } catch (error) {

@@ -27,6 +27,8 @@ export interface ParameterEntry {
   readonly initial: Initial;
   /** Op of the layer that it is of, as phases select it: "conv", "batchnorm"; "discriminator" beside the network. */
   readonly layer: GraphNode["op"] | "discriminator";
+  /** No batch's value of a statistic is below this: 0 of a variance. */
+  readonly least?: number;
   /** How many nodes share it, where more than one does: so many batch statistics a microbatch has a running one. */
   readonly uses?: number;
 }
@@ -78,18 +80,19 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
       return [weight, ...companions];
     }
     case "batchnorm": {
-      const vector = (name: string, role: Role, value: number): ParameterEntry => ({
+      const vector = (name: string, role: Role, value: number, least?: number): ParameterEntry => ({
         name: parameterName(node, name),
         role,
         shape: [channels],
         initial: { kind: "constant", value },
         layer: node.op,
+        ...(least === undefined ? {} : { least }),
       });
       return [
         vector("weight", "float", 1),
         vector("bias", "float", 0),
         vector("running_mean", "statistic", 0),
-        vector("running_var", "statistic", 1),
+        vector("running_var", "statistic", 1, 0),
       ];
     }
     case "activation":

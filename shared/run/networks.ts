@@ -17,6 +17,7 @@ import type { Method } from "../model/methods/method.ts";
 import { methods } from "../model/methods/methods.ts";
 import { models } from "../model/networks/models.ts";
 import type { Outline, Partner, Phase } from "../model/phases.ts";
+import type { Task } from "../tasks/task.ts";
 import { tasks } from "../tasks/tasks.ts";
 import type { RunConfig } from "./config.ts";
 import { type PhaseConfig, phasesOf } from "./program.ts";
@@ -26,6 +27,8 @@ export interface Network {
   readonly method: Method;
   /** Of the task, beside its loss. */
   readonly metrics: readonly string[];
+  /** What the task says that its loss and metrics can be. */
+  readonly ranges: NonNullable<Task["ranges"]>;
   /** The network's own parameters, as workers hold them. */
   readonly manifest: Manifest;
   /** Those in checkpoints: without what follows from latent weights, with the coordinator's own state. */
@@ -42,12 +45,14 @@ export function networkOf(
   method: Method,
   metrics: Network["metrics"],
   partners: Network["partners"] = {},
+  ranges: Network["ranges"] = {},
 ): Network {
   const all = networkManifest(graph);
   return {
     graph,
     method,
     metrics,
+    ranges,
     manifest: sentEntries(all),
     saved: savedEntries(all),
     latent: latentEntries(all),
@@ -101,7 +106,8 @@ export function buildNetworks(
     const graph = buildGraph(config, dataset, method);
     const twin = () => twinManifest(config, dataset);
     const beside = partners.map((one) => [one.name, partnerManifest(one, graph, twin)]);
-    return [name, networkOf(graph, method, tasks.get(config.task.kind).metrics, Object.fromEntries(beside))];
+    const { metrics, ranges } = tasks.get(config.task.kind);
+    return [name, networkOf(graph, method, metrics, Object.fromEntries(beside), ranges)];
   });
   return Object.fromEntries(built);
 }

@@ -30,6 +30,12 @@ export const classification = defineTask({
     (graph, features) =>
       graph.add({ op: "linear", name: "fc", input: features, out: classes }),
   metrics: ["top1", "top5"],
+  // A cross-entropy, and shares of the samples.
+  ranges: {
+    task: { least: 0, most: Number.POSITIVE_INFINITY },
+    top1: { least: 0, most: 1 },
+    top5: { least: 0, most: 1 },
+  },
   score: {
     name: "accuracy",
     better: "higher",

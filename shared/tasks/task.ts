@@ -28,6 +28,12 @@ export interface TaskTarget {
 /** Means over samples: `task`, the loss, and the task's own metrics, by name. */
 export type MetricMeans = Readonly<Record<string, number>>;
 
+/** What the mean of a metric over samples can be, both ends included. */
+export interface MetricRange {
+  readonly least: number;
+  readonly most: number;
+}
+
 /** How good a network is, in one number that people know by its name. */
 export interface Score {
   /** As status, logs and checkpoints call it: "accuracy". */
@@ -54,6 +60,8 @@ export interface Task extends Plugin {
    * Names of the means that a contribution carries beside the loss, in the order in which the device half writes them.
    */
   readonly metrics: readonly string[];
+  /** Of `task`, the loss, and of the metrics, by name: a contribution that says otherwise is refused. */
+  readonly ranges?: Readonly<Record<string, MetricRange>>;
   readonly score: Score;
 }
 
@@ -67,6 +75,7 @@ export function defineTask<S extends z.ZodObject>(task: {
   readonly targets: (options: z.output<S>, run: TaskData) => readonly TaskTarget[];
   readonly head: (options: z.output<S>, run: TaskData) => Head;
   readonly metrics: readonly string[];
+  readonly ranges?: Readonly<Record<string, MetricRange>>;
   readonly score: Score;
 }): Task {
   const { schema, inputs, targets, head } = task;

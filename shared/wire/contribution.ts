@@ -5,12 +5,16 @@ import { blockSize } from "../codecs/codec.ts";
 import { elementCount, type Manifest, type ParameterEntry, type Role, statisticNames } from "../model/manifest.ts";
 import { type Phase, trainsEntry } from "../model/phases.ts";
 import type { SyncKind } from "../run/config.ts";
-import { type Networks, networkNamed, phaseManifest } from "../run/networks.ts";
+import { type Network, type Networks, networkNamed, phaseManifest } from "../run/networks.ts";
+import type { MetricRange } from "../tasks/task.ts";
 
 /**
  * What the objective counts beside the task: the critics' loss and the network's against them; 0 where there are none.
  */
 const objectiveMetrics = ["discriminator", "adversarial"] as const;
+/** Both are logistic losses. */
+const objectiveRange: MetricRange = { least: 0, most: Number.POSITIVE_INFINITY };
+const anything: MetricRange = { least: Number.NEGATIVE_INFINITY, most: Number.POSITIVE_INFINITY };
 export const METRICS = "metrics";
 
 /** Sums over a lease's samples, in this order, in the tensor `metrics`. @param own the task's, beside its loss */
@@ -34,6 +38,8 @@ export interface ContributionTensor {
   readonly size: number;
   /** Coded by f16, int8 and sign; everything else always travels as float32 (wire-layout.ts). */
   readonly wide: boolean;
+  /** What a sample's mean can be: of all elements where there is one range, else of each. */
+  readonly ranges?: readonly MetricRange[];
 }
 
 export interface ContributionLayout {
@@ -68,6 +74,7 @@ export function contributionLayout(
   phase: Pick<Phase, "trains">,
   sync: SyncKind = "allreduce",
   metrics: readonly string[] = metricNames([]),
+  ranges: Network["ranges"] = {},
 ): ContributionLayout {
   const trained = sync === "local" ? "difference" : "gradient";
   const tensors: ContributionTensor[] = [];
@@ -78,14 +85,17 @@ export function contributionLayout(
   };
   for (const entry of manifest.entries) {
     if (!takesPart(entry, phase, sync)) continue;
-    const { name, role, shape } = entry;
+    const { name, role, shape, least } = entry;
     const size = elementCount(shape);
+    const bounded = least === undefined ? {} : { ranges: [{ ...anything, least }] };
     if (role !== "statistic") push({ name, kind: trained, role, size, wide: isWide(entry) });
     else
       for (const statistic of statisticNames(entry))
-        push({ name: statistic, kind: "statistic", role, size, wide: false });
+        push({ name: statistic, kind: "statistic", role, size, wide: false, ...bounded });
   }
-  push({ name: METRICS, kind: "metric", role: null, size: metrics.length, wide: false });
+  const objective = Object.fromEntries(objectiveMetrics.map((name) => [name, objectiveRange]));
+  const measured = metrics.map((name) => ranges[name] ?? objective[name] ?? anything);
+  push({ name: METRICS, kind: "metric", role: null, size: metrics.length, wide: false, ranges: measured });
   const segments = new Uint32Array(offset / blockSize);
   tensors.forEach((tensor, index) => {
     segments.fill(
@@ -99,6 +109,6 @@ export function contributionLayout(
 
 /** What a round of a phase sends back. */
 export function phaseLayout(networks: Networks, phase: Phase, sync: SyncKind = "allreduce"): ContributionLayout {
-  const { metrics } = networkNamed(networks, phase.network);
-  return contributionLayout(phaseManifest(networks, phase), phase, sync, metricNames(metrics));
+  const { metrics, ranges } = networkNamed(networks, phase.network);
+  return contributionLayout(phaseManifest(networks, phase), phase, sync, metricNames(metrics), ranges);
 }

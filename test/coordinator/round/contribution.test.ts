@@ -134,6 +134,13 @@ test("C5 a contribution to a lease that was never granted, or to another's, is L
   expect(await two.next("rejected")).toMatchObject({ lease: mine.lease, code: "LEASE_UNKNOWN" });
   // Neither cost the lease that is held.
   await one.answer(mine);
+  // What is over is still nobody else's, and no lease has the number 0.
+  two.socket.send(frameOf(honest));
+  expect(await two.next("rejected")).toMatchObject({ lease: mine.lease, code: "LEASE_UNKNOWN" });
+  one.socket.send(withHeader(honest, { lease: 0 }));
+  expect(await one.next("rejected")).toMatchObject({ lease: 0, code: "LEASE_UNKNOWN" });
+  one.socket.send(frameOf(honest));
+  expect(await one.next("rejected")).toMatchObject({ lease: mine.lease, code: "CONTRIBUTION_STALE" });
 });
 
 test("C6 a contribution sent twice counts once", async () => {

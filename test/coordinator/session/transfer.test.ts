@@ -144,7 +144,11 @@ test("an offer for a lease that is over is answered by its verdict, not by credi
   const { connect } = await wideRun();
   const worker = await connect().join();
   worker.send({ type: "offer", transfer: 1, bytes: 2 * CHUNK_BYTES, lease: 77 });
-  expect(await worker.next("rejected")).toMatchObject({ lease: 77, code: "CONTRIBUTION_STALE" });
+  expect(await worker.next("rejected")).toMatchObject({ lease: 77, code: "LEASE_UNKNOWN" });
+  const { lease } = await worker.lease();
+  worker.send({ type: "return", lease, reason: "pause", detail: "" });
+  worker.send({ type: "offer", transfer: 2, bytes: 2 * CHUNK_BYTES, lease });
+  expect(await worker.next("rejected")).toMatchObject({ lease, code: "CONTRIBUTION_STALE" });
 });
 
 test("T10 an upload that does not come further closes with TRANSFER_STALLED, and goes on over the next socket", async () => {

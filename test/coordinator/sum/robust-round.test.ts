@@ -9,6 +9,7 @@ import { createTrainingState } from "../../../coordinator/state/training-state.t
 import { type RobustMode, type RobustPart, RobustRounds } from "../../../coordinator/sum/robust-round.ts";
 import { ROBUST_BYTES, requireRobustMemory, robustBytes } from "../../../coordinator/training/robust-memory.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
+import { changed } from "../../fixtures/false-gradients.ts";
 import { writeNoiseImages } from "../../fixtures/noise-images.ts";
 import { honestContribution } from "../../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
@@ -120,8 +121,8 @@ async function work(worker: ScriptedWorker, factor: number): Promise<void> {
     if (message.type === "accepted" || message.type === "rejected") worker.send({ type: "ready" });
     if (message.type !== "lease") continue;
     const honest = honestContribution(worker.welcome, message);
-    const values = new Float32Array(honest.body.slice().buffer).map((value) => value * factor);
-    worker.sendContribution({ ...honest, body: new Uint8Array(values.buffer) });
+    const larger = (value: number) => value * factor;
+    worker.sendContribution(changed(worker.welcome, message, honest, ["gradient", "statistic"], larger));
   }
 }
 

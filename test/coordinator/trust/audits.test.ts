@@ -10,7 +10,8 @@ import { accountOf } from "../../../shared/base/identity.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
 import { buildNetworks } from "../../../shared/run/networks.ts";
 import { phaseLayout } from "../../../shared/wire/contribution.ts";
-import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
+import type { LeaseMessage, WelcomeMessage } from "../../../shared/wire/protocol.ts";
+import { gradientsTimes } from "../../fixtures/false-gradients.ts";
 import { phaseOf } from "../../fixtures/phases.ts";
 import { roundTrust } from "../../fixtures/round-trust.ts";
 import { honestContribution, type ScriptedContribution } from "../../fixtures/scripted-contribution.ts";
@@ -18,19 +19,9 @@ import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun, type TestRun } from "../../fixtures/test-run.ts";
 
-type Lie = (honest: ScriptedContribution, lease: LeaseMessage) => ScriptedContribution;
+type Lie = (told: WelcomeMessage, lease: LeaseMessage, honest: ScriptedContribution) => ScriptedContribution;
 
-/** Every gradient, statistic and metric times a factor, in the codec's own numbers. */
-function times(factor: number): Lie {
-  return ({ header, peaks, body }) => {
-    const values =
-      header.codec === "exact" ? new Int32Array(body.slice().buffer) : new Float32Array(body.slice().buffer);
-    values.forEach((value, i) => {
-      values[i] = Math.max(-(2 ** 30), Math.min(2 ** 30, value * factor));
-    });
-    return { header, peaks, body: new Uint8Array(values.buffer) };
-  };
-}
+const times: (factor: number) => Lie = gradientsTimes;
 
 /** Works until the run or the socket is over; answers with `lie`, and keeps what it was told. */
 async function work(worker: ScriptedWorker, lie: Lie, told: string[]): Promise<void> {
@@ -41,11 +32,12 @@ async function work(worker: ScriptedWorker, lie: Lie, told: string[]): Promise<v
     if (message.type === "rest") told.push(message.message);
     if (message.type === "rejected") told.push(message.code);
     if (message.type === "accepted" || message.type === "rejected") worker.send({ type: "ready" });
-    if (message.type === "lease") worker.sendContribution(lie(honestContribution(worker.welcome, message), message));
+    if (message.type === "lease")
+      worker.sendContribution(lie(worker.welcome, message, honestContribution(worker.welcome, message)));
   }
 }
 
-const honest: Lie = (contribution) => contribution;
+const honest: Lie = (_told, _lease, contribution) => contribution;
 
 interface Outcome {
   readonly told: readonly string[];
@@ -137,9 +129,9 @@ test("Z10 with the codec exact a wild contribution is refused once it is known w
   const clean = await runWith(honest, config);
   let leases = 0;
   // Honest for as long as nothing is usual yet.
-  const { told, hash } = await runWith((contribution, message) => {
+  const { told, hash } = await runWith((welcome, message, contribution) => {
     const wild = message.phase === "teacher" && message.step >= 4 && leases++ < 2;
-    return wild ? times(1000)(contribution, message) : contribution;
+    return wild ? times(1000)(welcome, message, contribution) : contribution;
   }, config);
   expect(told).toContain("CONTRIBUTION_OUTLIER");
   expect(hash).toBe(clean.hash);
