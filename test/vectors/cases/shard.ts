@@ -1,0 +1,24 @@
+// Vectors of the data: a raw shard with its manifest, and samples as the network reads them.
+
+import { createSampleDecoder } from "../../../worker/trainer/sample-decoder.ts";
+import { base64 } from "../text.ts";
+import { augmentations } from "./draws.ts";
+import { shard, vectorConfig, vectorDataset } from "./run.ts";
+
+export function shards() {
+  const dataset = vectorDataset();
+  const bytes = shard();
+  const held = new Map([[dataset.train.shards[0].sha256, bytes]]);
+  const decoded = (data: Record<string, unknown>, phase: string, split: "train" | "test", sample: number) => {
+    const config = vectorConfig({ data: { kind: "idx", ...data } });
+    const round = { phase, epoch: 1, split };
+    const { image, label } = createSampleDecoder(config, dataset).decode(round, [sample], held);
+    return { data, phase, epoch: 1, split, sample, label: label[0], image: base64(image) };
+  };
+  return {
+    dataset,
+    shard: base64(bytes),
+    augmentations: augmentations(),
+    samples: [decoded({}, "student", "train", 2), decoded({ pad: 1, augment: "crop-flip" }, "student", "train", 1)],
+  };
+}

@@ -1,0 +1,133 @@
+// Vectors of steps: what one microbatch of each kind of phase comes to, by float64 arithmetic written down beside the
+// kernels and not from them (../reference); the device's own is compared with it in steps.device.test.ts.
+
+import type { Manifest } from "../../../shared/model/manifest.ts";
+import { phaseNamed } from "../../../shared/model/phases.ts";
+import type { RunConfig } from "../../../shared/run/config.ts";
+import { phasesOf } from "../../../shared/run/program.ts";
+import { METRICS, phaseLayout } from "../../../shared/wire/contribution.ts";
+import { setManifest } from "../../../shared/wire/parameter-set.ts";
+import { createSampleDecoder } from "../../../worker/trainer/sample-decoder.ts";
+import type { MicrobatchInput } from "../../../worker/trainer/trainer-contract.ts";
+import type { Values } from "../reference/network.ts";
+import { referenceStep } from "../reference/step.ts";
+import { base64 } from "../text.ts";
+import { drawnParameters, shard, spreadOf, vectorConfig, vectorDataset, vectorNetworks } from "./run.ts";
+
+/** Samples of the microbatch: those of the shard, in its order. */
+export const SAMPLES = [0, 1, 2, 3] as const;
+/** Elements of a tensor that are printed: of longer ones every so many-th. */
+const PRINTED = 96;
+
+export const stepCases: readonly { name: string; config: Record<string, unknown>; phase: string }[] = [
+  { name: "teacher", config: {}, phase: "teacher" },
+  { name: "student of RBCN, R+G+B", config: {}, phase: "student" },
+  { name: "BN phase", config: {}, phase: "bn" },
+  { name: "evaluation of the student", config: {}, phase: "evaluate-student" },
+  {
+    name: "student of BNN in its authors' order",
+    config: { method: { kind: "bnn", blockOrder: "paper" } },
+    phase: "student",
+  },
+  {
+    name: "student of XNOR-Net, a small WRN",
+    config: { method: { kind: "xnor", blockOrder: "paper" }, model: { kind: "wrn", depth: 10, widths: [2, 2, 3, 4] } },
+    phase: "student",
+  },
+];
+
+export function microbatch(config: RunConfig): MicrobatchInput {
+  const dataset = vectorDataset();
+  const held = new Map([[dataset.train.shards[0].sha256, shard()]]);
+  const round = { phase: "student", epoch: 0, split: "train" } as const;
+  return createSampleDecoder(config, dataset).decode(round, [...SAMPLES], held);
+}
+
+/** Parameters of every set of a run, by set. */
+export function setsOf(config: RunConfig): Readonly<Record<string, ReturnType<typeof drawnParameters>>> {
+  const networks = vectorNetworks(config);
+  const all = Object.entries(networks).flatMap(([name, { manifest, partners }]) => [
+    [name, drawnParameters(name, manifest)] as const,
+    ...Object.entries(partners).map(([partner, own]) => [partner, drawnParameters(partner, own)] as const),
+  ]);
+  return Object.fromEntries(all);
+}
+
+export function computed(given: Record<string, unknown>, phaseName: string) {
+  const config = vectorConfig(given);
+  const networks = vectorNetworks(config);
+  const phase = phaseNamed(phasesOf(config).outline, phaseName);
+  const sets = setsOf(config);
+  const { image, label } = microbatch(config);
+  const values: Values = new Map([phase.network, ...phase.partners].flatMap((set) => [...sets[set]]));
+  const { tensors, trace } = referenceStep({
+    networks,
+    phase,
+    image: image as Float32Array,
+    label,
+    values,
+    frozen: sets,
+    labelSmoothing: 0.1,
+    lambda: config.adversarial.lambda,
+    reduce: config.adversarial.reduce,
+  });
+  return { config, networks, phase, sets, tensors, trace };
+}
+
+/** Every how many-th element is printed. */
+export function strideOf(size: number): number {
+  return Math.ceil(size / PRINTED);
+}
+
+/** Units of a step: gradients in 2^-20, statistics and metrics in 2^-12. */
+export function exponentsOf(kinds: readonly { readonly kind: string }[]): number[] {
+  return kinds.map(({ kind }) => (kind === "gradient" ? -20 : -12));
+}
+
+/** How each tensor was drawn, and its first values. */
+function describedParameters({ entries }: Manifest, values: ReturnType<typeof drawnParameters>) {
+  return entries.map(({ name, shape }) => {
+    const [bound, center] = spreadOf(name, shape);
+    return { name, shape, bound, center, first: [...values.get(name)!.subarray(0, 2)] };
+  });
+}
+
+export function steps() {
+  return {
+    samples: SAMPLES,
+    cases: stepCases.map(({ name, config: given, phase: phaseName }) => {
+      const { config, networks, phase, sets, tensors } = computed(given, phaseName);
+      const layout = phaseLayout(networks, phase);
+      const exponents = exponentsOf(layout.tensors);
+      const { lambda } = config.adversarial;
+      const used = [phase.network, ...phase.partners, ...phase.needs];
+      return {
+        name,
+        config: given,
+        phase: phaseName,
+        ...(phase.losses.some(({ kind }) => kind === "adversarial") ? { lambda } : {}),
+        parameters: Object.fromEntries(
+          used.map((set) => [set, describedParameters(setManifest(networks, set), sets[set])]),
+        ),
+        metrics: [...tensors.get(METRICS)!],
+        tensors: layout.tensors.map(({ name: tensor, kind, size }, index) => {
+          const value = tensors.get(tensor)!;
+          const stride = strideOf(size);
+          const printed = Float32Array.from(value.filter((_, i) => i % stride === 0));
+          const scale = SAMPLES.length / 2 ** exponents[index];
+          const units = Int32Array.from(printed, (one) => Math.round(one * scale));
+          return {
+            name: tensor,
+            kind,
+            size,
+            exponent: exponents[index],
+            every: stride,
+            norm: Math.sqrt(value.reduce((sum, one) => sum + one * one, 0)),
+            values: base64(printed),
+            ...(size <= 16 ? { units: [...units] } : {}),
+          };
+        }),
+      };
+    }),
+  };
+}
