@@ -7,7 +7,7 @@ import { coordinatorMessageSchema, runStatusSchema, workerMessageSchema } from "
 
 /** What of JSON Schema zod writes. */
 interface Json {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
   readonly pattern?: string;
@@ -48,8 +48,10 @@ function bounds(low: number | undefined, high: number | undefined): string {
 
 function typeOf(json: Json): string {
   const { type, pattern, minimum, exclusiveMinimum, maximum } = json;
+  if (Array.isArray(type)) return type.map((one: string) => typeOf({ ...json, type: one })).join(" or ");
   if (json.const !== undefined) return `\`${json.const}\``;
-  if (json.enum) return json.enum.length > MOST_WORDS ? "an error code" : json.enum.map((one) => `\`${one}\``).join(" ");
+  if (json.enum)
+    return json.enum.length > MOST_WORDS ? "an error code" : json.enum.map((one) => `\`${one}\``).join(" ");
   const choices = json.anyOf ?? json.oneOf;
   if (choices) return choices.map(typeOf).join(" or ");
   switch (type) {
@@ -82,9 +84,7 @@ function typeOf(json: Json): string {
 function inner(json: Json): { readonly suffix: string; readonly json: Json } | undefined {
   if (json.properties) return { suffix: "", json };
   if (json.type === "array" && json.items) {
-    const choices = json.items.oneOf ?? json.items.anyOf;
-    if (json.items.properties) return { suffix: "[]", json: json.items };
-    return choices ? undefined : undefined;
+    return json.items.properties && { suffix: "[]", json: json.items };
   }
   const named = json.additionalProperties;
   if (typeof named === "object" && named.properties) return { suffix: "{}", json: named };
@@ -92,16 +92,22 @@ function inner(json: Json): { readonly suffix: string; readonly json: Json } | u
   return some.length === 1 ? { suffix: "", json: some[0] } : undefined;
 }
 
+/** Fields of the kinds of a union: one of each name. */
+function merged(fields: readonly Field[]): Field[] {
+  const types = new Map<string, string[]>();
+  for (const { name, type } of fields) types.set(name, [...(types.get(name) ?? []), type]);
+  return [...types].map(([name, of]) => ({ name, type: [...new Set(of)].join(" or ") }));
+}
+
 function fieldsOf({ properties = {}, required = [] }: Json, prefix = "", expands = true): Field[] {
   return Object.entries(properties).flatMap(([key, json]) => {
     if (prefix === "" && key === "type" && json.const !== undefined) return [];
     const optional = required.includes(key) ? "" : "?";
-    const own = { name: `${prefix}${key}${optional}`, type: typeOf(json) };
+    // JSON Schema has no word for what is checked by other code: the configuration's own schema, and bytes.
+    const own = { name: `${prefix}${key}${optional}`, type: key === "config" ? "map" : typeOf(json) };
     const choices = (json.oneOf ?? json.anyOf)?.filter((one) => one.properties?.kind) ?? [];
     if (choices.length > 1) {
-      const kinds = choices.flatMap((one) => fieldsOf(one, `${prefix}${key}.`));
-      const seen = new Set<string>();
-      return [{ ...own, type: "map" }, ...kinds.filter(({ name }) => !seen.has(name) && seen.add(name))];
+      return [{ ...own, type: "map" }, ...merged(choices.flatMap((one) => fieldsOf(one, `${prefix}${key}.`)))];
     }
     const held = expands && !tables.includes(key) ? inner(json) : undefined;
     return held ? [own, ...fieldsOf(held.json, `${prefix}${key}${held.suffix}.`)] : [own];

@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { errorCodes } from "../../shared/base/errors.ts";
+import { messageFields } from "./message-fields.ts";
 
 const root = new URL("../../", import.meta.url);
 const read = (path: string) => readFile(new URL(path, root), "utf8");
@@ -59,3 +60,28 @@ test.each(Object.entries(errorCodes))(
     }
   },
 );
+
+/** What annex 1 says of each message: its fields with their types. */
+function writtenFields(): ReadonlyMap<string, readonly string[]> {
+  const written = new Map<string, string[]>();
+  for (const line of spec.slice(spec.indexOf("## Annex 1")).split("\n## ")[0].split("\n")) {
+    const [, message, name, type] = /^\| (`[\w-]+`|the \w+) \| (?:`([^`]+)`|none) \| (.*?) \| .* \|$/.exec(line) ?? [];
+    if (message === undefined) continue;
+    const fields = written.get(message) ?? [];
+    written.set(message, name === undefined ? fields : [...fields, `${name}: ${type}`]);
+  }
+  return written;
+}
+
+test.each([...messageFields()])(
+  "annex 1 has the fields of %s, with their types, as its schema has them",
+  (message, fields) => {
+    const written = [...(writtenFields().get(message.startsWith("the ") ? message : `\`${message}\``) ?? [])];
+    expect(written.sort()).toEqual(fields.map(({ name, type }) => `${name}: ${type}`).sort());
+  },
+);
+
+test("annex 1 has no message that is none", () => {
+  const known = [...messageFields().keys()].map((name) => (name.startsWith("the ") ? name : `\`${name}\``));
+  expect([...writtenFields().keys()].sort()).toEqual(known.sort());
+});
