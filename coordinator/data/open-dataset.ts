@@ -1,16 +1,49 @@
 // The data set of a run: opened by the importer that its kind names, cut into shards, and found again by their hashes.
 
-import type { DataOptions } from "../../shared/data/data-kinds.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
+import { classCount, type DataOptions } from "../../shared/data/data-kinds.ts";
 import type { Dataset, Shard } from "../../shared/data/dataset.ts";
-import type { Environment } from "./importers/importer.ts";
+import type { Environment, SampleSource } from "./importers/importer.ts";
 import { importers } from "./importers/importers.ts";
 import { ShardStore, type StoredShard, shardFolder } from "./shard-store.ts";
-import { shardDataset } from "./sharder.ts";
+import { type Sharded, shardDataset } from "./sharder.ts";
 
 export interface OpenDataset {
   readonly dataset: Dataset;
+  /** What a person should know of it before it is trained on. */
+  readonly notices: readonly string[];
   /** A shard of this data set by its SHA-256; undefined for any other name, or where its file is gone. */
   shard(sha256: string): Promise<StoredShard | undefined>;
+}
+
+/** Classes that a notice names; the rest are counted. */
+const NAMED = 10;
+
+/** Classes that a split has no image of: nothing says so later but a poor accuracy. */
+function unseenNotices({ dataset, unseen }: Sharded, { classes }: DataOptions): string[] {
+  const named = (label: number) => (typeof classes === "object" ? `${label} (${classes[label]})` : `${label}`);
+  return (["train", "test"] as const).flatMap((split) => {
+    const labels = unseen[split];
+    if (labels.length === 0) return [];
+    const more = labels.length > NAMED ? ` and ${labels.length - NAMED} more` : "";
+    const list = labels.slice(0, NAMED).map(named).join(", ") + more;
+    const images = `the first ${dataset[split].samples} ${split === "train" ? "training" : "test"} images`;
+    const raise = split === "train" ? "data.trainSamples" : "data.testSamples";
+    return [
+      `${labels.length} of ${dataset.classes} classes have no image among ${images}: ${list}. If that is not meant, raise ${raise}, or check the labels and data.classes`,
+    ];
+  });
+}
+
+/** The source with the classes that the configuration asks for. @throws CONFIG_INVALID where its targets are no labels */
+function withClasses(source: SampleSource, options: DataOptions): SampleSource {
+  const classes = classCount(options);
+  if (classes === undefined) return source;
+  if (source.classes > 0) return { ...source, classes };
+  throw new BitswarmError(
+    "CONFIG_INVALID",
+    `data.classes: the samples of data.kind=${options.kind} have no labels; got ${JSON.stringify(options.classes)}; leave it out`,
+  );
 }
 
 /**
@@ -25,12 +58,14 @@ export async function openDataset(
   store = new ShardStore(shardFolder(process.env)),
 ): Promise<OpenDataset> {
   const { kind, trainSamples, testSamples } = options;
-  const source = await importers.get(kind).open(options, environment);
-  const dataset = await shardDataset(kind, source, { train: trainSamples, test: testSamples }, store);
+  const source = withClasses(await importers.get(kind).open(options, environment), options);
+  const sharded = await shardDataset(kind, source, { train: trainSamples, test: testSamples }, store);
+  const { dataset } = sharded;
   const shards = new Map<string, Shard>();
   for (const shard of [...dataset.train.shards, ...dataset.test.shards]) shards.set(shard.sha256, shard);
   return {
     dataset,
+    notices: unseenNotices(sharded, options),
     shard: async (sha256) => {
       const shard = shards.get(sha256);
       return shard && store.find(shard);

@@ -19,9 +19,6 @@ import type { ShardStore } from "./shard-store.ts";
 export const SHARD_SAMPLES = 2048;
 /** Raw shards are not made larger: a worker holds one for each sample of a microbatch, if it must. */
 export const RAW_SHARD_BYTES = 2 ** 26;
-/** Labels are u16. */
-const MAX_LABEL = 0xffff;
-
 /** Sums of pixels and of their squares, per channel: integers, so exact and the same on every machine. */
 class PixelMoments {
   readonly #sums: Float64Array;
@@ -71,7 +68,8 @@ function samplesOfShard({ format, shape }: Pick<SampleSource, "format" | "shape"
 interface ShardedSplit {
   readonly samples: number;
   readonly shards: Shard[];
-  readonly largestLabel: number;
+  /** Samples of each class. */
+  readonly perClass: Uint32Array;
 }
 
 /** Checks a sample and gives its target as bytes. */
@@ -86,7 +84,7 @@ function targetOf(
     if (value.length === bytes && format.kind !== "raw") return value;
     throw new BitswarmError("DATA_INVALID", `${where()} has a target of ${value.length} bytes; expected ${bytes}`);
   }
-  const largest = classes === "by-label" ? MAX_LABEL : classes - 1;
+  const largest = classes - 1;
   if (bytes !== 2 || !Number.isInteger(value) || value < 0 || value > largest) {
     throw new BitswarmError("DATA_INVALID", `${where()} has label ${value}; expected an integer from 0 to ${largest}`);
   }
@@ -108,7 +106,7 @@ async function cutSplit(
   if (samples < 1) throw new BitswarmError("DATA_INVALID", `${origin}: has no samples; expected at least 1`);
   const content = format.kind === "raw" ? shape.h * shape.w * shape.c : undefined;
   const shards: Shard[] = [];
-  let largestLabel = 0;
+  const perClass = new Uint32Array(classes);
   let at = 0;
   const sizeAt = () => Math.min(each, samples - at);
   let size = sizeAt();
@@ -119,14 +117,14 @@ async function cutSplit(
       throw new BitswarmError("DATA_INVALID", `${where()} has ${sample.content.length} bytes; expected ${content}`);
     }
     const target = targetOf(sample.target, format, classes, where);
-    if (typeof sample.target === "number") largestLabel = Math.max(largestLabel, sample.target);
+    if (typeof sample.target === "number" && classes > 0) perClass[sample.target]++;
     moments?.add(sample.content);
     writer.add({ content: sample.content, target });
     at++;
     const whole = shards.length * each + size;
     if (at < whole) continue;
     shards.push({ ...(await store.put(writer.take())), samples: size });
-    if (at === samples) return { samples, shards, largestLabel };
+    if (at === samples) return { samples, shards, perClass };
     size = sizeAt();
     writer = writeShard(source, size);
   }
@@ -145,6 +143,17 @@ function requireFewShards(source: SampleSource, limits: Readonly<Record<Split, n
   );
 }
 
+/** A data set in shards. */
+export interface Sharded {
+  readonly dataset: Dataset;
+  /** Labels of which a split has no sample, in what the run uses of it. */
+  readonly unseen: Readonly<Record<Split, readonly number[]>>;
+}
+
+function unseenOf({ perClass }: ShardedSplit): number[] {
+  return [...perClass].flatMap((samples, label) => (samples === 0 ? [label] : []));
+}
+
 /**
  * Cuts a data set into shards and describes it.
  * @param name of the data set
@@ -156,7 +165,7 @@ export async function shardDataset(
   source: SampleSource,
   limits: Readonly<Record<Split, number>>,
   store: Pick<ShardStore, "put">,
-): Promise<Dataset> {
+): Promise<Sharded> {
   const { format, shape, classes, normalisation } = source;
   if (normalisation === "from-pixels" && format.kind !== "raw") {
     throw new RangeError(
@@ -168,20 +177,16 @@ export async function shardDataset(
   const train = await cutSplit(source, "train", limits.train, store, moments);
   const test = await cutSplit(source, "test", limits.test, store, undefined);
   const scale = moments ? moments.take(source.train.origin) : (normalisation as Pick<Dataset, "mean" | "std">);
-  const largest = Math.max(train.largestLabel, test.largestLabel);
-  if (classes === "by-label" && largest < 1) {
-    throw new BitswarmError(
-      "DATA_INVALID",
-      `${source.train.origin}: every label is ${largest}; expected at least 2 classes`,
-    );
-  }
   return {
-    name,
-    format,
-    shape,
-    classes: classes === "by-label" ? largest + 1 : classes,
-    ...scale,
-    train: { samples: train.samples, shards: train.shards },
-    test: { samples: test.samples, shards: test.shards },
+    dataset: {
+      name,
+      format,
+      shape,
+      classes,
+      ...scale,
+      train: { samples: train.samples, shards: train.shards },
+      test: { samples: test.samples, shards: test.shards },
+    },
+    unseen: { train: unseenOf(train), test: unseenOf(test) },
   };
 }

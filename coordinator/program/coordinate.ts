@@ -59,7 +59,7 @@ export interface Coordination {
 /** What strangers are told: no paths of this machine, and of the engine no more than which it is. */
 function publicConfig(config: RunConfig): RunConfig {
   const {
-    data: { root: _, ...data },
+    data: { root: _, classes: _classes, ...data },
     teacher: { file, ...teacher },
     engine: { kind },
     ...rest

@@ -49,7 +49,12 @@ export async function openFreshRun(given: RunConfig, runDir?: string, token?: st
   const data = await openDataset(wanted.data);
   const { train, test } = data.dataset;
   // What "all there are" came to, so that run.yaml says it.
-  const sizes = { trainSamples: train.samples, testSamples: test.samples };
+  const { classes } = data.dataset;
+  const sizes = {
+    trainSamples: train.samples,
+    testSamples: test.samples,
+    ...(classes > 0 && wanted.data.classes === undefined ? { classes } : {}),
+  };
   const config: RunConfig = { ...wanted, data: { ...wanted.data, ...sizes } };
   const { outline } = phasesOf(config);
   const networks = buildNetworks(config, data.dataset, outline);
@@ -62,10 +67,12 @@ export async function openFreshRun(given: RunConfig, runDir?: string, token?: st
   const directory = await createRunDirectory(config, runDir, token);
   const log = await openCommitLog(directory.path);
   const unused = unusedFields(config);
-  const notices =
-    unused.length === 0
+  const notices = [
+    ...data.notices,
+    ...(unused.length === 0
       ? []
-      : [`the method ${config.method.kind} does not use ${unused.join(", ")} of the configuration`];
+      : [`the method ${config.method.kind} does not use ${unused.join(", ")} of the configuration`]),
+  ];
   const discard = () => rm(directory.path, { recursive: true, force: true });
   return { directory, data, state, ledger: new Ledger(), log, discard, notices };
 }
@@ -100,7 +107,10 @@ export async function reopenRun(runDir: string, token?: string): Promise<OpenRun
   const directory = await openRunDirectory(runDir, token);
   const checkpoint = await readNewestCheckpoint(directory.path);
   const { path, manifest, ledger, skipped } = checkpoint;
-  const data = await openDataset(manifest.config.data);
+  const { classes } = manifest.dataset;
+  // A run of before the configuration said how many classes there are goes on with those that it had.
+  const asTrained = classes > 0 ? { classes, ...manifest.config.data } : manifest.config.data;
+  const data = await openDataset(asTrained);
   const state = restoreState(checkpoint, data.dataset);
   const log = await openCommitLog(directory.path);
   try {

@@ -52,6 +52,7 @@ export const errorCodes = {
   THREAD_FAILED: 4119,
   COMMIT_LOG_FENCED: 4120,
   RUN_OF_OTHER_BUILD: 4121,
+  UNEXPECTED: 4199,
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;
@@ -76,4 +77,11 @@ export class BitswarmError extends Error {
   get closeCode(): number {
     return errorCodes[this.code];
   }
+}
+
+/** What a program prints when it fails: always a code, also for what is no error of ours, which is a mistake here. */
+export function failureText(error: unknown): string {
+  if (error instanceof BitswarmError) return `error ${error.code}: ${error.message}`;
+  const what = error instanceof Error ? error.message || error.name : String(error);
+  return `error UNEXPECTED: ${what}; no rule foresees that: DEBUG=1 shows where it happened, please report it`;
 }

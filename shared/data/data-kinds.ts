@@ -7,19 +7,47 @@ import { optionsUnion, type Plugin, Registry } from "../base/registry.ts";
 /** Of a configuration that names none. */
 export const DEFAULT_DATA = "fashion-mnist";
 
-const count = z.number().int().positive();
+/** Most samples of a split: more than any importer counts. */
+export const MOST_SAMPLES = 2 ** 31 - 1;
+/** Most classes: labels are u16. */
+export const MOST_CLASSES = 65_536;
+/** Longest name of a class. */
+const CLASS_NAME = 64;
+/** Longest path. */
+const LONGEST_PATH = 4096;
+
+const count = z.number().int().positive().max(MOST_SAMPLES);
 
 /** What every data set is asked, whatever its kind. */
 const commonFields = {
-  root: z.string().optional().describe("folder of the files; by default where the set-up put them"),
+  root: z
+    .string()
+    .min(1)
+    .max(LONGEST_PATH)
+    .optional()
+    .describe("folder of the files; by default where the set-up put them"),
   trainSamples: count.default(20000).describe("the first N training images; more than there are means all"),
   testSamples: count.default(10000).describe("the first N held-out images"),
+  classes: z
+    .union([
+      z.number().int().min(2).max(MOST_CLASSES),
+      z.array(z.string().min(1).max(CLASS_NAME)).min(2).max(MOST_CLASSES),
+    ])
+    .optional()
+    .describe(
+      "how many classes there are, or their names from label 0 on; unless given, as many as the whole data set has",
+    ),
   pad: z.number().int().min(0).max(32).default(0).describe("zero pixels around each image (28 → 32 with 2)"),
   augment: z.enum(["none", "crop-flip"]).default("none").describe("pad 4, random crop, random horizontal flip"),
 };
 
 /** `data` of a configuration. An importer's own options stand beside these; it alone knows them. */
 export type DataOptions = z.output<z.ZodObject<typeof commonFields>> & { readonly kind: string };
+
+/** How many classes a configuration asks for; undefined where the data set decides. */
+export function classCount({ classes }: Pick<DataOptions, "classes">): number | undefined {
+  return typeof classes === "object" ? classes.length : classes;
+}
 
 /** One half of an importer. @param options fields of its own beside the common ones */
 export function dataKind<Shape extends z.ZodRawShape = Record<never, never>>(kind: string, options = {} as Shape) {

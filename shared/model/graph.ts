@@ -184,7 +184,39 @@ function shapeOf(node: GraphNode, input: Shape, other: Shape | undefined): Shape
   }
 }
 
-/** Builds a graph node by node; shapes are checked as nodes are added. */
+/** Layers and other nodes: five times those of the deepest residual networks that were published. */
+export const MOST_NODES = 16_384;
+/** Values of the parameters: 512 MiB in float32, of which the coordinator holds a handful of copies. */
+export const MOST_PARAMETERS = 2 ** 27;
+/** Values that a forward pass of one sample makes. */
+export const MOST_ACTIVATIONS = 2 ** 28;
+
+/** Values of a node's own parameters. */
+function parameterCount(node: GraphNode, channels: number): number {
+  switch (node.op) {
+    case "conv":
+    case "rbconv": {
+      const own = node.op === "rbconv" ? node.companions : [];
+      const beside = own.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+      return node.out * node.kernel * node.kernel * channels + beside;
+    }
+    case "batchnorm":
+      return 4 * channels;
+    case "activation":
+      return node.kind === "prelu" ? channels : 0;
+    case "linear":
+      return (channels + 1) * node.out;
+    case "input":
+    case "pool":
+    case "globalpool":
+    case "add":
+      return 0;
+    default:
+      return node satisfies never;
+  }
+}
+
+/** Builds a graph node by node; shapes and sizes are checked as nodes are added, before anything is allocated. */
 export class GraphBuilder {
   /** The first input. */
   readonly input: NodeId = 0;
@@ -193,6 +225,8 @@ export class GraphBuilder {
   #nodes: GraphNode[];
   #shapes: Shape[];
   #maps: ComparedMap[] = [];
+  #parameters = 0;
+  #activations = 0;
 
   /** @throws GRAPH_INVALID for two inputs of one name */
   constructor(...inputs: readonly [InputShape, ...InputShape[]]) {
@@ -204,14 +238,32 @@ export class GraphBuilder {
     this.#shapes = inputs.map(({ h, w, c }) => ({ h, w, c }));
   }
 
-  /** @throws GRAPH_INVALID for shapes that do not fit each other */
+  /** @throws GRAPH_INVALID for shapes that do not fit each other, and for a network that is too large */
   add(node: Exclude<GraphNode, { op: "input" }>): NodeId {
     const inputs = inputsOf(node);
-    this.#shapes.push(
-      shapeOf(node, this.shape(inputs[0]), inputs[1] === undefined ? undefined : this.shape(inputs[1])),
-    );
+    const input = this.shape(inputs[0]);
+    const shape = shapeOf(node, input, inputs[1] === undefined ? undefined : this.shape(inputs[1]));
+    this.#parameters += parameterCount(node, input.c);
+    this.#activations += shape.h * shape.w * shape.c;
+    this.#requireSize("name" in node ? node.name : node.op);
+    this.#shapes.push(shape);
     this.#nodes.push(node);
     return this.#nodes.length - 1;
+  }
+
+  #requireSize(at: string): void {
+    const sizes = [
+      [this.#nodes.length + 1, MOST_NODES, "nodes"],
+      [this.#parameters, MOST_PARAMETERS, "parameters"],
+      [this.#activations, MOST_ACTIVATIONS, "values a sample in its forward pass"],
+    ] as const;
+    for (const [actual, limit, what] of sizes) {
+      if (actual <= limit) continue;
+      throw new BitswarmError(
+        "GRAPH_INVALID",
+        `the network has ${actual} ${what} up to ${at}; the limit is ${limit}: make it narrower or shallower (model), or the images smaller`,
+      );
+    }
   }
 
   /** An activation by name; `identity` adds nothing. */

@@ -10,6 +10,15 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
+/** Characters of a value that are shown. */
+const SHOWN = 200;
+
+function shown(value: unknown): string {
+  // JSON has no NaN and no infinity.
+  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+}
+
 /** Names of the fields beside an unknown one. */
 function knownFields(schema: z.ZodType, path: readonly PropertyKey[], value: unknown): string[] {
   type Node = {
@@ -39,7 +48,7 @@ function unknownField(schema: z.ZodType, path: readonly PropertyKey[], value: un
   const now = moved[name];
   if (now !== undefined) return `  ${name}: is called ${now} now; move it there`;
   const known = knownFields(schema, path.slice(0, -1), value).join(", ");
-  return `  ${name}: there is no such field, beside it are ${known}; got ${JSON.stringify(valueAt(value, path))}`;
+  return `  ${name}: there is no such field, beside it are ${known}; got ${shown(valueAt(value, path))}`;
 }
 
 /** A line for each issue that `schema` has with `value`. */
@@ -50,6 +59,6 @@ export function configProblems(schema: z.ZodType, value: unknown, issues: readon
     }
     const field = issue.path.map(String).join(".") || "(top level)";
     const actual = valueAt(value, issue.path);
-    return `  ${field}: ${issue.message}${actual === undefined ? "" : `; got ${JSON.stringify(actual)}`}`;
+    return `  ${field}: ${issue.message}${actual === undefined ? "" : `; got ${shown(actual)}`}`;
   });
 }

@@ -10,11 +10,29 @@ import { methodFields } from "../model/methods/method.ts";
 import { DEFAULT_METHOD, methods } from "../model/methods/methods.ts";
 import { DEFAULT_MODEL, models } from "../model/networks/models.ts";
 import { DEFAULT_TASK, tasks } from "../tasks/tasks.ts";
+import {
+  MOST_BATCH,
+  MOST_CHECKPOINTS,
+  MOST_EPOCHS,
+  MOST_FACTOR,
+  MOST_HEARTBEAT_MS,
+  MOST_HELD_MIB,
+  MOST_LEASE_MICROBATCHES,
+  MOST_MICROBATCH,
+  MOST_MILESTONES,
+  MOST_MS,
+  MOST_PATH,
+  MOST_PER_ADDRESS,
+  MOST_PIECES,
+  MOST_STEPS,
+  MOST_WORKERS,
+} from "./config-limits.ts";
 import { configProblems } from "./config-problems.ts";
 
-const positive = z.number().positive();
-const count = z.number().int().positive();
-const nonNegative = z.number().min(0);
+const positive = z.number().positive().max(MOST_FACTOR);
+const nonNegative = z.number().min(0).max(MOST_FACTOR);
+const upTo = (most: number) => z.number().int().positive().max(most);
+const warmupSteps = z.number().int().min(0).max(MOST_STEPS).default(0);
 
 /** A union whose objects without a `kind` are of the default kind, so that `--set model.widths=…` alone is enough. */
 function kindOr<T extends z.ZodType>(kind: string, union: T) {
@@ -25,12 +43,16 @@ function kindOr<T extends z.ZodType>(kind: string, union: T) {
 }
 
 const scheduleSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("cosine"), warmupSteps: z.number().int().min(0).default(0) }),
-  z.strictObject({ kind: z.literal("constant"), warmupSteps: z.number().int().min(0).default(0) }),
+  z.strictObject({ kind: z.literal("cosine"), warmupSteps }),
+  z.strictObject({ kind: z.literal("constant"), warmupSteps }),
   z.strictObject({
     kind: z.literal("step"),
-    warmupSteps: z.number().int().min(0).default(0),
-    milestones: z.array(z.number().min(0).max(1)).default([0.5, 0.75]).describe("fractions of the phase's steps"),
+    warmupSteps,
+    milestones: z
+      .array(z.number().min(0).max(1))
+      .max(MOST_MILESTONES)
+      .default([0.5, 0.75])
+      .describe("fractions of the phase's steps"),
     gamma: positive.default(0.1).describe("factor at each milestone"),
   }),
 ]);
@@ -86,18 +108,21 @@ const makeSchema = () =>
     method: optionsUnion(methods, DEFAULT_METHOD).prefault({}),
     data: dataSchema().prefault({ kind: DEFAULT_DATA } as never),
     task: optionsUnion(tasks, DEFAULT_TASK).prefault({}),
-    batch: count.default(128).describe("samples of a step, whatever the number of workers"),
-    microbatch: count
-      .max(1024)
+    batch: upTo(MOST_BATCH).default(128).describe("samples of a step, whatever the number of workers"),
+    microbatch: upTo(MOST_MICROBATCH)
       .default(32)
       .describe("samples of one forward pass: unit of leases and of batch statistics"),
-    epochs: count.default(3).describe("of the 1-bit student"),
+    epochs: upTo(MOST_EPOCHS).default(3).describe("of the 1-bit student"),
     bnPhase: z.number().min(0).max(1).default(1).describe("share of the training images in each BN phase"),
     teacher: z
       .strictObject({
-        epochs: count.default(2).describe("of the full-precision teacher, trained first by the same workers"),
+        epochs: upTo(MOST_EPOCHS)
+          .default(2)
+          .describe("of the full-precision teacher, trained first by the same workers"),
         file: z
           .string()
+          .min(1)
+          .max(MOST_PATH)
           .optional()
           .describe("a safetensors file with the teacher's parameters instead of training one"),
         learningRate: positive.default(0.1),
@@ -110,6 +135,7 @@ const makeSchema = () =>
           .number()
           .int()
           .min(0)
+          .max(MOST_EPOCHS)
           .default(5)
           .describe("student epochs before L_Adv enters; 0 is the paper's letter"),
         reduce: z.enum(["mean", "sum"]).default("mean").describe("over layers; `sum` is the paper's letter"),
@@ -141,22 +167,26 @@ const makeSchema = () =>
       ),
     lease: z
       .strictObject({
-        timeoutMs: count.default(120_000).describe("a lease that is not answered by then goes to another worker"),
-        maxMicrobatches: count.max(128).default(64).describe("of one lease"),
-        minDeadlineMs: count.default(2000).describe("a round is not late before; later, by how the last ten arrived"),
+        timeoutMs: upTo(MOST_MS)
+          .default(120_000)
+          .describe("a lease that is not answered by then goes to another worker"),
+        maxMicrobatches: upTo(MOST_LEASE_MICROBATCHES).default(64).describe("of one lease"),
+        minDeadlineMs: upTo(MOST_MS)
+          .default(2000)
+          .describe("a round is not late before; later, by how the last ten arrived"),
         seal: z
           .enum(["auto", "complete", "deadline"])
           .default("auto")
           .describe(
             "`deadline`: what is late goes to the next step; `auto`: `complete` where the codec has exact sums, else `deadline`",
           ),
-        pieces: count
+        pieces: upTo(MOST_PIECES)
           .or(z.literal("auto"))
           .default("auto")
           .describe(
             "a lease is so small a part of a worker's share of what nobody holds, 1 is all of it; `auto`: 4, or fewer where a part would be computed in under 2 s, or in less than twice the time that its contribution travels at 8 Mbit/s",
           ),
-        first: count
+        first: upTo(MOST_LEASE_MICROBATCHES)
           .default(1)
           .describe("microbatches of a worker's first lease; twice as many in each until it is measured"),
         ahead: z.boolean().default(true).describe("a worker may hold the lease after the one it computes"),
@@ -179,12 +209,12 @@ const makeSchema = () =>
       .prefault({}),
     engine: z
       .looseObject({
-        kind: z.string().min(1).default("local").describe("`local`: this process; its options are its own"),
+        kind: z.string().min(1).max(64).default("local").describe("`local`: this process; its options are its own"),
       })
       .prefault({})
       .describe("what drives the rounds"),
-    heartbeatMs: count.default(10_000).describe("between pings; three missed pings end a session"),
-    maxWorkers: count.max(100_000).default(1000),
+    heartbeatMs: upTo(MOST_HEARTBEAT_MS).default(10_000).describe("between pings; three missed pings end a session"),
+    maxWorkers: upTo(MOST_WORKERS).default(1000),
     trust: z
       .strictObject({
         clip: z
@@ -199,13 +229,15 @@ const makeSchema = () =>
           .enum(["auto", "off"])
           .default("auto")
           .describe("a share of leases is computed by a second account; from three accounts on"),
-        heldMiB: count
+        heldMiB: upTo(MOST_HELD_MIB)
           .default(256)
           .describe(
             "memory for the contributions that audits keep; where it is full, no more leases are audited, but one in each round",
           ),
-        socketsPerAddress: count.default(256).describe("connections of one network address (IPv6: of one /64)"),
-        joinsPerMinute: count.default(240).describe("hellos of one network address in a minute"),
+        socketsPerAddress: upTo(MOST_PER_ADDRESS)
+          .default(256)
+          .describe("connections of one network address (IPv6: of one /64)"),
+        joinsPerMinute: upTo(MOST_PER_ADDRESS).default(240).describe("hellos of one network address in a minute"),
         calibration: z
           .enum(["off", "auto", "always"])
           .default("auto")
@@ -216,8 +248,8 @@ const makeSchema = () =>
       .prefault({}),
     checkpoint: z
       .strictObject({
-        everySteps: count.default(100),
-        keep: count.default(3).describe("newest checkpoints kept; the older are removed"),
+        everySteps: upTo(MOST_STEPS).default(100),
+        keep: upTo(MOST_CHECKPOINTS).default(3).describe("newest checkpoints kept; the older are removed"),
       })
       .prefault({}),
   });

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { count, defineModel, graphOfOne } from "../../shared/model/networks/model.ts";
+import { defineModel, graphOfOne, width } from "../../shared/model/networks/model.ts";
 import { models } from "../../shared/model/networks/models.ts";
 import { parseConfig } from "../../shared/run/config.ts";
 import { fell, realSteps } from "../fixtures/real-steps.ts";
@@ -11,7 +11,7 @@ import { fell, realSteps } from "../fixtures/real-steps.ts";
 /** A stem, then layers of one width that can be binary, each behind a norm, the last of them over the whole map. */
 const toy = defineModel({
   kind: "toy",
-  schema: z.strictObject({ kind: z.literal("toy"), width: count.default(16), layers: count.default(1) }),
+  schema: z.strictObject({ kind: z.literal("toy"), width: width.default(16), layers: width.default(1) }),
   check: ({ width, layers }) =>
     width * layers <= 64 ? [] : [`model.width: times model.layers must be at most 64; got ${width * layers}`],
   build: ({ width, layers }, io, method) => {

@@ -6,13 +6,15 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import { cifar10, cifar100, type DataOptions } from "../../../shared/data/data-kinds.ts";
-import { findDataFolder } from "./data-folder.ts";
+import { fileKind, kindInWords, readHead } from "../../disk/file-kind.ts";
+import { findDataFiles } from "./data-folder.ts";
 import { defineImporter, type Environment, type Sample, type SampleSource, type SplitSource } from "./importer.ts";
 
 const side = 32;
 const channels = 3;
 const planeBytes = side * side;
 const imageBytes = channels * planeBytes;
+const HOME_PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html";
 /** Records of one read from the disk. */
 const recordsAtOnce = 256;
 
@@ -56,14 +58,42 @@ function interleave(planes: Uint8Array, pixels: Uint8Array): void {
 }
 
 function invalid(path: string, what: string, { archive }: CifarFiles): BitswarmError {
-  return new BitswarmError("DATA_INVALID", `${path}: ${what}; unpack ${archive} anew`);
+  return new BitswarmError(
+    "DATA_INVALID",
+    `${path}: ${what}; the file was left as it is: unpack ${archive} into another folder and compare`,
+  );
 }
 
 async function countRecords(path: string, files: CifarFiles): Promise<number> {
   const recordBytes = files.labels.length + imageBytes;
-  const { size } = await stat(path);
+  const info = await stat(path);
+  const expected = `expected one or more whole records of ${recordBytes}`;
+  if (!info.isFile()) throw invalid(path, `is no file; ${expected}`, files);
+  const { size } = info;
   if (size > 0 && size % recordBytes === 0) return size / recordBytes;
-  throw invalid(path, `has ${size} bytes; expected one or more whole records of ${recordBytes}`, files);
+  const kind = fileKind(await readHead(path));
+  const is = kind === undefined ? "" : ` and is ${kindInWords(kind)}`;
+  const other = [tenFiles, hundredFiles].find((one) => one !== files && size % (one.labels.length + imageBytes) === 0);
+  const perhaps =
+    size > 0 && kind === undefined && other ? ` (${other.title}'s are ${other.labels.length + imageBytes})` : "";
+  throw invalid(path, `has ${size} bytes${is}; ${expected}${perhaps}`, files);
+}
+
+/** What is in a folder that does not have the files: the archive, another version, the other data set. */
+function hintFor(files: CifarFiles, names: readonly string[]): string | undefined {
+  const { title, archive, train, test } = files;
+  const has = (name: string) => names.some((one) => one.toLowerCase() === name);
+  const python = `the python version of ${title}, whose pickles are not read: get ${archive} of ${HOME_PAGE}`;
+  if (has(archive)) return `unpack ${archive} with \`tar xzf ${archive}\``;
+  if (has(archive.replace("-binary", "-python"))) return `${archive.replace("-binary", "-python")} is ${python}`;
+  if (names.some((name) => /^cifar-100?-(python|matlab)\.tar/i.test(name)))
+    return `there is no binary version here: get ${archive} of ${HOME_PAGE}`;
+  if ([...train, ...test].every((name) => has(name.replace(".bin", "")))) return `that is ${python}`;
+  if ([...train, ...test].every((name) => has(name.replace(".bin", ".mat")))) {
+    return `that is the Matlab version of ${title}: get ${archive} of ${HOME_PAGE}`;
+  }
+  const other = [tenFiles, hundredFiles].find((one) => one !== files && [...one.train, ...one.test].every(has));
+  return other && `that is ${other.title}: set data.kind=${other === tenFiles ? "cifar-10" : "cifar-100"}`;
 }
 
 /** The records of one file. @param used which of the label bytes is the label */
@@ -122,26 +152,21 @@ async function openCifar(
 ): Promise<SampleSource> {
   const { title, archive, train, test, labels } = files;
   const cache = join(homedir(), ".cache", "bitswarm", options.kind);
-  const folder = await findDataFolder(options, environment, {
+  const { paths } = await findDataFiles(options, environment, {
     title,
-    files: [...train, ...test],
+    files: [...train, ...test].map((name): [string] => [name]),
     inner: [files.folder],
     usual: [`/usr/share/datasets/${options.kind}`, cache],
-    advice: `unpack ${archive} of https://www.cs.toronto.edu/~kriz/cifar.html in ${cache}`,
+    advice: `unpack ${archive} of ${HOME_PAGE} in ${cache}`,
+    hint: (names) => hintFor(files, names),
   });
-  const split = (names: readonly string[]) =>
-    openSplit(
-      names.map((name) => join(folder, name)),
-      files,
-      used,
-    );
   return {
     format: { kind: "raw" },
     shape: { h: side, w: side, c: channels },
     classes: labels[used].classes,
     normalisation: "from-pixels",
-    train: await split(train),
-    test: await split(test),
+    train: await openSplit(paths.slice(0, train.length), files, used),
+    test: await openSplit(paths.slice(train.length), files, used),
   };
 }
 

@@ -3,8 +3,8 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fashionMnist } from "../../../shared/data/data-kinds.ts";
-import { findDataFolder } from "./data-folder.ts";
-import { allIdxFiles, openIdxFolder } from "./idx.ts";
+import { findDataFiles } from "./data-folder.ts";
+import { idxHint, idxNames, openIdxFiles } from "./idx.ts";
 import { defineImporter } from "./importer.ts";
 
 const known = { title: "Fashion-MNIST", side: 28, classes: 10 } as const;
@@ -12,11 +12,13 @@ const known = { title: "Fashion-MNIST", side: 28, classes: 10 } as const;
 const normalisation = { mean: [0.286], std: [0.353] };
 
 export const fashionMnistImporter = defineImporter(fashionMnist, async (options, environment) => {
-  const folder = await findDataFolder(options, environment, {
+  const found = await findDataFiles(options, environment, {
     title: known.title,
-    files: allIdxFiles,
+    files: idxNames,
+    inner: ["raw", "FashionMNIST/raw"],
     usual: ["/usr/share/datasets/fashion-mnist", join(homedir(), ".cache", "bitswarm", "fashion-mnist")],
     advice: "run `npm run setup`, which gets it",
+    hint: idxHint,
   });
-  return { ...(await openIdxFolder(folder, known)), normalisation };
+  return { ...(await openIdxFiles(found, known)), normalisation };
 });

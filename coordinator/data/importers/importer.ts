@@ -33,8 +33,8 @@ export interface SampleSource extends Readonly<Record<Split, SplitSource>> {
   readonly format: SampleFormat;
   /** Of a decoded sample. */
   readonly shape: Dataset["shape"];
-  /** Of the labels, 0 for targets that are none. `by-label`: one more than the largest label that the run uses. */
-  readonly classes: number | "by-label";
+  /** Of the labels of the whole data set, whatever a run uses of it; 0 for targets that are none. */
+  readonly classes: number;
   /**
    * Mean and deviation of each channel, scaled to [0,1]. `from-pixels`: those of the training pixels that the run uses.
    */

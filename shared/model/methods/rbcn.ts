@@ -110,11 +110,14 @@ export function rbcn(options: RbcnOptions): Method {
   };
 }
 
+/** Far beyond any weight of L_Kernel that leaves the loss finite. */
+const MOST_LAMBDA = 1e6;
+
 export const rbcnSchema = z.strictObject({
   kind: z.literal("rbcn"),
   rectify: z.enum(["kernel", "layer", "out", "filter"]).default("kernel").describe("shape of C"),
   surrogate: z.enum(["bireal", "ste"]).default("bireal").describe("derivative of the sign of activations"),
-  lambdaKernel: z.number().min(0).default(1e-4).describe("weight of L_Kernel"),
+  lambdaKernel: z.number().min(0).max(MOST_LAMBDA).default(1e-4).describe("weight of L_Kernel"),
   kernelGradient: z.enum(["direct", "both", "literal"]).default("direct").describe("how L_Kernel reaches W"),
   ablation: z
     .enum(["R", "R+G", "R+G+B"])

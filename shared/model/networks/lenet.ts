@@ -1,13 +1,42 @@
 // LeNet-5 with a binary second and third layer (README.md here): the network of the shipped example.
 
 import { z } from "zod";
-import type { Graph, NodeId } from "../graph.ts";
+import { BitswarmError } from "../../base/errors.ts";
+import type { Graph, NodeId, Shape } from "../graph.ts";
 import type { Method } from "../methods/method.ts";
-import { count, defineModel, graphOfOne, type NetworkIo } from "./model.ts";
+import { outputLength } from "../window.ts";
+import { defineModel, graphOfOne, type NetworkIo, width } from "./model.ts";
 
 export interface LeNetOptions {
   /** Channels of conv1, conv2, conv3; the paper's are 20-50-500. */
   readonly widths: readonly [number, number, number];
+}
+
+/** Kernels of conv1 and conv2, each before a pool of 2. */
+const KERNEL = 5;
+
+/** Rows that two times convolution and pool leave of an image; below 1 where it is too small. */
+function remaining(size: number): number {
+  const half = (n: number) => outputLength(outputLength(n, KERNEL, 1, 0), 2, 2, 0);
+  return half(half(size));
+}
+
+/** The least rows and columns that leave a map. */
+function leastSide(): number {
+  let side = KERNEL;
+  while (remaining(side) < 1) side++;
+  return side;
+}
+
+/** conv3 covers the whole map that remains, with a square kernel. @throws GRAPH_INVALID saying what fits */
+function requireImage({ h, w }: Shape): void {
+  if (remaining(h) >= 1 && remaining(h) === remaining(w)) return;
+  const least = leastSide();
+  const what = Math.min(h, w) < least ? "too small" : "not square";
+  throw new BitswarmError(
+    "GRAPH_INVALID",
+    `model.kind lenet takes square images of ${least}×${least} or more, data.pad included; ${h}×${w} is ${what}. Crop or pad the images, or set model.kind=resnet or model.kind=wrn, which take any shape`,
+  );
 }
 
 /**
@@ -16,6 +45,7 @@ export interface LeNetOptions {
  */
 function leNet({ widths }: LeNetOptions, io: NetworkIo, method: Method): Graph {
   const g = graphOfOne(io);
+  requireImage(g.shape(g.input));
   // BN stands right before each sign: after a rectifier every sign would be +1. The teacher has PReLU there instead.
   const { activation } = method.block;
   const beforeSign = activation === "model" ? "identity" : activation;
@@ -23,10 +53,10 @@ function leNet({ widths }: LeNetOptions, io: NetworkIo, method: Method): Graph {
   const beforeBody = (name: string, node: NodeId) => g.activation(before, name, node);
   const half = (node: NodeId) => g.add({ op: "pool", kind: "max", input: node, kernel: 2, stride: 2, padding: 0 });
 
-  let h = g.add({ op: "conv", name: "conv1", input: g.input, out: widths[0], kernel: 5, stride: 1, padding: 0 });
+  let h = g.add({ op: "conv", name: "conv1", input: g.input, out: widths[0], kernel: KERNEL, stride: 1, padding: 0 });
   h = g.add({ op: "batchnorm", name: "bn1", input: half(h) });
   h = beforeBody("prelu1", h);
-  h = method.body(g, { name: "conv2", input: h, out: widths[1], kernel: 5, stride: 1, padding: 0 });
+  h = method.body(g, { name: "conv2", input: h, out: widths[1], kernel: KERNEL, stride: 1, padding: 0 });
   h = g.add({ op: "batchnorm", name: "bn2", input: half(h) });
   g.compare("conv2", h);
   h = beforeBody("prelu2", h);
@@ -42,7 +72,7 @@ export const leNetModel = defineModel({
   kind: "lenet",
   schema: z.strictObject({
     kind: z.literal("lenet"),
-    widths: z.tuple([count, count, count]).default([12, 24, 96]).describe("channels of conv1, conv2, conv3"),
+    widths: z.tuple([width, width, width]).default([12, 24, 96]).describe("channels of conv1, conv2, conv3"),
   }),
   build: leNet,
 });

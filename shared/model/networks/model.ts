@@ -49,5 +49,10 @@ export function defineModel<S extends z.ZodObject>(model: {
   };
 }
 
-/** Channels, blocks and the like. */
-export const count = z.number().int().positive();
+/** Channels of a layer: the widest published networks of this kind have some thousands. */
+export const MOST_CHANNELS = 8192;
+/** Blocks of a stage. */
+export const MOST_BLOCKS = 256;
+
+export const width = z.number().int().positive().max(MOST_CHANNELS);
+export const blockCount = z.number().int().positive().max(MOST_BLOCKS);

@@ -1,8 +1,10 @@
 // The body that ResNet and WRN share: stages of blocks of two layers in the order of Bi-Real net (Liu et al. 2018), one
 // shortcut per binary convolution (README.md here). Names are torchvision's.
 
-import type { ActivationKind, Graph, NodeId } from "../graph.ts";
+import { BitswarmError } from "../../base/errors.ts";
+import type { ActivationKind, Graph, NodeId, Shape } from "../graph.ts";
 import type { Method } from "../methods/method.ts";
+import { outputLength } from "../window.ts";
 import { graphOfOne, type NetworkIo } from "./model.ts";
 
 export interface Stem {
@@ -28,6 +30,35 @@ export interface ResidualOptions {
   readonly activation: ActivationKind;
 }
 
+/** Rows after the stem, then after each stage but the first, which halves them. */
+function rowsOf({ kernel, stride, padding, maxpool }: Stem, stages: number, size: number): number[] {
+  const first = outputLength(size, kernel, stride, padding);
+  const rows = [maxpool ? outputLength(first, 3, 2, 1) : first];
+  for (let stage = 1; stage < stages; stage++) rows.push(rows[stage - 1] / 2);
+  return rows;
+}
+
+/** Zero pixels that are looked for on each side. */
+const MOST_PAD = 32;
+
+/** A body of stride 2 and its shortcut halve a map alike where its rows are even. @throws GRAPH_INVALID saying what fits */
+function requireHalves({ stem, widths }: ResidualOptions, { h, w }: Shape): void {
+  const fits = (size: number) => rowsOf(stem, widths.length, size).every((rows) => rows >= 1 && Number.isInteger(rows));
+  if (fits(h) && fits(w)) return;
+  const rows = rowsOf(stem, widths.length, fits(h) ? w : h);
+  const end = rows.findIndex((size) => size < 1 || !Number.isInteger(size));
+  let pad = 1;
+  while (pad <= MOST_PAD && !(fits(h + 2 * pad) && fits(w + 2 * pad))) pad++;
+  const help =
+    pad > MOST_PAD
+      ? "Crop or pad the images, or give model.widths fewer stages"
+      : `Raise data.pad by ${pad}, for ${h + 2 * pad}×${w + 2 * pad}`;
+  throw new BitswarmError(
+    "GRAPH_INVALID",
+    `each of ${widths.length} stages but the first halves its map, and ${h}×${w} images come to ${rows.slice(0, end).join(", ")} rows, which cannot be halved. ${help}`,
+  );
+}
+
 /**
  * Stem, then each layer h ← activation(BN(body(h)) + shortcut(h)), then the mean over positions, and the head. A method
  * whose block has its norm before the body: h ← activation(body(BN(h)) + shortcut(h)), and one more norm and activation
@@ -38,6 +69,7 @@ export function residualNetwork(options: ResidualOptions, io: NetworkIo, method:
   const order = method.block;
   const afterSum = order.activation === "model" ? activation : order.activation;
   const g = graphOfOne(io);
+  requireHalves(options, g.shape(g.input));
 
   const shortcut = (name: string, from: NodeId, out: number, stride: number): NodeId => {
     if (stride === 1 && g.shape(from).c === out) return from;

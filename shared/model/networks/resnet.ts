@@ -1,7 +1,7 @@
 // ResNet-18 and ResNet-34 (He et al., CVPR 2016): four stages, the stem as wide as the first (README.md here).
 
 import { z } from "zod";
-import { count, defineModel } from "./model.ts";
+import { blockCount, defineModel, width } from "./model.ts";
 import { largeStem, residualNetwork, smallStem } from "./residual.ts";
 
 /** Blocks of each stage. */
@@ -10,8 +10,8 @@ const blocksOfDepth = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3] } as const;
 const schema = z.strictObject({
   kind: z.literal("resnet"),
   depth: z.literal([18, 34]).default(18).describe("18 has 2-2-2-2 blocks, 34 has 3-4-6-3"),
-  widths: z.array(count).min(1).max(8).default([64, 128, 256, 512]).describe("channels of each stage"),
-  blocks: z.array(count).min(1).max(8).optional().describe("blocks of each stage; those of `depth` unless given"),
+  widths: z.array(width).min(1).max(8).default([64, 128, 256, 512]).describe("channels of each stage"),
+  blocks: z.array(blockCount).min(1).max(8).optional().describe("blocks of each stage; those of `depth` unless given"),
   stem: z.enum(["cifar", "imagenet"]).default("cifar").describe("3x3 stride 1, or 7x7 stride 2 and max-pool"),
   activation: z.enum(["prelu", "relu", "hardtanh", "identity"]).default("prelu").describe("after each shortcut sum"),
 });

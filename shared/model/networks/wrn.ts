@@ -2,7 +2,7 @@
 // README.md here.
 
 import { z } from "zod";
-import { count, defineModel } from "./model.ts";
+import { defineModel, MOST_BLOCKS, width } from "./model.ts";
 import { residualNetwork, smallStem } from "./residual.ts";
 
 /** Channels of conv1 and of the three stages, as RBCN's tables name them. */
@@ -23,12 +23,13 @@ export const wrnModel = defineModel({
       .number()
       .int()
       .min(10)
+      .max(6 * MOST_BLOCKS + 4)
       .default(22)
       .describe(
         "4 more than a multiple of 6: each of three stages has (depth - 4) / 6 blocks; the papers' are 22 and 40",
       ),
     widths: z
-      .union([z.enum(named), z.tuple([count, count, count, count])])
+      .union([z.enum(named), z.tuple([width, width, width, width])])
       .default("16-32-64-128")
       .describe("channels of conv1 and of the three stages, by name or as four numbers"),
     activation: z.enum(["prelu", "relu", "hardtanh", "identity"]).default("prelu").describe("after each shortcut sum"),

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { idxFiles, readIdxImages, readIdxLabels } from "../../../../coordinator/data/importers/idx.ts";
+import { idxFiles, openIdxImages, readIdxLabels } from "../../../../coordinator/data/importers/idx.ts";
 import { openDataset } from "../../../../coordinator/data/open-dataset.ts";
 import { SHARD_SAMPLES } from "../../../../coordinator/data/sharder.ts";
 import { datasetSchema, locateSample } from "../../../../shared/data/dataset.ts";
@@ -134,16 +134,24 @@ test("DATA_MISSING says what is missing where, and how to get it", () =>
 const whole = images(5000, 4, 3);
 const bad: readonly (readonly [what: string, files: Files, message: RegExp])[] = [
   ["a truncated gzip", { trainImages: whole.subarray(0, whole.length - 20) }, /train-images.*not a whole gzip file/],
-  ["no gzip at all", { testLabels: Buffer.from("hello") }, /t10k-labels.*5 bytes are not a whole gzip file/],
+  [
+    "no gzip at all",
+    { testLabels: Buffer.from("hello") },
+    /t10k-labels.*begins with 0x68656c6c, which is neither gzip nor IDX/,
+  ],
   [
     "a wrong magic",
     { trainImages: idx(0x801, [1, 1, 1], new Uint8Array(1)) },
-    /train-images.*0x00000801; expected 0x00000803/,
+    /train-images.*0x00000801, u8 with 1 axis \(labels: .*; expected images, 0x00000803/,
   ],
-  ["labels where images belong", { trainLabels: images(10, 1, 1) }, /train-labels.*0x00000803; expected 0x00000801/],
+  [
+    "labels where images belong",
+    { trainLabels: images(10, 1, 1) },
+    /train-labels.*0x00000803, .*named the wrong way round\?\); expected labels, 0x00000801/,
+  ],
   [
     "a header that ends early",
-    { testImages: gzipSync(Buffer.alloc(9)) },
+    { testImages: gzipSync(Buffer.of(0, 0, 8, 3, 0, 0, 0, 1, 0)) },
     /t10k-images.*9 bytes; its header alone takes 16/,
   ],
   [
@@ -200,10 +208,10 @@ test("a file that unpacks to more than the limit is refused by the limit", () =>
   withFolder(async (root) => {
     await put(root);
     const images = join(root, idxFiles.train.images);
-    await expect(readIdxImages(images, 1000)).rejects.toMatchObject({
+    await expect(openIdxImages(images, "look", 1000)).rejects.toMatchObject({
       code: "DATA_INVALID",
-      message: expect.stringMatching(/train-images.* bytes unpack to more than 1000/),
+      message: expect.stringMatching(/train-images.* bytes unpack to more than 1000; .*gunzip/),
     });
-    await expect(readIdxLabels(join(root, idxFiles.test.labels), 17)).rejects.toThrow(/unpack to more than 17/);
-    expect((await readIdxImages(images, 16 + 5000 * 12)).samples).toBe(5000);
+    await expect(readIdxLabels(join(root, idxFiles.test.labels), "look", 17)).rejects.toThrow(/unpack to more than 17/);
+    expect((await openIdxImages(images, "look", 16 + 5000 * 12)).samples).toBe(5000);
   }));
