@@ -54,8 +54,9 @@ const floors: Readonly<Record<Wing, readonly (readonly string[])[]>> = {
     ["web"],
   ],
   coordinator: [
-    ["base", "disk", "round", "sum/reduction", "data/importers"],
-    ["sum", "data"],
+    ["base", "disk", "round", "sum/reduction"],
+    ["sum", "data/importers"],
+    ["data"],
     ["trust"],
     ["state"],
     ["checkpoint"],

@@ -35,7 +35,7 @@ function unseenNotices({ dataset, unseen }: Sharded, { classes }: DataOptions): 
   });
 }
 
-/** The source with the classes that the configuration asks for. @throws CONFIG_INVALID where its targets are no labels */
+/** With the classes that the configuration asks for. @throws CONFIG_INVALID where the source's targets are no labels */
 function withClasses(source: SampleSource, options: DataOptions): SampleSource {
   const classes = classCount(options);
   if (classes === undefined) return source;

@@ -1,5 +1,5 @@
-// What a file is by its first bytes, whatever its name says: so that a web page, a pickle or a pointer that stands where
-// data belong is called by its name.
+// What a file is by its first bytes, whatever its name says: so that a web page, a pickle or a pointer that stands
+// where data belong is called by its name.
 
 import { open } from "node:fs/promises";
 

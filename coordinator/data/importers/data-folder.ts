@@ -1,5 +1,5 @@
-// Where the files of a data set lie on this machine: where the user says, else where set-ups put them; and what is there
-// instead, where they are not.
+// Where the files of a data set lie on this machine: where the user says, else where set-ups put them; and what is
+// there instead, where they are not.
 
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -12,7 +12,7 @@ import type { Environment } from "./importer.ts";
 export interface DataFiles {
   /** As people call it, e.g. Fashion-MNIST. */
   readonly title: string;
-  /** Each file by the names that it may have, the best first, which is the one that messages name; case is no matter. */
+  /** Each file by the names that it may have, whatever their case; the first is the one that messages name. */
   readonly files: readonly (readonly [string, ...string[]])[];
   /** Folders in the given one that the files may be in, as an archive unpacks to. */
   readonly inner?: readonly string[];

@@ -1,5 +1,5 @@
-// MNIST and its successors: images and labels of two splits, in four files of the IDX format, as public homes, torchvision
-// and unpackers name them.
+// MNIST and its successors: images and labels of two splits, in four files of the IDX format, as public homes,
+// torchvision and unpackers name them.
 
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import { idx } from "../../../shared/data/data-kinds.ts";

@@ -41,7 +41,7 @@ function rowsOf({ kernel, stride, padding, maxpool }: Stem, stages: number, size
 /** Zero pixels that are looked for on each side. */
 const MOST_PAD = 32;
 
-/** A body of stride 2 and its shortcut halve a map alike where its rows are even. @throws GRAPH_INVALID saying what fits */
+/** Body and shortcut halve a map alike where its rows are even. @throws GRAPH_INVALID saying what fits */
 function requireHalves({ stem, widths }: ResidualOptions, { h, w }: Shape): void {
   const fits = (size: number) => rowsOf(stem, widths.length, size).every((rows) => rows >= 1 && Number.isInteger(rows));
   if (fits(h) && fits(w)) return;

@@ -1,4 +1,4 @@
-// CIFAR as people have it: the archive itself, the version for Python, the other data set, a folder too high or too low.
+// CIFAR as people have it: the archive itself, the version for Python, the other data set, a folder too high or low.
 
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
