@@ -14,6 +14,16 @@ export const MANIFEST = "manifest.json";
 /** 1 knew two networks and four kinds of round; what it says of a run's units and norms has other names now. */
 export const CHECKPOINT_FORMAT = 2;
 
+/** Of manifest.json: the exponents and norms of ten thousand tensors are a megabyte. */
+export const MOST_MANIFEST_BYTES = 64 * 2 ** 20;
+/** Of one tensor file: what this platform reads into one buffer. */
+export const MOST_TENSOR_FILE_BYTES = 2 ** 31 - 1;
+/** Tensor files of a checkpoint: networks, partners, the optimizer's and the replica's. */
+export const MOST_TENSOR_FILES = 64;
+
+/** A file in the checkpoint's own folder: no name leads out of it, and none is hidden. */
+const fileName = z.string().regex(/^[A-Za-z0-9_][\w.-]{0,127}$/, "is no name of a file in the checkpoint's folder");
+
 const counting = z.number().int().min(0);
 const hex = z.string().regex(/^[0-9a-f]{64}$/);
 /** By the program's names. */
@@ -21,7 +31,8 @@ const byNetwork = <T extends z.ZodType>(value: T) => z.record(z.string(), value)
 
 const checkpointManifestSchema = z.strictObject({
   format: z.literal(CHECKPOINT_FORMAT),
-  run: z.string(),
+  /** A folder's name. */
+  run: z.string().max(255),
   /** ISO 8601, of the writing. */
   time: z.string(),
   /** Committed steps. */
@@ -36,7 +47,12 @@ const checkpointManifestSchema = z.strictObject({
     sha256: hex,
   }),
   /** By name; `holds` is for people. */
-  files: z.record(z.string(), z.strictObject({ bytes: counting, sha256: hex, holds: z.string() })),
+  files: z
+    .record(
+      fileName,
+      z.strictObject({ bytes: counting.max(MOST_TENSOR_FILE_BYTES), sha256: hex, holds: z.string().max(1024) }),
+    )
+    .refine((files) => Object.keys(files).length <= MOST_TENSOR_FILES, `are more than ${MOST_TENSOR_FILES}`),
   /** Of the latent float32 parameters. */
   paramsHash: byNetwork(hex),
   ledger: z.unknown(),

@@ -1,7 +1,7 @@
 // Checkpoints: runs/<id>/checkpoints/step-N, whole or not there whenever the process dies, and the newest that verifies
 // on resume.
 
-import { access, readdir, readFile } from "node:fs/promises";
+import { access, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
@@ -10,6 +10,7 @@ import { phaseProgram } from "../../shared/run/program.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import { diskFiles, type FileOperations } from "../disk/durable-file.ts";
+import { readPlainFile, requirePlainFolder } from "../disk/plain-file.ts";
 import { storageError } from "../disk/storage-error.ts";
 import { sealMode } from "../round/deadline.ts";
 import { Ledger } from "../round/ledger.ts";
@@ -29,6 +30,7 @@ import {
   decodeManifest,
   encodeManifest,
   MANIFEST,
+  MOST_MANIFEST_BYTES,
 } from "./checkpoint-manifest.ts";
 import { decodeTensors } from "./checkpoint-tensors.ts";
 
@@ -200,16 +202,19 @@ async function prune(root: string, step: number, keep: number, disk: FileOperati
 }
 
 async function readCheckpoint(path: string): Promise<Omit<Checkpoint, "skipped">> {
-  const manifest = decodeManifest(await readFile(join(path, MANIFEST), "utf8"));
+  const code = "CHECKPOINT_CORRUPT";
+  await requirePlainFolder(path, code);
+  const text = await readPlainFile(join(path, MANIFEST), { code, mostBytes: MOST_MANIFEST_BYTES });
+  const manifest = decodeManifest(text.toString("utf8"));
   const files = new Map<string, Uint8Array>();
   for (const [file, { bytes, sha256 }] of Object.entries(manifest.files)) {
-    const content = await readFile(join(path, file));
+    const content = await readPlainFile(join(path, file), { code, mostBytes: bytes });
     if (content.length !== bytes) {
-      throw new BitswarmError("CHECKPOINT_CORRUPT", `${file} has ${content.length} bytes; ${MANIFEST} says ${bytes}`);
+      throw new BitswarmError(code, `${file} has ${content.length} bytes; ${MANIFEST} says ${bytes}`);
     }
     const actual = contentHash(content);
     if (actual !== sha256) {
-      throw new BitswarmError("CHECKPOINT_CORRUPT", `${file}: its SHA-256 is ${actual}; ${MANIFEST} says ${sha256}`);
+      throw new BitswarmError(code, `${file}: its SHA-256 is ${actual}; ${MANIFEST} says ${sha256}`);
     }
     files.set(file, content);
   }
@@ -221,24 +226,56 @@ function reasonOf(error: unknown): string {
   return `CHECKPOINT_CORRUPT: ${error instanceof Error ? error.message : String(error)}`;
 }
 
-/**
- * The newest checkpoint of a run whose every hash verifies; `skipped` lists the newer ones that do not, and why.
- * @throws CHECKPOINT_MISSING where there is none, CHECKPOINT_CORRUPT where none verifies, RUN_OF_OTHER_BUILD
- */
-export async function readNewestCheckpoint(runDir: string): Promise<Checkpoint> {
-  const root = join(runDir, CHECKPOINTS);
+/** Between two looks at checkpoints of which one went while it was read, and how often. */
+const AGAIN_AFTER_MS = 20;
+const MOST_LOOKS = 10;
+
+/** Which folder has this name now; nothing where none has. */
+async function folderNamed(path: string): Promise<bigint | undefined> {
+  return stat(path, { bigint: true }).then(
+    ({ ino }) => ino,
+    () => undefined,
+  );
+}
+
+type Look = { readonly found?: Checkpoint; readonly skipped: readonly SkippedCheckpoint[]; readonly moved: boolean };
+
+/** Reads on from the newest until one verifies; `moved` where one before it was replaced or removed meanwhile. */
+async function look(root: string): Promise<Look> {
   const skipped: SkippedCheckpoint[] = [];
+  let moved = false;
   for (const { name } of await candidates(root)) {
     const path = join(root, name);
+    const folder = await folderNamed(path);
     try {
-      return { ...(await readCheckpoint(path)), skipped };
+      return { found: { ...(await readCheckpoint(path)), skipped }, skipped, moved };
     } catch (error) {
       if (error instanceof BitswarmError && error.code === "RUN_OF_OTHER_BUILD") {
         throw new BitswarmError(error.code, `${path}: ${error.message}`, { cause: error });
       }
+      const now = await folderNamed(path);
+      if (now === undefined || now !== folder) moved = true;
       skipped.push({ path, reason: reasonOf(error) });
     }
   }
+  return { skipped, moved };
+}
+
+/**
+ * The newest checkpoint of a run whose every hash verifies; `skipped` lists the newer ones that do not, and why. The
+ * run may go on meanwhile: what it replaces under the reader's hands is looked for again.
+ * @throws CHECKPOINT_MISSING where there is none, CHECKPOINT_CORRUPT where none verifies, RUN_OF_OTHER_BUILD
+ */
+export async function readNewestCheckpoint(runDir: string): Promise<Checkpoint> {
+  const root = join(runDir, CHECKPOINTS);
+  await requirePlainFolder(root, "CHECKPOINT_CORRUPT");
+  let seen = await look(root);
+  for (let looks = 1; seen.moved && looks < MOST_LOOKS; looks++) {
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS));
+    seen = await look(root);
+  }
+  const { found, skipped } = seen;
+  if (found) return found;
   if (skipped.length === 0) {
     throw new BitswarmError(
       "CHECKPOINT_MISSING",

@@ -1,13 +1,14 @@
 // What happened to the run, for good: one fsynced JSON line per commit, each hashed over the one before. Nothing is
-// ever removed from it.
+// ever removed from it but what is damaged, of which a copy is kept.
 
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import type { FileHandle } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { diskFiles } from "../disk/durable-file.ts";
+import { diskFiles, writeNew } from "../disk/durable-file.ts";
+import { openPlainFile, readPlainFile } from "../disk/plain-file.ts";
 import { storageError } from "../disk/storage-error.ts";
 import { otherBuild } from "./other-build.ts";
 
@@ -37,11 +38,16 @@ const commitRecordSchema = z.discriminatedUnion("type", [
   }),
   /** The run went on from this checkpoint: records of later steps before this line no longer stand. */
   z.strictObject({ type: z.literal("resume"), fromStep: counting, checkpoint: z.string() }),
+  /** Of what came before, this log does not tell all: the ledger of the checkpoint stands in for it. */
+  z.strictObject({ type: z.literal("repair"), fromStep: counting, checkpoint: z.string(), ledger: z.unknown() }),
 ]);
 
 export type CommitRecord = z.output<typeof commitRecordSchema>;
 
 export const COMMIT_LOG = "commits.ndjson";
+/** Of a log; the longest text that this platform makes is a little longer. */
+export const MOST_LOG_BYTES = 500 * 2 ** 20;
+const readLimit = { code: "COMMIT_LOG_CORRUPT", mostBytes: MOST_LOG_BYTES } as const;
 /** Format 1 named kinds of round where this one names phases, and began its chain with zeros. */
 const LOG_FORMAT = 2;
 const firstLinkBefore = "0".repeat(64);
@@ -54,11 +60,13 @@ function link(previous: string, record: unknown): string {
 }
 
 export interface CommitLog {
+  /** The run's. */
+  readonly folder: string;
   /** What the file held when it was opened, in order. */
   readonly records: readonly CommitRecord[];
   /** Number of this writer, in each line that it writes: above that of every writer before it. */
   readonly fence: number;
-  /** Says what was cut from the end after a crash; null where nothing was. */
+  /** Says what was cut from the end after a crash, or repaired; null where nothing was. */
   readonly notice: string | null;
   /** Hash of the newest record. */
   readonly head: string;
@@ -72,62 +80,118 @@ export interface CommitLog {
   close(): Promise<void>;
 }
 
-function corrupt(path: string, line: number, what: string): BitswarmError {
+interface Verified {
+  /** Those before the first line that is damaged. */
+  readonly records: readonly CommitRecord[];
+  readonly head: string;
+  /** The highest number of a writer in any line that can be read; lines from before there were any have 0. */
+  readonly fence: number;
+  /** Of the file, up to the first line that is damaged or has no end. */
+  readonly whole: number;
+  /** The first line that is not as it was written: its number and what is wrong with it. */
+  readonly damage?: { readonly line: number; readonly what: string };
+}
+
+function corrupt(path: string, { line, what }: NonNullable<Verified["damage"]>): BitswarmError {
   return new BitswarmError(
     "COMMIT_LOG_CORRUPT",
-    `${path}, line ${line}: ${what}. The file was changed or damaged; restore it from a copy, or start a new run`,
+    `${path}, line ${line}: ${what}. The file was changed or damaged; \`coordinator resume\` keeps a copy of it, cuts it there, and goes on from the newest checkpoint`,
   );
 }
 
-interface Verified {
-  readonly records: readonly CommitRecord[];
-  readonly head: string;
-  /** The highest number of a writer; lines from before there were any have 0. */
-  readonly fence: number;
+/** What a line holds, or what is wrong with it. */
+type Line = { readonly record: CommitRecord; readonly h: string; readonly fence: number } | { readonly what: string };
+
+/** @param head hash of the line before @param newest number of the newest writer so far */
+function readLine(line: string, head: string, newest: number): Line {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return { what: "is not JSON" };
+  }
+  // Not zod's output: the hash is over the fields in the order they were written in.
+  const { h, ...hashed } = Object(value) as Record<string, unknown>;
+  const parsed = z.looseObject({ h: hex, fence: counting }).safeParse(value);
+  if (!parsed.success) return { what: "has no hash `h` of 64 hex digits, or no `fence` that is a count" };
+  const expected = link(head, hashed);
+  if (h !== expected) return { what: `its hash is ${String(h)}, the chain gives ${expected}` };
+  const { fence: _, ...fields } = hashed;
+  const record = commitRecordSchema.safeParse(fields);
+  if (!record.success) {
+    const [issue] = record.error.issues;
+    return { what: `${issue.path.join(".") || "the record"}: ${issue.message}` };
+  }
+  const { fence } = parsed.data;
+  if (fence < newest) return { what: `writer ${fence} wrote it after writer ${newest} took over` };
+  return { record: record.data, h: expected, fence };
 }
 
-function verify(path: string, text: string): Verified {
+/** @throws RUN_OF_OTHER_BUILD */
+function requireFormat(path: string, first: string): void {
+  let value: unknown;
+  try {
+    value = JSON.parse(first);
+  } catch {
+    return;
+  }
+  const { h, ...hashed } = Object(value) as Record<string, unknown>;
+  if (h === link(firstLinkBefore, hashed)) {
+    throw otherBuild(`${path} is a commit log of format ${LOG_FORMAT - 1}`, LOG_FORMAT, LOG_FORMAT - 1);
+  }
+}
+
+/** The writer of a line that is not part of the chain any more, if it says so. */
+function fenceOf(line: string): number {
+  try {
+    return z.looseObject({ fence: counting }).parse(JSON.parse(line)).fence;
+  } catch {
+    return 0;
+  }
+}
+
+/** Verifies the lines that have their end, up to the first that is damaged. @throws RUN_OF_OTHER_BUILD */
+function verify(path: string, bytes: Buffer): Verified {
   const records: CommitRecord[] = [];
   let head = firstLink;
-  let newest = 0;
-  // What follows the last newline is empty: the caller cut the rest.
-  const lines = text.split("\n").slice(0, -1);
-  lines.forEach((line, index) => {
-    let value: unknown;
-    try {
-      value = JSON.parse(line);
-    } catch {
-      throw corrupt(path, index + 1, "is not JSON");
+  let fence = 0;
+  let whole = 0;
+  // What follows the last newline is empty: it is cut here.
+  const lines = bytes
+    .toString("utf8", 0, bytes.lastIndexOf(0x0a) + 1)
+    .split("\n")
+    .slice(0, -1);
+  for (const [index, text] of lines.entries()) {
+    if (index === 0) requireFormat(path, text);
+    const line = readLine(text, head, fence);
+    if ("what" in line) {
+      for (const later of lines.slice(index)) fence = Math.max(fence, fenceOf(later));
+      return { records, head, fence, whole, damage: { line: index + 1, what: line.what } };
     }
-    // Not zod's output: the hash is over the fields in the order they were written in.
-    const { h, ...hashed } = Object(value) as Record<string, unknown>;
-    if (index === 0 && h === link(firstLinkBefore, hashed)) {
-      throw otherBuild(`${path} is a commit log of format ${LOG_FORMAT - 1}`, LOG_FORMAT, LOG_FORMAT - 1);
-    }
-    const parsed = z.looseObject({ h: hex, fence: counting }).safeParse(value);
-    if (!parsed.success)
-      throw corrupt(path, index + 1, "has no hash `h` of 64 hex digits, or no `fence` that is a count");
-    const expected = link(head, hashed);
-    if (h !== expected) throw corrupt(path, index + 1, `its hash is ${String(h)}, the chain gives ${expected}`);
-    const { fence: _, ...fields } = hashed;
-    const record = commitRecordSchema.safeParse(fields);
-    if (!record.success) {
-      const [issue] = record.error.issues;
-      throw corrupt(path, index + 1, `${issue.path.join(".") || "the record"}: ${issue.message}`);
-    }
-    const { fence } = parsed.data;
-    if (fence < newest) throw corrupt(path, index + 1, `writer ${fence} wrote it after writer ${newest} took over`);
-    records.push(record.data);
-    head = expected;
-    newest = fence;
-  });
-  return { records, head, fence: newest };
+    records.push(line.record);
+    head = line.h;
+    fence = line.fence;
+    whole = bytes.indexOf(0x0a, whole) + 1;
+  }
+  return { records, head, fence, whole };
 }
 
-/** Verifies the lines that have their end; `whole` is their bytes. */
-function verifyWhole(path: string, bytes: Buffer) {
-  const whole = bytes.lastIndexOf(0x0a) + 1;
-  return { ...verify(path, bytes.toString("utf8", 0, whole)), whole };
+/** Of a run's log: its records, and what a person should know of it. */
+export interface ReadLog {
+  readonly records: readonly CommitRecord[];
+  /** The first damaged line, behind which nothing is read; null where there is none. */
+  readonly damage: string | null;
+}
+
+/** What of a run's log verifies, also of one that is running: changes nothing. A run without a log has no records. */
+export async function inspectCommitLog(runDir: string): Promise<ReadLog> {
+  const path = join(runDir, COMMIT_LOG);
+  const bytes = await readPlainFile(path, readLimit).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return Buffer.alloc(0);
+    throw storageError(error, path, undefined, "read");
+  });
+  const { records, damage } = verify(path, bytes);
+  return { records, damage: damage === undefined ? null : corrupt(path, damage).message };
 }
 
 /**
@@ -135,12 +199,9 @@ function verifyWhole(path: string, bytes: Buffer) {
  * @throws COMMIT_LOG_CORRUPT
  */
 export async function readCommitLog(runDir: string): Promise<readonly CommitRecord[]> {
-  const path = join(runDir, COMMIT_LOG);
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return Buffer.alloc(0);
-    throw error;
-  });
-  return verifyWhole(path, bytes).records;
+  const { records, damage } = await inspectCommitLog(runDir);
+  if (damage !== null) throw new BitswarmError("COMMIT_LOG_CORRUPT", damage);
+  return records;
 }
 
 /** A log as it was found, for this writer to go on with. */
@@ -151,6 +212,7 @@ interface FoundLog extends Pick<CommitLog, "records" | "notice" | "fence" | "hea
 }
 
 class FileCommitLog implements CommitLog {
+  readonly folder: string;
   readonly records: readonly CommitRecord[];
   readonly notice: string | null;
   readonly fence: number;
@@ -161,6 +223,7 @@ class FileCommitLog implements CommitLog {
   #queue: Promise<void> = Promise.resolve();
 
   constructor({ path, file, records, notice, fence, head, bytes }: FoundLog) {
+    this.folder = dirname(path);
     this.#path = path;
     this.#file = file;
     this.records = records;
@@ -210,7 +273,7 @@ class FileCommitLog implements CommitLog {
   async #requireUnchanged(): Promise<void> {
     const { size } = await this.#file.stat();
     if (size === this.#bytes) return;
-    const found = await readFile(this.#path).then((bytes) => verifyWhole(this.#path, bytes));
+    const found = await readPlainFile(this.#path, readLimit).then((bytes) => verify(this.#path, bytes));
     throw new BitswarmError(
       "COMMIT_LOG_FENCED",
       `${this.#path} grew from ${this.#bytes} to ${size} bytes while writer ${this.fence} had it open; its newest writer is ${found.fence}. Another coordinator drives this run: stop one of them, then \`coordinator resume\` the run if need be`,
@@ -223,45 +286,86 @@ class FileCommitLog implements CommitLog {
   }
 }
 
+/** How a log is opened. */
+export interface OpenLogOptions {
+  /** Number of this writer where somebody else gives them out; one above the last unless given. */
+  readonly fence?: number;
+  /** Cut a damaged log before its first damaged line, with a copy of it beside. */
+  readonly repair?: boolean;
+}
+
+/** Keeps what is about to be cut. @returns the name of the copy */
+async function keepCopy(path: string, bytes: Buffer): Promise<string> {
+  for (let number = 1; ; number++) {
+    const copy = `${path}.damaged-${number}`;
+    if (await writeNew(copy, bytes)) return copy;
+  }
+}
+
 /**
  * Opens the run's log, made if it is not there, after verifying its chain. A last line without its end, as a crash
  * leaves it, was never acknowledged: it is cut, and `notice` says so. Whoever has it open still is fenced off by this
  * writer's first line.
- * @param fence number of this writer where somebody else gives them out; one above the last unless given
- * @throws COMMIT_LOG_CORRUPT naming the line, COMMIT_LOG_FENCED where a writer with a higher number was here
+ * @throws COMMIT_LOG_CORRUPT naming the line where it is damaged and not to be repaired, COMMIT_LOG_FENCED where a
+ * writer with a higher number was here, STORAGE_FAILED
  */
-export async function openCommitLog(runDir: string, fence?: number): Promise<CommitLog> {
+export async function openCommitLog(
+  runDir: string,
+  { fence, repair = false }: OpenLogOptions = {},
+): Promise<CommitLog> {
   const path = join(runDir, COMMIT_LOG);
-  const file = await open(path, constants.O_RDWR | constants.O_CREAT);
+  const file = await openPlainFile(path, constants.O_RDWR | constants.O_CREAT, "COMMIT_LOG_CORRUPT").catch((error) => {
+    throw storageError(error, path);
+  });
   try {
-    const bytes = await file.readFile();
-    const { records, head, fence: last, whole } = verifyWhole(path, bytes);
+    const bytes = await readPlainFile(path, readLimit);
+    const { records, head, fence: last, whole, damage } = verify(path, bytes);
     if (fence !== undefined && fence < last) {
       throw new BitswarmError(
         "COMMIT_LOG_FENCED",
         `${path} was last written by writer ${last}, and writer ${fence} comes after it: another coordinator has taken this run over; let it go on`,
       );
     }
+    if (damage !== undefined && !repair) throw corrupt(path, damage);
     let notice: string | null = null;
     if (whole < bytes.length) {
+      if (damage === undefined) {
+        notice = `${path}: cut ${bytes.length - whole} bytes of a record that a crash left unfinished after line ${records.length}`;
+      } else {
+        const copy = await keepCopy(path, bytes);
+        notice = `${path} was damaged at line ${damage.line} (${damage.what}): it is cut before that line, after ${records.length} of its records; a copy of it as it was is ${copy}`;
+      }
       await file.truncate(whole);
       await file.sync();
-      notice = `${path}: cut ${bytes.length - whole} bytes of a record that a crash left unfinished after line ${records.length}`;
     }
     await diskFiles.syncDirectory(runDir);
     return new FileCommitLog({ path, file, records, notice, head, bytes: whole, fence: fence ?? last + 1 });
   } catch (error) {
     await file.close();
-    throw error;
+    throw storageError(error, path);
   }
 }
 
-/** The records that stand: those that no later `resume` superseded, without the `resume` records themselves. */
-export function standingCommits(records: readonly CommitRecord[]): Exclude<CommitRecord, { type: "resume" }>[] {
-  let standing: Exclude<CommitRecord, { type: "resume" }>[] = [];
+/** A record of what the run came to, not of where it went on. */
+export type Commit = Exclude<CommitRecord, { type: "resume" | "repair" }>;
+
+/** The commits that stand: those that nothing later superseded. */
+export function standingCommits(records: readonly CommitRecord[]): Commit[] {
+  let standing: Commit[] = [];
   for (const record of records) {
-    if (record.type === "resume") standing = standing.filter(({ step }) => step <= record.fromStep);
-    else standing.push(record);
+    if (record.type === "resume" || record.type === "repair") {
+      standing = standing.filter(({ step }) => step <= record.fromStep);
+    } else standing.push(record);
+  }
+  return standing;
+}
+
+/** The newest repair whose ledger still stands: no later resume went back behind it. */
+export function standingRepair(records: readonly CommitRecord[]) {
+  let standing: Extract<CommitRecord, { type: "repair" }> | undefined;
+  for (const record of records) {
+    if (record.type === "repair") standing = record;
+    else if (record.type === "resume" && standing && record.fromStep < standing.fromStep) standing = undefined;
   }
   return standing;
 }

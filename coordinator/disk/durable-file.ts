@@ -2,7 +2,7 @@
 // fsynced.
 
 import { randomBytes } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** The calls that change the disk, each durable or ordered as it says; tests make them fail one by one. */
@@ -63,4 +63,23 @@ export async function writeDurably(
     throw error;
   }
   await files.syncDirectory(dirname(path));
+}
+
+/** Writes a file that must not be there yet, and makes it durable. @returns false where something has its name */
+export async function writeNew(path: string, bytes: Uint8Array): Promise<boolean> {
+  let file: FileHandle;
+  try {
+    file = await open(path, "wx");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await diskFiles.syncDirectory(dirname(path));
+  return true;
 }

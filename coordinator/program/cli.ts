@@ -161,6 +161,11 @@ async function serve(run: OpenRun, options: ServeOptions): Promise<void> {
   await printed;
 }
 
+/** What a person should know while they wait; standard output may be a program's. */
+function tell(message: string): void {
+  process.stderr.write(`${message}\n`);
+}
+
 async function start(file: string | undefined, options: StartOptions): Promise<void> {
   const { set = [], seed, full = false, runDir } = options;
   const token = await chosenToken(options);
@@ -170,7 +175,7 @@ async function start(file: string | undefined, options: StartOptions): Promise<v
     ...(file === undefined ? {} : { file }),
     ...(seed === undefined ? {} : { seed }),
   });
-  await serve(await openFreshRun(config, runDir, token), options);
+  await serve(await openFreshRun(config, runDir, token, tell), options);
 }
 
 const program = new Command("coordinator")
@@ -200,9 +205,10 @@ withServeOptions(
 )
   .addHelpText("after", resumeHelp)
   .showHelpAfterError("(see coordinator resume --help)")
-  .action(async (runDir: string, options: ServeOptions) =>
-    serve(await reopenRun(runDir, await chosenToken(options)), options),
-  );
+  .action(async (runDir: string, options: ServeOptions) => {
+    const token = await chosenToken(options);
+    await serve(await reopenRun(runDir, { onNotice: tell, ...(token === undefined ? {} : { token }) }), options);
+  });
 
 program
   .command("status")

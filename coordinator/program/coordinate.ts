@@ -15,7 +15,7 @@ import { Traffic } from "../engine/traffic.ts";
 import { engineRun } from "../run/engine-run.ts";
 import { openEngine } from "../run/engines.ts";
 import type { OpenRun } from "../run/open-run.ts";
-import { removeAddress, writeAddress } from "../run/run-directory.ts";
+import { removeAddress, writeAddress } from "../run/run-claim.ts";
 import { readPageFiles } from "../server/page-files.ts";
 import { type RunServer, startServer } from "../server/server.ts";
 import { type SessionLimits, sessionLimits } from "../session/session-limits.ts";
@@ -77,7 +77,7 @@ function publicConfig(config: RunConfig): RunConfig {
  * @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING, THREAD_FAILED
  */
 export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
-  const { directory, state, log, data, resumedFrom } = run;
+  const { directory, state, log, claim, data, resumedFrom } = run;
   const { host, port, maxSteps, terminal, printJson, limits = sessionLimits, startTraining } = options;
   const clock = systemClock;
   const { now } = clock;
@@ -128,6 +128,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     loopDelay.close();
     await log.close();
     await events.close();
+    await claim.release();
     await run.discard?.();
     throw error;
   });
@@ -145,6 +146,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     if (server) await removeAddress(directory, server.localUrl);
     const failure = await events.close();
     if (failure) progress.line(`events.ndjson is not complete: ${failure.message}`);
+    await claim.release();
   };
   try {
     server = await startServer({

@@ -7,8 +7,9 @@ import { phaseProgram, samplesAt } from "../../shared/run/program.ts";
 import type { NetworkScores } from "../../shared/tasks/task.ts";
 import { type RunStatus, runStatusSchema } from "../../shared/wire/protocol.ts";
 import { readNewestCheckpoint } from "../checkpoint/checkpoint.ts";
-import { readCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
-import { isRunDirectory, readAddress } from "../run/run-directory.ts";
+import { inspectCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
+import { readAddress } from "../run/run-claim.ts";
+import { isRunDirectory } from "../run/run-directory.ts";
 import { networkScores } from "../state/scores.ts";
 import { costText, statusBlock } from "./progress-text.ts";
 
@@ -60,7 +61,8 @@ async function askCoordinator(link: URL): Promise<RunStatus> {
 
 async function readStopped(runDir: string): Promise<StoppedStatus> {
   const { path, manifest, skipped } = await readNewestCheckpoint(runDir);
-  const commits = standingCommits(await readCommitLog(runDir));
+  const { records, damage } = await inspectCommitLog(runDir);
+  const commits = standingCommits(records);
   const evaluated = (network: string) => {
     const newest = commits.findLast((commit) => commit.type === "evaluate" && commit.network === network);
     return newest?.type === "evaluate" ? newest.value : (manifest.scores[network]?.value ?? null);
@@ -80,7 +82,10 @@ async function readStopped(runDir: string): Promise<StoppedStatus> {
     }),
     checkpoint: path,
     checkpointStep: manifest.step,
-    notices: skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`),
+    notices: [
+      ...skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`),
+      ...(damage === null ? [] : [damage]),
+    ],
   };
 }
 

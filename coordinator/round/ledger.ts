@@ -149,13 +149,15 @@ export class Ledger {
 
   /**
    * Compares with the steps that the commit log tells of.
+   * @param before what was committed before the first of them; nothing unless given
    * @throws LEDGER_VIOLATION with both records
    */
   requireSteps(
     program: Pick<Program, "passes">,
     steps: readonly { readonly pass: number; readonly ranges: readonly Pair[] }[],
+    before: LedgerJSON = [],
   ): void {
-    const told = new Ledger();
+    const told = Ledger.fromJSON(before);
     for (const { pass: index, ranges } of steps) {
       const pass = program.passes[index];
       if (!pass)

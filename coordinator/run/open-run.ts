@@ -2,19 +2,28 @@
 // verifies.
 
 import { rm } from "node:fs/promises";
-import { relative, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { type RunConfig, unusedFields } from "../../shared/run/config.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import { phasesOf } from "../../shared/run/program.ts";
 import type { Parameters } from "../../shared/wire/parameter-blob.ts";
+import { shellWord } from "../base/command-text.ts";
 import { type Checkpoint, readNewestCheckpoint, restoreState } from "../checkpoint/checkpoint.ts";
-import { type CommitLog, openCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
+import {
+  COMMIT_LOG,
+  type CommitLog,
+  openCommitLog,
+  standingCommits,
+  standingRepair,
+} from "../checkpoint/commit-log.ts";
 import { readTeacherFile } from "../checkpoint/teacher-file.ts";
 import { type OpenDataset, openDataset } from "../data/open-dataset.ts";
-import { Ledger } from "../round/ledger.ts";
+import type { Claim } from "../disk/claim.ts";
+import { Ledger, type LedgerJSON } from "../round/ledger.ts";
 import { createTrainingState, type TrainingState } from "../state/training-state.ts";
 import { requireRobustMemory } from "../training/robust-memory.ts";
+import type { OnNotice } from "./run-claim.ts";
 import { createRunDirectory, keepTokens, openRunDirectory, type RunDirectory } from "./run-directory.ts";
 
 export interface OpenRun {
@@ -23,6 +32,8 @@ export interface OpenRun {
   readonly state: TrainingState;
   readonly ledger: Ledger;
   readonly log: CommitLog;
+  /** Keeps every other process from driving this run, until it is released. */
+  readonly claim: Claim;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
   /** Takes a fresh run back that could not be started, so that the same command works when the obstacle is gone. */
@@ -44,7 +55,12 @@ function withAbsolutePaths({ data, teacher, ...rest }: RunConfig): RunConfig {
  * Makes a run. The data set and the teacher are read first, so that a start that cannot work leaves no folder behind.
  * @throws DATA_MISSING, DATA_INVALID, TEACHER_MISMATCH, CONFIG_INVALID, RUN_EXISTS
  */
-export async function openFreshRun(given: RunConfig, runDir?: string, token?: string): Promise<OpenRun> {
+export async function openFreshRun(
+  given: RunConfig,
+  runDir?: string,
+  token?: string,
+  onNotice?: OnNotice,
+): Promise<OpenRun> {
   const wanted = withAbsolutePaths(given);
   const data = await openDataset(wanted.data);
   const { train, test } = data.dataset;
@@ -64,8 +80,13 @@ export async function openFreshRun(given: RunConfig, runDir?: string, token?: st
   }
   const state = createTrainingState(config, data.dataset, read);
   requireRobustMemory(state);
-  const directory = await createRunDirectory(config, runDir, token);
-  const log = await openCommitLog(directory.path);
+  const { directory, claim } = await createRunDirectory(config, runDir, token, onNotice);
+  const discard = () => rm(directory.path, { recursive: true, force: true });
+  const log = await openCommitLog(directory.path).catch(async (error) => {
+    await claim.release();
+    await discard();
+    throw error;
+  });
   const unused = unusedFields(config);
   const notices = [
     ...data.notices,
@@ -73,38 +94,65 @@ export async function openFreshRun(given: RunConfig, runDir?: string, token?: st
       ? []
       : [`the method ${config.method.kind} does not use ${unused.join(", ")} of the configuration`]),
   ];
-  const discard = () => rm(directory.path, { recursive: true, force: true });
-  return { directory, data, state, ledger: new Ledger(), log, discard, notices };
+  return { directory, data, state, ledger: new Ledger(), log, claim, discard, notices };
 }
 
-/** The log is written before the checkpoint: both must tell of the same parameters, and of the same samples. */
-function requireAgreement({ path, manifest, ledger }: Checkpoint, state: TrainingState, log: CommitLog): void {
+/**
+ * The log is written before the checkpoint: both must tell of the same parameters, and of the same samples. What the
+ * log does not tell up to the checkpoint, as it was damaged or taken away, the checkpoint's own ledger stands in for.
+ * @returns whether it tells all
+ */
+function requireAgreement({ path, manifest, ledger }: Checkpoint, state: TrainingState, log: CommitLog): boolean {
   const { step } = manifest;
+  if (step === 0) return true;
   const commits = standingCommits(log.records)
     .filter((record) => record.type === "step")
     .filter((record) => record.step <= step);
+  const repair = standingRepair(log.records);
   const commit = commits.at(-1);
-  if (commit?.step !== step) return;
+  if (commit?.step !== step) return repair?.fromStep === step;
   const network = state.program.passes[commit.pass]?.network;
   const expected = network === undefined ? undefined : manifest.paramsHash[network];
-  if (expected === commit.paramsHash) {
-    // A log that was begun anew tells of later steps only.
-    if (commits[0].step === 1) ledger.requireSteps(state.program, commits);
-    return;
+  if (expected !== commit.paramsHash) {
+    const file = join(log.folder, COMMIT_LOG);
+    const aside = process.platform === "win32" ? "move" : "mv";
+    const away = [aside, file, `${file}.other`].map((word) => shellWord(word)).join(" ");
+    throw new BitswarmError(
+      "COMMIT_LOG_CORRUPT",
+      `${path} holds parameters ${expected} after step ${step}; the commit log says ${commit.paramsHash}. One of them is of another run: restore both from the same copy, or, where the checkpoint is the one that you want, take the log away (\`${away}\`) and resume: the run goes on from the checkpoint`,
+    );
   }
-  throw new BitswarmError(
-    "COMMIT_LOG_CORRUPT",
-    `${path} holds parameters ${expected} after step ${step}; the commit log says ${commit.paramsHash}. One of them is of another run: restore both from the same copy`,
-  );
+  const after = repair !== undefined && repair.fromStep <= step ? repair : undefined;
+  const from = after?.fromStep ?? 0;
+  const told = commits.filter((record) => record.step > from);
+  const whole = told.every((record, index) => record.step === from + 1 + index);
+  if (whole) ledger.requireSteps(state.program, told, after === undefined ? undefined : (after.ledger as LedgerJSON));
+  return whole;
+}
+
+export interface ReopenOptions {
+  /** Instead of the one that the run had. */
+  readonly token?: string;
+  /** Told what a person should know while they wait. */
+  readonly onNotice?: OnNotice;
 }
 
 /**
  * Opens a run where its newest checkpoint that verifies left it.
- * @throws CHECKPOINT_MISSING, CHECKPOINT_CORRUPT, COMMIT_LOG_CORRUPT, DATA_MISSING, DATA_INVALID, LEDGER_VIOLATION,
- * RUN_OF_OTHER_BUILD
+ * @throws RUN_IN_USE, CHECKPOINT_MISSING, CHECKPOINT_CORRUPT, COMMIT_LOG_CORRUPT, DATA_MISSING, DATA_INVALID,
+ * LEDGER_VIOLATION, RUN_OF_OTHER_BUILD
  */
-export async function reopenRun(runDir: string, token?: string): Promise<OpenRun> {
-  const directory = await openRunDirectory(runDir, token);
+export async function reopenRun(runDir: string, { token, onNotice }: ReopenOptions = {}): Promise<OpenRun> {
+  const { directory, claim } = await openRunDirectory(runDir, token, onNotice);
+  try {
+    return await openClaimed(directory, claim);
+  } catch (error) {
+    await claim.release();
+    throw error;
+  }
+}
+
+async function openClaimed(directory: RunDirectory, claim: Claim): Promise<OpenRun> {
   const checkpoint = await readNewestCheckpoint(directory.path);
   const { path, manifest, ledger, skipped } = checkpoint;
   const { classes } = manifest.dataset;
@@ -112,16 +160,22 @@ export async function reopenRun(runDir: string, token?: string): Promise<OpenRun
   const asTrained = classes > 0 ? { classes, ...manifest.config.data } : manifest.config.data;
   const data = await openDataset(asTrained);
   const state = restoreState(checkpoint, data.dataset);
-  const log = await openCommitLog(directory.path);
+  const log = await openCommitLog(directory.path, { repair: true });
+  const notices = skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`);
+  if (log.notice !== null) notices.push(log.notice);
   try {
-    requireAgreement(checkpoint, state, log);
     await keepTokens(directory);
-    await log.append({ type: "resume", fromStep: state.step, checkpoint: relative(directory.path, path) });
+    const went = { fromStep: state.step, checkpoint: relative(directory.path, path) };
+    if (!requireAgreement(checkpoint, state, log)) {
+      await log.append({ type: "repair", ...went, ledger: ledger.toJSON() });
+      notices.push(
+        `the commit log does not tell of all ${state.step} steps behind ${path}: what that checkpoint holds as committed, every sample once, is in its place`,
+      );
+    }
+    await log.append({ type: "resume", ...went });
   } catch (error) {
     await log.close();
     throw error;
   }
-  const notices = skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`);
-  if (log.notice !== null) notices.push(log.notice);
-  return { directory, data, state, ledger, log, resumedFrom: path, notices };
+  return { directory, data, state, ledger, log, claim, resumedFrom: path, notices };
 }

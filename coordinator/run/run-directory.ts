@@ -2,23 +2,31 @@
 // finds its way back.
 
 import { createHash, randomBytes } from "node:crypto";
-import { access, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { access, mkdir, readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { stringify } from "yaml";
-import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
+import { commandText } from "../base/command-text.ts";
 import { createOperatorToken, createToken, type RunTokens } from "../base/token.ts";
 import { COMMIT_LOG } from "../checkpoint/commit-log.ts";
+import { type Claim, isClaim } from "../disk/claim.ts";
 import { writeDurably } from "../disk/durable-file.ts";
+import { readPlainText } from "../disk/plain-file.ts";
+import { storageError } from "../disk/storage-error.ts";
+import { claimRun, type OnNotice } from "./run-claim.ts";
 
-const RUN_FILE = "run.yaml";
+export const RUN_FILE = "run.yaml";
 const TOKEN_FILE = "token";
 const OPERATOR_TOKEN_FILE = "operator-token";
-const ADDRESS_FILE = "coordinator.json";
 const EVENTS_FILE = "events.ndjson";
 const WORKERS_LOG = "workers.log";
 const SECRET = 0o600;
+/** Of the small files of a run that are read whole. */
+export const MOST_RUN_FILE_BYTES = 2 ** 20;
+const small = { code: "STORAGE_FAILED", mostBytes: MOST_RUN_FILE_BYTES } as const;
+/** What a token may be, as `--token` has it. */
+const tokenPattern = /^[^\s\p{Cc}]{1,512}$/u;
 
 export interface RunDirectory extends RunTokens {
   readonly path: string;
@@ -30,15 +38,6 @@ export interface RunDirectory extends RunTokens {
   /** What the local workers print. */
   readonly workersLogPath: string;
 }
-
-/** Where the coordinator of a run answers, while it runs. */
-export interface RunAddress {
-  /** With the operator's token. */
-  readonly url: string;
-  readonly pid: number;
-}
-
-const addressSchema = z.strictObject({ url: z.url(), pid: z.number().int() });
 
 /** E.g. `fashion-lenet-20250131-154501-3fa9`, local time. */
 export function newRunId(name: string, time: Date): string {
@@ -61,25 +60,45 @@ function directoryAt(path: string, tokens: RunTokens): RunDirectory {
   };
 }
 
+/** What a file holds where it may be a token; nothing where it is not, or not there. */
 async function secretIn(file: string): Promise<string | undefined> {
-  return (await readFile(file, "utf8").catch(() => "")).trim() || undefined;
+  const text = (await readPlainText(file, small))?.trim();
+  return text !== undefined && tokenPattern.test(text) ? text : undefined;
 }
 
-/** Writes down what a run's folder does not hold yet of its tokens. */
+/** Writes down what a run's folder does not hold yet of its tokens. @throws STORAGE_FAILED */
 export async function keepTokens({ path, token, operatorToken }: RunDirectory): Promise<void> {
   const secrets = { [TOKEN_FILE]: token, [OPERATOR_TOKEN_FILE]: operatorToken };
   for (const [name, secret] of Object.entries(secrets)) {
     const file = join(path, name);
-    if ((await secretIn(file)) !== secret) await writeDurably(file, `${secret}\n`, SECRET);
+    if ((await secretIn(file)) === secret) continue;
+    await writeDurably(file, `${secret}\n`, SECRET).catch((error) => {
+      throw storageError(error, file);
+    });
   }
 }
 
+/** A run's folder, and the claim on it: until that is released no other process drives the run. */
+export interface ClaimedDirectory {
+  readonly directory: RunDirectory;
+  readonly claim: Claim;
+}
+
+async function entriesOf(path: string): Promise<string[]> {
+  return (await readdir(path)).filter((name) => !isClaim(name));
+}
+
 /**
- * Makes the folder of a fresh run.
+ * Makes the folder of a fresh run, claimed.
  * @param runDir by default runs/<id> under the working directory
- * @throws RUN_EXISTS where there is something in it already
+ * @throws RUN_EXISTS where there is something in it already, RUN_IN_USE, STORAGE_FAILED
  */
-export async function createRunDirectory(config: RunConfig, runDir?: string, token?: string): Promise<RunDirectory> {
+export async function createRunDirectory(
+  config: RunConfig,
+  runDir?: string,
+  token?: string,
+  onNotice: OnNotice = () => undefined,
+): Promise<ClaimedDirectory> {
   const path = resolve(runDir ?? join("runs", newRunId(config.name, new Date())));
   try {
     await mkdir(path, { recursive: true });
@@ -88,61 +107,78 @@ export async function createRunDirectory(config: RunConfig, runDir?: string, tok
       cause,
     });
   }
-  if ((await readdir(path)).length > 0) {
-    throw new BitswarmError(
+  const exists = () =>
+    new BitswarmError(
       "RUN_EXISTS",
-      `${path} is not empty: \`npx coordinator resume ${path}\` goes on with the run in it; for a fresh run name another --run-dir`,
+      `${path} is not empty: \`${commandText("coordinator", ["resume", path])}\` goes on with the run in it; for a fresh run name another --run-dir`,
     );
+  const entries = await entriesOf(path).catch((error) => {
+    throw storageError(error, path, "Name another --run-dir", "read");
+  });
+  if (entries.length > 0) throw exists();
+  const claim = await claimRun(path, onNotice);
+  try {
+    // Another one may have made a run here, and ended it, in between.
+    if ((await entriesOf(path)).length > 0) throw exists();
+    const directory = directoryAt(path, { token: token ?? createToken(), operatorToken: createOperatorToken() });
+    await keepTokens(directory);
+    await writeDurably(join(path, RUN_FILE), runFileText(config));
+    return { directory, claim };
+  } catch (error) {
+    await claim.release();
+    throw storageError(error, path, "Name another --run-dir, or make room");
   }
-  const directory = directoryAt(path, { token: token ?? createToken(), operatorToken: createOperatorToken() });
-  await keepTokens(directory);
-  const head = "# The configuration of this run, complete. `coordinator start run.yaml` starts another one like it.\n";
-  await writeDurably(join(path, RUN_FILE), head + stringify(config));
-  return directory;
+}
+
+function runFileText(config: RunConfig): string {
+  const head =
+    "# The configuration of this run, complete. `coordinator start run.yaml` starts another one like it. What\n" +
+    "# `coordinator resume` may change can be changed here as well as by its --set.\n";
+  return head + stringify(config);
+}
+
+/** Writes the configuration of a run where what is there does not say the same. */
+export async function writeRunFile({ path }: Pick<RunDirectory, "path">, text: string | RunConfig): Promise<void> {
+  const file = join(path, RUN_FILE);
+  try {
+    await writeDurably(file, typeof text === "string" ? text : runFileText(text));
+  } catch (error) {
+    throw storageError(error, file);
+  }
+}
+
+/** The text of run.yaml; nothing where there is none. @throws CONFIG_INVALID for what is no plain file, or huge */
+export function readRunFile(runDir: string): Promise<string | undefined> {
+  return readPlainText(join(runDir, RUN_FILE), { code: "CONFIG_INVALID", mostBytes: MOST_RUN_FILE_BYTES });
 }
 
 /**
- * Finds the folder of a run that was started before, and changes nothing in it: `keepTokens` does.
+ * Finds the folder of a run that was started before, and claims it, and changes nothing else in it: `keepTokens` does.
  * @param token instead of the one that the run had
- * @throws CHECKPOINT_MISSING where it is no run's folder
+ * @throws CHECKPOINT_MISSING where it is no run's folder, RUN_IN_USE, STORAGE_FAILED
  */
-export async function openRunDirectory(runDir: string, token?: string): Promise<RunDirectory> {
+export async function openRunDirectory(
+  runDir: string,
+  token?: string,
+  onNotice: OnNotice = () => undefined,
+): Promise<ClaimedDirectory> {
   const path = resolve(runDir);
-  const isRun = await access(join(path, RUN_FILE)).then(
-    () => true,
-    () => false,
-  );
-  if (!isRun) {
+  if (!(await isRunDirectory(path))) {
     throw new BitswarmError(
       "CHECKPOINT_MISSING",
       `${path} is not the folder of a run (no ${RUN_FILE} in it): give the folder that \`coordinator start\` named, under ./runs by default`,
     );
   }
-  return directoryAt(path, {
-    token: token ?? (await secretIn(join(path, TOKEN_FILE))) ?? createToken(),
-    operatorToken: (await secretIn(join(path, OPERATOR_TOKEN_FILE))) ?? createOperatorToken(),
-  });
-}
-
-/** Notes where the coordinator answers, for `status RUN_DIR`. */
-export async function writeAddress({ path }: RunDirectory, address: RunAddress): Promise<void> {
-  await writeDurably(join(path, ADDRESS_FILE), `${JSON.stringify(address)}\n`, SECRET);
-}
-
-/** @param url of the coordinator that goes: another one's address stays */
-export async function removeAddress({ path }: RunDirectory, url: string): Promise<void> {
-  if ((await readAddress(path))?.url !== url) return;
-  await rm(join(path, ADDRESS_FILE), { force: true });
-}
-
-/** Where the run's coordinator answers, or did when it was last seen. */
-export async function readAddress(runDir: string): Promise<RunAddress | undefined> {
-  const text = await readFile(join(runDir, ADDRESS_FILE), "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
+  const claim = await claimRun(path, onNotice);
   try {
-    return addressSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
+    const tokens = {
+      token: token ?? (await secretIn(join(path, TOKEN_FILE))) ?? createToken(),
+      operatorToken: (await secretIn(join(path, OPERATOR_TOKEN_FILE))) ?? createOperatorToken(),
+    };
+    return { directory: directoryAt(path, tokens), claim };
+  } catch (error) {
+    await claim.release();
+    throw error;
   }
 }
 

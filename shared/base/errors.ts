@@ -52,6 +52,7 @@ export const errorCodes = {
   THREAD_FAILED: 4119,
   COMMIT_LOG_FENCED: 4120,
   RUN_OF_OTHER_BUILD: 4121,
+  RUN_IN_USE: 4122,
   UNEXPECTED: 4199,
 } as const;
 

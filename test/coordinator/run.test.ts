@@ -1,10 +1,11 @@
 // Rules R and K of SPEC.md: whole runs with scripted workers over real sockets end with the same bits however they are
 // split, stopped or resumed.
 
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readCommitLog } from "../../coordinator/checkpoint/commit-log.ts";
+import { isClaim } from "../../coordinator/disk/claim.ts";
 import { readStatus } from "../../coordinator/program/status-command.ts";
 import { reopenRun } from "../../coordinator/run/open-run.ts";
 import { honestContribution } from "../fixtures/scripted-contribution.ts";
@@ -151,6 +152,7 @@ test("K5 a damaged checkpoint is skipped, said so, and resumed past", async () =
   expect(reopened.state.step).toBe(6);
   expect(reopened.notices).toEqual([expect.stringMatching(/skipped .*step-7: CHECKPOINT_CORRUPT: model\.safetensors/)]);
   await reopened.log.close();
+  await reopened.claim.release();
 });
 
 test("K6 a checkpoint and a commit log of different runs are not mixed", async () => {
@@ -167,6 +169,8 @@ test("K14 a coordinator whose run another one has resumed ends with COMMIT_LOG_F
   const { path } = stale.run.directory;
   const worker = await stale.connect().join();
   const lease = await workUpTo(worker, 4);
+  // Its claim is gone, as a machine's that was cut off for long from a network's file system.
+  for (const name of (await readdir(path)).filter(isClaim)) await rm(join(path, name));
   const fresh = await startTestRun({ open: await reopenRun(path) });
   const before = await readdir(join(path, "checkpoints"));
   worker.sendContribution(honestContribution(worker.welcome, lease));

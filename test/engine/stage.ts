@@ -292,5 +292,6 @@ export class Stage {
     await this.#done?.catch(() => undefined);
     await this.engine.close();
     await this.run.log.close();
+    await this.run.claim.release();
   }
 }

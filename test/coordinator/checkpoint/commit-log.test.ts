@@ -67,7 +67,7 @@ test("a last line torn anywhere is cut with a notice, and the log goes on", () =
       await writeFile(path, bytes.subarray(0, keep));
       expect(await readCommitLog(runDir)).toEqual(records.slice(0, -1));
       expect((await readFile(path)).length).toBe(keep);
-      const log = await openCommitLog(runDir, 1);
+      const log = await openCommitLog(runDir, { fence: 1 });
       expect(log.notice).toContain(`cut ${keep - lastLine} bytes`);
       expect(log.records).toEqual(records.slice(0, -1));
       await log.append(records[records.length - 1]);
@@ -153,10 +153,10 @@ test("K14 a coordinator that was replaced writes nothing more: COMMIT_LOG_FENCED
 
 test("K14 a writer whose number is below the log's is refused at the door, and a line out of turn is seen", () =>
   withFolder(async (runDir) => {
-    const log = await openCommitLog(runDir, 7);
+    const log = await openCommitLog(runDir, { fence: 7 });
     await log.append(step(1));
     await log.close();
-    await expect(openCommitLog(runDir, 6)).rejects.toMatchObject({ code: "COMMIT_LOG_FENCED" });
+    await expect(openCommitLog(runDir, { fence: 6 })).rejects.toMatchObject({ code: "COMMIT_LOG_FENCED" });
     const next = await openCommitLog(runDir);
     expect(next.fence).toBe(8);
     await next.close();

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openCommitLog, readCommitLog } from "../../../coordinator/checkpoint/commit-log.ts";
 import { exportModel } from "../../../coordinator/checkpoint/export.ts";
+import { isClaim } from "../../../coordinator/disk/claim.ts";
 import { readStatus } from "../../../coordinator/program/status-command.ts";
 import { reopenRun } from "../../../coordinator/run/open-run.ts";
 import { withFolder } from "../../fixtures/tiny-run.ts";
@@ -54,7 +55,10 @@ async function oldFolder(runDir: string, format = 1): Promise<void> {
 
 async function contents(folder: string): Promise<Record<string, string>> {
   const names = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = names.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  // Whoever looks into a run that it may change claims it first.
+  const files = names
+    .filter((entry) => entry.isFile() && !isClaim(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name));
   return Object.fromEntries(await Promise.all(files.map(async (file) => [file, await readFile(file, "utf8")])));
 }
 
