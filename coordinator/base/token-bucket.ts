@@ -1,5 +1,5 @@
-// A rate limit as two numbers: tokens come at a steady rate up to a burst, each event takes one (the leaky bucket of
-// ATM's GCRA, as a meter).
+// A rate limit as two numbers: tokens come at a steady rate up to a burst, each event takes one or more (the leaky
+// bucket of ATM's GCRA, as a meter).
 
 export interface TokenBucket {
   readonly tokens: number;
@@ -9,7 +9,7 @@ export interface TokenBucket {
 
 export interface Rate {
   readonly perSecond: number;
-  /** Events at once after a silence; at least 1. */
+  /** Tokens at once after a silence; at least 1. */
   readonly burst: number;
 }
 
@@ -25,11 +25,16 @@ function filled({ tokens, at }: TokenBucket, now: number, { perSecond, burst }: 
   return { tokens: Math.min(burst, tokens + (Math.max(0, now - at) * perSecond) / 1000), at: now };
 }
 
-/** Takes one token, or says in how many milliseconds there will be one. */
-export function takeToken(bucket: TokenBucket, now: number, rate: Rate): Taken {
+/** Takes a token, or what an event costs, or says in how many milliseconds there will be so many. */
+export function takeToken(bucket: TokenBucket, now: number, rate: Rate, cost = 1): Taken {
   const { tokens } = filled(bucket, now, rate);
-  if (tokens >= 1) return { kind: "taken", bucket: { tokens: tokens - 1, at: now } };
-  return { kind: "empty", bucket: { tokens, at: now }, retryMs: Math.ceil(((1 - tokens) * 1000) / rate.perSecond) };
+  if (tokens >= cost) return { kind: "taken", bucket: { tokens: tokens - cost, at: now } };
+  return { kind: "empty", bucket: { tokens, at: now }, retryMs: Math.ceil(((cost - tokens) * 1000) / rate.perSecond) };
+}
+
+/** Adds tokens beside those that come with time, up to the burst. */
+export function addTokens({ tokens, at }: TokenBucket, { burst }: Rate, added: number): TokenBucket {
+  return { tokens: Math.min(burst, tokens + added), at };
 }
 
 /** Whether nothing would be lost by forgetting the bucket. */

@@ -154,6 +154,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       port,
       sessions,
       messageLimit: Math.max(MAX_CHUNK_MESSAGE_BYTES, limits.messageBytes),
+      closeMs: limits.closeMs,
       source: {
         token: directory.token,
         operatorToken: directory.operatorToken,

@@ -19,7 +19,15 @@ export interface ServerOptions {
   readonly sessions: Pick<Sessions, "accept" | "open" | "closed">;
   /** Largest WebSocket message in bytes: a chunk, or the largest control message. */
   readonly messageLimit: number;
+  /** From the end of a WebSocket, whichever side it came from, until the socket below is cut. */
+  readonly closeMs: number;
 }
+
+/**
+ * Parts of one message: browsers cut a chunk into a few dozen. Of one socket a turn of the event loop reads those of one
+ * message.
+ */
+export const MESSAGE_PARTS = 256;
 
 export interface RunServer {
   readonly port: number;
@@ -75,6 +83,8 @@ function isForeign({ headers }: IncomingMessage): boolean {
 }
 
 function refuse(socket: Duplex, status: string, message: string): void {
+  // Nothing more is due of the other end, which may never close its side.
+  socket.once("finish", () => socket.destroy());
   const body = `${message}\n`;
   socket.end(
     `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
@@ -82,10 +92,26 @@ function refuse(socket: Duplex, status: string, message: string): void {
 }
 
 /** @throws PORT_IN_USE, CONFIG_INVALID for a host that is not this machine's */
-export async function startServer({ host, port, source, sessions, messageLimit }: ServerOptions): Promise<RunServer> {
+export async function startServer({
+  host,
+  port,
+  source,
+  sessions,
+  messageLimit,
+  closeMs,
+}: ServerOptions): Promise<RunServer> {
   const app = httpApp(source);
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: messageLimit, perMessageDeflate: false });
+  const socketOptions = {
+    noServer: true,
+    maxPayload: messageLimit,
+    maxFragments: MESSAGE_PARTS,
+    perMessageDeflate: false,
+    // Of one socket one message, ping or pong a turn of the event loop, however many come in one piece.
+    allowSynchronousEvents: false,
+    closeTimeout: closeMs,
+  };
+  const sockets = new WebSocketServer(socketOptions);
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
     const [pathname, query] = (request.url ?? "").split("?");
@@ -98,6 +124,8 @@ export async function startServer({ host, port, source, sessions, messageLimit }
       if (opened.kind === "full") return refuse(socket, "429 Too Many Requests", opened.message);
       socket.once("close", () => sessions.closed(address));
     }
+    // A peer that says no more and reads no more would keep what waits for it, and the socket.
+    socket.once("end", () => setTimeout(() => socket.destroy(), closeMs).unref());
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       sessions.accept(webSocket, address, () => request.socket.bytesRead);
     });

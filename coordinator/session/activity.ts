@@ -1,6 +1,5 @@
 // What a joined worker does, and what follows from its words and from what becomes of its leases (SPEC.md, S).
 
-import { BitswarmError } from "../../shared/base/errors.ts";
 import type { LeaseId } from "../../shared/base/ids.ts";
 
 /** Leases of one worker: the one that it computes, and the one that it goes on with. */
@@ -41,12 +40,11 @@ export function withoutLease(activity: Activity, lease: LeaseId): Activity {
   return { kind: waiting ? "waiting" : "idle" };
 }
 
-/** After it has asked for a lease. @throws MESSAGE_INVALID for more than one at a time, or one ahead */
-export function asked(activity: Activity, ahead: boolean): Activity {
+/**
+ * After it has asked for a lease; undefined where it holds as many as it may have without or, `ahead`, with another.
+ */
+export function asked(activity: Activity, ahead: boolean): Activity | undefined {
   const leases = leasesOf(activity);
   if (leases.length === 0) return { kind: "waiting" };
-  if (ahead && leases.length < LEASES_HELD) return { kind: "leased", leases, waiting: true };
-  const held = leases.length === 1 ? `lease ${leases[0]} is` : `leases ${leases.join(" and ")} are`;
-  const what = `ready${ahead ? " ahead" : ""} came while ${held} held; answer or return one first`;
-  throw new BitswarmError("MESSAGE_INVALID", what);
+  return ahead && leases.length < LEASES_HELD ? { kind: "leased", leases, waiting: true } : undefined;
 }

@@ -15,10 +15,11 @@ import {
   PROTOCOL_VERSION,
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
-import { fullBucket, type TokenBucket, takeToken } from "../base/token-bucket.ts";
+import { addTokens, fullBucket, type TokenBucket, takeToken } from "../base/token-bucket.ts";
 import type { LeaveCode } from "../engine/leave-code.ts";
 import type { Traffic, TrafficClass } from "../engine/traffic.ts";
 import { type Beat, firstBeat, nextBeat } from "./heartbeat.ts";
+import { BASE_COST, EARNED_BY_CHUNK, EARNED_BY_PING } from "./message-costs.ts";
 import type { TurnBudget } from "./paced-messages.ts";
 import { PacedMessages, type RawMessage } from "./paced-messages.ts";
 import { type PeerSocket, SOCKET_OPEN } from "./peer-socket.ts";
@@ -83,6 +84,10 @@ const MAX_CLOSE_REASON = 123;
 const goodbyes: readonly number[] = [1000, 1001];
 /** Weight of the newest measurement in the moving average of the round trip. */
 const RTT_WEIGHT = 0.25;
+/** Messages of one socket that may wait for their turn: several times what any worker has to say at once. */
+export const MESSAGES_AT_MOST = 256;
+/** Messages that may come after the last word, before the socket is cut: those that crossed it on the wire. */
+export const MESSAGES_AFTER_END = 64;
 
 export class Connection {
   readonly #socket: PeerSocket;
@@ -93,6 +98,8 @@ export class Connection {
   readonly #stopHello: () => void;
   #stopHeartbeat = () => {};
   #state: State = { kind: "awaiting-hello" };
+  readonly #messages: PacedMessages;
+  #messagesAfterEnd = 0;
   #allowance: TokenBucket;
   /** When the last message was here, whole. */
   #messageAt: number;
@@ -112,15 +119,26 @@ export class Connection {
       const what = this.#state.kind === "awaiting-proof" ? "proof of the key" : "hello";
       this.fail(new BitswarmError("HELLO_EXPECTED", `no ${what} came within ${helloMs} ms of the connection`));
     });
-    const messages = new PacedMessages(options.turns, (message) => this.#receive(message));
+    const take = (message: RawMessage) => this.#receive(message);
+    this.#messages = new PacedMessages({ budget: options.turns, take, source: socket });
     // The server leaves `binaryType` at "nodebuffer": one Buffer a message.
-    socket.on("message", (data, isBinary) => messages.receive({ bytes: data as Buffer, isBinary }));
-    socket.on("error", (error) => this.#broken(error));
-    socket.on("close", (code) => {
-      messages.flush();
-      const text = `the socket closed with code ${code}`;
-      this.#end(goodbyes.includes(code) ? "LEFT" : "GONE", text);
+    socket.on("message", (data, isBinary) => this.#arrived({ bytes: data as Buffer, isBinary }));
+    const beside = () => this.#guarded(() => this.spend(BASE_COST));
+    socket.on("ping", beside);
+    socket.on("pong", beside);
+    // What came before is taken in first; meanwhile nobody is waited for.
+    socket.on("error", (error) => {
+      this.#cutSoon();
+      this.#messages.whenTaken(() => this.#broken(error));
     });
+    socket.on("close", (code) => {
+      const text = `the socket closed with code ${code}`;
+      this.#messages.whenTaken(() => this.#end(goodbyes.includes(code) ? "LEFT" : "GONE", text));
+    });
+  }
+
+  get #over(): boolean {
+    return this.#state.kind === "closed";
   }
 
   /** Moving average of the time from a ping to its pong, in ms; undefined before the first. */
@@ -145,6 +163,7 @@ export class Connection {
     if (waiting <= limit) {
       if (this.#socket.readyState !== SOCKET_OPEN) return;
       this.#options.traffic.count("down", of, bytes.length);
+      if (isChunk(bytes)) this.earn(EARNED_BY_CHUNK);
       this.#socket.send(bytes, { binary: true });
       return;
     }
@@ -167,7 +186,7 @@ export class Connection {
     let short = Buffer.from(reason).subarray(0, MAX_CLOSE_REASON).toString();
     while (Buffer.byteLength(short) > MAX_CLOSE_REASON) short = short.slice(0, -1);
     this.#socket.close(closeCode, short);
-    this.#options.clock.after(this.#options.limits.closeMs, () => this.#socket.terminate());
+    this.#cutSoon();
     this.#end(code, reason);
   }
 
@@ -178,6 +197,29 @@ export class Connection {
     this.#pings.delete(nonce);
     const rttMs = this.#options.clock.now() - sentAt;
     this.#rttMs = this.#rttMs === undefined ? rttMs : this.#rttMs + RTT_WEIGHT * (rttMs - this.#rttMs);
+  }
+
+  /** Adds to what the worker may say: it has been given something to answer. */
+  earn(tokens: number): void {
+    this.#allowance = addTokens(this.#allowance, this.#options.limits.messageRate, tokens);
+  }
+
+  /** Takes what a message costs. @throws RATE_LIMITED */
+  spend(cost: number): void {
+    const { clock, limits } = this.#options;
+    const taken = takeToken(this.#allowance, clock.now(), limits.messageRate, cost);
+    this.#allowance = taken.bucket;
+    if (taken.kind === "taken") return;
+    const { perSecond, burst } = limits.messageRate;
+    throw new BitswarmError(
+      "RATE_LIMITED",
+      `more control messages came than ${perSecond} tokens a second allow, after ${burst} at once (a ping costs one, a ready four); come back in ${taken.retryMs} ms or later, and send fewer`,
+    );
+  }
+
+  /** Whatever the other end does: neither its words nor its silence keep the socket longer than this. */
+  #cutSoon(): void {
+    this.#options.clock.after(this.#options.limits.closeMs, () => this.#socket.terminate());
   }
 
   /** The ws package closes a connection that breaks RFC 6455 or its size limit by itself; this gives it our name. */
@@ -193,6 +235,7 @@ export class Connection {
     this.#state = { kind: "closed" };
     this.#stopHello();
     this.#stopHeartbeat();
+    this.#messages.drop();
     this.#reception.gone(this, before.kind === "joined", code, message);
     if (before.kind === "joined") before.owner.lost(this, code, message);
   }
@@ -207,6 +250,23 @@ export class Connection {
     }
   }
 
+  /** Counts a message before it waits for its turn, so that no more wait than may be said. */
+  #arrived(message: RawMessage): void {
+    if (this.#over) {
+      if (++this.#messagesAfterEnd > MESSAGES_AFTER_END) this.#socket.terminate();
+      return;
+    }
+    const { bytes, isBinary } = message;
+    this.#guarded(() => {
+      if (!isBinary || !(isFrame(bytes) || isChunk(bytes))) this.spend(BASE_COST);
+      const { held } = this.#messages;
+      if (held < MESSAGES_AT_MOST) return;
+      const what = `${held} messages wait to be taken in, the limit is ${MESSAGES_AT_MOST}; wait for what is answered`;
+      throw new BitswarmError("RATE_LIMITED", what);
+    });
+    if (!this.#over) this.#messages.receive(message);
+  }
+
   #receive({ bytes, isBinary }: RawMessage): void {
     if (this.#state.kind === "closed") return;
     this.#messageAt = this.#options.clock.now();
@@ -214,7 +274,7 @@ export class Connection {
       if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
       const bulk = this.#state.kind === "joined" && (isFrame(bytes) || isChunk(bytes));
       this.#options.traffic.count("up", bulk ? "contributions" : "control", bytes.length);
-      if (!bulk) this.#spend(bytes);
+      if (!bulk) this.#requireShort(bytes);
       switch (this.#state.kind) {
         case "awaiting-hello":
           this.#greet(bytes);
@@ -233,21 +293,12 @@ export class Connection {
     });
   }
 
-  /** Counts a control message. @throws FRAME_TOO_LARGE, RATE_LIMITED */
-  #spend({ length }: Uint8Array): void {
-    const { clock, limits } = this.#options;
-    if (length > limits.messageBytes) {
-      const what = `a control message has ${length} bytes; the limit is ${limits.messageBytes}`;
-      throw new BitswarmError("FRAME_TOO_LARGE", what);
-    }
-    const taken = takeToken(this.#allowance, clock.now(), limits.messageRate);
-    this.#allowance = taken.bucket;
-    if (taken.kind === "taken") return;
-    const { perSecond, burst } = limits.messageRate;
-    throw new BitswarmError(
-      "RATE_LIMITED",
-      `more than ${perSecond} control messages a second came, after ${burst} at once; come back in ${taken.retryMs} ms or later, and send fewer`,
-    );
+  /** @throws FRAME_TOO_LARGE */
+  #requireShort({ length }: Uint8Array): void {
+    const { messageBytes } = this.#options.limits;
+    if (length <= messageBytes) return;
+    const what = `a control message has ${length} bytes; the limit is ${messageBytes}`;
+    throw new BitswarmError("FRAME_TOO_LARGE", what);
   }
 
   #greet(bytes: Uint8Array): void {
@@ -295,6 +346,7 @@ export class Connection {
         // Pings that were not answered by now are not waited for.
         if (this.#pings.size >= limits.missedPings) this.#pings.clear();
         this.#pings.set(nonce, now);
+        this.earn(EARNED_BY_PING);
         this.send({ type: "ping", nonce: nonce++ });
       });
     });

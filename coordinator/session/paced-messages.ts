@@ -57,52 +57,96 @@ export class TurnBudget {
 }
 
 /**
- * A peer that keeps to its credit sends no more at a time; from more on it is taken in at once, and told what is wrong.
+ * What one socket may have waiting; from there on it is not read until half of it is taken in, and TCP holds its peer
+ * back. A peer that keeps to its credit of chunks brings no more.
  */
 export const MESSAGES_HELD = 32;
+export const BYTES_HELD = 4 << 20;
 
 export interface RawMessage {
   readonly bytes: Uint8Array;
   readonly isBinary: boolean;
 }
 
-export class PacedMessages {
-  readonly #budget: TurnBudget;
-  readonly #take: (message: RawMessage) => void;
-  readonly #held: RawMessage[] = [];
+export interface PacedMessagesOptions {
+  readonly budget: TurnBudget;
+  readonly take: (message: RawMessage) => void;
+  /** The socket, which is not read while too much of it waits. */
+  readonly source: { pause(): void; resume(): void };
+}
 
-  constructor(budget: TurnBudget, take: (message: RawMessage) => void) {
-    this.#budget = budget;
-    this.#take = take;
+export class PacedMessages {
+  readonly #options: PacedMessagesOptions;
+  readonly #held: RawMessage[] = [];
+  #heldBytes = 0;
+  #paused = false;
+  /** What to do once all is taken in. */
+  #afterwards: (() => void) | undefined;
+
+  constructor(options: PacedMessagesOptions) {
+    this.#options = options;
+  }
+
+  /** Messages that wait for their turn. What was read of a socket in one piece comes still, after it is paused. */
+  get held(): number {
+    return this.#held.length;
   }
 
   receive(message: RawMessage): void {
     if (this.#held.length === 0 && this.#fits(message)) {
-      this.#take(message);
+      this.#options.take(message);
       return;
     }
     this.#held.push(message);
-    if (this.#held.length === 1) this.#budget.wait(() => this.#goOn());
-    if (this.#held.length > MESSAGES_HELD) this.flush();
+    this.#heldBytes += message.bytes.length;
+    if (this.#held.length === 1) this.#waitForTurn();
+    if (this.#paused || (this.#held.length < MESSAGES_HELD && this.#heldBytes < BYTES_HELD)) return;
+    this.#paused = true;
+    this.#options.source.pause();
   }
 
-  /** Takes in what is held, before the socket's end is told. */
-  flush(): void {
-    for (let next = this.#held.shift(); next; next = this.#held.shift()) this.#take(next);
+  /** Calls once what is held has been taken in, in as many turns as that takes: a socket's end is told after it. */
+  whenTaken(call: () => void): void {
+    if (this.#held.length === 0) call();
+    else this.#afterwards ??= call;
+  }
+
+  /** Forgets what is held: the connection is over. */
+  drop(): void {
+    this.#held.length = 0;
+    this.#heldBytes = 0;
+    this.#settle();
   }
 
   #fits({ bytes, isBinary }: RawMessage): boolean {
-    return this.#budget.take(isBinary && isChunk(bytes) ? bytes.length : 0);
+    return this.#options.budget.take(isBinary && isChunk(bytes) ? bytes.length : 0);
+  }
+
+  #waitForTurn(): void {
+    this.#options.budget.wait(() => this.#goOn());
   }
 
   #goOn(): void {
     for (let next = this.#held[0]; next; next = this.#held[0]) {
       if (!this.#fits(next)) {
-        this.#budget.wait(() => this.#goOn());
-        return;
+        this.#waitForTurn();
+        break;
       }
       this.#held.shift();
-      this.#take(next);
+      this.#heldBytes -= next.bytes.length;
+      this.#options.take(next);
     }
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#paused && this.#held.length <= MESSAGES_HELD / 2 && this.#heldBytes <= BYTES_HELD / 2) {
+      this.#paused = false;
+      this.#options.source.resume();
+    }
+    if (this.#held.length > 0) return;
+    const call = this.#afterwards;
+    this.#afterwards = undefined;
+    call?.();
   }
 }

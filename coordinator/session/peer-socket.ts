@@ -12,6 +12,11 @@ export interface PeerSocket {
   on(event: "message", listener: (data: RawData, isBinary: boolean) => void): unknown;
   on(event: "error", listener: (error: Error & { readonly code?: string }) => void): unknown;
   on(event: "close", listener: (code: number) => void): unknown;
+  /** A control frame of RFC 6455, which the socket answers by itself. */
+  on(event: "ping" | "pong", listener: () => void): unknown;
+  /** Reads nothing until it is resumed; what was read before is still told. */
+  pause(): void;
+  resume(): void;
   send(bytes: Uint8Array, options: { readonly binary: true }): void;
   /** Starts the closing handshake. */
   close(code: number, reason: string): void;

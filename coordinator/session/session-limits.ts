@@ -14,8 +14,12 @@ export interface SessionLimits {
   readonly calibrationMs: number;
   /** Between two canaries of a worker whose work is audited. */
   readonly canaryMs: number;
-  /** Control messages of one session; frames are bounded by leases. */
+  /**
+   * Of one connection, in tokens: what each control message costs is in `messageCosts`. Frames are bounded by leases.
+   */
   readonly messageRate: Rate;
+  /** Times that a worker comes back to one session over a fresh connection. */
+  readonly resumeRate: Rate;
   /** Heartbeats in a row without a byte from the worker. */
   readonly missedPings: number;
   /**
@@ -48,7 +52,8 @@ export const sessionLimits: SessionLimits = {
   messageBytes: 16 << 10,
   calibrationMs: 120_000,
   canaryMs: 600_000,
-  messageRate: { perSecond: 1000, burst: 4000 },
+  messageRate: { perSecond: 50, burst: 100 },
+  resumeRate: { perSecond: 1, burst: 60 },
   missedPings: 3,
   failures: 3,
   backlogBytes: 4 << 20,

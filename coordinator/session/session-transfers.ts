@@ -12,6 +12,7 @@ import { isLong, type Offer, Outgoing } from "../../shared/wire/transfer/outgoin
 import type { Engine } from "../engine/engine.ts";
 import type { ParameterVersion } from "../training/parameter-version.ts";
 import type { Connection } from "./connection.ts";
+import { STALE_CHUNK_COST } from "./message-costs.ts";
 import type { ChunkedParameters } from "./sent-parameters.ts";
 import { SentParameters } from "./sent-parameters.ts";
 import type { SessionLimits } from "./session-limits.ts";
@@ -188,11 +189,12 @@ export class SessionTransfers {
 
   /**
    * Takes a chunk; returns the contribution once it is whole, whose memory counts until it is released.
-   * @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH, TRANSFER_INVALID
+   * @throws FRAME_TRUNCATED, FRAME_CORRUPT, PROTOCOL_MISMATCH, TRANSFER_INVALID, RATE_LIMITED
    */
   takeChunk(bytes: Uint8Array): { readonly frame: Uint8Array; readonly release: () => void } | undefined {
     const { fresh, have, frame } = this.#incoming.take(decodeChunk(bytes));
     if (fresh) this.#progressAt = this.#options.clock.now();
+    else this.#connection?.spend(STALE_CHUNK_COST);
     if (have) this.#send({ type: "have", ...have });
     if (!frame) return undefined;
     const release = this.#releaseUpload;

@@ -14,6 +14,7 @@ import {
   type OfferMessage,
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
+import { fullBucket, type TokenBucket, takeToken } from "../base/token-bucket.ts";
 import type { Inbox, ReturnedLease, Wish } from "../engine/inbox.ts";
 import type { LeaveCode } from "../engine/leave-code.ts";
 import type { OnRunEvent } from "../engine/run-event.ts";
@@ -22,6 +23,7 @@ import type { Newcomers } from "../trust/newcomers.ts";
 import { type Activity, asked, isHolding, isWaiting, leasesOf, withLease, withoutLease } from "./activity.ts";
 import { ChecksInFlight } from "./checks-in-flight.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
+import { BASE_COST, EARNED_BY_LEASE, messageCosts } from "./message-costs.ts";
 import { SessionTransfers, type TransferOptions } from "./session-transfers.ts";
 import { type Verdict, Verdicts } from "./verdicts.ts";
 
@@ -51,6 +53,10 @@ export class Session implements ConnectionOwner {
   #connection: Connection | undefined;
   #over = false;
   #activity: Activity = { kind: "idle" };
+  /**
+   * What it asked for when it held as many leases as it may: perhaps a lease or a verdict crossed its word on the wire.
+   */
+  #deferred: Wish | undefined;
   /** Leases in a row that came to nothing by the worker's fault, and chunks that came damaged. */
   #failures = 0;
   readonly #checks = new ChecksInFlight();
@@ -58,10 +64,12 @@ export class Session implements ConnectionOwner {
   /** The connection's end is no reason to end the session, whatever its code. */
   #forgiven = false;
   #stopGrace = () => {};
+  #returns: TokenBucket;
 
   constructor(worker: WorkerId, options: SessionOptions) {
     this.worker = worker;
     this.#options = options;
+    this.#returns = fullBucket(options.clock.now(), options.limits.resumeRate);
     this.#transfers = new SessionTransfers(options);
   }
 
@@ -79,6 +87,18 @@ export class Session implements ConnectionOwner {
     this.#transfers.attach(connection);
   }
 
+  /** Counts a worker that would come back, before it shows that it is the same. @throws RATE_LIMITED */
+  countReturn(): void {
+    const { clock, limits } = this.#options;
+    const taken = takeToken(this.#returns, clock.now(), limits.resumeRate);
+    this.#returns = taken.bucket;
+    if (taken.kind === "taken") return;
+    const { perSecond, burst } = limits.resumeRate;
+    const often = `more often than ${perSecond} times a second, after ${burst} at once`;
+    const seconds = Math.ceil(taken.retryMs / 1000);
+    throw new BitswarmError("RATE_LIMITED", `the session was resumed ${often}; come back in ${seconds} s or later`);
+  }
+
   /** Goes on with a worker that came back; an older connection that still stands gives way. */
   resume(connection: Connection, { leases }: Resume, holds: HelloMessage["holds"] = {}): void {
     const older = this.#connection;
@@ -87,7 +107,7 @@ export class Session implements ConnectionOwner {
     const kept = held.filter((lease) => leases.includes(lease) || this.#transfers.undelivered(lease));
     this.#transfers.detach();
     this.#transfers.reconcile(holds);
-    const waiting = isWaiting(this.#activity);
+    const waiting = isWaiting(this.#activity) || this.#deferred !== undefined;
     this.attach(connection, { type: "resumed", worker: this.worker, leases: kept, waiting });
     older?.fail(new BitswarmError("SESSION_REPLACED", "the worker came back over another connection"));
     this.#options.inbox.resume(this.worker);
@@ -122,30 +142,33 @@ export class Session implements ConnectionOwner {
   accepted(lease: LeaseId, samples: number): void {
     this.#failures = 0;
     this.#transfers.useful();
+    this.#connection?.earn(EARNED_BY_LEASE);
     this.#release(lease);
     this.#give({ type: "accepted", lease, samples });
+    this.#askDeferred();
   }
 
   rejected(lease: LeaseId, { code, message }: Refusal): void {
     // A late answer to another lease leaves those in hand alone.
     this.#release(lease);
     this.#give({ type: "rejected", lease, code, message });
-    // Being late is no fault: the lease was sized by somebody else.
-    if (code !== "CONTRIBUTION_STALE") this.#failed(code, message);
+    // Being late is no fault: the lease was sized by somebody else. Being late twice is.
+    if (code !== "CONTRIBUTION_STALE" || !this.#verdicts.forgivesLate(lease)) this.#failed(code, message);
+    this.#askDeferred();
   }
 
   /** Takes a lease away. */
   cancelled(lease: LeaseId, reason: CancelReason): void {
+    this.#connection?.earn(EARNED_BY_LEASE);
     this.#release(lease);
     this.#transfers.dropUpload(lease);
-    if (!this.#transfers.withdraw(lease)) {
-      this.#give({ type: "cancel", lease, reason });
+    if (this.#transfers.withdraw(lease)) {
+      // It never came to the worker, which still waits for one.
+      this.#ask({ ahead: leasesOf(this.#activity).length > 0 });
       return;
     }
-    // It never came to the worker, which still waits for one.
-    const ahead = leasesOf(this.#activity).length > 0;
-    this.#activity = asked(this.#activity, ahead);
-    this.#wish({ ahead });
+    this.#give({ type: "cancel", lease, reason });
+    this.#askDeferred();
   }
 
   /** Says that the run is over, after how it stands then, and closes. */
@@ -178,7 +201,11 @@ export class Session implements ConnectionOwner {
     if (connection !== this.#connection) return;
     if (isChunk(bytes)) this.#receiveChunk(bytes);
     else if (isFrame(bytes)) this.#contribute(bytes);
-    else this.#obey(decodeWorkerMessage(bytes));
+    else {
+      const message = decodeWorkerMessage(bytes);
+      connection.spend(messageCosts[message.type] - BASE_COST);
+      this.#obey(message);
+    }
   }
 
   beat(): void {
@@ -266,6 +293,21 @@ export class Session implements ConnectionOwner {
     this.#release(lease);
     this.#transfers.dropUpload(lease);
     this.#options.inbox.giveBack(this.worker, lease, { reason, detail });
+    this.#askDeferred();
+  }
+
+  /** Asks the engine for a lease, or keeps that for when there is room for one. */
+  #ask(wish: Wish): void {
+    const activity = asked(this.#activity, wish.ahead ?? false);
+    this.#deferred = activity ? undefined : wish;
+    if (!activity) return;
+    this.#activity = activity;
+    this.#wish(wish);
+  }
+
+  /** A lease is over, and there may be room for what was asked before. */
+  #askDeferred(): void {
+    if (this.#deferred && !this.#over) this.#ask(this.#deferred);
   }
 
   #wish({ ahead, maxMicrobatches }: Wish): void {
@@ -282,6 +324,7 @@ export class Session implements ConnectionOwner {
   #pause(): void {
     for (const lease of leasesOf(this.#activity)) this.#transfers.withdraw(lease);
     this.#activity = { kind: "paused" };
+    this.#deferred = undefined;
     this.#transfers.dropUpload();
     const { inbox, newcomers } = this.#options;
     newcomers.whenCleared(this.worker, () => inbox.pause(this.worker));
@@ -293,8 +336,7 @@ export class Session implements ConnectionOwner {
       case "proof":
         throw new BitswarmError("MESSAGE_INVALID", `a second ${message.type} came; one a connection is due`);
       case "ready":
-        this.#activity = asked(this.#activity, message.ahead ?? false);
-        this.#wish(message);
+        this.#ask(message);
         break;
       case "canary-answer":
         this.#calibrated(message);

@@ -135,6 +135,7 @@ export class Sessions implements Outbox, Reception {
   }
 
   challenge({ address }: Connection, hello: HelloMessage): ChallengeMessage {
+    this.#sessions.resumable(hello)?.countReturn();
     return this.#admission.challenge(hello, address);
   }
 

@@ -12,10 +12,22 @@ const KNOWN_LEASES = 64;
 export class Verdicts {
   readonly #kept = new Map<number, Verdict>();
   #leases: readonly number[] = [];
+  /** Those of them that were answered when they were over. */
+  #answeredLate: readonly number[] = [];
 
   /** The session was granted a lease. */
   granted(lease: number): void {
     this.#leases = [...this.#leases, lease].slice(-KNOWN_LEASES);
+  }
+
+  /**
+   * Whether an answer to a lease that is over is no fault of its worker: one a lease is none, which crossed the verdict
+   * on the wire.
+   */
+  forgivesLate(lease: number): boolean {
+    if (!this.#leases.includes(lease) || this.#answeredLate.includes(lease)) return false;
+    this.#answeredLate = [...this.#answeredLate, lease].slice(-KNOWN_LEASES);
+    return true;
   }
 
   /** Returns the verdict, now kept. */

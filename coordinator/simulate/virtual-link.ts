@@ -70,6 +70,9 @@ export class VirtualLink implements PeerSocket {
   #vanished = false;
   #volunteerGone = false;
   #onMessage: ((data: RawData, isBinary: boolean) => void) | undefined;
+  #paused = false;
+  /** What arrived at the coordinator's end, and has not been read there; the end of the connection comes last. */
+  readonly #unread: (() => void)[] = [];
   readonly #onClose: ((code: number) => void)[] = [];
 
   constructor(options: LinkOptions) {
@@ -106,11 +109,21 @@ export class VirtualLink implements PeerSocket {
   on(event: "message", listener: (data: RawData, isBinary: boolean) => void): this;
   on(event: "error", listener: (error: Error & { readonly code?: string }) => void): this;
   on(event: "close", listener: (code: number) => void): this;
+  on(event: "ping" | "pong", listener: () => void): this;
   on(event: string, listener: (...values: never[]) => void): this {
     if (event === "message") this.#onMessage = listener as (data: RawData, isBinary: boolean) => void;
-    // A cut shows as a close; errors are those of bytes that break RFC 6455, and there are none here.
+    // A cut shows as a close; errors are those of bytes that break RFC 6455, and there are none here, nor its pings.
     if (event === "close") this.#onClose.push(listener as (code: number) => void);
     return this;
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    while (!this.#paused && this.#unread.length > 0) this.#unread.shift()?.();
   }
 
   /** From the coordinator to the volunteer. */
@@ -141,9 +154,11 @@ export class VirtualLink implements PeerSocket {
   volunteerSend(bytes: Uint8Array): void {
     if (this.#volunteerGone) return;
     this.#carry(this.#up, "up", bytes, (arrived) => {
-      // As the ws package does: nothing is delivered once closing began here.
-      if (this.#readyState === SOCKET_OPEN)
-        this.#onMessage?.(Buffer.from(arrived.buffer, arrived.byteOffset, arrived.byteLength), true);
+      this.#read(() => {
+        // As the ws package does: nothing is delivered once closing began here.
+        if (this.#readyState === SOCKET_OPEN)
+          this.#onMessage?.(Buffer.from(arrived.buffer, arrived.byteOffset, arrived.byteLength), true);
+      });
     });
   }
 
@@ -151,7 +166,7 @@ export class VirtualLink implements PeerSocket {
   volunteerClose(code: number): void {
     if (this.#volunteerGone) return;
     this.#volunteerGone = true;
-    this.#transmit(this.#up, 0, () => this.#closed(code));
+    this.#transmit(this.#up, 0, () => this.#read(() => this.#closed(code)));
   }
 
   /** Both ends lose the connection; what is on its way is lost. */
@@ -164,6 +179,11 @@ export class VirtualLink implements PeerSocket {
   vanish(): void {
     this.#vanished = true;
     this.#volunteerGone = true;
+  }
+
+  #read(take: () => void): void {
+    if (this.#paused || this.#unread.length > 0) this.#unread.push(take);
+    else take();
   }
 
   #volunteerCut(): void {

@@ -24,7 +24,6 @@ const garbage = Uint8Array.of(0x81, 0xa4, 0x74, 0x79, 0x70, 0x65, 0xa1, 0x78);
 /** What the peer says for an action once it has joined, and the code that ends its connection for it, if any does. */
 function inSession(peer: Peer, action: Action): string | undefined {
   const [held] = peer.leases;
-  const { length } = peer.leases;
   switch (action) {
     case "hello":
     case "wrong token":
@@ -35,13 +34,9 @@ function inSession(peer: Peer, action: Action): string | undefined {
       peer.say({ type: "proof", signature: "00".repeat(64) });
       return "MESSAGE_INVALID";
     case "ready":
-      peer.say({ type: "ready" });
-      if (length > 0) return "MESSAGE_INVALID";
-      peer.waiting = true;
-      return undefined;
     case "ahead":
-      peer.say({ type: "ready", ahead: true });
-      if (length > 1) return "MESSAGE_INVALID";
+      // More of them than there is room for stand until there is.
+      peer.say({ type: "ready", ...(action === "ahead" ? { ahead: true } : {}) });
       peer.waiting = true;
       return undefined;
     case "answer": {

@@ -35,6 +35,9 @@ export class Peer {
   waiting = false;
   challenge: Extract<CoordinatorMessage, { type: "challenge" }> | undefined;
   sent: Uint8Array | undefined;
+  /** Its leases that it has not answered late yet, and how many late answers in a row were more than one a lease. */
+  readonly notLate = new Set<number>();
+  failures = 0;
   resumes: readonly number[] | undefined;
   /** The code with which the connection must end next. */
   expected: string | undefined;
@@ -103,7 +106,13 @@ export class Peer {
     if (message.type === "ping") this.say({ type: "pong", nonce: message.nonce });
     if (message.type === "welcome") {
       this.welcome = message;
-      [this.state, this.leases, this.waiting] = ["joined", [], false];
+      [this.state, this.leases, this.waiting, this.failures] = ["joined", [], false, 0];
+      this.notLate.clear();
+    }
+    if (message.type === "accepted") this.failures = 0;
+    // Not the word on an offer, or on what a hello names, of a lease that is forgotten.
+    if (message.type === "rejected" && message.message.includes("was cancelled")) {
+      if (!this.notLate.delete(message.lease) && ++this.failures === 3) this.expected = message.code;
     }
     if (message.type === "resumed") {
       const lost = this.leases.filter(({ lease }) => !message.leases.includes(lease)).map(({ lease }) => lease);
@@ -113,6 +122,7 @@ export class Peer {
     }
     if (message.type === "lease") {
       this.leases.push(message);
+      this.notLate.add(message.lease);
       this.waiting = false;
     } else if (over !== undefined && message.type !== "offer") {
       this.leases = this.leases.filter(({ lease }) => lease !== over);

@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import {
+  BYTES_HELD,
   MESSAGES_HELD,
   PacedMessages,
   type RawMessage,
@@ -17,13 +18,21 @@ const frame = new Uint8Array(64 * CHUNK_BYTES);
 const chunk = (index: number): RawMessage => ({ bytes: encodeChunk(1, frame, index), isBinary: true });
 const ping: RawMessage = { bytes: encodeMessage({ type: "ping", nonce: 1 }), isBinary: true };
 
-/** Sockets that share a budget in virtual time; `turns` are what each turn took in, by socket. */
+/**
+ * Sockets that share a budget in virtual time; `turns` are what each turn took in, by socket, and `read` says whether
+ * each is read.
+ */
 function sockets(count: number) {
   const timeline = new Timeline();
   const budget = new TurnBudget(timeline.clock("coordinator"));
   const turns: { readonly socket: number; readonly message: RawMessage }[][] = [[]];
+  const read = Array.from({ length: count }, () => true);
   const all = Array.from({ length: count }, (_, socket) => {
-    return new PacedMessages(budget, (message) => turns.at(-1)?.push({ socket, message }));
+    const take = (message: RawMessage) => turns.at(-1)?.push({ socket, message });
+    const reads = (now: boolean) => () => {
+      read[socket] = now;
+    };
+    return new PacedMessages({ budget, take, source: { pause: reads(false), resume: reads(true) } });
   });
   const run = () => {
     for (let next = timeline.next(); next; next = timeline.next()) {
@@ -31,7 +40,7 @@ function sockets(count: number) {
       next.call();
     }
   };
-  return { all, turns, run };
+  return { all, turns, read, run };
 }
 
 test("T13 a turn takes in its budget of chunks, the rest follows in as many turns as it takes, in each socket's order", () => {
@@ -72,19 +81,40 @@ test("T13 what comes behind a chunk waits with it; other sockets' control messag
   expect(second.map(({ message }) => message === ping)).toEqual([false, true]);
 });
 
-test("T13 a peer that keeps to no credit is not held: its messages are taken in at once", () => {
-  const { all, turns } = sockets(1);
-  const taken = Math.ceil(TURN_BYTES / chunk(0).bytes.length);
-  for (let index = 0; index < taken + MESSAGES_HELD; index++) all[0].receive(chunk(index));
-  expect(turns[0]).toHaveLength(taken);
-  all[0].receive(chunk(63));
-  expect(turns[0]).toHaveLength(taken + MESSAGES_HELD + 1);
+test("T13 a socket that brings more than it may have waiting is not read until half of that is taken in", () => {
+  const { all, turns, read, run } = sockets(1);
+  for (let sent = 0; sent < TURN_MESSAGES + MESSAGES_HELD - 1; sent++) all[0].receive(ping);
+  expect(read).toEqual([true]);
+  // What was read in one piece comes still, and is not taken in any sooner for it.
+  for (let sent = 0; sent < 1000; sent++) all[0].receive(ping);
+  expect(read).toEqual([false]);
+  expect(turns.map((turn) => turn.length)).toEqual([TURN_MESSAGES]);
+  run();
+  expect(Math.max(...turns.map((turn) => turn.length))).toBe(TURN_MESSAGES);
+  expect(turns.flat()).toHaveLength(TURN_MESSAGES + MESSAGES_HELD - 1 + 1000);
+  expect(read).toEqual([true]);
 });
 
-test("T13 a socket that ends has everything taken in before", () => {
-  const { all, turns } = sockets(1);
+test("T13 the same holds of the bytes that wait", () => {
+  const { all, read } = sockets(1);
+  const due = TURN_BYTES / CHUNK_BYTES + BYTES_HELD / CHUNK_BYTES;
+  for (let index = 0; index < due - 1; index++) all[0].receive(chunk(index));
+  expect(read).toEqual([true]);
+  all[0].receive(chunk(due));
+  expect(read).toEqual([false]);
+  all[0].drop();
+  expect(read).toEqual([true]);
+});
+
+test("T13 a socket's end is told once everything is taken in that came before, and in no more at a turn", () => {
+  const { all, turns, run } = sockets(1);
   for (let index = 0; index < 8; index++) all[0].receive(chunk(index));
-  expect(turns[0].length).toBeLessThan(8);
-  all[0].flush();
-  expect(turns[0]).toHaveLength(8);
+  let ended = 0;
+  all[0].whenTaken(() => {
+    ended = turns.flat().length;
+  });
+  expect([turns[0].length < 8, ended]).toEqual([true, 0]);
+  run();
+  expect(ended).toBe(8);
+  expect(Math.max(...turns.map((turn) => turn.length))).toBe(Math.ceil(TURN_BYTES / chunk(0).bytes.length));
 });
