@@ -83,7 +83,7 @@ const floods: readonly Flood[] = [
   {
     of: "offers of no lease of its own",
     bytes: () => times(3000, (index) => said(offer(index, 999))),
-    code: "RATE_LIMITED",
+    code: "LEASE_UNKNOWN",
   },
   {
     of: "leases given back that it does not hold",
