@@ -23,10 +23,7 @@ export interface ServerOptions {
   readonly closeMs: number;
 }
 
-/**
- * Parts of one message: browsers cut a chunk into a few dozen. Of one socket a turn of the event loop reads those of one
- * message.
- */
+/** Parts of one message, as many as a turn may read of a socket: browsers cut a chunk into a few dozen. */
 export const MESSAGE_PARTS = 256;
 
 export interface RunServer {
