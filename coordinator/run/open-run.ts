@@ -17,7 +17,8 @@ import {
   standingCommits,
   standingRepair,
 } from "../checkpoint/commit-log.ts";
-import { readTeacherFile } from "../checkpoint/teacher-file.ts";
+import { readTeacherFile, type ShapeOf } from "../checkpoint/teacher-file.ts";
+import { fittingFields } from "../checkpoint/teacher-fit.ts";
 import { type OpenDataset, openDataset } from "../data/open-dataset.ts";
 import type { Claim } from "../disk/claim.ts";
 import { Ledger, type LedgerJSON } from "../round/ledger.ts";
@@ -76,7 +77,9 @@ export async function openFreshRun(
   const networks = buildNetworks(config, data.dataset, outline);
   const read: Record<string, Parameters> = {};
   for (const { name, file } of outline.networks) {
-    if (file !== undefined) read[name] = await readTeacherFile(file, networks[name].manifest);
+    if (file === undefined) continue;
+    const fitting = (shapeOf: ShapeOf) => fittingFields(config, data.dataset, shapeOf);
+    read[name] = await readTeacherFile(file, networks[name].manifest, fitting);
   }
   const state = createTrainingState(config, data.dataset, read);
   requireRobustMemory(state);

@@ -32,8 +32,17 @@ export interface SafeTensor {
   readonly bytes: Uint8Array;
 }
 
+/** A tensor whose elements this reader does not know, such as F8_E4M3: there, and not to be read. */
+export interface ForeignTensor {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
 export interface Safetensors {
+  /** Values that are no text, which the format forbids and some writers write, are here as JSON. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Of dtypes that are not known here, by name. */
+  readonly foreign: ReadonlyMap<string, ForeignTensor>;
   /** In the order of their bytes; each tensor's bytes are a view of the file's. */
   readonly tensors: ReadonlyMap<string, SafeTensor>;
 }
@@ -45,9 +54,13 @@ const lengthBytes = 8;
 const metadataKey = "__metadata__";
 
 /** By hand, because a zod record drops a key named `__proto__`. */
-function isStringMap(value: unknown): value is Readonly<Record<string, string>> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  return Object.values(value).every((text) => typeof text === "string");
+function readMetadata(value: unknown): Readonly<Record<string, string>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw invalid(`${metadataKey} is ${JSON.stringify(value).slice(0, 80)}; expected a map of strings`);
+  }
+  return Object.fromEntries(
+    Object.entries(value).map(([key, text]) => [key, typeof text === "string" ? text : JSON.stringify(text)]),
+  );
 }
 const entrySchema = z.strictObject({
   dtype: z.string(),
@@ -96,11 +109,11 @@ function readHeader(bytes: Uint8Array): { readonly header: object; readonly data
 export function readSafetensors(bytes: Uint8Array): Safetensors {
   const { header, dataStart } = readHeader(bytes);
   let metadata: Readonly<Record<string, string>> = {};
-  const found: { name: string; dtype: Dtype; shape: readonly number[]; from: number; to: number }[] = [];
+  const foreign = new Map<string, ForeignTensor>();
+  const found: { name: string; known?: Pick<SafeTensor, "dtype" | "shape">; from: number; to: number }[] = [];
   for (const [name, value] of Object.entries(header)) {
     if (name === metadataKey) {
-      if (!isStringMap(value)) throw invalid(`${metadataKey} is not a map of strings`);
-      metadata = value;
+      metadata = readMetadata(value);
       continue;
     }
     const parsed = entrySchema.safeParse(value);
@@ -109,21 +122,24 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
       throw invalid(`tensor ${name}: ${["entry", ...issue.path].join(".")}: ${issue.message}`, parsed.error);
     }
     const { dtype, shape } = parsed.data;
-    if (!isDtype(dtype)) {
-      throw invalid(`tensor ${name}: dtype ${dtype} is unknown; known are ${Object.keys(dtypeBytes).join(", ")}`);
-    }
     const [from, to] = parsed.data.data_offsets;
+    if (!isDtype(dtype)) {
+      if (to < from) throw invalid(`tensor ${name}: its bytes end at ${to}, before they begin at ${from}`);
+      foreign.set(name, { dtype, shape });
+      found.push({ name, from, to });
+      continue;
+    }
     const expected = byteLength(name, dtype, shape);
     if (to - from !== expected) {
       throw invalid(`tensor ${name}: ${dtype} [${shape}] takes ${expected} bytes, offsets span ${to - from}`);
     }
-    found.push({ name, dtype, shape, from, to });
+    found.push({ name, known: { dtype, shape }, from, to });
   }
   found.sort((a, b) => a.from - b.from || a.to - b.to);
   const data = bytes.subarray(dataStart);
   const tensors = new Map<string, SafeTensor>();
   let end = 0;
-  for (const { name, dtype, shape, from, to } of found) {
+  for (const { name, known, from, to } of found) {
     if (from !== end) {
       throw invalid(
         `tensor ${name}: starts at byte ${from}, but the one before ends at ${end}: gaps and overlaps are forbidden`,
@@ -132,11 +148,11 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
     if (to > data.length) {
       throw invalid(`tensor ${name}: ends at byte ${to}, but there are ${data.length}: the file is truncated`);
     }
-    tensors.set(name, { dtype, shape, bytes: data.subarray(from, to) });
+    if (known) tensors.set(name, { ...known, bytes: data.subarray(from, to) });
     end = to;
   }
   if (end !== data.length) throw invalid(`tensors end at byte ${end}, but there are ${data.length}`);
-  return { metadata, tensors };
+  return { metadata, tensors, foreign };
 }
 
 /**

@@ -74,5 +74,9 @@ export const leNetModel = defineModel({
     kind: z.literal("lenet"),
     widths: z.tuple([width, width, width]).default([12, 24, 96]).describe("channels of conv1, conv2, conv3"),
   }),
+  guess: (shapeOf) => {
+    const widths = ["conv1", "conv2", "conv3"].map((name) => shapeOf(`${name}.weight`)?.[0] ?? 0);
+    return widths.includes(0) ? undefined : { kind: "lenet" as const, widths: widths as [number, number, number] };
+  },
   build: leNet,
 });

@@ -29,6 +29,11 @@ export interface Model extends Plugin {
    * Rules that span fields: a line for each that the options break, beginning with the field ("model.blocks: must …").
    */
   readonly check: (options: PluginOptions) => readonly string[];
+  /**
+   * Options of the network whose parameters have these shapes, PyTorch's order, by name: for a file that does not fit.
+   * Undefined where no option makes them.
+   */
+  readonly guess?: (shapeOf: (name: string) => readonly number[] | undefined) => PluginOptions | undefined;
   /** The network with `method` where a layer can be binary. @throws GRAPH_INVALID where the input does not fit */
   readonly build: (options: PluginOptions, io: NetworkIo, method: Method) => Graph;
 }
@@ -38,12 +43,14 @@ export function defineModel<S extends z.ZodObject>(model: {
   readonly kind: string;
   readonly schema: S;
   readonly check?: (options: z.output<S>) => readonly string[];
+  readonly guess?: (shapeOf: (name: string) => readonly number[] | undefined) => z.input<S> | undefined;
   readonly build: (options: z.output<S>, io: NetworkIo, method: Method) => Graph;
 }): Model {
-  const { kind, schema, check, build } = model;
+  const { kind, schema, check, guess, build } = model;
   return {
     kind,
     schema,
+    ...(guess === undefined ? {} : { guess: guess as NonNullable<Model["guess"]> }),
     check: (options) => check?.(schema.parse(options)) ?? [],
     build: (options, io, method) => build(schema.parse(options), io, method),
   };

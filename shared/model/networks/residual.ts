@@ -30,6 +30,21 @@ export interface ResidualOptions {
   readonly activation: ActivationKind;
 }
 
+/** Widths and blocks of the stages whose parameters have these shapes. */
+export function stagesOf(
+  shapeOf: (name: string) => readonly number[] | undefined,
+): { width: number; blocks: number }[] {
+  const stages: { width: number; blocks: number }[] = [];
+  for (;;) {
+    const layer = `layer${stages.length + 1}`;
+    const width = shapeOf(`${layer}.0.conv1.weight`)?.[0];
+    if (width === undefined) return stages;
+    let blocks = 1;
+    while (shapeOf(`${layer}.${blocks}.conv1.weight`)) blocks++;
+    stages.push({ width, blocks });
+  }
+}
+
 /** Rows after the stem, then after each stage but the first, which halves them. */
 function rowsOf({ kernel, stride, padding, maxpool }: Stem, stages: number, size: number): number[] {
   const first = outputLength(size, kernel, stride, padding);

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { blockCount, defineModel, width } from "./model.ts";
-import { largeStem, residualNetwork, smallStem } from "./residual.ts";
+import { largeStem, residualNetwork, smallStem, stagesOf } from "./residual.ts";
 
 /** Blocks of each stage. */
 const blocksOfDepth = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3] } as const;
@@ -30,6 +30,20 @@ export const resNetModel = defineModel({
     return [
       `model.blocks: must have as many stages as model.widths (${widths.length}); got ${JSON.stringify(blocks)}${options.blocks ? "" : `, those of depth ${options.depth}`}`,
     ];
+  },
+  guess: (shapeOf) => {
+    const stages = stagesOf(shapeOf);
+    const stem = shapeOf("conv1.weight");
+    if (stages.length === 0 || !stem || stem[0] !== stages[0].width) return undefined;
+    const blocks = stages.map((stage) => stage.blocks);
+    const depth = ([18, 34] as const).find((one) => blocksOfDepth[one].join() === blocks.join());
+    return {
+      kind: "resnet" as const,
+      ...(depth === undefined ? { blocks } : { depth }),
+      widths: stages.map(({ width: channels }) => channels),
+      stem: stem[2] === largeStem.kernel ? ("imagenet" as const) : ("cifar" as const),
+      activation: shapeOf("prelu1.weight") ? ("prelu" as const) : ("relu" as const),
+    };
   },
   build: (options, io, method) => {
     const { widths, activation } = options;

@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { defineModel, MOST_BLOCKS, width } from "./model.ts";
-import { residualNetwork, smallStem } from "./residual.ts";
+import { residualNetwork, smallStem, stagesOf } from "./residual.ts";
 
 /** Channels of conv1 and of the three stages, as RBCN's tables name them. */
 export const wrnWidths = {
@@ -36,6 +36,19 @@ export const wrnModel = defineModel({
   }),
   check: ({ depth }) =>
     (depth - 4) % 6 === 0 ? [] : [`model.depth: must be 4 more than a multiple of 6, such as 22 or 40; got ${depth}`],
+  guess: (shapeOf) => {
+    const stages = stagesOf(shapeOf);
+    const stem = shapeOf("conv1.weight");
+    const [first] = stages;
+    if (stages.length !== 3 || !stem || stages.some(({ blocks }) => blocks !== first.blocks)) return undefined;
+    const [one, two, three] = stages.map((stage) => stage.width);
+    return {
+      kind: "wrn" as const,
+      depth: 6 * first.blocks + 4,
+      widths: [stem[0], one, two, three] as [number, number, number, number],
+      activation: shapeOf("prelu1.weight") ? ("prelu" as const) : ("relu" as const),
+    };
+  },
   build: ({ depth, widths, activation }, io, method) => {
     const [stemWidth, ...stages] = typeof widths === "string" ? wrnWidths[widths] : widths;
     const each = (depth - 4) / 6;
