@@ -7,12 +7,13 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import { exportModel } from "../checkpoint/export.ts";
 import { type OpenRun, openFreshRun, reopenRun } from "../run/open-run.ts";
 import { readRunConfig } from "../run/run-config.ts";
+import { type Reach, type ReachRequest, readReach } from "../server/reach.ts";
 import { type SimulateOptions, simulateCommand, simulateHelp } from "../simulate/simulate-command.ts";
 import { coordinate } from "./coordinate.ts";
 import { type Runtime, runtimes } from "./local-workers.ts";
 import { readStatus, statusText } from "./status-command.ts";
 
-interface ServeOptions {
+interface ServeOptions extends ReachRequest {
   readonly workers: number;
   readonly runtime: Runtime;
   readonly port: number;
@@ -129,10 +130,21 @@ function withServeOptions(command: Command): Command {
       parseToken,
     )
     .option("--token-file <path>", "a file with the link's secret")
+    .option(
+      "--behind-proxy [addresses]",
+      "take volunteers' addresses from X-Forwarded-For, as proxies of these addresses and networks wrote it (with commas between; without any, proxies on this machine); its absence makes everybody behind a proxy one address",
+    )
+    .addOption(
+      new Option(
+        "--public-url <url>",
+        "what volunteers open where that is not this machine's own address: of a TLS proxy or a tunnel, with the path that it takes off",
+      ).env("BITSWARM_PUBLIC_URL"),
+    )
+    .option("--allow-origin <origin>", "whose pages may join beside those; may be repeated", collect)
     .option("--json", "print only JSON lines on standard output");
 }
 
-async function serve(run: OpenRun, options: ServeOptions): Promise<void> {
+async function serve(run: OpenRun, options: ServeOptions, reach: Reach): Promise<void> {
   const json = options.json === true;
   let printed = Promise.resolve();
   const printJson = (line: string) => {
@@ -144,6 +156,7 @@ async function serve(run: OpenRun, options: ServeOptions): Promise<void> {
     port,
     workers,
     runtime,
+    reach,
     terminal: json ? process.stderr : process.stdout,
     ...(maxSteps === undefined ? {} : { maxSteps }),
     ...(json ? { printJson } : {}),
@@ -169,13 +182,14 @@ function tell(message: string): void {
 async function start(file: string | undefined, options: StartOptions): Promise<void> {
   const { set = [], seed, full = false, runDir } = options;
   const token = await chosenToken(options);
+  const reach = readReach(options);
   const config = await readRunConfig({
     full,
     set,
     ...(file === undefined ? {} : { file }),
     ...(seed === undefined ? {} : { seed }),
   });
-  await serve(await openFreshRun(config, runDir, token, tell), options);
+  await serve(await openFreshRun(config, runDir, token, tell), options, reach);
 }
 
 const program = new Command("coordinator")
@@ -206,8 +220,9 @@ withServeOptions(
   .addHelpText("after", resumeHelp)
   .showHelpAfterError("(see coordinator resume --help)")
   .action(async (runDir: string, options: ServeOptions) => {
+    const reach = readReach(options);
     const token = await chosenToken(options);
-    await serve(await reopenRun(runDir, { onNotice: tell, ...(token === undefined ? {} : { token }) }), options);
+    await serve(await reopenRun(runDir, { onNotice: tell, ...(token === undefined ? {} : { token }) }), options, reach);
   });
 
 program

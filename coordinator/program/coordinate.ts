@@ -16,7 +16,9 @@ import { engineRun } from "../run/engine-run.ts";
 import { openEngine } from "../run/engines.ts";
 import type { OpenRun } from "../run/open-run.ts";
 import { removeAddress, writeAddress } from "../run/run-claim.ts";
+import type { OpenSocketLimits } from "../server/open-sockets.ts";
 import { readPageFiles } from "../server/page-files.ts";
+import { type Reach, straight } from "../server/reach.ts";
 import { type RunServer, startServer } from "../server/server.ts";
 import { type SessionLimits, sessionLimits } from "../session/session-limits.ts";
 import { Sessions } from "../session/sessions.ts";
@@ -36,11 +38,14 @@ export interface CoordinateOptions {
   readonly workers: number;
   readonly runtime: Runtime;
   readonly maxSteps?: number;
+  /** How volunteers get here; straight unless given. */
+  readonly reach?: Reach;
   /** Where people read. */
   readonly terminal: ProgressStream;
   /** Takes one line of JSON a step, and one at the end. */
   readonly printJson?: (line: string) => void;
   readonly limits?: SessionLimits;
+  readonly openSockets?: OpenSocketLimits;
   /** In [0, 1), for each lease whether it is audited; Math.random unless given. */
   readonly drawAudit?: () => number;
   /** Who keeps the numbers; by their size unless given. */
@@ -78,7 +83,17 @@ function publicConfig(config: RunConfig): RunConfig {
  */
 export async function coordinate(run: OpenRun, options: CoordinateOptions): Promise<Coordination> {
   const { directory, state, log, claim, data, resumedFrom } = run;
-  const { host, port, maxSteps, terminal, printJson, limits = sessionLimits, startTraining } = options;
+  const {
+    host,
+    port,
+    maxSteps,
+    terminal,
+    printJson,
+    limits = sessionLimits,
+    startTraining,
+    reach = straight,
+    openSockets,
+  } = options;
   const clock = systemClock;
   const { now } = clock;
   const startedAt = now();
@@ -155,6 +170,9 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       sessions,
       messageLimit: Math.max(MAX_CHUNK_MESSAGE_BYTES, limits.messageBytes),
       closeMs: limits.closeMs,
+      reach,
+      ...(openSockets === undefined ? {} : { openSockets }),
+      onNotice: (message) => onEvent({ type: "notice", message }),
       source: {
         token: directory.token,
         operatorToken: directory.operatorToken,
@@ -167,7 +185,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // Nobody waited for what came before.
     loopDelay.take();
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
-    for (const line of welcomeLines(directory, server.url, host, options.workers)) progress.line(line);
+    for (const line of welcomeLines(directory, server.url, reach.publicUrl?.hostname ?? host, options.workers))
+      progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
     for (const message of run.notices) onEvent({ type: "notice", message });
     if (options.workers > 0) {

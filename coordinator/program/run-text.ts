@@ -8,9 +8,12 @@ import { duration } from "./progress-text.ts";
 
 const loopback = /^(127(\.\d+){3}|::1|localhost)$/;
 
+/** @param host in the link, or where the coordinator listens */
 export function welcomeLines({ path, run }: RunDirectory, url: string, host: string, workers: number): string[] {
   const lines = [`run ${run} in ${path}`, "", `  Lend a GPU: open ${url}`, ""];
-  if (loopback.test(host)) {
+  if (url.startsWith("https:")) {
+    // All that browsers ask for.
+  } else if (loopback.test(host)) {
     lines.push(
       "  The link works on this machine. For others, start with --host 0.0.0.0; their browsers give WebGPU to",
     );

@@ -1,12 +1,13 @@
 // What the coordinator answers over HTTP: the page, its files, shards, blobs and the status. Everything of the run is
 // behind its tokens.
 
+import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
-import type { ErrorCode } from "../../shared/base/errors.ts";
+import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import type { RunStatus } from "../../shared/wire/protocol.ts";
 import { type RunTokens, tokenHolder } from "../base/token.ts";
 import type { StoredShard } from "../data/shard-store.ts";
-import type { PageFiles } from "./page-files.ts";
+import { inlineScripts, type PageFile, type PageFiles, sentFile } from "./page-files.ts";
 
 /** What the run gives to HTTP. */
 export interface HttpSource extends RunTokens {
@@ -18,104 +19,154 @@ export interface HttpSource extends RunTokens {
   blob(sha256: string): Uint8Array | undefined;
 }
 
+/** Who asks, and what strangers may. */
+export interface HttpVisitors {
+  /** Counts a wrong token for whoever sent the request. @throws RATE_LIMITED */
+  wrongToken(request: HttpBindings["incoming"]): void;
+  /** Why pages of an origin may not open the WebSocket, and what to do; undefined where they may. */
+  refusalOf(origin: string): string | undefined;
+}
+
+type App = { readonly Bindings: HttpBindings };
+
 const immutable = "public, max-age=31536000, immutable";
 /** Shards are behind the token: no shared cache may keep them. */
 const privateImmutable = "private, max-age=31536000, immutable";
-const contentSecurityPolicy = [
-  "default-src 'self'",
-  "connect-src 'self' ws: wss:",
-  "img-src 'self' data:",
-  "worker-src 'self' blob:",
-  "frame-ancestors 'none'",
-  "base-uri 'none'",
-].join("; ");
+/** To browsers the WebSocket of a page's own host is `'self'` too. */
+function contentSecurityPolicy(page: PageFile | undefined): string {
+  const scripts = page ? inlineScripts(new TextDecoder().decode(page.bytes)) : [];
+  return [
+    "default-src 'self'",
+    ["script-src 'self'", ...scripts].join(" "),
+    "connect-src 'self'",
+    "img-src 'self' data:",
+    "worker-src 'self' blob:",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ].join("; ");
+}
 
 /** Only what is named by its content: other bytes that the run has by name are its own affair. */
 const isHash = (name: string) => /^[0-9a-f]{64}$/.test(name);
 
-function textPage(title: string, text: string): string {
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title><h1>${title}</h1><p>${text}</p></html>`;
+/** A page of one notice, which looks like the volunteer page where that was built. */
+function textPage(page: PageFiles, title: string, text: string): string {
+  const style = [...page.keys()].find((path) => path.endsWith(".css"));
+  const link = style === undefined ? "" : `<link rel="stylesheet" href="./${style}">`;
+  const brand = `<header><p class="brand">${page.has("icon.svg") ? '<img src="./icon.svg" alt="" width="28" height="28">' : ""}bitswarm</p><h1>${title}</h1></header>`;
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title>${link}</head><body><main>${brand}<section class="card notice" role="alert"><p>${text}</p></section></main></body></html>`;
 }
 
-function problem(context: Context, status: 403 | 404, code: ErrorCode, message: string): Response {
+function problem(context: Context, status: 403 | 404 | 429, code: ErrorCode, message: string): Response {
   return context.json({ code, message }, status, { "cache-control": "no-store" });
 }
 
-export function httpApp(source: HttpSource): Hono {
+function fileResponse(context: Context, file: PageFile, cacheControl: string): Response {
+  const { bytes, headers } = sentFile(file, context.req.header("accept-encoding"));
+  const all = { ...headers, "cache-control": cacheControl };
+  if (context.req.header("if-none-match")?.includes(headers.etag)) return context.body(null, 304, all);
+  return context.body(bytes, 200, all);
+}
+
+export function httpApp(source: HttpSource, visitors: HttpVisitors): Hono<App> {
   const { page } = source;
-  const isLetIn = (context: Context) => tokenHolder(source, context.req.query("token")) !== undefined;
-  const app = new Hono();
+  const policy = contentSecurityPolicy(page.get("index.html"));
+  /** Why a request is refused for its token; undefined for those of the run. */
+  const refusedToken = (context: Context<App>): BitswarmError | undefined => {
+    if (tokenHolder(source, context.req.query("token")) !== undefined) return undefined;
+    try {
+      visitors.wrongToken(context.env.incoming);
+    } catch (error) {
+      if (error instanceof BitswarmError) return error;
+      throw error;
+    }
+    return new BitswarmError("TOKEN_INVALID", "the token is missing or not that of this run");
+  };
+  /** Answers only those who show a token. */
+  const gated = (answer: (context: Context<App>) => Response | Promise<Response>) => (context: Context<App>) => {
+    const refused = refusedToken(context);
+    if (!refused) return answer(context);
+    return problem(context, refused.code === "RATE_LIMITED" ? 429 : 403, refused.code, refused.message);
+  };
+  const app = new Hono<App>();
 
   app.use(async (context, next) => {
     await next();
     context.header("x-content-type-options", "nosniff");
     // The link holds the token.
     context.header("referrer-policy", "no-referrer");
-    context.header("content-security-policy", contentSecurityPolicy);
+    context.header("content-security-policy", policy);
   });
 
   app.get("/", (context) => {
-    context.header("cache-control", "no-store");
-    if (!isLetIn(context)) {
+    const refused = refusedToken(context);
+    if (refused) {
+      context.header("cache-control", "no-store");
+      if (refused.code === "RATE_LIMITED") return context.html(textPage(page, "Too many", refused.message), 429);
       const text =
         "The token in this link is missing or not that of the run. Ask whoever shared it for the whole link.";
-      return context.html(textPage("This link does not work", text), 403);
+      return context.html(textPage(page, "This link does not work", text), 403);
     }
     const index = page.get("index.html");
-    if (index) return context.body(index.bytes, 200, { "content-type": index.contentType });
+    if (index) return fileResponse(context, index, "no-store");
     const text = "The coordinator runs, but its page was not built: run <code>npm run build</code> and start it again.";
-    return context.html(textPage("The page is not built", text), 503);
+    return context.html(textPage(page, "The page is not built", text), 503, { "cache-control": "no-store" });
   });
 
-  const gated = (find: (sha256: string) => Uint8Array | undefined, what: string) => (context: Context) => {
-    if (!isLetIn(context)) {
-      return problem(context, 403, "TOKEN_INVALID", "the token is missing or not that of this run");
-    }
-    const sha256 = context.req.param("sha256") ?? "";
-    const bytes = isHash(sha256) ? find(sha256) : undefined;
-    if (!bytes)
-      return problem(context, 404, "DATA_MISSING", `no ${what} of this run has SHA-256 ${sha256.slice(0, 64)}`);
-    return context.body(bytes as Uint8Array<ArrayBuffer>, 200, {
-      "content-type": "application/octet-stream",
-      "cache-control": privateImmutable,
-    });
-  };
-  app.get("/shards/:sha256", async (context) => {
-    if (!isLetIn(context)) {
-      return problem(context, 403, "TOKEN_INVALID", "the token is missing or not that of this run");
-    }
-    const sha256 = context.req.param("sha256");
-    const shard = await source.shard(sha256);
-    if (!shard) return problem(context, 404, "DATA_MISSING", `no shard of this run has SHA-256 ${sha256.slice(0, 64)}`);
-    const etag = `"${sha256}"`;
-    const headers = { etag, "cache-control": privateImmutable };
-    // Content under this name never changes, so whoever has any of it has this one.
-    if (context.req.header("if-none-match")?.includes(etag)) return context.body(null, 304, headers);
-    return context.body(shard.stream(), 200, {
-      ...headers,
-      "content-type": "application/octet-stream",
-      "content-length": String(shard.bytes),
-    });
-  });
+  app.get(
+    "/shards/:sha256",
+    gated(async (context) => {
+      const sha256 = context.req.param("sha256") ?? "";
+      const shard = await source.shard(sha256);
+      if (!shard) {
+        return problem(context, 404, "DATA_MISSING", `no shard of this run has SHA-256 ${sha256.slice(0, 64)}`);
+      }
+      const etag = `"${sha256}"`;
+      const headers = { etag, "cache-control": privateImmutable };
+      // Content under this name never changes, so whoever has any of it has this one.
+      if (context.req.header("if-none-match")?.includes(etag)) return context.body(null, 304, headers);
+      return context.body(shard.stream(), 200, {
+        ...headers,
+        "content-type": "application/octet-stream",
+        "content-length": String(shard.bytes),
+      });
+    }),
+  );
   app.get(
     "/blobs/:sha256",
-    gated((sha256) => source.blob(sha256), "parameters"),
+    gated((context) => {
+      const sha256 = context.req.param("sha256") ?? "";
+      const bytes = isHash(sha256) ? source.blob(sha256) : undefined;
+      if (!bytes) {
+        return problem(context, 404, "DATA_MISSING", `no parameters of this run have SHA-256 ${sha256.slice(0, 64)}`);
+      }
+      return context.body(bytes as Uint8Array<ArrayBuffer>, 200, {
+        "content-type": "application/octet-stream",
+        "cache-control": privateImmutable,
+      });
+    }),
   );
 
-  app.get("/status", (context) => {
-    if (!isLetIn(context)) {
-      return problem(context, 403, "TOKEN_INVALID", "the token is missing or not that of this run");
-    }
-    return context.json(source.status(), 200, { "cache-control": "no-store" });
-  });
+  app.get(
+    "/status",
+    gated((context) => context.json(source.status(), 200, { "cache-control": "no-store" })),
+  );
+  // A page is told nothing of why its WebSocket was refused: it asks here.
+  app.get(
+    "/origin",
+    gated((context) => {
+      const advice = visitors.refusalOf(context.req.query("origin") ?? "");
+      if (advice !== undefined) return problem(context, 403, "ORIGIN_REFUSED", advice);
+      return context.json({ allowed: true }, 200, { "cache-control": "no-store" });
+    }),
+  );
 
   // The build's files hold nothing of the run.
   app.get("*", (context) => {
     const path = context.req.path.slice(1);
     const file = path === "index.html" ? undefined : page.get(path);
     if (!file) return problem(context, 404, "DATA_MISSING", `nothing is at ${context.req.path}`);
-    const cache = path.startsWith("assets/") ? immutable : "no-cache";
-    return context.body(file.bytes, 200, { "content-type": file.contentType, "cache-control": cache });
+    return fileResponse(context, file, path.startsWith("assets/") ? immutable : "no-cache");
   });
   return app;
 }

@@ -10,17 +10,24 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import { tokenHolder } from "../base/token.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { type HttpSource, httpApp } from "./http-app.ts";
+import { type OpenSocketLimits, OpenSockets, openSocketLimits } from "./open-sockets.ts";
+import { isWildcard, Origins, shownOrigin } from "./origins.ts";
+import type { Reach } from "./reach.ts";
 
 export interface ServerOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
   readonly source: HttpSource;
-  readonly sessions: Pick<Sessions, "accept" | "open" | "closed">;
+  readonly sessions: Pick<Sessions, "accept" | "open" | "wrongToken">;
   /** Largest WebSocket message in bytes: a chunk, or the largest control message. */
   readonly messageLimit: number;
   /** From the end of a WebSocket, whichever side it came from, until the socket below is cut. */
   readonly closeMs: number;
+  readonly reach: Reach;
+  readonly openSockets?: OpenSocketLimits;
+  /** Takes what whoever runs the coordinator should know. */
+  readonly onNotice: (message: string) => void;
 }
 
 /** Parts of one message, as many as a turn may read of a socket: browsers cut a chunk into a few dozen. */
@@ -30,12 +37,21 @@ export interface RunServer {
   readonly port: number;
   /** The volunteers' link, with the token. */
   readonly url: string;
+  /** HTTP connections that there are; a WebSocket is none any more. */
+  readonly connections: number;
   /** The operator's link, for workers on this machine: with the operator's token. */
   readonly localUrl: string;
   close(): Promise<void>;
 }
 
-const wildcards = ["0.0.0.0", "::", ""];
+/** From a connection to a whole request; none has a body. */
+const REQUEST_MS = 15_000;
+const KEEP_ALIVE_MS = 5_000;
+const REQUESTS_PER_SOCKET = 10_000;
+/** Between two looks at which of these are over. */
+const LOOK_EVERY_MS = 1_000;
+/** Origins that are told of; strangers make up as many as they like. */
+const TOLD_ORIGINS = 8;
 
 /** Why the port cannot be had, and what to do. */
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
@@ -72,13 +88,6 @@ function outwardAddress(): string {
   return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
 }
 
-/** A page of another site must not lend its visitor's hand (RFC 6455, section 10.2). Programs send no origin. */
-function isForeign({ headers }: IncomingMessage): boolean {
-  const { origin, host } = headers;
-  if (origin === undefined) return false;
-  return !URL.canParse(origin) || new URL(origin).host !== host;
-}
-
 function refuse(socket: Duplex, status: string, message: string): void {
   // Nothing more is due of the other end, which may never close its side.
   socket.once("finish", () => socket.destroy());
@@ -88,17 +97,59 @@ function refuse(socket: Duplex, status: string, message: string): void {
   );
 }
 
+/** Says each thing once, and of each kind no more than so many. */
+class Notices {
+  readonly #said = new Set<string>();
+  readonly #say: (message: string) => void;
+
+  constructor(say: (message: string) => void) {
+    this.#say = say;
+  }
+
+  tell(about: string, message: string): void {
+    if (this.#said.has(about) || this.#said.size >= TOLD_ORIGINS) return;
+    this.#said.add(about);
+    this.#say(message);
+  }
+}
+
 /** @throws PORT_IN_USE, CONFIG_INVALID for a host that is not this machine's */
-export async function startServer({
-  host,
-  port,
-  source,
-  sessions,
-  messageLimit,
-  closeMs,
-}: ServerOptions): Promise<RunServer> {
-  const app = httpApp(source);
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+export async function startServer(options: ServerOptions): Promise<RunServer> {
+  const { host, port, source, sessions, messageLimit, closeMs, onNotice } = options;
+  const { proxies, publicUrl, allowedOrigins } = options.reach;
+  /** Apart from each other: strangers who fill the one leave the other to those who have a token. */
+  const refused = { anybody: new Notices(onNotice), tokenHolder: new Notices(onNotice) };
+  const forwarded = new Notices(onNotice);
+  let origins: Origins | undefined;
+  /** Whom a request is counted for. */
+  const clientOf = ({ socket, headers }: IncomingMessage): string => {
+    const peer = socket.remoteAddress ?? "";
+    const hops = headers["x-forwarded-for"];
+    if (hops !== undefined && !proxies.has(peer)) {
+      const what = proxies.any ? `${peer} is not among the trusted proxies` : "--behind-proxy is not given";
+      forwarded.tell(
+        "forwarded",
+        `requests from ${peer} carry X-Forwarded-For, which is not believed: ${what}. If a proxy is in front, start with --behind-proxy (and its addresses, where it is on another machine): until then everybody behind it shares the limits of one address`,
+      );
+    }
+    return proxies.clientOf(peer, hops);
+  };
+  const app = httpApp(source, {
+    wrongToken: (request) => sessions.wrongToken(clientOf(request as IncomingMessage)),
+    refusalOf: (origin) => {
+      if (!origins || origins.allows(origin)) return undefined;
+      refused.tokenHolder.tell(shownOrigin(origin), `refused: ${origins.advice(origin)}`);
+      return origins.advice(origin);
+    },
+  });
+  const limits = options.openSockets ?? openSocketLimits;
+  const serverOptions = { connectionsCheckingInterval: LOOK_EVERY_MS, keepAliveTimeout: KEEP_ALIVE_MS };
+  const server = createAdaptorServer({ fetch: app.fetch, serverOptions }) as Server;
+  server.headersTimeout = limits.headersMs;
+  server.requestTimeout = REQUEST_MS;
+  server.maxRequestsPerSocket = REQUESTS_PER_SOCKET;
+  server.timeout = limits.stalledMs;
+  const openSockets = new OpenSockets(server, limits, (address) => proxies.has(address));
   const socketOptions = {
     noServer: true,
     maxPayload: messageLimit,
@@ -113,18 +164,23 @@ export async function startServer({
     socket.on("error", () => socket.destroy());
     const [pathname, query] = (request.url ?? "").split("?");
     if (pathname !== "/ws") return refuse(socket, "404 Not Found", "the WebSocket is at /ws");
-    if (isForeign(request)) return refuse(socket, "403 Forbidden", "the page of another site may not join this run");
-    const address = request.socket.remoteAddress ?? "";
-    // Strangers who have the operator's address, behind a proxy say, must not keep its own workers out.
-    if (tokenHolder(source, new URLSearchParams(query).get("token") ?? undefined) !== "operator") {
-      const opened = sessions.open(address);
-      if (opened.kind === "full") return refuse(socket, "429 Too Many Requests", opened.message);
-      socket.once("close", () => sessions.closed(address));
+    // A page of another site must not lend its visitor's hand (RFC 6455, section 10.2).
+    const { origin } = request.headers;
+    if (!origins?.allows(origin)) {
+      const advice = origins?.advice(origin ?? "") ?? "";
+      refused.anybody.tell(shownOrigin(origin ?? ""), `refused: ${advice}`);
+      return refuse(socket, "403 Forbidden", `ORIGIN_REFUSED: ${advice}`);
     }
     // A peer that says no more and reads no more would keep what waits for it, and the socket.
     socket.once("end", () => setTimeout(() => socket.destroy(), closeMs).unref());
+    const client = clientOf(request);
+    // Strangers who have the operator's address, behind a proxy say, must not keep its own workers out.
+    const own = tokenHolder(source, new URLSearchParams(query).get("token") ?? undefined) === "operator";
+    const opening = own ? undefined : sessions.open(client);
+    if (opening?.kind === "full") return refuse(socket, "429 Too Many Requests", opening.message);
+    if (opening) socket.once("close", opening.release);
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      sessions.accept(webSocket, address, () => request.socket.bytesRead);
+      sessions.accept(webSocket, client, () => request.socket.bytesRead, opening?.release);
     });
   });
   await new Promise<void>((resolve, reject) => {
@@ -132,15 +188,21 @@ export async function startServer({
     server.listen(port, host, resolve);
   });
   const { port: actual } = server.address() as AddressInfo;
-  const link = (name: string, token: string) => {
-    const address = name.includes(":") ? `[${name}]` : name;
-    return `http://${address}:${actual}/?token=${encodeURIComponent(token)}`;
+  origins = new Origins({ host, port: actual, publicUrl, allowed: allowedOrigins });
+  const link = (base: URL, token: string) => {
+    const url = new URL(base);
+    url.searchParams.set("token", token);
+    return url.href;
   };
-  const everywhere = wildcards.includes(host);
+  const address = (name: string) => new URL(`http://${name.includes(":") ? `[${name}]` : name}:${actual}/`);
+  const everywhere = isWildcard(host);
   return {
     port: actual,
-    url: link(everywhere ? outwardAddress() : host, source.token),
-    localUrl: link(everywhere ? "127.0.0.1" : host, source.operatorToken),
+    get connections() {
+      return openSockets.size;
+    },
+    url: link(publicUrl ?? address(everywhere ? outwardAddress() : host), source.token),
+    localUrl: link(address(everywhere ? "127.0.0.1" : host), source.operatorToken),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -22,7 +22,11 @@ export interface AdmissionOptions extends RunTokens {
   readonly nonce?: () => string;
 }
 
-export type Opening = { readonly kind: "opened" } | { readonly kind: "full"; readonly message: string };
+export type Opening =
+  /** `release` says that the socket is gone; may be called twice. */
+  | { readonly kind: "opened"; readonly release: () => void }
+  /** `address` where others of the same are in the way, else whoever is there. */
+  | { readonly kind: "full"; readonly message: string; readonly of: "address" | "all" };
 
 /** Connections beyond `maxWorkers`, for those who have not said hello yet. */
 const STRANGERS = 256;
@@ -48,13 +52,22 @@ export class Admission {
    */
   open(address: string, connections: number): Opening {
     if (connections >= this.#options.welcome.config.maxWorkers + STRANGERS) {
-      return { kind: "full", message: "too many connections; try again later" };
+      return { kind: "full", of: "all", message: "too many connections; try again later" };
     }
-    return this.#addresses.open(this.#options.clock.now(), address);
+    const { clock } = this.#options;
+    const opened = this.#addresses.open(clock.now(), address);
+    if (opened.kind === "full") return { ...opened, of: "address" };
+    let open = true;
+    const release = () => {
+      if (open) this.#addresses.close(clock.now(), address);
+      open = false;
+    };
+    return { kind: "opened", release };
   }
 
-  closed(address: string): void {
-    this.#addresses.close(this.#options.clock.now(), address);
+  /** Counts a wrong token that came over HTTP. @throws RATE_LIMITED */
+  wrongToken(address: string): void {
+    this.#addresses.wrongToken(this.#options.clock.now(), address);
   }
 
   /** Whether a hello is of the operator's own worker, for which no limit is. */
@@ -84,13 +97,14 @@ export class Admission {
     const { clock, nonce = () => randomBytes(NONCE_BYTES).toString("hex"), welcome } = this.#options;
     const known = this.#sessions.resumable(hello);
     const holder = tokenHolder(this.#options, hello.token);
-    if (!known && holder !== "operator") this.#addresses.join(clock.now(), address);
     if (holder === undefined) {
+      this.wrongToken(address);
       throw new BitswarmError(
         "TOKEN_INVALID",
         "the token is not that of this run: copy the whole link that the coordinator printed",
       );
     }
+    if (!known && holder === "volunteer") this.#addresses.join(clock.now(), address);
     if (!known) this.requireRoom(hello);
     return { type: "challenge", nonce: nonce(), run: welcome.run, protocol: PROTOCOL_VERSION };
   }

@@ -190,6 +190,12 @@ export class Connection {
     this.#end(code, reason);
   }
 
+  /** Cuts the socket at once, without a word. */
+  drop(code: LeaveCode, reason: string): void {
+    this.#socket.terminate();
+    this.#end(code, reason);
+  }
+
   /** Takes a pong. One that answers no ping of ours says nothing. */
   answered(nonce: number): void {
     const sentAt = this.#pings.get(nonce);

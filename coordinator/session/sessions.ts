@@ -61,6 +61,8 @@ export type SessionVitals = Session["vitals"] & { readonly worker: WorkerId };
 export class Sessions implements Outbox, Reception {
   readonly #options: SessionsOptions;
   readonly #connections = new Set<Connection>();
+  /** Those that have not joined yet, the oldest first, and what gives back what they count for their address. */
+  readonly #arrivals = new Map<Connection, () => void>();
   readonly #sessions = new SessionRegistry();
   readonly #admission: Admission;
   readonly #newcomers: Newcomers;
@@ -99,15 +101,25 @@ export class Sessions implements Outbox, Reception {
   }
 
   /**
-   * Counts a connection that opens; says why where it does not fit. Whoever calls it calls `closed` when the socket is
-   * gone.
+   * Counts a connection that opens; says why where it does not fit. At a limit the oldest of those that have not joined
+   * makes room: sockets that say nothing must not keep out those who would.
    */
   open(address: string): Opening {
-    return this.#admission.open(address, this.#connections.size);
+    const opening = this.#admission.open(address, this.#connections.size);
+    if (opening.kind === "opened") return opening;
+    const key = addressKey(address);
+    for (const [arrival, release] of this.#arrivals) {
+      if (opening.of === "address" && addressKey(arrival.address) !== key) continue;
+      arrival.drop("RATE_LIMITED", "it had not joined when others wanted its place");
+      release();
+      return this.#admission.open(address, this.#connections.size);
+    }
+    return opening;
   }
 
-  closed(address: string): void {
-    this.#admission.closed(address);
+  /** Counts a wrong token that came over HTTP. @throws RATE_LIMITED */
+  wrongToken(address: string): void {
+    this.#admission.wrongToken(address);
   }
 
   /** Every session, those that wait for their worker included. */
@@ -124,14 +136,16 @@ export class Sessions implements Outbox, Reception {
    * Takes over a fresh connection.
    * @param address of the other end
    * @param received bytes that its socket has received so far
+   * @param release gives back what `open` counted; none for one that was not counted
    */
-  accept(socket: PeerSocket, address: string, received: () => number): void {
+  accept(socket: PeerSocket, address: string, received: () => number, release?: () => void): void {
     const { clock, limits, traffic, welcome } = this.#options;
     const { heartbeatMs } = welcome.config;
     const turns = this.#turns;
-    this.#connections.add(
-      new Connection(socket, this, { clock, limits, heartbeatMs, address, received, traffic, turns }),
-    );
+    const options = { clock, limits, heartbeatMs, address, received, traffic, turns };
+    const connection = new Connection(socket, this, options);
+    this.#connections.add(connection);
+    if (release) this.#arrivals.set(connection, release);
   }
 
   challenge({ address }: Connection, hello: HelloMessage): ChallengeMessage {
@@ -141,6 +155,7 @@ export class Sessions implements Outbox, Reception {
 
   admit(connection: Connection, hello: HelloMessage, challenge: ChallengeMessage, signature: string): Session {
     requireProof(hello.publicKey, signature, { ...challenge, token: hello.token });
+    this.#arrivals.delete(connection);
     const known = this.#sessions.resumable(hello);
     if (!known || !hello.resume) return this.#enter(hello, connection);
     known.resume(connection, hello.resume, hello.holds);
@@ -151,6 +166,7 @@ export class Sessions implements Outbox, Reception {
 
   gone(connection: Connection, joined: boolean, code: LeaveCode, message: string): void {
     this.#connections.delete(connection);
+    this.#arrivals.delete(connection);
     if (!joined) this.#options.onEvent({ type: "turned-away", code, message });
   }
 

@@ -182,12 +182,13 @@ export class VirtualCoordinator {
   /** Takes a connection from an address; false where nobody listens or there is no room. */
   accept(link: VirtualLink, address: string): boolean {
     const life = this.#life;
-    if (life?.sessions.open(address).kind !== "opened") return false;
-    life.sessions.accept(link, address, () => link.received());
+    const opening = life?.sessions.open(address);
+    if (!life || opening?.kind !== "opened") return false;
+    life.sessions.accept(link, address, () => link.received(), opening.release);
     this.#links.add(link);
     link.on("close", () => {
       this.#links.delete(link);
-      life.sessions.closed(address);
+      opening.release();
     });
     return true;
   }

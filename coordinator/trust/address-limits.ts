@@ -1,5 +1,5 @@
-// What one network address may do: so many sockets at a time, so many hellos a minute. A class room behind one router
-// fits; a flood does not.
+// What one network address may do: so many sockets at a time, so many hellos and wrong tokens a minute. A class room
+// behind one router fits; a flood does not.
 
 import { isIPv6 } from "node:net";
 import { BitswarmError } from "../../shared/base/errors.ts";
@@ -15,7 +15,13 @@ export interface AddressLimits {
 interface Visitor {
   readonly sockets: number;
   readonly joins: TokenBucket;
+  /** Apart from the joins: whoever guesses must not keep out those who know. */
+  readonly wrongTokens: TokenBucket;
 }
+
+/** Wrong tokens of one address that are told so, as many at once as in a minute. */
+export const WRONG_TOKENS_PER_MINUTE = 60;
+const wrongTokenRate: Rate = { perSecond: WRONG_TOKENS_PER_MINUTE / 60, burst: WRONG_TOKENS_PER_MINUTE };
 
 /** Addresses remembered beyond those that are connected; the oldest are forgotten. */
 export const REMEMBERED_ADDRESSES = 10_000;
@@ -91,20 +97,37 @@ export class AddressBook {
     );
   }
 
+  /** Counts a wrong token. @throws RATE_LIMITED with the time after which the next is looked at */
+  wrongToken(now: number, address: string): void {
+    const visitor = this.#visitor(now, address);
+    const taken = takeToken(visitor.wrongTokens, now, wrongTokenRate);
+    this.#set(now, address, { ...visitor, wrongTokens: taken.bucket });
+    if (taken.kind === "taken") return;
+    throw new BitswarmError(
+      "RATE_LIMITED",
+      `this address showed more than ${WRONG_TOKENS_PER_MINUTE} wrong tokens in a minute; copy the whole link that the coordinator printed, and try again in ${Math.ceil(taken.retryMs / 1000)} s`,
+    );
+  }
+
   #visitor(now: number, address: string): Visitor {
-    return this.#visitors.get(addressKey(address)) ?? { sockets: 0, joins: fullBucket(now, this.#joins) };
+    const nobody = { joins: fullBucket(now, this.#joins), wrongTokens: fullBucket(now, wrongTokenRate) };
+    return this.#visitors.get(addressKey(address)) ?? { sockets: 0, ...nobody };
+  }
+
+  #forgivable(now: number, { joins, wrongTokens }: Visitor): boolean {
+    return isFull(joins, now, this.#joins) && isFull(wrongTokens, now, wrongTokenRate);
   }
 
   #set(now: number, address: string, visitor: Visitor): void {
     const key = addressKey(address);
     // Set anew, so that the order of the map is that of the last visit.
     this.#visitors.delete(key);
-    if (visitor.sockets > 0 || !isFull(visitor.joins, now, this.#joins)) this.#visitors.set(key, visitor);
+    if (visitor.sockets > 0 || !this.#forgivable(now, visitor)) this.#visitors.set(key, visitor);
     if (this.#visitors.size <= REMEMBERED_ADDRESSES) return;
-    for (const [oldest, { sockets, joins }] of this.#visitors) {
+    for (const [oldest, { sockets, ...spent }] of this.#visitors) {
       if (sockets === 0) {
         this.#visitors.delete(oldest);
-        if (!isFull(joins, now, this.#joins)) return;
+        if (!this.#forgivable(now, { sockets, ...spent })) return;
       }
       if (this.#visitors.size <= REMEMBERED_ADDRESSES) return;
     }

@@ -191,16 +191,19 @@ test("H10 a download that ends early lets go of the shard's file", async () => {
   const store = new ShardStore(folder);
   // More than sockets hold for a reader who does not read.
   const kept = await store.put(new Uint8Array(2 ** 25));
-  const app = httpApp({
-    token: "open sesame",
-    operatorToken: "open says me",
-    page: new Map(),
-    shard: () => store.find(kept),
-    blob: () => undefined,
-    status: () => {
-      throw new Error("nobody asks");
+  const app = httpApp(
+    {
+      token: "open sesame",
+      operatorToken: "open says me",
+      page: new Map(),
+      shard: () => store.find(kept),
+      blob: () => undefined,
+      status: () => {
+        throw new Error("nobody asks");
+      },
     },
-  });
+    { wrongToken: () => undefined, refusalOf: () => undefined },
+  );
   const server = createAdaptorServer({ fetch: app.fetch });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());

@@ -1,0 +1,85 @@
+// Whose pages may open the WebSocket: those of the addresses under which this coordinator is known. What the request
+// says of its own host counts for nothing: a name that an attacker points at this machine says the same (DNS
+// rebinding).
+
+import { hostname, networkInterfaces } from "node:os";
+import { BitswarmError } from "../../shared/base/errors.ts";
+
+export interface OriginOptions {
+  /** As it listens: an address or a name of this machine. */
+  readonly host: string;
+  readonly port: number;
+  /** What volunteers open, where that is not the host's. */
+  readonly publicUrl?: URL | undefined;
+  /** Others that may. */
+  readonly allowed: readonly URL[];
+}
+
+const wildcards = ["0.0.0.0", "::", ""];
+const loopback = /^(localhost|127(\.\d+){3}|::1)$/;
+/** Characters of a stranger's origin that are shown. */
+const SHOWN_ORIGIN = 200;
+
+export function isWildcard(host: string): boolean {
+  return wildcards.includes(host);
+}
+
+function originOf(host: string, port: number): string {
+  return new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}`).origin;
+}
+
+/** @throws CONFIG_INVALID naming the option for what is no http(s) address */
+export function webAddress(text: string, option: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && url.hostname !== "") return url;
+  throw new BitswarmError(
+    "CONFIG_INVALID",
+    `${option} takes an address like https://example.org/bitswarm/; got ${JSON.stringify(text)}`,
+  );
+}
+
+/** A stranger's text as it may stand on a terminal. */
+export function shownOrigin(origin: string): string {
+  return origin.slice(0, SHOWN_ORIGIN).replace(/[^\x21-\x7e]/g, "?");
+}
+
+export class Origins {
+  readonly #options: OriginOptions;
+  readonly #known: ReadonlySet<string>;
+
+  constructor(options: OriginOptions) {
+    this.#options = options;
+    const { host, port, publicUrl, allowed } = options;
+    const own = isWildcard(host) || loopback.test(host) ? ["localhost", "127.0.0.1", "::1"] : [];
+    this.#known = new Set([
+      ...(publicUrl ? [publicUrl.origin] : []),
+      ...allowed.map(({ origin }) => origin),
+      ...(isWildcard(host) ? [] : [originOf(host, port)]),
+      ...own.map((name) => originOf(name, port)),
+    ]);
+  }
+
+  /** Programs send no origin, and show the token alone. */
+  allows(origin: string | undefined): boolean {
+    if (origin === undefined || this.#known.has(origin)) return true;
+    return isWildcard(this.#options.host) && this.#interfaces().includes(origin);
+  }
+
+  /** What whoever runs the coordinator has to do for the pages of an origin. */
+  advice(origin: string): string {
+    const { host, port } = this.#options;
+    const interfaces = isWildcard(host) ? `, and the addresses of its machine at port ${port}` : "";
+    return (
+      `a page of the origin ${shownOrigin(origin)} (its header Origin) may not join this run; allowed are ` +
+      `${[...this.#known].join(", ")}${interfaces}. Behind a proxy or a tunnel start the coordinator with --public-url and ` +
+      "the address that volunteers open; --allow-origin allows others"
+    );
+  }
+
+  /** They may change while the run goes on. */
+  #interfaces(): string[] {
+    const addresses = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+    const names = [...addresses.map(({ address }) => address.split("%")[0]), hostname(), `${hostname()}.local`];
+    return names.map((name) => originOf(name.toLowerCase(), this.#options.port));
+  }
+}

@@ -1,0 +1,107 @@
+// HTTP has limits of its own: connections that say nothing, or half a request, keep nobody out.
+
+import { connect, type Socket } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { openSocketLimits } from "../../../coordinator/server/open-sockets.ts";
+import { straight } from "../../../coordinator/server/reach.ts";
+import { startServer } from "../../../coordinator/server/server.ts";
+import { startTestRun } from "../../fixtures/test-run.ts";
+
+/** A connection on which these words are said, and nothing more; how it ended. */
+class Silent {
+  readonly socket: Socket;
+  ended: "open" | "closed" | "reset" = "open";
+
+  constructor(url: string, words: string) {
+    const { port } = new URL(url);
+    this.socket = connect(Number(port), "127.0.0.1", () => this.socket.write(words));
+    this.socket.on("error", ({ code }: NodeJS.ErrnoException) => {
+      if (code === "ECONNRESET") this.ended = "reset";
+    });
+    this.socket.on("close", () => {
+      if (this.ended === "open") this.ended = "closed";
+    });
+    this.socket.resume();
+    onTestFinished(() => void this.socket.destroy());
+  }
+
+  async open(): Promise<this> {
+    if (this.socket.connecting) await new Promise((resolve) => this.socket.once("connect", resolve));
+    return this;
+  }
+}
+
+const half = "GET /status HTTP/1.1\r\nHost: x\r\nX-";
+
+test("H12 an address has so many HTTP connections, and beyond them the oldest that ask for nothing are reset", async () => {
+  const { url } = await startTestRun({ openSockets: { ...openSocketLimits, perAddress: 4 } });
+  const sockets: Silent[] = [];
+  for (let i = 0; i < 6; i++) sockets.push(await new Silent(url, i % 2 === 0 ? half : "").open());
+  await expect
+    .poll(() => sockets.map(({ ended }) => ended))
+    .toEqual(["reset", "reset", "open", "open", "open", "open"]);
+});
+
+test("H12 all addresses together have so many", async () => {
+  const { url } = await startTestRun({ openSockets: { ...openSocketLimits, inAll: 4 } });
+  const sockets: Silent[] = [];
+  for (let i = 0; i < 6; i++) sockets.push(await new Silent(url, half).open());
+  await expect
+    .poll(() => sockets.map(({ ended }) => ended))
+    .toEqual(["reset", "reset", "open", "open", "open", "open"]);
+});
+
+test("H12 whoever has the token is answered beside 400 half requests of its own address, and a WebSocket is none of them", async () => {
+  const { url, connectStranger } = await startTestRun();
+  const member = await connectStranger().join();
+  const sockets = await Promise.all(Array.from({ length: 400 }, () => new Silent(url, half).open()));
+  const started = performance.now();
+  expect((await fetch(url.replace("/?", "/status?"))).status).toBe(200);
+  expect(performance.now() - started).toBeLessThan(2000);
+  await expect
+    .poll(() => sockets.filter(({ ended }) => ended === "open").length)
+    .toBeLessThanOrEqual(openSocketLimits.perAddress);
+  member.send({ type: "ping", nonce: 1 });
+  expect(await member.next("pong")).toMatchObject({ nonce: 1 });
+});
+
+test("H13 half a request is waited for no longer than for a whole one's head", async () => {
+  const { url } = await startTestRun({ openSockets: { ...openSocketLimits, headersMs: 300 } });
+  const slow = await new Silent(url, half).open();
+  const dribble = setInterval(() => slow.socket.write("x"), 50);
+  onTestFinished(() => clearInterval(dribble));
+  await expect.poll(() => slow.ended, { timeout: 5000 }).not.toBe("open");
+  expect(openSocketLimits.headersMs).toBeLessThanOrEqual(10_000);
+});
+
+test("H13 a download of which nothing is taken ends, and one that is taken slowly does not", async () => {
+  const nobody = () => {
+    throw new Error("nobody asks");
+  };
+  const bytes = new Uint8Array(2 ** 26);
+  const server = await startServer({
+    host: "127.0.0.1",
+    port: 0,
+    reach: straight,
+    messageLimit: 1,
+    closeMs: 1000,
+    onNotice: nobody,
+    openSockets: { ...openSocketLimits, stalledMs: 400 },
+    sessions: { accept: nobody, open: nobody, wrongToken: nobody },
+    source: { token: "t", operatorToken: "o", page: new Map(), status: nobody, shard: nobody, blob: () => bytes },
+  });
+  onTestFinished(() => server.close());
+  const request = `GET /blobs/${"0".repeat(64)}?token=t HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const [deaf, slow] = [new Silent(server.url, request), new Silent(server.url, request)];
+  deaf.socket.pause();
+  let taken = 0;
+  slow.socket.on("data", ({ length }) => {
+    taken += length;
+    slow.socket.pause();
+    setTimeout(() => slow.socket.resume(), 5);
+  });
+  await Promise.all([deaf.open(), slow.open()]);
+  await expect.poll(() => server.connections).toBe(2);
+  await expect.poll(() => server.connections, { timeout: 5000 }).toBe(1);
+  expect([slow.ended, taken > 0]).toEqual(["open", true]);
+});
