@@ -49,8 +49,11 @@ export function findGpu(scope: GpuScope): GPU {
     const at = scope.location ? `${scope.location.protocol}//${scope.location.host}` : "this address";
     throw new BitswarmError(
       "WEBGPU_MISSING",
-      `Browsers give WebGPU only to secure pages, and ${at} is not one. Ask whoever sent the link for an https:// address or a tunnel; on the coordinator's own machine open it as http://localhost${scope.location?.port ? `:${scope.location.port}` : ""}.`,
+      `WebGPU needs a secure page. Browsers give it to https and localhost only, and ${at} is not one. Ask whoever sent the link for an https:// address or a tunnel; on the coordinator's own machine open it as http://localhost${scope.location?.port ? `:${scope.location.port}` : ""}.`,
     );
+  }
+  if (scope.isSecureContext === undefined) {
+    throw new BitswarmError("WEBGPU_MISSING", "This Deno has no WebGPU. Use the one that npm ci brings, or Deno 2.9.");
   }
   throw new BitswarmError(
     "WEBGPU_MISSING",
@@ -73,22 +76,25 @@ export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
   };
 }
 
+/** What to do where there is no adapter: in Deno, and in a browser. */
+const noAdapter = {
+  deno: "Deno finds no Vulkan, Metal or DirectX 12 driver that it can use. On Linux install the GPU's Vulkan driver, or mesa-vulkan-drivers, which also computes without a GPU; VK_ICD_FILENAMES names one that is somewhere else.",
+  browser:
+    "The GPU's driver is missing, too old, or on the browser's block list (chrome://gpu tells). Update the driver and turn hardware acceleration on; on Linux, Chrome may want chrome://flags/#enable-unsafe-webgpu.",
+} as const;
+
 /**
  * The fastest adapter.
  * @throws WEBGPU_MISSING where there is none
  */
-export async function findAdapter(gpu: GPU): Promise<GPUAdapter> {
+export async function findAdapter(gpu: GPU, runtime: keyof typeof noAdapter = "browser"): Promise<GPUAdapter> {
   let cause: unknown;
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch((error: unknown) => {
     cause = error;
     return null;
   });
   if (adapter) return adapter;
-  throw new BitswarmError(
-    "WEBGPU_MISSING",
-    "WebGPU is there but finds no usable GPU: its driver is missing, too old, or on the browser's block list (chrome://gpu tells). Update the driver and turn hardware acceleration on; on Linux, Chrome may want chrome://flags/#enable-unsafe-webgpu, and Deno a Vulkan driver (mesa-vulkan-drivers).",
-    { cause },
-  );
+  throw new BitswarmError("WEBGPU_MISSING", `WebGPU is there, but no adapter. ${noAdapter[runtime]}`, { cause });
 }
 
 /** What of an open device decides which kernels it can run. */
@@ -107,8 +113,8 @@ export function adapterTraits({ device, adapter }: OpenDevice): AdapterTraits {
  * The fastest adapter's device, with the adapter's own limits and the optional features that kernels use.
  * @throws WEBGPU_MISSING where no adapter is given or it refuses a device
  */
-export async function requestDevice(gpu: GPU): Promise<OpenDevice> {
-  const adapter = await findAdapter(gpu);
+export async function requestDevice(gpu: GPU, runtime?: keyof typeof noAdapter): Promise<OpenDevice> {
+  const adapter = await findAdapter(gpu, runtime);
   const requiredLimits: Record<string, number> = {};
   for (const name of wantedLimits) {
     const limit = adapter.limits[name];
@@ -121,7 +127,7 @@ export async function requestDevice(gpu: GPU): Promise<OpenDevice> {
   } catch (cause) {
     throw new BitswarmError(
       "WEBGPU_MISSING",
-      `The adapter "${description.description}" refuses a device: ${(cause as Error).message}. Close other GPU programs or restart the browser, then try again.`,
+      `The adapter "${description.description}" refuses a device. It says: ${(cause as Error).message}. Close other GPU programs or restart the browser, then try again.`,
       { cause },
     );
   }

@@ -15,6 +15,11 @@ export class PipelineCache {
     this.device = device;
   }
 
+  /** Whether the kernel's compilation has begun. */
+  has({ wgsl }: Kernel): boolean {
+    return this.#pipelines.has(wgsl);
+  }
+
   get(kernel: Kernel): Promise<CompiledKernel> {
     const known = this.#pipelines.get(kernel.wgsl);
     if (known) return known;

@@ -64,6 +64,21 @@ function limited(now: number, state: RoundState): string {
   return `, ${idle} idle: an account may have ${Math.round(100 * options.shareLimit)} % of a step (trust.accountWeight)`;
 }
 
+/** Who has joined and asked for nothing yet: it compiles its kernels. */
+function preparing({ roster }: RoundState): string {
+  if (roster.active.count === roster.members.size) return "";
+  const named: string[] = [];
+  let count = 0;
+  for (const [worker, { heard, suspended }] of roster.members) {
+    if (heard || suspended) continue;
+    count++;
+    if (named.length < NAMED) named.push(worker);
+  }
+  if (count === 0) return "";
+  const more = count > named.length ? ` and ${count - named.length} more` : "";
+  return `, ${named.join(", ")}${more} ${count === 1 ? "prepares" : "prepare"}`;
+}
+
 /**
  * For example `62/64 workers, 3980/4096 samples, seal in 1.2 s, waiting for w17 (stalled 9 s)`: working, of those who
  * joined.
@@ -79,6 +94,8 @@ export function roundReason(now: number, state: RoundState): string {
   const { reports } = state.notFinite;
   const lost = reports >= DIVERGED_REPORTS ? `, ${reports} gradients were not finite` : "";
   const done = `${roster.active.count}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}${lost}${limited(now, state)}`;
-  if (leases.size > 0) return `${done}, waiting for ${waitedFor(now, state)}`;
+  const coming = preparing(state);
+  if (leases.size > 0) return `${done}, waiting for ${waitedFor(now, state)}${coming}`;
+  if (coming) return `${done}${coming}`;
   return `${done}, waiting for workers: ${joined} joined, none computes`;
 }

@@ -40,6 +40,8 @@ export interface Member {
    * It takes no lease: it has not asked for one yet, it is paused, or its account rests. Its next `ready` ends that.
    */
   readonly resting: boolean;
+  /** It has asked for a lease, or said that it wants none: before, it prepares. */
+  readonly heard: boolean;
   /** The newest round in which it was leased work that counts. */
   readonly served: number | null;
   /** Rounds in a row in which it waited and got nothing. */
@@ -103,6 +105,7 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
     expected: null,
     suspended: false,
     resting: true,
+    heard: false,
     served: null,
     leftOut: 0,
     speeds: {},

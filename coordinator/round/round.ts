@@ -136,7 +136,7 @@ function withRoster(state: RoundState, roster: Roster): RoundState {
 function asked(now: number, state: RoundState, event: Extract<RoundEvent, { type: "worker-ready" }>): Decision {
   const { worker, ahead, maxMicrobatches } = event;
   const known = state.roster.members.get(worker) ?? newMember(worker);
-  const before = { ...known, resting: false };
+  const before = { ...known, resting: false, heard: true };
   const member = maxMicrobatches === undefined ? before : { ...before, maxMicrobatches };
   if (member.ticket !== null || (member.leases.length > 0 && !ahead)) {
     return settle(now, known.resting ? withRoster(state, withMember(state.roster, worker, before)) : state, []);
@@ -183,7 +183,7 @@ function departed(now: number, state: RoundState, worker: WorkerId, cause: "left
   const roster =
     cause === "left"
       ? withMember(next.roster, worker, undefined)
-      : updated(next.roster, worker, { resting: true, expected: null });
+      : updated(next.roster, worker, { resting: true, heard: true, expected: null });
   return settle(now, withRoster(next, roster), effects);
 }
 

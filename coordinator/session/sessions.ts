@@ -73,6 +73,8 @@ export class Sessions implements Outbox, Reception {
   readonly #workerNames: WorkerNames;
   #engine: Pick<Engine, "inbox" | "blob"> | undefined;
   #stopping = false;
+  /** The status that was told last. */
+  #newest: Uint8Array<ArrayBuffer> | undefined;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -198,9 +200,10 @@ export class Sessions implements Outbox, Reception {
     if (seed !== undefined) session?.send({ type: "canary", seed });
   }
 
-  /** Tells workers how the run is doing, of many some at a time. */
+  /** Tells workers how the run is doing, of many some at a time; who comes later begins with the newest. */
   broadcast(status: RunStatus): void {
-    this.#statuses.broadcast(encodeMessage({ type: "status", status }));
+    this.#newest = encodeMessage({ type: "status", status });
+    this.#statuses.broadcast(this.#newest);
   }
 
   /** The run stops: who has lost the connection, or loses it now, is not waited for. */
@@ -265,6 +268,8 @@ export class Sessions implements Outbox, Reception {
     session.claim(hello.holds);
     const fields = { protocol: PROTOCOL_VERSION, worker, heartbeatMs, session: token, graceMs };
     session.attach(connection, { type: "welcome", ...fields, ...welcome });
+    // It makes ready for the phase that the run is in.
+    if (this.#newest) connection.put(this.#newest);
     inbox.join(worker, { account, name, runtime, adapter, address: addressKey(address), own, maxMicrobatches });
     if (this.#newcomers.asks(own)) {
       const seed = this.#newcomers.ask(worker, (error) => session.fail(error));

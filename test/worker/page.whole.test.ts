@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import puppeteer, { type Browser, type Page } from "puppeteer";
 import { build } from "vite";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { classification } from "../../shared/tasks/classification.ts";
+import { shownScore } from "../../shared/tasks/task.ts";
 import { decodeFrame } from "../../shared/wire/frame.ts";
 import { chromiumArguments, findChromium } from "../../worker/platform/node/chromium.ts";
 import { hasHardwareGpu } from "../../worker/platform/node/vulkan.ts";
@@ -89,6 +91,7 @@ interface Visit {
 async function visit(query = "", { host = "127.0.0.1", on = browser, tune = false } = {}): Promise<Visit> {
   const coordinator = await ScriptedCoordinator.start({
     page: (request, response) => void servePage(request, response),
+    status: scriptedStatus(),
   });
   cleanups.push(() => coordinator.close());
   const page = await on.newPage();
@@ -148,9 +151,20 @@ test("Start joins, computes real leases in the Web Worker, shows them, and ends 
   expect(Number(await text("speed"))).toBeGreaterThan(0);
   expect(await text("adapter")).not.toBe("");
   expect(await page.$eval("html", (root) => root.dataset.worker)).toBe("w1");
-  peer.send({ type: "ended", message: "all 480 steps are done" });
+  // The last words, one right after the other.
+  const score = { title: "1-bit network", ...shownScore(classification.score, 0.7712) };
+  const reason = "the last of 480 steps is done";
+  peer.send({
+    type: "status",
+    status: scriptedStatus({ state: "done", step: 480, reason, scores: { student: score } }),
+  });
+  peer.send({ type: "ended", message: "the last of 480 steps of run-1 is done" });
   await state("ended");
-  expect(await text("doing")).toBe("all 480 steps are done");
+  expect(await text("state")).toBe("The run is over. Thank you!");
+  expect(await text("doing")).toBe("The last of 480 steps of run-1 is done.");
+  expect(await text("score-student")).toBe("77.1 %");
+  expect(await text("reason")).toBe(reason);
+  expect(await text("step")).toBe("480 of 480");
   expect(await enabled()).toEqual([]);
   expect(errors).toEqual([]);
 });
@@ -185,22 +199,37 @@ test("what is measured for this GPU stays in the browser for the next visit", as
   expect(errors).toEqual([]);
 });
 
-test("Pause, Resume and Leave tell the coordinator, by keyboard too", async () => {
-  const { coordinator, page, enabled, state } = await visit("&autostart=1&name=keys");
+test("Start, Pause, Resume and Leave work by keyboard, and the focus goes on to what can be pressed next", async () => {
+  const { coordinator, page, enabled, state } = await visit("&name=keys");
+  const focused = () => page.evaluate("document.activeElement.id");
+  await page.focus("#start");
+  await page.keyboard.press("Enter");
   const peer = await coordinator.joined();
   await peer.next("ready");
   await state("waiting");
-  await page.focus("#pause");
+  expect(await focused()).toBe("pause");
   await page.keyboard.press("Enter");
   await peer.next("paused");
   await state("paused");
   expect(await enabled()).toEqual(["Resume", "Leave"]);
   await page.keyboard.press("Space");
   await peer.next("ready");
-  await page.click("#leave");
+  await page.focus("#leave");
+  await page.keyboard.press("Enter");
   await peer.next("leave");
   await state("ended");
   expect(await enabled()).toEqual(["Start again"]);
+  expect(await focused()).toBe("start");
+});
+
+test("a run that ends under the focused button leaves the focus with what is said of it", async () => {
+  const { coordinator, page, state } = await visit("&autostart=1");
+  const peer = await coordinator.joined();
+  await peer.next("ready");
+  await page.focus("#leave");
+  peer.send({ type: "ended", message: "the last step is done" });
+  await state("ended");
+  expect(await page.evaluate("document.activeElement.id")).toBe("state");
 });
 
 test("a tab that goes elsewhere leaves the run at once, and can start again on the way back", async () => {
@@ -238,6 +267,35 @@ test("what the coordinator refuses is shown in words, and told to a launcher", a
   expect(await enabled()).toEqual([]);
 });
 
+test("a coordinator that dies while a fresh tab tunes: the tab says that, counts down, and tries at once when told", async () => {
+  const { coordinator, page, state, text } = await visit("&autostart=1", { tune: true });
+  const peer = await coordinator.joined();
+  await state("preparing");
+  await page.evaluate(`{
+    globalThis.said = [];
+    const state = document.querySelector("#state");
+    new MutationObserver(() => said.push(state.textContent)).observe(state, { childList: true });
+  }`);
+  const { port } = coordinator;
+  peer.terminate();
+  await coordinator.close();
+  await state("reconnecting");
+  // Until attempts are far apart: what the tab had begun is over by then.
+  await page.waitForFunction("/in ([5-9]|[12][0-9]|30) s/.test(document.querySelector('#doing').textContent)", {
+    timeout: 60_000,
+  });
+  const seconds = async () => Number(/\d+/.exec(await text("doing")));
+  const first = await seconds();
+  await expect.poll(seconds).toBeLessThan(first);
+  const said = (await page.evaluate("said")) as string[];
+  expect(said.filter((one) => /joined|computing/i.test(one))).toEqual([]);
+  expect(await text("notice-title")).toBe("The connection was lost");
+  await coordinator.listen(port);
+  await page.click("#start");
+  await (await coordinator.joined()).next("ready");
+  await state("waiting");
+});
+
 test("a lost connection is shown, and the tab comes back by itself", async () => {
   const { coordinator, state, text } = await visit("&autostart=1");
   const peer = await coordinator.joined();
@@ -250,7 +308,7 @@ test("a lost connection is shown, and the tab comes back by itself", async () =>
 });
 
 test("a GPU process that crashes costs a lease at most: the tab asks for the device again and goes on", async () => {
-  const { coordinator, lines } = await visit("&autostart=1");
+  const { coordinator, lines, page, text } = await visit("&autostart=1");
   const peer = await coordinator.joined();
   await peer.next("ready");
   sendRealLease(coordinator, peer, 1);
@@ -270,12 +328,15 @@ test("a GPU process that crashes costs a lease at most: the tab asks for the dev
     await peer.next("frame");
   }
   await expect.poll(() => lines.join()).toMatch(/the GPU was lost and is back/);
+  await expect.poll(() => text("notice-title")).toBe("The GPU was lost and is back");
+  peer.send({ type: "accepted", lease: answer.type === "return" ? 3 : 2, samples: 8 });
+  await page.waitForFunction("document.querySelector('#notice').hidden");
 });
 
 test("a page that is not secure says that it needs https or localhost, and offers no Start", async () => {
   const { page, enabled, text } = await visit("&autostart=1", { host: "class.room" });
   expect(await enabled()).toEqual([]);
-  expect(await text("notice-title")).toBe("WebGPU is missing here");
+  expect(await text("notice-title")).toBe("WebGPU needs a secure page");
   expect(await text("notice-text")).toMatch(/http:\/\/class\.room:\d+ is not one.*https:\/\/.*localhost/);
   expect(await page.$eval("html", (root) => [root.dataset.state, root.dataset.code])).toEqual([
     "failed",
@@ -286,7 +347,9 @@ test("a page that is not secure says that it needs https or localhost, and offer
 test("a browser without an adapter says why and what to do", async () => {
   const { enabled, text } = await visit("", { on: bare });
   expect(await enabled()).toEqual([]);
+  expect(await text("notice-title")).toBe("WebGPU is there, but no adapter");
   expect(await text("notice-text")).toMatch(/driver/);
+  expect(await text("notice-text")).not.toMatch(/Deno/);
 });
 
 test("the page fits a phone", async () => {

@@ -6,7 +6,7 @@ import type { PlanOptions } from "./plan.ts";
 import { type Externals, Recording } from "./recording.ts";
 
 /** What a device says it allows; how much memory there is, WebGPU does not tell. */
-function limitsOf({ limits }: GPUDevice): PlanLimits {
+export function limitsOf({ limits }: GPUDevice): PlanLimits {
   const { maxBufferSize, maxStorageBufferBindingSize } = limits;
   return { maxBinding: Math.min(maxBufferSize, maxStorageBufferBindingSize), maxBuffer: maxBufferSize };
 }

@@ -32,6 +32,9 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
       }
       case "tuning":
         return tuningLine(event);
+      // Buttons and reconnecting say so.
+      case "wish":
+        return undefined;
       case "trouble":
         return `trouble ${event.code}: ${event.message}`;
       case "state":
@@ -44,14 +47,16 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
 
 const passesOf = (count: number) => (count === 1 ? "1 convolution pass" : `${count} convolution passes`);
 
-function tuningLine(event: TuningEvent): string {
+function tuningLine(event: TuningEvent): string | undefined {
   switch (event.stage) {
     case "measuring":
-      return `tuning kernels for this GPU: ${passesOf(event.passes)} not measured yet`;
+      return event.done === 0 ? `tuning kernels for this GPU: ${passesOf(event.passes)} not measured yet` : undefined;
     case "measured": {
       const left = event.left > 0 ? `; ${event.left} left for another time` : "";
       return `tuned ${passesOf(event.passes)}${left}${leftOut(event.refused)}`;
     }
+    case "compiling":
+      return compilingLine(event);
     case "checking":
       return `checking the kernels of ${passesOf(event.passes)} against plain ones`;
     case "checked":
@@ -63,6 +68,13 @@ function tuningLine(event: TuningEvent): string {
   }
 }
 
+/** At the beginning, at the end, and a few in between. */
+function compilingLine({ done, total }: Extract<TuningEvent, { stage: "compiling" }>): string | undefined {
+  const every = Math.max(8, Math.ceil(total / 4));
+  if (done > 0 && done < total && done % every !== 0) return undefined;
+  return `preparing this GPU: ${done} of ${total} shaders compiled`;
+}
+
 function leftOut(refused: readonly string[]): string {
   return refused.length > 0 ? `; left out on this GPU: ${refused.join(", ")}` : "";
 }
@@ -71,6 +83,7 @@ function stateLine(state: Extract<SessionEvent, { type: "state" }>["state"]): st
   switch (state.kind) {
     case "connecting":
     case "joining":
+    case "preparing":
     case "waiting":
     case "computing":
       return undefined;

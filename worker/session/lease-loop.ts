@@ -3,18 +3,19 @@
 
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import type { Outline } from "../../shared/model/phases.ts";
-import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
+import type { CoordinatorMessage, LeaseMessage, ReturnReason, RunStatus } from "../../shared/wire/protocol.ts";
 import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import type { LeaseResult } from "../trainer/trainer-contract.ts";
 import { backoffMs } from "./backoff.ts";
+import { comingPhases } from "./coming-phases.ts";
 import type { Condition } from "./condition.ts";
 import { type HeldLease, LeaseQueue } from "./lease-queue.ts";
-import { computeLease, contributionFrame, type RunResources } from "./lease-work.ts";
+import { computeLease, contributionFrame, type RunResources, unlessLost } from "./lease-work.ts";
 import type { LeaseSummary, SessionEvent, SessionState } from "./session-event.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { SessionPorts } from "./session-ports.ts";
 import type { Tally } from "./tally.ts";
-import type { TrainerOwner } from "./trainer-owner.ts";
+import type { LivingTrainer, TrainerOwner } from "./trainer-owner.ts";
 
 /** What the volunteer wants. */
 export type Wish = "work" | "pause" | "leave";
@@ -31,11 +32,16 @@ export interface LeaseLoopOptions {
   readonly wish: () => Wish;
   /** The run is over. */
   readonly over: () => boolean;
+  /** How the run is doing, once the coordinator has said so. */
+  readonly status: () => RunStatus | undefined;
   readonly tally: Tally;
   readonly limits: SessionLimits;
   readonly onEvent: (event: SessionEvent) => void;
   readonly ports: Pick<SessionPorts, "clock" | "random">;
 }
+
+/** For the status that follows a welcome. */
+const STATUS_WAIT_MS = 500;
 
 /**
  * What was sent does not fit together; only on a fresh connection does the coordinator hear which parameters this
@@ -49,6 +55,8 @@ export class LeaseLoop {
   #computing = false;
   #failures = 0;
   #state: SessionState = { kind: "waiting" };
+  /** The trainer whose kernels are made ready. */
+  #ready: LivingTrainer | undefined;
 
   constructor(options: LeaseLoopOptions) {
     this.#options = options;
@@ -108,19 +116,21 @@ export class LeaseLoop {
    * compile
    */
   async work(): Promise<void> {
-    const { changed, line, owner, wish } = this.#options;
+    const { changed, line, wish } = this.#options;
     try {
       while (!this.#stopped()) {
         if (wish() === "pause") {
           line.send({ type: "paused" });
           this.#queue.unasked();
+          // A GPU that is to be free compiles nothing either.
+          this.#ready = undefined;
           this.#become({ kind: "paused" });
           await changed.until(() => wish() !== "pause" || this.#stopped());
           continue;
         }
         // Before asking, so that a lease's clock does not run while kernels compile.
-        await changed.unless(() => this.#stopped(), owner.trainer());
-        if (this.#interrupted()) continue;
+        await this.#prepare();
+        if (this.#interrupted() || this.#lost) continue;
         const held = await this.#next();
         if (held) await this.#answer(held);
       }
@@ -129,6 +139,23 @@ export class LeaseLoop {
       this.giveBack(returnReasonOf(reason), reason.message);
       throw reason;
     }
+  }
+
+  /** Has the trainer make ready for what the run comes to, once each trainer. */
+  async #prepare(): Promise<void> {
+    const { changed, owner, run, status } = this.#options;
+    if (owner.living !== undefined && owner.living === this.#ready) return;
+    this.#become({ kind: "preparing" });
+    const living = await changed.unless(() => this.#stopped(), owner.trainer());
+    if (!living || this.#interrupted()) return;
+    this.#ready = living;
+    if (!living.trainer.prepare) return;
+    // Without it the beginning of the program is what is made ready.
+    await changed.until(() => status() !== undefined || this.#interrupted(), STATUS_WAIT_MS);
+    const preparing = living.trainer.prepare(comingPhases(run, status()), () => this.#interrupted());
+    // What cannot be compiled says so when a lease needs it, and a device that is lost is asked for anew.
+    const settled = unlessLost(preparing, living.lost).catch(() => undefined);
+    await changed.unless(() => this.#interrupted(), settled);
   }
 
   #become(state: SessionState): void {
@@ -145,6 +172,11 @@ export class LeaseLoop {
     return this.#stopped() || this.#options.wish() === "pause";
   }
 
+  /** There is no device with kernels for the run. */
+  get #lost(): boolean {
+    return this.#ready === undefined || this.#ready.lost.aborted;
+  }
+
   #close(held: HeldLease): void {
     this.#queue.close(held);
     // There is room for another while the GPU is busy.
@@ -155,6 +187,7 @@ export class LeaseLoop {
   async #next(): Promise<HeldLease | undefined> {
     // Asks as soon as there is room: a verdict on one of two that were sent makes some.
     const due = () => {
+      if (this.#lost) return true;
       this.#queue.ask();
       return this.#queue.queued !== undefined || this.#interrupted();
     };
@@ -162,7 +195,7 @@ export class LeaseLoop {
       this.#become({ kind: "waiting" });
       await this.#options.changed.until(due);
     }
-    return this.#interrupted() ? undefined : this.#queue.queued;
+    return this.#interrupted() || this.#lost ? undefined : this.#queue.queued;
   }
 
   async #answer(held: HeldLease): Promise<void> {

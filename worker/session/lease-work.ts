@@ -88,7 +88,7 @@ export function contributionFrame(
 }
 
 /** Rejects on loss of the device: some runtimes never settle a readback then. */
-async function unlessLost<T>(computing: Promise<T>, lost: AbortSignal): Promise<T> {
+export async function unlessLost<T>(computing: Promise<T>, lost: AbortSignal): Promise<T> {
   let lose = () => {};
   const losing = new Promise<never>((_, reject) => {
     lose = () => reject(new BitswarmError("DEVICE_LOST", `the GPU's device was lost: ${lost.reason}`));

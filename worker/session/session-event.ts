@@ -26,8 +26,10 @@ const leaseSummarySchema = z.strictObject({
 export const sessionStateSchema = z.discriminatedUnion("kind", [
   /** Asks for the device, then opens the socket. */
   z.strictObject({ kind: z.literal("connecting"), attempt: counting }),
-  /** Hello is sent; compiles for the run once welcome came. */
+  /** Hello is sent. */
   z.strictObject({ kind: z.literal("joining") }),
+  /** Compiles and measures kernels before it wants a lease; events of tuning say how far it is. */
+  z.strictObject({ kind: z.literal("preparing") }),
   /** Wants a lease. */
   z.strictObject({ kind: z.literal("waiting") }),
   z.strictObject({ kind: z.literal("computing"), lease: leaseSummarySchema }),
@@ -57,6 +59,8 @@ export const sessionEventSchema = z.discriminatedUnion("type", [
     leases: counting,
     samplesPerSecond: z.number(),
   }),
+  /** What the volunteer wants, from the moment at which it was said. */
+  z.strictObject({ type: z.literal("wish"), paused: z.boolean() }),
   /** Something went wrong and the session goes on. */
   z.strictObject({ type: z.literal("trouble"), code: codeSchema, message: z.string() }),
   tuningEventSchema,

@@ -3,7 +3,7 @@
 // One flow of control (#live) walks through the states; sockets, timers and people only set fields and notify it.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
+import type { AdapterDescription, HelloMessage, RunStatus } from "../../shared/wire/protocol.ts";
 import { sleep } from "../clock.ts";
 import type { createSampleDecoder } from "../trainer/sample-decoder.ts";
 import type { ComputeDevice } from "../trainer/trainer-contract.ts";
@@ -47,6 +47,8 @@ export interface RunningSession {
   resume(): void;
   /** Gives the lease back and ends the session. */
   leave(): void;
+  /** Tries at once to connect again, where it waits before it does. */
+  retry(): void;
   /** Never rejects: a failure is an end too. */
   readonly ended: Promise<SessionEnd>;
 }
@@ -73,6 +75,10 @@ class Session implements RunningSession {
   #membership: Membership | undefined;
   /** The connection has been welcomed, or goes on with a session. */
   #admitted = false;
+  /** Somebody does not want to wait for the next attempt. */
+  #hurried = false;
+  /** The coordinator's newest word on the run. */
+  #status: RunStatus | undefined;
   /** The coordinator's last words, once the run is over. */
   #over: string | undefined;
 
@@ -85,6 +91,7 @@ class Session implements RunningSession {
       openDevice: options.openDevice,
       limits: this.#limits,
       ports: this.#ports,
+      onLost: () => this.#changed.notify(),
       onTuning: options.onEvent,
       onAdapter: ({ description, vendor, architecture, software }) =>
         options.onEvent({ type: "adapter", description: description || `${vendor} ${architecture}`.trim(), software }),
@@ -104,8 +111,14 @@ class Session implements RunningSession {
     if (this.#wish !== "leave") this.#want("leave", "the volunteer left");
   }
 
+  retry(): void {
+    this.#hurried = true;
+    this.#changed.notify();
+  }
+
   #want(wish: Wish, detail: string): void {
     this.#wish = wish;
+    this.#options.onEvent({ type: "wish", paused: wish === "pause" });
     if (wish !== "work") this.#membership?.giveBack(wish, detail);
     this.#changed.notify();
   }
@@ -116,6 +129,19 @@ class Session implements RunningSession {
 
   #state(state: SessionState): void {
     this.#options.onEvent({ type: "state", state });
+  }
+
+  /** The line is up, and this worker has a place in the run. */
+  get #online(): boolean {
+    return this.#admitted && this.#connection !== undefined && this.#connection.closing === undefined;
+  }
+
+  /**
+   * What the work says. It goes on while the line is down, and what it is at then is nobody's state: that says that the
+   * line is down, until the work is asked again over the next one (`resumed`).
+   */
+  #work(event: SessionEvent): void {
+    if (event.type !== "state" || this.#online) this.#options.onEvent(event);
   }
 
   async #live(): Promise<SessionEnd> {
@@ -135,7 +161,7 @@ class Session implements RunningSession {
 
   /** Connects again and again until the run is over, the volunteer leaves, or trying again cannot help. */
   async #stay(link: JoinLink): Promise<SessionEnd> {
-    const { limits, onEvent, cache } = { ...this.#options, limits: this.#limits };
+    const { limits, cache } = { ...this.#options, limits: this.#limits };
     const { clock, random } = this.#ports;
     this.#membership = new Membership({
       origin: { origin: link.origin, token: link.token, cache, backoff: limits.reconnect, ports: this.#ports },
@@ -144,9 +170,10 @@ class Session implements RunningSession {
       changed: this.#changed,
       wish: () => this.#wish,
       over: () => this.#over !== undefined,
+      status: () => this.#status,
       tally: this.#tally,
       limits,
-      onEvent,
+      onEvent: (event) => this.#work(event),
       ports: this.#ports,
     });
     let history: ReconnectHistory = { attempts: 0, faulty: 0, lastHeardMs: clock.now(), reached: false };
@@ -170,7 +197,8 @@ class Session implements RunningSession {
       history = decision.history;
       const { code, message } = closing.error;
       this.#state({ kind: "reconnecting", attempt: history.attempts, delayMs: decision.delayMs, code, message });
-      await this.#changed.until(() => this.#leaving(), decision.delayMs);
+      this.#hurried = false;
+      await this.#changed.until(() => this.#leaving() || this.#hurried, decision.delayMs);
       if (this.#leaving()) return left;
     }
   }
@@ -221,16 +249,18 @@ class Session implements RunningSession {
   #enter(message: Extract<SessionMessage, { type: "welcome" | "resumed" }>): void {
     const [connection, membership] = [this.#connection, this.#membership];
     if (!connection || !membership) throw new RangeError(`${message.type} came over no connection`);
-    if (message.type === "resumed") membership.resume(message, connection);
-    else {
-      try {
-        membership.enter(message, connection);
-      } catch (error) {
-        if (!(error instanceof BitswarmError)) throw error;
-        // Another connection would be welcomed to the same run.
-        connection.fail(error, false);
-        return;
-      }
+    if (message.type === "resumed") {
+      this.#admitted = true;
+      membership.resume(message, connection);
+      return;
+    }
+    try {
+      membership.enter(message, connection);
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      // Another connection would be welcomed to the same run.
+      connection.fail(error, false);
+      return;
     }
     this.#admitted = true;
   }
@@ -254,8 +284,9 @@ class Session implements RunningSession {
         this.#over = message.message;
         break;
       case "status":
+        this.#status = message.status;
         this.#options.onEvent({ type: "status", status: message.status });
-        return;
+        break;
       case "lease":
       case "cancel":
       case "accepted":

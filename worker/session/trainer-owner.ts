@@ -20,6 +20,8 @@ export interface TrainerOwnerOptions {
   readonly limits: Pick<SessionLimits, "deviceRecoveries" | "deviceWindowMs" | "deviceBackoff">;
   /** Called for each device that was opened. */
   readonly onAdapter: (adapter: AdapterDescription) => void;
+  /** Called when a device is lost. */
+  readonly onLost: () => void;
   /** Called for what trainers do about their kernels. */
   readonly onTuning: (event: TuningEvent) => void;
   readonly ports: Pick<SessionPorts, "clock" | "random">;
@@ -71,6 +73,11 @@ export class TrainerOwner {
       this.#building = undefined;
     });
     return this.#building;
+  }
+
+  /** The trainer, where there is one. */
+  get living(): LivingTrainer | undefined {
+    return this.#living;
   }
 
   close(): void {
@@ -169,6 +176,7 @@ export class TrainerOwner {
     this.#loss = new AbortController();
     this.#closeTrainer();
     this.#open = undefined;
+    this.#options.onLost();
     // A trainer may call its device lost that still holds memory.
     device.close();
   }

@@ -25,7 +25,20 @@ export interface LeaseResult {
   readonly discard?: () => void;
 }
 
+/** A kind of lease that is to come. */
+export interface ComingPhase {
+  readonly phase: string;
+  /** Of its losses, where they are known. */
+  readonly weights?: Readonly<Record<string, number>>;
+}
+
 export interface Trainer {
+  /**
+   * Makes ready for leases of these phases, in the order in which they will come: resolves when the first can be
+   * computed at once, and goes on with the others. Absent where nothing has to be made ready.
+   * @throws what the device says where it refuses a kernel, PLAN_TOO_LARGE: leases of the phase will say so too
+   */
+  prepare?(phases: readonly ComingPhase[], aborted: () => boolean): Promise<void>;
   /** The expanded blob of a parameter set, used by leases that name this hash. */
   loadParameters(set: ParameterSet, hash: string, blob: Uint8Array): void;
   /** True when a lease that names this hash can be computed without loading. */

@@ -15,22 +15,27 @@ import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { PipelineCache } from "../pipeline-cache.ts";
+import { fitPlan } from "../plan/fit-plan.ts";
 import type { SampleBuffer } from "../plan/launch-list.ts";
 import { sampleSize } from "../plan/network-buffers.ts";
 import { compilePlan, type PlanOptions } from "../plan/plan.ts";
-import { recordWithin } from "../plan/record-within.ts";
+import { limitsOf, recordWithin } from "../plan/record-within.ts";
 import { type Recording, storageBuffer } from "../plan/recording.ts";
 import type { RecordLoss } from "../plan/task-loss.ts";
 import { deviceTasks } from "../tasks/device-tasks.ts";
 import { checkedPacking } from "../tuning/packing-check.ts";
 import { Tuner } from "../tuning/tuner.ts";
 import { type TuningOptions, untuned } from "../tuning/tuning-options.ts";
+import { type CompileAhead, compileAhead } from "./compile-ahead.ts";
 import { encodeContribution } from "./encode-contribution.ts";
 import type { LocalReplica } from "./local-replica.ts";
 import { ParameterSlots } from "./parameter-slots.ts";
 import { Residuals } from "./residuals.ts";
 import { type LeaseSum, RoundBuffers } from "./round-buffers.ts";
-import type { LeaseResult, MicrobatchInput, Trainer, TrainerRun } from "./trainer-contract.ts";
+import type { ComingPhase, LeaseResult, MicrobatchInput, Trainer, TrainerRun } from "./trainer-contract.ts";
+
+/** Kernels that compile at a time while somebody waits for them. */
+const COMPILED_AT_ONCE = 8;
 
 export function createTrainer(device: GPUDevice, run: TrainerRun, tuning: TuningOptions = untuned()): Trainer {
   return new GpuTrainer(device, run, tuning);
@@ -62,6 +67,8 @@ class GpuTrainer implements Trainer {
   #residuals = new Residuals();
   #recordings = new Map<string, Promise<Recording>>();
   #lostReason: string | undefined;
+  #closed = false;
+  readonly #onEvent: TuningOptions["onEvent"];
 
   constructor(device: GPUDevice, { config, dataset, program }: TrainerRun, tuning: TuningOptions) {
     this.#device = device;
@@ -71,6 +78,7 @@ class GpuTrainer implements Trainer {
     this.#cache = new PipelineCache(device);
     this.#slots = new ParameterSlots(this.#cache, config, this.#networks);
     this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
+    this.#onEvent = tuning.onEvent;
     this.#quads = quadsFor(tuning.traits) && !tuning.suspect;
     this.#packing = checkedPacking(this.#cache, tuning.traits);
     this.#loss = deviceTasks.get(config.task.kind).loss(config.task);
@@ -85,25 +93,47 @@ class GpuTrainer implements Trainer {
       this.#lostReason = `${info.reason}: ${info.message}`;
       return this.#lostReason;
     });
-    // What cannot be compiled says so when a lease needs it.
-    if (!tuning.suspect) this.#warmUp().catch(() => undefined);
   }
 
-  /**
-   * From the second visit on the primary network's tilings are known before a lease names it: it compiles while the
-   * worker waits.
-   */
-  async #warmUp(): Promise<void> {
-    const { codec, microbatch } = this.#config;
-    const { phases, primary } = this.#program;
-    const phase = phases.find(({ network, evaluate }) => network === primary && !evaluate);
-    if (!phase) return;
-    const options = this.#planOptions({ phase, codec }, microbatch);
-    const { passes } = compilePlan(options).list;
-    if (!(await this.#tuner.remembers(passes.values()))) return;
-    const choose = await this.#tuner.recall(passes.values());
-    const { list } = compilePlan({ ...options, choose, packing: await this.#packing });
-    await Promise.all(list.launches.map(({ kernel }) => this.#cache.get(kernel)));
+  async prepare(phases: readonly ComingPhase[], aborted: () => boolean): Promise<void> {
+    const [first, ...others] = phases.map(({ phase, weights }) => ({
+      phase: phaseNamed(this.#program, phase),
+      codec: this.#config.codec,
+      ...(weights && { weights }),
+    }));
+    if (!first) return;
+    const size = this.#config.microbatch;
+    await this.#compile(await this.#choice(this.#planOptions(first, size), aborted), this.#told(aborted));
+    this.#prepareOthers(others, aborted).catch(() => undefined);
+  }
+
+  /** One kernel after another, beside the leases that are computed; what is not measured here is when it comes. */
+  async #prepareOthers(others: readonly PlannedRound[], aborted: () => boolean): Promise<void> {
+    const over = () => this.#closed || aborted();
+    for (const planned of others) {
+      if (over()) return;
+      const options = this.#planOptions(planned, this.#config.microbatch);
+      const choose = await this.#tuner.remembered([...compilePlan(options).list.passes.values()]);
+      const chosen = { ...options, choose, packing: await this.#packing };
+      await this.#compile(chosen, { atOnce: 1, onProgress: () => undefined, aborted: over });
+    }
+  }
+
+  #told(aborted: () => boolean): CompileAhead {
+    return {
+      atOnce: COMPILED_AT_ONCE,
+      aborted: () => this.#closed || aborted(),
+      onProgress: (done, total) => this.#onEvent({ type: "tuning", stage: "compiling", done, total }),
+    };
+  }
+
+  async #compile(options: PlanOptions, how: CompileAhead): Promise<void> {
+    const { list } = fitPlan(options, limitsOf(this.#device));
+    await compileAhead(
+      this.#cache,
+      list.launches.map(({ kernel }) => kernel),
+      how,
+    );
   }
 
   holds(set: ParameterSet, hash: string): boolean {
@@ -155,21 +185,26 @@ class GpuTrainer implements Trainer {
     return recording;
   }
 
-  async #record(options: PlanOptions, round: RoundBuffers, aborted: () => boolean): Promise<Recording> {
-    const { phase, n } = options;
+  /** The options with the tilings that the plan's passes get here. */
+  async #choice(options: PlanOptions, aborted: () => boolean): Promise<PlanOptions> {
     const passes = [...compilePlan(options).list.passes.values()];
     // An epoch's last microbatch may be short; it comes too seldom to be measured.
-    if (n === this.#config.microbatch) await this.#tuner.measure(passes, aborted);
-    const choose = await this.#tuner.recall(passes);
-    return recordWithin(
-      this.#cache,
-      { ...options, choose, packing: await this.#packing },
-      {
-        ...this.#slots.externals(phase),
-        ...this.#samples,
-        ...round.externals,
-      },
+    if (options.n === this.#config.microbatch) await this.#tuner.measure(passes, aborted);
+    return { ...options, choose: await this.#tuner.recall(passes), packing: await this.#packing };
+  }
+
+  async #record(options: PlanOptions, round: RoundBuffers, aborted: () => boolean): Promise<Recording> {
+    const chosen = await this.#choice(options, aborted);
+    // A lease that is aborted has a recording all the same: others share it.
+    await this.#compile(
+      chosen,
+      this.#told(() => false),
     );
+    return recordWithin(this.#cache, chosen, {
+      ...this.#slots.externals(options.phase),
+      ...this.#samples,
+      ...round.externals,
+    });
   }
 
   /** A result that is not finite may be the device's doing: once, what computes is made anew with checked kernels. */
@@ -282,6 +317,7 @@ class GpuTrainer implements Trainer {
   }
 
   close(): void {
+    this.#closed = true;
     for (const round of this.#rounds.values()) round.destroy();
     this.#slots.destroy();
     for (const buffer of Object.values(this.#samples)) buffer.destroy();

@@ -9,7 +9,7 @@ export interface TimingOptions {
   readonly now: () => number;
   /** What submitting nothing and waiting for it takes; is taken off. */
   readonly overheadMs: number;
-  /** No more rounds than the first are begun once this is true. */
+  /** Looked at before each run: no more rounds than the first are begun once it is true. */
   readonly expired: () => boolean;
 }
 
@@ -31,11 +31,14 @@ export function roundMs(overheadMs: number): number {
   return Math.min(MOST_MS, Math.max(LEAST_MS, OVERHEADS * overheadMs));
 }
 
-/** Milliseconds of one run of each contender: the best of its rounds. */
+/**
+ * Milliseconds of one run of each contender: the best of its rounds. Undefined where the time is over before each has
+ * had its first.
+ */
 export async function interleavedTiming(
   contenders: readonly Contender[],
   { now, overheadMs, expired }: TimingOptions,
-): Promise<number[]> {
+): Promise<number[] | undefined> {
   const wanted = roundMs(overheadMs);
   const timed = async (contender: Contender, times: number) => {
     const since = now();
@@ -47,7 +50,7 @@ export async function interleavedTiming(
     // A software adapter translates a kernel in its first run.
     await contender(1);
     let times = 1;
-    for (let ms = await timed(contender, times); ms < wanted / 2 && times < MOST_REPEATS; ) {
+    for (let ms = await timed(contender, times); ms < wanted / 2 && times < MOST_REPEATS && !expired(); ) {
       const growth = Math.min(GROWTH, Math.max(2, wanted / Math.max(ms, 1e-3)));
       times = Math.min(MOST_REPEATS, Math.ceil(times * growth));
       ms = await timed(contender, times);
@@ -55,12 +58,15 @@ export async function interleavedTiming(
     return times;
   };
   const repeats: number[] = [];
-  for (const contender of contenders) repeats.push(await repeatsOf(contender));
+  for (const contender of contenders) {
+    if (expired()) return undefined;
+    repeats.push(await repeatsOf(contender));
+  }
   const best = contenders.map(() => Number.POSITIVE_INFINITY);
   for (const [round, within] of WITHIN.entries()) {
-    if (round > 0 && expired()) break;
     const bound = within * Math.min(...best);
     for (const [i, contender] of contenders.entries()) {
+      if (expired()) return round === 0 ? undefined : best;
       if (best[i] > bound) continue;
       const ms = (await timed(contender, repeats[i])) / repeats[i];
       best[i] = Math.min(best[i], Math.max(ms, 1e-6));

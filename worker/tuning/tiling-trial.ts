@@ -33,24 +33,28 @@ export interface Checked {
 
 /**
  * Checks tilings in the order of their promise: right is what is as near to the naive kernel's result as rounding
- * allows, and has the same bits as the first one that is right. Undefined where the device cannot run the naive kernel.
+ * allows, and has the same bits as the first one that is right. Those for which the time is over are missing at the
+ * end. Undefined where the device cannot run the naive kernel.
  */
 export async function checkTilings(
   ground: TrialGround,
   pass: ConvolutionPass,
   tilings: readonly Tiling[],
+  expired: () => boolean = () => false,
 ): Promise<readonly Checked[] | undefined> {
   const small = smallInstance(pass, ground.checkLimit);
   const bench = new PassBench(ground.cache, small);
   try {
     const reference = await tried(ground, bench, NAIVE);
     if (!reference) return undefined;
+    if (expired()) return [];
     // All at once: a driver compiles on several threads.
     ground.onTrial(tilings.slice(1));
     await Promise.allSettled(tilings.map((tiling) => bench.mount(tiling)));
     let first: Float32Array | undefined;
     const checked: Checked[] = [];
     for (const tiling of tilings) {
+      if (expired()) break;
       const trial = await tried(ground, bench, tiling);
       const refusal = refusalOf(small, trial?.result, reference.result, first);
       if (refusal === undefined) first ??= trial?.result;
@@ -100,7 +104,10 @@ async function tried(
   return error ? undefined : trial;
 }
 
-/** Milliseconds of each tiling on the pass itself; undefined where the device lacks the memory for it. */
+/**
+ * Milliseconds of each tiling on the pass itself; undefined where the device lacks the memory for it, or the time is
+ * over.
+ */
 export async function timeTilings(
   ground: TrialGround,
   pass: ConvolutionPass,
@@ -112,6 +119,7 @@ export async function timeTilings(
   try {
     ground.onTrial(tilings.slice(1));
     const mounted = await Promise.all(tilings.map((tiling) => bench.mount(tiling)));
+    if (timing.expired()) return undefined;
     const contenders = mounted.map((one): Contender => {
       return (times) => {
         ground.onTrial([one.tiling]);

@@ -9,6 +9,7 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import { sleep, systemClock } from "../clock.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import type { ChooseTiling } from "../plan/launch-list.ts";
+import type { TimingOptions } from "./interleaved-timing.ts";
 import { multiplyAdds } from "./pass-operands.ts";
 import { type Checked, checkTilings, type TrialGround, timeTilings, waitOverheadMs } from "./tiling-trial.ts";
 import type { TuningOptions } from "./tuning-options.ts";
@@ -36,8 +37,20 @@ const WORTHWHILE = 1 / 200;
 const HOPELESS = 8;
 /** What is predicted to take less is timed all the same: the prediction comes from one short run. */
 const PREDICTABLE_MS = 200;
+/** Tilings that meet the fastest so far at a time: a GPU's driver compiles on several threads. */
+const AT_ONCE = { software: 1, hardware: 8 } as const;
+/** What was begun within the budget is given up after this many of them. */
+const OVERRUN = 2;
 /** For the news of a loss to arrive after what it broke. */
 const LOSS_NEWS_MS = 50;
+
+/** How long a measurement may go on. */
+interface Time {
+  /** Another tiling may be begun. */
+  readonly begin: () => boolean;
+  /** What is under way is given up. */
+  readonly expired: () => boolean;
+}
 
 /** A pass with what is known of its candidates. */
 interface Known {
@@ -77,12 +90,6 @@ export class Tuner {
     if (options.suspect) this.suspect();
   }
 
-  /** True when an earlier visit measured some of these passes. */
-  async remembers(passes: Iterable<ConvolutionPass>): Promise<boolean> {
-    const known = await this.#recall(passes);
-    return known.some(({ entry }) => entry !== undefined && Object.keys(entry.ms).length > 0);
-  }
-
   /** From now on a pass's tiling is compared with the naive kernel before it is used. */
   suspect(): void {
     this.#cleared = new Set();
@@ -92,6 +99,16 @@ export class Tuner {
   async recall(passes: Iterable<ConvolutionPass>): Promise<ChooseTiling> {
     const known = await this.#recall(passes);
     if (this.#cleared) await this.#clear(known, this.#cleared);
+    return this.#choice();
+  }
+
+  /** What the choice is so far: to compile it ahead, not to compute with. */
+  async remembered(passes: Iterable<ConvolutionPass>): Promise<ChooseTiling> {
+    await this.#recall(passes);
+    return this.#choice();
+  }
+
+  #choice(): ChooseTiling {
     return (pass) => {
       const found = this.#passes.get(passKey(pass));
       return found ? chosenTiling(found.entry, found.candidates) : tilings(pass, this.#options.traits)[0];
@@ -99,12 +116,18 @@ export class Tuner {
   }
 
   /**
-   * Measures those of the passes that are worth it and were not measured before, the largest first, within the budget.
+   * Measures those of the passes that are worth it and were not measured before, the largest first, within the budget:
+   * what there was no time for is left to another visit.
    * @param aborted nobody waits for the choice any more @throws DEVICE_LOST
    */
   async measure(passes: Iterable<ConvolutionPass>, aborted: () => boolean): Promise<void> {
     const { budgetMs, now, onEvent } = this.#options;
     if (budgetMs <= 0) return;
+    const since = now();
+    const time: Time = {
+      begin: () => now() < since + budgetMs && !aborted(),
+      expired: () => now() >= since + OVERRUN * budgetMs || aborted(),
+    };
     const known = await this.#recall(passes);
     const all = known.reduce((sum, { pass }) => sum + multiplyAdds(pass), 0);
     const pending = known
@@ -112,15 +135,14 @@ export class Tuner {
       .filter(({ entry, candidates }) => candidates.length > 1 && !isMeasured(entry, candidates))
       .sort((a, b) => multiplyAdds(b.pass) - multiplyAdds(a.pass));
     if (pending.length === 0) return;
-    onEvent({ type: "tuning", stage: "measuring", passes: pending.length });
     const changed: Known[] = [];
     try {
       const overheadMs = await this.#unlessLost(waitOverheadMs(this.#ground));
-      const until = now() + budgetMs;
-      const over = () => now() >= until || aborted();
-      for (const one of pending) {
-        if (over()) break;
-        if (await this.#measureOne(one, overheadMs, over)) changed.push(one);
+      for (const [done, one] of pending.entries()) {
+        // Where the time is over already, it is said once that there was something to measure.
+        if (done > 0 && !time.begin()) break;
+        onEvent({ type: "tuning", stage: "measuring", done, passes: pending.length });
+        if (await this.#measureOne(one, overheadMs, time)) changed.push(one);
       }
     } catch (error) {
       changed.push(...this.#blame());
@@ -129,13 +151,8 @@ export class Tuner {
       await this.#remember(changed);
     }
     const refused = changed.flatMap(refusals);
-    onEvent({
-      type: "tuning",
-      stage: "measured",
-      passes: changed.length,
-      left: pending.length - changed.length,
-      refused,
-    });
+    const whole = changed.filter(({ entry, candidates }) => isMeasured(entry, candidates)).length;
+    onEvent({ type: "tuning", stage: "measured", passes: whole, left: pending.length - whole, refused });
   }
 
   async #recall(passes: Iterable<ConvolutionPass>): Promise<Known[]> {
@@ -154,37 +171,84 @@ export class Tuner {
     });
   }
 
-  /** Whether the pass is measured now: a device may lack the memory. */
-  async #measureOne(one: Known, overheadMs: number, expired: () => boolean): Promise<boolean> {
+  /** Adds to what is known of a pass as much as the time allows; whether that is anything. */
+  async #measureOne(one: Known, overheadMs: number, time: Time): Promise<boolean> {
     this.#trial = one;
-    const checked = await this.#check(one, usable(one.entry, one.candidates));
+    const { software } = this.#options.traits;
+    const atOnce = software ? AT_ONCE.software : AT_ONCE.hardware;
+    let learned = false;
+    for (;;) {
+      const candidates = usable(one.entry, one.candidates);
+      const champion = chosenTiling(one.entry, one.candidates);
+      const unknown = candidates.filter((tiling) => one.entry?.ms[tilingName(tiling)] === undefined);
+      const challengers = unknown.filter((tiling) => tiling !== champion).slice(0, atOnce);
+      // The last one left needs no race.
+      if (champion === NAIVE || candidates.length < 2 || unknown.length === 0 || !time.begin()) return learned;
+      if (!(await this.#race(one, champion, challengers, { overheadMs, expired: time.expired }))) return learned;
+      learned = true;
+    }
+  }
+
+  /**
+   * Checks tilings and times them beside the fastest so far; false where the time is over first, or the device lacks
+   * the memory.
+   */
+  async #race(
+    one: Known,
+    champion: Tiling,
+    challengers: readonly Tiling[],
+    timing: Pick<TimingOptions, "overheadMs" | "expired">,
+  ): Promise<boolean> {
+    // Bits are compared with those of the tiling that everyone begins with.
+    const [first] = usable(one.entry, one.candidates);
+    const due = [...new Set([first, champion, ...challengers])];
+    const checked = await this.#check(one, due, timing.expired);
     if (!checked) return false;
     this.#note(one, checked);
-    const full = multiplyAdds(one.pass);
+    if (checked.length < due.length) return checked.some(({ refusal }) => refusal !== undefined);
     const right = checked.filter(({ refusal }) => refusal === undefined);
-    const predicted = right.map(({ msEach }) => msEach * full);
-    const bound = Math.max(PREDICTABLE_MS, HOPELESS * Math.min(...predicted));
-    const racing = right.filter((_, i) => predicted[i] <= bound).map(({ tiling }) => tiling);
-    const ms = await this.#unlessLost(timeTilings(this.#ground, one.pass, racing, { overheadMs, expired }));
+    // Whoever raced with what is wrong has to begin anew.
+    if (!right.some(({ tiling }) => tiling === champion)) return true;
+    const full = multiplyAdds(one.pass);
+    const predicted = new Map(right.map(({ tiling, msEach }) => [tiling, msEach * full]));
+    const bound = Math.max(PREDICTABLE_MS, HOPELESS * Math.min(...predicted.values()));
+    const runs = (tiling: Tiling) => (predicted.get(tiling) ?? Number.POSITIVE_INFINITY) <= bound;
+    const racing = [champion, ...challengers.filter((tiling) => predicted.has(tiling) && runs(tiling))];
+    const ms = await this.#unlessLost(timeTilings(this.#ground, one.pass, racing, timing));
     if (!ms || !one.entry) return false;
-    const named = (tiling: Tiling, i: number) =>
-      [tilingName(tiling), ms[racing.indexOf(tiling)] ?? predicted[i]] as const;
-    one.entry = { ...one.entry, ms: Object.fromEntries(right.map(({ tiling }, i) => named(tiling, i))) };
+    const known = one.entry.ms[tilingName(champion)] ?? ms[0];
+    // An earlier race may have met another load: what counts is how much longer than the champion each took.
+    const scale = known / ms[0];
+    const raced = racing.map((tiling, i) => [tilingName(tiling), ms[i] * scale] as const);
+    const hopeless = challengers
+      .filter((tiling) => predicted.has(tiling) && !racing.includes(tiling))
+      .map((tiling) => [tilingName(tiling), predicted.get(tiling) ?? bound] as const);
+    one.entry = { ...one.entry, ms: { ...one.entry.ms, ...Object.fromEntries([...hopeless, ...raced]) } };
     return true;
   }
 
   /** Compares tilings with the naive kernel; undefined where even that does not run. */
-  async #check(one: Known, candidates: readonly Tiling[]): Promise<readonly Checked[] | undefined> {
-    const checked = await this.#unlessLost(checkTilings(this.#ground, one.pass, candidates));
+  async #check(
+    one: Known,
+    candidates: readonly Tiling[],
+    expired?: () => boolean,
+  ): Promise<readonly Checked[] | undefined> {
+    const checked = await this.#unlessLost(checkTilings(this.#ground, one.pass, candidates, expired));
     if (checked?.every(({ refusal }) => refusal !== "compile")) return checked;
     await this.#unlessLost(sleep(systemClock, LOSS_NEWS_MS));
     return checked;
   }
 
   #note(one: Known, checked: readonly Checked[]): void {
-    const refused = checked.flatMap(({ tiling, refusal }) => (refusal ? [[tilingName(tiling), refusal] as const] : []));
-    const entry = one.entry ?? emptyEntry(one);
-    one.entry = { ...entry, refused: { ...entry.refused, ...Object.fromEntries(refused) } };
+    let entry = one.entry ?? emptyEntry(one);
+    for (const { tiling, refusal } of checked) {
+      if (!refusal) continue;
+      const name = tilingName(tiling);
+      // What was measured beside it was judged by its bits.
+      if (entry.ms[name] !== undefined) entry = refuse(entry, tiling, refusal);
+      else entry = { ...entry, refused: { ...entry.refused, [name]: refusal } };
+    }
+    one.entry = entry;
   }
 
   /** Checks the choices of passes on a suspected device, and chooses anew until one is right. */

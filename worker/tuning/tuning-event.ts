@@ -6,8 +6,8 @@ const counting = z.number().int().min(0);
 
 /** `refused`: pass, tiling and why it is left out here. */
 export const tuningEventSchema = z.discriminatedUnion("stage", [
-  /** Compares and measures tilings, as many passes as the time allows. */
-  z.strictObject({ type: z.literal("tuning"), stage: z.literal("measuring"), passes: counting }),
+  /** Compares and measures tilings, as many as the time allows; `done` passes are behind it. */
+  z.strictObject({ type: z.literal("tuning"), stage: z.literal("measuring"), done: counting, passes: counting }),
   z.strictObject({
     type: z.literal("tuning"),
     stage: z.literal("measured"),
@@ -15,6 +15,8 @@ export const tuningEventSchema = z.discriminatedUnion("stage", [
     left: counting,
     refused: z.array(z.string()),
   }),
+  /** Compiles the shaders of a phase; `done` of them are. */
+  z.strictObject({ type: z.literal("tuning"), stage: z.literal("compiling"), done: counting, total: counting }),
   /** Compares what is in use with the naive kernels. */
   z.strictObject({ type: z.literal("tuning"), stage: z.literal("checking"), passes: counting }),
   z.strictObject({

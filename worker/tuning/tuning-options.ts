@@ -12,7 +12,10 @@ export interface TuningOptions {
   /** adapterKey. */
   readonly key: string;
   readonly memory: TuningMemory;
-  /** No measurement of a pass is begun after this long in one phase; 0 measures nothing. */
+  /**
+   * For the measuring of one phase, compiling counted: no tiling is begun after this long, and one that is not done
+   * after twice as long is given up. 0 measures nothing.
+   */
   readonly budgetMs: number;
   /** The device came in the place of one that was lost: its kernels are checked before they are used. */
   readonly suspect: boolean;
@@ -43,14 +46,12 @@ export function tuningOptions(
   return { ...session, traits, key: adapterKey(open.adapter, userAgent), budgetMs: defaultBudgetMs(traits) };
 }
 
-/** How long the passes of one phase are measured at most, before what is begun is finished. */
+/** How long the passes of one phase are measured, before what is begun is finished. */
 export function defaultBudgetMs({ software }: AdapterTraits): number {
   return software ? SOFTWARE_BUDGET_MS : HARDWARE_BUDGET_MS;
 }
 
 /** A GPU takes a tenth of a second a pass, some tenths in a runtime that polls. */
 const HARDWARE_BUDGET_MS = 4000;
-/**
- * A software adapter compiles the candidates of a pass for a second: one or two passes a visit, the rest another time.
- */
+/** A software adapter compiles a tiling for a tenth of a second and more: a few a visit, the rest another time. */
 const SOFTWARE_BUDGET_MS = 500;

@@ -67,9 +67,11 @@ export function chosenTiling(entry: TuningEntry | undefined, candidates: readonl
   );
 }
 
-/** True when nothing is left to measure. */
+/** True when nothing is left to measure: a tiling that nobody competes with needs no time. */
 export function isMeasured(entry: TuningEntry | undefined, candidates: readonly Tiling[]): boolean {
-  return entry !== undefined && usable(entry, candidates).every((tiling) => entry.ms[tilingName(tiling)] !== undefined);
+  if (entry === undefined) return false;
+  const left = usable(entry, candidates);
+  return left.length < 2 || left.every((tiling) => entry.ms[tilingName(tiling)] !== undefined);
 }
 
 /**

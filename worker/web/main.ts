@@ -9,12 +9,14 @@ import { type SessionClient, startSession } from "../platform/browser/client.ts"
 import { eventLines } from "../session/event-lines.ts";
 import { readJoinLink } from "../session/join-link.ts";
 import type { SessionEvent } from "../session/session-event.ts";
-import { blocked, buttonsOf, initialPage, nextPage, type PageState } from "./page-state.ts";
+import { blocked, buttonsOf, initialPage, looked, nextPage, type PageState } from "./page-state.ts";
 import { element, showPage } from "./view.ts";
 
 /** How often the run's progress is asked for while no session brings it. */
 const STATUS_MS = 5000;
 const LINGER_MS = 1000;
+/** How often the seconds to the next attempt are counted. */
+const TICK_MS = 250;
 
 const parameters = new URLSearchParams(location.search);
 let page: PageState = initialPage;
@@ -23,7 +25,7 @@ let lingering: ReturnType<typeof setTimeout> | undefined;
 
 function show(next: PageState): void {
   page = next;
-  showPage(page);
+  showPage(page, performance.now());
 }
 
 /**
@@ -33,8 +35,14 @@ function show(next: PageState): void {
 function receive(event: SessionEvent): void {
   if (event.type === "state") clearTimeout(lingering);
   const pausesForBreath = event.type === "state" && event.state.kind === "waiting" && page.session.kind === "computing";
-  if (pausesForBreath) lingering = setTimeout(() => show(nextPage(page, event)), LINGER_MS);
-  else show(nextPage(page, event));
+  const shown = () => show(nextPage(page, event, performance.now()));
+  if (pausesForBreath) lingering = setTimeout(shown, LINGER_MS);
+  else shown();
+}
+
+/** A connection that is waited for is tried now, in place of when its time comes. */
+function retry(): void {
+  if (page.session.kind === "reconnecting") client?.retry();
 }
 
 function start(): void {
@@ -59,21 +67,34 @@ async function checkUp(): Promise<void> {
 
 /** The run's progress for a visitor who only looks. */
 async function refreshStatus(): Promise<void> {
-  if (document.hidden || !buttonsOf(page).start) return;
+  if (document.hidden || !resting()) return;
   const token = parameters.get("token") ?? "";
   try {
     const response = await fetch(`/status?token=${encodeURIComponent(token)}`);
     if (response.status === 403) throw new BitswarmError("TOKEN_INVALID", "The run's owner can send you a new link.");
-    if (response.ok) show({ ...page, status: runStatusSchema.parse(await response.json()) });
+    const status = response.ok ? runStatusSchema.parse(await response.json()) : undefined;
+    if (resting()) show(looked(page, status));
   } catch (error) {
+    if (!resting()) return;
     // A coordinator that is away for a moment is no reason to alarm anyone who only looks.
-    if (error instanceof BitswarmError) show(blocked(page, error.code, error.message));
+    show(error instanceof BitswarmError ? blocked(page, error.code, error.message) : looked(page, undefined));
   }
 }
 
-element("start").addEventListener("click", start);
-element("pause").addEventListener("click", () => (page.session.kind === "paused" ? client?.resume() : client?.pause()));
+/** No session is going on, and one may be begun. */
+function resting(): boolean {
+  return page.session.kind !== "reconnecting" && buttonsOf(page).start;
+}
+
+element("start").addEventListener("click", () => (page.session.kind === "reconnecting" ? retry() : start()));
+element("pause").addEventListener("click", () => (page.paused ? client?.resume() : client?.pause()));
 element("leave").addEventListener("click", () => client?.leave());
+// The focus moves on with a press: a key that is held would press the next button too.
+addEventListener("keydown", (event) => {
+  if (event.repeat && event.target instanceof HTMLButtonElement) event.preventDefault();
+});
+addEventListener("online", retry);
+setInterval(() => page.session.kind === "reconnecting" && show(page), TICK_MS);
 // A tab that is left may be kept frozen for the way back, worker and socket included: the coordinator would wait for it
 // in vain.
 addEventListener("pagehide", () => {

@@ -1,7 +1,7 @@
 // Writes a page state into the document: text, button states, and the attributes that launchers watch.
 
 import type { RunStatus } from "../../shared/wire/protocol.ts";
-import { buttonsOf, doingText, type PageState, stateText } from "./page-state.ts";
+import { buttonsOf, doingText, type PageState, reasonText, shownNotice, stateText } from "./page-state.ts";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
@@ -25,6 +25,18 @@ function press(id: string, enabled: boolean, label?: string): void {
   if (label !== undefined) write(id, label);
 }
 
+/**
+ * Moves the focus from a button that cannot be pressed any more to what comes next: a browser would let it fall to the
+ * page's beginning.
+ */
+function keepFocus(focused: Element | null): void {
+  if (!(focused instanceof HTMLButtonElement) || !focused.disabled) return;
+  const next = ["pause", "start", "leave"]
+    .map((id) => element<HTMLButtonElement>(id))
+    .find(({ disabled }) => !disabled);
+  (next ?? element("state")).focus();
+}
+
 /** Seconds as "1 h 05 min", "3 min 20 s" or "12 s". */
 export function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));
@@ -46,26 +58,32 @@ function showScore(network: string, label: string, text: string): void {
   write(id, text);
 }
 
-export function showPage(page: PageState): void {
-  const { session, adapter, status, notice, joined } = page;
+/** @param nowMs on the clock by which events came */
+export function showPage(page: PageState, nowMs: number): void {
+  const { session, adapter, status, joined, trouble } = page;
+  const notice = shownNotice(page);
   const name = joined?.name ?? status?.name;
   const root = document.documentElement;
-  root.dataset.state = session.kind === "idle" && notice?.blocks ? "failed" : session.kind;
+  root.dataset.state = session.kind === "idle" && trouble?.blocks ? "failed" : session.kind;
   if (joined) root.dataset.worker = joined.worker;
   if (notice) {
     root.dataset.code = notice.code;
     root.dataset.message = notice.text;
+  } else {
+    delete root.dataset.code;
+    delete root.dataset.message;
   }
   if (name) write("run-name", name);
   document.title = name ? `${name} · bitswarm` : "bitswarm";
 
-  const nothingToDo = session.kind === "idle" && notice?.blocks;
-  write("state", nothingToDo ? "This tab cannot help yet" : stateText(page));
-  write("doing", doingText(page));
+  write("state", stateText(page));
+  write("doing", doingText(page, nowMs));
   const buttons = buttonsOf(page);
+  const focused = document.activeElement;
   press("start", buttons.start, buttons.startLabel);
   press("pause", buttons.pause, buttons.pauseLabel);
   press("leave", buttons.leave);
+  keepFocus(focused);
 
   element("notice").hidden = notice === undefined;
   write("notice-title", notice?.title ?? "");
@@ -79,6 +97,7 @@ export function showPage(page: PageState): void {
     write("adapter", `${adapter.description || "unnamed"}${slow}`);
   }
   if (status) showRun(status);
+  write("reason", reasonText(page));
 }
 
 function showRun(status: RunStatus): void {
@@ -92,8 +111,8 @@ function showRun(status: RunStatus): void {
   write("loss", total === undefined ? "–" : total.toFixed(3));
   write("workers", whole.format(status.workers));
   write("run-speed", whole.format(status.samplesPerSecond));
-  write("eta", status.etaSeconds === null ? "–" : duration(status.etaSeconds));
+  const over = status.state === "done";
+  write("eta", status.etaSeconds === null || over ? "–" : duration(status.etaSeconds));
   for (const [network, { name, title, text }] of Object.entries(status.scores))
     showScore(network, `${name}, ${title}`, text);
-  write("reason", status.reason);
 }

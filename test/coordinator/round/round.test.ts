@@ -102,6 +102,8 @@ test("L5 the reason says what the round waits for", () => {
   const table = new RoundTable({ from: 0, to: 128 });
   expect(table.reason).toBe("waiting for workers: nobody has joined");
   table.event({ type: "worker-joined", worker: w1 });
+  expect(table.reason).toBe("0/1 workers, 0/128 samples, w1 prepares");
+  table.event({ type: "worker-paused", worker: w1 });
   expect(table.reason).toBe("0/1 workers, 0/128 samples, waiting for workers: 1 joined, none computes");
   const pair = new RoundTable({ from: 0, to: 128 }, [w1, w2]);
   pair.now = 600;

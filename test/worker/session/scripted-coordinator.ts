@@ -8,7 +8,12 @@ import { requireProof } from "../../../coordinator/trust/proof.ts";
 import type { Dataset } from "../../../shared/data/dataset.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
 import { phasesOf } from "../../../shared/run/program.ts";
-import { type CoordinatorMessage, type HelloMessage, PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
+import {
+  type CoordinatorMessage,
+  type HelloMessage,
+  PROTOCOL_VERSION,
+  type RunStatus,
+} from "../../../shared/wire/protocol.ts";
 import { Peer } from "./scripted-peer.ts";
 import { RUN_TAG, scriptedConfig, scriptedData } from "./scripted-run.ts";
 
@@ -19,6 +24,8 @@ export interface ScriptedOptions {
   readonly contents?: ReadonlyMap<string, Uint8Array>;
   readonly config?: RunConfig;
   readonly heartbeatMs?: number;
+  /** Follows the welcome. */
+  readonly status?: RunStatus;
   /** Answers what is neither a shard nor a blob. */
   readonly page?: (request: IncomingMessage, response: ServerResponse) => void;
 }
@@ -101,6 +108,7 @@ export class ScriptedCoordinator {
     const peer = await this.peer();
     await this.greeted(peer);
     peer.send(this.welcome());
+    if (this.#options.status) peer.send({ type: "status", status: this.#options.status });
     return peer;
   }
 

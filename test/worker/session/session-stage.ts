@@ -49,10 +49,12 @@ class ScriptedTrainer implements Trainer {
   readonly teachers: string[] = [];
   readonly teacherBlobs: Uint8Array[] = [];
   readonly leases: number[] = [];
+  prepare?: Trainer["prepare"];
   readonly #compute: Compute;
 
-  constructor(compute: Compute) {
+  constructor(compute: Compute, prepare?: Trainer["prepare"]) {
     this.#compute = compute;
+    if (prepare) this.prepare = prepare;
     this.lost = new Promise((resolve) => {
       this.lose = resolve;
     });
@@ -111,6 +113,7 @@ export async function stage(
   compute: Compute = answer,
   scripted: ScriptedOptions = {},
   options: Partial<SessionOptions> = {},
+  { prepare }: Pick<Trainer, "prepare"> = {},
 ): Promise<Stage> {
   const coordinator = await ScriptedCoordinator.start(scripted);
   cleanups.push(() => coordinator.close());
@@ -122,7 +125,7 @@ export async function stage(
     runtime: "node",
     openDevice: async () =>
       scriptedDevice(() => {
-        trainers.push(new ScriptedTrainer(compute));
+        trainers.push(new ScriptedTrainer(compute, prepare));
         return trainers[trainers.length - 1];
       }),
     onEvent: (event) => events.push(event),

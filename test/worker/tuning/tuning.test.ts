@@ -109,8 +109,9 @@ test("an adapter's key has its own words and the runtime's major version", () =>
 });
 
 /** A clock that contenders move: contender i takes ms[i] a run, and every wait takes 10. */
-function race(ms: readonly number[], expired = () => false) {
+function race(ms: readonly number[], until = Number.POSITIVE_INFINITY) {
   let clock = 0;
+  const expired = () => clock >= until;
   const rounds = ms.map((): number[] => []);
   const contenders = ms.map((each, i) => async (times: number) => {
     rounds[i].push(times);
@@ -121,7 +122,7 @@ function race(ms: readonly number[], expired = () => false) {
 
 test("interleavedTiming takes the wait off, repeats what is short, and leaves out what is hopeless", async () => {
   const { rounds, result } = race([0.25, 0.5, 100]);
-  const measured = await result;
+  const measured = (await result) ?? [];
   expect(measured[0]).toBeCloseTo(0.25);
   expect(measured[1]).toBeCloseTo(0.5);
   expect(measured[2]).toBeCloseTo(100);
@@ -131,13 +132,18 @@ test("interleavedTiming takes the wait off, repeats what is short, and leaves ou
   expect(rounds[2]).toEqual([1, 1, 1]);
 });
 
-test("interleavedTiming stops after its first round when time is up", async () => {
-  const { rounds, result } = race([50, 50], () => true);
+test("interleavedTiming stops after its first round when time is up, and before it has nothing to say", async () => {
+  // Each run takes 60: two to find out how many, then the rounds.
+  const { rounds, result } = race([50, 50], 6 * 60);
   expect(await result).toEqual([50, 50]);
   expect(rounds).toEqual([
     [1, 1, 1],
     [1, 1, 1],
   ]);
+  const brief = race([50, 50], 5 * 60);
+  expect(await brief.result).toBeUndefined();
+  expect(brief.rounds.flat()).toHaveLength(5);
+  expect(await race([50, 50], 0).result).toBeUndefined();
 });
 
 test("interleavedTiming forgives a slow first run and one slow round", async () => {

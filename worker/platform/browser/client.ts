@@ -7,6 +7,8 @@ export interface SessionClient {
   pause(): void;
   resume(): void;
   leave(): void;
+  /** Tries at once to connect again, where it waits before it does. */
+  retry(): void;
   /** Ends the worker without a word: its socket closes with it. */
   abandon(): void;
 }
@@ -45,6 +47,7 @@ export function startSession({ url, name, tune, onEvent }: SessionClientOptions)
     pause: () => send({ type: "pause" }),
     resume: () => send({ type: "resume" }),
     leave: () => send({ type: "leave" }),
+    retry: () => send({ type: "retry" }),
     abandon: () => worker.terminate(),
   };
 }

@@ -64,6 +64,8 @@ async function obey(command: Command): Promise<void> {
       return session?.resume();
     case "leave":
       return session?.leave();
+    case "retry":
+      return session?.retry();
     default:
       command satisfies never;
   }

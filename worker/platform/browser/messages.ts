@@ -9,6 +9,7 @@ export const commandSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("pause") }),
   z.strictObject({ type: z.literal("resume") }),
   z.strictObject({ type: z.literal("leave") }),
+  z.strictObject({ type: z.literal("retry") }),
 ]);
 
 export type Command = z.output<typeof commandSchema>;

@@ -86,7 +86,7 @@ async function main(): Promise<number> {
         console.error(message),
       ),
     openDevice: async () => {
-      const open = await requestDevice(findGpu(globalThis));
+      const open = await requestDevice(findGpu(globalThis), "deno");
       return gpuDevice(open, (circumstances) =>
         tune ? tuningOptions(open, navigator.userAgent, { ...circumstances, memory }) : untuned(open, circumstances),
       );

@@ -40,8 +40,9 @@ Ends by itself, with exit code 0, when the run is over. Ctrl-C leaves the run at
 the work in hand to another worker. A worker that dies is started again, three times in a row. Without a GPU the work is
 done by a software driver, on the CPU.
 
-The first work of each kind begins with a few seconds in which kernels are measured on this machine, unless --no-tune is
-given; the fastest are remembered, by Deno in bitswarm/tunings of the user's cache folder, by a browser in its profile.
+A worker compiles its kernels before it asks for work. Unless --no-tune is given it also measures them here, once for each
+kind of work: about 4 s on a GPU, half a second without one, and twice that at most. The fastest are remembered, by Deno in
+bitswarm/tunings of the user's cache folder, by a browser in its profile.
 
 Environment:
   BITSWARM_LINK      the link, where no URL is given
