@@ -45,7 +45,13 @@ export type RunEvent =
   | { readonly type: "worker-suspended"; readonly worker: WorkerId; readonly code: LeaveCode; readonly message: string }
   | { readonly type: "worker-resumed"; readonly worker: WorkerId }
   /** A connection that was closed before it joined. */
-  | { readonly type: "turned-away"; readonly code: LeaveCode; readonly message: string }
+  | {
+      readonly type: "turned-away";
+      readonly code: LeaveCode;
+      readonly message: string;
+      /** As addresses are counted. */
+      readonly address: string;
+    }
   | { readonly type: "returned"; readonly worker: WorkerId; readonly reason: string; readonly detail: string }
   | { readonly type: "refused"; readonly worker: WorkerId; readonly code: ErrorCode; readonly message: string }
   | {
@@ -66,6 +72,10 @@ export type RunEvent =
   /** Samples of the step that were late and go to the next one. */
   | { readonly type: "carried"; readonly step: number; readonly samples: number }
   | Exclude<TrustEvent, { type: "answered" | "notice" }>
+  /** So many more of one kind, none of which is told, in so many seconds. */
+  | { readonly type: "repeated"; readonly of: string; readonly times: number; readonly seconds: number }
+  /** How many there were of each kind, told or not, since the coordinator began. */
+  | { readonly type: "totals"; readonly events: Readonly<Record<string, number>> }
   /** Something that a person should know and that no other event says. */
   | { readonly type: "notice"; readonly message: string };
 

@@ -25,6 +25,7 @@ import { Sessions } from "../session/sessions.ts";
 import { STATUS_EVERY_MS } from "../session/status-feed.ts";
 import { contributionLimit } from "../training/round-plan.ts";
 import type { StartTraining } from "../training/start-training.ts";
+import { EventBudget } from "./event-budget.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
 import { type LoopDelay, LoopDelayMeter } from "./loop-delay.ts";
@@ -106,11 +107,16 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     if (event.type === "step") stepDelay = loopDelay.take();
     const line = jsonLineOf(event, stepDelay);
     if (line !== undefined) printJson?.(line);
+    budget.take(event);
+  };
+  const tell = (event: RunEvent) => {
     // Steps are in the commit log.
     if (event.type !== "step") events.append({ time: new Date().toISOString(), ...event });
     // That everybody leaves when it is over goes without saying.
-    if (!(over && event.type === "left")) progress.event(event);
+    const parting = event.type === "left" || (event.type === "repeated" && event.of === "left");
+    if (!(over && parting)) progress.event(event);
   };
+  const budget = new EventBudget({ clock, onLine: tell });
   const traffic = new Traffic();
   const sessions = new Sessions({
     token: directory.token,
@@ -141,6 +147,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const engine = await openEngine(state.config, engineRun(run, surroundings)).catch(async (error) => {
     progress.close();
     loopDelay.close();
+    budget.close();
     await log.close();
     await events.close();
     await claim.release();
@@ -158,6 +165,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     await server?.close();
     await engine.close();
     await log.close();
+    budget.close();
     if (server) await removeAddress(directory, server.localUrl);
     const failure = await events.close();
     if (failure) progress.line(`events.ndjson is not complete: ${failure.message}`);

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
 import type { NetworkScores, ShownScore } from "../../shared/tasks/task.ts";
+import { printableJson } from "../base/printable.ts";
 import type { RunSummary } from "../engine/engine.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import type { LoopDelay } from "./loop-delay.ts";
@@ -21,7 +22,7 @@ export class JsonLineFile {
   }
 
   append(value: object): void {
-    if (!this.#failure) this.#stream.write(`${JSON.stringify(value)}\n`);
+    if (!this.#failure) this.#stream.write(`${printableJson(value)}\n`);
   }
 
   /** Writes what is left; returns what went wrong on the way, if anything did. */

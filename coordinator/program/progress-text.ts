@@ -1,6 +1,7 @@
 // A run's progress in words for a terminal: pure functions from the status and the events to lines.
 
 import type { RunStatus } from "../../shared/wire/protocol.ts";
+import { printable } from "../base/printable.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 
 /** `3 min 12 s`, `1 h 5 min`, `8 s`. */
@@ -47,9 +48,16 @@ function bar(share: number, width: number): string {
   return "█".repeat(full) + "░".repeat(width - full);
 }
 
+/** A status may be another machine's, by a link that somebody gave away. */
+function shownTexts({ name, phase, reason }: RunStatus) {
+  const most = 1000;
+  return { name: printable(name, most), phase: printable(phase, most), reason: printable(reason, most) };
+}
+
 /** The block that a terminal redraws; each line fits `columns`. */
 export function statusBlock(status: RunStatus, columns: number): string[] {
-  const { name, phase, step, steps, workers, samplesPerSecond, reason } = status;
+  const { step, steps, workers, samplesPerSecond } = status;
+  const { name, phase, reason } = shownTexts(status);
   const share = steps === 0 ? 1 : step / steps;
   const stopping = status.state === "stopping" ? "stopping, " : "";
   return [
@@ -62,16 +70,28 @@ export function statusBlock(status: RunStatus, columns: number): string[] {
 
 /** The same in one line, for logs. */
 export function statusLine(status: RunStatus): string {
-  const { phase, step, steps, workers, samplesPerSecond, reason, loss } = status;
+  const { step, steps, workers, samplesPerSecond, loss } = status;
+  const { phase, reason } = shownTexts(status);
   const total = loss.total === undefined ? "" : `  loss ${loss.total.toPrecision(3)}`;
   const speed = `${Math.round(samplesPerSecond)} samples/s`;
   return `step ${step}/${steps}  ${phase}${total}  ${speed}  ${count(workers, "worker")}  ${etaText(status)}  ${reason}`;
 }
 
-/** Strangers choose their names: what they write must not steer the terminal. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, "?");
-}
+/** What a code's message, which says what to do next, may take of a line. */
+const REASON_CHARACTERS = 300;
+
+/** What events are called where there are more of them than lines; nothing for those that the terminal never shows. */
+const manyOf: Readonly<Partial<Record<string, string>>> = {
+  joined: "workers that joined",
+  left: "workers that left",
+  "worker-suspended": "connections that were lost",
+  "worker-resumed": "workers that came back",
+  returned: "leases that were given back",
+  refused: "contributions that were refused",
+  requeued: "ranges that are leased again",
+  rests: "accounts that rest",
+  notice: "notices",
+};
 
 /** The line of an event; nothing for those that the status shows, and for connections that came to nothing. */
 export function eventLine(event: RunEvent): string | undefined {
@@ -83,7 +103,12 @@ export function eventLine(event: RunEvent): string | undefined {
     // With many volunteers there are some in every step; events.ndjson has them.
     case "backed-up":
     case "carried":
+    case "totals":
       return undefined;
+    case "repeated": {
+      const what = manyOf[event.of];
+      return what && `and ${event.times} more in the last ${duration(event.seconds)}: ${what}`;
+    }
     case "evaluation":
       return `evaluation after step ${event.step}: the ${event.network} gets ${event.score.sentence}`;
     case "checkpoint":
@@ -92,20 +117,20 @@ export function eventLine(event: RunEvent): string | undefined {
       return `resumed from step ${event.step}: ${event.path}`;
     case "joined": {
       const { description, vendor, software } = event.adapter;
-      const adapter = description || vendor || "an unnamed adapter";
-      const who = printable(`${event.name || "no name"}, ${event.runtime}, ${adapter}`);
+      const adapter = printable(description || vendor || "an unnamed adapter");
+      const who = `${printable(event.name || "no name")}, ${event.runtime}, ${adapter}`;
       return `${event.worker} joined: ${who}${software ? " (software)" : ""}`;
     }
     case "left":
-      return `${event.worker} left (${event.code}: ${printable(event.message)})`;
+      return `${event.worker} left (${event.code}: ${printable(event.message, REASON_CHARACTERS)})`;
     case "worker-suspended":
-      return `${event.worker} lost its connection (${event.code}: ${printable(event.message)}); its lease waits for it`;
+      return `${event.worker} lost its connection (${event.code}: ${printable(event.message, REASON_CHARACTERS)}); its lease waits for it`;
     case "worker-resumed":
       return `${event.worker} is back`;
     case "returned":
-      return `${event.worker} gave its lease back (${event.reason}${event.detail ? `: ${printable(event.detail)}` : ""})`;
+      return `${event.worker} gave its lease back (${event.reason}${event.detail ? `: ${printable(event.detail, REASON_CHARACTERS)}` : ""})`;
     case "refused":
-      return `${event.worker}: contribution refused, ${event.code}: ${event.message}`;
+      return `${event.worker}: contribution refused, ${event.code}: ${printable(event.message, REASON_CHARACTERS)}`;
     case "requeued":
       return `[${event.from}, ${event.to}) of ${event.worker} is leased again (${event.cause})`;
     case "rests":

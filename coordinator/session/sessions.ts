@@ -169,7 +169,8 @@ export class Sessions implements Outbox, Reception {
   gone(connection: Connection, joined: boolean, code: LeaveCode, message: string): void {
     this.#connections.delete(connection);
     this.#arrivals.delete(connection);
-    if (!joined) this.#options.onEvent({ type: "turned-away", code, message });
+    if (joined) return;
+    this.#options.onEvent({ type: "turned-away", code, message, address: addressKey(connection.address) });
   }
 
   lease(worker: WorkerId, lease: LeaseMessage, parameters: readonly ParameterVersion[]): void {
