@@ -74,7 +74,8 @@ export class EventBudget {
     this.#totals.set(type, (this.#totals.get(type) ?? 0) + 1);
     const source = this.#sourceOf(event);
     if (event.type === "left") this.#accounts.delete(event.worker);
-    if (this.#isWorthALine(type, source)) this.#options.onLine(rates[type] ? shortened(event) : event);
+    if (this.#isWorthALine(type, source))
+      this.#options.onLine(rates[type] && type !== "notice" ? shortened(event) : event);
     else this.#untold.set(type, (this.#untold.get(type) ?? 0) + 1);
   }
 
