@@ -5,6 +5,7 @@ import { access, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import { phaseProgram } from "../../shared/run/program.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
@@ -291,20 +292,30 @@ export async function readNewestCheckpoint(runDir: string): Promise<Checkpoint> 
   );
 }
 
+/** The data set must be the one that a checkpoint was trained on, wherever its files lie. @throws DATA_INVALID */
+export function requireDataset({ path, manifest }: Checkpoint, dataset: Dataset): void {
+  const actual = datasetHash(dataset);
+  if (actual === manifest.dataset.sha256) return;
+  const { name, trainSamples, testSamples } = manifest.dataset;
+  throw new BitswarmError(
+    "DATA_INVALID",
+    `${path} was trained on ${name} (${trainSamples} + ${testSamples} samples, SHA-256 ${manifest.dataset.sha256}); the data set here is ${dataset.name} (${dataset.train.samples} + ${dataset.test.samples}, ${actual}). Bring back the files of data.root`,
+  );
+}
+
 /**
  * The training state of a checkpoint, bit for bit, over the data set that it was trained on.
+ * @param config the checkpoint's unless given; another one may say how it goes on, not what was trained
  * @throws DATA_INVALID where the data set is another, CHECKPOINT_CORRUPT, LEDGER_VIOLATION
  */
-export function restoreState({ path, manifest, files, ledger }: Checkpoint, dataset: Dataset): TrainingState {
-  const { config, step, adamStep, paramsHash } = manifest;
-  const actual = datasetHash(dataset);
-  if (actual !== manifest.dataset.sha256) {
-    const { name, trainSamples, testSamples } = manifest.dataset;
-    throw new BitswarmError(
-      "DATA_INVALID",
-      `${path} was trained on ${name} (${trainSamples} + ${testSamples} samples, SHA-256 ${manifest.dataset.sha256}); the data set here is ${dataset.name} (${dataset.train.samples} + ${dataset.test.samples}, ${actual}). Bring back the files of data.root`,
-    );
-  }
+export function restoreState(
+  checkpoint: Checkpoint,
+  dataset: Dataset,
+  config: RunConfig = checkpoint.manifest.config,
+): TrainingState {
+  const { path, manifest, files, ledger } = checkpoint;
+  const { step, adamStep, paramsHash } = manifest;
+  requireDataset(checkpoint, dataset);
   const program = phaseProgram(config, dataset.train.samples);
   const state = assembleState(config, dataset, {
     ...decodeTensors(files, buildNetworks(config, dataset, program), program),

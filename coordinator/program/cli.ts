@@ -11,7 +11,7 @@ import { type Reach, type ReachRequest, readReach } from "../server/reach.ts";
 import { type SimulateOptions, simulateCommand, simulateHelp } from "../simulate/simulate-command.ts";
 import { coordinate } from "./coordinate.ts";
 import { type Runtime, runtimes } from "./local-workers.ts";
-import { readStatus, statusText } from "./status-command.ts";
+import { newestRun, readStatus, statusText } from "./status-command.ts";
 
 interface ServeOptions extends ReachRequest {
   readonly workers: number;
@@ -29,6 +29,10 @@ interface StartOptions extends ServeOptions {
   readonly set?: readonly string[];
   readonly seed?: number;
   readonly full?: boolean;
+}
+
+interface ResumeOptions extends ServeOptions {
+  readonly set?: readonly string[];
 }
 
 /** What a shell says of a program that Ctrl-C ended. */
@@ -69,11 +73,20 @@ which come over HTTP once, are not in it.
 const resumeHelp = `
 Takes the newest checkpoint whose every hash verifies, says which, and continues bit for bit. RUN_DIR is the folder that
 \`coordinator start\` named, under ./runs by default. The link's token stays the same, so volunteers come back by
-themselves where host and port do too.
+themselves where host and port do too. A run that another process drives is left alone.
+
+What does not touch what was trained may change, by --set or in the folder's run.yaml:
+  name, epochs (upwards), lease.* but seal, checkpoint.*, trust.* but clip and clipFactor, heartbeatMs, maxWorkers,
+  engine, and where the data set and a teacher's file lie: data.root, teacher.file
+Everything else is refused by name. The data set is known by its content: any folder with the same files will do, and
+BITSWARM_DATA may name it. More epochs train a run longer, one that has ended too. With a constant schedule it ends with
+the bits of a run that had as many from the start; else the learning rate is that of the longer schedule from there on.
 
 Examples:
   $ npx coordinator resume runs/fashion-lenet-20250131-154501-3fa9
   $ npx coordinator resume runs/fashion-lenet-20250131-154501-3fa9 --workers 4 --max-steps 500
+  $ npx coordinator resume runs/fashion-lenet-20250131-154501-3fa9 --set epochs=9 --set checkpoint.everySteps=20
+  $ npx coordinator resume runs/mnist-20250131-154501-3fa9 --set data.root=/mnt/data/mnist
 `;
 
 function wholeNumber(least: number, most: number): (text: string) => number {
@@ -217,20 +230,27 @@ withServeOptions(
     .description("go on with a run from its newest checkpoint")
     .argument("<run-dir>", "the run's folder"),
 )
+  .option("--set <field=value>", "a field that may change, see below; may be repeated", collect)
   .addHelpText("after", resumeHelp)
   .showHelpAfterError("(see coordinator resume --help)")
-  .action(async (runDir: string, options: ServeOptions) => {
+  .action(async (runDir: string, options: ResumeOptions) => {
     const reach = readReach(options);
+    const { set = [] } = options;
     const token = await chosenToken(options);
-    await serve(await reopenRun(runDir, { onNotice: tell, ...(token === undefined ? {} : { token }) }), options, reach);
+    const opened = await reopenRun(runDir, { onNotice: tell, set, ...(token === undefined ? {} : { token }) });
+    await serve(opened, options, reach);
   });
 
 program
   .command("status")
   .description("say how a run is doing")
-  .argument("<url|run-dir>", "the link that the coordinator printed, in quotes, or the run's folder")
+  .argument(
+    "[url|run-dir]",
+    "the link that the coordinator printed, in quotes, or the run's folder; the newest run in ./runs unless given",
+  )
   .option("--json", "print JSON")
-  .action(async (target: string, { json }: { readonly json?: boolean }) => {
+  .action(async (given: string | undefined, { json }: { readonly json?: boolean }) => {
+    const target = given ?? (await newestRun());
     const status = await readStatus(target);
     process.stdout.write(`${json ? JSON.stringify(status) : statusText(status, target)}\n`);
   });

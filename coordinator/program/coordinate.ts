@@ -78,6 +78,11 @@ function publicConfig(config: RunConfig): RunConfig {
   };
 }
 
+/** Nothing is left to compute: nobody need be started for it. */
+function isOver({ step, program, evaluations }: OpenRun["state"]): boolean {
+  return step >= program.steps && Object.values(evaluations).every((score) => score !== null);
+}
+
 /**
  * Starts to drive an open run, which it then owns.
  * @throws PORT_IN_USE, CONFIG_INVALID, RUNTIME_MISSING, THREAD_FAILED
@@ -197,7 +202,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
     for (const message of run.notices) onEvent({ type: "notice", message });
-    if (options.workers > 0) {
+    if (options.workers > 0 && !isOver(state)) {
       workers = startLocalWorkers({
         url: server.localUrl,
         count: options.workers,
@@ -236,7 +241,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       await release();
     }
     const sizes = modelSizes(state.config, state.dataset);
-    for (const line of summaryLines(summary, directory, sizes, (now() - startedAt) / 1000)) progress.line(line);
+    for (const line of summaryLines(summary, directory, sizes, state.config, (now() - startedAt) / 1000))
+      progress.line(line);
     printJson?.(jsonSummary(summary));
     return summary;
   };

@@ -1,6 +1,8 @@
 // What the coordinator says to the person who started it: how to lend a GPU at the beginning, what came out at the end.
 
+import type { RunConfig } from "../../shared/run/config.ts";
 import type { NetworkScores } from "../../shared/tasks/task.ts";
+import { commandText } from "../base/command-text.ts";
 import type { ModelSizes } from "../checkpoint/export.ts";
 import type { RunSummary } from "../engine/engine.ts";
 import type { RunDirectory } from "../run/run-directory.ts";
@@ -47,6 +49,7 @@ export function summaryLines(
   summary: RunSummary,
   { path, run }: Pick<RunDirectory, "path" | "run">,
   { binaryBytes, teacherBytes }: ModelSizes,
+  { epochs }: Pick<RunConfig, "epochs">,
   seconds: number,
 ): string[] {
   const ratio = (teacherBytes / binaryBytes).toFixed(1);
@@ -59,7 +62,9 @@ export function summaryLines(
     fact("time", `${duration(seconds)}, ${samples} training samples in all`),
     fact("checkpoint", checkpoint),
     "",
-    ...(step < steps ? [`  go on:   npx coordinator resume ${path}`] : []),
-    `  export:  npx coordinator export ${path} --out model.safetensors`,
+    step < steps
+      ? `  go on:   ${commandText("coordinator", ["resume", path])}`
+      : `  longer:  ${commandText("coordinator", ["resume", path, "--set", `epochs=${epochs + 1}`])}`,
+    `  export:  ${commandText("coordinator", ["export", path, "--out", "model.safetensors"])}`,
   ];
 }

@@ -1,15 +1,17 @@
 // `coordinator status`: asks a running coordinator, or reads what a stopped run left on the disk.
 
-import { basename } from "node:path";
+import { lstat, readdir } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { phaseProgram, samplesAt } from "../../shared/run/program.ts";
 import type { NetworkScores } from "../../shared/tasks/task.ts";
 import { type RunStatus, runStatusSchema } from "../../shared/wire/protocol.ts";
+import { commandText } from "../base/command-text.ts";
 import { readNewestCheckpoint } from "../checkpoint/checkpoint.ts";
-import { inspectCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
-import { readAddress } from "../run/run-claim.ts";
-import { isRunDirectory } from "../run/run-directory.ts";
+import { COMMIT_LOG, inspectCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
+import { driverOf, readAddress } from "../run/run-claim.ts";
+import { isRunDirectory, RUN_FILE } from "../run/run-directory.ts";
 import { networkScores } from "../state/scores.ts";
 import { costText, statusBlock } from "./progress-text.ts";
 
@@ -22,6 +24,10 @@ export interface StoppedStatus {
   readonly steps: number;
   readonly samples: number;
   readonly scores: NetworkScores;
+  /** All its steps are done. */
+  readonly finished: boolean;
+  /** Of the configuration. */
+  readonly epochs: number;
   readonly checkpoint: string;
   readonly checkpointStep: number;
   readonly notices: readonly string[];
@@ -68,7 +74,8 @@ async function readStopped(runDir: string): Promise<StoppedStatus> {
     return newest?.type === "evaluate" ? newest.value : (manifest.scores[network]?.value ?? null);
   };
   const program = phaseProgram(manifest.config, manifest.dataset.trainSamples);
-  const step = Math.max(manifest.step, ...commits.map((commit) => commit.step));
+  const step = commits.reduce((most, commit) => Math.max(most, commit.step), manifest.step);
+  const driver = await driverOf(runDir);
   return {
     run: manifest.run,
     state: "stopped",
@@ -80,9 +87,14 @@ async function readStopped(runDir: string): Promise<StoppedStatus> {
       program,
       evaluations: Object.fromEntries(program.networks.map(({ name }) => [name, evaluated(name)])),
     }),
+    finished: manifest.step >= program.steps,
+    epochs: manifest.config.epochs,
     checkpoint: path,
     checkpointStep: manifest.step,
     notices: [
+      ...(driver === undefined
+        ? []
+        : [`process ${driver.pid} on ${driver.host} drives it, and does not answer: what is told here is on the disk`]),
       ...skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`),
       ...(damage === null ? [] : [damage]),
     ],
@@ -119,14 +131,50 @@ export function statusText(status: RunStatus | StoppedStatus, target: string): s
     const cost = costText(status);
     return [...statusBlock(status, 120), ...(cost === undefined ? [] : [`  ${cost}`]), ...scores].join("\n");
   }
-  const { run, step, steps, samples, checkpoint, checkpointStep, notices } = status;
+  const { run, step, steps, samples, finished, epochs, checkpoint, checkpointStep, notices } = status;
+  const folder = resolve(target);
   const again =
     step > checkpointStep ? `; the ${step - checkpointStep} steps after it are computed again on resume` : "";
+  const ways = finished
+    ? [
+        `  train it longer: ${commandText("coordinator", ["resume", folder, "--set", `epochs=${epochs + 1}`])}`,
+        `  export it: ${commandText("coordinator", ["export", folder, "--out", "model.safetensors"])}`,
+      ]
+    : [`  go on: ${commandText("coordinator", ["resume", folder])}`];
   return [
-    `${run} is not running: step ${step}/${steps} committed, ${samples} training samples`,
+    `${run} ${finished ? "has come to its end" : "is not running"}: step ${step}/${steps} committed, ${samples} training samples`,
     `  newest checkpoint: ${basename(checkpoint)}${again}`,
     ...scores,
     ...notices.map((notice) => `  ${notice}`),
-    `  go on: npx coordinator resume ${target}`,
-  ].join("\n");
+    ...ways,
+  ]
+    .map(printable)
+    .join("\n");
+}
+
+/** What a folder from elsewhere says must not speak to the terminal. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, "�");
+}
+
+/**
+ * The run that was worked on last of those in a folder.
+ * @throws CONFIG_INVALID where there is none
+ */
+export async function newestRun(runs = "runs"): Promise<string> {
+  const names = await readdir(runs).catch(() => []);
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const path = join(runs, name);
+      if (!(await isRunDirectory(path))) return [];
+      const times = await Promise.all([COMMIT_LOG, RUN_FILE].map((file) => lstat(join(path, file)).catch(() => null)));
+      return [{ path, time: Math.max(...times.map((facts) => facts?.mtimeMs ?? 0)) }];
+    }),
+  );
+  const [newest] = found.flat().sort((a, b) => b.time - a.time);
+  if (newest) return newest.path;
+  throw new BitswarmError(
+    "CONFIG_INVALID",
+    `there is no run in ${resolve(runs)}: give the link of a run, in quotes, or the folder of one`,
+  );
 }

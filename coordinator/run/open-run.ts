@@ -1,30 +1,27 @@
-// A run ready to be driven: its folder, data, state, ledger and log, all fresh or all from the newest checkpoint that
-// verifies.
+// A run ready to be driven: its folder, claimed, with data, state, ledger and log, all fresh or all from the newest
+// checkpoint that verifies.
 
 import { rm } from "node:fs/promises";
-import { join, relative, resolve } from "node:path";
-import { BitswarmError } from "../../shared/base/errors.ts";
+import { relative } from "node:path";
 import { type RunConfig, unusedFields } from "../../shared/run/config.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import { phasesOf } from "../../shared/run/program.ts";
 import type { Parameters } from "../../shared/wire/parameter-blob.ts";
-import { shellWord } from "../base/command-text.ts";
-import { type Checkpoint, readNewestCheckpoint, restoreState } from "../checkpoint/checkpoint.ts";
-import {
-  COMMIT_LOG,
-  type CommitLog,
-  openCommitLog,
-  standingCommits,
-  standingRepair,
-} from "../checkpoint/commit-log.ts";
+import { readNewestCheckpoint, restoreState, writeCheckpoint } from "../checkpoint/checkpoint.ts";
+import { encodeCheckpoint } from "../checkpoint/checkpoint-contents.ts";
+import { type CommitLog, openCommitLog } from "../checkpoint/commit-log.ts";
 import { readTeacherFile, type ShapeOf } from "../checkpoint/teacher-file.ts";
 import { fittingFields } from "../checkpoint/teacher-fit.ts";
 import { type OpenDataset, openDataset } from "../data/open-dataset.ts";
 import type { Claim } from "../disk/claim.ts";
-import { Ledger, type LedgerJSON } from "../round/ledger.ts";
+import { Ledger } from "../round/ledger.ts";
 import { createTrainingState, type TrainingState } from "../state/training-state.ts";
 import { requireRobustMemory } from "../training/robust-memory.ts";
+import { requireAgreement } from "./agreement.ts";
+import { findData, requireTeacher } from "./found-again.ts";
+import { changeNotices, keepRunFile, longerCommand, resumedConfig } from "./resume-config.ts";
 import type { OnNotice } from "./run-claim.ts";
+import { withAbsolutePaths } from "./run-config.ts";
 import { createRunDirectory, keepTokens, openRunDirectory, type RunDirectory } from "./run-directory.ts";
 
 export interface OpenRun {
@@ -41,15 +38,6 @@ export interface OpenRun {
   readonly discard?: () => Promise<void>;
   /** What a person should know of the opening. */
   readonly notices: readonly string[];
-}
-
-/** Files of a run are found again from any working directory. */
-function withAbsolutePaths({ data, teacher, ...rest }: RunConfig): RunConfig {
-  return {
-    ...rest,
-    data: data.root === undefined ? data : { ...data, root: resolve(data.root) },
-    teacher: teacher.file === undefined ? teacher : { ...teacher, file: resolve(teacher.file) },
-  };
 }
 
 /**
@@ -100,85 +88,75 @@ export async function openFreshRun(
   return { directory, data, state, ledger: new Ledger(), log, claim, discard, notices };
 }
 
-/**
- * The log is written before the checkpoint: both must tell of the same parameters, and of the same samples. What the
- * log does not tell up to the checkpoint, as it was damaged or taken away, the checkpoint's own ledger stands in for.
- * @returns whether it tells all
- */
-function requireAgreement({ path, manifest, ledger }: Checkpoint, state: TrainingState, log: CommitLog): boolean {
-  const { step } = manifest;
-  if (step === 0) return true;
-  const commits = standingCommits(log.records)
-    .filter((record) => record.type === "step")
-    .filter((record) => record.step <= step);
-  const repair = standingRepair(log.records);
-  const commit = commits.at(-1);
-  if (commit?.step !== step) return repair?.fromStep === step;
-  const network = state.program.passes[commit.pass]?.network;
-  const expected = network === undefined ? undefined : manifest.paramsHash[network];
-  if (expected !== commit.paramsHash) {
-    const file = join(log.folder, COMMIT_LOG);
-    const aside = process.platform === "win32" ? "move" : "mv";
-    const away = [aside, file, `${file}.other`].map((word) => shellWord(word)).join(" ");
-    throw new BitswarmError(
-      "COMMIT_LOG_CORRUPT",
-      `${path} holds parameters ${expected} after step ${step}; the commit log says ${commit.paramsHash}. One of them is of another run: restore both from the same copy, or, where the checkpoint is the one that you want, take the log away (\`${away}\`) and resume: the run goes on from the checkpoint`,
-    );
-  }
-  const after = repair !== undefined && repair.fromStep <= step ? repair : undefined;
-  const from = after?.fromStep ?? 0;
-  const told = commits.filter((record) => record.step > from);
-  const whole = told.every((record, index) => record.step === from + 1 + index);
-  if (whole) ledger.requireSteps(state.program, told, after === undefined ? undefined : (after.ledger as LedgerJSON));
-  return whole;
-}
-
 export interface ReopenOptions {
   /** Instead of the one that the run had. */
   readonly token?: string;
+  /** `field=value` of what may change; see shared/run/resumable.ts. */
+  readonly set?: readonly string[];
+  /** BITSWARM_DATA is a folder that may have the data. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Told what a person should know while they wait. */
   readonly onNotice?: OnNotice;
 }
 
 /**
  * Opens a run where its newest checkpoint that verifies left it.
- * @throws RUN_IN_USE, CHECKPOINT_MISSING, CHECKPOINT_CORRUPT, COMMIT_LOG_CORRUPT, DATA_MISSING, DATA_INVALID,
- * LEDGER_VIOLATION, RUN_OF_OTHER_BUILD
+ * @throws RUN_IN_USE, CHECKPOINT_MISSING, CHECKPOINT_CORRUPT, CONFIG_INVALID, COMMIT_LOG_CORRUPT, DATA_MISSING,
+ * DATA_INVALID, TEACHER_MISMATCH, LEDGER_VIOLATION, RUN_OF_OTHER_BUILD, STORAGE_FAILED
  */
-export async function reopenRun(runDir: string, { token, onNotice }: ReopenOptions = {}): Promise<OpenRun> {
+export async function reopenRun(runDir: string, options: ReopenOptions = {}): Promise<OpenRun> {
+  const { token, onNotice } = options;
   const { directory, claim } = await openRunDirectory(runDir, token, onNotice);
   try {
-    return await openClaimed(directory, claim);
+    return await openClaimed(directory, claim, options);
   } catch (error) {
     await claim.release();
     throw error;
   }
 }
 
-async function openClaimed(directory: RunDirectory, claim: Claim): Promise<OpenRun> {
+async function openClaimed(directory: RunDirectory, claim: Claim, options: ReopenOptions): Promise<OpenRun> {
+  const { set, environment = process.env } = options;
   const checkpoint = await readNewestCheckpoint(directory.path);
-  const { path, manifest, ledger, skipped } = checkpoint;
-  const { classes } = manifest.dataset;
-  // A run of before the configuration said how many classes there are goes on with those that it had.
-  const asTrained = classes > 0 ? { classes, ...manifest.config.data } : manifest.config.data;
-  const data = await openDataset(asTrained);
-  const state = restoreState(checkpoint, data.dataset);
+  const { manifest, ledger, skipped } = checkpoint;
+  const stored = manifest.config;
+  const wanted = await resumedConfig(directory.path, stored, set);
+  const found = await findData(directory.path, checkpoint, wanted.config, environment);
+  const { data } = found;
+  const config: RunConfig = { ...wanted.config, data: { ...wanted.config.data, ...found.moved } };
+  const notices = [
+    ...skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`),
+    ...found.notices,
+    ...changeNotices(stored, { ...wanted, config }, manifest.step, data.dataset.train.samples),
+  ];
+  const state = restoreState(checkpoint, data.dataset, config);
+  if (wanted.changes.some(({ field }) => field === "teacher.file")) await requireTeacher(state);
   const log = await openCommitLog(directory.path, { repair: true });
-  const notices = skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`);
   if (log.notice !== null) notices.push(log.notice);
+  let resumedFrom = checkpoint.path;
   try {
+    const went = { fromStep: state.step, checkpoint: relative(directory.path, resumedFrom) };
+    const tellsAll = requireAgreement(checkpoint, state, log);
     await keepTokens(directory);
-    const went = { fromStep: state.step, checkpoint: relative(directory.path, path) };
-    if (!requireAgreement(checkpoint, state, log)) {
+    if (!tellsAll) {
       await log.append({ type: "repair", ...went, ledger: ledger.toJSON() });
       notices.push(
-        `the commit log does not tell of all ${state.step} steps behind ${path}: what that checkpoint holds as committed, every sample once, is in its place`,
+        `the commit log does not tell of all ${state.step} steps behind ${resumedFrom}: what that checkpoint holds as committed, every sample once, is in its place`,
       );
     }
     await log.append({ type: "resume", ...went });
+    await keepRunFile(directory, config);
+    if (wanted.changes.length > 0 || found.moved.root !== undefined) {
+      // So that whoever reads the checkpoint alone reads what is so.
+      const extra = { run: directory.run, time: new Date().toISOString() };
+      const contents = encodeCheckpoint(state, directory.run);
+      resumedFrom = await writeCheckpoint(directory.path, contents, state, ledger, extra);
+    }
   } catch (error) {
     await log.close();
     throw error;
   }
-  return { directory, data, state, ledger, log, claim, resumedFrom: path, notices };
+  const longer = longerCommand(directory.path, state);
+  if (longer !== undefined) notices.push(`the run has come to its end; to train it longer: ${longer}`);
+  return { directory, data, state, ledger, log, claim, resumedFrom, notices };
 }

@@ -1,7 +1,7 @@
 // From the command line to one checked configuration: file or example, then --full, then --set, then --seed.
 
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
 import { readYaml, setField } from "../../shared/run/config-text.ts";
@@ -39,4 +39,13 @@ export async function readRunConfig({ file, full, set, seed }: ConfigRequest): P
   if (seed !== undefined) setField(config, `seed=${seed}`);
   const parsed = parseConfig(config);
   return { ...parsed, engine: engineOptions(parsed) as RunConfig["engine"] };
+}
+
+/** Files of a run are found again from any working directory. */
+export function withAbsolutePaths({ data, teacher, ...rest }: RunConfig): RunConfig {
+  return {
+    ...rest,
+    data: data.root === undefined ? data : { ...data, root: resolve(data.root) },
+    teacher: teacher.file === undefined ? teacher : { ...teacher, file: resolve(teacher.file) },
+  };
 }

@@ -1,6 +1,7 @@
 // `coordinator simulate`: plays a scenario for one seed or many, prints what it found, and fails where an invariant
 // did.
 
+import { commandText } from "../base/command-text.ts";
 import { failureText, reportText } from "./report.ts";
 import { readScenario } from "./scenario.ts";
 import { variedScenario } from "./varied-scenario.ts";
@@ -54,8 +55,8 @@ export async function simulateCommand(
   const read = options.varied === true ? undefined : await readScenario(file, assignments);
   const first = options.seed ?? read?.seed ?? 0;
   const world = read ? (file === undefined ? [] : [file]) : ["--varied"];
-  const changes = read ? assignments.map((assignment) => `--set ${assignment}`) : [];
-  const command = ["npx coordinator simulate", ...world, ...changes].join(" ");
+  const changes = read ? assignments.flatMap((assignment) => ["--set", assignment]) : [];
+  const command = commandText("coordinator", ["simulate", ...world, ...changes]);
   let ok = true;
   for (let seed = first; seed < first + seeds; seed++) {
     const report = await simulate(read ?? variedScenario(seed), seed);

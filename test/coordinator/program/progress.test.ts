@@ -174,7 +174,13 @@ test("the summary names each network that was tested as the program does, and th
     checkpoint: "checkpoints/step-24",
   };
   const lines = (scores: RunSummary["scores"]) =>
-    summaryLines({ ...summary, scores }, { path: "runs/a", run: "a" }, { binaryBytes: 1024, teacherBytes: 8192 }, 62);
+    summaryLines(
+      { ...summary, scores },
+      { path: "runs/a", run: "a" },
+      { binaryBytes: 1024, teacherBytes: 8192 },
+      { epochs: 2 },
+      62,
+    );
   expect(lines(summary.scores)).toEqual([
     "",
     "run a ended after step 24 of 24",
@@ -184,6 +190,7 @@ test("the summary names each network that was tested as the program does, and th
     "  time                     1 min 2 s, 768 training samples in all",
     "  checkpoint               checkpoints/step-24",
     "",
+    "  longer:  npx coordinator resume runs/a --set epochs=3",
     "  export:  npx coordinator export runs/a --out model.safetensors",
   ]);
   expect(lines({})).toContain("  score                    not evaluated yet");
