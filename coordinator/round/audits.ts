@@ -7,7 +7,7 @@ import { rng } from "../../shared/base/rng.ts";
 import { AuditCopies, type AuditCopy } from "./audit-copies.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import type { CopyWanted, Lease } from "./lease.ts";
-import { type Member, newestOf, type Roster, speedOf, totalSpeed } from "./roster.ts";
+import { type Member, newestOf, type Roster, speedOf, takesPart, totalSpeed, workforce } from "./roster.ts";
 import type { RoundState } from "./state.ts";
 
 /**
@@ -33,7 +33,7 @@ export const DISPUTE_PATIENCE = 2;
 
 /** Time in which a comparison is done before the round is, or a little later. */
 function patienceMs(now: number, { roster, since, wanted }: RoundState): number {
-  const roundMs = (1000 * wanted) / totalSpeed(roster.active).total;
+  const roundMs = (1000 * wanted) / totalSpeed(workforce(roster).active).total;
   return Math.max((since ?? now) + roundMs - now, LATE_SHARE * roundMs);
 }
 
@@ -56,7 +56,7 @@ function drawnAuditor(now: number, state: RoundState, copy: CopyWanted): string 
   let best: { readonly account: string; readonly ms: number } | undefined;
   for (let i = 0; i < 2 * DRAWS; i++) {
     if (i === DRAWS && best) break;
-    const [account] = roster.accounts.drawn(draws.uniform()) ?? [""];
+    const [account] = workforce(roster).accounts.drawn(draws.uniform()) ?? [""];
     const [, newest] = newestOf(roster, account) ?? [];
     if (!newest || copy.answered.includes(account)) continue;
     if (i < DRAWS && copy.distrusted.has(account)) continue;
@@ -84,14 +84,15 @@ export function reassigned(now: number, state: RoundState): RoundState {
   const { copies, since, options, roster } = state;
   if (copies.size === 0) return state;
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
-  const waits = ({ auditor }: AuditCopy) => auditor === null || (!ending && roster.accounts.get(auditor) !== undefined);
+  const waits = ({ auditor }: AuditCopy) => auditor === null || (!ending && takesPart(roster, auditor));
   const all = [...copies];
   if (all.every(waits)) return state;
   return { ...state, copies: AuditCopies.of(all.map((due) => (waits(due) ? due : { ...due, auditor: null }))) };
 }
 
 /** Whether an account that takes part may compute the copy. */
-function canCompare({ copy, auditor }: AuditCopy, { accounts }: Roster): boolean {
+function canCompare({ copy, auditor }: AuditCopy, roster: Roster): boolean {
+  const { accounts } = workforce(roster);
   if (auditor !== null && accounts.get(auditor) !== undefined) return true;
   return accounts.size > copy.answered.filter((account) => accounts.get(account) !== undefined).length;
 }

@@ -3,14 +3,13 @@
 
 import type { WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
-import { BACKUP_FROM } from "./deadline.ts";
 import type { Lease } from "./lease.ts";
 import { granted, mayBackUp, type Offer } from "./leases.ts";
-import { type Member, speedOf, totalSpeed } from "./roster.ts";
+import { type Group, type Member, type Roster, speedOf, totalSpeed, workforce } from "./roster.ts";
 import { leaseMicrobatches, type ShareRequest, tooSlow } from "./sizing.ts";
-import { isLate, isLive, type RoundChange, type RoundEffect, type RoundOptions, type RoundState } from "./state.ts";
+import { isEnding, isLate, type RoundEffect, type RoundOptions, type RoundState } from "./state.ts";
 
-/** An account's share of a round is limited where there are at least so many accounts. */
+/** An account's share of a round is limited where there are at least so many that are proven. */
 const LIMITED_FROM = 10;
 /** A worker that was too slow for so many rounds is tried again: it may have been a spell. */
 export const LEFT_OUT_ROUNDS = 8;
@@ -30,47 +29,6 @@ export function granting(state: RoundState, most = GRANTS_AT_ONCE): Granting {
   return { state, effects: [], left: most };
 }
 
-/** What a decision about grants follows, which says whom it considers. */
-export type Occasion =
-  /** All who wait. */
-  | { readonly kind: "all" }
-  /**
-   * Nothing has changed but for one who asks, if anybody: where leases come in pieces the others are considered at the
-   * next tick, so that ten thousand workers are not considered with each of their messages.
-   */
-  | { readonly kind: "asker"; readonly worker: WorkerId }
-  /**
-   * A copy is due, perhaps to this worker, and nothing else has changed: one decision's grants may bring many of them.
-   */
-  | { readonly kind: "copy"; readonly worker: WorkerId | undefined }
-  /** What changed is of no use to those who hold a lease, or wait for one to back up or to compare. */
-  | { readonly kind: "event" };
-
-/**
- * Grants what can be granted now; effect `more` where that is too much for one turn, and then none but copies until
- * `go-on`.
- */
-export function grantAll(now: number, state: RoundState, occasion: Occasion): RoundChange {
-  const adding = granting(state);
-  const { roster, options } = state;
-  if (!isLive(state) || roster.idle.size + roster.ahead.size === 0) return adding;
-  if (occasion.kind === "copy") {
-    grantCopies(now, adding, occasion.worker);
-    return adding;
-  }
-  if (state.grantsPending) return adding;
-  const inPieces = options.pieces > 1;
-  const asked = occasion.kind === "asker" ? occasion.worker : undefined;
-  const asker = inPieces ? asked : undefined;
-  if (state.copies.size > 0 && occasion.kind !== "event") grantCopies(now, adding, asked);
-  if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
-  if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
-  const helps = inPieces ? occasion.kind === "all" : true;
-  if (adding.state.unleased.length === 0 && helps) grantBackups(now, adding);
-  if (adding.left > 0) return adding;
-  return { state: { ...adding.state, grantsPending: true }, effects: [...adding.effects, { type: "more" }] };
-}
-
 export function give(now: number, granting: Granting, offer: Offer): void {
   const { state, grant } = granted(now, granting.state, offer);
   granting.state = state;
@@ -79,16 +37,18 @@ export function give(now: number, granting: Granting, offer: Offer): void {
 }
 
 /**
- * Members that can take a lease now, idle ones before those who would hold a second; each group in the order of asking.
+ * Members of the workforce that can take a lease now, idle ones before those who would hold a second; each group in
+ * the order of asking.
  */
-function* takers(granting: Granting, only?: WorkerId): Generator<readonly [WorkerId, Member]> {
+export function* takers(granting: Granting, only?: WorkerId): Generator<readonly [WorkerId, Member]> {
   const { roster, options } = granting.state;
+  const crew = workforce(roster);
   if (only !== undefined) {
     const member = roster.members.get(only);
-    if (member && canTake(member, options)) yield [only, member];
+    if (member && isOf(member, crew, roster) && canTake(member, options)) yield [only, member];
     return;
   }
-  for (const line of options.ahead ? [roster.idle, roster.ahead] : [roster.idle]) {
+  for (const line of options.ahead ? [crew.idle, crew.ahead] : [crew.idle]) {
     for (const [, worker] of line) {
       // Of the newest state, whose map is the fast one.
       const member = granting.state.roster.members.get(worker);
@@ -97,11 +57,15 @@ function* takers(granting: Granting, only?: WorkerId): Generator<readonly [Worke
   }
 }
 
+function isOf({ proven }: Member, crew: Group, roster: Roster): boolean {
+  return crew === (proven ? roster.proven : roster.unproven);
+}
+
 function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: RoundOptions): boolean {
   return ticket !== null && !suspended && !resting && (leases.length === 0 || (ahead && leases.length === 1));
 }
 
-function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
+export function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
   for (const [worker, member] of takers(granting, only)) {
     const { copies, options, roster } = granting.state;
     if (copies.size === 0 || granting.left === 0) return;
@@ -122,7 +86,7 @@ export function allowance(
   late: boolean,
 ): number {
   const { shareLimit, microbatch } = options;
-  if (shareLimit >= 1 || late || roster.accounts.size < LIMITED_FROM) return Number.POSITIVE_INFINITY;
+  if (shareLimit >= 1 || late || roster.proven.accounts.size < LIMITED_FROM) return Number.POSITIVE_INFINITY;
   // Rounded up to microbatches, so that ten accounts of a tenth are the whole.
   const most = Math.ceil((wanted * shareLimit) / microbatch) * microbatch;
   return most - (samplesByAccount.get(account) ?? 0);
@@ -143,7 +107,7 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
     wanted: Math.ceil(wanted / microbatch),
     pieces: options.pieces,
     first: options.first,
-    ...totalSpeed(roster.active),
+    ...totalSpeed(workforce(roster).active),
     remaining: Math.ceil((wanted - collected.size) / microbatch),
     held,
     most: Math.floor(
@@ -162,7 +126,7 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
  */
 function onlyRequest(now: number, state: RoundState, member: Member): ShareRequest | undefined {
   const request = requestOf(now, state, member);
-  const { unserved } = state.roster;
+  const { unserved } = workforce(state.roster);
   if (unserved.count === 0 || isLate(now, state)) return request;
   if (member.served === state.round) return undefined;
   const { microbatch } = state.options;
@@ -171,7 +135,7 @@ function onlyRequest(now: number, state: RoundState, member: Member): ShareReque
   return { ...request, remaining, total };
 }
 
-function grantWork(now: number, granting: Granting, only?: WorkerId): void {
+export function grantWork(now: number, granting: Granting, only?: WorkerId): void {
   for (const [worker, member] of takers(granting, only)) {
     const { state } = granting;
     const [head] = state.unleased;
@@ -200,7 +164,7 @@ export function inTime(now: number, state: RoundState, member: Member, samples: 
   const speed = speedOf(member, roster.phase);
   if (speed === undefined) return false;
   const free = member.leases.reduce((end, id) => Math.max(end, leases.get(id)?.endsAt ?? end), now);
-  const rest = (wanted - collected.size) / totalSpeed(roster.active).total;
+  const rest = (wanted - collected.size) / totalSpeed(workforce(roster).active).total;
   return free + (1000 * samples) / speed <= now + 1000 * rest;
 }
 
@@ -210,18 +174,18 @@ export function inTime(now: number, state: RoundState, member: Member, samples: 
  */
 export function mayHelp({ roster }: RoundState, lease: Lease, { account }: Member): boolean {
   if (lease.account !== account) return true;
-  return roster.accounts.size === 1 && (roster.members.get(lease.worker)?.suspended ?? false);
+  return workforce(roster).accounts.size <= 1 && (roster.members.get(lease.worker)?.suspended ?? false);
 }
 
 /**
  * Lends what is overdue to a worker that asks, is no slower than the mean and ends it in time, before it is given what
  * nobody has begun.
  */
-function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
+export function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
   const { state } = granting;
   const { overdue, roster } = state;
   for (const [worker, member] of takers(granting, asker)) {
-    if ((speedOf(member, roster.phase) ?? 0) < totalSpeed(roster.active).mean) return;
+    if ((speedOf(member, roster.phase) ?? 0) < totalSpeed(workforce(roster).active).mean) return;
     const most = mostLent(now, state, member);
     for (const [, id] of overdue) {
       const lease = state.leases.get(id);
@@ -235,7 +199,8 @@ function grantOverdue(now: number, granting: Granting, asker: WorkerId): void {
 }
 
 /**
- * What idle workers may back up, whoever they are: towards the end all that is not answered, else what lost its holder.
+ * What idle workers may back up, whoever they are: towards the end all that is not answered, else what lost its holder
+ * or, in one piece, is overdue.
  */
 function toBackUp(state: RoundState, ending: boolean): Lease[] {
   const open: Lease[] = [];
@@ -245,19 +210,22 @@ function toBackUp(state: RoundState, ending: boolean): Lease[] {
     });
     return open;
   }
+  // In pieces, ticks lend what else is overdue to who will end it sooner.
+  const inOnePiece = state.options.pieces === 1;
   for (const [, id] of state.overdue) {
     const lease = state.leases.get(id);
-    if (lease && state.roster.members.get(lease.worker)?.suspended) open.push(lease);
+    if (lease && (inOnePiece || state.roster.members.get(lease.worker)?.suspended)) open.push(lease);
   }
   return open;
 }
 
-function grantBackups(now: number, granting: Granting): void {
+export function grantBackups(now: number, granting: Granting): void {
   const { state } = granting;
-  const { since, options, roster } = state;
-  const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
+  const { roster } = state;
+  const ending = isEnding(now, state);
   // Most rounds are at neither, and asked at every event.
-  if (roster.idle.size === 0 || (!ending && state.overdue.size === 0)) return;
+  const crew = workforce(roster);
+  if (crew.idle.size === 0 || (!ending && state.overdue.size === 0)) return;
   const open = toBackUp(state, ending);
   if (open.length === 0) return;
   const speed = (worker: WorkerId) => {
@@ -266,7 +234,7 @@ function grantBackups(now: number, granting: Granting): void {
   };
   // The oldest first; of those granted at once, the slowest worker's.
   open.sort((a, b) => a.grantedAt - b.grantedAt || speed(a.worker) - speed(b.worker) || a.lease - b.lease);
-  const idle = [...roster.idle].map(([, worker]) => ({ worker, speed: speed(worker) }));
+  const idle = [...crew.idle].map(([, worker]) => ({ worker, speed: speed(worker) }));
   idle.sort((a, b) => b.speed - a.speed);
   for (const { worker } of idle) {
     const member = granting.state.roster.members.get(worker);

@@ -1,4 +1,5 @@
-// A lease: a range of the round that one worker computes, to be counted or, as a copy, to be compared.
+// A lease: a range of the round that one worker computes, to be counted or, as a copy, to be compared, or as a spare
+// that nobody waits for.
 
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 
@@ -17,7 +18,7 @@ export interface CopyWanted {
   readonly draw: number;
 }
 
-interface LeaseTerm {
+export interface LeaseTerm {
   readonly lease: LeaseId;
   readonly worker: WorkerId;
   /** Who answers for the worker. */
@@ -40,8 +41,27 @@ interface LeaseTerm {
 
 /**
  * `work` and `backup` count: whichever of two that share a range, each the other's `twin`, is answered first. `lent`: a
- * twin has expired, so the range is not lent again as it is, but leased anew in pieces that fit.
+ * twin has expired, so the range is not lent again as it is, but leased anew in pieces that fit. `doubt`: nobody knows
+ * whether its holder answers; its number in the order in which spares of such leases are lent.
  */
-export type Lease =
-  | (LeaseTerm & { readonly purpose: "work" | "backup"; readonly twin: LeaseId | null; readonly lent: boolean })
-  | (LeaseTerm & { readonly purpose: "audit"; readonly copy: CopyWanted });
+export type WorkLease = LeaseTerm & {
+  readonly purpose: "work" | "backup";
+  readonly twin: LeaseId | null;
+  readonly lent: boolean;
+  readonly doubt?: number | null;
+};
+
+/**
+ * Nobody waits for a spare: its range is leased to others as if nobody held it, and its answer counts where no other
+ * does. `of`: the lease whose whole range it is, if it is one's.
+ */
+export type SpareLease = LeaseTerm & { readonly purpose: "spare"; readonly of: LeaseId | null };
+
+export type AuditLease = LeaseTerm & { readonly purpose: "audit"; readonly copy: CopyWanted };
+
+export type Lease = WorkLease | SpareLease | AuditLease;
+
+/** Whether its answer is to be added, rather than to be compared or to count perhaps. */
+export function counts(lease: Lease): lease is WorkLease {
+  return lease.purpose === "work" || lease.purpose === "backup";
+}

@@ -3,8 +3,9 @@
 
 import { type LeaseId, leaseId, type WorkerId } from "../../shared/base/ids.ts";
 import type { CancelReason } from "../../shared/wire/protocol.ts";
-import type { CopyWanted, Lease } from "./lease.ts";
-import { type Member, speedOf, withMember, withSpeed } from "./roster.ts";
+import { type Answering, afterAnswer, afterLapse, afterMiss } from "./answering.ts";
+import { type CopyWanted, counts, type Lease, type LeaseTerm } from "./lease.ts";
+import { type Member, speedOf, withAnswering, withMember, withSpeed } from "./roster.ts";
 import { expired, overtaken, type Speed } from "./sizing.ts";
 import type { RequeueCause, RoundEffect, RoundState } from "./state.ts";
 
@@ -12,20 +13,31 @@ import type { RequeueCause, RoundEffect, RoundState } from "./state.ts";
  * Whether another may compute the lease's range too: not yet two of them, and `ending`, or nobody knows when it ends.
  */
 export function mayBackUp(lease: Lease, ending: boolean): boolean {
-  if (!("twin" in lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null) return false;
+  if (!counts(lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null) return false;
   return ending || lease.overdue;
+}
+
+/** Its turn among those of which spares are lent. */
+function doubtOf(lease: Lease | undefined): number | null {
+  return lease && counts(lease) && lease.receivedAt === null ? (lease.doubt ?? null) : null;
 }
 
 function booked(state: RoundState, id: LeaseId, lease: Lease | undefined): RoundState {
   const before = state.leases.get(id);
   const leases = lease ? state.leases.set(id, lease) : state.leases.delete(id);
-  let { overdue, checking } = state;
+  let { overdue, checking, doubtful, spares } = state;
   const [was, is] = [before && mayBackUp(before, false), lease && mayBackUp(lease, false)];
   if (is && !was) overdue = overdue.set(id, id);
   if (was && !is) overdue = overdue.delete(id);
-  if (lease && lease.receivedAt !== null) checking++;
-  if (before && before.receivedAt !== null) checking--;
-  return { ...state, leases, overdue, checking };
+  // What may not count is not waited for.
+  if (lease && lease.receivedAt !== null && lease.purpose !== "spare") checking++;
+  if (before && before.receivedAt !== null && before.purpose !== "spare") checking--;
+  const [doubted, doubts] = [doubtOf(before), doubtOf(lease)];
+  if (doubted !== null && doubted !== doubts) doubtful = doubtful.delete(doubted);
+  if (doubts !== null && doubted !== doubts) doubtful = doubtful.set(doubts, id);
+  if (lease?.purpose === "spare") spares++;
+  if (before?.purpose === "spare") spares--;
+  return { ...state, leases, overdue, checking, doubtful, spares };
 }
 
 /** The state with a lease added or changed. */
@@ -46,10 +58,9 @@ export interface Offer {
   readonly purpose:
     | { readonly kind: "work" }
     | { readonly kind: "backup"; readonly of: LeaseId }
-    | { readonly kind: "copy"; readonly copy: CopyWanted };
+    | { readonly kind: "copy"; readonly copy: CopyWanted }
+    | { readonly kind: "spare"; readonly of: LeaseId | null };
 }
-
-const counts = (lease: Lease) => lease.purpose === "work" || lease.purpose === "backup";
 
 function samplesAdded(
   { samplesByAccount }: RoundState,
@@ -59,7 +70,8 @@ function samplesAdded(
   return samplesByAccount.set(account, (samplesByAccount.get(account) ?? 0) + samples);
 }
 
-function withSamples(state: RoundState, account: string, samples: number): RoundState {
+/** The state in which an account holds so many samples more. */
+export function withSamples(state: RoundState, account: string, samples: number): RoundState {
   return { ...state, samplesByAccount: samplesAdded(state, account, samples) };
 }
 
@@ -84,10 +96,7 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
     endsAt: endOf(starts ? now : (before?.endsAt ?? null), to - from, member, state),
     overdue: before?.overdue ?? false,
   };
-  const lease: Lease =
-    purpose.kind === "copy"
-      ? { ...term, purpose: purpose.copy.purpose, copy: purpose.copy }
-      : { ...term, purpose: purpose.kind, twin: purpose.kind === "backup" ? purpose.of : null, lent: false };
+  const lease = leaseFor(purpose, term, member.proven ? null : state.nextLease);
   const served = purpose.kind === "work" ? { served: state.round } : {};
   const holding: Partial<Member> = {
     leases: [...member.leases, id],
@@ -96,13 +105,13 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
     leftOut: 0,
     ...served,
   };
-  // A round that everybody had left starts anew.
-  const fresh = state.since === null || (state.leases.size === 0 && state.collected.size === 0);
+  // A round that everybody had left starts anew; one that nobody waits for in has not begun.
+  const fresh = state.since === null || (state.leases.size === state.spares && state.collected.size === 0);
   let next: RoundState = withLease(
     {
       ...state,
       phase: "collecting",
-      since: fresh ? now : state.since,
+      since: fresh && purpose.kind !== "spare" ? now : state.since,
       nextLease: state.nextLease + 1,
       roster: withMember(state.roster, worker, { ...member, ...holding }),
       samplesByAccount: counts(lease) ? samplesAdded(state, member.account, to - from) : state.samplesByAccount,
@@ -111,9 +120,25 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
   );
   if (purpose.kind === "backup") {
     const twin = next.leases.get(purpose.of);
-    if (twin && "twin" in twin) next = withLease(next, { ...twin, twin: id });
+    if (twin && counts(twin)) next = withLease(next, { ...twin, twin: id });
   }
   return { state: next, grant: { type: "grant", lease } };
+}
+
+/** @param doubt of a lease that counts where nobody knows whether its holder answers */
+function leaseFor(purpose: Offer["purpose"], term: LeaseTerm, doubt: number | null): Lease {
+  switch (purpose.kind) {
+    case "copy":
+      return { ...term, purpose: purpose.copy.purpose, copy: purpose.copy };
+    case "spare":
+      return { ...term, purpose: "spare", of: purpose.of };
+    case "work":
+      return { ...term, purpose: "work", twin: null, lent: false, doubt };
+    case "backup":
+      return { ...term, purpose: "backup", twin: purpose.of, lent: false, doubt };
+    default:
+      return purpose satisfies never;
+  }
 }
 
 /** When a lease that begins at `from` ends, by its holder's speed; null where either is unknown. */
@@ -143,9 +168,9 @@ function released(now: number, state: RoundState, lease: Lease, holder: (member:
 /** The state without a lease; its twin is alone. */
 function ended(now: number, state: RoundState, lease: Lease, holder: (member: Member) => Member): RoundState {
   let next = withoutLease(state, lease.lease);
-  if ("twin" in lease && lease.twin !== null) {
+  if (counts(lease) && lease.twin !== null) {
     const twin = next.leases.get(lease.twin);
-    if (twin && "twin" in twin) next = withLease(next, { ...twin, twin: null });
+    if (twin && counts(twin)) next = withLease(next, { ...twin, twin: null });
   }
   return released(now, next, lease, holder);
 }
@@ -168,10 +193,55 @@ export function withOverdue(state: RoundState, worker: WorkerId, overdue: boolea
 
 /** The state after a lease was answered; `speed` is what that tells of its holder. */
 export function answered(now: number, state: RoundState, lease: Lease, speed: (before: Speed) => Speed): RoundState {
-  return ended(now, state, lease, (member) => ({
+  const next = ended(now, state, lease, (member) => ({
     ...withSpeed(member, state.roster.phase, speed),
     expected: state.round,
   }));
+  return shown(next, lease, afterAnswer);
+}
+
+/** The state after a lease's end has shown something of its holder's account. */
+function shown(state: RoundState, { worker }: Lease, change: (before: Answering) => Answering): RoundState {
+  const member = state.roster.members.get(worker);
+  return member ? { ...state, roster: withAnswering(state.roster, member, change) } : state;
+}
+
+/** A lease is overdue when it has taken so much longer than its holder's speed says. */
+export const OVERDUE = 0.25;
+/** Added to every estimate for the grant's way to the worker and the answer's way back. */
+export const ROUND_TRIP_MS = 250;
+
+/** Whether it has taken so long that it is its holder's fault that others did not wait; `since`: when it was begun. */
+function wasLate(now: number, { overdue, endsAt }: Lease, since: number): boolean {
+  return overdue || endsAt === null || now > endsAt + OVERDUE * (endsAt - since) + ROUND_TRIP_MS;
+}
+
+/** What its holder has shown with a lease that ends without an answer. */
+function failing(now: number, state: RoundState, lease: Lease, cause: RequeueCause | CancelReason): RoundState {
+  const { proven = false, own = false } = state.roster.members.get(lease.worker) ?? {};
+  const lapse = (before: Answering) => (proven ? afterLapse : afterMiss)(now, before);
+  // Whoever started the run answers for its own: they may give back what they like.
+  const miss = (before: Answering) => (own ? before : afterMiss(now, before));
+  switch (cause) {
+    case "expired":
+    case "answered":
+    case "sealed":
+      if (lease.purpose === "spare") return shown(state, lease, miss);
+      if (!counts(lease)) return state;
+      if (lease.startedAt === null || lease.receivedAt !== null) return state;
+      return wasLate(now, lease, lease.startedAt) ? shown(state, lease, lapse) : state;
+    // It did answer, if nothing of use: it has to do so again before others wait for it, and not to wait itself.
+    case "refused":
+      return shown(state, lease, (before) => ({ ...before, answers: own ? before.answers : 0 }));
+    case "returned":
+    case "left":
+      return shown(state, lease, miss);
+    case "rests":
+    case "stopped":
+      return state;
+    default:
+      return cause satisfies never;
+  }
 }
 
 /** What became of the holder with its lease: it asks again at once, or not until it says so. */
@@ -183,22 +253,26 @@ const asksAgain: Record<RequeueCause, boolean> = {
   rests: false,
 };
 
-/** The state after a lease ended unanswered: unless its twin goes on, the range is at the head of the queue. */
+/**
+ * The state after a lease ended unanswered: unless its twin goes on, the range is at the head of the queue.
+ * @param notFinite its worker says that the numbers are, and no more
+ */
 export function lapsed(
   now: number,
   state: RoundState,
   lease: Lease,
   cause: RequeueCause,
+  notFinite = false,
 ): { readonly state: RoundState; readonly effects: readonly RoundEffect[] } {
   const samples = lease.to - lease.from;
   const { timeoutMs } = state.options;
-  let next = ended(now, state, lease, (member) => {
+  let next = ended(now, failing(now, state, lease, notFinite ? "refused" : cause), lease, (member) => {
     const late = cause === "expired" && lease.startedAt !== null;
     const known = late ? withSpeed(member, state.roster.phase, (speed) => expired(speed, samples, timeoutMs)) : member;
     return { ...known, expected: asksAgain[cause] ? state.round : null };
   });
-  const twin = "twin" in lease && lease.twin !== null ? next.leases.get(lease.twin) : undefined;
-  if (cause === "expired" && twin && "twin" in twin) {
+  const twin = counts(lease) && lease.twin !== null ? next.leases.get(lease.twin) : undefined;
+  if (cause === "expired" && twin && counts(twin)) {
     next = withLease(next, { ...twin, lent: true });
   }
   if (!counts(lease)) {
@@ -207,7 +281,7 @@ export function lapsed(
     return { state: next, effects: [{ type: "lapse", cause, lease, again: false }] };
   }
   next = withSamples(next, lease.account, -samples);
-  const again = "twin" in lease && lease.twin === null;
+  const again = lease.twin === null;
   if (again) next = { ...next, unleased: [{ from: lease.from, to: lease.to }, ...next.unleased] };
   return { state: next, effects: [{ type: "lapse", cause, lease, again }] };
 }
@@ -221,7 +295,7 @@ export function cancelled(
 ): { readonly state: RoundState; readonly effect: RoundEffect } {
   const { startedAt, from, to } = lease;
   const samples = to - from;
-  const next = ended(now, state, lease, (member) => {
+  const next = ended(now, failing(now, state, lease, reason), lease, (member) => {
     // The run's end says nothing of a worker, nor does a lease that it had not begun.
     const bounded = startedAt !== null && startedAt < now && reason !== "stopped";
     const known = bounded

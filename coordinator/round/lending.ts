@@ -5,13 +5,11 @@
 
 import type { WorkerId } from "../../shared/base/ids.ts";
 import { type Granting, give, granting, inTime, mayHelp, mostLent } from "./grants.ts";
-import type { Lease } from "./lease.ts";
-import { cancelled, lapsed, mayBackUp, withOverdue } from "./leases.ts";
-import { type Member, speedOf, totalSpeed, updated } from "./roster.ts";
-import { isLive, type RoundChange, type RoundEffect, type RoundState } from "./state.ts";
+import { counts, type Lease } from "./lease.ts";
+import { cancelled, lapsed, mayBackUp, OVERDUE, ROUND_TRIP_MS, withOverdue } from "./leases.ts";
+import { type Member, speedOf, totalSpeed, updated, workforce } from "./roster.ts";
+import { isLive, lendingMs, type RoundChange, type RoundEffect, type RoundState } from "./state.ts";
 
-/** A lease is overdue when it has taken so much longer than its holder's speed says. */
-const OVERDUE = 0.25;
 /** A lease is lent early to a worker that will need less than the rest of its holder's time, divided by this. */
 const WORTH = 1.2;
 /** Nobody who is so many times slower than the mean helps early: it would be the next to wait for. */
@@ -24,8 +22,6 @@ export const LENT_AT_ONCE = 64;
 const PLENTY = 4;
 /** The expected end of an overdue lease: nobody knows it. */
 const UNKNOWN_END = Number.POSITIVE_INFINITY;
-/** Added to every estimate for the grant's way to the worker and the answer's way back. */
-export const ROUND_TRIP_MS = 250;
 
 /**
  * When the holder of a lease will probably be done; infinite where nobody knows. `mean` stands for an unknown speed.
@@ -69,7 +65,7 @@ interface Candidate {
 function candidate(now: number, state: RoundState, lease: Lease, mean: number): Candidate | undefined {
   const end = expectedEnd(now, lease, mean);
   if (mayBackUp(lease, true)) return lease.overdue ? undefined : { lease, loser: undefined, end, before: end };
-  const twin = "twin" in lease && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
+  const twin = counts(lease) && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
   if (!twin || lease.lease > twin.lease || lease.receivedAt !== null || twin.receivedAt !== null) return undefined;
   const other = expectedEnd(now, twin, mean);
   return other < end
@@ -98,11 +94,12 @@ function candidates(now: number, state: RoundState, mean: number): Candidate[] {
     const lease = state.leases.get(id);
     if (lease) open.push({ lease, loser: undefined, end: UNKNOWN_END, before: UNKNOWN_END });
   }
-  if (state.unleased.length > 0 || state.roster.idle.size === 0) return open;
+  if (state.unleased.length > 0 || workforce(state.roster).idle.size === 0) return open;
   const late: Candidate[] = [];
-  const { size: idle } = state.roster.idle;
-  const spare = state.leases.size <= idle;
-  const plenty = PLENTY * state.leases.size <= idle;
+  const { size: idle } = workforce(state.roster).idle;
+  const out = state.leases.size - state.spares;
+  const spare = out <= idle;
+  const plenty = PLENTY * out <= idle;
   state.leases.forEach((lease) => {
     const found = candidate(now, state, lease, mean);
     if (!found) return;
@@ -147,16 +144,17 @@ function lend(now: number, adding: Granting, open: Candidate[], { worker, member
 export function grantEarly(now: number, state: RoundState): RoundChange {
   const adding = granting(state, LENT_AT_ONCE);
   const { options, roster } = state;
-  if (!isLive(state) || options.pieces === 1 || roster.idle.size + roster.ahead.size === 0) return adding;
-  const { mean } = totalSpeed(roster.active);
+  const crew = workforce(roster);
+  if (!isLive(state) || options.pieces === 1 || crew.idle.size + crew.ahead.size === 0) return adding;
+  const { mean } = totalSpeed(crew.active);
   const open = candidates(now, state, mean);
-  for (const helper of open.length > 0 ? helpers(state, roster.idle, mean / SLOW_HELPER) : []) {
+  for (const helper of open.length > 0 ? helpers(state, crew.idle, mean / SLOW_HELPER) : []) {
     if (adding.left === 0 || open.length === 0) return adding;
     lend(now, adding, open, helper);
   }
   // Who holds a lease helps only where nobody knows the end.
   if (!options.ahead) return adding;
-  for (const helper of helpers(state, roster.ahead, mean)) {
+  for (const helper of helpers(state, crew.ahead, mean)) {
     const { lease, end } = open.at(-1) ?? {};
     if (adding.left === 0 || !lease || end !== UNKNOWN_END) return adding;
     if (inTime(now, state, helper.member, lease.to - lease.from)) lend(now, adding, open, helper);
@@ -164,9 +162,14 @@ export function grantEarly(now: number, state: RoundState): RoundChange {
   return adding;
 }
 
-/** Whether a lease that is started has taken too long; `mean` stands for an unknown speed. */
-function tooLong(now: number, lease: Lease, mean: number): boolean {
+/**
+ * Whether a lease that is started has taken too long: for its holder's speed or, where that is unknown, for a round;
+ * where leases come in pieces `mean` stands for it, too.
+ */
+function tooLong(now: number, lease: Lease, state: RoundState, mean: number): boolean {
   if (lease.startedAt === null || lease.receivedAt !== null || lease.overdue) return false;
+  if (lease.endsAt === null && now - lease.startedAt >= lendingMs(state)) return true;
+  if (lease.endsAt === null && state.options.pieces === 1) return false;
   const end = expectedEnd(now, lease, mean);
   return now > end + OVERDUE * (end - lease.startedAt) + ROUND_TRIP_MS;
 }
@@ -175,7 +178,7 @@ function tooLong(now: number, lease: Lease, mean: number): boolean {
  * Of two holders of a range of whom nobody knows when they will be done, the first loses it, so that a third may help.
  */
 function withoutIdler(now: number, state: RoundState, lease: Lease): RoundChange {
-  const twin = "twin" in lease && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
+  const twin = counts(lease) && lease.twin !== null ? state.leases.get(lease.twin) : undefined;
   if (!twin?.overdue || twin.receivedAt !== null || lease.receivedAt !== null) return { state, effects: [] };
   const { state: next, effect } = cancelled(now, state, lease.lease < twin.lease ? lease : twin, "expired");
   return { state: next, effects: [effect] };
@@ -187,7 +190,7 @@ function stalled(now: number, before: RoundState, workers: Iterable<WorkerId>): 
   const effects: RoundEffect[] = [];
   for (const worker of workers) {
     state = withOverdue(state, worker, true);
-    if (!isLive(state) || state.options.pieces === 1) continue;
+    if (!isLive(state)) continue;
     for (const id of state.roster.members.get(worker)?.leases ?? []) {
       const lease = state.leases.get(id);
       if (!lease) continue;
@@ -212,11 +215,10 @@ export function suspended(now: number, before: RoundState, worker: WorkerId): Ro
 export function ticked(now: number, before: RoundState): RoundChange {
   const late = new Set<WorkerId>();
   const slow = new Set<WorkerId>();
-  const { mean } = totalSpeed(before.roster.active);
-  const inPieces = before.options.pieces > 1;
+  const { mean } = totalSpeed(workforce(before.roster).active);
   before.leases.forEach((lease) => {
     if (lease.expires <= now && lease.receivedAt === null) late.add(lease.worker);
-    else if (inPieces && tooLong(now, lease, mean)) slow.add(lease.worker);
+    else if (tooLong(now, lease, before, mean)) slow.add(lease.worker);
   });
   const held = [...late].flatMap((worker) => before.roster.members.get(worker)?.leases ?? []);
   let state = before;

@@ -5,7 +5,7 @@ import { mayEndEarly } from "./deadline.ts";
 import { DIVERGED_REPORTS } from "./divergence.ts";
 import { allowance } from "./grants.ts";
 import type { Lease } from "./lease.ts";
-import { speedOf } from "./roster.ts";
+import { speedOf, workforce } from "./roster.ts";
 import { isLate, type RoundState } from "./state.ts";
 
 /** Workers named in a reason; the rest are counted. */
@@ -30,8 +30,8 @@ function waitedFor(now: number, state: RoundState): string {
   const oldest: Lease[] = [];
   let begun = 0;
   state.leases.forEach((lease) => {
-    // Its worker is named for the lease that it computes.
-    if (lease.startedAt === null) return;
+    // Its worker is named for the lease that it computes; nobody waits for a spare.
+    if (lease.startedAt === null || lease.purpose === "spare") return;
     begun++;
     if (oldest.length === NAMED && lease.lease > oldest[NAMED - 1].lease) return;
     oldest.push(lease);
@@ -56,7 +56,7 @@ function limited(now: number, state: RoundState): string {
   if (unleased.length === 0) return "";
   const late = isLate(now, state);
   let idle = 0;
-  for (const [, worker] of roster.idle) {
+  for (const [, worker] of workforce(roster).idle) {
     const member = roster.members.get(worker);
     if (member && allowance(state, member.account, late) < options.microbatch) idle++;
   }
@@ -66,7 +66,7 @@ function limited(now: number, state: RoundState): string {
 
 /** Who has joined and asked for nothing yet: it compiles its kernels. */
 function preparing({ roster }: RoundState): string {
-  if (roster.active.count === roster.members.size) return "";
+  if (roster.proven.active.count + roster.unproven.active.count === roster.members.size) return "";
   const named: string[] = [];
   let count = 0;
   for (const [worker, { heard, suspended }] of roster.members) {
@@ -93,9 +93,10 @@ export function roundReason(now: number, state: RoundState): string {
   if (phase === "committed") return "between rounds";
   const { reports } = state.notFinite;
   const lost = reports >= DIVERGED_REPORTS ? `, ${reports} gradients were not finite` : "";
-  const done = `${roster.active.count}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}${lost}${limited(now, state)}`;
+  const active = roster.proven.active.count + roster.unproven.active.count;
+  const done = `${active}/${joined} workers, ${collected.size}/${wanted} samples${nextTurn(now, state)}${lost}${limited(now, state)}`;
   const coming = preparing(state);
-  if (leases.size > 0) return `${done}, waiting for ${waitedFor(now, state)}${coming}`;
+  if (leases.size > state.spares) return `${done}, waiting for ${waitedFor(now, state)}${coming}`;
   if (coming) return `${done}${coming}`;
   return `${done}, waiting for workers: ${joined} joined, none computes`;
 }

@@ -3,6 +3,7 @@
 
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import { OrderedMap } from "../../shared/base/ordered-map.ts";
+import { type Answering, isProven, known, nothingShown } from "./answering.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { type Speed, unknownSpeed } from "./sizing.ts";
 
@@ -14,6 +15,8 @@ export interface MemberFacts {
   readonly address?: string;
   /** It runs on the coordinator's machine: whoever started the run started it. */
   readonly own?: boolean;
+  /** Nobody knows yet whether its account answers what it is lent: until it has, nobody waits for it. */
+  readonly unproven?: boolean;
   /** The most microbatches of one lease that it can hold. */
   readonly maxMicrobatches?: number;
 }
@@ -25,6 +28,8 @@ export interface Member {
   readonly account: string;
   readonly address: string | null;
   readonly own: boolean;
+  /** Its account answers what it is lent: others wait for what it holds. */
+  readonly proven: boolean;
   readonly maxMicrobatches: number;
   /** When it asked for a lease that it has not got; numbers in the order of asking. */
   readonly ticket: number | null;
@@ -61,11 +66,8 @@ export interface Crew {
   readonly speed: number;
 }
 
-export interface Roster {
-  /** The round's phase, of which the speeds are, and its number. */
-  readonly phase: string;
-  readonly round: number;
-  readonly members: PersistentMap<WorkerId, Member>;
+/** Members of one kind: those whose accounts are proven, or those of whom nobody knows. */
+export interface Group {
   /** Who waits for a lease and holds none, or one, by ticket; nobody who rests or whose connection is lost. */
   readonly idle: OrderedMap<WorkerId>;
   readonly ahead: OrderedMap<WorkerId>;
@@ -74,21 +76,42 @@ export interface Roster {
   /** Members that work or are about to, and those of them who were leased no work of the round. */
   readonly active: Crew;
   readonly unserved: Crew;
+}
+
+export interface Roster {
+  /** The round's phase, of which the speeds are, and its number. */
+  readonly phase: string;
+  readonly round: number;
+  readonly members: PersistentMap<WorkerId, Member>;
+  readonly proven: Group;
+  readonly unproven: Group;
+  /** What accounts have shown, and the lapses of all accounts of an address. */
+  readonly answering: PersistentMap<string, Answering>;
+  readonly lapses: PersistentMap<string, number>;
   readonly nextTicket: number;
 }
 
 const nobody: Crew = { count: 0, known: 0, speed: 0 };
+const emptyGroup = (): Group => ({
+  idle: OrderedMap.of(),
+  ahead: OrderedMap.of(),
+  accounts: PersistentMap.of(),
+  active: nobody,
+  unserved: nobody,
+});
+
+/** Accounts, and addresses, of which it is remembered what they have shown; the others begin anew. */
+export const REMEMBERED = 10_000;
 
 export function emptyRoster(): Roster {
   return {
     phase: "",
     round: 0,
     members: PersistentMap.of(),
-    idle: OrderedMap.of(),
-    ahead: OrderedMap.of(),
-    accounts: PersistentMap.of(),
-    active: nobody,
-    unserved: nobody,
+    proven: emptyGroup(),
+    unproven: emptyGroup(),
+    answering: PersistentMap.of(),
+    lapses: PersistentMap.of(),
     nextTicket: 1,
   };
 }
@@ -98,6 +121,7 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
     account: facts.account ?? worker,
     address: facts.address ?? null,
     own: facts.own ?? false,
+    proven: false,
     maxMicrobatches: facts.maxMicrobatches ?? Number.POSITIVE_INFINITY,
     ticket: null,
     leases: [],
@@ -147,7 +171,7 @@ function lineOf({ ticket, suspended, resting, leases }: Member): "idle" | "ahead
   return leases.length === 0 ? "idle" : "ahead";
 }
 
-function lines({ idle, ahead }: Roster, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
+function lines({ idle, ahead }: Group, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
   const [from, to] = [before && lineOf(before), member && lineOf(member)];
   const lines = { idle, ahead };
   if (from === to && before?.ticket === member?.ticket) return lines;
@@ -156,7 +180,7 @@ function lines({ idle, ahead }: Roster, worker: WorkerId, before: Member | undef
   return lines;
 }
 
-function accountsOf({ accounts }: Roster, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
+function accountsOf({ accounts }: Group, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
   const [from, to] = [sharer(before), sharer(member)];
   if (from === to) return accounts;
   let next = accounts;
@@ -167,36 +191,123 @@ function accountsOf({ accounts }: Roster, worker: WorkerId, before: Member | und
   return to === undefined ? next : next.set(to, [...(next.get(to) ?? []), worker]);
 }
 
+/** The group with a member added, changed or removed. */
+function regrouped(
+  group: Group,
+  { phase, round }: Roster,
+  worker: WorkerId,
+  before: Member | undefined,
+  member: Member | undefined,
+): Group {
+  const works = (one: Member | undefined) => (one && isActive(one) ? one : undefined);
+  const lacks = (one: Member | undefined) => (one && isActive(one) && one.served !== round ? one : undefined);
+  return {
+    ...lines(group, worker, before, member),
+    accounts: accountsOf(group, worker, before, member),
+    active: exchanged(group.active, phase, works(before), works(member)),
+    unserved: exchanged(group.unserved, phase, lacks(before), lacks(member)),
+  };
+}
+
+/** Those for whom the round is cut and who are waited for: who is proven and takes part, or all where nobody is. */
+export function workforce({ proven, unproven }: Roster): Group {
+  return proven.active.count > 0 ? proven : unproven;
+}
+
 /** The worker that came last of those of an account that takes part. */
-export function newestOf({ accounts, members }: Roster, account: string): readonly [WorkerId, Member] | undefined {
-  const worker = accounts.get(account)?.at(-1);
+export function newestOf(
+  { proven, unproven, members }: Roster,
+  account: string,
+): readonly [WorkerId, Member] | undefined {
+  const worker = (proven.accounts.get(account) ?? unproven.accounts.get(account))?.at(-1);
   const member = worker && members.get(worker);
   return member && [worker, member];
 }
 
 /** The member with the leases remembered that it did not hold before. */
-function remembering(before: Member | undefined, member: Member): Member {
+function withLeases(before: Member | undefined, member: Member): Member {
   const granted = member.leases.filter((lease) => !before?.leases.includes(lease));
   return granted.length === 0 ? member : { ...member, had: [...member.had, ...granted].slice(-REMEMBERED_LEASES) };
 }
 
+/** Whether an account takes part. */
+export function takesPart({ proven, unproven }: Roster, account: string): boolean {
+  return proven.accounts.get(account) !== undefined || unproven.accounts.get(account) !== undefined;
+}
+
+export function answeringOf({ answering }: Roster, account: string): Answering {
+  return answering.get(account) ?? nothingShown;
+}
+
+function provenOf(roster: Roster, { account, address, own }: Member): boolean {
+  return isProven(answeringOf(roster, account), own || address === null ? 0 : roster.lapses.get(address));
+}
+
+/** The roster without what an account has shown, where that is nothing. */
+export function withoutTrace(roster: Roster, account: string): Roster {
+  const { answers, lapses } = answeringOf(roster, account);
+  return answers > 0 || lapses > 0 ? roster : { ...roster, answering: roster.answering.delete(account) };
+}
+
 /** The roster with a member added, changed or, where it is undefined, removed. */
 export function withMember(roster: Roster, worker: WorkerId, changed: Member | undefined): Roster {
-  const { phase, round, members, active, unserved, nextTicket } = roster;
+  const { members } = roster;
   const before = members.get(worker);
-  const member = changed && remembering(before, changed);
-  const works = (one: Member | undefined) => (one && isActive(one) ? one : undefined);
-  const lacks = (one: Member | undefined) => (one && isActive(one) && one.served !== round ? one : undefined);
+  const after = changed && { ...withLeases(before, changed), proven: provenOf(roster, changed) };
+  const group = (proven: boolean) =>
+    regrouped(
+      proven ? roster.proven : roster.unproven,
+      roster,
+      worker,
+      before?.proven === proven ? before : undefined,
+      after?.proven === proven ? after : undefined,
+    );
+  const touches = (proven: boolean) => before?.proven === proven || after?.proven === proven;
   return {
-    phase,
-    round,
-    members: member ? members.set(worker, member) : members.delete(worker),
-    ...lines(roster, worker, before, member),
-    accounts: accountsOf(roster, worker, before, member),
-    active: exchanged(active, phase, works(before), works(member)),
-    unserved: exchanged(unserved, phase, lacks(before), lacks(member)),
-    nextTicket,
+    ...roster,
+    members: after ? members.set(worker, after) : members.delete(worker),
+    proven: touches(true) ? group(true) : roster.proven,
+    unproven: touches(false) ? group(false) : roster.unproven,
   };
+}
+
+/** The map with an entry more; of too many one is forgotten. */
+function remembering<V>(map: PersistentMap<string, V>, key: string, value: V): PersistentMap<string, V> {
+  const oldest = map.size >= REMEMBERED && map.get(key) === undefined ? map.drawn(0)?.[0] : undefined;
+  return (oldest === undefined ? map : map.delete(oldest)).set(key, value);
+}
+
+/** The roster after an account has shown more of itself; a `lapse` is its address's too. */
+export function withAnswering(
+  roster: Roster,
+  { account, address }: Pick<Member, "account" | "address">,
+  change: (before: Answering) => Answering,
+): Roster {
+  const before = answeringOf(roster, account);
+  const after = change(before);
+  let next: Roster = { ...roster, answering: remembering(roster.answering, account, after) };
+  const more = after.lapses - before.lapses;
+  if (address !== null && more !== 0) {
+    const lapses = Math.max(0, (roster.lapses.get(address) ?? 0) + more);
+    next = {
+      ...next,
+      lapses: lapses > 0 ? remembering(roster.lapses, address, lapses) : roster.lapses.delete(address),
+    };
+  }
+  const workers = roster.proven.accounts.get(account) ?? roster.unproven.accounts.get(account) ?? [];
+  for (const worker of workers) next = updated(next, worker, {});
+  return next;
+}
+
+/** The roster with a worker that joins. */
+export function withNewcomer(roster: Roster, worker: WorkerId, facts: MemberFacts = {}): Roster {
+  const member = newMember(worker, facts);
+  const trusted = facts.own === true || facts.unproven !== true;
+  const shown = roster.answering.get(member.account);
+  // Whoever started the run answers for its own, whatever became of the one before.
+  const begins = trusted && (shown === undefined || (member.own && shown.lapses === 0));
+  const next = begins ? withAnswering(roster, member, () => known) : roster;
+  return withMember(next, worker, member);
 }
 
 /** The roster with fields of a member changed; nothing where there is no such member. */
@@ -217,11 +328,20 @@ export function atRound(roster: Roster, phase: string, round: number): Roster {
     if (!gone && !waits) return member;
     return { ...member, expected: gone ? null : expected, leftOut: waits ? leftOut + 1 : leftOut };
   });
-  let active = nobody;
+  let [proven, unproven] = [nobody, nobody];
   members.forEach((member) => {
-    if (isActive(member)) active = exchanged(active, phase, undefined, member);
+    if (!isActive(member)) return;
+    if (member.proven) proven = exchanged(proven, phase, undefined, member);
+    else unproven = exchanged(unproven, phase, undefined, member);
   });
-  return { ...roster, phase, round, members, active, unserved: active };
+  return {
+    ...roster,
+    phase,
+    round,
+    members,
+    proven: { ...roster.proven, active: proven, unserved: proven },
+    unproven: { ...roster.unproven, active: unproven, unserved: unproven },
+  };
 }
 
 /**

@@ -8,13 +8,14 @@ import { AuditCopies } from "./audit-copies.ts";
 import { comparisonDue, reassigned, withCopy } from "./audits.ts";
 import { mayEndEarly } from "./deadline.ts";
 import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
-import { grantAll, type Occasion } from "./grants.ts";
-import type { CopyWanted } from "./lease.ts";
+import { type CopyWanted, counts } from "./lease.ts";
 import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./leases.ts";
 import { suspended, ticked } from "./lending.ts";
+import { grantAll, type Occasion } from "./occasion.ts";
 import { roundReason } from "./reason.ts";
-import { atRound, newMember, type Roster, updated, withMember } from "./roster.ts";
+import { atRound, type Roster, updated, withMember, withNewcomer, withoutTrace } from "./roster.ts";
 import { measured } from "./sizing.ts";
+import { claimed } from "./spares.ts";
 import {
   beforeRounds,
   contributionVerdict,
@@ -55,7 +56,7 @@ export function openRound(now: number, opening: RoundOpening, before: RoundMembe
   const { nextLease } = before;
   const witnesses = witnessesOf(before);
   const open = { ...beforeRounds(), round, options, wanted, unleased, nextLease, witnesses, phase: "open" } as const;
-  return settle(now, { ...open, roster: atRound(before.roster, phase, round) }, []);
+  return settle(now, { ...open, roster: atRound(before.roster, phase, round) }, [], { kind: "event", begins: true });
 }
 
 /** What follows from an event. Never throws: an event that does not fit changes nothing. */
@@ -64,7 +65,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "worker-joined": {
       const { worker } = event;
       if (state.roster.members.get(worker)) return settle(now, state, []);
-      return settle(now, withRoster(state, withMember(state.roster, worker, newMember(worker, event))), []);
+      return settle(now, withRoster(state, withNewcomer(state.roster, worker, event)), []);
     }
     case "worker-ready":
       return asked(now, state, event);
@@ -86,8 +87,11 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     }
     case "contribution-received": {
       const live = state.leases.get(event.lease);
-      if (live?.worker !== event.worker) return settle(now, state, []);
-      return settle(now, live.receivedAt === null ? received(now, state, live) : state, [], asker(event.worker));
+      if (live?.worker !== event.worker || live.receivedAt !== null) {
+        return settle(now, state, [], live?.worker === event.worker ? asker(event.worker) : anyEvent);
+      }
+      const came = live.purpose === "spare" ? claimed(now, state, live) : { state, lease: live, effects: [] };
+      return settle(now, received(now, came.state, came.lease), came.effects, asker(event.worker));
     }
     case "contribution":
       return contributed(now, state, event.worker, event.lease, event.samples);
@@ -107,7 +111,10 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "tick":
       return after(now, ticked(now, reassigned(now, state)), { kind: "all" });
     case "go-on":
-      return settle(now, state.grantsPending ? { ...state, grantsPending: false } : state, []);
+      return settle(now, state.grantsPending ? { ...state, grantsPending: false } : state, [], {
+        kind: "event",
+        begins: true,
+      });
     case "applied":
       return settle(now, state.phase === "sealed" ? { ...state, phase: "applied" } : state, []);
     case "committed":
@@ -135,15 +142,17 @@ function withRoster(state: RoundState, roster: Roster): RoundState {
 /** A worker asks for a lease. One that holds some asks `ahead`; one that asked already is not asked after again. */
 function asked(now: number, state: RoundState, event: Extract<RoundEvent, { type: "worker-ready" }>): Decision {
   const { worker, ahead, maxMicrobatches } = event;
-  const known = state.roster.members.get(worker) ?? newMember(worker);
+  const roster = state.roster.members.get(worker) ? state.roster : withNewcomer(state.roster, worker);
+  const known = roster.members.get(worker);
+  if (!known) return settle(now, state, []);
   const before = { ...known, resting: false, heard: true };
   const member = maxMicrobatches === undefined ? before : { ...before, maxMicrobatches };
   if (member.ticket !== null || (member.leases.length > 0 && !ahead)) {
-    return settle(now, known.resting ? withRoster(state, withMember(state.roster, worker, before)) : state, []);
+    return settle(now, known.resting ? withRoster(state, withMember(roster, worker, before)) : state, []);
   }
-  const { nextTicket } = state.roster;
-  const roster = withMember({ ...state.roster, nextTicket: nextTicket + 1 }, worker, { ...member, ticket: nextTicket });
-  const decision = settle(now, withRoster(state, roster), [], asker(worker));
+  const { nextTicket } = roster;
+  const asking = withMember({ ...roster, nextTicket: nextTicket + 1 }, worker, { ...member, ticket: nextTicket });
+  const decision = settle(now, withRoster(state, asking), [], asker(worker));
   if (decision.state.roster.members.get(worker)?.ticket == null) return decision;
   return result(now, decision.state, [...decision.effects, { type: "wait", worker }]);
 }
@@ -182,7 +191,7 @@ function departed(now: number, state: RoundState, worker: WorkerId, cause: "left
   }
   const roster =
     cause === "left"
-      ? withMember(next.roster, worker, undefined)
+      ? withoutTrace(withMember(next.roster, worker, undefined), member.account)
       : updated(next.roster, worker, { resting: true, heard: true, expected: null });
   return settle(now, withRoster(next, roster), effects);
 }
@@ -203,9 +212,9 @@ function contributed(now: number, state: RoundState, worker: WorkerId, lease: Le
   const effects: RoundEffect[] = [
     { type: "accept", lease: live, samples, offsetMs: arrived - (state.since ?? grantedAt) },
   ];
-  if (!("twin" in live)) return settle(now, next, effects, asker(worker));
+  if (!counts(live)) return settle(now, next, effects, asker(worker));
   const collected = next.collected.add({ from: live.from, to: live.to });
-  next = { ...next, collected, wholeSince: collected.size >= state.wanted ? now : null };
+  next = { ...next, collected, answeredAt: arrived, wholeSince: collected.size >= state.wanted ? now : null };
   const twin = live.twin === null ? undefined : next.leases.get(live.twin);
   if (!twin) return settle(now, next, effects, asker(worker));
   const late = cancelled(now, next, twin, "answered");
@@ -229,7 +238,7 @@ function spoiled(
 ): Decision {
   const live = state.leases.get(lease);
   if (live?.worker !== worker) return settle(now, state, before);
-  const { state: next, effects } = lapsed(now, state, live, cause);
+  const { state: next, effects } = lapsed(now, state, live, cause, notFinite);
   const all = [...before, ...effects];
   return notFinite ? doubted(now, next, all, worker) : settle(now, next, all);
 }

@@ -7,8 +7,8 @@ import { emptyIntervals, type IntervalSet, type Range } from "../../shared/base/
 import { OrderedMap } from "../../shared/base/ordered-map.ts";
 import type { CancelReason } from "../../shared/wire/protocol.ts";
 import { AuditCopies } from "./audit-copies.ts";
-import type { SealMode } from "./deadline.ts";
-import type { CopyWanted, Lease } from "./lease.ts";
+import { BACKUP_FROM, type SealMode } from "./deadline.ts";
+import type { CopyWanted, Lease, WorkLease } from "./lease.ts";
 import { PersistentMap } from "./persistent-map.ts";
 import { emptyRoster, type MemberFacts, REMEMBERED_LEASES, type Roster } from "./roster.ts";
 
@@ -71,6 +71,14 @@ export interface RoundState extends RoundMembers {
   readonly leases: PersistentMap<LeaseId, Lease>;
   /** Leases that are overdue, and that another may be lent: by number. */
   readonly overdue: OrderedMap<LeaseId>;
+  /** Leases that count whose holders nobody knows to answer, in the order in which spares of them are lent. */
+  readonly doubtful: OrderedMap<LeaseId>;
+  /** How many of the leases are spares. */
+  readonly spares: number;
+  /** Spares that the unproven were lent in this round. */
+  readonly trials: number;
+  /** When the last answer came that counts. */
+  readonly answeredAt: number | null;
   /** Leases whose contribution is being checked. */
   readonly checking: number;
   readonly collected: IntervalSet;
@@ -126,6 +134,8 @@ export type RoundEvent =
 
 export type RoundEffect =
   | { readonly type: "grant"; readonly lease: Lease }
+  /** The answer to what was a spare has come, and will count: it is such a lease from now on. */
+  | { readonly type: "claim"; readonly lease: WorkLease }
   | { readonly type: "wait"; readonly worker: WorkerId }
   /** There is more to grant than one turn has time for: `go-on` is due. */
   | { readonly type: "more" }
@@ -170,6 +180,10 @@ export function beforeRounds(firstLease = 1): RoundState {
     unleased: [],
     leases: PersistentMap.of(),
     overdue: OrderedMap.of(),
+    doubtful: OrderedMap.of(),
+    spares: 0,
+    trials: 0,
+    answeredAt: null,
     checking: 0,
     collected: emptyIntervals,
     wholeSince: null,
@@ -191,6 +205,22 @@ export function isLive({ phase }: RoundState): boolean {
 /** Whether the round is later than those before it let expect. */
 export function isLate(now: number, { since, options }: RoundState): boolean {
   return since !== null && now >= since + options.deadlineMs;
+}
+
+/** Where no round of a kind tells when one is late: so many times as long as all answers took, none has come. */
+const QUIET = 2;
+
+/** Milliseconds after which idle workers are lent what others have not answered, whoever they are. */
+export function lendingMs({ since, options, answeredAt }: RoundState): number {
+  const { hasHistory, deadlineMs, minDeadlineMs } = options;
+  const usual = BACKUP_FROM * deadlineMs;
+  if (hasHistory || since === null || answeredAt === null) return usual;
+  return Math.min(usual, Math.max(BACKUP_FROM * minDeadlineMs, QUIET * (answeredAt - since)));
+}
+
+/** Whether the round is so late that idle workers are lent all that others have not answered. */
+export function isEnding(now: number, state: RoundState): boolean {
+  return state.since !== null && now >= state.since + lendingMs(state);
 }
 
 /** The live lease that a contribution of `samples` answers, or why it cannot count. */

@@ -9,6 +9,7 @@ import type { SampleDecoder } from "../../worker/trainer/sample-decoder.ts";
 import type { ComputeDevice, LeaseResult, Trainer } from "../../worker/trainer/trainer-contract.ts";
 import type { KnownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";
+import type { Misdeed } from "./scenario.ts";
 import type { StallSchedule } from "./stall-schedule.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { virtualContribution } from "./virtual-contribution.ts";
@@ -19,6 +20,8 @@ export interface KnownTrainerOptions {
   readonly world: Surroundings;
   readonly stalls: StallSchedule;
   readonly witness: Witness;
+  /** A lease has begun. */
+  readonly begun: () => void;
 }
 
 interface Computation {
@@ -35,6 +38,16 @@ export const noSamples: SampleDecoder = {
   decode: () => ({}),
 };
 
+/** Leases that who answers some of them answers before it keeps one. */
+const TEASED = 4;
+
+/** Whether a liar keeps the lease with this number of its own, and never answers it. */
+function keeps(misdeed: Misdeed | undefined, lease: number): boolean {
+  return misdeed === "tease" ? lease % (TEASED + 1) === 0 : misdeed !== undefined && keepers.includes(misdeed);
+}
+
+const keepers: readonly Misdeed[] = ["hoard", "silent", "bounce"];
+
 export class KnownTrainer implements Trainer {
   /** Devices of this world are not lost; their volunteers die instead. */
   readonly lost = new Promise<string>(() => undefined);
@@ -45,6 +58,8 @@ export class KnownTrainer implements Trainer {
   readonly #first = new Map<string, KnownSum>();
   #computing: Computation | undefined;
   #busyUntil: number;
+  /** Leases that it was lent. */
+  #leases = 0;
   #stopped = false;
 
   constructor(options: KnownTrainerOptions) {
@@ -118,9 +133,10 @@ export class KnownTrainer implements Trainer {
     const since = timeline.now;
     const jitter = Math.exp(scenario.speed.jitter * draws.normal());
     const workMs = ((1000 * (lease.to - lease.from)) / samplesPerSecond) * jitter;
-    // Its leases are never answered.
-    if (misdeed === "hoard") {
+    this.#leases++;
+    if (keeps(misdeed, this.#leases)) {
       this.#computing = { lease, since, aborted, cancel: () => undefined, resolve };
+      this.#options.begun();
       return;
     }
     const finish = stalls.finish(since, workMs);

@@ -24,7 +24,8 @@ export interface Alteration {
 }
 
 /**
- * The sum that a liar sends. Those that do harm otherwise (`shape`, `loris`, `hoard`) send what is right, if they do.
+ * The sum that a liar sends. Those that do harm otherwise (`shape`, `loris`, and those who keep what
+ * they are lent) send what is right, if they do.
  */
 export function altered({ misdeed, lease, layout, microbatch, honest, before }: Alteration): KnownSum {
   const { units, peaks } = honest;
@@ -55,6 +56,9 @@ export function altered({ misdeed, lease, layout, microbatch, honest, before }: 
     case "shape":
     case "loris":
     case "hoard":
+    case "silent":
+    case "tease":
+    case "bounce":
       return honest;
     default:
       return misdeed satisfies never;

@@ -28,6 +28,9 @@ export const misdeeds = [
   "zero",
   "collude",
   "peak",
+  "silent",
+  "tease",
+  "bounce",
 ] as const;
 export type Misdeed = (typeof misdeeds)[number];
 

@@ -23,8 +23,8 @@ export interface Surroundings {
   readonly referee: Referee;
   readonly token: string;
   readonly microbatch: number;
-  /** 32 bytes that a volunteer's key pair is made of. */
-  secret(index: number): Uint8Array;
+  /** 32 bytes that a volunteer's key pair is made of; another one's for each `life` that it pretends to begin. */
+  secret(index: number, life?: number): Uint8Array;
   /** Messages get lost or damaged. */
   readonly evil: boolean;
   /** Opens a connection to the coordinator. */

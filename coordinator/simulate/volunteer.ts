@@ -18,6 +18,10 @@ import { Witness } from "./witness.ts";
 const PATIENCE_MS = 120_000;
 /** And a page that has given up. */
 const RELOAD_MS = 10_000;
+/** Who never answers comes again with another key after so long. */
+const RENEWED_MS = 10_000;
+/** So long who gives its leases back keeps one, and so long it wants none. */
+const BOUNCED_MS = 20;
 /** How soon a machine without a network says that it has none. */
 const NO_NETWORK_MS = 1;
 
@@ -44,7 +48,8 @@ interface Visit {
 export class Volunteer {
   readonly profile: Profile;
   readonly #world: Surroundings;
-  readonly #identity: SigningPair;
+  #identity: SigningPair;
+  #lives = 0;
   readonly #stalls: StallSchedule;
   readonly #witness: Witness;
   #visit: Visit | undefined;
@@ -65,9 +70,11 @@ export class Volunteer {
   visit(): void {
     const { profile } = this;
     const [world, witness, identity] = [this.#world, this.#witness, this.#identity];
-    const trainer = new KnownTrainer({ profile, world, stalls: this.#stalls, witness });
+    const begun = () => this.#bounce();
+    const trainer = new KnownTrainer({ profile, world, stalls: this.#stalls, witness, begun });
     const visit: Visit = { alive: true, trainer };
     this.#visit = visit;
+    if (profile.misdeed === "silent") this.#renew(visit);
     const ports: SessionPorts = {
       clock: livingClock(world.timeline.clock("world"), visit),
       random: () => profile.draws.uniform(),
@@ -144,6 +151,27 @@ export class Volunteer {
     timeline.at(timeline.now + RELOAD_MS, "world", () => {
       if (!this.#gone) this.visit();
     });
+  }
+
+  /** Comes again as somebody else. */
+  #renew(visit: Visit): void {
+    const { timeline, referee } = this.#world;
+    timeline.at(timeline.now + RENEWED_MS, "world", () => {
+      if (!visit.alive || this.#visit !== visit) return;
+      this.#close();
+      this.#identity = keyPairOf(this.#world.secret(this.profile.index, ++this.#lives));
+      referee.suspects.arrived(this.#identity.account, this.profile.misdeed);
+      this.visit();
+    });
+  }
+
+  /** Gives back what it has just been lent, and asks for another. */
+  #bounce(): void {
+    const visit = this.#visit;
+    if (this.profile.misdeed !== "bounce" || !visit) return;
+    const { timeline } = this.#world;
+    timeline.at(timeline.now + BOUNCED_MS, "world", () => visit.alive && visit.session?.pause());
+    timeline.at(timeline.now + 2 * BOUNCED_MS, "world", () => visit.alive && visit.session?.resume());
   }
 
   #connect(visit: Visit, events: SocketEvents): VirtualSocket {

@@ -154,8 +154,9 @@ export class World implements Surroundings {
     });
   }
 
-  secret(index: number): Uint8Array {
-    const draws = rng(this.#seed, "simulate", "secret", index);
+  secret(index: number, life = 0): Uint8Array {
+    const path = life === 0 ? [index] : [index, life];
+    const draws = rng(this.#seed, "simulate", "secret", ...path);
     return Uint8Array.from({ length: 32 }, () => draws.below(256));
   }
 

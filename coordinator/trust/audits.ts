@@ -6,7 +6,7 @@ import type { Clock } from "../../shared/base/clock.ts";
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
 import { codecs } from "../../shared/codecs/codecs.ts";
-import type { CopyWanted, Lease } from "../round/lease.ts";
+import { type CopyWanted, counts, type Lease } from "../round/lease.ts";
 import type { Comparison } from "../sum/comparison.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { AuditedWork, OpenRound } from "../sum/open-round.ts";
@@ -104,8 +104,6 @@ function answerOf(answers: OpenAudit["answers"], account: string): ComparedAnswe
 
 const rangeOf = ({ from, to }: Range) => `${from}-${to}`;
 
-const counts = ({ purpose }: Lease) => purpose === "work" || purpose === "backup";
-
 export class Audits {
   readonly #options: AuditsOptions;
   readonly #open = new Map<LeaseId, OpenAudit>();
@@ -159,6 +157,7 @@ export class Audits {
 
   /** The audit to which a lease is an answer. */
   #auditOf(lease: Lease): OpenAudit | undefined {
+    if (lease.purpose === "spare") return undefined;
     return "copy" in lease ? this.#open.get(lease.copy.of) : this.#due.get(rangeOf(lease));
   }
 

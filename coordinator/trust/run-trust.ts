@@ -89,6 +89,11 @@ export class RunTrust {
     return new RunTrust(options, await options.store.read());
   }
 
+  /** Whether others have confirmed an account's work since it was contradicted last, before a restart too. */
+  hasConfirmed(account: string): boolean {
+    return (this.#standings.get(account)?.consecutiveValid ?? 0) > 0;
+  }
+
   joined(worker: WorkerId, { runtime, adapter }: Pick<HelloMessage, "runtime" | "adapter">): void {
     const { vendor, architecture, description, software } = adapter;
     this.#classes.set(worker, JSON.stringify([runtime, vendor, architecture, description, software]));

@@ -270,7 +270,9 @@ export class Stage {
     const worker = new StagedWorker(workerId(name), account, this, store);
     this.#workers.set(worker.name, worker);
     const adapter = { vendor: "test", architecture: "", description: "staged", software: true };
-    this.engine.inbox.join(worker.name, { account, name, runtime: "node", adapter, address: name, ...joining });
+    // The operator's own: a stranger would first be lent what nobody waits for.
+    const facts = { account, name, runtime: "node", adapter, address: name, own: true } as const;
+    this.engine.inbox.join(worker.name, { ...facts, ...joining });
     return worker;
   }
 

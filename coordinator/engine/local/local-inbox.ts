@@ -14,7 +14,7 @@ export interface LocalInboxOptions {
     "join" | "ready" | "pause" | "rested" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
   >;
   /** Without it nobody is kept from asking. */
-  readonly trust?: Pick<RunTrust, "joined" | "left" | "rests">;
+  readonly trust?: Pick<RunTrust, "joined" | "left" | "rests" | "hasConfirmed">;
   readonly outbox: Pick<Outbox, "rests">;
   readonly onEvent: OnRunEvent;
 }
@@ -35,7 +35,7 @@ export class LocalInbox implements Inbox {
     this.#accounts.set(worker, account);
     onEvent({ type: "joined", worker, account, name, runtime, adapter });
     trust?.joined(worker, joining);
-    rounds.join(worker, facts);
+    rounds.join(worker, { ...facts, unproven: !trust?.hasConfirmed(account) });
     const ms = trust?.rests.restMs(account) ?? 0;
     if (ms > 0) outbox.rests(worker, ms);
   }

@@ -10,7 +10,7 @@ import type { ReturnReason } from "../../../shared/wire/protocol.ts";
 import { type Arrivals, withArrivals } from "../../round/deadline.ts";
 import type { Lease } from "../../round/lease.ts";
 import { roundReason } from "../../round/reason.ts";
-import type { MemberFacts } from "../../round/roster.ts";
+import { type MemberFacts, workforce } from "../../round/roster.ts";
 import { type Decision, decide, openRound } from "../../round/round.ts";
 import {
   beforeRounds,
@@ -141,7 +141,9 @@ export class RoundDriver {
     const { training } = this.#options;
     const leases = this.leasesOf(worker).map(({ lease }) => lease);
     const named = leases.find((lease) => lease === frameLease(bytes));
-    if (named !== undefined && !training.inline)
+    // What a spare's answer is worth is known once it has come.
+    const spare = named !== undefined && this.#state.leases.get(named)?.purpose === "spare";
+    if (named !== undefined && (!training.inline || spare))
       this.#dispatch({ type: "contribution-received", worker, lease: named });
     // A damaged frame may name any lease: where none of them is its worker's, it answers the oldest that is.
     const held = named ?? leases[0];
@@ -182,8 +184,8 @@ export class RoundDriver {
         this.#collection = { plan, since: clock.now(), resolve, reject };
         this.#patience.begin();
         this.#offsets = [];
-        const options = roundOptions(plan, this.#options, arrivals, this.#state.roster.members);
-        this.#intake.open(plan, () => this.#state.roster.accounts.size);
+        const options = roundOptions(plan, this.#options, arrivals, this.#state.roster);
+        this.#intake.open(plan, () => workforce(this.#state.roster).accounts.size);
         this.#carryOut(openRound(clock.now(), { round, phase, ranges, options }, this.#state));
         this.#drain();
       });
@@ -252,8 +254,14 @@ export class RoundDriver {
         for (const copy of trust?.granted(lease) ?? []) this.#dispatch({ type: "copy-wanted", copy });
         break;
       }
+      case "claim": {
+        const { lease } = effect;
+        onGrant?.(lease, this.#collecting().plan);
+        for (const copy of trust?.granted(lease) ?? []) this.#dispatch({ type: "copy-wanted", copy });
+        break;
+      }
       case "accept":
-        this.#offsets.push(effect.offsetMs);
+        if (effect.lease.purpose !== "spare") this.#offsets.push(effect.offsetMs);
         outbox.accepted(effect.lease.worker, effect.lease.lease, effect.samples);
         break;
       case "reject":

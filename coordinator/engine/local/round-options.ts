@@ -2,7 +2,7 @@
 
 import type { RunConfig } from "../../../shared/run/config.ts";
 import { type Arrivals, deadlineMs } from "../../round/deadline.ts";
-import { isActive, type Roster, speedOf } from "../../round/roster.ts";
+import { isActive, type Roster, speedOf, workforce } from "../../round/roster.ts";
 import { piecesOf } from "../../round/sizing.ts";
 import type { RoundOptions } from "../../round/state.ts";
 import { contributionBytes, type RoundPlan } from "../../training/round-plan.ts";
@@ -14,13 +14,8 @@ export interface RoundLimits {
   readonly shareLimit?: number;
 }
 
-/** @param arrivals of the last rounds of this phase @param members who there are */
-export function roundOptions(
-  plan: RoundPlan,
-  limits: RoundLimits,
-  arrivals: Arrivals,
-  members: Roster["members"],
-): RoundOptions {
+/** @param arrivals of the last rounds of this phase */
+export function roundOptions(plan: RoundPlan, limits: RoundLimits, arrivals: Arrivals, roster: Roster): RoundOptions {
   const { microbatch, shareLimit = 1 } = limits;
   const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, pieces, first } = limits.lease;
   return {
@@ -34,16 +29,17 @@ export function roundOptions(
     oneLease: plan.local,
     shareLimit,
     // Where a share is one lease, it is whole.
-    pieces: plan.local ? 1 : pieces === "auto" ? autoPieces(plan, members) : pieces,
+    pieces: plan.local ? 1 : pieces === "auto" ? autoPieces(plan, roster) : pieces,
     first: plan.local ? Number.POSITIVE_INFINITY : first,
     hasHistory: arrivals.length > 0,
   };
 }
 
-function autoPieces(plan: RoundPlan, members: Roster["members"]): number {
+function autoPieces(plan: RoundPlan, roster: Roster): number {
+  const unproven = workforce(roster) === roster.unproven;
   let [active, known, sum] = [0, 0, 0];
-  for (const member of members.values()) {
-    if (!isActive(member)) continue;
+  for (const member of roster.members.values()) {
+    if (!isActive(member) || member.proven === unproven) continue;
     const speed = speedOf(member, plan.terms.phase);
     active++;
     if (speed === undefined) continue;

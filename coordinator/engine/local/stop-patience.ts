@@ -15,9 +15,9 @@ export class StopPatience {
   }
 
   /** Whether the run waits for nobody: an evaluation is done again anyway, a step may be finished. */
-  isOver(now: number, evaluates: boolean, { leases, roster }: RoundState): boolean {
+  isOver(now: number, evaluates: boolean, { leases, spares, roster }: RoundState): boolean {
     if (evaluates) return true;
-    if (leases.size > 0) {
+    if (leases.size > spares) {
       this.#idleSince = undefined;
       return false;
     }

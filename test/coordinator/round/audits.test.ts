@@ -183,7 +183,7 @@ test("Z33 what an account computes when its rest begins goes to others, and what
   // One that asked for nothing rests until it asks.
   table.event({ type: "account-rests", account: w2 });
   table.event({ type: "worker-rested", worker: w2 });
-  expect(table.state.roster.accounts.get(w2)).toBeUndefined();
+  expect(table.state.roster.proven.accounts.get(w2)).toBeUndefined();
   expect(inShort(table.ready(w2))).toEqual(["grant w2 64-128"]);
 });
 

@@ -67,7 +67,7 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
       ({ body }) => Float64Array.of(body[0] === 2 ? -1 : 1, 1),
     ),
     contributionBytes: 64,
-    accounts: () => table.state.roster.accounts.size,
+    accounts: () => table.state.roster.proven.accounts.size,
   };
   for (const worker of workers) table.event({ type: "worker-joined", worker });
   const due: Lease[] = [];
