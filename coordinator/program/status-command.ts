@@ -38,14 +38,16 @@ const ANSWER_WITHIN_MS = 5000;
 const problemSchema = z.object({ code: z.string(), message: z.string() });
 
 async function askCoordinator(link: URL): Promise<RunStatus> {
-  const url = new URL(`/status${link.search}`, link);
+  // Below the link's path: a proxy may have one for the run.
+  const base = `${link.origin}${link.pathname.replace(/\/$/, "")}`;
+  const url = new URL(`${base}/status${link.search}`);
   let response: Response;
   try {
     response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
   } catch (cause) {
     throw new BitswarmError(
       "RUN_UNREACHABLE",
-      `no coordinator answers at ${link.origin}; check that it runs, and its host and port`,
+      `no coordinator answers at ${base}/; check that it runs, and the link's host, port and path`,
       { cause },
     );
   }
@@ -59,7 +61,7 @@ async function askCoordinator(link: URL): Promise<RunStatus> {
   if (!response.ok || !status.success) {
     throw new BitswarmError(
       "RUN_UNREACHABLE",
-      `${link.origin} answers, but not as a coordinator does (HTTP ${response.status})`,
+      `${base}/ answers, but not as a coordinator does (HTTP ${response.status})`,
     );
   }
   return status.data;

@@ -9,7 +9,9 @@ export type SocketConstructor = new (url: string) => WebSocket;
 
 /** @param Socket the runtime's own unless given: Node 20 has none */
 export function runtimePorts(Socket?: SocketConstructor): SessionPorts {
+  const { location } = globalThis as { readonly location?: { readonly origin: string } };
   return {
+    ...(location ? { origin: location.origin } : {}),
     clock: systemClock,
     random: () => Math.random(),
     openSocket: webSockets(Socket),

@@ -22,8 +22,8 @@ export interface Content {
 export type ContentCache = Pick<Cache, "match" | "put" | "delete">;
 
 export interface ContentOrigin {
-  /** The coordinator's origin, e.g. `http://host:8080`. */
-  readonly origin: string;
+  /** The coordinator's address, as a link has it (`JoinLink`). */
+  readonly base: string;
   readonly token: string;
   readonly cache: ContentCache | undefined;
   readonly backoff: BackoffRange;
@@ -74,7 +74,7 @@ async function download(
   attempt: number,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const url = `${from.origin}/${content.folder}/${content.sha256}?token=${encodeURIComponent(from.token)}`;
+  const url = `${from.base}/${content.folder}/${content.sha256}?token=${encodeURIComponent(from.token)}`;
   let response: FetchedContent;
   let bytes: Uint8Array<ArrayBuffer>;
   try {
@@ -125,7 +125,7 @@ export async function fetchContent(
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   // Without the token: the same content serves the next run too.
-  const key = `${from.origin}/${content.folder}/${content.sha256}`;
+  const key = `${from.base}/${content.folder}/${content.sha256}`;
   const stored = from.cache && (await cached(key, content, from.cache, from));
   if (stored) return stored;
   for (let attempt = 1; ; attempt++) {

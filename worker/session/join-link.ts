@@ -4,8 +4,8 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import { isOperatorToken } from "../../shared/wire/operator-token.ts";
 
 export interface JoinLink {
-  /** E.g. `http://host:8080`. */
-  readonly origin: string;
+  /** To which `/shards` and the like are added: `http://host:8080`, or `https://host/prefix` behind a proxy. */
+  readonly base: string;
   readonly token: string;
   /**
    * The WebSocket's address. The token travels in the hello, not in an address that proxies log; the operator's is in
@@ -33,10 +33,11 @@ export function readJoinLink(link: string): JoinLink {
   if (!token) {
     throw new BitswarmError(
       "TOKEN_INVALID",
-      `the link ${url.origin}/ has no ?token=…: copy the whole link that the coordinator printed`,
+      `the link ${url.origin}${url.pathname} has no ?token=…: copy the whole link that the coordinator printed`,
     );
   }
   const query = isOperatorToken(token) ? `?token=${encodeURIComponent(token)}` : "";
-  const socketUrl = `${url.protocol === "https:" ? "wss" : "ws"}://${url.host}/ws${query}`;
-  return { origin: url.origin, token, socketUrl };
+  // The link is a folder's, whether its slash was written or not.
+  const base = `${url.origin}${url.pathname.replace(/\/$/, "")}`;
+  return { base, token, socketUrl: `${base.replace(/^http/, "ws")}/ws${query}` };
 }

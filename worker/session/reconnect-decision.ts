@@ -57,7 +57,7 @@ export function decideReconnect(
     return { kind: "give-up", error: new BitswarmError(error.code, message, { cause: error }) };
   }
   if (!history.reached && history.attempts >= limits.unreachableAttempts) {
-    const message = `no coordinator answered in ${history.attempts} attempts (${error.message}); check that it runs and that the link's host and port are right`;
+    const message = `no coordinator answered in ${history.attempts} attempts (${error.message}); check that it runs and that the link's host, port and path are right`;
     return { kind: "give-up", error: new BitswarmError("RUN_UNREACHABLE", message, { cause: error }) };
   }
   if (now - history.lastHeardMs >= limits.reconnectForMs) {

@@ -41,6 +41,8 @@ export interface SessionPorts {
   readonly random: () => number;
   readonly openSocket: OpenSocket;
   readonly fetch: FetchContent;
+  /** Of the page that the session runs in, as its requests say it; programs have none. */
+  readonly origin?: string;
   /** SHA-256 as hex. */
   readonly sha256: (bytes: Uint8Array<ArrayBuffer>) => Promise<string>;
 }

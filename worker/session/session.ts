@@ -16,6 +16,7 @@ import { type JoinLink, readJoinLink } from "./join-link.ts";
 import type { Wish } from "./lease-loop.ts";
 import { Membership } from "./membership.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
+import { refusalOfOrigin } from "./refused-origin.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "./session-event.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import type { SessionPorts } from "./session-ports.ts";
@@ -164,7 +165,7 @@ class Session implements RunningSession {
     const { limits, cache } = { ...this.#options, limits: this.#limits };
     const { clock, random } = this.#ports;
     this.#membership = new Membership({
-      origin: { origin: link.origin, token: link.token, cache, backoff: limits.reconnect, ports: this.#ports },
+      origin: { base: link.base, token: link.token, cache, backoff: limits.reconnect, ports: this.#ports },
       createDecoder: this.#options.createDecoder,
       owner: this.#owner,
       changed: this.#changed,
@@ -188,6 +189,8 @@ class Session implements RunningSession {
       await this.#serve(connection, link, adapter, this.#identity, this.#membership);
       if (this.#over !== undefined) return { kind: "ended", reason: "run-over", message: this.#over };
       if (this.#leaving()) return left;
+      if (!connection.opened) await this.#requireWelcomeOrigin(link);
+      if (this.#leaving()) return left;
       const { closing, heard } = connection;
       if (closing?.kind !== "fault") throw new RangeError("a connection ended and nobody ended it");
       const ended = { closing, heard, useful: this.#tally.given.leases > leases, livedMs: clock.now() - since };
@@ -201,6 +204,12 @@ class Session implements RunningSession {
       await this.#changed.until(() => this.#leaving() || this.#hurried, decision.delayMs);
       if (this.#leaving()) return left;
     }
+  }
+
+  /** @throws ORIGIN_REFUSED where the socket did not open because of the page that this runs in */
+  async #requireWelcomeOrigin(link: JoinLink): Promise<void> {
+    const refused = await this.#changed.unless(() => this.#leaving(), refusalOfOrigin(link, this.#ports));
+    if (refused) throw refused;
   }
 
   #connect(link: JoinLink): Connection {

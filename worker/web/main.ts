@@ -70,7 +70,7 @@ async function refreshStatus(): Promise<void> {
   if (document.hidden || !resting()) return;
   const token = parameters.get("token") ?? "";
   try {
-    const response = await fetch(`/status?token=${encodeURIComponent(token)}`);
+    const response = await fetch(`${readJoinLink(location.href).base}/status?token=${encodeURIComponent(token)}`);
     if (response.status === 403) throw new BitswarmError("TOKEN_INVALID", "The run's owner can send you a new link.");
     const status = response.ok ? runStatusSchema.parse(await response.json()) : undefined;
     if (resting()) show(looked(page, status));

@@ -179,6 +179,8 @@ function titleOf(code: ErrorCode): string {
       return "This link is not for the run that is going on";
     case "PROTOCOL_MISMATCH":
       return "This page is of another version than the coordinator";
+    case "ORIGIN_REFUSED":
+      return "The coordinator does not know this page's address";
     case "DEVICE_LOST":
       return "The GPU keeps being lost";
     case "RUN_UNREACHABLE":

@@ -34,15 +34,15 @@ async function caching(answer: Answer, options: { capBytes?: number; cache?: Con
   });
   server = listening;
   await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", () => resolve()));
-  const origin = `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
+  const base = `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
   const from = {
-    origin,
+    base,
     token: "a b&c",
     cache: options.cache,
     backoff: { baseMs: 1, capMs: 4 },
     ports: runtimePorts(),
   };
-  return { cache: new DatasetCache(from, options.capBytes), requests, origin };
+  return { cache: new DatasetCache(from, options.capBytes), requests, base };
 }
 
 /** Answers with the content of the asked hash. */
@@ -163,10 +163,10 @@ test("Cache storage saves the second download, under a name without the token", 
   const bytes = bytesOf(1);
   const first = await caching(serving(bytes), { cache: storage });
   await first.cache.hold([shardOf(bytes)]);
-  expect([...storage.held.keys()]).toEqual([`${first.origin}/shards/${sha256(bytes)}`]);
+  expect([...storage.held.keys()]).toEqual([`${first.base}/shards/${sha256(bytes)}`]);
   first.cache.close();
   const second = new DatasetCache({
-    origin: first.origin,
+    base: first.base,
     token: "t",
     cache: storage,
     backoff: { baseMs: 1, capMs: 1 },
@@ -179,8 +179,8 @@ test("Cache storage saves the second download, under a name without the token", 
 test("a stored copy that rotted is thrown away and fetched", async () => {
   const storage = new MemoryStorage();
   const bytes = bytesOf(1);
-  const { cache, origin, requests } = await caching(serving(bytes), { cache: storage });
-  const key = `${origin}/shards/${sha256(bytes)}`;
+  const { cache, base, requests } = await caching(serving(bytes), { cache: storage });
+  const key = `${base}/shards/${sha256(bytes)}`;
   storage.held.set(key, bytesOf(2));
   expect((await cache.hold([shardOf(bytes)])).get(sha256(bytes))).toEqual(bytes);
   expect(requests).toHaveLength(1);

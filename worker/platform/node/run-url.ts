@@ -23,6 +23,8 @@ export function parseRunUrl(text: string): RunUrl {
       `"${text}" has no token: copy the whole link, in quotes so that the shell leaves its "?" alone; ${example}`,
     );
   }
+  // The page's files lie below its path.
+  if (!url.pathname.endsWith("/")) url.pathname += "/";
   const port = url.port || (url.protocol === "https:" ? "443" : "80");
   const local = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
   return {
