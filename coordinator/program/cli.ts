@@ -49,6 +49,8 @@ Examples:
       the example, with two workers on this machine
   $ npx coordinator start run.yaml --workers 0 --host 0.0.0.0 --port 9000
       a run of your own, for volunteers alone
+  $ npx coordinator start --public-url https://example.org/bitswarm/ --behind-proxy
+      behind a TLS proxy on this machine; deploy/proxy.md of the checkout has the proxy's side
   $ npx coordinator start --full --set epochs=10 --set checkpoint.everySteps=50
       the example on all images, longer
   $ npx coordinator start --set method.kind=xnor
@@ -145,7 +147,7 @@ function withServeOptions(command: Command): Command {
     .option("--token-file <path>", "a file with the link's secret")
     .option(
       "--behind-proxy [addresses]",
-      "take volunteers' addresses from X-Forwarded-For, as proxies of these addresses and networks wrote it (with commas between; without any, proxies on this machine); its absence makes everybody behind a proxy one address",
+      "take volunteers' addresses from X-Forwarded-For, as proxies at these addresses and networks (with commas between; this machine's own unless given) wrote it",
     )
     .addOption(
       new Option(

@@ -24,7 +24,7 @@ export interface HttpVisitors {
   /** Counts a wrong token for whoever sent the request. @throws RATE_LIMITED */
   wrongToken(request: HttpBindings["incoming"]): void;
   /** Why pages of an origin may not open the WebSocket, and what to do; undefined where they may. */
-  refusalOf(origin: string): string | undefined;
+  refusalOf(origin: string, host: string | undefined): string | undefined;
 }
 
 type App = { readonly Bindings: HttpBindings };
@@ -32,8 +32,11 @@ type App = { readonly Bindings: HttpBindings };
 const immutable = "public, max-age=31536000, immutable";
 /** Shards are behind the token: no shared cache may keep them. */
 const privateImmutable = "private, max-age=31536000, immutable";
-/** To browsers the WebSocket of a page's own host is `'self'` too. */
-function contentSecurityPolicy(page: PageFile | undefined): string {
+/**
+ * What a page may load and run. To browsers the WebSocket of its own host is `'self'` too.
+ * @param page the volunteers'
+ */
+export function contentSecurityPolicy(page: PageFile | undefined): string {
   const scripts = page ? inlineScripts(new TextDecoder().decode(page.bytes)) : [];
   return [
     "default-src 'self'",
@@ -52,8 +55,9 @@ const isHash = (name: string) => /^[0-9a-f]{64}$/.test(name);
 /** A page of one notice, which looks like the volunteer page where that was built. */
 function textPage(page: PageFiles, title: string, text: string): string {
   const style = [...page.keys()].find((path) => path.endsWith(".css"));
+  const icon = [...page.keys()].find((path) => path.endsWith(".svg"));
   const link = style === undefined ? "" : `<link rel="stylesheet" href="./${style}">`;
-  const brand = `<header><p class="brand">${page.has("icon.svg") ? '<img src="./icon.svg" alt="" width="28" height="28">' : ""}bitswarm</p><h1>${title}</h1></header>`;
+  const brand = `<header><p class="brand">${icon === undefined ? "" : `<img src="./${icon}" alt="" width="28" height="28">`}bitswarm</p><h1>${title}</h1></header>`;
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title}</title>${link}</head><body><main>${brand}<section class="card notice" role="alert"><p>${text}</p></section></main></body></html>`;
 }
 
@@ -155,7 +159,7 @@ export function httpApp(source: HttpSource, visitors: HttpVisitors): Hono<App> {
   app.get(
     "/origin",
     gated((context) => {
-      const advice = visitors.refusalOf(context.req.query("origin") ?? "");
+      const advice = visitors.refusalOf(context.req.query("origin") ?? "", context.req.header("host"));
       if (advice !== undefined) return problem(context, 403, "ORIGIN_REFUSED", advice);
       return context.json({ allowed: true }, 200, { "cache-control": "no-store" });
     }),

@@ -1,7 +1,8 @@
-// Whose pages may open the WebSocket: those of the addresses under which this coordinator is known. What the request
-// says of its own host counts for nothing: a name that an attacker points at this machine says the same (DNS
-// rebinding).
+// Whose pages may open the WebSocket: those of the addresses under which this coordinator is known. A name in the
+// request's Host counts for nothing: one that an attacker points at this machine says the same as its page's Origin
+// (DNS rebinding). A bare address cannot be pointed elsewhere: a page that came from it came from here.
 
+import { isIP } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
 import { BitswarmError } from "../../shared/base/errors.ts";
 
@@ -43,6 +44,14 @@ export function shownOrigin(origin: string): string {
   return origin.slice(0, SHOWN_ORIGIN).replace(/[^\x21-\x7e]/g, "?");
 }
 
+/** Whether an origin is that of a request's host, which is an address or this machine's own name for itself. */
+function isBareHost(origin: string, host: string): boolean {
+  if (!URL.canParse(origin)) return false;
+  const url = new URL(origin);
+  const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  return url.host === host && /^https?:$/.test(url.protocol) && (isIP(name) !== 0 || name === "localhost");
+}
+
 export class Origins {
   readonly #options: OriginOptions;
   readonly #known: ReadonlySet<string>;
@@ -59,9 +68,9 @@ export class Origins {
     ]);
   }
 
-  /** Programs send no origin, and show the token alone. */
-  allows(origin: string | undefined): boolean {
-    if (origin === undefined || this.#known.has(origin)) return true;
+  /** Programs send no origin, and show the token alone. @param host of the request */
+  allows(origin: string | undefined, host = ""): boolean {
+    if (origin === undefined || this.#known.has(origin) || isBareHost(origin, host)) return true;
     return isWildcard(this.#options.host) && this.#interfaces().includes(origin);
   }
 

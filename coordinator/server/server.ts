@@ -136,8 +136,8 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
   };
   const app = httpApp(source, {
     wrongToken: (request) => sessions.wrongToken(clientOf(request as IncomingMessage)),
-    refusalOf: (origin) => {
-      if (!origins || origins.allows(origin)) return undefined;
+    refusalOf: (origin, asked) => {
+      if (!origins || origins.allows(origin, asked)) return undefined;
       refused.tokenHolder.tell(shownOrigin(origin), `refused: ${origins.advice(origin)}`);
       return origins.advice(origin);
     },
@@ -165,8 +165,8 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
     const [pathname, query] = (request.url ?? "").split("?");
     if (pathname !== "/ws") return refuse(socket, "404 Not Found", "the WebSocket is at /ws");
     // A page of another site must not lend its visitor's hand (RFC 6455, section 10.2).
-    const { origin } = request.headers;
-    if (!origins?.allows(origin)) {
+    const { origin, host: asked } = request.headers;
+    if (!origins?.allows(origin, asked)) {
       const advice = origins?.advice(origin ?? "") ?? "";
       refused.anybody.tell(shownOrigin(origin ?? ""), `refused: ${advice}`);
       return refuse(socket, "403 Forbidden", `ORIGIN_REFUSED: ${advice}`);

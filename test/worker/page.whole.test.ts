@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import puppeteer, { type Browser, type Page } from "puppeteer";
 import { build } from "vite";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { contentSecurityPolicy } from "../../coordinator/server/http-app.ts";
+import { readPageFiles } from "../../coordinator/server/page-files.ts";
 import { classification } from "../../shared/tasks/classification.ts";
 import { shownScore } from "../../shared/tasks/task.ts";
 import { decodeFrame } from "../../shared/wire/frame.ts";
@@ -19,8 +21,7 @@ import { scriptedStatus } from "./session/scripted-run.ts";
 
 const configFile = fileURLToPath(new URL("../../worker/web/vite.config.ts", import.meta.url));
 /** What the coordinator sends with everything; the page must not even try what it forbids. */
-const policy =
-  "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; worker-src 'self'; base-uri 'none'";
+let policy = "";
 const contentTypes: Readonly<Record<string, string>> = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -40,6 +41,7 @@ async function launch(args: string[]): Promise<Browser> {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "bitswarm-page-"));
   await build({ configFile, logLevel: "error", build: { outDir: folder } });
+  policy = contentSecurityPolicy((await readPageFiles(folder)).get("index.html"));
   const flags = chromiumArguments({ software: !hasHardwareGpu(), headless: true });
   browser = await launch([...flags, "--host-resolver-rules=MAP class.room 127.0.0.1"]);
   const webgpuFlags = /webgpu|SwiftShader/i;

@@ -1,5 +1,5 @@
-// Why a page's WebSocket did not open: browsers show a page nothing of what its request was answered, so the coordinator
-// is asked over HTTP (SPEC.md, H16).
+// Why a page's WebSocket did not open: browsers show a page nothing of what its request was answered, so the
+// coordinator is asked over HTTP (SPEC.md, H16).
 
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
@@ -14,14 +14,15 @@ const refusalSchema = z.object({ code: z.literal("ORIGIN_REFUSED"), message: z.s
 /** What the coordinator has against the page's origin; undefined where nothing, or where this runs in no page. */
 export async function refusalOfOrigin(
   { base, token }: JoinLink,
-  { origin, fetch, clock }: Pick<SessionPorts, "origin" | "fetch" | "clock">,
+  ports: Pick<SessionPorts, "origin" | "fetch" | "clock">,
 ): Promise<BitswarmError | undefined> {
+  const { origin, clock } = ports;
   if (origin === undefined) return undefined;
   const abort = new AbortController();
   const stop = clock.after(ANSWER_MS, () => abort.abort());
   try {
     const query = new URLSearchParams({ origin, token });
-    const response = await fetch(`${base}/origin?${query}`, { signal: abort.signal, cache: "reload" });
+    const response = await ports.fetch(`${base}/origin?${query}`, { signal: abort.signal, cache: "reload" });
     if (response.status !== 403) return undefined;
     const text = new TextDecoder().decode(await response.arrayBuffer());
     const { message } = refusalSchema.parse(JSON.parse(text));

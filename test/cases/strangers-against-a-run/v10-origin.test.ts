@@ -32,6 +32,15 @@ test("H14 pages of its own address and of localhost may, at its port; programs s
   }
 });
 
+test("H14 a page that came from a bare address came from here, whatever carried it: no name can be pointed there", async () => {
+  const { url } = await startTestRun();
+  for (const host of ["192.0.2.7:9000", "[2001:db8::7]:9000", "localhost:9000", "192.0.2.7"]) {
+    expect(await requestUpgrade(url, { host, origin: `http://${host}` }), host).toMatchObject({ status: 101 });
+    expect(await requestUpgrade(url, { host, origin: `https://${host}` }), host).toMatchObject({ status: 101 });
+    expect(await requestUpgrade(url, { host, origin: `http://${host}0` }), host).toMatchObject({ status: 403 });
+  }
+});
+
 test("H14 a coordinator on all addresses knows those that its machine has", () => {
   const origins = new Origins({ host: "0.0.0.0", port: 8080, allowed: [] });
   const [address] = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
