@@ -90,7 +90,7 @@ const haveSchema = z.strictObject({
     (bitmap) => bitmap instanceof Uint8Array && bitmap.length <= MAX_BITMAP_BYTES,
     `a bitmap of at most ${MAX_BITMAP_BYTES} bytes is due`,
   ),
-  /** Chunks beyond those that may be on their way. */
+  /** Chunks that may be on their way at once: sent over this connection, and in no bitmap that has come. */
   credit: counting,
 });
 /** Most microbatches of one lease that a worker can be asked for; the configuration's limit is below. */
@@ -245,11 +245,30 @@ export type RunStatus = z.output<typeof runStatusSchema>;
 export type CancelReason = (typeof cancelReasons)[number];
 export type ReturnReason = (typeof returnReasons)[number];
 
-// Plain msgpack maps: no record extension, so that any msgpack implementation can be a peer.
-const packr = new Packr({ useRecords: false });
+// Plain msgpack maps: no record extension, and integers of 64 bits are numbers, so that any msgpack implementation can
+// be a peer. From 2^53 on they are no safe integers, which no schema takes.
+const packr = new Packr({ useRecords: false, int64AsType: "number" });
+
+/** Integers that the msgpack library writes as such; others would be float64. */
+const isShort = (value: number) => value >>> 0 === value || value >> 0 === value;
+
+/** The same value, in which integers beyond 32 bits are written as integers. Lists of numbers have none. */
+function withIntegers(value: unknown): unknown {
+  if (typeof value === "number") return isShort(value) || !Number.isSafeInteger(value) ? value : BigInt(value);
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
+  if (Array.isArray(value)) return typeof value[0] === "object" ? value.map(withIntegers) : value;
+  let copy: Record<string, unknown> | undefined;
+  for (const [name, one] of Object.entries(value)) {
+    const written = withIntegers(one);
+    if (written === one) continue;
+    copy ??= { ...value };
+    copy[name] = written;
+  }
+  return copy ?? value;
+}
 
 export function encodeMessage(message: WorkerMessage | CoordinatorMessage): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(packr.pack(message));
+  return Uint8Array.from(packr.pack(withIntegers(message)));
 }
 
 function decode<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {

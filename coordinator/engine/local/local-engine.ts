@@ -27,6 +27,9 @@ import { Planner } from "./planner.ts";
 import { type Collected, RoundDriver } from "./round-driver.ts";
 
 /** Where standings are kept, what was there, and what draws who is audited. */
+/** Odd, and far from any small fraction of 2^32 (the golden ratio's part): successive incarnations' eras lie apart. */
+const INCARNATION_STRIDE = 0x9e3779b1;
+
 export interface LocalTrust extends Pick<RunTrustOptions, "store" | "draw"> {
   readonly stored: StoredTrust;
 }
@@ -199,10 +202,13 @@ export class LocalEngine implements Engine {
     return placeOf(program, Math.max(0, step - 1), config.batch);
   }
 
-  /** What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. */
+  /**
+   * What is resumed from a checkpoint starts without error feedback, so whoever goes on past it does too. Incarnations
+   * are far apart, and what resets add stays below 2^32: every msgpack library writes that as an integer.
+   */
   #era(): number {
-    const checkpoint = (this.#checkpoint?.step ?? 0) * FEEDBACK_RESETS;
-    return (this.#options.incarnation ?? 0) * 2 ** 32 + (checkpoint % 2 ** 32);
+    const place = (this.#options.incarnation ?? 0) * INCARNATION_STRIDE + (this.#checkpoint?.step ?? 0);
+    return (place % (2 ** 32 / FEEDBACK_RESETS)) * FEEDBACK_RESETS;
   }
 
   async #collect(subject: RoundSubject): Promise<Collected | "dropped"> {

@@ -36,7 +36,7 @@ export interface Have {
   readonly transfer: number;
   /** Bitmap of the chunks that it has. */
   readonly chunks: Uint8Array;
-  /** Chunks beyond those that may be on their way. */
+  /** Chunks that may be on their way at once: sent over this connection, and not known to have arrived. */
   readonly credit: number;
 }
 
