@@ -11,6 +11,7 @@ import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { createTrainer } from "../../worker/trainer/trainer.ts";
 import type { Trainer } from "../../worker/trainer/trainer-contract.ts";
 import { testDevice } from "../fixtures/device.ts";
+import { type local, localLease } from "./cases/local.ts";
 import { vectorDataset } from "./cases/run.ts";
 import { computed, exponentsOf, microbatch, type steps } from "./cases/steps.ts";
 import { floatsFromBase64 } from "./text.ts";
@@ -90,5 +91,60 @@ test.each(stored.cases)("M2 the device computes the vectors' $name", { timeout: 
     });
     if (name !== METRICS) return;
     for (const [i, one] of said!.entries()) expect(Math.abs(units[offset + i] - one)).toBeLessThanOrEqual(1);
+  });
+});
+
+test("M4 the device's inner steps end there too", { timeout: 180_000 }, async () => {
+  const text = await readFile(new URL("../../test/vectors/local.json", import.meta.url), "utf8");
+  const vector = JSON.parse(text) as ReturnType<typeof local>;
+  const { config, networks, phase, before } = localLease();
+  const trainer = createTrainer(await testDevice(), {
+    config,
+    dataset: vectorDataset(),
+    program: phasesOf(config).outline,
+  });
+  trainers.push(trainer);
+  const { network } = phase;
+  const bytes = encodeBlob(setManifest(networks, network), setLayout(networks, config, network), before);
+  trainer.loadParameters(network, sha256Hex(bytes), bytes);
+  const layout = phaseLayout(networks, phase, "local");
+  const { image, label } = microbatch(config);
+  const pixels = image.length / label.length;
+  const result = await trainer.compute(
+    {
+      type: "lease",
+      lease: 1,
+      phase: phase.name,
+      network,
+      step: 0,
+      round: 0,
+      pass: 0,
+      epoch: 0,
+      split: "train",
+      from: 0,
+      to: label.length,
+      parametersHash: sha256Hex(bytes),
+      partners: {},
+      weights: {},
+      innerLearningRate: vector.innerLearningRate,
+      codec: "f32",
+      era: 0,
+      exponents: layout.tensors.map(() => -20),
+      timeoutMs: 60_000,
+      frozen: {},
+    },
+    (from, to) => ({ image: image.slice(from * pixels, to * pixels), label: label.slice(from, to) }),
+    () => false,
+  );
+  if (result === "aborted") throw new Error("nobody aborted this lease");
+  const sums = new Float32Array(result.body.slice().buffer);
+  layout.tensors.forEach(({ name, offset }, index) => {
+    const wanted = floatsFromBase64(vector.tensors[index].values);
+    const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    wanted.forEach((value, i) => {
+      // A difference is of two float32 that are far larger.
+      const limit = TOLERANCE * largest + 2e-6;
+      expect(Math.abs(sums[offset + i] - value), `${name}[${i}]`).toBeLessThanOrEqual(limit);
+    });
   });
 });

@@ -4,6 +4,7 @@ import { canary } from "./cases/canary.ts";
 import { contributions } from "./cases/contributions.ts";
 import { draws, permutations } from "./cases/draws.ts";
 import { identity } from "./cases/identity.ts";
+import { local } from "./cases/local.ts";
 import { manifests } from "./cases/manifests.ts";
 import { messages } from "./cases/messages.ts";
 import { parameters } from "./cases/parameters.ts";
@@ -21,6 +22,7 @@ export const vectors = {
   "contributions.json": contributions,
   "shard.json": shards,
   "steps.json": steps,
+  "local.json": local,
 } as const;
 
 export type VectorFile = keyof typeof vectors;
