@@ -1,5 +1,4 @@
-// The inner steps of a lease in `sync: local`, in float64: SGD on each microbatch's gradients, RBCN's W and C among what
-// it steps.
+// The inner steps of a lease in `sync: local`, in float64: SGD on each microbatch's gradients, with RBCN's W and C.
 
 import type { ParameterEntry } from "../../../shared/model/manifest.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
