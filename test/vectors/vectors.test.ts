@@ -3,9 +3,11 @@
 
 import { readdir, readFile, stat } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
+import { encodeText } from "../../shared/base/text.ts";
 import { decodeCoordinatorMessage, decodeWorkerMessage } from "../../shared/wire/protocol.ts";
 import { identity, verifies } from "./cases/identity.ts";
 import { messages, readable } from "./cases/messages.ts";
+import { hex } from "./text.ts";
 import { type VectorFile, vectors } from "./vectors.ts";
 
 const folder = new URL("../../test/vectors/", import.meta.url);
@@ -50,7 +52,11 @@ describe("B8 a proof", () => {
 
 test("B9 control messages are the msgpack bytes of the vectors", async () => {
   const vector = await stored<ReturnType<typeof messages>>("messages.json");
-  expect(vector.length).toBe(messages().length);
+  const made = messages();
+  expect(vector.length).toBe(made.length);
+  // Each proof has a signature of its own.
+  const fixed = (list: typeof made) => list.filter(({ bytes }) => !bytes.includes(hex(encodeText("signature"))));
+  expect(fixed(made)).toEqual(fixed(vector));
   for (const { from, message, bytes } of vector) {
     const decoded = (from === "worker" ? decodeWorkerMessage : decodeCoordinatorMessage)(Buffer.from(bytes, "hex"));
     expect(plain(readable(decoded))).toMatchObject(message as object);

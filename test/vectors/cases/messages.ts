@@ -84,7 +84,7 @@ function fromCoordinator(): readonly CoordinatorMessage[] {
     { type: "rejected", lease: 34, code: "CONTRIBUTION_STALE", message: "the lease is over" },
     { type: "ended", message: "the run is done" },
     { type: "error", code: "RUN_ENDED", message: "the run is over", retry: false },
-    { type: "ping", nonce: 1 },
+    { type: "ping", nonce: 8_589_934_592 },
     { type: "pong", nonce: 1 },
     { type: "offer", transfer: 6, bytes: 300000, lease: null },
     { type: "have", transfer: 5, chunks: Uint8Array.of(3), credit: 8 },
