@@ -198,7 +198,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     // Nobody waited for what came before.
     loopDelay.take();
     await writeAddress(directory, { url: server.localUrl, pid: process.pid });
-    for (const line of welcomeLines(directory, server.url, reach.publicUrl?.hostname ?? host, options.workers))
+    const shownHost = reach.publicUrl?.hostname ?? host;
+    for (const line of welcomeLines(directory, server.url, shownHost, options.workers, progress.columns))
       progress.line(line);
     if (resumedFrom !== undefined) onEvent({ type: "resumed", step: state.step, path: resumedFrom });
     for (const message of run.notices) onEvent({ type: "notice", message });
@@ -241,7 +242,8 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
       await release();
     }
     const sizes = modelSizes(state.config, state.dataset);
-    for (const line of summaryLines(summary, directory, sizes, state.config, (now() - startedAt) / 1000))
+    const seconds = (now() - startedAt) / 1000;
+    for (const line of summaryLines(summary, directory, sizes, state.config, seconds, progress.columns))
       progress.line(line);
     printJson?.(jsonSummary(summary));
     return summary;

@@ -3,6 +3,7 @@
 import type { RunStatus } from "../../shared/wire/protocol.ts";
 import { printable } from "../base/printable.ts";
 import type { RunEvent } from "../engine/run-event.ts";
+import { cut, displayWidth, filled } from "./terminal-text.ts";
 
 /** `3 min 12 s`, `1 h 5 min`, `8 s`. */
 export function duration(seconds: number): string {
@@ -20,10 +21,17 @@ function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-function lossText({ loss, batchScore }: Pick<RunStatus, "loss" | "batchScore">): string {
+/** Each with its value. */
+function lossParts({ loss, batchScore }: Pick<RunStatus, "loss" | "batchScore">): string[] {
   const values = Object.entries(loss).map(([name, value]) => `${name} ${value.toPrecision(3)}`);
   if (batchScore) values.push(`batch ${batchScore.name} ${batchScore.text}`);
-  return values.length === 0 ? "no step yet" : values.join("  ");
+  return values.length === 0 ? ["no step yet"] : values;
+}
+
+/** Of the time in which somebody worked; nothing was measured where it is 0. */
+function speedText({ samplesPerSecond }: Pick<RunStatus, "samplesPerSecond">): string {
+  if (samplesPerSecond <= 0) return "– samples/s";
+  return `${samplesPerSecond < 1 ? samplesPerSecond.toPrecision(1) : Math.round(samplesPerSecond)} samples/s`;
 }
 
 /** `9.1 kB`, `1.56 MB`. */
@@ -40,7 +48,7 @@ export function costText({ bytesPerWorker, loopDelayMs }: RunStatus): string | u
 }
 
 function etaText({ etaSeconds }: RunStatus): string {
-  return etaSeconds === null ? "ETA unknown" : `ETA ${duration(etaSeconds)}`;
+  return etaSeconds === null ? "ETA –" : `ETA ${duration(etaSeconds)}`;
 }
 
 function bar(share: number, width: number): string {
@@ -54,26 +62,36 @@ function shownTexts({ name, phase, reason }: RunStatus) {
   return { name: printable(name, most), phase: printable(phase, most), reason: printable(reason, most) };
 }
 
-/** The block that a terminal redraws; each line fits `columns`. */
+/** Before what a line goes on with. */
+const INDENT = "      ";
+/** Columns of the bar, and of what stands beside it at least. */
+const BAR = { least: 4, most: 30, beside: 50 } as const;
+
+/** The block that a terminal redraws; each line is narrower than `columns`, and broken between its parts. */
 export function statusBlock(status: RunStatus, columns: number): string[] {
-  const { step, steps, workers, samplesPerSecond } = status;
+  const { step, steps, workers } = status;
   const { name, phase, reason } = shownTexts(status);
   const share = steps === 0 ? 1 : step / steps;
   const stopping = status.state === "stopping" ? "stopping, " : "";
+  const width = columns - 1;
+  const drawn = bar(share, Math.min(BAR.most, Math.max(BAR.least, columns - BAR.beside)));
+  const lines = (parts: readonly string[], separator = "  ") => filled(parts, width, separator, INDENT);
+  const speed = `${speedText(status)}  ${count(workers, "worker")}`;
+  const whole = `${speed}  ${reason}`;
   return [
     `${name}: ${stopping}${phase}`,
-    `${bar(share, Math.min(30, Math.max(10, columns - 50)))} step ${step}/${steps}  ${percent(share)}  ${etaText(status)}`,
-    `loss  ${lossText(status)}`,
-    `${Math.round(samplesPerSecond)} samples/s  ${count(workers, "worker")}  ${reason}`,
-  ].map((line) => (line.length < columns ? line : `${line.slice(0, Math.max(0, columns - 2))}…`));
+    ...lines([`${drawn} step ${step}/${steps}`, percent(share), etaText(status)]),
+    ...lines(["loss", ...lossParts(status)]),
+    ...(displayWidth(whole) <= width ? [whole] : [speed, ...filled(reason.split(" "), width, " ", INDENT)]),
+  ].map((line) => cut(line, width));
 }
 
 /** The same in one line, for logs. */
 export function statusLine(status: RunStatus): string {
-  const { step, steps, workers, samplesPerSecond, loss } = status;
+  const { step, steps, workers, loss } = status;
   const { phase, reason } = shownTexts(status);
   const total = loss.total === undefined ? "" : `  loss ${loss.total.toPrecision(3)}`;
-  const speed = `${Math.round(samplesPerSecond)} samples/s`;
+  const speed = speedText(status);
   return `step ${step}/${steps}  ${phase}${total}  ${speed}  ${count(workers, "worker")}  ${etaText(status)}  ${reason}`;
 }
 
@@ -92,6 +110,17 @@ const manyOf: Readonly<Partial<Record<string, string>>> = {
   rests: "accounts that rest",
   notice: "notices",
 };
+
+/** What a session says that was left in order. */
+const GOODBYE = "goodbye";
+
+/** One line, whatever the worker had in hand. */
+function leftLine({ worker, code, message }: Extract<RunEvent, { type: "left" }>): string {
+  const why = printable(message, REASON_CHARACTERS);
+  if (code === "LEFT") return message === GOODBYE ? `${worker} left` : `${worker} left: ${why}`;
+  if (code === "GONE") return `${worker} is gone: ${why}`;
+  return `${worker} left (${code}: ${why})`;
+}
 
 /** The line of an event; nothing for those that the status shows, and for connections that came to nothing. */
 export function eventLine(event: RunEvent): string | undefined {
@@ -122,16 +151,20 @@ export function eventLine(event: RunEvent): string | undefined {
       return `${event.worker} joined: ${who}${software ? " (software)" : ""}`;
     }
     case "left":
-      return `${event.worker} left (${event.code}: ${printable(event.message, REASON_CHARACTERS)})`;
+      return leftLine(event);
     case "worker-suspended":
       return `${event.worker} lost its connection (${event.code}: ${printable(event.message, REASON_CHARACTERS)}); its lease waits for it`;
     case "worker-resumed":
       return `${event.worker} is back`;
     case "returned":
+      // That it leaves is the next line.
+      if (event.reason === "leave") return undefined;
       return `${event.worker} gave its lease back (${event.reason}${event.detail ? `: ${printable(event.detail, REASON_CHARACTERS)}` : ""})`;
     case "refused":
       return `${event.worker}: contribution refused, ${event.code}: ${printable(event.message, REASON_CHARACTERS)}`;
     case "requeued":
+      // Of what else takes a lease away there is a line already.
+      if (event.cause !== "expired") return undefined;
       return `[${event.from}, ${event.to}) of ${event.worker} is leased again (${event.cause})`;
     case "rests":
       return `account ${event.account.slice(0, 8)} computes otherwise than others: it rests for ${duration(event.ms / 1000)}`;

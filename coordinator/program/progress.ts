@@ -1,10 +1,11 @@
-// The live view in the terminal: a block that is redrawn below the lines of events; without a terminal, a line every
-// few seconds.
+// The live view in the terminal: a block that is redrawn below the lines of events; where nothing can be redrawn, a line
+// every few seconds.
 
 import type { WriteStream } from "node:tty";
 import type { RunStatus } from "../../shared/wire/protocol.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import { eventLine, statusBlock, statusLine } from "./progress-text.ts";
+import { PLAIN_COLUMNS, rowsOf } from "./terminal-text.ts";
 
 /** Between two status lines where nothing can be redrawn. */
 const LINE_EVERY_MS = 5000;
@@ -12,24 +13,44 @@ const CLEAR_BELOW = "\x1b[J";
 
 export type ProgressStream = Pick<WriteStream, "write"> & { readonly isTTY?: boolean; readonly columns?: number };
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const isSet = (value: string | undefined) => value !== undefined && value !== "" && value !== "0" && value !== "false";
+
+/**
+ * Whether a block may be redrawn in place: on a terminal that moves its cursor, and where nobody asks for plain text
+ * (https://no-color.org, and the CI of build services).
+ */
+export function redraws({ isTTY }: ProgressStream, { TERM, NO_COLOR, CI }: Environment): boolean {
+  return isTTY === true && TERM !== "dumb" && !isSet(NO_COLOR) && !isSet(CI);
+}
+
 export class Progress {
   readonly #stream: ProgressStream;
   readonly #now: () => number;
-  /** Lines of the block that stand on the screen. */
-  #drawn = 0;
+  readonly #redraws: boolean;
+  /** The block as it stands on the screen. */
+  #drawn: readonly string[] = [];
   #block: readonly string[] = [];
   #lastLine = "";
   #lastLineAt = Number.NEGATIVE_INFINITY;
 
   /** @param now milliseconds on a monotonic clock */
-  constructor(stream: ProgressStream, now: () => number) {
+  constructor(stream: ProgressStream, now: () => number, environment: Environment = process.env) {
     this.#stream = stream;
     this.#now = now;
+    this.#redraws = redraws(stream, environment);
+  }
+
+  /** Of the window, which may change. */
+  get columns(): number {
+    const { columns } = this.#stream;
+    return columns === undefined || columns < 1 ? PLAIN_COLUMNS : columns;
   }
 
   /** Prints a line, or several, that stay. */
   line(text: string): void {
-    if (!this.#stream.isTTY) {
+    if (!this.#redraws) {
       this.#stream.write(`${text}\n`);
       return;
     }
@@ -43,9 +64,9 @@ export class Progress {
   }
 
   update(status: RunStatus): void {
-    if (this.#stream.isTTY) {
+    if (this.#redraws) {
       const erase = this.#erase();
-      this.#block = statusBlock(status, this.#stream.columns ?? 80);
+      this.#block = statusBlock(status, this.columns);
       this.#stream.write(erase);
       this.#draw();
       return;
@@ -59,19 +80,20 @@ export class Progress {
 
   /** Takes the block off the screen. */
   close(): void {
-    if (this.#stream.isTTY) this.#stream.write(this.#erase());
+    if (this.#redraws) this.#stream.write(this.#erase());
     this.#block = [];
   }
 
   #erase(): string {
-    const up = this.#drawn === 0 ? "" : `\x1b[${this.#drawn}A\r${CLEAR_BELOW}`;
-    this.#drawn = 0;
-    return up;
+    // A window that was made narrower has broken lines into rows since they were drawn.
+    const rows = this.#drawn.reduce((sum, line) => sum + rowsOf(line, this.columns), 0);
+    this.#drawn = [];
+    return rows === 0 ? "" : `\x1b[${rows}A\r${CLEAR_BELOW}`;
   }
 
   #draw(): void {
     if (this.#block.length === 0) return;
     this.#stream.write(`${this.#block.join("\n")}\n`);
-    this.#drawn = this.#block.length;
+    this.#drawn = this.#block;
   }
 }

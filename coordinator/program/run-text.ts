@@ -7,60 +7,86 @@ import type { ModelSizes } from "../checkpoint/export.ts";
 import type { RunSummary } from "../engine/engine.ts";
 import type { RunDirectory } from "../run/run-directory.ts";
 import { duration } from "./progress-text.ts";
+import { filled, PLAIN_COLUMNS, paragraph } from "./terminal-text.ts";
 
 const loopback = /^(127(\.\d+){3}|::1|localhost)$/;
 
-/** @param host in the link, or where the coordinator listens */
-export function welcomeLines({ path, run }: RunDirectory, url: string, host: string, workers: number): string[] {
-  const lines = [`run ${run} in ${path}`, "", `  Lend a GPU: open ${url}`, ""];
-  if (url.startsWith("https:")) {
-    // All that browsers ask for.
-  } else if (loopback.test(host)) {
-    lines.push(
-      "  The link works on this machine. For others, start with --host 0.0.0.0; their browsers give WebGPU to",
-    );
-    lines.push("  https pages only, so put the coordinator behind https or a tunnel that ends in it.");
-  } else {
-    lines.push(
-      "  Browsers on other machines give WebGPU to https pages only: put the coordinator behind https or a tunnel",
-    );
-    lines.push(`  that ends in it. \`npx worker join\` with Deno needs neither.`);
-  }
-  if (workers === 0) lines.push("  No local workers (--workers 0): the run waits for volunteers.");
-  return [...lines, ""];
+/** Widest prose, however wide the window is. */
+const WIDEST = 100;
+
+/** What others need to come by the link; nothing for https, which is all that browsers ask for. */
+function reachText(url: string, host: string): string | undefined {
+  if (url.startsWith("https:")) return undefined;
+  return loopback.test(host)
+    ? "The link works on this machine. For others, start with --host 0.0.0.0; their browsers give WebGPU to https pages only, so put the coordinator behind https or a tunnel that ends in it."
+    : "Browsers on other machines give WebGPU to https pages only: put the coordinator behind https or a tunnel that ends in it. `npx worker join` with Deno needs neither.";
+}
+
+/**
+ * @param host in the link, or where the coordinator listens
+ * @param columns of the reader's window
+ */
+export function welcomeLines(
+  { path, run }: RunDirectory,
+  url: string,
+  host: string,
+  workers: number,
+  columns = PLAIN_COLUMNS,
+): string[] {
+  const reach = reachText(url, host);
+  const prose = (text: string) => paragraph(text, Math.min(columns - 1, WIDEST));
+  return [
+    // A path and a link stay whole: they are copied.
+    ...filled([`run ${run}`, `in ${path}`], columns - 1),
+    "",
+    `  Lend a GPU: open ${url}`,
+    "",
+    ...(reach === undefined ? [] : prose(reach)),
+    ...(workers === 0 ? prose("No local workers (--workers 0): the run waits for volunteers.") : []),
+    "",
+  ];
 }
 
 function kibibytes(bytes: number): string {
   return `${(bytes / 1024).toFixed(1)} KiB`;
 }
 
-/** A line of the summary. */
-function fact(name: string, what: string): string {
-  return `  ${name.padEnd(24)} ${what}`;
+const FACT = 24;
+
+/** A line of the summary, or several where the window is narrow. */
+function fact(name: string, what: string, columns: number): string[] {
+  const [first, ...rest] = what.split(" ");
+  return filled([`  ${name.padEnd(FACT)} ${first}`, ...rest], columns - 1, " ", " ".repeat(FACT + 3));
 }
 
 /** A line a network, as the program calls it. */
-function scoreFacts(scores: NetworkScores): string[] {
-  const facts = Object.values(scores).map(({ title, sentence }) => fact(title, sentence));
-  return facts.length > 0 ? facts : [fact("score", "not evaluated yet")];
+function scoreFacts(scores: NetworkScores, columns: number): string[] {
+  const facts = Object.values(scores).flatMap(({ title, sentence }) => fact(title, sentence, columns));
+  return facts.length > 0 ? facts : fact("score", "not evaluated yet", columns);
 }
 
+/** @param columns of the reader's window */
 export function summaryLines(
   summary: RunSummary,
   { path, run }: Pick<RunDirectory, "path" | "run">,
   { binaryBytes, teacherBytes }: ModelSizes,
   { epochs }: Pick<RunConfig, "epochs">,
   seconds: number,
+  columns = PLAIN_COLUMNS,
 ): string[] {
   const ratio = (teacherBytes / binaryBytes).toFixed(1);
   const { step, steps, samples, scores, checkpoint, finished } = summary;
   return [
     "",
     `run ${run} ${finished ? "ended" : "was stopped"} after step ${step} of ${steps}`,
-    ...scoreFacts(scores),
-    fact("size", `${kibibytes(binaryBytes)}; in full precision ${kibibytes(teacherBytes)}, ${ratio} times as large`),
-    fact("time", `${duration(seconds)}, ${samples} training samples in all`),
-    fact("checkpoint", checkpoint),
+    ...scoreFacts(scores, columns),
+    ...fact(
+      "size",
+      `${kibibytes(binaryBytes)}; in full precision ${kibibytes(teacherBytes)} (${ratio} times)`,
+      columns,
+    ),
+    ...fact("time", `${duration(seconds)}, ${samples} training samples in all`, columns),
+    ...fact("checkpoint", checkpoint, columns),
     "",
     step < steps
       ? `  go on:   ${commandText("coordinator", ["resume", path])}`

@@ -126,12 +126,19 @@ export async function readStatus(target: string): Promise<RunStatus | StoppedSta
   }
 }
 
+/** Columns of what is printed to no window. */
+const WIDE = 120;
+
 /** What `coordinator status` prints for people. */
-export function statusText(status: RunStatus | StoppedStatus, target: string): string {
+export function statusText(
+  status: RunStatus | StoppedStatus,
+  target: string,
+  columns = process.stdout.columns ?? WIDE,
+): string {
   const scores = Object.values(status.scores).map(({ title, name, text }) => `  ${title}: ${name} ${text}`);
   if (status.state !== "stopped") {
     const cost = costText(status);
-    return [...statusBlock(status, 120), ...(cost === undefined ? [] : [`  ${cost}`]), ...scores].join("\n");
+    return [...statusBlock(status, columns), ...(cost === undefined ? [] : [`  ${cost}`]), ...scores].join("\n");
   }
   const { run, step, steps, samples, finished, epochs, checkpoint, checkpointStep, notices } = status;
   const folder = resolve(target);

@@ -82,14 +82,15 @@ function preparing({ roster }: RoundState): string {
 /**
  * For example `62/64 workers, 3980/4096 samples, seal in 1.2 s, waiting for w17 (stalled 9 s)`: working, of those who
  * joined.
+ * @param everJoined workers that ever came: whoever waits for the first has another problem than who lost the last
  */
-export function roundReason(now: number, state: RoundState): string {
+export function roundReason(now: number, state: RoundState, everJoined = 0): string {
   const { phase, roster, collected, wanted, leases } = state;
   const joined = roster.members.size;
   if (phase === "sealed" || phase === "applied") {
     return `${collected.size}/${wanted} samples, ${phase === "sealed" ? "applying" : "committing"}`;
   }
-  if (joined === 0) return "waiting for workers: nobody has joined";
+  if (joined === 0) return `waiting for workers: ${everJoined === 0 ? "nobody has joined" : "everybody has left"}`;
   if (phase === "committed") return "between rounds";
   const { reports } = state.notFinite;
   const lost = reports >= DIVERGED_REPORTS ? `, ${reports} gradients were not finite` : "";

@@ -18,6 +18,7 @@ import {
 import { addTokens, fullBucket, type TokenBucket, takeToken } from "../base/token-bucket.ts";
 import type { LeaveCode } from "../engine/leave-code.ts";
 import type { Traffic, TrafficClass } from "../engine/traffic.ts";
+import { closeInWords } from "./close-words.ts";
 import { type Beat, firstBeat, nextBeat } from "./heartbeat.ts";
 import { BASE_COST, EARNED_BY_CHUNK, EARNED_BY_PING } from "./message-costs.ts";
 import type { TurnBudget } from "./paced-messages.ts";
@@ -132,7 +133,7 @@ export class Connection {
       this.#messages.whenTaken(() => this.#broken(error));
     });
     socket.on("close", (code) => {
-      const text = `the socket closed with code ${code}`;
+      const text = closeInWords(code);
       this.#messages.whenTaken(() => this.#end(goodbyes.includes(code) ? "LEFT" : "GONE", text));
     });
   }

@@ -281,7 +281,7 @@ describe("with both halves in the tables", () => {
         run: "r",
         progress: state,
         ledger: new Ledger(),
-        rounds: { progress: { collected: 0, wanted: 0 }, workers: 1, reason: "" },
+        rounds: { progress: { collected: 0, wanted: 0 }, working: true, workers: 1, reason: "" },
         target: program.steps,
         phase: "done",
         evaluating: undefined,

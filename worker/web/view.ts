@@ -110,7 +110,7 @@ function showRun(status: RunStatus): void {
   write("phase", status.phase);
   write("loss", total === undefined ? "–" : total.toFixed(3));
   write("workers", whole.format(status.workers));
-  write("run-speed", whole.format(status.samplesPerSecond));
+  write("run-speed", status.samplesPerSecond > 0 ? whole.format(status.samplesPerSecond) : "–");
   const over = status.state === "done";
   write("eta", status.etaSeconds === null || over ? "–" : duration(status.etaSeconds));
   for (const [network, { name, title, text }] of Object.entries(status.scores))

@@ -16,7 +16,7 @@ export interface EngineView {
   readonly run: string;
   readonly progress: RunProgress;
   readonly ledger: Pick<Ledger, "samples">;
-  readonly rounds: Pick<RoundDriver, "progress" | "workers" | "reason">;
+  readonly rounds: Pick<RoundDriver, "progress" | "workers" | "working" | "reason">;
   /** Steps after which the run ends. */
   readonly target: number;
   readonly phase: "running" | "stopping" | "done";
@@ -38,6 +38,14 @@ export function engineStatus(view: EngineView): RunStatus {
   const { pass } = placeOf(program, shown, config.batch);
   const { collected, wanted } = rounds.progress;
   const name = phaseName(program, pass);
+  const remaining = remainingSeconds(pace, {
+    program,
+    batch: config.batch,
+    testSamples: dataset.test.samples,
+    step,
+    target,
+    evaluating: evaluating && { phase: evaluating.name, samples: wanted - collected },
+  });
   return {
     run,
     name: config.name,
@@ -50,15 +58,9 @@ export function engineStatus(view: EngineView): RunStatus {
     wanted,
     workers: rounds.workers,
     samples: ledger.samples,
-    samplesPerSecond: samplesPerSecond(pace, evaluating?.name ?? pass.phase),
-    etaSeconds: remainingSeconds(pace, {
-      program,
-      batch: config.batch,
-      testSamples: dataset.test.samples,
-      step,
-      target,
-      evaluating: evaluating && { phase: evaluating.name, samples: wanted - collected },
-    }),
+    // While nobody works there is no pace, and no telling when the run ends.
+    samplesPerSecond: rounds.working ? samplesPerSecond(pace, evaluating?.name ?? pass.phase) : 0,
+    etaSeconds: rounds.working || remaining === 0 ? remaining : null,
     reason: view.phase === "done" ? `the last of ${target} steps is done` : rounds.reason,
     loss: finiteParts(loss as Record<string, number>),
     bytesPerWorker: bytes?.perWorker ?? null,

@@ -216,7 +216,7 @@ export class LocalEngine implements Engine {
     const collected = await this.#rounds.collect(plan);
     if (collected === "dropped") return collected;
     this.#options.onSealed?.(plan, collected);
-    this.#pace = paced(this.#pace, subject.phase.name, collected.samples, collected.elapsedMs);
+    this.#pace = paced(this.#pace, subject.phase.name, collected.samples, collected.workedMs);
     return collected;
   }
 

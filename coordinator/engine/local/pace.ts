@@ -16,11 +16,11 @@ export type Pace = ReadonlyMap<string, Measured>;
 /** Weight of the newest round in the moving average. */
 const PACE_WEIGHT = 0.2;
 
-/** The pace after a round of `samples` took `elapsedMs`. */
-export function paced(pace: Pace, phase: string, samples: number, elapsedMs: number): Pace {
+/** The pace after a round of `samples` took `workedMs` in which somebody worked. */
+export function paced(pace: Pace, phase: string, samples: number, workedMs: number): Pace {
   const before = pace.get(phase);
   if (!before) return new Map(pace).set(phase, { rounds: 1, secondsPerSample: undefined });
-  const now = Math.max(elapsedMs, 1) / 1000 / samples;
+  const now = Math.max(workedMs, 1) / 1000 / samples;
   const average = before.secondsPerSample ?? now;
   const secondsPerSample = average + PACE_WEIGHT * (now - average);
   return new Map(pace).set(phase, { rounds: before.rounds + 1, secondsPerSample });

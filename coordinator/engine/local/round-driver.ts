@@ -26,6 +26,7 @@ import { ContributionIntake, type Intake, type IntakeOptions } from "./contribut
 import { type RoundLimits, roundOptions } from "./round-options.ts";
 import { StopPatience } from "./stop-patience.ts";
 import { startTicking } from "./ticker.ts";
+import { WorkedTime } from "./worked-time.ts";
 
 export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
   readonly training: Training;
@@ -43,13 +44,12 @@ export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
 /** A sealed round. */
 export interface Collected extends SealedSum {
   readonly ranges: readonly Range[];
-  /** The time from the round's opening to its seal. */
-  readonly elapsedMs: number;
+  /** The time from the round's opening to its seal in which somebody worked. */
+  readonly workedMs: number;
 }
 
 interface OpenCollection {
   readonly plan: RoundPlan;
-  readonly since: number;
   readonly resolve: (collected: Collected | "dropped") => void;
   readonly reject: (error: unknown) => void;
 }
@@ -67,6 +67,9 @@ export class RoundDriver {
   #busy = false;
   #stopping = false;
   readonly #patience = new StopPatience();
+  readonly #worked = new WorkedTime();
+  /** How many ever joined. */
+  #joined = 0;
 
   constructor(options: RoundDriverOptions) {
     this.#options = options;
@@ -77,11 +80,16 @@ export class RoundDriver {
 
   /** What the round waits for, in words. */
   get reason(): string {
-    return roundReason(this.#options.clock.now(), this.#state);
+    return roundReason(this.#options.clock.now(), this.#state, this.#joined);
   }
 
   get workers(): number {
     return this.#state.roster.members.size;
+  }
+
+  /** Somebody computes, or is about to. */
+  get working(): boolean {
+    return this.#state.roster.active.count > 0;
   }
 
   /** Samples collected in the round, and how many it wants. */
@@ -97,6 +105,7 @@ export class RoundDriver {
   }
 
   join(worker: WorkerId, facts: MemberFacts = {}): void {
+    this.#joined++;
     this.#dispatch({ type: "worker-joined", worker, ...facts });
   }
 
@@ -181,7 +190,8 @@ export class RoundDriver {
     const stopTicking = startTicking(clock, allLeased, () => this.#dispatch({ type: "tick" }));
     try {
       return await new Promise((resolve, reject) => {
-        this.#collection = { plan, since: clock.now(), resolve, reject };
+        this.#collection = { plan, resolve, reject };
+        this.#worked.take(clock.now());
         this.#patience.begin();
         this.#offsets = [];
         const options = roundOptions(plan, this.#options, arrivals, this.#state.roster);
@@ -233,6 +243,7 @@ export class RoundDriver {
 
   #carryOut({ state, effects }: Decision): void {
     this.#state = state;
+    this.#worked.note(this.#options.clock.now(), this.working);
     this.#busy = true;
     try {
       for (const effect of effects) this.#perform(effect);
@@ -274,11 +285,11 @@ export class RoundDriver {
         outbox.cancelled(effect.lease.worker, effect.lease.lease, effect.reason);
         break;
       case "seal": {
-        const { since, resolve, reject } = this.#collecting();
+        const { resolve, reject } = this.#collecting();
         this.#collection = undefined;
-        const elapsedMs = clock.now() - since;
+        const workedMs = this.#worked.take(clock.now());
         const { ranges } = effect;
-        this.#intake.seal().then((sum) => resolve({ ...sum, ranges, elapsedMs }), reject);
+        this.#intake.seal().then((sum) => resolve({ ...sum, ranges, workedMs }), reject);
         break;
       }
       case "diverged": {

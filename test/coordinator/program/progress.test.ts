@@ -11,6 +11,7 @@ import { phaseProgram, samplesAt } from "../../../shared/run/program.ts";
 import { classification } from "../../../shared/tasks/classification.ts";
 import { shownScore } from "../../../shared/tasks/task.ts";
 import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import { Screen } from "../../fixtures/screen.ts";
 import { tinyConfig } from "../../fixtures/tiny-run.ts";
 
 const status: RunStatus = {
@@ -37,28 +38,6 @@ const status: RunStatus = {
 
 const ESCAPE = "\u001b";
 
-/** A terminal that keeps what it shows: understands the two escapes that are used. */
-class Screen {
-  readonly isTTY: boolean;
-  readonly columns = 100;
-  lines: string[] = [""];
-
-  constructor(isTTY: boolean) {
-    this.isTTY = isTTY;
-  }
-
-  write(text: string): boolean {
-    for (const part of text.split(new RegExp(`(${ESCAPE}\\[\\d*[AJ]|\r|\n)`))) {
-      const up = part.startsWith(ESCAPE) && /^.\[(\d+)A$/.exec(part);
-      if (up) this.lines.length -= Number(up[1]);
-      else if (part === "\n") this.lines.push("");
-      else if (part === "\r" || part === `${ESCAPE}[J`) this.lines[this.lines.length - 1] = "";
-      else this.lines[this.lines.length - 1] += part;
-    }
-    return true;
-  }
-}
-
 test("the block says phase, step, losses, speed, workers, what it waits for, and when it will end", () => {
   expect(statusBlock(status, 120)).toEqual([
     "fashion: 1-bit student, epoch 2/3",
@@ -82,29 +61,29 @@ test("what a step costs is told in bytes a worker, and how late the event loop w
 
 test("on a terminal the block is redrawn in place, below the lines that stay", () => {
   const screen = new Screen(true);
-  const progress = new Progress(screen, () => 0);
+  const progress = new Progress(screen, () => 0, {});
   progress.line("hello");
   progress.update(status);
   progress.event({ type: "checkpoint", step: 6, path: "runs/r/checkpoints/step-6" });
   progress.update({ ...status, step: 7 });
-  expect(screen.lines.slice(0, 3)).toEqual([
+  expect(screen.text().slice(0, 3)).toEqual([
     "hello",
     "checkpoint of step 6: runs/r/checkpoints/step-6",
     "fashion: 1-bit student, epoch 2/3",
   ]);
-  expect(screen.lines).toHaveLength(7);
-  expect(screen.lines[3]).toContain("step 7/24");
+  expect(screen.text()).toHaveLength(7);
+  expect(screen.text()[3]).toContain("step 7/24");
   progress.close();
-  expect(screen.lines).toEqual(["hello", "checkpoint of step 6: runs/r/checkpoints/step-6", ""]);
+  expect(screen.text()).toEqual(["hello", "checkpoint of step 6: runs/r/checkpoints/step-6", ""]);
 });
 
 test("without a terminal a line comes every few seconds, and only when something changed", () => {
   const screen = new Screen(false);
   let now = 0;
-  const progress = new Progress(screen, () => now);
+  const progress = new Progress(screen, () => now, {});
   for (now = 0; now <= 20_000; now += 500) progress.update({ ...status, step: now < 8000 ? 6 : 7 });
   progress.close();
-  expect(screen.lines).toEqual([statusLine(status), statusLine({ ...status, step: 7 }), ""]);
+  expect(screen.text()).toEqual([statusLine(status), statusLine({ ...status, step: 7 }), ""]);
 });
 
 test("events are told in words", () => {
@@ -186,7 +165,7 @@ test("the summary names each network that was tested as the program does, and th
     "run a ended after step 24 of 24",
     "  teacher                  87.3 % of the test images right",
     "  1-bit network            82.3 % of the test images right",
-    "  size                     1.0 KiB; in full precision 8.0 KiB, 8.0 times as large",
+    "  size                     1.0 KiB; in full precision 8.0 KiB (8.0 times)",
     "  time                     1 min 2 s, 768 training samples in all",
     "  checkpoint               checkpoints/step-24",
     "",

@@ -12,7 +12,7 @@ test("H5 a part of the loss that has overflowed is left out of the status, which
     run: "tiny",
     progress: progressOf(tinyState()),
     ledger: new Ledger(),
-    rounds: { progress: { collected: 0, wanted: 4 }, workers: 1, reason: "1 worker computes" },
+    rounds: { progress: { collected: 0, wanted: 4 }, working: true, workers: 1, reason: "1 worker computes" },
     target: 2,
     phase: "running",
     evaluating: undefined,
