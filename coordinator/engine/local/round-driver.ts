@@ -89,7 +89,8 @@ export class RoundDriver {
 
   /** Somebody computes, or is about to. */
   get working(): boolean {
-    return this.#state.roster.active.count > 0;
+    const { proven, unproven } = this.#state.roster;
+    return proven.active.count + unproven.active.count > 0;
   }
 
   /** Samples collected in the round, and how many it wants. */
