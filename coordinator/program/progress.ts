@@ -1,5 +1,5 @@
-// The live view in the terminal: a block that is redrawn below the lines of events; where nothing can be redrawn, a line
-// every few seconds.
+// The live view in the terminal: a block that is redrawn below the lines of events; where nothing can be redrawn, a
+// line every few seconds.
 
 import type { WriteStream } from "node:tty";
 import type { RunStatus } from "../../shared/wire/protocol.ts";

@@ -1,4 +1,4 @@
-// A terminal that says it is dumb, and whoever asks for plain text, gets lines as a pipe does: nothing moves the cursor.
+// A terminal that says it is dumb, and whoever asks for plain text, gets lines as a pipe does: nothing moves a cursor.
 
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Progress } from "../../../coordinator/program/progress.ts";

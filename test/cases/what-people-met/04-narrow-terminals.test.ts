@@ -1,5 +1,5 @@
-// A window of 80 columns, or one that is made narrower while a run goes on: nothing is cut, broken within a word, or left
-// behind.
+// A window of 80 columns, or one that is made narrower while a run goes on: nothing is cut, broken within a word, or
+// left behind.
 
 import { expect, test } from "vitest";
 import type { RunSummary } from "../../../coordinator/engine/engine.ts";
