@@ -58,10 +58,10 @@ export class TurnBudget {
 
 /**
  * What one socket may have waiting; from there on it is not read until half of it is taken in, and TCP holds its peer
- * back. A peer that keeps to its credit of chunks brings no more.
+ * back.
  */
 export const MESSAGES_HELD = 32;
-export const BYTES_HELD = 4 << 20;
+export const BYTES_HELD = 1 << 20;
 
 export interface RawMessage {
   readonly bytes: Uint8Array;

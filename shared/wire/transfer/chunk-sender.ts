@@ -5,6 +5,9 @@ import { BitswarmError } from "../../base/errors.ts";
 import { chunkCount, encodeChunk } from "../chunk.ts";
 import { ChunkSet } from "../chunk-set.ts";
 
+/** Chunks that are sent ahead of the receiver's word, whatever it gives credit for: more would wait in the socket. */
+export const MOST_IN_FLIGHT = 8;
+
 /**
  * A frame that is too long for one message. One object may serve many transfers at once, which then share its chunks.
  */
@@ -92,7 +95,7 @@ export class ChunkSender {
       );
     }
     for (const index of this.#inFlight) if (this.#arrived.has(index)) this.#inFlight.delete(index);
-    this.#credit = credit;
+    this.#credit = Math.min(credit, MOST_IN_FLIGHT);
   }
 
   /** The connection is gone, and with it what was on its way: nothing is sent before the receiver tells what it has. */

@@ -4,11 +4,11 @@
 import { BitswarmError } from "../../base/errors.ts";
 import { CHUNK_BYTES, type Chunk, chunkCount, chunkLength } from "../chunk.ts";
 import { ChunkSet, fullBitmap } from "../chunk-set.ts";
-import type { Have } from "./chunk-sender.ts";
+import { type Have, MOST_IN_FLIGHT } from "./chunk-sender.ts";
 import { isLong, type Offer } from "./outgoing.ts";
 
 /** Chunks that may be on their way to a receiver: 2 MiB, what a cut connection costs at most. */
-export const WINDOW_CHUNKS = 8;
+export const WINDOW_CHUNKS = MOST_IN_FLIGHT;
 /** Transfers that are over and whose late chunks are let pass. */
 const REMEMBERED_TRANSFERS = 16;
 
@@ -19,14 +19,14 @@ type State<B extends ArrayBufferLike> =
   | {
       readonly kind: "receiving";
       readonly offer: Offer;
-      readonly buffer: Uint8Array<B>;
+      /** Made when the first chunk is here: an offer alone, which costs its sender nothing, costs nothing. */
+      buffer: Uint8Array<B> | undefined;
       readonly arrived: ChunkSet;
     };
 
 export interface IncomingOptions<B extends ArrayBufferLike = ArrayBuffer> {
   /** Largest frame that can be due, in bytes. */
   readonly limitBytes: number;
-  readonly windowChunks?: number;
   /**
    * A transfer that arrived whole may be wanted again: parameters that were let go meanwhile. Else it is answered as
    * whole.
@@ -50,18 +50,16 @@ const nothing: Taken<never> = { fresh: false, have: undefined, frame: undefined 
 
 export class Incoming<B extends ArrayBufferLike = ArrayBuffer> {
   readonly #limitBytes: number;
-  readonly #windowChunks: number;
   readonly #repeats: boolean;
   readonly #allocate: IncomingOptions<B>["allocate"];
   #state: State<B> = { kind: "none" };
   /** Transfers that arrived whole or were abandoned, and their chunks; the oldest first. */
   readonly #over = new Map<number, { readonly bytes: number; readonly whole: boolean }>();
 
-  constructor({ limitBytes, windowChunks = WINDOW_CHUNKS, repeats = false, allocate }: IncomingOptions<B>) {
+  constructor({ limitBytes, repeats = false, allocate }: IncomingOptions<B>) {
     this.#allocate = allocate;
     this.#limitBytes = limitBytes;
     this.#repeats = repeats;
-    this.#windowChunks = windowChunks;
   }
 
   /** The transfer that is under way. */
@@ -69,9 +67,9 @@ export class Incoming<B extends ArrayBufferLike = ArrayBuffer> {
     return this.#state.kind === "none" ? undefined : this.#state.offer;
   }
 
-  /** Bytes of the buffer that is held. */
+  /** Bytes of the buffer that is held, or promised. */
   get heldBytes(): number {
-    return this.#state.kind === "receiving" ? this.#state.buffer.length : 0;
+    return this.#state.kind === "receiving" ? this.#state.offer.bytes : 0;
   }
 
   /** Whether the sender has credit and owes chunks. */
@@ -122,7 +120,7 @@ export class Incoming<B extends ArrayBufferLike = ArrayBuffer> {
     if (this.#state.kind !== "waiting") throw new RangeError("no transfer waits for its buffer");
     const { offer } = this.#state;
     const arrived = new ChunkSet(chunkCount(offer.bytes));
-    this.#state = { kind: "receiving", offer, buffer: this.#allocate(offer.bytes), arrived };
+    this.#state = { kind: "receiving", offer, buffer: undefined, arrived };
     return this.#have();
   }
 
@@ -151,6 +149,7 @@ export class Incoming<B extends ArrayBufferLike = ArrayBuffer> {
       );
     }
     if (!state.arrived.add(index)) return { ...nothing, have: this.#have() };
+    state.buffer ??= this.#allocate(bytes);
     state.buffer.set(payload, index * CHUNK_BYTES);
     const have = this.#have();
     if (!state.arrived.full) return { fresh: true, have, frame: undefined };
@@ -167,7 +166,7 @@ export class Incoming<B extends ArrayBufferLike = ArrayBuffer> {
     const { offer } = this;
     if (!offer || this.#state.kind === "none") throw new RangeError("there is no transfer to tell of");
     const chunks = this.#state.kind === "waiting" ? new ChunkSet(chunkCount(offer.bytes)) : this.#state.arrived;
-    const credit = this.#state.kind === "waiting" ? 0 : this.#windowChunks;
+    const credit = this.#state.kind === "waiting" ? 0 : WINDOW_CHUNKS;
     return { transfer: offer.transfer, chunks: chunks.bitmap, credit };
   }
 

@@ -127,6 +127,34 @@ test("T4 the sender keeps to the receiver's credit, and sends nothing before it 
   expect([1, 2].map(() => outgoing.next()?.kind)).toEqual(["bytes", undefined]);
 });
 
+test("T4 a receiver that gives credit without end is sent no more than a window ahead of its word", () => {
+  const outgoing = new Outgoing();
+  outgoing.push({ kind: "frame", frame: new ChunkedFrame(1, frameOf(20 * CHUNK_BYTES)), lease: 1 });
+  outgoing.next();
+  outgoing.told({ transfer: 1, chunks: new ChunkSet(20).bitmap, credit: Number.MAX_SAFE_INTEGER });
+  let sent = 0;
+  while (outgoing.next()) sent++;
+  expect(sent).toBe(WINDOW_CHUNKS);
+});
+
+test("an offer takes no memory until a chunk of it is here", () => {
+  const made: number[] = [];
+  const allocate = (bytes: number) => {
+    made.push(bytes);
+    return new Uint8Array(bytes);
+  };
+  const frame = frameOf(2 * CHUNK_BYTES);
+  const incoming = new Incoming({ limitBytes: frame.length, allocate });
+  for (let transfer = 1; transfer <= 100; transfer++) {
+    const have = incoming.offered({ transfer, bytes: frame.length, lease: 1 }, () => true);
+    expect([have.credit, incoming.heldBytes]).toEqual([WINDOW_CHUNKS, frame.length]);
+  }
+  expect(made).toEqual([]);
+  incoming.take(decodeChunk(encodeChunk(100, frame, 1)));
+  expect(incoming.take(decodeChunk(encodeChunk(100, frame, 0))).frame).toEqual(frame);
+  expect(made).toEqual([frame.length]);
+});
+
 test("a message waits for the frame before it to be on its way, and passes no other", () => {
   const outgoing = new Outgoing();
   const message = Uint8Array.of(1);
