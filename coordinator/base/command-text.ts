@@ -70,3 +70,9 @@ export function commandText(
   const begin = inside ? ["npx", program] : ["node", join(root, ...files[program])];
   return [...begin, ...words].map((word) => shellWord(word, platform)).join(" ");
 }
+
+/** How a run goes on whose disk failed. */
+export function resumeAdvice(runDir: string): string {
+  const again = commandText("coordinator", ["resume", resolve(runDir)]);
+  return `The newest whole checkpoint is untouched: mend that, then \`${again}\``;
+}

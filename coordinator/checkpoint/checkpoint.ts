@@ -9,6 +9,7 @@ import type { RunConfig } from "../../shared/run/config.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import { phaseProgram } from "../../shared/run/program.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
+import { resumeAdvice } from "../base/command-text.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import { diskFiles, type FileOperations } from "../disk/durable-file.ts";
 import { readPlainFile, requirePlainFolder } from "../disk/plain-file.ts";
@@ -162,6 +163,7 @@ export async function writeCheckpoint(
   const target = join(root, stepName(step));
   const beside = join(root, WRITING + stepName(step));
   try {
+    await requirePlainFolder(root, "STORAGE_FAILED");
     await disk.makeDirectory(root);
     await disk.syncDirectory(runDir);
     await disk.remove(beside);
@@ -169,23 +171,23 @@ export async function writeCheckpoint(
     for (const [file, { bytes }] of contents.files) await disk.writeFile(join(beside, file), bytes);
     await disk.writeFile(join(beside, MANIFEST), manifest);
     await disk.syncDirectory(beside);
+    const there = await access(target).then(
+      () => true,
+      () => false,
+    );
+    if (there) {
+      // A folder cannot be renamed over another: the old one steps aside, where a reader still finds it.
+      await disk.remove(target + REPLACED);
+      await disk.rename(target, target + REPLACED);
+    }
+    await disk.rename(beside, target);
+    await disk.syncDirectory(root);
+    await prune(root, step, keep, disk);
   } catch (error) {
     // On a full disk what was written of it is in the way of the next one.
     await disk.remove(beside).catch(() => undefined);
-    throw storageError(error, target);
+    throw storageError(error, target, resumeAdvice(runDir));
   }
-  const there = await access(target).then(
-    () => true,
-    () => false,
-  );
-  if (there) {
-    // A folder cannot be renamed over another: the old one steps aside, where a reader still finds it.
-    await disk.remove(target + REPLACED);
-    await disk.rename(target, target + REPLACED);
-  }
-  await disk.rename(beside, target);
-  await disk.syncDirectory(root);
-  await prune(root, step, keep, disk);
   return target;
 }
 

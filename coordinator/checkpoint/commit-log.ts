@@ -4,9 +4,10 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { commandText, resumeAdvice } from "../base/command-text.ts";
 import { diskFiles, writeNew } from "../disk/durable-file.ts";
 import { openPlainFile, readPlainFile } from "../disk/plain-file.ts";
 import { storageError } from "../disk/storage-error.ts";
@@ -93,9 +94,10 @@ interface Verified {
 }
 
 function corrupt(path: string, { line, what }: NonNullable<Verified["damage"]>): BitswarmError {
+  const again = commandText("coordinator", ["resume", resolve(dirname(path))]);
   return new BitswarmError(
     "COMMIT_LOG_CORRUPT",
-    `${path}, line ${line}: ${what}. The file was changed or damaged; \`coordinator resume\` keeps a copy of it, cuts it there, and goes on from the newest checkpoint`,
+    `${path}, line ${line}: ${what}. The file was changed or damaged; \`${again}\` keeps a copy of it, cuts it there, and goes on from the newest checkpoint`,
   );
 }
 
@@ -263,7 +265,7 @@ class FileCommitLog implements CommitLog {
     } catch (error) {
       // A full disk must not leave half a line for the next record to be glued to.
       await this.#file.truncate(this.#bytes).catch(() => {});
-      throw storageError(error, this.#path);
+      throw storageError(error, this.#path, resumeAdvice(this.folder));
     }
     this.#bytes += line.length;
     this.#head = h;
@@ -276,7 +278,7 @@ class FileCommitLog implements CommitLog {
     const found = await readPlainFile(this.#path, readLimit).then((bytes) => verify(this.#path, bytes));
     throw new BitswarmError(
       "COMMIT_LOG_FENCED",
-      `${this.#path} grew from ${this.#bytes} to ${size} bytes while writer ${this.fence} had it open; its newest writer is ${found.fence}. Another coordinator drives this run: stop one of them, then \`coordinator resume\` the run if need be`,
+      `${this.#path} grew from ${this.#bytes} to ${size} bytes while writer ${this.fence} had it open; its newest writer is ${found.fence}. Another coordinator drives this run: stop one of them, then \`${commandText("coordinator", ["resume", resolve(this.folder)])}\` if need be`,
     );
   }
 
@@ -315,7 +317,7 @@ export async function openCommitLog(
 ): Promise<CommitLog> {
   const path = join(runDir, COMMIT_LOG);
   const file = await openPlainFile(path, constants.O_RDWR | constants.O_CREAT, "COMMIT_LOG_CORRUPT").catch((error) => {
-    throw storageError(error, path);
+    throw storageError(error, path, resumeAdvice(runDir));
   });
   try {
     const bytes = await readPlainFile(path, readLimit);
@@ -342,7 +344,7 @@ export async function openCommitLog(
     return new FileCommitLog({ path, file, records, notice, head, bytes: whole, fence: fence ?? last + 1 });
   } catch (error) {
     await file.close();
-    throw storageError(error, path);
+    throw storageError(error, path, resumeAdvice(runDir));
   }
 }
 

@@ -1,6 +1,8 @@
 // The 1-bit network for inference: Ŵ in bits, C and the full-precision rest. Latent W, discriminators and teacher stay
 // behind (methods/README.md).
 
+import { stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { type SafeTensor, tensorOf, writeSafetensors } from "../../shared/base/safetensors.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
@@ -11,7 +13,9 @@ import { signWords } from "../../shared/model/window.ts";
 import { buildNetworks, type NetworkConfig, networkNamed, twinManifest } from "../../shared/run/networks.ts";
 import { type PhaseConfig, phaseProgram, phasesOf } from "../../shared/run/program.ts";
 import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
+import { commandText } from "../base/command-text.ts";
 import { writeDurably } from "../disk/durable-file.ts";
+import { storageError } from "../disk/storage-error.ts";
 import { fileShape, toFileOrder } from "../state/axis-order.ts";
 import { readNewestCheckpoint, type SkippedCheckpoint } from "./checkpoint.ts";
 import { decodeNetwork } from "./checkpoint-tensors.ts";
@@ -74,12 +78,24 @@ function exportTensors(manifest: Manifest, parameters: Parameters): (readonly [s
   });
 }
 
+/** Before the checkpoint is read: a place where the file can be. @throws STORAGE_FAILED */
+async function requirePlace(out: string): Promise<void> {
+  const refused = (what: string) => new BitswarmError("STORAGE_FAILED", `--out ${out} cannot be written: ${what}`);
+  const folder = dirname(resolve(out));
+  const [there, at] = await Promise.all([folder, out].map((path) => stat(path).catch(() => undefined)));
+  if (!there?.isDirectory())
+    throw refused(`the folder ${folder} is not there; make it first (mkdir -p), or name another`);
+  if (at?.isDirectory()) throw refused("it is a folder; name a file in it");
+  if (at !== undefined && !at.isFile()) throw refused("it is a device or a fifo; name a file");
+}
+
 /**
  * Writes the primary network of the run's newest checkpoint that verifies to `out` as safetensors; the metadata say how
  * to read it.
  * @throws CHECKPOINT_MISSING also where the run has not trained it yet, CHECKPOINT_CORRUPT
  */
 export async function exportModel(runDir: string, out: string): Promise<ExportResult> {
+  await requirePlace(out);
   const { path, manifest, files, skipped } = await readNewestCheckpoint(runDir);
   const { config, dataset, step } = manifest;
   const program = phaseProgram(config, dataset.trainSamples);
@@ -88,7 +104,7 @@ export async function exportModel(runDir: string, out: string): Promise<ExportRe
   if (!first || step <= first.firstStep) {
     throw new BitswarmError(
       "CHECKPOINT_MISSING",
-      `${path} is from before the ${networkPlanNamed(program, primary).title}'s first step (step ${step}; its training begins after ${first?.firstStep}): go on with \`coordinator resume ${runDir}\``,
+      `${path} is from before the ${networkPlanNamed(program, primary).title}'s first step (step ${step}; its training begins after ${first?.firstStep}): go on with \`${commandText("coordinator", ["resume", resolve(runDir)])}\``,
     );
   }
   const networks = buildNetworks(config, dataset, program);
@@ -115,6 +131,10 @@ export async function exportModel(runDir: string, out: string): Promise<ExportRe
     ...(score && { [`test.${score.name}`]: String(score.value) }),
   };
   const bytes = writeSafetensors(exportTensors(own, decodeNetwork(files, networks, program, primary)), metadata);
-  await writeDurably(out, bytes);
+  try {
+    await writeDurably(out, bytes);
+  } catch (error) {
+    throw storageError(error, out, "Name a file in a folder that is there, by --out", "written");
+  }
   return { path: out, step, fileBytes: bytes.length, sizes, skipped };
 }

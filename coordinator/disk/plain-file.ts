@@ -1,7 +1,7 @@
 // Files of a folder that may come from elsewhere: read only where they are plain files of a bounded size. A link leads
 // out of the folder, a fifo or a device never ends.
 
-import { constants } from "node:fs";
+import { closeSync, constants, createWriteStream, fstatSync, openSync, type WriteStream } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import { storageError } from "./storage-error.ts";
@@ -39,6 +39,27 @@ export async function openPlainFile(path: string, flags: number, code: ErrorCode
   if (facts.isFile()) return file;
   await file.close();
   throw refusal(code, path, facts.isDirectory() ? "a folder" : "a fifo or a device");
+}
+
+/**
+ * Appends to a plain file, made if it is not there.
+ * @throws STORAGE_FAILED for a link, a folder, a fifo or a device; what else goes wrong, the stream says
+ */
+export function appendToPlainFile(path: string): WriteStream {
+  const code = "STORAGE_FAILED";
+  const { O_APPEND, O_CREAT, O_WRONLY } = constants;
+  let fd: number;
+  try {
+    fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK);
+  } catch (error) {
+    const { code: cause } = error as NodeJS.ErrnoException;
+    if (notPlain.includes(cause)) throw refusal(code, path, "a link, a fifo or a device");
+    if (cause === "EISDIR") throw refusal(code, path, "a folder");
+    return createWriteStream(path, { flags: "a" });
+  }
+  if (fstatSync(fd).isFile()) return createWriteStream(path, { fd });
+  closeSync(fd);
+  throw refusal(code, path, "a fifo or a device");
 }
 
 /** What may be read of a file. */

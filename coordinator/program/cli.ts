@@ -3,7 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { BitswarmError } from "../../shared/base/errors.ts";
+import { BitswarmError, failureText } from "../../shared/base/errors.ts";
 import { exportModel } from "../checkpoint/export.ts";
 import { type OpenRun, openFreshRun, reopenRun } from "../run/open-run.ts";
 import { readRunConfig } from "../run/run-config.ts";
@@ -60,7 +60,8 @@ Examples:
   $ npx coordinator start --max-steps 20 --json > steps.ndjson
       twenty steps, then an evaluation and the end
 
-Ctrl-C once finishes the step in hand, writes a checkpoint, says how to go on, and exits with 0; so does SIGTERM.
+Ctrl-C once finishes the step in hand, writes a checkpoint, says how to go on, and exits with 0; so do SIGTERM and a
+terminal that is closed (SIGHUP). A reader of a pipe that goes away ends nothing.
 Ctrl-C twice ends at once with 130; the checkpoint before is whole. After a power cut, too: \`coordinator resume\`.
 
 --json prints one line a step and one at the end, all else goes to standard error:
@@ -185,6 +186,12 @@ async function serve(run: OpenRun, options: ServeOptions, reach: Reach): Promise
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
+  // A terminal that is closed says so by SIGHUP, once or twice, or only by writes that fail.
+  const hangUp = () => {
+    if (!interrupted) interrupt();
+  };
+  process.on("SIGHUP", hangUp);
+  for (const stream of [process.stdout, process.stderr]) if (stream.isTTY) stream.on("error", hangUp);
   await coordination.done;
   await printed;
 }
@@ -292,15 +299,18 @@ program
 
 // Whoever reads the output may go first; that is no reason to lose the run.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+function fail(error: unknown): never {
+  process.stderr.write(`${failureText(error)}\n`);
+  if (process.env.DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+}
+
+// Whatever slips through: a code, and what is on the disk is whole.
+process.on("uncaughtException", fail);
+process.on("unhandledRejection", fail);
 try {
   await program.parseAsync();
   process.exit(process.exitCode ?? 0);
 } catch (error) {
-  const known = error instanceof BitswarmError;
-  const text = known
-    ? `error ${error.code}: ${error.message}`
-    : `error: ${error instanceof Error ? error.message : error}`;
-  process.stderr.write(`${text}\n`);
-  if (process.env.DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  process.exit(1);
+  fail(error);
 }

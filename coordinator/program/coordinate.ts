@@ -23,10 +23,12 @@ import { type RunServer, startServer } from "../server/server.ts";
 import { type SessionLimits, sessionLimits } from "../session/session-limits.ts";
 import { Sessions } from "../session/sessions.ts";
 import { STATUS_EVERY_MS } from "../session/status-feed.ts";
+import { numberedFrom } from "../session/worker-names.ts";
 import { contributionLimit } from "../training/round-plan.ts";
 import type { StartTraining } from "../training/start-training.ts";
 import { EventBudget } from "./event-budget.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
+import { lastWorkerNumber } from "./last-worker.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
 import { type LoopDelay, LoopDelayMeter } from "./loop-delay.ts";
 import { Progress, type ProgressStream } from "./progress.ts";
@@ -78,6 +80,12 @@ function publicConfig(config: RunConfig): RunConfig {
   };
 }
 
+/** The file of a run's events, to be written on, and names that none of its workers has had. */
+async function openEvents({ directory, resumedFrom }: OpenRun) {
+  const last = resumedFrom === undefined ? 0 : await lastWorkerNumber(directory.eventsPath);
+  return { events: new JsonLineFile(directory.eventsPath), workerNames: numberedFrom(last + 1) };
+}
+
 /** Nothing is left to compute: nobody need be started for it. */
 function isOver({ step, program, evaluations }: OpenRun["state"]): boolean {
   return step >= program.steps && Object.values(evaluations).every((score) => score !== null);
@@ -104,7 +112,12 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
   const { now } = clock;
   const startedAt = now();
   const progress = new Progress(terminal, now);
-  const events = new JsonLineFile(directory.eventsPath);
+  const { events, workerNames } = await openEvents(run).catch(async (error) => {
+    await log.close();
+    await claim.release();
+    await run.discard?.();
+    throw error;
+  });
   const loopDelay = new LoopDelayMeter();
   let stepDelay: LoopDelay | null = null;
   let over = false;
@@ -135,6 +148,7 @@ export async function coordinate(run: OpenRun, options: CoordinateOptions): Prom
     },
     limits,
     contributionLimit: contributionLimit(state),
+    workerNames,
     clock,
     onEvent,
     traffic,

@@ -1,9 +1,10 @@
 // Files and streams of one JSON value a line: events.ndjson, and what --json prints.
 
 import { once } from "node:events";
-import { createWriteStream, type WriteStream } from "node:fs";
+import type { WriteStream } from "node:fs";
 import type { NetworkScores, ShownScore } from "../../shared/tasks/task.ts";
 import { printableJson } from "../base/printable.ts";
+import { appendToPlainFile } from "../disk/plain-file.ts";
 import type { RunSummary } from "../engine/engine.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import type { LoopDelay } from "./loop-delay.ts";
@@ -13,8 +14,9 @@ export class JsonLineFile {
   readonly #stream: WriteStream;
   #failure: Error | undefined;
 
+  /** @throws STORAGE_FAILED for what is no plain file */
   constructor(path: string) {
-    this.#stream = createWriteStream(path, { flags: "a" });
+    this.#stream = appendToPlainFile(path);
     // A full disk must not end the training for a log; close() says so.
     this.#stream.on("error", (error) => {
       this.#failure = error;

@@ -1,11 +1,12 @@
 // The workers of this machine: one child process with the worker's program, which joins by the operator's link.
 
 import { spawn } from "node:child_process";
-import { createWriteStream, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { packageRoot } from "../base/package-root.ts";
+import { appendToPlainFile } from "../disk/plain-file.ts";
 
 export const runtimes = ["auto", "deno", "browser"] as const;
 export type Runtime = (typeof runtimes)[number];
@@ -30,7 +31,7 @@ export interface LocalWorkers {
 const KILL_AFTER_MS = 5000;
 const LAST_LINES = 8;
 
-/** @throws RUNTIME_MISSING where the worker's program was not built */
+/** @throws RUNTIME_MISSING where the worker's program was not built, STORAGE_FAILED where its log is no plain file */
 export function startLocalWorkers({ url, count, runtime, logPath, onEarlyEnd }: LocalWorkersOptions): LocalWorkers {
   const program = join(packageRoot(), "dist", "worker", "platform", "node", "cli.js");
   if (!existsSync(program)) {
@@ -39,6 +40,7 @@ export function startLocalWorkers({ url, count, runtime, logPath, onEarlyEnd }: 
       `the worker's program ${program} is not built; run \`npm run build\`, or start with --workers 0`,
     );
   }
+  const log = appendToPlainFile(logPath);
   const args = ["join", "-", "--runtime", runtime, "--count", String(count), "--name", "local", "--parent-watch"];
   const child = spawn(process.execPath, [program, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
@@ -46,7 +48,6 @@ export function startLocalWorkers({ url, count, runtime, logPath, onEarlyEnd }: 
     // the coordinator, which finishes the step with these workers.
     detached: true,
   });
-  const log = createWriteStream(logPath, { flags: "a" });
   log.on("error", () => undefined);
   const last: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {

@@ -103,6 +103,8 @@ export async function createRunDirectory(
   try {
     await mkdir(path, { recursive: true });
   } catch (cause) {
+    const { code = "" } = cause as NodeJS.ErrnoException;
+    if (code !== "EEXIST" && code !== "ENOTDIR") throw storageError(cause, path, "Name another --run-dir");
     throw new BitswarmError("RUN_EXISTS", `the run's folder ${path} cannot be made: ${(cause as Error).message}`, {
       cause,
     });

@@ -1,15 +1,17 @@
 // The standing of each account beside the run: trust.json, so that a resumed run goes on with what was earned. A lost
 // file only costs more audits: it is no part of the training's truth.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { diskFiles, type FileOperations, writeDurably } from "../disk/durable-file.ts";
+import { readPlainFile } from "../disk/plain-file.ts";
 import { newcomer, type Standing } from "./standing.ts";
 
 const TRUST_FILE = "trust.json";
 /** Accounts that are kept: those seen last. */
 export const KEPT_ACCOUNTS = 10_000;
+/** Of the file: ten times what so many accounts take. */
+export const MOST_TRUST_BYTES = 16 * 2 ** 20;
 
 /** Where standings are kept between the lives of a coordinator. */
 export interface TrustStore {
@@ -41,7 +43,7 @@ export async function readTrust(runDir: string): Promise<StoredTrust> {
   const path = join(runDir, TRUST_FILE);
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = (await readPlainFile(path, { code: "STORAGE_FAILED", mostBytes: MOST_TRUST_BYTES })).toString("utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return { standings, notice: null };
     return { standings, notice: `${path} cannot be read (${(error as Error).message}): every account is audited anew` };

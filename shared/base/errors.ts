@@ -1,6 +1,8 @@
 // The one error class of the house: a stable code, and a message of what, limit, actual value, and what to do next.
 // SPEC.md lists the codes.
 
+import { storageCause } from "./system-errors.ts";
+
 /**
  * Every code, with the WebSocket close code that a peer sees (4000-4999 are for applications; 1009 is "message too
  * big").
@@ -84,6 +86,11 @@ export class BitswarmError extends Error {
 /** What a program prints when it fails: always a code, also for what is no error of ours, which is a mistake here. */
 export function failureText(error: unknown): string {
   if (error instanceof BitswarmError) return `error ${error.code}: ${error.message}`;
+  const cause = storageCause(error);
+  if (cause !== undefined) {
+    const { code, path, syscall } = error as { code: string; path?: string; syscall?: string };
+    return `error STORAGE_FAILED: ${path ?? syscall ?? "a file"}: ${cause} (${code}); mend that, and try again`;
+  }
   const what = error instanceof Error ? error.message || error.name : String(error);
   return `error UNEXPECTED: ${what}; no rule foresees that: DEBUG=1 shows where it happened, please report it`;
 }

@@ -86,7 +86,7 @@ test("status of a run whose log is damaged says so, and how it goes on, and chan
   expect(await readStatus(path)).toMatchObject({
     state: "stopped",
     step: 10,
-    notices: [expect.stringMatching(/line 8: is not JSON.*`coordinator resume` keeps a copy/)],
+    notices: [expect.stringMatching(/line 8: is not JSON.*`npx coordinator resume .*` keeps a copy/)],
   });
   expect(await readFile(file, "utf8")).toBe(broken);
 });

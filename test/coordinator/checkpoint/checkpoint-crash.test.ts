@@ -94,3 +94,43 @@ test("what a crash left unfinished does not get into the next checkpoint", () =>
     expect(await readdir(await write(runDir, state, ledger))).not.toContain("stray.safetensors");
     expect(await foldersOf(runDir)).toEqual(["step-2"]);
   }));
+
+test.each(["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EMFILE", "EIO", "ENOENT"])(
+  "a disk that says %s at any call is STORAGE_FAILED with the path, and the checkpoint before is there",
+  async (code) => {
+    const before = stateAt(1, tinyConfig({ method: { ablation: "R" }, checkpoint: { keep: 1 } }));
+    const after = stateAt(2, before.state.config);
+    for (let failing = 0; ; failing++) {
+      let calls = 0;
+      const attempt =
+        <A extends readonly unknown[]>(act: (...given: A) => Promise<void>) =>
+        async (...given: A) => {
+          if (calls++ === failing) throw Object.assign(new Error(code), { code });
+          return act(...given);
+        };
+      const { writeFile, rename: move, syncDirectory, makeDirectory, remove } = diskFiles;
+      const disk: FileOperations = {
+        writeFile: attempt(writeFile),
+        rename: attempt(move),
+        syncDirectory: attempt(syncDirectory),
+        makeDirectory: attempt(makeDirectory),
+        remove: attempt(remove),
+      };
+      const done = await withFolder(async (runDir) => {
+        await write(runDir, before.state, before.ledger);
+        const failure = await write(runDir, after.state, after.ledger, disk).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        expect([1, 2]).toContain((await readNewestCheckpoint(runDir)).manifest.step);
+        if (failure === undefined) return true;
+        expect(failure).toMatchObject({
+          code: "STORAGE_FAILED",
+          message: expect.stringMatching(new RegExp(`step-2 cannot be written: .*\\(${code}\\)`)),
+        });
+        return false;
+      });
+      if (done) break;
+    }
+  },
+);

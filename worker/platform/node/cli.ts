@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The program `worker`: lends this machine's GPU to a run, in a browser without a window or in Deno.
 import { Command, InvalidArgumentError, Option } from "commander";
-import { BitswarmError } from "../../../shared/base/errors.ts";
+import { BitswarmError, failureText } from "../../../shared/base/errors.ts";
 import { launchBrowserWorkers } from "./browser-workers.ts";
 import { launchDenoWorkers } from "./deno-workers.ts";
 import type { LaunchedWorkers, Runtime, WorkersOptions } from "./supervise.ts";
@@ -170,16 +170,17 @@ async function launch(options: JoinOptions, workersOptions: WorkersOptions): Pro
 
 // Whoever reads the output may go first; that is no reason to fail.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+function fail(error: unknown): never {
+  process.stderr.write(`${failureText(error)}\n`);
+  if (process.env.DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+}
+
+process.on("uncaughtException", fail);
+process.on("unhandledRejection", fail);
 try {
   await program.parseAsync();
   process.exit();
 } catch (error) {
-  const text =
-    error instanceof BitswarmError
-      ? `error ${error.code}: ${error.message}`
-      : error instanceof Error
-        ? error.stack
-        : error;
-  process.stderr.write(`${text}\n`);
-  process.exit(1);
+  fail(error);
 }
