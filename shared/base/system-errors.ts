@@ -1,4 +1,5 @@
-// What the operating system says of files, in words: nobody is shown a bare code, and none of these is a mistake of ours.
+// What the operating system says of files, in words: nobody is shown a bare code, and none of these is a mistake of
+// ours.
 
 const causes: Readonly<Record<string, string>> = {
   ENOSPC: "no space is left on the device",

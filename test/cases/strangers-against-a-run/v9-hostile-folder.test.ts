@@ -10,7 +10,6 @@ import { MOST_TENSOR_FILES } from "../../../coordinator/checkpoint/checkpoint-ma
 import { MOST_LOG_BYTES } from "../../../coordinator/checkpoint/commit-log.ts";
 import { exportModel } from "../../../coordinator/checkpoint/export.ts";
 import { coordinate } from "../../../coordinator/program/coordinate.ts";
-import { startLocalWorkers } from "../../../coordinator/program/local-workers.ts";
 import { readStatus } from "../../../coordinator/program/status-command.ts";
 import { reopenRun } from "../../../coordinator/run/open-run.ts";
 import { MOST_RUN_FILE_BYTES } from "../../../coordinator/run/run-directory.ts";
@@ -143,14 +142,6 @@ test("events.ndjson that is a link is refused before the run is driven, and the 
     });
   }
   expect(await readFile(own, "utf8")).toBe("the user's own words\n");
-});
-
-test("the log of the local workers that is a link is refused before any is started", async () => {
-  const { path, own } = await theirRun();
-  const logPath = join(path, "workers.log");
-  await symlink(own, logPath);
-  const options = { url: "http://127.0.0.1:1/?token=t", count: 1, runtime: "auto", onEarlyEnd: () => {} } as const;
-  expect(() => startLocalWorkers({ ...options, logPath })).toThrow(/workers\.log is a link/);
 });
 
 test("trust.json and coordinator.json that are links are not followed", async () => {
