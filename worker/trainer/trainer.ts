@@ -68,6 +68,9 @@ class GpuTrainer implements Trainer {
   #recordings = new Map<string, Promise<Recording>>();
   #lostReason: string | undefined;
   #closed = false;
+  readonly #software: boolean;
+  /** Phases that have had their time: what it did not suffice for waits for another visit. */
+  readonly #measured = new Set<string>();
   readonly #onEvent: TuningOptions["onEvent"];
 
   constructor(device: GPUDevice, { config, dataset, program }: TrainerRun, tuning: TuningOptions) {
@@ -79,6 +82,7 @@ class GpuTrainer implements Trainer {
     this.#slots = new ParameterSlots(this.#cache, config, this.#networks);
     this.#tuner = new Tuner({ ...tuning, cache: this.#cache, now: () => performance.now() });
     this.#onEvent = tuning.onEvent;
+    this.#software = tuning.traits.software;
     this.#quads = quadsFor(tuning.traits) && !tuning.suspect;
     this.#packing = checkedPacking(this.#cache, tuning.traits);
     this.#loss = deviceTasks.get(config.task.kind).loss(config.task);
@@ -104,7 +108,22 @@ class GpuTrainer implements Trainer {
     if (!first) return;
     const size = this.#config.microbatch;
     await this.#compile(await this.#choice(this.#planOptions(first, size), aborted), this.#told(aborted));
+    if (aborted()) return;
+    if (this.#software && !this.#slots.replica(first.phase.network)) await this.#rehearse(first, size, aborted);
     this.#prepareOthers(others, aborted).catch(() => undefined);
+  }
+
+  /**
+   * Runs a microbatch of nothing: a software adapter translates kernels in their first run. A lease begins with a sum
+   * that is cleared, and writes all else before it reads it.
+   */
+  async #rehearse(planned: PlannedRound, size: number, aborted: () => boolean): Promise<void> {
+    const recording = await this.#recording(planned, size, this.#roundBuffers(planned.phase), aborted);
+    if (this.#closed || aborted()) return;
+    const encoder = this.#device.createCommandEncoder();
+    recording.encode(encoder);
+    this.#device.queue.submit([encoder.finish()]);
+    await this.#device.queue.onSubmittedWorkDone();
   }
 
   /** One kernel after another, beside the leases that are computed; what is not measured here is when it comes. */
@@ -188,8 +207,12 @@ class GpuTrainer implements Trainer {
   /** The options with the tilings that the plan's passes get here. */
   async #choice(options: PlanOptions, aborted: () => boolean): Promise<PlanOptions> {
     const passes = [...compilePlan(options).list.passes.values()];
+    const { name } = options.phase;
     // An epoch's last microbatch may be short; it comes too seldom to be measured.
-    if (options.n === this.#config.microbatch) await this.#tuner.measure(passes, aborted);
+    if (options.n === this.#config.microbatch && !this.#measured.has(name)) {
+      this.#measured.add(name);
+      await this.#tuner.measure(passes, aborted);
+    }
     return { ...options, choose: await this.#tuner.recall(passes), packing: await this.#packing };
   }
 

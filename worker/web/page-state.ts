@@ -108,8 +108,10 @@ function inState(page: PageState, state: SessionState, nowMs: number): PageState
     }
     case "reconnecting": {
       const { code, delayMs } = state;
-      const text = `${sentence(state.message)} This tab keeps trying.`;
-      const offline = { code, title: "The connection was lost", text, blocks: false };
+      const title = "The connection was lost";
+      const why = sentence(state.message);
+      const text = `${why === `${title}.` ? "" : `${why} `}This tab keeps trying.`;
+      const offline = { code, title, text, blocks: false };
       return { ...next, retryAtMs: nowMs + delayMs, offline };
     }
     case "ended":
@@ -245,7 +247,7 @@ export function doingText({ session, preparation, retryAtMs }: PageState, nowMs 
         ? "What you gave stays. Start again whenever you like."
         : sentence(session.message);
     case "preparing":
-      return preparation ? preparationText(preparation) : "Looking at what this GPU can do";
+      return preparation ? preparationText(preparation) : "Getting ready";
     case "waiting":
       return preparation ? preparationText(preparation) : "";
     case "computing": {
@@ -301,7 +303,7 @@ export function buttonsOf({ session, paused, trouble }: PageState): Buttons {
   const resting = session.kind === "idle" || session.kind === "failed" || session.kind === "ended";
   const runOver = session.kind === "ended" && session.reason === "run-over";
   const waits = session.kind === "reconnecting";
-  const again = resting && session.kind !== "idle";
+  const again = resting && session.kind !== "idle" && !runOver;
   return {
     start: waits || (resting && !runOver && !trouble?.blocks),
     pause: !resting,

@@ -110,8 +110,8 @@ function showRun(status: RunStatus): void {
   write("phase", status.phase);
   write("loss", total === undefined ? "–" : total.toFixed(3));
   write("workers", whole.format(status.workers));
-  write("run-speed", status.samplesPerSecond > 0 ? whole.format(status.samplesPerSecond) : "–");
   const over = status.state === "done";
+  write("run-speed", status.samplesPerSecond > 0 && !over ? whole.format(status.samplesPerSecond) : "–");
   write("eta", status.etaSeconds === null || over ? "–" : duration(status.etaSeconds));
   for (const [network, { name, title, text }] of Object.entries(status.scores))
     showScore(network, `${name}, ${title}`, text);

@@ -61,7 +61,7 @@ export function engineStatus(view: EngineView): RunStatus {
     // While nobody works there is no pace, and no telling when the run ends.
     samplesPerSecond: rounds.working ? samplesPerSecond(pace, evaluating?.name ?? pass.phase) : 0,
     etaSeconds: rounds.working || remaining === 0 ? remaining : null,
-    reason: view.phase === "done" ? `the last of ${target} steps is done` : rounds.reason,
+    reason: view.phase === "done" ? "complete" : rounds.reason,
     loss: finiteParts(loss as Record<string, number>),
     bytesPerWorker: bytes?.perWorker ?? null,
     loopDelayMs: loopDelay,

@@ -189,17 +189,26 @@ test("a pixel that is not a number is refused with GRADIENT_NOT_FINITE, and the 
 test("a trainer that tunes its kernels gives the same bits, and remembers what it measured", async () => {
   const memory = new TuningMemory(undefined, () => undefined);
   const stages: string[] = [];
+  let one = false;
   const tuned = createTrainer(await testDevice(), run, {
     ...untuned(),
     memory,
-    budgetMs: 3000,
-    onEvent: ({ stage }) => stages.push(stage),
+    budgetMs: 60_000,
+    onEvent: (event) => {
+      stages.push(event.stage);
+      one ||= event.stage === "measuring" && event.done === 1;
+    },
   });
   load(tuned);
   const lease = leaseOf("student", 0, 16);
+  const { weights } = lease;
+  // The largest pass is enough.
+  await tuned.prepare?.([{ phase: "student", weights }], () => one);
   expect(await tuned.compute(lease, input, () => false)).toEqual(await compute(lease));
   tuned.close();
   expect([...new Set(stages)]).toEqual(["measuring", "measured", "compiling"]);
+  // Once a phase: what there was no time for is not begun with every size of lease.
+  expect(stages.filter((stage) => stage === "measured")).toHaveLength(1);
   expect((await memory.load("")).passes.length).toBeGreaterThan(0);
 });
 

@@ -38,13 +38,16 @@ function after(...events: readonly SessionEvent[]): PageState {
 
 const started = [inState({ kind: "connecting", attempt: 1 }), gpu("A GPU"), inState({ kind: "joining" }), joined];
 const computing = inState({ kind: "computing", lease });
-const lost = inState({
-  kind: "reconnecting",
-  attempt: 1,
-  delayMs: 25_000,
-  code: "RUN_UNREACHABLE",
-  message: "the connection was lost",
-});
+const lost = {
+  type: "state",
+  state: {
+    kind: "reconnecting",
+    attempt: 1,
+    delayMs: 25_000,
+    code: "RUN_UNREACHABLE",
+    message: "the connection was lost",
+  },
+} as const;
 
 test("what is compiled is counted, before the first lease and within one", () => {
   const preparing = after(...started, inState({ kind: "preparing" }), compiling(7));
@@ -63,7 +66,7 @@ test("what is compiled is counted, before the first lease and within one", () =>
 
 test("what is measured is counted", () => {
   const measuring = after(...started, { type: "tuning", stage: "measuring", done: 1, passes: 5 });
-  expect(doingText(nextPage(measuring, inState({ kind: "preparing" })))).toBe("Looking at what this GPU can do");
+  expect(doingText(nextPage(measuring, inState({ kind: "preparing" })))).toBe("Getting ready");
   const page = after(...started, inState({ kind: "preparing" }), {
     type: "tuning",
     stage: "measuring",
@@ -84,8 +87,12 @@ test("a line that is down is all that is said, its seconds count down, and Start
   ]);
   expect(shownNotice(page)).toMatchObject({
     title: "The connection was lost",
-    text: "The connection was lost. This tab keeps trying.",
+    text: "This tab keeps trying.",
   });
+  const silent = { ...lost, state: { ...lost.state, message: "the coordinator has been silent for 15000 ms" } };
+  expect(shownNotice(after(...started, silent as SessionEvent))?.text).toBe(
+    "The coordinator has been silent for 15000 ms. This tab keeps trying.",
+  );
   expect(buttonsOf(page)).toMatchObject({ start: true, startLabel: "Try now", pause: true, leave: true });
 });
 
