@@ -60,7 +60,9 @@ function drawnAuditor(now: number, state: RoundState, copy: CopyWanted): string 
     const [, newest] = newestOf(roster, account) ?? [];
     if (!newest || copy.answered.includes(account)) continue;
     if (i < DRAWS && copy.distrusted.has(account)) continue;
-    if (i < DRAWS && newest.address !== null && addresses.includes(newest.address)) continue;
+    if (i < DRAWS && copy.own && !newest.own) continue;
+    // The operator's own are no accomplices, whoever comes from their address.
+    if (i < DRAWS && !newest.own && newest.address !== null && addresses.includes(newest.address)) continue;
     const ms = durationMs(state, newest, copy);
     if (ms <= enoughMs) return account;
     if (!best || ms < QUICKER * best.ms) best = { account, ms };
@@ -79,12 +81,16 @@ export function withCopy(
   return { state: { ...state, copies: state.copies.with({ copy, auditor }) }, worker };
 }
 
-/** Towards the end of a round, and where its auditor has gone, a copy is for anybody. */
+/**
+ * Towards the end of a round, and where its auditor has gone, a copy is for anybody; one for the operator's own is
+ * theirs while they are there.
+ */
 export function reassigned(now: number, state: RoundState): RoundState {
   const { copies, since, options, roster } = state;
   if (copies.size === 0) return state;
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
-  const waits = ({ auditor }: AuditCopy) => auditor === null || (!ending && takesPart(roster, auditor));
+  const waits = ({ copy, auditor }: AuditCopy) =>
+    auditor === null || ((!ending || copy.own === true) && takesPart(roster, auditor));
   const all = [...copies];
   if (all.every(waits)) return state;
   return { ...state, copies: AuditCopies.of(all.map((due) => (waits(due) ? due : { ...due, auditor: null }))) };
@@ -107,7 +113,7 @@ export function comparisonDue(now: number, state: RoundState): boolean {
   if (age >= DISPUTE_PATIENCE * options.deadlineMs) return false;
   const until = patientUntil(state);
   const late = age >= options.deadlineMs || now >= until;
-  const decides = ({ answered }: CopyWanted) => answered.length > 1;
+  const decides = ({ answered, awaited }: CopyWanted) => answered.length > 1 || awaited === true;
   if (copies.some((due) => (!late || decides(due.copy)) && canCompare(due, roster))) return true;
   // Nobody waits for an auditor that will not be done in time.
   const inTime = ({ overdue, endsAt, receivedAt }: Lease) =>

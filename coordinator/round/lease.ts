@@ -16,6 +16,10 @@ export interface CopyWanted {
   readonly distrusted: ReadonlySet<string>;
   /** A u32 that decides who computes it. */
   readonly draw: number;
+  /** The operator's own workers are to compute it, where they are. */
+  readonly own?: boolean;
+  /** The round waits for it as for one that decides: nobody has confirmed the account that is audited. */
+  readonly awaited?: boolean;
 }
 
 export interface LeaseTerm {

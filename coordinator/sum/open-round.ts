@@ -21,4 +21,10 @@ export interface OpenRound {
   readonly contributionBytes: number;
   /** Accounts that take part now. */
   readonly accounts: () => number;
+  /** Whether an account is the operator's own. */
+  readonly own: (account: string) => boolean;
+  /** Whether one of the operator's own takes part now. */
+  readonly ownTakesPart: () => boolean;
+  /** Leases are inner steps of replicas, and what they change grows with them. */
+  readonly replicas: boolean;
 }

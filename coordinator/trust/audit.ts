@@ -1,6 +1,6 @@
 // One audit from its first answer to its verdict, as a pure function. Answers that all agree are right; where they
-// differ, a side that is larger than two colluders could make it decides; where there is none, nobody is blamed and the
-// work is done again.
+// differ, the operator's own is believed; without one a side that is larger than two colluders could make it decides;
+// where there is none, nobody is blamed and the work is done again.
 
 /** One answer to the audited range. */
 export interface Answer {
@@ -33,10 +33,23 @@ export const THREE_DECIDE_FROM = 5;
  * What follows from the answers so far, one of an account.
  * @param summed account whose answer is in the sum; null where none is
  * @param accounts that take part, or did while it was open
+ * @param own whether an account is the operator's own: its word decides, whoever else agrees on another
  */
-export function auditVerdict(answers: readonly Answer[], summed: string | null, accounts: number): AuditVerdict {
+export function auditVerdict(
+  answers: readonly Answer[],
+  summed: string | null,
+  accounts: number,
+  own: (account: string) => boolean = () => false,
+): AuditVerdict {
   const agree = (a: Answer, b: Answer) => a === b || a.same.includes(b.account) || b.same.includes(a.account);
   const sideOf = (answer: Answer) => answers.filter((other) => agree(answer, other));
+  const owns = answers.filter(({ account }) => own(account));
+  if (answers.length > 1 && owns.length > 0 && owns.every((one) => agree(one, owns[0]))) {
+    const believed = sideOf(owns[0]);
+    const others = answers.filter((answer) => !believed.includes(answer)).map(accountOf);
+    const redo = summed !== null && others.includes(summed);
+    return { kind: "decided", right: believed.map(accountOf), wrong: others, redo };
+  }
   const right = answers.map(sideOf).reduce((most, side) => (side.length > most.length ? side : most), []);
   const wrong = answers.filter((answer) => !right.some((one) => agree(answer, one)));
   const disputed = wrong.length > 0;

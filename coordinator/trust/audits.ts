@@ -10,7 +10,7 @@ import { type CopyWanted, counts, type Lease } from "../round/lease.ts";
 import type { Comparison } from "../sum/comparison.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { AuditedWork, OpenRound } from "../sum/open-round.ts";
-import { type Answer, auditVerdict } from "./audit.ts";
+import { type Answer, auditVerdict, THREE_DECIDE_FROM } from "./audit.ts";
 import { LEAST_ACCOUNTS } from "./clip-rule.ts";
 import { FeedbackReset } from "./feedback-reset.ts";
 import {
@@ -62,6 +62,7 @@ interface ComparedAnswer extends Answer, AuditedWork {
 interface OpenAudit {
   /** The lease that it was drawn for. */
   readonly of: LeaseId;
+  readonly account: string;
   readonly from: number;
   readonly to: number;
   /** One of an account. */
@@ -137,22 +138,27 @@ export class Audits {
     this.#feedback.granted({ lease });
     if (purpose !== "work" || audits === "off" || !round) return [];
     // While workers gather in the first round, the first that came are compared with those who come next.
-    if (this.#rounds > 1 && round.accounts() < LEAST_ACCOUNTS) return [];
+    const comparable = round.accounts() >= LEAST_ACCOUNTS || (!round.own(account) && round.ownTakesPart());
+    if (this.#rounds > 1 && !comparable) return [];
     if (!this.#roomFor(2)) return [];
     // A range that came back and is leased again is audited already.
     if (this.#due.has(rangeOf({ from, to }))) return [];
     const again = this.#undecided.filter((range) => range.from < to && from < range.to);
     if (again.length >= UNDECIDED_AUDITS) return [];
     if (draw() >= auditProbability(this.#standings.of(account))) return [];
-    const audit: OpenAudit = { of: lease, from, to, answers: [], summed: null, accounts: 0, suspects: [] };
+    const audit: OpenAudit = { of: lease, account, from, to, answers: [], summed: null, accounts: 0, suspects: [] };
     this.#open.set(lease, audit);
     this.#due.set(rangeOf(audit), audit);
     return [this.#copy(audit, [account])];
   }
 
-  #copy({ of, from, to }: OpenAudit, answered: readonly string[]): CopyWanted {
+  #copy({ of, account, from, to }: OpenAudit, answered: readonly string[]): CopyWanted {
     const draw = Math.floor(this.#options.draw() * 2 ** 32);
-    return { purpose: "audit", of, from, to, answered, distrusted: this.#standings.distrusted, draw };
+    const copy: CopyWanted = { purpose: "audit", of, from, to, answered, distrusted: this.#standings.distrusted, draw };
+    const round = this.#round;
+    // Few strangers may all be one; of many the operator's own could not audit each.
+    const own = !!round && !round.own(account) && round.ownTakesPart() && round.accounts() < THREE_DECIDE_FROM;
+    return own ? { ...copy, own, awaited: auditProbability(this.#standings.of(account)) === 1 } : copy;
   }
 
   /** The audit to which a lease is an answer. */
@@ -165,6 +171,19 @@ export class Audits {
   holds(lease: Lease): boolean {
     if (this.#due.has(rangeOf(lease))) return true;
     return this.#suspected.has(lease.account) && this.#roomFor(1);
+  }
+
+  /** Whether one contribution more may be kept. */
+  get hasRoom(): boolean {
+    return this.#roomFor(1);
+  }
+
+  /** Lets go of what is held of these ranges, for them to be collected again; what is not held any more stays. */
+  withdraw(ranges: readonly (Range & { readonly account: string })[]): TrustOutcome["withdrawn"] {
+    const lost = this.#held.filter(({ account, from, to }) => {
+      return ranges.some((range) => range.account === account && range.from === from && range.to === to);
+    });
+    return this.#withdraw(lost);
   }
 
   /** Whether so many contributions more may be kept, beside what is held and two answers for each open audit. */
@@ -210,7 +229,7 @@ export class Audits {
   #settle(audit: OpenAudit): TrustOutcome {
     audit.accounts = Math.max(audit.accounts, this.#round?.accounts() ?? 0);
     const { of, answers, summed, accounts } = audit;
-    const verdict = auditVerdict(answers, summed, accounts);
+    const verdict = auditVerdict(answers, summed, accounts, (account) => this.#round?.own(account) ?? false);
     // The first copy was asked for as the lease was granted.
     if (verdict.kind === "open" && answers.length < 2) return nothingFollows;
     // The answer that is to be summed is due even where others have agreed before it.

@@ -17,7 +17,7 @@ export type ClipMode = "auto" | "none" | "norm" | RobustMode;
 
 /** A contribution so many times as large as usual is no gradient of this run: it is refused with any codec. */
 export const OUTLIER_FACTOR = 10;
-/** Accounts in a round below which there is nobody to compare with, and nothing is clipped or refused. */
+/** Accounts in a round from which on most of them are a measure of each (size-judge.ts has others). */
 export const LEAST_ACCOUNTS = 3;
 
 /**
@@ -50,7 +50,7 @@ export function clipRule(o: {
 }
 
 /** How large a mean over `samples` usually is: the noise of fewer samples is larger, by the square root at most. */
-function usualFor({ norm, samples: usually }: UsualNorm, samples: number): number {
+export function usualFor({ norm, samples: usually }: UsualNorm, samples: number): number {
   return norm * Math.max(1, Math.sqrt(usually / samples));
 }
 

@@ -8,12 +8,16 @@ import type { GroupNorms, NormGroup } from "../sum/gradient-norms.ts";
 /** One contribution of a round. */
 export interface ObservedNorms {
   readonly account: string;
+  /** It is the operator's own worker's. */
+  readonly own?: boolean;
   readonly samples: number;
   readonly norms: GroupNorms;
 }
 
 /** Medians of an account's contributions in one round. */
 interface AccountNorms {
+  /** True of the operator's own; else absent. */
+  readonly own?: boolean | undefined;
   readonly samples: number;
   readonly norms: GroupNorms;
 }
@@ -26,6 +30,7 @@ export type NormHistories = Map<string, NormHistory>;
 
 const norm = z.number().min(0);
 const accountNorms = z.strictObject({
+  own: z.boolean().optional(),
   samples: z.number().min(0),
   norms: z.strictObject({ gradient: norm, critic: norm, statistic: norm, metric: norm }).partial(),
 });
@@ -47,18 +52,19 @@ export const HISTORY_ENTRIES = 64;
 /** Fewer say nothing of what is usual. */
 export const LEAST_ENTRIES = 8;
 
-const groups: readonly NormGroup[] = ["gradient", "critic", "statistic", "metric"];
+export const normGroups: readonly NormGroup[] = ["gradient", "critic", "statistic", "metric"];
 
 function perAccount(observed: readonly ObservedNorms[]): AccountNorms[] {
   const accounts = new Map<string, ObservedNorms[]>();
   for (const one of observed) accounts.set(one.account, [...(accounts.get(one.account) ?? []), one]);
   return [...accounts.values()].map((ones) => {
     const norms: Partial<Record<NormGroup, number>> = {};
-    for (const group of groups) {
+    for (const group of normGroups) {
       const values = ones.flatMap((one) => one.norms[group] ?? []);
       if (values.length > 0) norms[group] = median(values);
     }
-    return { samples: median(ones.map(({ samples }) => samples)), norms };
+    const own = ones.some((one) => one.own) ? { own: true } : {};
+    return { ...own, samples: median(ones.map(({ samples }) => samples)), norms };
   });
 }
 
@@ -71,17 +77,42 @@ export function withRound(history: NormHistory, observed: readonly ObservedNorms
   return next;
 }
 
-/** What is usual; no entry for a group of which too little was seen. */
-export function usualNorms(history: NormHistory): UsualNorms {
+/** What strangers are measured by. */
+export interface Measure {
+  /** It is of the operator's own workers alone. */
+  readonly own: boolean;
+  /** `entries`: of how many the median is. */
+  readonly usual: Readonly<Partial<Record<NormGroup, UsualNorm & { readonly entries: number }>>>;
+}
+
+/** However little was seen: of the operator's own, where there are any among those remembered, or else of all. */
+export function measureOf(history: NormHistory): Measure {
   const entries = history.flat();
-  const usual: Partial<Record<NormGroup, UsualNorm>> = {};
-  for (const group of groups) {
-    const having = entries.filter(({ norms }) => norms[group] !== undefined);
-    if (having.length < LEAST_ENTRIES) continue;
+  const owns = entries.filter(({ own }) => own);
+  const own = owns.length > 0;
+  const usual: Partial<Record<NormGroup, UsualNorm & { readonly entries: number }>> = {};
+  for (const group of normGroups) {
+    const having = (own ? owns : entries).filter(({ norms }) => norms[group] !== undefined);
+    if (having.length === 0) continue;
     usual[group] = {
       norm: median(having.map(({ norms }) => norms[group] ?? 0)),
       samples: median(having.map(({ samples }) => samples)),
+      entries: having.length,
     };
+  }
+  return { own, usual };
+}
+
+/** What is usual; no entry for a group of which too little was seen. */
+export function usualNorms(history: NormHistory): UsualNorms {
+  const usual: Partial<Record<NormGroup, UsualNorm>> = {};
+  for (const group of normGroups) {
+    for (const { usual: known } of [measureOf(history), measureOf(history.map(withoutOwners))]) {
+      const { entries, ...norm } = known[group] ?? { norm: 0, samples: 0, entries: 0 };
+      if (entries >= LEAST_ENTRIES) usual[group] ??= norm;
+    }
   }
   return usual;
 }
+
+const withoutOwners = (round: readonly AccountNorms[]) => round.map(({ samples, norms }) => ({ samples, norms }));

@@ -4,7 +4,6 @@
 
 import { z } from "zod";
 import type { UsualPeak } from "../sum/contribution.ts";
-import { LEAST_ACCOUNTS } from "./clip-rule.ts";
 
 /** By phase, one value a tensor of its layout; 0 of one that tells nothing. */
 export type PeakMedians = Map<string, readonly number[]>;
@@ -28,22 +27,37 @@ export function boundedPeaks(usual: readonly UsualPeak[], known: readonly number
 export class ReportedPeaks {
   /** Bits of floats from +0 up are ordered as the floats are. */
   readonly #accounts = new Map<string, Uint32Array<ArrayBuffer>>();
+  readonly #owns = new Set<string>();
 
   clear(): void {
     this.#accounts.clear();
+    this.#owns.clear();
   }
 
-  /** @param peaks bits of one f32 a tensor */
-  add(account: string, peaks: Uint32Array): void {
+  /** How many accounts reported. */
+  get accounts(): number {
+    return this.#accounts.size;
+  }
+
+  /** Whether the operator's own are among them. */
+  get own(): boolean {
+    return this.#owns.size > 0;
+  }
+
+  /** @param peaks bits of one f32 a tensor @param own it is the operator's own worker's */
+  add(account: string, peaks: Uint32Array, own = false): void {
+    if (own) this.#owns.add(account);
     const known = this.#accounts.get(account);
     if (!known) this.#accounts.set(account, Uint32Array.from(peaks));
     else for (let i = 0; i < peaks.length; i++) known[i] = Math.max(known[i], peaks[i]);
   }
 
-  /** The lower median of each tensor; nothing where so few reported that one could be it. */
+  /** The lower median of each tensor, of the operator's own alone where they reported; nothing where nobody did. */
   medians(): readonly number[] | undefined {
-    const all = [...this.#accounts.values()];
-    if (all.length < LEAST_ACCOUNTS) return undefined;
+    const all = [...this.#accounts].flatMap(([account, peaks]) =>
+      !this.own || this.#owns.has(account) ? [peaks] : [],
+    );
+    if (all.length === 0) return undefined;
     const bits = all[0].map((_, i) => Uint32Array.from(all, (peaks) => peaks[i]).sort()[(all.length - 1) >> 1]);
     return [...new Float32Array(bits.buffer)];
   }

@@ -10,6 +10,7 @@ import { contributionVerdict, type RoundState } from "../../round/state.ts";
 import type { Comparison } from "../../sum/comparison.ts";
 import type { Contribution } from "../../sum/contribution.ts";
 import { usualPeaksOf } from "../../sum/contribution-units.ts";
+import type { OpenRound } from "../../sum/open-round.ts";
 import { slotCount } from "../../sum/reduction/round-memory.ts";
 import { contributionBytes, type RoundPlan } from "../../training/round-plan.ts";
 import type { CheckedFrame, SealedSum, Training } from "../../training/training.ts";
@@ -75,9 +76,9 @@ export class ContributionIntake {
 
   /**
    * Begins a round's sum; that of the round before is no longer valid.
-   * @param accounts how many take part, whenever that is asked
+   * @param crew who takes part, whenever that is asked
    */
-  open(plan: RoundPlan, accounts: () => number): void {
+  open(plan: RoundPlan, crew: Pick<OpenRound, "accounts" | "own" | "ownTakesPart">): void {
     const { training, trust } = this.#options;
     const { terms, layout } = plan;
     const { phase, round, parametersHash, codec, exponents, era } = terms;
@@ -89,7 +90,8 @@ export class ContributionIntake {
       peaks: usualPeaksOf({ layout, exponents, codec }),
       compared: (a, b) => this.#known(a.work.body, b.work.body),
       contributionBytes: contributionBytes(plan),
-      accounts,
+      replicas: plan.local,
+      ...crew,
     });
   }
 
@@ -211,9 +213,11 @@ export class ContributionIntake {
     const { training, trust } = this.#options;
     const counts = lease.purpose === "work" || lease.purpose === "backup";
     const scale = counts && trust ? trust.judge(lease, samples, norms, peaks) : 1;
-    if (!counts || trust?.holds(lease)) return trust?.take(lease, { samples, scale, peaks, body }) ?? nothingFollows;
-    training.commit(slot, scale, lease);
-    return nothingFollows;
+    const unlike = trust?.withdrawUnlike() ?? [];
+    let outcome = nothingFollows;
+    if (!counts || trust?.holds(lease)) outcome = trust?.take(lease, { samples, scale, peaks, body }) ?? nothingFollows;
+    else training.commit(slot, scale, lease);
+    return unlike.length === 0 ? outcome : { ...outcome, withdrawn: [...unlike, ...outcome.withdrawn] };
   }
 }
 

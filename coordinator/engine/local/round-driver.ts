@@ -10,7 +10,7 @@ import type { ReturnReason } from "../../../shared/wire/protocol.ts";
 import { type Arrivals, withArrivals } from "../../round/deadline.ts";
 import type { Lease } from "../../round/lease.ts";
 import { roundReason } from "../../round/reason.ts";
-import { type MemberFacts, workforce } from "../../round/roster.ts";
+import { type MemberFacts, takesPart, workforce } from "../../round/roster.ts";
 import { type Decision, decide, openRound } from "../../round/round.ts";
 import {
   beforeRounds,
@@ -70,6 +70,8 @@ export class RoundDriver {
   readonly #worked = new WorkedTime();
   /** How many ever joined. */
   #joined = 0;
+  /** Accounts of the operator's own workers, of those that left too. */
+  readonly #owns = new Set<string>();
 
   constructor(options: RoundDriverOptions) {
     this.#options = options;
@@ -107,6 +109,7 @@ export class RoundDriver {
 
   join(worker: WorkerId, facts: MemberFacts = {}): void {
     this.#joined++;
+    if (facts.own) this.#owns.add(facts.account ?? worker);
     this.#dispatch({ type: "worker-joined", worker, ...facts });
   }
 
@@ -196,7 +199,11 @@ export class RoundDriver {
         this.#patience.begin();
         this.#offsets = [];
         const options = roundOptions(plan, this.#options, arrivals, this.#state.roster);
-        this.#intake.open(plan, () => workforce(this.#state.roster).accounts.size);
+        this.#intake.open(plan, {
+          accounts: () => workforce(this.#state.roster).accounts.size,
+          own: (account) => this.#owns.has(account),
+          ownTakesPart: () => [...this.#owns].some((account) => takesPart(this.#state.roster, account)),
+        });
         this.#carryOut(openRound(clock.now(), { round, phase, ranges, options }, this.#state));
         this.#drain();
       });

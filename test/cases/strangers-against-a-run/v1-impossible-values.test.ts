@@ -6,18 +6,17 @@ import { reopenRun } from "../../../coordinator/run/open-run.ts";
 import { MOST_PEAK } from "../../../coordinator/sum/possible-values.ts";
 import type { ContributionTensor } from "../../../shared/wire/contribution.ts";
 import type { LeaseMessage, WelcomeMessage } from "../../../shared/wire/protocol.ts";
-import { changed } from "../../fixtures/false-gradients.ts";
+import { changed, withPeaks } from "../../fixtures/false-gradients.ts";
 import { honestContribution, type ScriptedContribution } from "../../fixtures/scripted-contribution.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
 
-type Change = (told: WelcomeMessage, lease: LeaseMessage, honest: ScriptedContribution) => ScriptedContribution;
+type Change = (told: WelcomeMessage, lease: LeaseMessage) => ScriptedContribution;
 
 const each = (kind: ContributionTensor["kind"], change: (value: number) => number): Change => {
-  return (told, lease, honest) => changed(told, lease, honest, [kind], change);
+  return (told, lease) => changed(told, lease, [kind], change);
 };
 const peak = (value: number): Change => {
-  const bits = new Uint32Array(Float32Array.of(value).buffer)[0];
-  return (_told, _lease, honest) => ({ ...honest, peaks: honest.peaks.map(() => bits) });
+  return (told, lease) => withPeaks(honestContribution(told, lease), value);
 };
 
 const lies: readonly (readonly [string, RegExp, Change])[] = [
@@ -39,7 +38,7 @@ test.each(cases)("%s is refused with the codec %s, and leaves no trace", async (
   const run = await startTestRun({ config: { codec, lease: { maxMicrobatches: 1 } }, maxSteps: 2 });
   const [liar, honest] = [await run.connect().join(), await run.connect().join()];
   const lease = await liar.lease();
-  liar.sendContribution(change(liar.welcome, lease, honestContribution(liar.welcome, lease)));
+  liar.sendContribution(change(liar.welcome, lease));
   const rejected = await liar.next("rejected");
   expect(rejected).toMatchObject({ lease: lease.lease, code: "CONTRIBUTION_MISMATCH" });
   expect(rejected.message).toMatch(message);

@@ -232,3 +232,41 @@ test("L22 an audit is drawn for an account that will be done with it about when 
   audits(two, two.held(w1));
   expect([...two.state.copies].every(({ auditor }) => auditor === w3)).toBe(true);
 });
+
+test("Z48 a copy for the operator's own is theirs, late or from whatever address, and is waited for where nobody confirmed the account", () => {
+  const played = (awaited: boolean) => {
+    const table = new RoundTable({ from: 0, to: 32 });
+    const address = "127.0.0.1";
+    for (const worker of [w1, w2]) table.event({ type: "worker-joined", worker, address });
+    table.event({ type: "worker-joined", worker: w3, address, own: true });
+    for (const worker of [w1, w2, w3]) table.ready(worker);
+    table.answer(table.held(w1));
+    table.ready(w1);
+    table.open({ from: 0, to: 96 }, { deadlineMs: 1000, timeoutMs: 60_000, maxMicrobatches: 1 });
+    table.goOn();
+    const { from, to, account } = table.held(w1);
+    const copy = { ...auditOf({ from, to }, [account], 7), own: true, awaited };
+    table.event({ type: "copy-wanted", copy });
+    expect([...table.state.copies]).toMatchObject([{ auditor: "w3" }]);
+    for (const worker of [w1, w2]) table.answer(table.held(worker));
+    return table;
+  };
+  const table = played(true);
+  // Whoever asks first is another stranger.
+  table.tick(950);
+  expect(inShort(table.ready(w2)).filter((effect) => effect.includes("audit"))).toEqual([]);
+  const own = table.held(w3);
+  expect(inShort(table.answer(own))).not.toContain("seal 0-96");
+  table.tick(400);
+  expect(inShort(table.ready(w3))).toMatchObject([expect.stringMatching(/^grant w3 \d+-\d+ audit$/)]);
+  expect(inShort(table.answer(table.held(w3)))).toContain("seal 0-96");
+
+  const hasty = played(false);
+  hasty.tick(1100);
+  expect(inShort(hasty.answer(hasty.held(w3)))).toContain("seal 0-96");
+
+  const alone = played(true);
+  alone.event({ type: "worker-left", worker: w3 });
+  alone.tick(900);
+  expect([...alone.state.copies]).toMatchObject([{ auditor: null }]);
+});

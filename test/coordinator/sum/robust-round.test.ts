@@ -11,7 +11,6 @@ import { ROBUST_BYTES, requireRobustMemory, robustBytes } from "../../../coordin
 import { parseConfig } from "../../../shared/run/config.ts";
 import { changed } from "../../fixtures/false-gradients.ts";
 import { writeNoiseImages } from "../../fixtures/noise-images.ts";
-import { honestContribution } from "../../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { scratchFolder, startTestRun } from "../../fixtures/test-run.ts";
@@ -120,9 +119,8 @@ async function work(worker: ScriptedWorker, factor: number): Promise<void> {
     if (message === "closed" || message.type === "ended") return;
     if (message.type === "accepted" || message.type === "rejected") worker.send({ type: "ready" });
     if (message.type !== "lease") continue;
-    const honest = honestContribution(worker.welcome, message);
     const larger = (value: number) => value * factor;
-    worker.sendContribution(changed(worker.welcome, message, honest, ["gradient", "statistic"], larger));
+    worker.sendContribution(changed(worker.welcome, message, ["gradient", "statistic"], larger));
   }
 }
 

@@ -119,3 +119,19 @@ test("signs agree in part, as error feedback has it; those that do not are anoth
   expect(compared(equalIn(0.6))).toEqual({ kind: "same" });
   for (const share of [0, 0.4, 0.47]) expect(compared(equalIn(share))).toMatchObject({ kind: "unlike-signs" });
 });
+
+test("the operator's own word decides, whoever else agrees on another", () => {
+  const own = (account: string) => account.startsWith("own");
+  const against = { kind: "decided", right: ["own"], wrong: ["a", "b", "c"], redo: true };
+  const three = [["a", "x"] as const, ["b", "x"] as const, ["c", "x"] as const];
+  for (const accounts of [2, few, many])
+    expect(auditVerdict(answers(...three, ["own", "y"]), "a", accounts, own)).toEqual(against);
+  const two = { kind: "decided", right: ["own"], wrong: ["a"], redo: true };
+  expect(auditVerdict(answers(["a", "x"], ["own", "y"]), "a", 2, own)).toEqual(two);
+  expect(auditVerdict(answers(["own", "y"], ["a", "x"]), "own", 2, own)).toEqual({ ...two, redo: false });
+  const right = { kind: "decided", right: ["a", "own"], wrong: [], redo: false };
+  expect(auditVerdict(answers(["a", "x"], ["own", "x"]), "a", 2, own)).toEqual(right);
+  // It has none where two of them differ.
+  const open = { kind: "open", redo: false };
+  expect(auditVerdict(answers(["own1", "x"], ["own2", "y"]), "own1", 2, own)).toEqual(open);
+});

@@ -19,7 +19,7 @@ import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun, type TestRun } from "../../fixtures/test-run.ts";
 
-type Lie = (told: WelcomeMessage, lease: LeaseMessage, honest: ScriptedContribution) => ScriptedContribution;
+type Lie = (told: WelcomeMessage, lease: LeaseMessage) => ScriptedContribution;
 
 const times: (factor: number) => Lie = gradientsTimes;
 
@@ -32,12 +32,11 @@ async function work(worker: ScriptedWorker, lie: Lie, told: string[]): Promise<v
     if (message.type === "rest") told.push(message.message);
     if (message.type === "rejected") told.push(message.code);
     if (message.type === "accepted" || message.type === "rejected") worker.send({ type: "ready" });
-    if (message.type === "lease")
-      worker.sendContribution(lie(worker.welcome, message, honestContribution(worker.welcome, message)));
+    if (message.type === "lease") worker.sendContribution(lie(worker.welcome, message));
   }
 }
 
-const honest: Lie = (_told, _lease, contribution) => contribution;
+const honest: Lie = honestContribution;
 
 interface Outcome {
   readonly told: readonly string[];
@@ -47,15 +46,17 @@ interface Outcome {
   readonly liar: string;
 }
 
-/** A run with three honest accounts and one that lies from its first lease on. */
+/** A run with three honest accounts and one that lies from its first lease on, all of one kind. */
 async function runWith(
   lie: Lie,
   config: Record<string, unknown>,
   drawAudit = () => 0,
   begin: StartTraining = startTraining,
+  strangers = false,
 ): Promise<Outcome> {
   const run = await startTestRun({ config, maxSteps: 8, drawAudit, startTraining: begin });
-  const crew = await Promise.all(Array.from({ length: 4 }, () => run.connect({ identity: newIdentity() }).join()));
+  const connect = strangers ? run.connectStranger : run.connect;
+  const crew = await Promise.all(Array.from({ length: 4 }, () => connect({ identity: newIdentity() }).join()));
   onTestFinished(() => {
     for (const worker of crew) worker.close();
   });
@@ -129,10 +130,11 @@ test("Z10 with the codec exact a wild contribution is refused once it is known w
   const clean = await runWith(honest, config);
   let leases = 0;
   // Honest for as long as nothing is usual yet.
-  const { told, hash } = await runWith((welcome, message, contribution) => {
+  const lie: Lie = (welcome, message) => {
     const wild = message.phase === "teacher" && message.step >= 4 && leases++ < 2;
-    return wild ? times(1000)(welcome, message, contribution) : contribution;
-  }, config);
+    return (wild ? times(1000) : honest)(welcome, message);
+  };
+  const { told, hash } = await runWith(lie, config, undefined, undefined, true);
   expect(told).toContain("CONTRIBUTION_OUTLIER");
   expect(hash).toBe(clean.hash);
 });
@@ -161,6 +163,9 @@ test("Z23 with the codec f32 gradients above the running median are scaled to it
       compared: () => ({ kind: "same" }),
       contributionBytes: 4 * layout.size,
       accounts: () => factors.length,
+      own: () => false,
+      ownTakesPart: () => false,
+      replicas: false,
     });
     factors.forEach((factor, i) => {
       const body = contribution(factor);

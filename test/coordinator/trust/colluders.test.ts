@@ -68,6 +68,9 @@ function historyOf(seed: number, { accounts, liars, honestRounds = 0 }: Swarm): 
     ),
     contributionBytes: 64,
     accounts: () => table.state.roster.proven.accounts.size,
+    own: () => false,
+    ownTakesPart: () => false,
+    replicas: false,
   };
   for (const worker of workers) table.event({ type: "worker-joined", worker });
   const due: Lease[] = [];

@@ -8,7 +8,7 @@ import type { OpenRound } from "../../../coordinator/sum/open-round.ts";
 import { UNDECIDED_AUDITS } from "../../../coordinator/trust/audits.ts";
 import { PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
 import { PEAK_SPREAD } from "../../../coordinator/trust/peak-medians.ts";
-import { JUMP_ACCOUNTS } from "../../../coordinator/trust/round-trust.ts";
+import { JUMP_ACCOUNTS } from "../../../coordinator/trust/size-judge.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
 import { type LeaseId, leaseId, workerId } from "../../../shared/base/ids.ts";
 import { comparing, plainRound as reader } from "../../fixtures/open-round.ts";
@@ -131,12 +131,16 @@ test("Z35 two that agree have an odd one's work done again, and it is blamed onc
   expect([...copy.distrusted]).toEqual(["odd"]);
 });
 
-test("Z30 in the first round the first that come are audited too, later there must be three accounts", () => {
+test("Z30 in the first round the first that come are audited too, later there must be three accounts, or the operator's own", () => {
   const trust = roundTrust();
   for (const copies of [1, 0]) {
     trust.open({ ...reader, accounts: () => 1 });
     expect(trust.granted(leaseOf("first", 0, "work"))).toHaveLength(copies);
   }
+  // Beside the operator's own a stranger is audited by them, and they by nobody.
+  trust.open({ ...reader, accounts: () => 2, own: (account) => account === "own", ownTakesPart: () => true });
+  expect(trust.granted(leaseOf("stranger", 0, "work"))).toMatchObject([{ own: true, awaited: true }]);
+  expect(trust.granted(leaseOf("own", 32, "work"))).toEqual([]);
 });
 
 test("Z26 a range that two audits which decided nothing reach into is audited no more in the round", () => {
@@ -236,8 +240,10 @@ test("Z20 a peak far beyond the round before is refused, unless most accounts ha
   expect(judge("a", 1e38)).toBe(1);
   trust.open({ ...peaked, peaks: [{ ...peaked.peaks[0], largest: Number.POSITIVE_INFINITY }] });
   expect(judge("a", 1e38)).toBe(1);
+  // Fewer than three are no measure of each other, but of what they sent before.
   trust.open({ ...peaked, accounts: () => 2 });
-  expect(judge("a", 1e38)).toBe(1);
+  expect(() => judge("a", 1e38)).toThrow("the peak of conv1.weight");
+  expect(judge("a", 2 * PEAK_FACTOR)).toBe(1);
 });
 
 test("Z22 whoever raises a peak round by round raises no limit beyond that of the median account", () => {
