@@ -1,10 +1,19 @@
-// Where the package lies, from the source tree and from dist/ alike. The worker's wing has the same line: no wing
+// Where the package lies, from the source tree and from dist/ alike. The worker's wing has the same lines: no wing
 // imports the other, and shared knows no Node.
 
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 
 /** The folder with package.json, whose `imports` name it. */
 export function packageRoot(): string {
   return dirname(createRequire(import.meta.url).resolve("#package.json"));
+}
+
+/** The version that package.json has. */
+export function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(createRequire(import.meta.url).resolve("#package.json"), "utf8")) as {
+    readonly version: string;
+  };
+  return version;
 }

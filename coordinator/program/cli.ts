@@ -3,7 +3,10 @@
 
 import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { unknownVariables } from "../../shared/base/environment.ts";
 import { BitswarmError, failureText } from "../../shared/base/errors.ts";
+import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
+import { packageVersion } from "../base/package-root.ts";
 import { exportModel } from "../checkpoint/export.ts";
 import { type OpenRun, openFreshRun, reopenRun } from "../run/open-run.ts";
 import { readRunConfig } from "../run/run-config.ts";
@@ -215,6 +218,9 @@ async function start(file: string | undefined, options: StartOptions): Promise<v
 }
 
 const program = new Command("coordinator")
+  .version(`bitswarm ${packageVersion()}, protocol ${PROTOCOL_VERSION}, Node ${process.versions.node}`)
+  // What commander refuses has a code, as all that fails has.
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "error CONFIG_INVALID: ")) })
   .description("Train a 1-bit network on the GPUs of everyone who opens your link.")
   .addHelpText("after", "\nExample:\n  $ npx coordinator start\n\nMore: coordinator start --help")
   .showHelpAfterError("(see coordinator --help)");
@@ -309,6 +315,7 @@ function fail(error: unknown): never {
 process.on("uncaughtException", fail);
 process.on("unhandledRejection", fail);
 try {
+  for (const line of unknownVariables(process.env)) tell(line);
   await program.parseAsync();
   process.exit(process.exitCode ?? 0);
 } catch (error) {

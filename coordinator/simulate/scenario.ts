@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { configProblems } from "../../shared/run/config-problems.ts";
 import { readYaml, setField } from "../../shared/run/config-text.ts";
 import { packageRoot } from "../base/package-root.ts";
 
@@ -106,7 +107,7 @@ export type Scenario = z.output<typeof scenarioSchema>;
 export function parseScenario(value: unknown, source: string): Scenario {
   const result = scenarioSchema.safeParse(value);
   if (!result.success) {
-    const lines = result.error.issues.map(({ path, message }) => `  ${path.join(".") || "(top level)"}: ${message}`);
+    const lines = configProblems(scenarioSchema, value, result.error.issues);
     throw new BitswarmError("CONFIG_INVALID", `${source} is not a valid scenario:\n${lines.join("\n")}`);
   }
   const { liars } = result.data;

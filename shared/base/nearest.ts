@@ -1,6 +1,6 @@
 // "Did you mean …?": the known word that a mistyped one is nearest to.
 
-/** Longer words are compared by their beginnings. */
+/** Characters of a word that are compared. */
 const LONGEST = 128;
 
 /** Insertions, deletions, replacements and swaps of neighbours between two words (optimal string alignment). */
@@ -30,6 +30,8 @@ export function editDistance(a: string, b: string): number {
  * A candidate that the word begins, or that begins the word, is near in any case.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  // What is so long is no word.
+  if (word.length > LONGEST) return undefined;
   const wanted = word.toLowerCase();
   let best: string | undefined;
   let least = Math.floor(Math.max(3, wanted.length) / 3) + 1;

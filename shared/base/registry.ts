@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { BitswarmError } from "./errors.ts";
+import { didYouMean } from "./nearest.ts";
 
 /**
  * What every plug-in has: a kind, and the schema of the options beside it (a strict object with `kind` as a literal).
@@ -56,7 +57,7 @@ export class Registry<T extends { readonly kind: string }> {
     if (entry) return entry;
     throw new BitswarmError(
       "CONFIG_INVALID",
-      `there is no ${this.#noun} of kind ${JSON.stringify(kind)}; known are ${this.kinds.join(", ")}`,
+      `there is no ${this.#noun} of kind ${JSON.stringify(kind)}; known are ${this.kinds.join(", ")}${didYouMean(kind, this.kinds)}`,
     );
   }
 

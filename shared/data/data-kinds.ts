@@ -29,10 +29,10 @@ const commonFields = {
   trainSamples: count.default(20000).describe("the first N training images; more than there are means all"),
   testSamples: count.default(10000).describe("the first N held-out images"),
   classes: z
-    .union([
-      z.number().int().min(2).max(MOST_CLASSES),
-      z.array(z.string().min(1).max(CLASS_NAME)).min(2).max(MOST_CLASSES),
-    ])
+    .union(
+      [z.number().int().min(2).max(MOST_CLASSES), z.array(z.string().min(1).max(CLASS_NAME)).min(2).max(MOST_CLASSES)],
+      { error: `must be a whole number from 2 to ${MOST_CLASSES}, or a list of at least two names` },
+    )
     .optional()
     .describe(
       "how many classes there are, or their names from label 0 on; unless given, as many as the whole data set has",

@@ -1,6 +1,7 @@
 // What is wrong with a configuration, in lines that name the field, what is allowed and what was given.
 
 import { z } from "zod";
+import { didYouMean, nearest } from "../base/nearest.ts";
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
@@ -19,14 +20,20 @@ function shown(value: unknown): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
+/** A part of a JSON schema. */
+interface Node {
+  readonly properties?: Readonly<Record<string, Node>>;
+  readonly oneOf?: readonly Node[];
+  readonly const?: unknown;
+}
+
+function schemaNode(schema: z.ZodType): Node {
+  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Node;
+}
+
 /** Names of the fields beside an unknown one. */
-function knownFields(schema: z.ZodType, path: readonly PropertyKey[], value: unknown): string[] {
-  type Node = {
-    readonly properties?: Record<string, Node>;
-    readonly oneOf?: readonly Node[];
-    readonly const?: unknown;
-  };
-  let node = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Node | undefined;
+function knownFields(root: Node, path: readonly PropertyKey[], value: unknown): string[] {
+  let node: Node | undefined = root;
   path.forEach((key, depth) => {
     node = node?.properties?.[String(key)];
     const kind = valueAt(value, [...path.slice(0, depth + 1), "kind"]);
@@ -36,6 +43,31 @@ function knownFields(schema: z.ZodType, path: readonly PropertyKey[], value: unk
   return Object.keys(node?.properties ?? {});
 }
 
+/** Every field that any kind has, from the top: "optimizer.schedule.warmupSteps". */
+function allFields(node: Node, path = ""): string[] {
+  const own = Object.entries(node.properties ?? {}).flatMap(([name, of]) => {
+    const field = path === "" ? name : `${path}.${name}`;
+    return [field, ...allFields(of, field)];
+  });
+  return [...own, ...(node.oneOf ?? []).flatMap((option) => allFields(option, path))];
+}
+
+/** Fields that are called so elsewhere; more than these are not listed. */
+const MOST_ELSEWHERE = 3;
+
+/** A field beside the unknown one that is nearly called so, else those that are called so elsewhere. */
+function meantFields(root: Node, path: readonly PropertyKey[], siblings: readonly string[]): string | undefined {
+  const key = String(path.at(-1));
+  const before = path.slice(0, -1).map((part) => `${String(part)}.`);
+  const near = nearest(key, siblings);
+  if (near !== undefined) return `did you mean ${before.join("")}${near}?`;
+  const ending = `.${key.toLowerCase()}`;
+  const elsewhere = [...new Set(allFields(root))].filter(
+    (field) => field.toLowerCase().endsWith(ending) && field !== [...before, key].join(""),
+  );
+  return elsewhere.length === 0 ? undefined : `did you mean ${elsewhere.slice(0, MOST_ELSEWHERE).join(" or ")}?`;
+}
+
 /** Fields of earlier builds, and where they went. */
 const moved: Readonly<Record<string, string>> = {
   ablation: "method.ablation",
@@ -43,22 +75,41 @@ const moved: Readonly<Record<string, string>> = {
   rbcn: "method",
 };
 
-function unknownField(schema: z.ZodType, path: readonly PropertyKey[], value: unknown): string {
+function unknownField(root: Node, path: readonly PropertyKey[], value: unknown): string {
   const name = path.map(String).join(".");
   const now = moved[name];
   if (now !== undefined) return `  ${name}: is called ${now} now; move it there`;
-  const known = knownFields(schema, path.slice(0, -1), value).join(", ");
-  return `  ${name}: there is no such field, beside it are ${known}; got ${shown(valueAt(value, path))}`;
+  const siblings = knownFields(root, path.slice(0, -1), value);
+  const meant = meantFields(root, path, siblings) ?? `beside it are ${siblings.join(", ")};`;
+  return `  ${name}: there is no such field, ${meant} got ${shown(valueAt(value, path))}`;
+}
+
+/** Words that a message says are allowed: in quotes, or in a list after "one of". */
+function allowedWords(message: string): string[] {
+  const quoted = [...message.matchAll(/["']([\w.+-]+)["']/g)].map(([, word]) => word);
+  return quoted.length > 0 ? quoted : (/one of (.+)$/.exec(message)?.[1].split(", ") ?? []);
+}
+
+/** What was perhaps meant by a value that is not allowed. */
+function meantValue(message: string, actual: unknown): string {
+  if (typeof actual !== "string") return "";
+  // A shell's list is no list of YAML's.
+  if (/expected (array|tuple)/.test(message) && actual.includes(",")) return `; a list is written [${actual}]`;
+  return didYouMean(actual, allowedWords(message));
 }
 
 /** A line for each issue that `schema` has with `value`. */
 export function configProblems(schema: z.ZodType, value: unknown, issues: readonly z.core.$ZodIssue[]): string[] {
+  let root: Node | undefined;
   return issues.flatMap((issue) => {
     if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => unknownField(schema, [...issue.path, key], value));
+      root ??= schemaNode(schema);
+      const known = root;
+      return issue.keys.map((key) => unknownField(known, [...issue.path, key], value));
     }
     const field = issue.path.map(String).join(".") || "(top level)";
     const actual = valueAt(value, issue.path);
-    return `  ${field}: ${issue.message}${actual === undefined ? "" : `; got ${shown(actual)}`}`;
+    const given = actual === undefined ? "" : `; got ${shown(actual)}${meantValue(issue.message, actual)}`;
+    return `  ${field}: ${issue.message}${given}`;
   });
 }

@@ -1,9 +1,12 @@
 #!/usr/bin/env node
 // The program `worker`: lends this machine's GPU to a run, in a browser without a window or in Deno.
 import { Command, InvalidArgumentError, Option } from "commander";
+import { unknownVariables } from "../../../shared/base/environment.ts";
 import { BitswarmError, failureText } from "../../../shared/base/errors.ts";
+import { PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 import { launchBrowserWorkers } from "./browser-workers.ts";
 import { launchDenoWorkers } from "./deno-workers.ts";
+import { packageVersion } from "./package-root.ts";
 import type { LaunchedWorkers, Runtime, WorkersOptions } from "./supervise.ts";
 import { hasHardwareGpu } from "./vulkan.ts";
 
@@ -52,6 +55,9 @@ Environment:
   VK_ICD_FILENAMES   the Vulkan driver for Deno, in place of the one that is chosen`;
 
 const program = new Command("worker")
+  .version(`bitswarm ${packageVersion()}, protocol ${PROTOCOL_VERSION}, Node ${process.versions.node}`)
+  // What commander refuses has a code, as all that fails has.
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "error CONFIG_INVALID: ")) })
   .description("Lend this machine's GPU to a bitswarm run.")
   .addHelpText("after", '\nExample:\n  $ npx worker join "http://192.168.1.20:8080/?token=TOKEN"')
   .showHelpAfterError("(see worker --help)");
@@ -179,6 +185,7 @@ function fail(error: unknown): never {
 process.on("uncaughtException", fail);
 process.on("unhandledRejection", fail);
 try {
+  for (const line of unknownVariables(process.env)) process.stderr.write(`${line}\n`);
   await program.parseAsync();
   process.exit();
 } catch (error) {
