@@ -18,8 +18,8 @@ const WIDEST = 100;
 function reachText(url: string, host: string): string | undefined {
   if (url.startsWith("https:")) return undefined;
   return loopback.test(host)
-    ? "The link works on this machine. For others, start with --host 0.0.0.0; their browsers give WebGPU to https pages only, so put the coordinator behind https or a tunnel that ends in it."
-    : "Browsers on other machines give WebGPU to https pages only: put the coordinator behind https or a tunnel that ends in it. `npx worker join` with Deno needs neither.";
+    ? "The link works on this machine. Browsers elsewhere give WebGPU to https pages only: put a TLS proxy or a tunnel before it, and start with --public-url and --behind-proxy."
+    : "Browsers on other machines give WebGPU to https pages only: put a TLS proxy or a tunnel before it, and start with --public-url and --behind-proxy. `npx worker join` needs neither.";
 }
 
 /**

@@ -23,8 +23,8 @@ export interface HttpSource extends RunTokens {
 export interface HttpVisitors {
   /** Counts a wrong token for whoever sent the request. @throws RATE_LIMITED */
   wrongToken(request: HttpBindings["incoming"]): void;
-  /** Why pages of an origin may not open the WebSocket, and what to do; undefined where they may. */
-  refusalOf(origin: string, host: string | undefined): string | undefined;
+  /** Why a page of an origin, or without one a program, could not open the WebSocket now; undefined where it could. */
+  refusalOf(request: HttpBindings["incoming"], origin: string | undefined): BitswarmError | undefined;
 }
 
 type App = { readonly Bindings: HttpBindings };
@@ -155,13 +155,13 @@ export function httpApp(source: HttpSource, visitors: HttpVisitors): Hono<App> {
     "/status",
     gated((context) => context.json(source.status(), 200, { "cache-control": "no-store" })),
   );
-  // A page is told nothing of why its WebSocket was refused: it asks here.
+  // Most WebSockets tell nothing of why they were refused: whoever has one asks here.
   app.get(
-    "/origin",
+    "/joinable",
     gated((context) => {
-      const advice = visitors.refusalOf(context.req.query("origin") ?? "", context.req.header("host"));
-      if (advice !== undefined) return problem(context, 403, "ORIGIN_REFUSED", advice);
-      return context.json({ allowed: true }, 200, { "cache-control": "no-store" });
+      const refusal = visitors.refusalOf(context.env.incoming, context.req.query("origin"));
+      if (refusal) return problem(context, refusal.code === "RATE_LIMITED" ? 429 : 403, refusal.code, refusal.message);
+      return context.json({ joinable: true }, 200, { "cache-control": "no-store" });
     }),
   );
 

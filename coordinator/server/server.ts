@@ -19,7 +19,7 @@ export interface ServerOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly source: HttpSource;
-  readonly sessions: Pick<Sessions, "accept" | "open" | "wrongToken">;
+  readonly sessions: Pick<Sessions, "accept" | "open" | "fullness" | "wrongToken">;
   /** Largest WebSocket message in bytes: a chunk, or the largest control message. */
   readonly messageLimit: number;
   /** From the end of a WebSocket, whichever side it came from, until the socket below is cut. */
@@ -97,19 +97,21 @@ function refuse(socket: Duplex, status: string, message: string): void {
   );
 }
 
-/** Says each thing once, and of each kind no more than so many. */
-class Notices {
+/** Says of each origin once that it is refused, and of those that anybody can make up no more than so many. */
+class OriginNotices {
   readonly #said = new Set<string>();
+  readonly #left = { anybody: TOLD_ORIGINS, tokenHolder: TOLD_ORIGINS };
   readonly #say: (message: string) => void;
 
   constructor(say: (message: string) => void) {
     this.#say = say;
   }
 
-  tell(about: string, message: string): void {
-    if (this.#said.has(about) || this.#said.size >= TOLD_ORIGINS) return;
-    this.#said.add(about);
-    this.#say(message);
+  tell(of: "anybody" | "tokenHolder", origin: string, advice: string): void {
+    if (this.#said.has(origin) || this.#left[of] === 0) return;
+    this.#left[of]--;
+    this.#said.add(origin);
+    this.#say(`refused: ${advice}`);
   }
 }
 
@@ -117,18 +119,17 @@ class Notices {
 export async function startServer(options: ServerOptions): Promise<RunServer> {
   const { host, port, source, sessions, messageLimit, closeMs, onNotice } = options;
   const { proxies, publicUrl, allowedOrigins } = options.reach;
-  /** Apart from each other: strangers who fill the one leave the other to those who have a token. */
-  const refused = { anybody: new Notices(onNotice), tokenHolder: new Notices(onNotice) };
-  const forwarded = new Notices(onNotice);
+  const notices = new OriginNotices(onNotice);
+  let forwardedTold = false;
   let origins: Origins | undefined;
   /** Whom a request is counted for. */
   const clientOf = ({ socket, headers }: IncomingMessage): string => {
     const peer = socket.remoteAddress ?? "";
     const hops = headers["x-forwarded-for"];
-    if (hops !== undefined && !proxies.has(peer)) {
+    if (hops !== undefined && !proxies.has(peer) && !forwardedTold) {
+      forwardedTold = true;
       const what = proxies.any ? `${peer} is not among the trusted proxies` : "--behind-proxy is not given";
-      forwarded.tell(
-        "forwarded",
+      onNotice(
         `requests from ${peer} carry X-Forwarded-For, which is not believed: ${what}. If a proxy is in front, start with --behind-proxy (and its addresses, where it is on another machine): until then everybody behind it shares the limits of one address`,
       );
     }
@@ -136,10 +137,14 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
   };
   const app = httpApp(source, {
     wrongToken: (request) => sessions.wrongToken(clientOf(request as IncomingMessage)),
-    refusalOf: (origin, asked) => {
-      if (!origins || origins.allows(origin, asked)) return undefined;
-      refused.tokenHolder.tell(shownOrigin(origin), `refused: ${origins.advice(origin)}`);
-      return origins.advice(origin);
+    refusalOf: (request, origin) => {
+      if (!origins?.allows(origin, request.headers.host)) {
+        const advice = origins?.advice(origin ?? "") ?? "";
+        notices.tell("tokenHolder", shownOrigin(origin ?? ""), advice);
+        return new BitswarmError("ORIGIN_REFUSED", advice);
+      }
+      const fullness = sessions.fullness(clientOf(request as IncomingMessage));
+      return fullness === undefined ? undefined : new BitswarmError("RATE_LIMITED", fullness);
     },
   });
   const limits = options.openSockets ?? openSocketLimits;
@@ -168,7 +173,7 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
     const { origin, host: asked } = request.headers;
     if (!origins?.allows(origin, asked)) {
       const advice = origins?.advice(origin ?? "") ?? "";
-      refused.anybody.tell(shownOrigin(origin ?? ""), `refused: ${advice}`);
+      notices.tell("anybody", shownOrigin(origin ?? ""), advice);
       return refuse(socket, "403 Forbidden", `ORIGIN_REFUSED: ${advice}`);
     }
     // A peer that says no more and reads no more would keep what waits for it, and the socket.
@@ -177,7 +182,7 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
     // Strangers who have the operator's address, behind a proxy say, must not keep its own workers out.
     const own = tokenHolder(source, new URLSearchParams(query).get("token") ?? undefined) === "operator";
     const opening = own ? undefined : sessions.open(client);
-    if (opening?.kind === "full") return refuse(socket, "429 Too Many Requests", opening.message);
+    if (opening?.kind === "full") return refuse(socket, "429 Too Many Requests", `RATE_LIMITED: ${opening.message}`);
     if (opening) socket.once("close", opening.release);
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       sessions.accept(webSocket, client, () => request.socket.bytesRead, opening?.release);

@@ -108,15 +108,26 @@ export class Sessions implements Outbox, Reception {
    */
   open(address: string): Opening {
     const opening = this.#admission.open(address, this.#connections.size);
-    if (opening.kind === "opened") return opening;
+    const yielding = opening.kind === "full" ? this.#yielding(address, opening.of) : undefined;
+    if (!yielding) return opening;
+    const [arrival, release] = yielding;
+    arrival.drop("RATE_LIMITED", "it had not joined when others wanted its place");
+    release();
+    return this.#admission.open(address, this.#connections.size);
+  }
+
+  /** Why a connection would not fit now; undefined where it would. */
+  fullness(address: string): string | undefined {
+    const opening = this.#admission.open(address, this.#connections.size);
+    if (opening.kind === "full") return this.#yielding(address, opening.of) ? undefined : opening.message;
+    opening.release();
+    return undefined;
+  }
+
+  #yielding(address: string, of: "address" | "all"): readonly [Connection, () => void] | undefined {
     const key = addressKey(address);
-    for (const [arrival, release] of this.#arrivals) {
-      if (opening.of === "address" && addressKey(arrival.address) !== key) continue;
-      arrival.drop("RATE_LIMITED", "it had not joined when others wanted its place");
-      release();
-      return this.#admission.open(address, this.#connections.size);
-    }
-    return opening;
+    for (const arrival of this.#arrivals) if (of === "all" || addressKey(arrival[0].address) === key) return arrival;
+    return undefined;
   }
 
   /** Counts a wrong token that came over HTTP. @throws RATE_LIMITED */

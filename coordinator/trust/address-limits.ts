@@ -73,7 +73,7 @@ export class AddressBook {
     if (visitor.sockets >= limit) {
       return {
         kind: "full",
-        message: `RATE_LIMITED: this address has ${visitor.sockets} connections to the run, its limit is ${limit} (trust.socketsPerAddress); close others or try again later`,
+        message: `this address has ${visitor.sockets} connections to the run, its limit is ${limit} (trust.socketsPerAddress); close others or try again later`,
       };
     }
     this.#set(now, address, { ...visitor, sockets: visitor.sockets + 1 });

@@ -11,7 +11,7 @@ export type SocketConstructor = new (url: string) => WebSocket;
 export function runtimePorts(Socket?: SocketConstructor): SessionPorts {
   const { location } = globalThis as { readonly location?: { readonly origin: string } };
   return {
-    ...(location ? { origin: location.origin } : {}),
+    origin: location?.origin ?? null,
     clock: systemClock,
     random: () => Math.random(),
     openSocket: webSockets(Socket),

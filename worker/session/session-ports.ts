@@ -41,8 +41,11 @@ export interface SessionPorts {
   readonly random: () => number;
   readonly openSocket: OpenSocket;
   readonly fetch: FetchContent;
-  /** Of the page that the session runs in, as its requests say it; programs have none. */
-  readonly origin?: string;
+  /**
+   * Of the page that the session runs in, as its requests say it; null for a program, which has none. Without it nobody
+   * is asked why a socket did not open.
+   */
+  readonly origin?: string | null;
   /** SHA-256 as hex. */
   readonly sha256: (bytes: Uint8Array<ArrayBuffer>) => Promise<string>;
 }

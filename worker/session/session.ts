@@ -16,7 +16,7 @@ import { type JoinLink, readJoinLink } from "./join-link.ts";
 import type { Wish } from "./lease-loop.ts";
 import { Membership } from "./membership.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
-import { refusalOfOrigin } from "./refused-origin.ts";
+import { refusalOf } from "./refused-socket.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "./session-event.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import type { SessionPorts } from "./session-ports.ts";
@@ -189,10 +189,15 @@ class Session implements RunningSession {
       await this.#serve(connection, link, adapter, this.#identity, this.#membership);
       if (this.#over !== undefined) return { kind: "ended", reason: "run-over", message: this.#over };
       if (this.#leaving()) return left;
-      if (!connection.opened) await this.#requireWelcomeOrigin(link);
+      const refusal = connection.opened
+        ? undefined
+        : await this.#changed.unless(() => this.#leaving(), refusalOf(link, this.#ports));
       if (this.#leaving()) return left;
-      const { closing, heard } = connection;
-      if (closing?.kind !== "fault") throw new RangeError("a connection ended and nobody ended it");
+      // The page stays what it is; a place may become free.
+      if (refusal?.code === "ORIGIN_REFUSED") throw refusal;
+      if (connection.closing?.kind !== "fault") throw new RangeError("a connection ended and nobody ended it");
+      const closing = refusal ? { ...connection.closing, error: refusal } : connection.closing;
+      const heard = connection.heard || refusal !== undefined;
       const ended = { closing, heard, useful: this.#tally.given.leases > leases, livedMs: clock.now() - since };
       const decision = decideReconnect(clock.now(), history, ended, this.#limits, random());
       if (decision.kind === "run-over") return { kind: "ended", reason: "run-over", message: decision.message };
@@ -204,12 +209,6 @@ class Session implements RunningSession {
       await this.#changed.until(() => this.#leaving() || this.#hurried, decision.delayMs);
       if (this.#leaving()) return left;
     }
-  }
-
-  /** @throws ORIGIN_REFUSED where the socket did not open because of the page that this runs in */
-  async #requireWelcomeOrigin(link: JoinLink): Promise<void> {
-    const refused = await this.#changed.unless(() => this.#leaving(), refusalOfOrigin(link, this.#ports));
-    if (refused) throw refused;
   }
 
   #connect(link: JoinLink): Connection {

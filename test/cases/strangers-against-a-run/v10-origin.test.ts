@@ -70,7 +70,8 @@ test("H16 a refusal says which origin came, which are allowed and what to do, to
   expect((await requestUpgrade(straightUrl, { origin: "https://example.org" })).body).toMatch(words);
   await requestUpgrade(straightUrl, { origin: "https://example.org" });
   // A browser shows its page nothing of that: the page asks.
-  const ask = (origin: string) => fetch(straightUrl.replace("/?", `/origin?origin=${encodeURIComponent(origin)}&`));
+  const ask = (origin: string) => fetch(straightUrl.replace("/?", `/joinable?origin=${encodeURIComponent(origin)}&`));
+  expect((await ask("https://example.org")).status).toBe(403);
   const answer = await ask("https://example.net");
   expect(answer.status).toBe(403);
   expect(await answer.json()).toMatchObject({
@@ -79,7 +80,7 @@ test("H16 a refusal says which origin came, which are allowed and what to do, to
   });
   expect((await ask(new URL(straightUrl).origin)).status).toBe(200);
   // Which addresses the coordinator has is for those with a token.
-  expect((await fetch(new URL("/origin?origin=https://example.net", straightUrl))).status).toBe(403);
+  expect((await fetch(new URL("/joinable?origin=https://example.net", straightUrl))).status).toBe(403);
   coordination.stop();
   await coordination.done;
   const notices = (await events()).filter(({ type }) => type === "notice").map(({ message }) => String(message));
