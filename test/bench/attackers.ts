@@ -87,8 +87,24 @@ const notFinite: Attack = (honest, { codec }) =>
     ? { ...honest, peaks: honest.peaks.map(() => 0x7fc00000) }
     : { ...honest, body: new Uint8Array(new Float32Array(honest.body.length / 4).fill(Number.NaN).buffer) };
 
+interface Attackers {
+  readonly attackers: number;
+  /** Ten accounts for each attacker, unless given. */
+  readonly honest?: number;
+  readonly attack: () => Attack;
+  /** They compute nothing, and answer no lease. */
+  readonly keep?: boolean;
+}
+
+const hoarders = (attackers: number): Attackers => ({
+  attackers,
+  honest: 1,
+  attack: () => (honest) => honest,
+  keep: true,
+});
+
 /** How many attack, and how. Colluders agree on their lie. */
-const zoo: Readonly<Record<string, { readonly attackers: number; readonly attack: () => Attack }>> = {
+const zoo: Readonly<Record<string, Attackers>> = {
   none: { attackers: 0, attack: () => (honest) => honest },
   "not-finite": { attackers: 1, attack: () => notFinite },
   x1000: { attackers: 1, attack: () => times(1000) },
@@ -100,13 +116,27 @@ const zoo: Readonly<Record<string, { readonly attackers: number; readonly attack
   "slow-loris": { attackers: 1, attack: () => (honest) => sleep(DAWDLE_MS).then(() => honest) },
   hoarding: { attackers: 1, attack: () => () => sleep(6 * DAWDLE_MS).then(() => "aborted") },
   colluders: { attackers: 2, attack: () => times(-3) },
+  alone: hoarders(0),
+  "hoarders-5": hoarders(5),
+  "hoarders-9": hoarders(9),
+  "hoarders-90": hoarders(90),
 };
+
+/** How often who keeps a lease looks whether it was taken away. */
+const KEEPER_LOOKS_MS = 20;
+
+/** Never answers. */
+async function kept(aborted: () => boolean): Promise<"aborted"> {
+  while (!aborted()) await sleep(KEEPER_LOOKS_MS);
+  return "aborted";
+}
 
 /** A session's view of the shared trainer: its own parameters, loaded when its turn comes. */
 function sharing(
   inner: Trainer,
   turn: <T>(work: () => Promise<T>) => Promise<T>,
   attack: (honest: LeaseResult, lease: LeaseMessage) => ReturnType<Attack>,
+  keeps: boolean,
 ): Trainer {
   const sets = new Map<Parameters<Trainer["loadParameters"]>[0], readonly [string, Uint8Array]>();
   const frozen = new Map<string, readonly [string, Uint8Array]>();
@@ -118,6 +148,7 @@ function sharing(
     loadFrozen: (network, hash, blob) => void frozen.set(network, [hash, blob]),
     holdsFrozen: (network, hash) => frozen.get(network)?.[0] === hash,
     compute: async (lease, input, aborted) => {
+      if (keeps) return kept(aborted);
       const honest = await turn(async () => {
         if (aborted()) return "aborted";
         for (const [name, [hash, blob]] of frozen)
@@ -144,6 +175,8 @@ export interface AttackersLine {
   readonly wronged: number;
   readonly refused: number;
   readonly seconds: number;
+  /** From the first step to the last. */
+  readonly stepsAMinute: number;
 }
 
 export interface AttackersOptions {
@@ -164,8 +197,8 @@ async function runUnder(
   attack: string,
   { codec, trust, clip, images, seed, ...options }: AttackersOptions,
 ): Promise<AttackersLine> {
-  const { attackers, attack: make } = zoo[attack];
-  const workers = options.workers ?? 10 * Math.max(1, attackers);
+  const { attackers, attack: make, honest: many, keep = false } = zoo[attack];
+  const workers = many === undefined ? (options.workers ?? 10 * Math.max(1, attackers)) : attackers + many;
   const started = performance.now();
   const folder = await mkdtemp(join(tmpdir(), "bitswarm-attackers-"));
   const protection = trust ? { clip } : { clip: "none", audits: "off" };
@@ -188,6 +221,7 @@ async function runUnder(
     return ({ phase }: LeaseMessage) => 4 * wireLayout(phaseLayout(networks, phaseNamed(outline, phase)), codec).plain;
   };
   const device = await testDevice();
+  const stepTimes: number[] = [];
   let [audits, foundOut, wronged, refused] = [0, 0, 0, 0];
   try {
     const run = await openFreshRun(config, join(folder, "run"));
@@ -197,6 +231,9 @@ async function runUnder(
       workers: 0,
       runtime: "auto",
       terminal: { write: () => true },
+      printJson: (line) => {
+        if ((JSON.parse(line) as { readonly event: string }).event === "step") stepTimes.push(performance.now());
+      },
     });
     const plainBytes = plainBytesOf(run.data.dataset);
     const trainers: Trainer[] = [];
@@ -227,7 +264,8 @@ async function runUnder(
         openDevice: async () => ({
           adapter,
           lost: new Promise(() => undefined),
-          createTrainer: () => sharing(trainerOf(), turn, (honest, lease) => attackBy(honest, lease, plainBytes)),
+          createTrainer: () =>
+            sharing(trainerOf(), turn, (honest, lease) => attackBy(honest, lease, plainBytes), lies && keep),
           answerCanary: (layers, seed) => answerCanary({ device, adapter }, layers, seed),
           close: () => undefined,
         }),
@@ -262,6 +300,7 @@ async function runUnder(
       wronged,
       refused,
       seconds,
+      stepsAMinute: (60_000 * (stepTimes.length - 1)) / ((stepTimes.at(-1) ?? 0) - stepTimes[0]),
     };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -275,5 +314,5 @@ export async function benchAttackers(options: AttackersOptions, emit: (line: Att
 
 export function attackersText(line: AttackersLine): string {
   const accuracy = line.accuracy === null ? "none" : `${(100 * line.accuracy).toFixed(1)} %`;
-  return `${line.attack.padEnd(12)} ${line.attackers} of ${line.workers}  ${line.codec.padEnd(5)}  accuracy ${accuracy}  ${line.paramsHash.slice(0, 8)}  ${line.audits} audits, ${line.foundOut} against attackers, ${line.wronged} against others, ${line.refused} refused  ${line.seconds.toFixed(0)} s`;
+  return `${line.attack.padEnd(12)} ${line.attackers} of ${line.workers}  ${line.codec.padEnd(5)}  accuracy ${accuracy}  ${line.paramsHash.slice(0, 8)}  ${line.audits} audits, ${line.foundOut} against attackers, ${line.wronged} against others, ${line.refused} refused  ${line.seconds.toFixed(0)} s, ${line.stepsAMinute.toFixed(1)} steps a minute`;
 }

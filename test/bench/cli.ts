@@ -110,7 +110,9 @@ program
 
 program
   .command("attackers")
-  .description("the shipped example, small, with one worker in ten that attacks: accuracy beside the clean run")
+  .description(
+    "the shipped example, small, with one worker in ten that attacks: accuracy beside the clean run; one alone, and beside hoarders: steps a minute",
+  )
   .argument("[attacks...]", `of ${attackNames.join(", ")}; all unless named`)
   .option("--json", "one JSON object a line")
   .option("--no-trust", "without clipping and audits")

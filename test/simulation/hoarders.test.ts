@@ -49,11 +49,12 @@ test.each([
   { misdeed: "hoard", hoarders: 9, run: { codec: "f32" } },
   { misdeed: "silent", hoarders: 5, run: {} },
   { misdeed: "silent", hoarders: 90, run: {} },
+  { misdeed: "loris", hoarders: 9, run: {} },
   { misdeed: "tease", hoarders: 9, run: {} },
   { misdeed: "bounce", hoarders: 9, run: {} },
   { misdeed: "bounce", hoarders: 9, run: local },
 ] as const)(
-  "V15 one honest volunteer beside $hoarders that do `$misdeed` keeps nine steps in ten, with $run",
+  "V15 one honest volunteer beside $hoarders that do $misdeed keeps nine steps in ten, with $run",
   { timeout: 60_000 },
   async ({ misdeed, hoarders, run }) => {
     expect(await stepsAMinute(run, misdeed, hoarders)).toBeGreaterThanOrEqual(KEPT * (await stepsAMinuteAlone(run)));
