@@ -1,5 +1,5 @@
 // A real WebGPU worker beside sockets of fresh keys that ask for leases, answer pings and nothing else: the run goes on
-// as if they were not there. A lease lasts two minutes, so waiting for one of them would take longer than this test may.
+// as if they were not there. A lease lasts two minutes: waiting for one of theirs would take longer than the test may.
 
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
