@@ -3,7 +3,8 @@
 
 import type { AdapterTraits } from "../kernels/text/adapter-traits.ts";
 import { BitswarmError } from "../shared/base/errors.ts";
-import { type AdapterDescription, MAX_TEXT } from "../shared/wire/protocol.ts";
+import type { AdapterDescription } from "../shared/wire/protocol.ts";
+import { MAX_TEXT } from "../shared/wire/text-limit.ts";
 
 /** A device with the description that the coordinator and the page show. */
 export interface OpenDevice {

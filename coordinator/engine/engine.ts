@@ -4,8 +4,8 @@
 import type { z } from "zod";
 import type { Clock } from "../../shared/base/clock.ts";
 import type { Plugin, PluginOptions } from "../../shared/base/registry.ts";
-import type { NetworkScores } from "../../shared/tasks/task.ts";
-import type { RunStatus } from "../../shared/wire/protocol.ts";
+import type { NetworkScores } from "../../shared/tasks/shown-score.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { CommitLog } from "../checkpoint/commit-log.ts";
 import type { Ledger } from "../round/ledger.ts";

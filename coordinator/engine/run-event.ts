@@ -2,7 +2,7 @@
 
 import type { ErrorCode } from "../../shared/base/errors.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";
-import type { ShownScore } from "../../shared/tasks/task.ts";
+import type { ShownScore } from "../../shared/tasks/shown-score.ts";
 import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
 import type { RequeueCause } from "../round/state.ts";
 import type { StepLoss } from "../state/update.ts";

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import type { WriteStream } from "node:fs";
-import type { NetworkScores, ShownScore } from "../../shared/tasks/task.ts";
+import type { NetworkScores, ShownScore } from "../../shared/tasks/shown-score.ts";
 import { printableJson } from "../base/printable.ts";
 import { appendToPlainFile } from "../disk/plain-file.ts";
 import type { RunSummary } from "../engine/engine.ts";

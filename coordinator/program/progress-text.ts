@@ -1,6 +1,6 @@
 // A run's progress in words for a terminal: pure functions from the status and the events to lines.
 
-import type { RunStatus } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { printable } from "../base/printable.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import { cut, displayWidth, filled } from "./terminal-text.ts";

@@ -2,7 +2,7 @@
 // line every few seconds.
 
 import type { WriteStream } from "node:tty";
-import type { RunStatus } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import { eventLine, statusBlock, statusLine } from "./progress-text.ts";
 import { PLAIN_COLUMNS, rowsOf } from "./terminal-text.ts";

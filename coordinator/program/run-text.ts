@@ -1,7 +1,7 @@
 // What the coordinator says to the person who started it: how to lend a GPU at the beginning, what came out at the end.
 
 import type { RunConfig } from "../../shared/run/config.ts";
-import type { NetworkScores } from "../../shared/tasks/task.ts";
+import type { NetworkScores } from "../../shared/tasks/shown-score.ts";
 import { commandText } from "../base/command-text.ts";
 import type { ModelSizes } from "../checkpoint/export.ts";
 import type { RunSummary } from "../engine/engine.ts";

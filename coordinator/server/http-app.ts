@@ -4,7 +4,7 @@
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
-import type { RunStatus } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { type RunTokens, tokenHolder } from "../base/token.ts";
 import type { StoredShard } from "../data/shard-store.ts";
 import { inlineScripts, type PageFile, type PageFiles, sentFile } from "./page-files.ts";

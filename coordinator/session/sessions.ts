@@ -13,8 +13,8 @@ import {
   type HelloMessage,
   type LeaseMessage,
   PROTOCOL_VERSION,
-  type RunStatus,
 } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { createToken } from "../base/token.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { LeaveCode } from "../engine/leave-code.ts";

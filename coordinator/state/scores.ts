@@ -1,7 +1,8 @@
 // How good the run's networks are, in the task's own words.
 
 import type { RunConfig } from "../../shared/run/config.ts";
-import { type NetworkScores, type Score, shownScore } from "../../shared/tasks/task.ts";
+import type { NetworkScores } from "../../shared/tasks/shown-score.ts";
+import { type Score, shownScore } from "../../shared/tasks/task.ts";
 import { tasks } from "../../shared/tasks/tasks.ts";
 import type { RunProgress } from "./training-state.ts";
 

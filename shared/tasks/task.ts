@@ -1,11 +1,12 @@
 // The contract of a task: what a sample is, what stands on a network's features, and how its score is called. The half
 // that a device needs, decoding and the loss, is in worker/tasks under the same kind.
 
-import { z } from "zod";
+import type { z } from "zod";
 import type { Plugin, PluginOptions } from "../base/registry.ts";
 import type { DataOptions } from "../data/data-kinds.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { GraphBuilder, InputShape, NodeId } from "../model/graph.ts";
+import type { ShownScore } from "./shown-score.ts";
 
 /** What of a run's description decides a task's shapes. */
 export interface TaskData {
@@ -86,24 +87,6 @@ export function defineTask<S extends z.ZodObject>(task: {
     head: (options, run) => head(schema.parse(options), run),
   };
 }
-
-/** A score as it is shown: with its name, and in words, so that who shows it need not know the task. */
-export const shownScoreSchema = z.strictObject({
-  name: z.string().max(64),
-  value: z.number(),
-  better: z.enum(["higher", "lower"]),
-  text: z.string().max(128),
-  sentence: z.string().max(256),
-});
-
-/** By network; `title` is what people call it. */
-export const networkScoresSchema = z.record(
-  z.string().max(64),
-  shownScoreSchema.extend({ title: z.string().max(200) }),
-);
-
-export type NetworkScores = z.output<typeof networkScoresSchema>;
-export type ShownScore = z.output<typeof shownScoreSchema>;
 
 export function shownScore({ name, better, text, sentence }: Score, value: number): ShownScore {
   return { name, value, better, text: text(value), sentence: sentence(value) };

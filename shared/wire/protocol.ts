@@ -8,15 +8,13 @@ import { codecKind } from "../codecs/codecs.ts";
 import { datasetSchema } from "../data/dataset.ts";
 import { outlineSchema } from "../model/phases.ts";
 import { runConfigField } from "../run/config.ts";
-import { networkScoresSchema, shownScoreSchema } from "../tasks/task.ts";
 import { MAX_BITMAP_BYTES } from "./chunk-set.ts";
+import { runStatusSchema } from "./run-status.ts";
+import { MAX_TEXT } from "./text-limit.ts";
 
 export const PROTOCOL_VERSION = 3;
 /** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
 export const MAX_MESSAGE_BYTES = 1 << 20;
-/** Longest free text a peer may send (names, details), in characters. */
-export const MAX_TEXT = 512;
-
 const text = z.string().max(MAX_TEXT);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const counting = z.number().int().min(0);
@@ -147,35 +145,6 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
   haveSchema,
 ]);
 
-/** What the terminal, the page and `status` show of a run. */
-export const runStatusSchema = z.strictObject({
-  run: text,
-  name: text,
-  state: z.enum(["waiting", "training", "evaluating", "stopping", "done"]),
-  phase: text,
-  step: counting,
-  steps: counting,
-  epoch: counting,
-  /** Samples of the current round that have been committed to it. */
-  collected: counting,
-  wanted: counting,
-  workers: counting,
-  samples: counting,
-  samplesPerSecond: z.number(),
-  etaSeconds: z.number().nullable(),
-  /** What the round waits for, in words. */
-  reason: z.string().max(1000),
-  loss: z.record(z.string(), z.number()),
-  /** Mean bytes on a worker's socket for the last committed step; null before the first. */
-  bytesPerWorker: z.strictObject({ down: counting, up: counting }).nullable(),
-  /** How long the coordinator's event loop was kept from its turn in that step; null where nobody measures it. */
-  loopDelayMs: z.strictObject({ max: z.number(), p99: z.number() }).nullable(),
-  /** The task's score on the last step's own samples; null before the first. */
-  batchScore: shownScoreSchema.nullable(),
-  /** Newest score on the held-out samples of each network that has one, by its name. */
-  scores: networkScoresSchema,
-});
-
 export const coordinatorMessageSchema = z.discriminatedUnion("type", [
   /** Asks for a proof that the hello's key is the worker's own. */
   z.strictObject({ type: z.literal("challenge"), nonce: hash, run: text, protocol: z.number().int() }),
@@ -241,7 +210,6 @@ export type WelcomeMessage = Extract<CoordinatorMessage, { type: "welcome" }>;
 export type AdapterDescription = z.output<typeof adapterSchema>;
 export type OfferMessage = z.output<typeof offerSchema>;
 export type HaveMessage = z.output<typeof haveSchema>;
-export type RunStatus = z.output<typeof runStatusSchema>;
 export type CancelReason = (typeof cancelReasons)[number];
 export type ReturnReason = (typeof returnReasons)[number];
 

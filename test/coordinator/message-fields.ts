@@ -3,7 +3,8 @@
 import { z } from "zod";
 import { datasetSchema } from "../../shared/data/dataset.ts";
 import { outlineSchema } from "../../shared/model/phases.ts";
-import { coordinatorMessageSchema, runStatusSchema, workerMessageSchema } from "../../shared/wire/protocol.ts";
+import { coordinatorMessageSchema, workerMessageSchema } from "../../shared/wire/protocol.ts";
+import { runStatusSchema } from "../../shared/wire/run-status.ts";
 
 /** What of JSON Schema zod writes. */
 interface Json {
@@ -114,7 +115,8 @@ function fieldsOf({ properties = {}, required = [] }: Json, prefix = "", expands
   });
 }
 
-const jsonOf = (schema: z.ZodType): Json => z.toJSONSchema(schema, { unrepresentable: "any", io: "input" }) as Json;
+const jsonOf = (schema: z.core.$ZodType): Json =>
+  z.toJSONSchema(schema, { unrepresentable: "any", io: "input" }) as Json;
 
 /** Of each message, by its type; `offer` and `have` are alike on both sides. */
 export function messageFields(): ReadonlyMap<string, readonly Field[]> {

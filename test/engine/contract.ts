@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { readCommitLog, standingCommits } from "../../coordinator/checkpoint/commit-log.ts";
 import type { RunSummary } from "../../coordinator/engine/engine.ts";
 import { leaseId } from "../../shared/base/ids.ts";
-import { runStatusSchema } from "../../shared/wire/protocol.ts";
+import { runStatusSchema } from "../../shared/wire/run-status.ts";
 import type { ScriptedContribution } from "../fixtures/scripted-contribution.ts";
 import { type MakeEngine, Stage, type StagedWorker, type StageOptions } from "./stage.ts";
 

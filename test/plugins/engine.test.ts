@@ -15,7 +15,7 @@ import { engineOptions, engines } from "../../coordinator/run/engines.ts";
 import type { ParameterVersion } from "../../coordinator/training/parameter-version.ts";
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import { parseConfig } from "../../shared/run/config.ts";
-import type { RunStatus } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { engineContract } from "../engine/contract.ts";
 import { startTestRun, type TestRun, workToTheEnd } from "../fixtures/test-run.ts";
 

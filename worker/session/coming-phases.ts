@@ -2,7 +2,7 @@
 
 import { evaluationOf } from "../../shared/model/phases.ts";
 import { phaseProgram } from "../../shared/run/program.ts";
-import type { RunStatus } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { ComingPhase, TrainerRun } from "../trainer/trainer-contract.ts";
 
 /**

@@ -2,7 +2,8 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { type ProofSubject, proofBytes } from "../../shared/base/identity.ts";
-import { type HelloMessage, MAX_TEXT, PROTOCOL_VERSION, type WorkerMessage } from "../../shared/wire/protocol.ts";
+import { type HelloMessage, PROTOCOL_VERSION, type WorkerMessage } from "../../shared/wire/protocol.ts";
+import { MAX_TEXT } from "../../shared/wire/text-limit.ts";
 import type { Identity } from "./identity.ts";
 
 /** @param held what it holds of the session that a lost connection left behind */

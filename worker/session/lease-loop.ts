@@ -3,7 +3,8 @@
 
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
 import type { Outline } from "../../shared/model/phases.ts";
-import type { CoordinatorMessage, LeaseMessage, ReturnReason, RunStatus } from "../../shared/wire/protocol.ts";
+import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import type { LeaseResult } from "../trainer/trainer-contract.ts";
 import { backoffMs } from "./backoff.ts";

@@ -3,7 +3,8 @@
 
 import type { Dataset } from "../../shared/data/dataset.ts";
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
-import { MAX_MICROBATCHES, MAX_TEXT } from "../../shared/wire/protocol.ts";
+import { MAX_MICROBATCHES } from "../../shared/wire/protocol.ts";
+import { MAX_TEXT } from "../../shared/wire/text-limit.ts";
 import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
 import { MEMORY_CAP_BYTES } from "./dataset-cache.ts";
 import { type PreparedLease, prepareLease, type RunResources } from "./lease-work.ts";

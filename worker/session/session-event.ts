@@ -1,12 +1,12 @@
 // What a session tells its owner: one discriminated union of plain values, so that it crosses from the Web Worker to
 // the page and is checked there.
 
-import { z } from "zod";
+import * as z from "zod/mini";
 import { type ErrorCode, errorCodes } from "../../shared/base/errors.ts";
-import { runStatusSchema } from "../../shared/wire/protocol.ts";
+import { runStatusSchema } from "../../shared/wire/run-status.ts";
 import { tuningEventSchema } from "../tuning/tuning-event.ts";
 
-const counting = z.number().int().min(0);
+const counting = z.int().check(z.gte(0));
 const codeSchema = z.enum(Object.keys(errorCodes) as [ErrorCode, ...ErrorCode[]]);
 
 const leaseSummarySchema = z.strictObject({

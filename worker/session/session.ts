@@ -3,7 +3,8 @@
 // One flow of control (#live) walks through the states; sockets, timers and people only set fields and notify it.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import type { AdapterDescription, HelloMessage, RunStatus } from "../../shared/wire/protocol.ts";
+import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { sleep } from "../clock.ts";
 import type { createSampleDecoder } from "../trainer/sample-decoder.ts";
 import type { ComputeDevice } from "../trainer/trainer-contract.ts";

@@ -1,8 +1,8 @@
 // What a worker does about its kernels, in numbers of convolution passes, as its session tells it.
 
-import { z } from "zod";
+import * as z from "zod/mini";
 
-const counting = z.number().int().min(0);
+const counting = z.int().check(z.gte(0));
 
 /** `refused`: pass, tiling and why it is left out here. */
 export const tuningEventSchema = z.discriminatedUnion("stage", [

@@ -3,7 +3,7 @@
 import "../platform/browser/no-eval.ts";
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { runStatusSchema } from "../../shared/wire/protocol.ts";
+import { runStatusSchema } from "../../shared/wire/run-status.ts";
 import { findAdapter, findGpu } from "../device.ts";
 import { type SessionClient, startSession } from "../platform/browser/client.ts";
 import { eventLines } from "../session/event-lines.ts";

@@ -1,7 +1,7 @@
 // What the volunteer page shows, as a pure function of the events so far: view.ts only writes it down.
 
 import type { ErrorCode } from "../../shared/base/errors.ts";
-import type { RunStatus } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { SessionEvent, SessionState } from "../session/session-event.ts";
 
 export interface PageState {

@@ -1,6 +1,6 @@
 // Writes a page state into the document: text, button states, and the attributes that launchers watch.
 
-import type { RunStatus } from "../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { buttonsOf, doingText, type PageState, reasonText, shownNotice, stateText } from "./page-state.ts";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });

@@ -3,7 +3,7 @@
 import { type Phase, phaseNamed } from "../../../shared/model/phases.ts";
 import { epochsOf, type Pass, type Program, placeOf } from "../../../shared/run/program.ts";
 import { shownScore } from "../../../shared/tasks/task.ts";
-import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../../shared/wire/run-status.ts";
 import type { Ledger } from "../../round/ledger.ts";
 import { networkScores, scoreOf } from "../../state/scores.ts";
 import type { RunProgress } from "../../state/training-state.ts";

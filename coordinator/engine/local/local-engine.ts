@@ -5,7 +5,7 @@ import { z } from "zod";
 import { evaluationOf, type Phase } from "../../../shared/model/phases.ts";
 import { placeOf, type StepPlace } from "../../../shared/run/program.ts";
 import { shownScore } from "../../../shared/tasks/task.ts";
-import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../../shared/wire/run-status.ts";
 import { sealMode } from "../../round/deadline.ts";
 import type { Lease } from "../../round/lease.ts";
 import type { Ledger } from "../../round/ledger.ts";

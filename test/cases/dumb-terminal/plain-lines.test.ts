@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Progress } from "../../../coordinator/program/progress.ts";
 import { statusLine } from "../../../coordinator/program/progress-text.ts";
-import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../../shared/wire/run-status.ts";
 import { Screen } from "../../fixtures/screen.ts";
 
 afterEach(() => vi.unstubAllEnvs());

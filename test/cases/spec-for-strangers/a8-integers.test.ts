@@ -1,12 +1,8 @@
 // Any msgpack library can be a peer: integers come in every form that it may write, and are written as integers.
 
 import { expect, test } from "vitest";
-import {
-  decodeCoordinatorMessage,
-  decodeWorkerMessage,
-  encodeMessage,
-  type RunStatus,
-} from "../../../shared/wire/protocol.ts";
+import { decodeCoordinatorMessage, decodeWorkerMessage, encodeMessage } from "../../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../../shared/wire/run-status.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
 
 const text = (word: string) => Buffer.concat([Buffer.from([0xa0 | word.length]), Buffer.from(word)]);

@@ -17,7 +17,7 @@ import { InlineTraining } from "../../../coordinator/training/inline-training.ts
 import { leaseMessage, stepSubject } from "../../../coordinator/training/round-plan.ts";
 import { TrainingCore } from "../../../coordinator/training/training-core.ts";
 import { workerId } from "../../../shared/base/ids.ts";
-import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../../shared/wire/run-status.ts";
 import { contributionFrame } from "../../../worker/session/lease-work.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
 import { tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";

@@ -9,7 +9,7 @@ import { summaryLines, welcomeLines } from "../../../coordinator/program/run-tex
 import { cut, displayWidth, filled, rowsOf } from "../../../coordinator/program/terminal-text.ts";
 import { classification } from "../../../shared/tasks/classification.ts";
 import { shownScore } from "../../../shared/tasks/task.ts";
-import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../../shared/wire/run-status.ts";
 import { Screen } from "../../fixtures/screen.ts";
 
 const status: RunStatus = {

@@ -10,7 +10,7 @@ import { workerId } from "../../../shared/base/ids.ts";
 import { phaseProgram, samplesAt } from "../../../shared/run/program.ts";
 import { classification } from "../../../shared/tasks/classification.ts";
 import { shownScore } from "../../../shared/tasks/task.ts";
-import type { RunStatus } from "../../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../../shared/wire/run-status.ts";
 import { Screen } from "../../fixtures/screen.ts";
 import { tinyConfig } from "../../fixtures/tiny-run.ts";
 

@@ -10,7 +10,7 @@ import { coordinate } from "../../../coordinator/program/coordinate.ts";
 import { readStatus, statusText } from "../../../coordinator/program/status-command.ts";
 import { httpApp } from "../../../coordinator/server/http-app.ts";
 import { wholeName } from "../../../coordinator/training/parameter-version.ts";
-import { runStatusSchema } from "../../../shared/wire/protocol.ts";
+import { runStatusSchema } from "../../../shared/wire/run-status.ts";
 import { openTestRun, scratchFolder, startTestRun, workToTheEnd } from "../../fixtures/test-run.ts";
 
 function linkOf(fd: string): string {

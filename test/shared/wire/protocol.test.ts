@@ -7,10 +7,10 @@ import {
   decodeWorkerMessage,
   encodeMessage,
   MAX_MESSAGE_BYTES,
-  MAX_TEXT,
   PROTOCOL_VERSION,
   type WorkerMessage,
 } from "../../../shared/wire/protocol.ts";
+import { MAX_TEXT } from "../../../shared/wire/text-limit.ts";
 
 const hello: WorkerMessage = {
   type: "hello",

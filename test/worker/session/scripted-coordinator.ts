@@ -8,12 +8,8 @@ import { requireProof } from "../../../coordinator/trust/proof.ts";
 import type { Dataset } from "../../../shared/data/dataset.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
 import { phasesOf } from "../../../shared/run/program.ts";
-import {
-  type CoordinatorMessage,
-  type HelloMessage,
-  PROTOCOL_VERSION,
-  type RunStatus,
-} from "../../../shared/wire/protocol.ts";
+import { type CoordinatorMessage, type HelloMessage, PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../../shared/wire/run-status.ts";
 import { Peer } from "./scripted-peer.ts";
 import { RUN_TAG, scriptedConfig, scriptedData } from "./scripted-run.ts";
 

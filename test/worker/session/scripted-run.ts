@@ -9,7 +9,8 @@ import { classification } from "../../../shared/tasks/classification.ts";
 import { shownScore } from "../../../shared/tasks/task.ts";
 import { frozenForm, type ParameterSet, type WireForm, wireForm } from "../../../shared/wire/parameter-set.ts";
 import { decodeWhole, wholeBytes } from "../../../shared/wire/parameter-update.ts";
-import type { LeaseMessage, RunStatus } from "../../../shared/wire/protocol.ts";
+import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
+import type { RunStatus } from "../../../shared/wire/run-status.ts";
 
 /** Of the scripted run, as frames number them. */
 export const SETS = ["teacher", "student", "discriminators"];

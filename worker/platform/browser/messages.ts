@@ -1,7 +1,7 @@
 // What passes between the page and its Web Worker. Both ends check what they get: a stale script may sit at the other
 // end after an update.
 
-import { z } from "zod";
+import * as z from "zod/mini";
 
 /** From the page to the Web Worker; events travel the other way as session-event.ts has them. */
 export const commandSchema = z.discriminatedUnion("type", [

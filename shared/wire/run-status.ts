@@ -1,0 +1,39 @@
+// How a run is doing, as the coordinator tells it to workers, pages and `status`.
+
+import * as z from "zod/mini";
+import { networkScoresSchema, shownScoreSchema } from "../tasks/shown-score.ts";
+import { MAX_TEXT } from "./text-limit.ts";
+
+const text = z.string().check(z.maxLength(MAX_TEXT));
+const counting = z.int().check(z.gte(0));
+
+/** What the terminal, the page and `status` show of a run. */
+export const runStatusSchema = z.strictObject({
+  run: text,
+  name: text,
+  state: z.enum(["waiting", "training", "evaluating", "stopping", "done"]),
+  phase: text,
+  step: counting,
+  steps: counting,
+  epoch: counting,
+  /** Samples of the current round that have been committed to it. */
+  collected: counting,
+  wanted: counting,
+  workers: counting,
+  samples: counting,
+  samplesPerSecond: z.number(),
+  etaSeconds: z.nullable(z.number()),
+  /** What the round waits for, in words. */
+  reason: z.string().check(z.maxLength(1000)),
+  loss: z.record(z.string(), z.number()),
+  /** Mean bytes on a worker's socket for the last committed step; null before the first. */
+  bytesPerWorker: z.nullable(z.strictObject({ down: counting, up: counting })),
+  /** How long the coordinator's event loop was kept from its turn in that step; null where nobody measures it. */
+  loopDelayMs: z.nullable(z.strictObject({ max: z.number(), p99: z.number() })),
+  /** The task's score on the last step's own samples; null before the first. */
+  batchScore: z.nullable(shownScoreSchema),
+  /** Newest score on the held-out samples of each network that has one, by its name. */
+  scores: networkScoresSchema,
+});
+
+export type RunStatus = z.output<typeof runStatusSchema>;
