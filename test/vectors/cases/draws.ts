@@ -4,7 +4,8 @@
 import { sha256Hex } from "../../../shared/base/hash.ts";
 import { permutation } from "../../../shared/base/permutation.ts";
 import { philox, type RngPathElement, rng } from "../../../shared/base/rng.ts";
-import { type OrderedRound, sampleOrder } from "../../../worker/trainer/sample-order.ts";
+import type { Dataset } from "../../../shared/data/dataset.ts";
+import { sampleOrder } from "../../../worker/trainer/sample-order.ts";
 import { fromHex, hex } from "../text.ts";
 import { vectorConfig, vectorDataset } from "./run.ts";
 
@@ -71,17 +72,27 @@ const ordered: readonly (readonly [number, number, string, number])[] = [
   [257, 4294967295, "student", 2],
 ];
 
-/** The sample at each position of an epoch, as leases of raw shards have it. */
+/** The sample at each position of an epoch: of raw samples, and of samples that lie in chunks. */
 export function permutations() {
-  return ordered.map(([size, seed, phase, epoch]) => {
+  const raw = ordered.map(([size, seed, phase, epoch]) => {
     const order = permutation(size, seed, "epoch", phase, epoch);
-    const data = { ...vectorDataset(), train: { samples: size, shards: vectorDataset().train.shards } };
-    const round: OrderedRound = { phase, epoch, split: "train" };
-    const at = sampleOrder(seed, data, round);
+    const at = sampleOrder(seed, dataOf(size, { kind: "raw" }), { phase, epoch, split: "train" });
     const samples = Array.from({ length: size }, (_, position) => order.at(position));
     if (samples.some((sample, position) => at(position) !== sample)) throw new Error("a lease's order is another");
-    return { samples: size, seed, phase, epoch, order: samples };
+    return { samples: size, chunk: 1, seed, phase, epoch, order: samples };
   });
+  const chunked = [3, 4].map((chunk) => {
+    const [size, seed, phase, epoch] = [14, 7, "student", 0] as const;
+    const format = { kind: "bytes", media: "image/png", targetBytes: 2, chunk } as const;
+    const at = sampleOrder(seed, dataOf(size, format), { phase, epoch, split: "train" });
+    return { samples: size, chunk, seed, phase, epoch, order: Array.from({ length: size }, (_, p) => at(p)) };
+  });
+  return [...raw, ...chunked];
+}
+
+function dataOf(samples: number, format: Dataset["format"]): Dataset {
+  const data = vectorDataset();
+  return { ...data, format, train: { ...data.train, samples } };
 }
 
 /** Draws of `crop-flip`: below(9), below(9), below(2), of the stream of a sample. */

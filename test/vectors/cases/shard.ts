@@ -1,7 +1,9 @@
 // Vectors of the data: a raw shard with its manifest, and samples as the network reads them.
 
+import { encodeText } from "../../../shared/base/text.ts";
+import { writeShard } from "../../../shared/data/shard-layout.ts";
 import { createSampleDecoder } from "../../../worker/trainer/sample-decoder.ts";
-import { base64 } from "../text.ts";
+import { base64, hex } from "../text.ts";
 import { augmentations } from "./draws.ts";
 import { shard, vectorConfig, vectorDataset } from "./run.ts";
 
@@ -15,7 +17,14 @@ export function shards() {
     const { image, label } = createSampleDecoder(config, dataset).decode(round, [sample], held);
     return { data, phase, epoch: 1, split, sample, label: label[0], image: base64(image) };
   };
+  const format = { kind: "bytes", media: "image/png", targetBytes: 2, chunk: 2 } as const;
+  const contents = ["first", "", "the third"];
+  const chunks = writeShard({ format, shape: dataset.shape }, contents.length);
+  contents.forEach((text, i) => {
+    chunks.add({ content: encodeText(text), target: Uint8Array.of(i, 1) });
+  });
   return {
+    chunks: { format, contents, targets: contents.map((_, i) => hex(Uint8Array.of(i, 1))), shard: hex(chunks.take()) },
     dataset,
     shard: base64(bytes),
     augmentations: augmentations(),
