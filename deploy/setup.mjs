@@ -128,7 +128,7 @@ async function main(argv) {
     }
     if (now.items.some((item) => item.name === "fashion-mnist" && !item.present)) {
       const folder = String(fashionFolders(probe).at(-1));
-      say(`downloading Fashion-MNIST (30 MB) from ${fashionHome}`);
+      say(`downloading Fashion-MNIST (29 MiB) from ${fashionHome}`);
       await downloadFashion(folder).catch((error) => say(`no download: ${error.cause?.message ?? error.message}`));
       now = plan(probe);
     }

@@ -1,5 +1,6 @@
 // A run's progress in words for a terminal: pure functions from the status and the events to lines.
 
+import { bytesText } from "../../shared/base/bytes-text.ts";
 import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { printable } from "../base/printable.ts";
 import type { RunEvent } from "../engine/run-event.ts";
@@ -32,11 +33,6 @@ function lossParts({ loss, batchScore }: Pick<RunStatus, "loss" | "batchScore">)
 function speedText({ samplesPerSecond }: Pick<RunStatus, "samplesPerSecond">): string {
   if (samplesPerSecond <= 0) return "– samples/s";
   return `${samplesPerSecond < 1 ? samplesPerSecond.toPrecision(1) : Math.round(samplesPerSecond)} samples/s`;
-}
-
-/** `9.1 kB`, `1.56 MB`. */
-function bytesText(bytes: number): string {
-  return bytes < 1e6 ? `${(bytes / 1e3).toPrecision(3)} kB` : `${(bytes / 1e6).toPrecision(3)} MB`;
 }
 
 /** What a step costs a worker's line and the coordinator's event loop; nothing before the first. */

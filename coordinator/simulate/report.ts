@@ -1,5 +1,6 @@
 // What a simulation found, for people and as JSON.
 
+import { bytesText } from "../../shared/base/bytes-text.ts";
 import type { CapacityShares } from "./account.ts";
 import type { RecoverySummary } from "./recoveries.ts";
 import type { Referee } from "./referee.ts";
@@ -132,7 +133,6 @@ export function reportOf(findings: Findings): SimulationReport {
 const STEPS_NAMED = 12;
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
 const seconds = (value: number | null) => (value === null ? "none" : `${value.toFixed(1)} s`);
 
 /** Some lines for a terminal. */
@@ -146,7 +146,7 @@ export function reportText(report: SimulationReport): string {
     `  in vain        ${percent(capacity.audits)} for audits, ${percent(capacity.repeated)} answered by another first, ${percent(capacity.late)} too late, ${percent(capacity.lost)} lost with who left`,
     `  by step        ${stepsText(report.stepGoodput)}`,
     `  samples        ${report.samples} committed, ${report.samplesLost} lost, ${report.samplesDoubled} doubled, ${report.samplesPoisoned} from liars`,
-    `  bytes          ${megabytes(report.bytesUp)} up, ${megabytes(report.bytesDown)} down; a step and volunteer ${kilobytesEach(report)}`,
+    `  bytes          ${bytesText(report.bytesUp)} up, ${bytesText(report.bytesDown)} down; a step and volunteer ${bytesEach(report)}`,
     `  recovery       ${recovery.faults} faults took a lease; its samples came after ${seconds(recovery.medianSeconds)} (median), ${seconds(recovery.longestSeconds)} (longest)`,
     `  refused        ${refusals.join(", ") || "nothing"}`,
     `  audits         ${audits.audits} came to a verdict, ${audits.foundOut} against liars, ${audits.wronged} against the honest`,
@@ -162,9 +162,9 @@ function stepsText(shares: readonly number[]): string {
   return `${each.join(", ")} %${rest > 0 ? ` and ${rest} more` : ""}`;
 }
 
-function kilobytesEach({ bytesUp, bytesDown, steps, volunteers }: SimulationReport): string {
-  const each = (bytes: number) => (bytes / Math.max(1, steps * volunteers) / 1000).toFixed(1);
-  return `${each(bytesUp)} kB up, ${each(bytesDown)} kB down`;
+function bytesEach({ bytesUp, bytesDown, steps, volunteers }: SimulationReport): string {
+  const each = (bytes: number) => bytesText(bytes / Math.max(1, steps * volunteers));
+  return `${each(bytesUp)} up, ${each(bytesDown)} down`;
 }
 
 /** What to say where an invariant is broken: the seed plays the same history again. */

@@ -66,7 +66,7 @@ function configOf(downlink: RunConfig["downlink"]): RunConfig {
   return parseConfig({
     model: { kind: "resnet", widths: [64, 128, 256, 512], blocks: [2, 2, 2, 2], stem: "imagenet" },
     data: { kind: "idx" },
-    // Nothing here looks at it, and it would be 47 MB.
+    // Nothing here looks at it, and it would be 45 MiB.
     teacher: { file: "none" },
     downlink,
   });
@@ -282,7 +282,7 @@ export async function benchDownlink(emit: Emit): Promise<void> {
 
 /** For people. */
 export function downlinkText(line: DownlinkLine | BothWaysLine): string {
-  const mega = (bytes: number) => `${(bytes / 1e6).toFixed(3)} MB`;
+  const mega = (bytes: number) => `${(bytes / 2 ** 20).toFixed(3)} MiB`;
   const head = `step ${line.relativeStep}  ${line.case}:`;
   if ("ratio" in line) {
     return `${head} ${mega(line.downBytes)} down + ${mega(line.upBytes)} up, fp32 ${mega(line.fp32Bytes)}: ${line.ratio}×`;

@@ -359,3 +359,10 @@ test("the page fits a phone", async () => {
   await page.setViewport({ width: 360, height: 740 });
   expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(360);
 });
+
+test("what a visit loads before Start is small: the page checks what it reads without the whole of the protocol", async () => {
+  const html = await readFile(join(folder, "index.html"), "utf8");
+  const scripts = [...html.matchAll(/<script[^>]* src="([^"]+)"/g)].map(([, src]) => join(folder, src));
+  expect(scripts).toHaveLength(1);
+  expect((await readFile(scripts[0])).length).toBeLessThan(64 * 1024);
+});

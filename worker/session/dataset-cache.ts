@@ -5,7 +5,7 @@ import type { Shard } from "../../shared/data/dataset.ts";
 import type { HeldShards } from "../trainer/sample-decoder.ts";
 import { type Content, type ContentOrigin, fetchContent } from "./content-fetch.ts";
 
-/** Bytes of shards kept in memory. Fashion-MNIST whole is 55 MB; Cache storage or the coordinator has the rest. */
+/** Bytes of shards kept in memory. Fashion-MNIST whole is 52 MiB; Cache storage or the coordinator has the rest. */
 export const MEMORY_CAP_BYTES = 512 * 2 ** 20;
 /** Downloads at a time: enough to fill a link, few enough not to starve the coordinator's sockets. */
 const PARALLEL = 4;

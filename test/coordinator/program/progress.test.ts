@@ -53,9 +53,9 @@ test("no line of the block is as wide as the terminal: one that wraps could not 
 });
 
 test("what a step costs is told in bytes a worker, and how late the event loop was", () => {
-  expect(costText(status)).toBe("last step: 139 kB down and 778 kB up a worker; event loop late by 12.5 ms at most");
+  expect(costText(status)).toBe("last step: 136 KiB down and 760 KiB up a worker; event loop late by 12.5 ms at most");
   const large = { ...status, bytesPerWorker: { down: 1_560_000, up: 46_800_000 }, loopDelayMs: null };
-  expect(costText(large)).toBe("last step: 1.56 MB down and 46.8 MB up a worker");
+  expect(costText(large)).toBe("last step: 1.49 MiB down and 44.6 MiB up a worker");
   expect(costText({ ...status, bytesPerWorker: null })).toBeUndefined();
 });
 

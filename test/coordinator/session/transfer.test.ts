@@ -19,7 +19,7 @@ import { frameOf, honestContribution } from "../../fixtures/scripted-contributio
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun, type TestRun } from "../../fixtures/test-run.ts";
 
-/** Frames of 1.9 MB, eight chunks, both ways. */
+/** Frames of 1.8 MiB, eight chunks, both ways. */
 const wide = {
   model: { kind: "lenet", widths: [16, 64, 256] },
   batch: 32,
