@@ -43,8 +43,8 @@ function packageOf(cwd: string): string | undefined {
 }
 
 const files = {
-  coordinator: ["dist", "coordinator", "program", "cli.js"],
-  worker: ["dist", "worker", "platform", "node", "cli.js"],
+  coordinator: ["dist", "coordinator", "program", "bin.js"],
+  worker: ["dist", "worker", "platform", "node", "bin.js"],
 } as const;
 
 function surroundings(): ShellSurroundings {

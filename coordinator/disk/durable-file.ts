@@ -2,7 +2,7 @@
 // fsynced.
 
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** The calls that change the disk, each durable or ordered as it says; tests make them fail one by one. */
@@ -16,6 +16,28 @@ export interface FileOperations {
   makeDirectory(path: string): Promise<void>;
   /** Removes a file or a folder with all in it; nothing there is fine. */
   remove(path: string): Promise<void>;
+}
+
+/** Makes a folder and those that it is in. Node's own way never ends where a file system takes no new folders (/proc). */
+export async function makeFolders(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const there = code === "EEXIST" || code === "EISDIR" || code === "EROFS" || code === "EPERM" || code === "EACCES";
+    if (there && (await isFolder(path))) return;
+    const above = dirname(path);
+    if (code !== "ENOENT" || above === path || (await isFolder(above))) throw error;
+    await makeFolders(above);
+    await makeFolders(path);
+  }
+}
+
+function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (facts) => facts.isDirectory(),
+    () => false,
+  );
 }
 
 export const diskFiles: FileOperations = {
@@ -37,9 +59,7 @@ export const diskFiles: FileOperations = {
       await folder.close();
     }
   },
-  makeDirectory: async (path) => {
-    await mkdir(path, { recursive: true });
-  },
+  makeDirectory: makeFolders,
   remove: (path) => rm(path, { recursive: true, force: true }),
 };
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The program `coordinator`: starts a run, goes on with one, says how one is doing, and exports what it trained.
 
 import { readFile } from "node:fs/promises";
@@ -6,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { unknownVariables } from "../../shared/base/environment.ts";
 import { BitswarmError, failureText } from "../../shared/base/errors.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
+import { commandText } from "../base/command-text.ts";
 import { packageVersion } from "../base/package-root.ts";
 import { exportModel } from "../checkpoint/export.ts";
 import { type OpenRun, openFreshRun, reopenRun } from "../run/open-run.ts";
@@ -94,6 +94,11 @@ Examples:
   $ npx coordinator resume runs/fashion-lenet-20250131-154501-3fa9 --set epochs=9 --set checkpoint.everySteps=20
   $ npx coordinator resume runs/mnist-20250131-154501-3fa9 --set data.root=/mnt/data/mnist
 `;
+
+/** Examples with the program as it is found from where the person is. */
+function asPasted(help: string): string {
+  return help.replaceAll("npx coordinator", commandText("coordinator", []));
+}
 
 function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
@@ -222,7 +227,7 @@ const program = new Command("coordinator")
   // What commander refuses has a code, as all that fails has.
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "error CONFIG_INVALID: ")) })
   .description("Train a 1-bit network on the GPUs of everyone who opens your link.")
-  .addHelpText("after", "\nExample:\n  $ npx coordinator start\n\nMore: coordinator start --help")
+  .addHelpText("after", asPasted("\nExample:\n  $ npx coordinator start\n\nMore: coordinator start --help"))
   .showHelpAfterError("(see coordinator --help)");
 
 withServeOptions(
@@ -235,7 +240,7 @@ withServeOptions(
   .option("--set <field=value>", "any field of the configuration; may be repeated", collect)
   .option("--seed <n>", "seed of every random draw", wholeNumber(0, 0xffffffff))
   .option("--full", "all images of the data set")
-  .addHelpText("after", startHelp)
+  .addHelpText("after", asPasted(startHelp))
   .showHelpAfterError("(see coordinator start --help)")
   .action(start);
 
@@ -246,7 +251,7 @@ withServeOptions(
     .argument("<run-dir>", "the run's folder"),
 )
   .option("--set <field=value>", "a field that may change, see below; may be repeated", collect)
-  .addHelpText("after", resumeHelp)
+  .addHelpText("after", asPasted(resumeHelp))
   .showHelpAfterError("(see coordinator resume --help)")
   .action(async (runDir: string, options: ResumeOptions) => {
     const reach = readReach(options);
@@ -296,7 +301,7 @@ program
   .option("--set <field=value>", "any field of the scenario; may be repeated", collect)
   .option("--varied", "a small world drawn from each seed, instead of a file")
   .option("--json", "print one line of JSON a seed")
-  .addHelpText("after", simulateHelp)
+  .addHelpText("after", asPasted(simulateHelp))
   .showHelpAfterError("(see coordinator simulate --help)")
   .action(async (file: string | undefined, options: SimulateOptions) => {
     const ok = await simulateCommand(file, options, (line) => process.stdout.write(`${line}\n`));

@@ -33,7 +33,7 @@ const LAST_LINES = 8;
 
 /** @throws RUNTIME_MISSING where the worker's program was not built, STORAGE_FAILED where its log is no plain file */
 export function startLocalWorkers({ url, count, runtime, logPath, onEarlyEnd }: LocalWorkersOptions): LocalWorkers {
-  const program = join(packageRoot(), "dist", "worker", "platform", "node", "cli.js");
+  const program = join(packageRoot(), "dist", "worker", "platform", "node", "bin.js");
   if (!existsSync(program)) {
     throw new BitswarmError(
       "RUNTIME_MISSING",

@@ -65,7 +65,8 @@ export async function claimRun(path: string, onNotice: OnNotice): Promise<Claim>
   if (claimed.kind === "claimed") return claimed.claim;
   const { pid, host } = claimed.by;
   const address = await readAddress(path).catch(() => undefined);
-  const where = address?.pid === pid ? `, at ${address.url}` : "";
+  // Without its token, which is the operator's.
+  const where = address?.pid === pid ? `, at ${new URL(address.url).origin}` : "";
   throw new BitswarmError(
     "RUN_IN_USE",
     `the run in ${path} is driven already, by process ${pid} on ${host}${where}. It goes on untouched: see how it does with \`${commandText("coordinator", ["status", path])}\`, or stop that process (Ctrl-C there, or \`kill ${pid}\`) before you resume`,

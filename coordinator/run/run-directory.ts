@@ -2,7 +2,7 @@
 // finds its way back.
 
 import { createHash, randomBytes } from "node:crypto";
-import { access, mkdir, readdir } from "node:fs/promises";
+import { access, readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { stringify } from "yaml";
 import { BitswarmError } from "../../shared/base/errors.ts";
@@ -11,7 +11,7 @@ import { commandText } from "../base/command-text.ts";
 import { createOperatorToken, createToken, type RunTokens } from "../base/token.ts";
 import { COMMIT_LOG } from "../checkpoint/commit-log.ts";
 import { type Claim, isClaim } from "../disk/claim.ts";
-import { writeDurably } from "../disk/durable-file.ts";
+import { makeFolders, writeDurably } from "../disk/durable-file.ts";
 import { readPlainText } from "../disk/plain-file.ts";
 import { storageError } from "../disk/storage-error.ts";
 import { claimRun, type OnNotice } from "./run-claim.ts";
@@ -101,7 +101,7 @@ export async function createRunDirectory(
 ): Promise<ClaimedDirectory> {
   const path = resolve(runDir ?? join("runs", newRunId(config.name, new Date())));
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolders(path);
   } catch (cause) {
     const { code = "" } = cause as NodeJS.ErrnoException;
     if (code !== "EEXIST" && code !== "ENOTDIR") throw storageError(cause, path, "Name another --run-dir");

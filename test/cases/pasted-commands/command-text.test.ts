@@ -42,7 +42,7 @@ test.each([
 
 test("within the checkout npx finds the program; elsewhere, and in a package of its own, Node is given the file", async () => {
   const words = ["status", "my runs #1"];
-  const program = join(root, "dist", "coordinator", "program", "cli.js");
+  const program = join(root, "dist", "coordinator", "program", "bin.js");
   const from = (cwd: string) => commandText("coordinator", words, { platform: "linux", cwd, root });
   expect(from(root)).toBe("npx coordinator status 'my runs #1'");
   expect(from(join(root, "coordinator", "run"))).toBe("npx coordinator status 'my runs #1'");
@@ -53,7 +53,7 @@ test("within the checkout npx finds the program; elsewhere, and in a package of 
   expect(from(elsewhere)).toBe(`node ${program} status 'my runs #1'`);
   const spaced = { platform: "linux", cwd: elsewhere, root: "/opt/bit swarm" };
   expect(commandText("worker", ["join", "http://h/?token=a&b"], spaced)).toBe(
-    "node '/opt/bit swarm/dist/worker/platform/node/cli.js' join 'http://h/?token=a&b'",
+    "node '/opt/bit swarm/dist/worker/platform/node/bin.js' join 'http://h/?token=a&b'",
   );
 });
 

@@ -9,7 +9,7 @@ import { packageRoot } from "../../../coordinator/base/package-root.ts";
 import { readNewestCheckpoint } from "../../../coordinator/checkpoint/checkpoint.ts";
 import { scratchFolder, tinyFlags } from "../../fixtures/test-run.ts";
 
-const program = join(packageRoot(), "dist", "coordinator", "program", "cli.js");
+const program = join(packageRoot(), "dist", "coordinator", "program", "bin.js");
 
 interface Shell {
   readonly child: ChildProcess;

@@ -1,10 +1,12 @@
 // The program `coordinator` as a person or a script meets it: exit codes, messages, Ctrl-C, kill -9 and what is there
 // afterwards.
 
+import { spawnSync } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { packageRoot } from "../../../coordinator/base/package-root.ts";
 import { readNewestCheckpoint } from "../../../coordinator/checkpoint/checkpoint.ts";
 import { readSafetensors } from "../../../shared/base/safetensors.ts";
 import { CoordinatorProcess, runCoordinator } from "../../fixtures/coordinator-process.ts";
@@ -186,4 +188,19 @@ test("P6 local workers that cannot start are told of, and the run waits for volu
   await run.printed(/the local workers ended with exit code 1; volunteers may still join[\s\S]*RUNTIME_MISSING/);
   expect(await lend(await run.url())).toBe("ended");
   expect((await run.exited).code).toBe(0);
+});
+
+test("a machine without free descriptors, and folders that cannot be made, are told by a code, and never with a stack", async () => {
+  const program = join(packageRoot(), "dist", "coordinator", "program", "bin.js");
+  const { status, stdout, stderr } = spawnSync("sh", ["-c", `ulimit -n 40; exec node '${program}' status`], {
+    encoding: "utf8",
+  });
+  expect([status, stdout]).toEqual([1, ""]);
+  expect(stderr).toMatch(/^error STORAGE_FAILED: \/.*: this process has too many files open .*\(EMFILE\).*\n$/);
+  const { flags } = await tinyFlags();
+  const refused = await runCoordinator("start", ...flags, ...alone, "--run-dir", "/proc/a/run");
+  expect([refused.code, refused.stderr]).toEqual([
+    1,
+    expect.stringMatching(/^error STORAGE_FAILED: \/proc\/a\/run .*\n$/),
+  ]);
 });

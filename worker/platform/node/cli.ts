@@ -1,12 +1,13 @@
-#!/usr/bin/env node
 // The program `worker`: lends this machine's GPU to a run, in a browser without a window or in Deno.
+
+import path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { unknownVariables } from "../../../shared/base/environment.ts";
 import { BitswarmError, failureText } from "../../../shared/base/errors.ts";
 import { PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 import { launchBrowserWorkers } from "./browser-workers.ts";
 import { launchDenoWorkers } from "./deno-workers.ts";
-import { packageVersion } from "./package-root.ts";
+import { packageRoot, packageVersion } from "./package-root.ts";
 import type { LaunchedWorkers, Runtime, WorkersOptions } from "./supervise.ts";
 import { hasHardwareGpu } from "./vulkan.ts";
 
@@ -54,12 +55,20 @@ Environment:
   XDG_CACHE_HOME     the user's cache folder, in place of ~/.cache
   VK_ICD_FILENAMES   the Vulkan driver for Deno, in place of the one that is chosen`;
 
+/** Examples with the program as it is found from here: npx knows it within the checkout only. */
+function asPasted(help: string): string {
+  const within = path.relative(packageRoot(), process.cwd());
+  if (!within.startsWith("..") && !path.isAbsolute(within)) return help;
+  const file = path.join(packageRoot(), "dist", "worker", "platform", "node", "bin.js");
+  return help.replaceAll("npx worker", `node ${/[^\w/.:\\-]/.test(file) ? `"${file}"` : file}`);
+}
+
 const program = new Command("worker")
   .version(`bitswarm ${packageVersion()}, protocol ${PROTOCOL_VERSION}, Node ${process.versions.node}`)
   // What commander refuses has a code, as all that fails has.
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "error CONFIG_INVALID: ")) })
   .description("Lend this machine's GPU to a bitswarm run.")
-  .addHelpText("after", '\nExample:\n  $ npx worker join "http://192.168.1.20:8080/?token=TOKEN"')
+  .addHelpText("after", asPasted('\nExample:\n  $ npx worker join "http://192.168.1.20:8080/?token=TOKEN"'))
   .showHelpAfterError("(see worker --help)");
 
 program
@@ -75,7 +84,7 @@ program
   .option("--no-tune", "take the kernels as they come: measure none on this machine, remember none")
   .option("--json", "print a JSON line on standard output for every worker that joined or ended")
   .option("--parent-watch", "leave when standard input closes, for programs that start workers")
-  .addHelpText("after", joinHelp)
+  .addHelpText("after", asPasted(joinHelp))
   .showHelpAfterError("(see worker join --help)")
   .action(join);
 
@@ -134,6 +143,8 @@ async function join(given: string | undefined, options: JoinOptions): Promise<vo
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
+  // Of a terminal that is closed; it may be said twice.
+  process.on("SIGHUP", () => leave.abort());
   if (options.parentWatch) {
     process.stdin
       .on("end", () => leave.abort())
