@@ -18,7 +18,9 @@ export interface FileOperations {
   remove(path: string): Promise<void>;
 }
 
-/** Makes a folder and those that it is in. Node's own way never ends where a file system takes no new folders (/proc). */
+/**
+ * Makes a folder and those that it is in. Node's own way never ends where a file system takes no new folders (/proc).
+ */
 export async function makeFolders(path: string): Promise<void> {
   try {
     await mkdir(path);
