@@ -206,6 +206,16 @@ export class Connection {
     this.#rttMs = this.#rttMs === undefined ? rttMs : this.#rttMs + RTT_WEIGHT * (rttMs - this.#rttMs);
   }
 
+  /** What is left of what the worker may say. */
+  get allowance(): TokenBucket {
+    return this.#allowance;
+  }
+
+  /** Goes on with what was left over another connection of the same session: a fresh one brings nothing in. */
+  adopt(allowance: TokenBucket): void {
+    this.#allowance = allowance;
+  }
+
   /** Adds to what the worker may say: it has been given something to answer. */
   earn(tokens: number): void {
     this.#allowance = addTokens(this.#allowance, this.#options.limits.messageRate, tokens);

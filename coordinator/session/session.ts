@@ -65,6 +65,8 @@ export class Session implements ConnectionOwner {
   #forgiven = false;
   #stopGrace = () => {};
   #returns: TokenBucket;
+  /** What was left of its messages when its last connection was lost. */
+  #allowance: TokenBucket | undefined;
 
   constructor(worker: WorkerId, options: SessionOptions) {
     this.worker = worker;
@@ -108,6 +110,8 @@ export class Session implements ConnectionOwner {
     this.#transfers.detach();
     this.#transfers.reconcile(holds);
     const waiting = isWaiting(this.#activity) || this.#deferred !== undefined;
+    const allowance = older?.allowance ?? this.#allowance;
+    if (allowance) connection.adopt(allowance);
     this.attach(connection, { type: "resumed", worker: this.worker, leases: kept, waiting });
     older?.fail(new BitswarmError("SESSION_REPLACED", "the worker came back over another connection"));
     this.#options.inbox.resume(this.worker);
@@ -215,6 +219,7 @@ export class Session implements ConnectionOwner {
   lost(connection: Connection, code: LeaveCode, message: string): void {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
+    this.#allowance = connection.allowance;
     if (this.#over) return;
     this.#transfers.detach();
     const resumable = this.#forgiven || resumableCodes.includes(code);

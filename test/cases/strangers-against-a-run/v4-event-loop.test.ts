@@ -216,3 +216,24 @@ test("who comes back to one session over and over is told RATE_LIMITED, and its 
   worker.send({ type: "ping", nonce: 3 });
   expect(await worker.next("pong")).toEqual({ type: "pong", nonce: 3 });
 });
+
+test("who comes back over a fresh connection may say no more than over one", async () => {
+  const { connect } = await startTestRun({
+    limits: { messageRate: { perSecond: 0.01, burst: 30 }, graceMs: 30_000 },
+  });
+  let worker = await connect().join();
+  for (let nonce = 0; nonce < 20; nonce++) {
+    worker.send({ type: "ping", nonce });
+    expect((await worker.next("pong")).nonce).toBe(nonce);
+  }
+  const next = connect({ after: worker });
+  await next.resume([]);
+  worker = next;
+  for (let nonce = 0; nonce < 20; nonce++) worker.send({ type: "ping", nonce });
+  let answered = 0;
+  for (let message = await worker.take(); message !== "closed"; message = await worker.take()) {
+    if (message.type === "pong") answered++;
+    if (message.type === "error") expect(message.code).toBe("RATE_LIMITED");
+  }
+  expect(answered).toBeLessThan(15);
+});
