@@ -64,7 +64,7 @@ export class TrustedProxies {
     if (plain === undefined || Number(bits ?? 0) > most) {
       throw new BitswarmError(
         "CONFIG_INVALID",
-        `--behind-proxy takes addresses and networks of proxies with commas between, as 127.0.0.1,10.0.0.0/8; got ${JSON.stringify(text)}`,
+        `--behind-proxy takes addresses and networks of proxies with commas between, as 127.0.0.1,10.0.0.0/8, or nothing, which is for proxies on this machine: then it must come last; got ${JSON.stringify(text)}`,
       );
     }
     this.#list.addSubnet(plain, Number(bits ?? most), family);

@@ -1,12 +1,12 @@
 // Rules of the program `worker`, run as a person runs it: built, in a process of its own.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { packageRoot } from "../../worker/platform/node/package-root.ts";
 import { type PageServer, servePage } from "./fixtures/page-server.ts";
-import { descendants, survivors } from "./fixtures/processes.ts";
+import { commandLine, descendants, survivors } from "./fixtures/processes.ts";
 
 const program = path.join(packageRoot(), "dist/worker/platform/node/cli.js");
 const children: ChildProcess[] = [];
@@ -76,11 +76,28 @@ test.concurrent.each([
   [["join", "http://127.0.0.1:8080/"], "error TOKEN_INVALID: "],
   [["join", "http://127.0.0.1:8080/?token=t", "--count", "0"], "It must be a whole number from 1 to 64."],
   [["join", "http://127.0.0.1:8080/?token=t", "--runtime", "firefox"], "Allowed choices are auto, deno, browser."],
+  [["join"], "error CONFIG_INVALID: there is no link: give the one that the coordinator printed"],
   [["leave"], "unknown command"],
 ])("worker %j fails with %s", async (parameters, message) => {
   const { code, stdout, stderr } = await start(parameters).exit;
   expect(stderr).toContain(message);
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+});
+
+test("worker join takes its link from standard input or from BITSWARM_LINK, which what it starts does not inherit", async () => {
+  const piped = start(["join", "-", "--runtime", "browser", "--parent-watch"]);
+  piped.child.stdin.write(`${server.link("stays")}\n`);
+  await piped.said("joined as w1");
+  piped.child.stdin.end();
+  expect((await piped.exit).code).toBe(0);
+  const told = start(["join", "--runtime", "browser"], { BITSWARM_LINK: server.link("stays") });
+  await told.said("joined as w1");
+  for (const pid of descendants(told.child.pid!)) {
+    expect(readFileSync(`/proc/${pid}/environ`, "utf8")).not.toContain("BITSWARM_LINK");
+    expect(commandLine(pid)).not.toContain("token=");
+  }
+  told.child.kill("SIGTERM");
+  expect((await told.exit).code).toBe(0);
 });
 
 test("worker join --runtime browser without a browser says what to do", async () => {

@@ -25,9 +25,12 @@ async function lend(url: string): Promise<"ended" | "closed"> {
 test.each([
   [["--set", "batch=100"], /batch: must be a multiple of microbatch \(32\).*got 100/],
   [["--set", "data.augment=mirror"], /data\.augment: .*"none"\|"crop-flip".*got "mirror"/],
-  [["--set", "epoch=3"], /epoch: there is no such field, beside it are .*epochs.*got 3/],
+  [["--set", "epoch=3"], /epoch: there is no such field, did you mean epochs\? got 3/],
   [["--set", "seed"], /--set wants field=value/],
   [["nowhere.yaml"], /nowhere\.yaml cannot be read/],
+  [["--behind-proxy", "run.yaml"], /--behind-proxy takes addresses and networks .*got "run\.yaml"/],
+  [["--public-url", "example.org"], /--public-url takes an address like https:.*got "example\.org"/],
+  [["--token-file", "nowhere"], /the token of nowhere cannot be taken: ENOENT/],
 ])("P1 start %j is CONFIG_INVALID and names field, value and what is allowed", async (args, message) => {
   const { code, stdout, stderr } = await runCoordinator("start", ...args, ...alone);
   expect([code, stdout]).toEqual([1, ""]);
