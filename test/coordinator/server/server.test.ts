@@ -112,7 +112,7 @@ test("H5 the status says in words what the run waits for", async () => {
   const [step] = jsonLines.map((line) => JSON.parse(line));
   expect(await status()).toMatchObject({ bytesPerWorker: step.bytes.perWorker, loopDelayMs: step.loopDelayMs });
   expect(statusText(await status(), url)).toMatch(
-    /last step: \S+ [kM]B down and \S+ [kM]B up a worker; event loop late by/,
+    /last step: \S+ [KM]iB down and \S+ [KM]iB up a worker; event loop late by/,
   );
   expect((await fetch(new URL("/status", url))).status).toBe(403);
 });
