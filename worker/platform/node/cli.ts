@@ -45,8 +45,8 @@ the work in hand to another worker. A worker that dies is started again, three t
 done by a software driver, on the CPU.
 
 A worker compiles its kernels before it asks for work. Unless --no-tune is given it also measures them here, once for each
-kind of work: about 4 s on a GPU, half a second without one, and twice that at most. The fastest are remembered, by Deno in
-bitswarm/tunings of the user's cache folder, by a browser in its profile.
+kind of work: about 4 s on a GPU, half a second without one, 10 s at most where the machine is busy. The fastest are
+remembered, by Deno in bitswarm/tunings of the user's cache folder, by a browser in its profile.
 
 Environment:
   BITSWARM_LINK      the link, where no URL is given
