@@ -1,5 +1,6 @@
 // The program `worker`: lends this machine's GPU to a run, in a browser without a window or in Deno.
 
+import { closeSync } from "node:fs";
 import path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { unknownVariables } from "../../../shared/base/environment.ts";
@@ -120,6 +121,14 @@ async function linkOf(url: string | undefined): Promise<string> {
   );
 }
 
+function letGoOfTerminal(): void {
+  for (const fd of [0, 1, 2]) {
+    try {
+      closeSync(fd);
+    } catch {}
+  }
+}
+
 async function join(given: string | undefined, options: JoinOptions): Promise<void> {
   const url = await linkOf(given);
   const workersOptions: WorkersOptions = {
@@ -143,7 +152,8 @@ async function join(given: string | undefined, options: JoinOptions): Promise<vo
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
-  // Of a terminal that is closed; it may be said twice.
+  // Of a terminal that is closed, which may be said twice; Node would abort at its end where the terminal is gone.
+  process.once("SIGHUP", () => process.once("exit", letGoOfTerminal));
   process.on("SIGHUP", () => leave.abort());
   if (options.parentWatch) {
     process.stdin
