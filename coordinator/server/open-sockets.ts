@@ -1,7 +1,7 @@
-// How many HTTP connections there may be, of one address and in all. One that says nothing, or half a request, is worth
-// the least: at a limit the oldest of those is reset, and whoever has something to say gets in.
+// How many HTTP connections there may be, of one address and in all. At a limit the oldest of those goes that say
+// nothing, or half a request, and where there is none the oldest download: whoever has something to say gets in.
 
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { addressKey } from "../trust/address-limits.ts";
 
@@ -10,6 +10,8 @@ export interface OpenSocketLimits {
   readonly perAddress: number;
   /** Of all together. */
   readonly inAll: number;
+  /** Requests that one connection may have made before it is answered: each holds a file open. */
+  readonly requestsAtOnce: number;
   /** From a connection, or the last response on it, to the whole head of a request. */
   readonly headersMs: number;
   /** A response of which nothing is taken. */
@@ -19,6 +21,7 @@ export interface OpenSocketLimits {
 export const openSocketLimits: OpenSocketLimits = {
   perAddress: 256,
   inAll: 2048,
+  requestsAtOnce: 8,
   headersMs: 10_000,
   stalledMs: 60_000,
 };
@@ -32,25 +35,42 @@ interface Guest {
   requests: number;
 }
 
-/** Keeps a server's HTTP connections within limits. @param exempt an address that has many people behind it */
+/** Connections in the order in which they came to be so. */
+interface Group {
+  /** Of which nothing is being answered. */
+  readonly silent: Set<Socket>;
+  readonly busy: Set<Socket>;
+}
+
+const emptyGroup = (): Group => ({ silent: new Set(), busy: new Set() });
+
+/** Who is the first to go. @param newest who does only when nobody else is there */
+function firstToGo({ silent, busy }: Group, newest?: Socket): Socket | undefined {
+  for (const socket of silent) if (socket !== newest) return socket;
+  const [oldest = newest] = busy;
+  return oldest;
+}
+
+/** Keeps a server's HTTP connections within limits. */
 export class OpenSockets {
   readonly #limits: OpenSocketLimits;
   readonly #exempt: (address: string) => boolean;
   readonly #guests = new Map<Socket, Guest>();
-  /** Those that are not being answered, the oldest first; of each address, and all. */
-  readonly #silent = new Map<string, Set<Socket>>();
-  readonly #allSilent = new Set<Socket>();
-  readonly #counts = new Map<string, number>();
+  readonly #all = emptyGroup();
+  readonly #ofAddress = new Map<string, Group>();
   /** Addresses that are looked at soon. */
   readonly #crowded = new Set<string>();
 
-  constructor(server: Server, limits: OpenSocketLimits, exempt: (address: string) => boolean) {
+  /**
+   * @param answer to the requests that are within the limits
+   * @param exempt an address that has many people behind it
+   */
+  constructor(server: Server, limits: OpenSocketLimits, answer: RequestListener, exempt: (address: string) => boolean) {
     this.#limits = limits;
     this.#exempt = exempt;
     server.on("connection", (socket: Socket) => this.#opened(socket));
-    // First of all listeners: whoever answers may end the response at once.
-    server.prependListener("request", (request: IncomingMessage, response: ServerResponse) => {
-      this.#asked(request.socket, response);
+    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+      if (this.#takes(request.socket, response)) answer(request, response);
     });
     // From then on it is a worker's, and the sessions count it.
     server.prependListener("upgrade", ({ socket }: IncomingMessage) => this.#gone(socket));
@@ -63,18 +83,16 @@ export class OpenSockets {
   #opened(socket: Socket): void {
     const key = addressKey(socket.remoteAddress ?? "");
     this.#guests.set(socket, { key, requests: 0 });
-    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
-    this.#quiet(socket, key);
+    const group = this.#ofAddress.get(key) ?? emptyGroup();
+    this.#ofAddress.set(key, group);
+    for (const { silent } of [group, this.#all]) silent.add(socket);
     socket.once("close", () => this.#gone(socket));
-    const { perAddress, inAll } = this.#limits;
-    if (this.#counted(key) > perAddress && !this.#exempt(socket.remoteAddress ?? "")) this.#reviewSoon(key);
-    // The newest is among them: where all others are being answered, it is the one that goes.
-    const [oldest] = this.#allSilent;
-    if (this.#guests.size > inAll && oldest) this.#reset(oldest);
+    if (this.#isCrowded(group) && !this.#exempt(socket.remoteAddress ?? "")) this.#reviewSoon(key);
+    if (this.#guests.size > this.#limits.inAll) this.#reset(firstToGo(this.#all, socket));
   }
 
-  #counted(key: string): number {
-    return this.#counts.get(key) ?? 0;
+  #isCrowded({ silent, busy }: Group): boolean {
+    return silent.size + busy.size > this.#limits.perAddress;
   }
 
   /** Many that come in one turn of the event loop are accepted before any of them is read. */
@@ -85,55 +103,56 @@ export class OpenSockets {
 
   #review(): void {
     for (const key of this.#crowded) {
-      for (const oldest of this.#silent.get(key) ?? []) {
-        if (this.#counted(key) <= this.#limits.perAddress) break;
-        this.#reset(oldest);
-      }
+      const group = this.#ofAddress.get(key) ?? emptyGroup();
+      while (this.#isCrowded(group)) this.#reset(firstToGo(group, [...group.silent].at(-1)));
     }
     this.#crowded.clear();
   }
 
-  #reset(socket: Socket): void {
+  #reset(socket: Socket | undefined): void {
+    if (!socket) return;
     this.#gone(socket);
     socket.resetAndDestroy();
   }
 
-  #asked(socket: Socket, response: ServerResponse): void {
+  /** Whether a request is to be answered: all that came in one piece are heard of, also once their socket is gone. */
+  #takes(socket: Socket, response: ServerResponse): boolean {
     const guest = this.#guests.get(socket);
-    if (!guest) return;
+    if (!guest) return false;
     guest.requests++;
-    this.#busy(socket, guest.key);
-    const busy = this.#counted(guest.key) - (this.#silent.get(guest.key)?.size ?? 0);
-    if (busy > this.#limits.perAddress && !this.#exempt(socket.remoteAddress ?? "")) {
+    if (guest.requests > this.#limits.requestsAtOnce) {
       this.#reset(socket);
-      return;
+      return false;
+    }
+    for (const { silent, busy } of this.#groupsOf(guest)) {
+      silent.delete(socket);
+      busy.add(socket);
     }
     response.once("close", () => {
       guest.requests--;
-      if (guest.requests === 0 && this.#guests.has(socket)) this.#quiet(socket, guest.key);
+      if (guest.requests > 0 || !this.#guests.has(socket)) return;
+      for (const { silent, busy } of this.#groupsOf(guest)) {
+        busy.delete(socket);
+        silent.add(socket);
+      }
     });
+    return true;
   }
 
-  #quiet(socket: Socket, key: string): void {
-    const silent = this.#silent.get(key) ?? new Set();
-    this.#silent.set(key, silent.add(socket));
-    this.#allSilent.add(socket);
-  }
-
-  #busy(socket: Socket, key: string): void {
-    const silent = this.#silent.get(key);
-    silent?.delete(socket);
-    if (silent?.size === 0) this.#silent.delete(key);
-    this.#allSilent.delete(socket);
+  #groupsOf({ key }: Guest): readonly Group[] {
+    const group = this.#ofAddress.get(key);
+    return group ? [group, this.#all] : [this.#all];
   }
 
   #gone(socket: Socket): void {
     const guest = this.#guests.get(socket);
     if (!guest) return;
     this.#guests.delete(socket);
-    this.#busy(socket, guest.key);
-    const count = (this.#counts.get(guest.key) ?? 1) - 1;
-    if (count > 0) this.#counts.set(guest.key, count);
-    else this.#counts.delete(guest.key);
+    for (const { silent, busy } of this.#groupsOf(guest)) {
+      silent.delete(socket);
+      busy.delete(socket);
+    }
+    const group = this.#ofAddress.get(guest.key);
+    if (group && group.silent.size + group.busy.size === 0) this.#ofAddress.delete(guest.key);
   }
 }

@@ -1,10 +1,10 @@
 // The coordinator's one port: HTTP, and the WebSocket at /ws.
 
-import type { IncomingMessage, Server } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Duplex } from "node:stream";
-import { createAdaptorServer } from "@hono/node-server";
+import { getRequestListener } from "@hono/node-server";
 import { WebSocketServer } from "ws";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { tokenHolder } from "../base/token.ts";
@@ -149,12 +149,13 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
   });
   const limits = options.openSockets ?? openSocketLimits;
   const serverOptions = { connectionsCheckingInterval: LOOK_EVERY_MS, keepAliveTimeout: KEEP_ALIVE_MS };
-  const server = createAdaptorServer({ fetch: app.fetch, serverOptions }) as Server;
+  const server = createServer(serverOptions);
   server.headersTimeout = limits.headersMs;
   server.requestTimeout = REQUEST_MS;
   server.maxRequestsPerSocket = REQUESTS_PER_SOCKET;
   server.timeout = limits.stalledMs;
-  const openSockets = new OpenSockets(server, limits, (address) => proxies.has(address));
+  const answer = getRequestListener(app.fetch);
+  const openSockets = new OpenSockets(server, limits, answer, (address) => proxies.has(address));
   const socketOptions = {
     noServer: true,
     maxPayload: messageLimit,
