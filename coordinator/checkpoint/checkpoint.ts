@@ -244,10 +244,11 @@ async function folderNamed(path: string): Promise<bigint | undefined> {
 type Look = { readonly found?: Checkpoint; readonly skipped: readonly SkippedCheckpoint[]; readonly moved: boolean };
 
 /** Reads on from the newest until one verifies; `moved` where one before it was replaced or removed meanwhile. */
-async function look(root: string): Promise<Look> {
+async function look(root: string, mostStep = Number.POSITIVE_INFINITY): Promise<Look> {
   const skipped: SkippedCheckpoint[] = [];
   let moved = false;
-  for (const { name } of await candidates(root)) {
+  for (const { name, step } of await candidates(root)) {
+    if (step > mostStep) continue;
     const path = join(root, name);
     const folder = await folderNamed(path);
     try {
@@ -292,6 +293,11 @@ export async function readNewestCheckpoint(runDir: string): Promise<Checkpoint> 
       ...skipped.map(({ path, reason }) => `  ${path}: ${reason}`),
     ].join("\n"),
   );
+}
+
+/** The newest checkpoint that verifies of a step up to this one; undefined where there is none. */
+export async function readCheckpointUpTo(runDir: string, step: number): Promise<Checkpoint | undefined> {
+  return (await look(join(runDir, CHECKPOINTS), step)).found;
 }
 
 /** The data set must be the one that a checkpoint was trained on, wherever its files lie. @throws DATA_INVALID */

@@ -9,7 +9,7 @@ import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { CommitLog } from "../checkpoint/commit-log.ts";
 import type { Ledger } from "../round/ledger.ts";
-import type { RunProgress, TrainingState } from "../state/training-state.ts";
+import type { RunProgress, StateParts, TrainingState } from "../state/training-state.ts";
 import type { StartTraining } from "../training/start-training.ts";
 import type { TrustStore } from "../trust/trust-file.ts";
 import type { Inbox } from "./inbox.ts";
@@ -59,6 +59,14 @@ export interface RunSummary {
   readonly checkpoint: string;
 }
 
+/** A checkpoint, to go back to. */
+export interface Rewound {
+  readonly parts: StateParts;
+  readonly ledger: Ledger;
+  /** As the commit log names it. */
+  readonly checkpoint: string;
+}
+
 /** A run as an engine is given it: its truth, where that is kept, and who is told. */
 export interface EngineRun {
   /** The run's id. */
@@ -71,6 +79,8 @@ export interface EngineRun {
   readonly log: Pick<CommitLog, "append">;
   /** Makes what is committed last: resolves with the checkpoint's folder when all of it is on the disk. */
   readonly writeCheckpoint: (contents: CheckpointContents, progress: RunProgress, ledger: Ledger) => Promise<string>;
+  /** The newest checkpoint of a step up to this one; none where no such one is kept. Nothing changes. */
+  readonly rewind?: (step: number) => Promise<Rewound | undefined>;
   /** Where accounts' standings are kept. */
   readonly trust: TrustStore;
   /** The way to the workers. */

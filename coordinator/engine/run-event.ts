@@ -29,6 +29,16 @@ export type RunEvent =
   | { readonly type: "evaluation"; readonly step: number; readonly network: string; readonly score: ShownScore }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
   | { readonly type: "resumed"; readonly step: number; readonly path: string }
+  /** The numbers were lost after steps that hold strangers' work: the run goes on from before, without them. */
+  | {
+      readonly type: "undone";
+      readonly step: number;
+      /** The step that it goes on from. */
+      readonly to: number;
+      readonly accounts: readonly string[];
+      /** What was found. */
+      readonly message: string;
+    }
   | {
       readonly type: "joined";
       readonly worker: WorkerId;

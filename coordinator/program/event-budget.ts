@@ -25,6 +25,7 @@ const rates: Readonly<Record<Kind, Rate | undefined>> = {
   evaluation: undefined,
   checkpoint: undefined,
   resumed: undefined,
+  undone: undefined,
   carried: undefined,
   repeated: undefined,
   totals: undefined,

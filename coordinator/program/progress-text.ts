@@ -107,6 +107,9 @@ const manyOf: Readonly<Partial<Record<string, string>>> = {
   notice: "notices",
 };
 
+/** Accounts that a line names. */
+const NAMED_ACCOUNTS = 3;
+
 /** What a session says that was left in order. */
 const GOODBYE = "goodbye";
 
@@ -138,6 +141,12 @@ export function eventLine(event: RunEvent): string | undefined {
       return `evaluation after step ${event.step}: the ${event.network} gets ${event.score.sentence}`;
     case "checkpoint":
       return `checkpoint of step ${event.step}: ${event.path}`;
+    case "undone": {
+      const { step, to, accounts } = event;
+      const named = accounts.slice(0, NAMED_ACCOUNTS).map((account) => account.slice(0, 8));
+      const more = accounts.length > named.length ? ` and ${accounts.length - named.length} more` : "";
+      return `steps ${to + 1} to ${step} are undone: gradients were not finite after work of ${named.join(", ")}${more}, who rest; it is left out and computed again`;
+    }
     case "resumed":
       return `resumed from step ${event.step}: ${event.path}`;
     case "joined": {

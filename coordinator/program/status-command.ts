@@ -96,11 +96,7 @@ async function readStopped(runDir: string): Promise<StoppedStatus> {
     notices: [
       ...(driver === undefined
         ? []
-        : [
-            driver.sure
-              ? `process ${driver.pid} on ${driver.host} drives it, and does not answer: what is told here is on the disk`
-              : `process ${driver.pid} on ${driver.host} drove it last and did not let go of it: where it still runs, it goes on there`,
-          ]),
+        : [`process ${driver.pid} on ${driver.host} drives it, and does not answer: what is told here is on the disk`]),
       ...skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`),
       ...(damage === null ? [] : [damage]),
     ],

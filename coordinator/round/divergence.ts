@@ -22,6 +22,11 @@ export function withReport(now: number, state: RoundState, worker: WorkerId): Ro
   return { ...state, notFinite };
 }
 
+/** Whether the operator's own are among those who say so. */
+export function ownReports({ notFinite, roster }: RoundState): boolean {
+  return roster.members.some((member) => member.own && notFinite.accounts.has(member.account));
+}
+
 /** The accounts whose work counted in the last round in which any did. */
 export function witnessesOf({ samplesByAccount, witnesses }: RoundMembers): ReadonlySet<string> {
   const counted = [...samplesByAccount].flatMap(([account, samples]) => (samples > 0 ? [account] : []));
@@ -36,6 +41,16 @@ export function witnessesOf({ samplesByAccount, witnesses }: RoundMembers): Read
 export function hasDiverged(now: number, { notFinite, options, roster, witnesses }: RoundState): boolean {
   const { reports, since, accounts } = notFinite;
   if (reports < DIVERGED_REPORTS || since === null) return false;
+  // Where strangers' work can be undone the operator's own need nobody's agreement: a liar would never give it.
+  if (options.suspects) {
+    let [owns, reported] = [0, 0];
+    roster.members.forEach((member) => {
+      if (!member.own || !isActive(member)) return;
+      owns++;
+      if (accounts.has(member.account)) reported++;
+    });
+    if (owns > 0) return reported === owns;
+  }
   if (roster.members.some((member) => isActive(member) && !accounts.has(member.account))) return false;
   if (witnesses.size === 0) {
     const own = roster.members.some((member) => member.own && accounts.has(member.account));

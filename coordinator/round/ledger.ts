@@ -171,6 +171,13 @@ export class Ledger {
     }
   }
 
+  /** Becomes what another one tells. */
+  become(other: Ledger): void {
+    const passes = [...other.#passes];
+    this.#passes.clear();
+    for (const [pass, cover] of passes) this.#passes.set(pass, cover);
+  }
+
   toJSON(): LedgerJSON {
     return [...this.#passes].map(([pass, { samples, committed }]) => ({
       pass,

@@ -7,7 +7,7 @@ import type { Range } from "../../shared/base/intervals.ts";
 import { AuditCopies } from "./audit-copies.ts";
 import { comparisonDue, reassigned, withCopy } from "./audits.ts";
 import { mayEndEarly } from "./deadline.ts";
-import { hasDiverged, withReport, witnessesOf } from "./divergence.ts";
+import { hasDiverged, ownReports, withReport, witnessesOf } from "./divergence.ts";
 import { type CopyWanted, counts } from "./lease.ts";
 import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./leases.ts";
 import { suspended, ticked } from "./lending.ts";
@@ -248,7 +248,7 @@ function doubted(now: number, state: RoundState, effects: readonly RoundEffect[]
   const next = withReport(now, state, worker);
   if (!hasDiverged(now, next)) return settle(now, next, effects);
   // The last of its decisions: nothing is granted in a round that is over.
-  return result(now, next, [...effects, { type: "diverged", reports: next.notFinite.reports }]);
+  return result(now, next, [...effects, { type: "diverged", reports: next.notFinite.reports, own: ownReports(next) }]);
 }
 
 /** Takes back samples that were collected, unless they are sealed already. */

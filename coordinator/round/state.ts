@@ -46,6 +46,8 @@ export interface RoundOptions {
   readonly first: number;
   /** A round of the kind was before. */
   readonly hasHistory: boolean;
+  /** Steps before hold strangers' work, and may be undone. */
+  readonly suspects?: boolean;
 }
 
 /** What goes on from one round to the next. */
@@ -147,8 +149,8 @@ export type RoundEffect =
   /** The worker shall stop computing the lease. */
   | { readonly type: "cancel"; readonly reason: CancelReason; readonly lease: Lease }
   | { readonly type: "seal"; readonly ranges: readonly Range[] }
-  /** Every worker that takes part says that the gradient is not finite. */
-  | { readonly type: "diverged"; readonly reports: number };
+  /** Those who can tell say that the gradient is not finite; `own`: the operator's own workers among them. */
+  | { readonly type: "diverged"; readonly reports: number; readonly own: boolean };
 
 /** A part of a decision. */
 export interface RoundChange {

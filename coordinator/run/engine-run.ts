@@ -1,8 +1,10 @@
 // An open run as an engine is given it: what stands on its disk, and who is told.
 
 import { randomInt } from "node:crypto";
-import { writeCheckpoint } from "../checkpoint/checkpoint.ts";
+import { relative } from "node:path";
+import { readCheckpointUpTo, restoreState, writeCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { EngineRun } from "../engine/engine.ts";
+import { takeParts } from "../state/training-state.ts";
 import { trustFile } from "../trust/trust-file.ts";
 import type { OpenRun } from "./open-run.ts";
 
@@ -13,6 +15,7 @@ type Truth =
   | "ledger"
   | "log"
   | "writeCheckpoint"
+  | "rewind"
   | "trust"
   | "resumedFrom"
   | "incarnation";
@@ -32,6 +35,15 @@ export function engineRun(run: OpenRun, surroundings: Omit<EngineRun, Truth>): E
       await log.requireNewest();
       const extra = { run: directory.run, time: new Date().toISOString() };
       return writeCheckpoint(directory.path, contents, progress, committed, extra);
+    },
+    rewind: async (step) => {
+      const checkpoint = await readCheckpointUpTo(directory.path, step);
+      if (!checkpoint) return undefined;
+      const { path, ledger: committed } = checkpoint;
+      const then = restoreState(checkpoint, state.dataset, state.config);
+      const { norms, peaks } = then;
+      const parts = { ...takeParts(then), norms, peaks };
+      return { parts, ledger: committed, checkpoint: relative(directory.path, path) };
     },
     trust: trustFile(directory.path),
     ...(resumedFrom === undefined ? {} : { resumedFrom }),

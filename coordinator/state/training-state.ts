@@ -145,6 +145,37 @@ export function takeParts(state: TrainingState): StateParts {
   };
 }
 
+function replaced<K, V>(map: Map<K, V>, values: ReadonlyMap<K, V> = new Map()): void {
+  map.clear();
+  for (const [key, value] of values) map.set(key, value);
+}
+
+/** Puts what a checkpoint brings back in the place of all that the state is now; the parts are the state's then. */
+export function restoreParts(state: TrainingState, parts: StateParts): void {
+  const { parameters, momentum, adamFirst, adamSecond, exponents, replica, replicaChanges, blobs, frozen } = state;
+  for (const [network, values] of Object.entries(parts.parameters)) replaced(parameters[network], values);
+  replaced(momentum, parts.momentum);
+  replaced(adamFirst, parts.adamFirst);
+  replaced(adamSecond, parts.adamSecond);
+  replaced(exponents, parts.exponents);
+  replaced(replica, parts.replica);
+  for (const made of [replicaChanges, blobs, frozen]) made.clear();
+  state.adamStep = parts.adamStep ?? 0;
+  restoreProgress(state, parts);
+}
+
+/** The same of where a run stands. */
+export function restoreProgress(
+  progress: Pick<RunProgress, "step" | "evaluations" | "evaluatedAt" | "norms" | "peaks">,
+  { step = 0, evaluations, evaluatedAt, norms, peaks }: Omit<StateParts, "parameters">,
+): void {
+  progress.step = step;
+  Object.assign(progress.evaluations, evaluations);
+  Object.assign(progress.evaluatedAt, evaluatedAt);
+  replaced(progress.norms, norms);
+  replaced(progress.peaks, peaks);
+}
+
 export function assembleState(config: RunConfig, dataset: Dataset, parts: StateParts): TrainingState {
   const program = phaseProgram(config, dataset.train.samples);
   const noEvaluation = () => Object.fromEntries(program.networks.map(({ name }) => [name, null]));

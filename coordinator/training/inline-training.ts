@@ -2,6 +2,7 @@
 // and back is worth.
 
 import type { StepPlace } from "../../shared/run/program.ts";
+import type { StateParts } from "../state/training-state.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
 import type { ParametersRequest, PartOf, SumTerms, Training } from "./training.ts";
@@ -50,6 +51,10 @@ export class InlineTraining implements Training {
 
   async parametersHash(network: string) {
     return this.core.parametersHash(network);
+  }
+
+  async restore(parts: StateParts) {
+    this.core.restore(parts);
   }
 
   async checkpoint(run: string) {

@@ -7,7 +7,7 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
 import { packageRoot } from "../base/package-root.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
-import { type TrainingState, takeParts } from "../state/training-state.ts";
+import { type StateParts, type TrainingState, takeParts } from "../state/training-state.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
 import type {
@@ -114,6 +114,10 @@ export class ThreadedTraining implements Training {
 
   parametersHash(network: string): Promise<string> {
     return this.#ask("parametersHash", { network });
+  }
+
+  async restore(parts: StateParts): Promise<void> {
+    await this.#ask("restore", { parts });
   }
 
   checkpoint(run: string): Promise<CheckpointContents> {

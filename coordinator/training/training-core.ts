@@ -8,7 +8,14 @@ import { type ContributionLayout, phaseLayout } from "../../shared/wire/contribu
 import { decodeFrame, type Frame } from "../../shared/wire/frame.ts";
 import { type CheckpointContents, encodeCheckpoint } from "../checkpoint/checkpoint-contents.ts";
 import { exponentsFor } from "../state/exponents.ts";
-import { frozenNetwork, parametersHash, type TrainingState, wireBlob } from "../state/training-state.ts";
+import {
+  frozenNetwork,
+  parametersHash,
+  restoreParts,
+  type StateParts,
+  type TrainingState,
+  wireBlob,
+} from "../state/training-state.ts";
 import { applyRound } from "../state/update.ts";
 import { RoundSum } from "../sum/aggregate.ts";
 import { compareWork } from "../sum/comparison.ts";
@@ -164,6 +171,11 @@ export class TrainingCore {
 
   parametersHash(network: string): string {
     return parametersHash(this.state, network);
+  }
+
+  /** Goes back to what these parts are of. */
+  restore(parts: StateParts): void {
+    restoreParts(this.state, parts);
   }
 
   checkpoint(run: string): CheckpointContents {

@@ -44,6 +44,7 @@ export interface ThreadCalls {
   readonly seal: { readonly asks: object; readonly gets: SealedSum };
   readonly apply: { readonly asks: { readonly place: StepPlace }; readonly gets: StepResult };
   readonly parametersHash: { readonly asks: { readonly network: string }; readonly gets: string };
+  readonly restore: { readonly asks: { readonly parts: StateParts }; readonly gets: null };
   readonly checkpoint: { readonly asks: { readonly run: string }; readonly gets: CheckpointContents };
 }
 

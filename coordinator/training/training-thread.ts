@@ -41,6 +41,9 @@ function answer(core: TrainingCore, question: ThreadQuestion): Answer {
       return plain(core.apply(question.place));
     case "parametersHash":
       return plain(core.parametersHash(question.network));
+    case "restore":
+      core.restore(question.parts);
+      return plain(null);
     case "checkpoint": {
       const value = core.checkpoint(question.run);
       return { value, transfer: buffersOf([...value.files.values()].map(({ bytes }) => bytes)) };

@@ -8,6 +8,7 @@ import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { Lease } from "../round/lease.ts";
+import type { StateParts } from "../state/training-state.ts";
 import type { StepLoss } from "../state/update.ts";
 import type { MetricMeans } from "../sum/aggregate.ts";
 import type { Comparison } from "../sum/comparison.ts";
@@ -96,5 +97,7 @@ export interface Training {
   apply(place: StepPlace): Promise<StepResult>;
   parametersHash(network: string): Promise<string>;
   checkpoint(run: string): Promise<CheckpointContents>;
+  /** Goes back to what these parts, taken over, are of; the open round is forgotten. */
+  restore(parts: StateParts): Promise<void>;
   close(): Promise<void>;
 }

@@ -287,6 +287,11 @@ export class Audits {
     return true;
   }
 
+  /** What an account sent may have lost the run's numbers: as if others had contradicted it. */
+  suspect(account: string): void {
+    this.#fall(account);
+  }
+
   /** Others contradict an account; true where it rests from now on. */
   #fall(account: string): boolean {
     const now = this.#options.clock.now();

@@ -59,6 +59,11 @@ export class RoundTrust {
     return this.#audits.take(lease, work);
   }
 
+  /** What an account sent may have lost the run's numbers: as if others had contradicted it. */
+  suspect(account: string): void {
+    this.#audits.suspect(account);
+  }
+
   /** What the last contribution shows to be unlike the operator's own: held until now, to be collected again. */
   withdrawUnlike(): TrustOutcome["withdrawn"] {
     return this.#audits.withdraw(this.#sizes.takeUnlike());

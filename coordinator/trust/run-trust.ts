@@ -104,6 +104,12 @@ export class RunTrust {
     this.rests.forget(worker);
   }
 
+  /** Accounts without which the run goes on from before their work: their standing begins anew, and they rest. */
+  suspect(accounts: readonly string[]): void {
+    for (const account of accounts) this.rounds.suspect(account);
+    this.#save();
+  }
+
   /** Writes what is not written yet, and resolves when what was earned is on the disk. */
   saved(): Promise<void> {
     if (this.#unsaved) this.#write();

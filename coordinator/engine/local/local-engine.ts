@@ -2,6 +2,7 @@
 // upon (ARCHITECTURE §3).
 
 import { z } from "zod";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 import { evaluationOf, type Phase } from "../../../shared/model/phases.ts";
 import { placeOf, type StepPlace } from "../../../shared/run/program.ts";
 import { shownScore } from "../../../shared/tasks/task.ts";
@@ -10,11 +11,11 @@ import { sealMode } from "../../round/deadline.ts";
 import type { Lease } from "../../round/lease.ts";
 import type { Ledger } from "../../round/ledger.ts";
 import { networkScores, scoreOf } from "../../state/scores.ts";
-import { progressOf, type RunProgress, recordEvaluation } from "../../state/training-state.ts";
+import { progressOf, type RunProgress, recordEvaluation, restoreProgress } from "../../state/training-state.ts";
 import type { StepLoss } from "../../state/update.ts";
 import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "../../training/round-plan.ts";
 import { startTraining } from "../../training/start-training.ts";
-import type { Training } from "../../training/training.ts";
+import type { StepResult, Training } from "../../training/training.ts";
 import { FEEDBACK_RESETS } from "../../trust/feedback-reset.ts";
 import { RunTrust, type RunTrustOptions, type TrustEvent } from "../../trust/run-trust.ts";
 import type { StoredTrust } from "../../trust/trust-file.ts";
@@ -24,7 +25,8 @@ import { engineStatus } from "./engine-status.ts";
 import { LocalInbox } from "./local-inbox.ts";
 import { type Pace, paced } from "./pace.ts";
 import { Planner } from "./planner.ts";
-import { type Collected, RoundDriver } from "./round-driver.ts";
+import { type Collected, type Divergence, RoundDriver } from "./round-driver.ts";
+import { Suspects } from "./suspects.ts";
 
 /** Where standings are kept, what was there, and what draws who is audited. */
 /** Odd, and far from any small fraction of 2^32 (the golden ratio's part): successive incarnations' eras lie apart. */
@@ -66,6 +68,11 @@ export class LocalEngine implements Engine {
   /** What the sockets carried for the last step. */
   #bytes: StepBytes | undefined;
   #checkpoint: { readonly path: string; readonly step: number } | undefined;
+  readonly #suspects = new Suspects();
+  /** The operator's own have computed what counted: that they now cannot is no fault of their devices. */
+  #ownCounted = false;
+  /** How often steps were undone: what workers kept of them is void. */
+  #undone = 0;
 
   /** Starts what keeps the numbers and reads what accounts have earned. @throws THREAD_FAILED */
   static async open({ state, trust, draw, startTraining: start = startTraining, ...run }: EngineRun) {
@@ -136,12 +143,13 @@ export class LocalEngine implements Engine {
     if (notice !== null) onEvent({ type: "notice", message: notice });
     // From the first moment on there is something to resume from.
     if (!this.#checkpoint) await this.#writeCheckpoint();
-    await this.#evaluateIfDue();
-    while (!this.#stopping && progress.step < this.#target) {
+    for (;;) {
+      await this.#evaluateIfDue();
+      if (this.#stopping || progress.step >= this.#target) break;
       const place = await this.#trainStep();
+      if (place === "undone") continue;
       if (!place) break;
       if (this.#checkpointDue(place)) await this.#writeCheckpoint();
-      await this.#evaluateIfDue();
     }
     if (this.#checkpoint?.step !== progress.step) await this.#writeCheckpoint();
     this.#done = !this.#stopping;
@@ -207,31 +215,86 @@ export class LocalEngine implements Engine {
    * are far apart, and what resets add stays below 2^32: every msgpack library writes that as an integer.
    */
   #era(): number {
-    const place = (this.#options.incarnation ?? 0) * INCARNATION_STRIDE + (this.#checkpoint?.step ?? 0);
+    const life = (this.#options.incarnation ?? 0) + this.#undone;
+    const place = life * INCARNATION_STRIDE + (this.#checkpoint?.step ?? 0);
     return (place % (2 ** 32 / FEEDBACK_RESETS)) * FEEDBACK_RESETS;
   }
 
-  async #collect(subject: RoundSubject): Promise<Collected | "dropped"> {
+  /** @throws GRADIENT_NOT_FINITE where the training has diverged without anybody's work but the operator's own */
+  async #collect(subject: RoundSubject): Promise<Collected | "dropped" | "undone"> {
     const plan = await this.#planner.plan(subject, this.#era());
-    const collected = await this.#rounds.collect(plan);
+    const collected = await this.#rounds.collect(plan, this.#ownCounted && this.#suspects.last !== undefined);
     if (collected === "dropped") return collected;
+    if ("diverged" in collected) {
+      await this.#undo(collected);
+      return "undone";
+    }
     this.#options.onSealed?.(plan, collected);
     this.#pace = paced(this.#pace, subject.phase.name, collected.samples, collected.workedMs);
     return collected;
   }
 
+  /**
+   * Goes back to before the newest step that holds strangers' work. Their word alone ends no run, so where they have
+   * nothing to be left out it is collected again.
+   * @throws the divergence where it is nobody's but the operator's own
+   */
+  async #undo({ diverged, own }: Divergence): Promise<void> {
+    const { progress, training, ledger, log, rewind, onEvent } = this.#options;
+    const { last } = this.#suspects;
+    const rewound = last === undefined ? undefined : await rewind?.(last - 1);
+    if (!rewound) {
+      if (own) throw diverged;
+      onEvent({ type: "notice", message: `${diverged.message}. Only strangers say so: the run goes on` });
+      return;
+    }
+    const { step } = progress;
+    const { parts, checkpoint } = rewound;
+    const to = parts.step ?? 0;
+    const accounts = this.#suspects.takeAfter(to);
+    restoreProgress(progress, parts);
+    ledger.become(rewound.ledger);
+    await training.restore(parts);
+    this.#undone++;
+    for (const account of accounts) this.#rounds.rest(account);
+    this.#trust?.suspect(accounts);
+    onEvent({ type: "undone", step, to, accounts, message: diverged.message });
+    // First, for it removes the newer ones: whoever resumes from here must find none of what is undone.
+    await this.#writeCheckpoint();
+    await log.append({ type: "resume", fromStep: to, checkpoint });
+  }
+
+  /** Makes the step of what was collected; `undone` where its numbers are lost. */
+  async #apply(place: StepPlace, { strangers }: Collected): Promise<StepResult | "undone"> {
+    const { training, progress } = this.#options;
+    try {
+      return await training.apply(place);
+    } catch (error) {
+      if (!(error instanceof BitswarmError && error.code === "GRADIENT_NOT_FINITE")) throw error;
+      this.#rounds.giveUp();
+      this.#suspects.add(progress.step + 1, strangers);
+      await this.#undo({ diverged: error, own: true });
+      return "undone";
+    }
+  }
+
   /** One step from its round to the disk; nothing where it was dropped. */
-  async #trainStep(): Promise<StepPlace | undefined> {
-    const { progress, training, ledger, log, traffic, onEvent } = this.#options;
+  async #trainStep(): Promise<StepPlace | "undone" | undefined> {
+    const { progress, ledger, log, traffic, onEvent } = this.#options;
     const { config } = progress;
     const { subject, place } = stepSubject(progress, ledger);
     const collected = await this.#collect(subject);
     if (collected === "dropped") return undefined;
+    if (collected === "undone") return collected;
     const { pass } = place;
     const ranges = collected.ranges.map(({ from, to }): [number, number] => [from, to]);
     ledger.commitStep(place, ranges, config.batch, sealMode(config));
-    const { loss, score, paramsHash } = await training.apply(place);
+    const applied = await this.#apply(place, collected);
+    if (applied === "undone") return applied;
+    const { loss, score, paramsHash } = applied;
     const step = ++progress.step;
+    this.#suspects.add(step, collected.strangers);
+    this.#ownCounted ||= collected.own;
     this.#rounds.applied();
     const { phase, epoch } = pass;
     await log.append({
@@ -290,7 +353,7 @@ export class LocalEngine implements Engine {
     this.#evaluating = phase;
     try {
       const collected = await this.#collect(evaluationSubject(progress, phase));
-      if (collected === "dropped") return false;
+      if (collected === "dropped" || collected === "undone") return false;
       this.#rounds.applied();
       const score = scoreOf(progress.config);
       const value = score.of(collected.metrics);

@@ -41,16 +41,27 @@ export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
   readonly onBackup: (lease: Lease, of: WorkerId) => void;
 }
 
+/** Nobody can answer the round: the numbers before it are lost. */
+export interface Divergence {
+  readonly diverged: BitswarmError;
+  /** The operator's own workers say so. */
+  readonly own: boolean;
+}
+
 /** A sealed round. */
 export interface Collected extends SealedSum {
   readonly ranges: readonly Range[];
+  /** Accounts that are not the operator's and whose work is in it. */
+  readonly strangers: readonly string[];
+  /** The operator's own work is in it. */
+  readonly own: boolean;
   /** The time from the round's opening to its seal in which somebody worked. */
   readonly workedMs: number;
 }
 
 interface OpenCollection {
   readonly plan: RoundPlan;
-  readonly resolve: (collected: Collected | "dropped") => void;
+  readonly resolve: (collected: Collected | Divergence | "dropped") => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -182,10 +193,11 @@ export class RoundDriver {
   }
 
   /**
-   * Opens a round and resolves when it is sealed; `dropped` when the run stops and nobody goes on with it.
-   * @throws GRADIENT_NOT_FINITE where the training has diverged
+   * Opens a round and resolves when it is sealed, or has diverged; `dropped` when the run stops and nobody goes on with
+   * it.
+   * @param suspects steps before hold strangers' work, and may be undone
    */
-  async collect(plan: RoundPlan): Promise<Collected | "dropped"> {
+  async collect(plan: RoundPlan, suspects = false): Promise<Collected | Divergence | "dropped"> {
     const { terms, ranges } = plan;
     const { phase, round } = terms;
     const { clock } = this.#options;
@@ -198,7 +210,7 @@ export class RoundDriver {
         this.#worked.take(clock.now());
         this.#patience.begin();
         this.#offsets = [];
-        const options = roundOptions(plan, this.#options, arrivals, this.#state.roster);
+        const options = { ...roundOptions(plan, this.#options, arrivals, this.#state.roster), suspects };
         this.#intake.open(plan, {
           accounts: () => workforce(this.#state.roster).accounts.size,
           own: (account) => this.#owns.has(account),
@@ -211,6 +223,16 @@ export class RoundDriver {
       stopTicking();
       this.#arrivals.set(phase, withArrivals(arrivals, this.#offsets));
     }
+  }
+
+  /** What was sealed is no step: all begins anew from what was before. */
+  giveUp(): void {
+    this.#dispatch({ type: "dropped" });
+  }
+
+  /** An account's workers are leased nothing until it has rested; what they hold goes to others. */
+  rest(account: string): void {
+    this.#dispatch({ type: "account-rests", account });
   }
 
   /** The sealed round is in the parameters. */
@@ -297,17 +319,22 @@ export class RoundDriver {
         this.#collection = undefined;
         const workedMs = this.#worked.take(clock.now());
         const { ranges } = effect;
-        this.#intake.seal().then((sum) => resolve({ ...sum, ranges, workedMs }), reject);
+        const counted = [...this.#state.samplesByAccount].flatMap(([account, samples]) =>
+          samples > 0 ? [account] : [],
+        );
+        const strangers = counted.filter((account) => !this.#owns.has(account));
+        const own = strangers.length < counted.length;
+        this.#intake.seal().then((sum) => resolve({ ...sum, ranges, strangers, own, workedMs }), reject);
         break;
       }
       case "diverged": {
         const { terms } = this.#collecting().plan;
-        this.#drop(
-          new BitswarmError(
-            "GRADIENT_NOT_FINITE",
-            `round ${terms.round} (${terms.phase}, after step ${terms.step}) is not finite on any worker, after ${effect.reports} attempts: the training has diverged. Start again with a lower optimizer.learningRate`,
-          ),
+        const { own, reports } = effect;
+        const diverged = new BitswarmError(
+          "GRADIENT_NOT_FINITE",
+          `round ${terms.round} (${terms.phase}, after step ${terms.step}) is not finite on any worker, after ${reports} attempts: the training has diverged. Start again with a lower optimizer.learningRate`,
         );
+        this.#drop({ diverged, own });
         break;
       }
       case "more":
@@ -320,12 +347,12 @@ export class RoundDriver {
     }
   }
 
-  #drop(outcome: "dropped" | Error): void {
+  #drop(outcome: "dropped" | Divergence | Error): void {
     const { resolve, reject } = this.#collecting();
     this.#collection = undefined;
     this.#intake.drop();
-    if (outcome === "dropped") resolve(outcome);
-    else reject(outcome);
+    if (outcome instanceof Error) reject(outcome);
+    else resolve(outcome);
     this.#dispatch({ type: "dropped" });
   }
 }
