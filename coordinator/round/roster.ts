@@ -173,8 +173,8 @@ function lineOf({ ticket, suspended, resting, leases }: Member): "idle" | "ahead
 
 function lines({ idle, ahead }: Group, worker: WorkerId, before: Member | undefined, member: Member | undefined) {
   const [from, to] = [before && lineOf(before), member && lineOf(member)];
+  if (from === to && before?.ticket === member?.ticket) return { idle, ahead };
   const lines = { idle, ahead };
-  if (from === to && before?.ticket === member?.ticket) return lines;
   if (from && before?.ticket != null) lines[from] = lines[from].delete(before.ticket);
   if (to && member?.ticket != null) lines[to] = lines[to].set(member.ticket, worker);
   return lines;
@@ -199,13 +199,18 @@ function regrouped(
   before: Member | undefined,
   member: Member | undefined,
 ): Group {
-  const works = (one: Member | undefined) => (one && isActive(one) ? one : undefined);
-  const lacks = (one: Member | undefined) => (one && isActive(one) && one.served !== round ? one : undefined);
+  const { idle, ahead } = lines(group, worker, before, member);
+  const [worked, works] = [
+    before && isActive(before) ? before : undefined,
+    member && isActive(member) ? member : undefined,
+  ];
+  const [lacked, lacks] = [worked?.served === round ? undefined : worked, works?.served === round ? undefined : works];
   return {
-    ...lines(group, worker, before, member),
+    idle,
+    ahead,
     accounts: accountsOf(group, worker, before, member),
-    active: exchanged(group.active, phase, works(before), works(member)),
-    unserved: exchanged(group.unserved, phase, lacks(before), lacks(member)),
+    active: exchanged(group.active, phase, worked, works),
+    unserved: exchanged(group.unserved, phase, lacked, lacks),
   };
 }
 
@@ -249,11 +254,17 @@ export function withoutTrace(roster: Roster, account: string): Roster {
   return answers > 0 || lapses > 0 ? roster : { ...roster, answering: roster.answering.delete(account) };
 }
 
+/** The member as what its account has shown makes it. */
+function withProof(roster: Roster, member: Member): Member {
+  const proven = provenOf(roster, member);
+  return member.proven === proven ? member : { ...member, proven };
+}
+
 /** The roster with a member added, changed or, where it is undefined, removed. */
 export function withMember(roster: Roster, worker: WorkerId, changed: Member | undefined): Roster {
   const { members } = roster;
   const before = members.get(worker);
-  const after = changed && { ...withLeases(before, changed), proven: provenOf(roster, changed) };
+  const after = changed && withProof(roster, withLeases(before, changed));
   const group = (proven: boolean) =>
     regrouped(
       proven ? roster.proven : roster.unproven,
@@ -295,7 +306,10 @@ export function withAnswering(
     };
   }
   const workers = roster.proven.accounts.get(account) ?? roster.unproven.accounts.get(account) ?? [];
-  for (const worker of workers) next = updated(next, worker, {});
+  for (const worker of workers) {
+    const member = next.members.get(worker);
+    if (member && withProof(next, member) !== member) next = withMember(next, worker, member);
+  }
   return next;
 }
 

@@ -12,8 +12,6 @@ import { answeringOf, type Member, speedOf, workforce } from "./roster.ts";
 import { TIMEOUT_SHARE } from "./sizing.ts";
 import { isLate, type RoundChange, type RoundEffect, type RoundState } from "./state.ts";
 
-/** Spares that the unproven hold at a time where others are proven: each of them is sent the parameters of its step. */
-export const MOST_TRIALS = 64;
 /** Leases looked at for one that a worker may be lent a spare of. */
 const CONSIDERED = 8;
 /** Spreads what the unproven try over the leases that are out. */
@@ -72,7 +70,7 @@ function grantTrials(now: number, granting: Granting, only?: WorkerId): void {
   const line = only === undefined ? unproven.idle : [[0, only] as const];
   for (const [, worker] of line) {
     const { state } = granting;
-    if (granting.left === 0 || state.spares >= MOST_TRIALS) return;
+    if (granting.left === 0) return;
     const member = state.roster.members.get(worker);
     if (!member || member.proven || member.ticket === null || member.leases.length > 0) continue;
     if (member.suspended || member.resting || now < answeringOf(state.roster, member.account).waitsUntil) continue;

@@ -15,7 +15,6 @@ import {
   PROVEN_AFTER,
 } from "../../../coordinator/round/answering.ts";
 import { answeringOf, REMEMBERED } from "../../../coordinator/round/roster.ts";
-import { MOST_TRIALS } from "../../../coordinator/round/spares.ts";
 import { type WorkerId, workerId } from "../../../shared/base/ids.ts";
 import { inShort, RoundTable, w1, w2, w3 } from "../../fixtures/round-table.ts";
 
@@ -196,14 +195,6 @@ test("L51 from the second lease in a row that came to nothing on an unproven acc
   expect(table.effects).toEqual([{ type: "wait", worker: w2 }]);
   expect(table.tick(FIRST_WAIT_MS - 1)).toEqual([]);
   expect(inShort(table.tick(1))).toEqual([expect.stringMatching(/^grant w2 .* spare$/)]);
-});
-
-test("L51 so many unproven workers hold spares at a time where another is proven, the others in the order of asking", () => {
-  const crowd = Array.from({ length: MOST_TRIALS + 5 }, (_, i) => workerId(`h${i}`));
-  const table = beside(256, crowd).goOn();
-  expect(table.state.spares).toBe(MOST_TRIALS);
-  table.event({ type: "worker-left", worker: crowd[0] });
-  expect(inShort(table.tick(1))).toEqual([expect.stringMatching(/^grant h64 .* spare$/)]);
 });
 
 test("L52 in a kind's first round what nobody answers for as long as all answers took is lent to who is idle", () => {
