@@ -128,7 +128,7 @@ export function eventLine(event: RunEvent): string | undefined {
     case "turned-away":
     case "calibrated":
     case "audited":
-    // With many volunteers there are some in every step; events.ndjson has them.
+    // With many volunteers there are some in every step; events.ndjson has some, and their number.
     case "backed-up":
     case "carried":
     case "totals":

@@ -280,9 +280,13 @@ async function runUnder(
       for (const trainer of trainers) trainer.close();
     });
     for (const line of await eventLines(run.directory.eventsPath)) {
-      if (line.type === "refused") refused++;
+      // Not every event has a line; all are counted.
+      if (line.type === "totals") {
+        const events = line.events as Readonly<Partial<Record<string, number>>>;
+        refused = events.refused ?? 0;
+        audits = events.audited ?? 0;
+      }
       if (line.type !== "audited") continue;
-      audits++;
       const wrong = line.wrong as readonly string[];
       foundOut += wrong.filter((account) => liars.has(account)).length;
       wronged += wrong.filter((account) => !liars.has(account)).length;
