@@ -5,6 +5,7 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import {
   chunkSamples,
   type Dataset,
+  MAX_SHARD_BYTES,
   MAX_SHARDS,
   type SampleFormat,
   type Shard,
@@ -131,6 +132,17 @@ async function cutSplit(
   throw new BitswarmError("DATA_INVALID", `${origin}: ends after ${at} samples; expected ${all}`);
 }
 
+/** A shard has one sample at least. */
+function requireSmallSamples({ format, shape, train }: SampleSource): void {
+  if (format.kind !== "raw") return;
+  const bytes = shardBytes({ shape }, 1);
+  if (bytes <= MAX_SHARD_BYTES) return;
+  throw new BitswarmError(
+    "DATA_INVALID",
+    `${train.origin}: an image of ${shape.h}×${shape.w}×${shape.c} takes ${bytes} bytes; the limit is ${MAX_SHARD_BYTES}: make the images smaller`,
+  );
+}
+
 /** A manifest of too many shards would not fit the message that carries it. */
 function requireFewShards(source: SampleSource, limits: Readonly<Record<Split, number>>): void {
   const each = samplesOfShard(source);
@@ -173,6 +185,7 @@ export async function shardDataset(
     );
   }
   const moments = normalisation === "from-pixels" ? new PixelMoments(shape.c) : undefined;
+  requireSmallSamples(source);
   requireFewShards(source, limits);
   const train = await cutSplit(source, "train", limits.train, store, moments);
   const test = await cutSplit(source, "test", limits.test, store, undefined);

@@ -36,7 +36,7 @@ export function welcomeLines(
   const reach = reachText(url, host);
   const prose = (text: string) => paragraph(text, Math.min(columns - 1, WIDEST));
   return [
-    // A path and a link stay whole: they are copied.
+    // A path and a link stay whole, too.
     ...filled([`run ${run}`, `in ${path}`], columns - 1),
     "",
     `  Lend a GPU: open ${url}`,
@@ -86,7 +86,8 @@ export function summaryLines(
       columns,
     ),
     ...fact("time", `${duration(seconds)}, ${samples} training samples in all`, columns),
-    ...fact("checkpoint", checkpoint, columns),
+    // A path stays whole, as it is copied.
+    ...fact("checkpoint", checkpoint, Number.POSITIVE_INFINITY),
     "",
     step < steps
       ? `  go on:   ${commandText("coordinator", ["resume", path])}`

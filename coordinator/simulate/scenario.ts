@@ -10,8 +10,11 @@ import { readYaml, setField } from "../../shared/run/config-text.ts";
 import { packageRoot } from "../base/package-root.ts";
 
 const share = z.number().min(0).max(1);
-const positive = z.number().positive();
-const nonNegative = z.number().min(0);
+/** The largest of everything that a scenario counts or measures: seconds, bytes, rates. */
+const MOST = 1e9;
+const MOST_STEPS = 1_000_000;
+const positive = z.number().positive().max(MOST);
+const nonNegative = z.number().min(0).max(MOST);
 /** Drawn uniformly between the two. */
 const span = z
   .tuple([nonNegative, nonNegative])
@@ -39,15 +42,21 @@ const scenarioSchema = z.strictObject({
   name: z.string().min(1).max(64).default("unnamed"),
   seed: z.number().int().min(0).max(0xffffffff).default(0),
   volunteers: z.number().int().min(1).max(100_000).default(64).describe("liars included"),
-  steps: z.number().int().positive().default(20),
-  passes: z.number().int().positive().default(1).describe("over the data; the steps are divided among them"),
+  steps: z.number().int().positive().max(MOST_STEPS).default(20),
+  passes: z
+    .number()
+    .int()
+    .positive()
+    .max(MOST_STEPS)
+    .default(1)
+    .describe("over the data; the steps are divided among them"),
   stepSeconds: positive.default(10).describe("of a step in which everybody works all the time: sets the batch"),
   microbatch: z.number().int().min(1).max(1024).default(16).describe("samples"),
   joinSeconds: nonNegative.default(5).describe("in which the volunteers arrive"),
   speed: z
     .strictObject({
       slowest: positive.default(20).describe("samples a second"),
-      spread: z.number().min(1).default(30).describe("fastest / slowest; log-uniform between"),
+      spread: z.number().min(1).max(MOST).default(30).describe("fastest / slowest; log-uniform between"),
       jitter: nonNegative.default(0.1).describe("standard deviation of the logarithm of a lease's duration"),
     })
     .prefault({}),

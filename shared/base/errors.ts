@@ -91,6 +91,9 @@ export function failureText(error: unknown): string {
     const { code, path, syscall } = error as { code: string; path?: string; syscall?: string };
     return `error STORAGE_FAILED: ${path ?? syscall ?? "a file"}: ${cause} (${code}); mend that, and try again`;
   }
+  if (error instanceof RangeError && /allocation failed|out of memory/i.test(error.message)) {
+    return `error UNEXPECTED: ${error.message}: there is not memory enough; free some, or make the network (model), the data or trust.heldMiB smaller`;
+  }
   const what = error instanceof Error ? error.message || error.name : String(error);
   return `error UNEXPECTED: ${what}; no rule foresees that: DEBUG=1 shows where it happened, please report it`;
 }

@@ -1,8 +1,8 @@
 // The largest value of each number of a configuration: far beyond what anybody trains with, and small enough that
 // everything that is computed from it stays exact, fits a timer, and comes to an end.
 
-/** Samples of a step: with a microbatch of 1, that many sums of i32 stay below 2^53, where float64 is exact. */
-export const MOST_BATCH = 2 ** 20;
+/** Samples of a step: what a hundred thousand volunteers compute in some seconds. */
+export const MOST_BATCH = 2 ** 28;
 /** Samples of one forward pass. */
 export const MOST_MICROBATCH = 1024;
 /** Epochs of a network: each is a pass that programs, logs and status list. */

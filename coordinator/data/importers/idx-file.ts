@@ -5,7 +5,7 @@ import { open, readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { BitswarmError } from "../../../shared/base/errors.ts";
-import { fileKind, kindInWords, readHead } from "../../disk/file-kind.ts";
+import { type FileKind, fileKind, kindInWords, readHead } from "../../disk/file-kind.ts";
 
 /** Largest unpacked file in bytes: a bomb ends here, 1.3 million 28×28 images do not. Unpacked files have no limit. */
 export const unpackedLimitBytes = 2 ** 30;
@@ -75,6 +75,9 @@ async function unpack(path: string, limitBytes: number, advice: string): Promise
 export function magicText(magic: number): string {
   return `0x${magic.toString(16).padStart(8, "0")}`;
 }
+
+/** What comes in place of a file that was to be downloaded. */
+const downloads: readonly FileKind[] = ["json", "lfs", "web-page", "xml"];
 
 /** Bytes of one value. */
 export function valueBytes(magic: number): number {
@@ -160,7 +163,12 @@ export async function openIdxFile(
   const head = bytes ?? first;
   const kind = fileKind(head);
   if (kind !== undefined) {
-    throw invalid(path, `${packed ? "unpacks to" : "is"} ${kindInWords(kind)}; expected ${words}`, advice);
+    const what = `${packed ? "unpacks to" : "is"} ${kindInWords(kind)}; expected ${words}`;
+    throw invalid(
+      path,
+      what,
+      downloads.includes(kind) ? "a download gave that in place of the file: get it again" : advice,
+    );
   }
   const total = bytes?.length ?? info.size;
   const { magic, start, sizes } = readHeader(path, head, total, expected);

@@ -222,7 +222,7 @@ describe("the folder is not the one", () => {
     const root = await scratchFolder();
     await writeIdx(root, {}, plain);
     await writeFile(join(root, "train-images-idx3-ubyte"), "<html>");
-    expect(await refusal(root, { kind: "fashion-mnist" })).toMatch(/is a web page .* the file was left as it is/);
+    expect(await refusal(root, { kind: "fashion-mnist" })).toMatch(/is a web page .*: get it again/);
     expect(existsSync(join(root, "train-images-idx3-ubyte"))).toBe(true);
   });
 });

@@ -4,6 +4,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { parseScenario } from "../../../coordinator/simulate/scenario.ts";
+import { virtualRunConfig } from "../../../coordinator/simulate/virtual-run.ts";
 import { BitswarmError, failureText } from "../../../shared/base/errors.ts";
 import { dataKinds } from "../../../shared/data/data-kinds.ts";
 import { MOST_NODES, MOST_PARAMETERS } from "../../../shared/model/graph.ts";
@@ -215,6 +217,12 @@ describe("what was seen", () => {
     ).toThrow(/values a sample in its forward pass up to conv1; the limit is/);
   });
 
+  test("the simulation of a hundred thousand volunteers is within every limit, and its own numbers have limits", () => {
+    const scenario = parseScenario({ volunteers: 100_000, steps: 1 }, "it");
+    expect(virtualRunConfig(scenario, 0).batch).toBeGreaterThan(1e8);
+    expect(() => parseScenario({ stepSeconds: 1e12 }, "it")).toThrow(/stepSeconds: .*<=1000000000; got 1000000000000/);
+  });
+
   test("what fails for a reason that no rule foresees has a code as well", () => {
     const failing = () => new Float32Array(-1);
     expect(failing).toThrow();
@@ -223,6 +231,8 @@ describe("what was seen", () => {
     } catch (error) {
       expect(failureText(error)).toMatch(/^error UNEXPECTED: Invalid typed array length: -1/);
     }
+    const memory = new RangeError("Array buffer allocation failed");
+    expect(failureText(memory)).toMatch(/^error UNEXPECTED: .*there is not memory enough; free some/);
   });
 });
 

@@ -165,6 +165,11 @@ test.each([
   ["files that end early", { train: split(5, pixel, "made.bin", 3) }, /made\.bin: ends after 3 samples; expected 5/],
   ["an empty split", { test: split(0, pixel) }, /made\.bin: has no samples/],
   [
+    "images larger than a shard",
+    { shape: { h: 2 ** 15, w: 2 ** 15, c: 1 } },
+    /made\.bin: an image of 32768×32768×1 takes 1073741826 bytes; the limit is 268435456/,
+  ],
+  [
     "more shards than a manifest holds",
     { train: split(MAX_SHARDS * SHARD_SAMPLES - 2000, pixel) },
     /20478000 \+ 4 samples in shards of 2048 are 10001 shards; the limit is 10000: lower data\.trainSamples/,
