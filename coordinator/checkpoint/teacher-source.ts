@@ -11,13 +11,26 @@ export const MOST_TEACHER_BYTES = 2 ** 31 - 1;
 const save = (from: string, values: string) =>
   `convert it in Python: ${from}; from safetensors.numpy import save_file; save_file(${values}, "teacher.safetensors")`;
 
+const fromTorch = (path: string) =>
+  `import torch; from safetensors.torch import save_file; s = torch.load(${path}, map_location="cpu", weights_only=True); s = s.get("state_dict", s); save_file({k: v.contiguous() for k, v in s.items()}, "teacher.safetensors")`;
+
+/** Names that PyTorch's files have. */
+const torchName = /\.(pt|pth|ckpt|bin)$/i;
+
+/** The kind by content, and where that leaves it open by name. */
+function kindOf(head: Buffer, path: string): FileKind | undefined {
+  const kind = fileKind(head);
+  return (kind === "zip" || kind === "pickle") && torchName.test(path) ? "torch" : kind;
+}
+
 /** What to do with a file of another kind. @param path as a Python string */
 function conversion(kind: FileKind, path: string): string {
   switch (kind) {
     case "torch":
+      return `convert it in Python: ${fromTorch(path)}`;
     case "pickle":
     case "zip":
-      return `if PyTorch wrote it, convert it in Python: import torch; from safetensors.torch import save_file; s = torch.load(${path}, map_location="cpu", weights_only=True); s = s.get("state_dict", s); save_file({k: v.contiguous() for k, v in s.items()}, "teacher.safetensors")`;
+      return `if PyTorch wrote it, convert it in Python: ${fromTorch(path)}`;
     case "npz":
       return save("import numpy", `dict(numpy.load(${path}))`);
     case "onnx":
@@ -73,7 +86,7 @@ async function bytesOf(path: string): Promise<Uint8Array> {
         `has ${info.size} bytes; the limit is ${MOST_TEACHER_BYTES}: keep only the teacher's tensors in it`,
       );
     }
-    const kind = fileKind(await readHead(path));
+    const kind = kindOf(await readHead(path), path);
     if (kind !== undefined) {
       throw invalid(path, `is ${kindInWords(kind)}, no safetensors file: ${conversion(kind, JSON.stringify(path))}`);
     }

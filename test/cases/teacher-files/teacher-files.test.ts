@@ -155,7 +155,11 @@ const zip = (first: string) => {
 
 describe("other files", () => {
   test.each([
-    ["PyTorch's zip", zip("archive/data.pkl"), /is a PyTorch file \(torch\.save\), .*: if PyTorch .* torch\.load\("/],
+    [
+      "PyTorch's zip",
+      zip("archive/data.pkl"),
+      /is a PyTorch file \(torch\.save\), .*: convert it in Python: .* torch\.load\("/,
+    ],
     [
       "any zip",
       Buffer.concat([Buffer.from("PK\x03\x04", "latin1"), Buffer.alloc(400, 7)]),
@@ -181,6 +185,16 @@ describe("other files", () => {
     const told = await refusal(bytes);
     expect(told.code).toBe("SAFETENSORS_INVALID");
     expect(told.message).toMatch(message);
+  });
+
+  test("a zip or a pickle of the name of a PyTorch file is one", async () => {
+    const told = await refusal(
+      Buffer.concat([Buffer.from("PK\x03\x04", "latin1"), Buffer.alloc(400, 7)]),
+      "teacher.pt",
+    );
+    expect(told.message).toMatch(
+      /teacher\.pt is a PyTorch file \(torch\.save\), .*: convert it in Python: import torch/,
+    );
   });
 
   test("a folder, a name that is not there and a file below a file are DATA_MISSING", async () => {
