@@ -240,9 +240,12 @@ export async function claimFolder(
   }
 }
 
-/** Who holds a folder, as far as can be said at once; nothing where nobody is known to. */
-export async function claimantOf(folder: string): Promise<Claimant | undefined> {
+/** Who holds a folder, as far as can be said at once; not `sure` of one elsewhere: its beats would have to be seen. */
+export async function claimantOf(folder: string): Promise<(Claimant & { readonly sure: boolean }) | undefined> {
   const found = await newestClaim(folder).catch(() => undefined);
-  if (found === undefined || (await lifeOfClaim(folder, found)) !== "alive") return undefined;
-  return headOf(found.text);
+  if (found === undefined) return undefined;
+  const life = await lifeOfClaim(folder, found);
+  const head = headOf(found.text);
+  if (life === "dead" || head === undefined) return undefined;
+  return { pid: head.pid, host: head.host, sure: life === "alive" };
 }

@@ -1,5 +1,6 @@
 // The program `coordinator`: starts a run, goes on with one, says how one is doing, and exports what it trained.
 
+import { closeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { unknownVariables } from "../../shared/base/environment.ts";
@@ -168,6 +169,15 @@ function withServeOptions(command: Command): Command {
     .option("--json", "print only JSON lines on standard output");
 }
 
+/** Node sets its terminal back when it ends, and aborts where that is gone (node::ResetStdio), unless it was closed. */
+function letGoOfTerminal(): void {
+  for (const fd of [0, 1, 2]) {
+    try {
+      closeSync(fd);
+    } catch {}
+  }
+}
+
 async function serve(run: OpenRun, options: ServeOptions, reach: Reach): Promise<void> {
   const json = options.json === true;
   let printed = Promise.resolve();
@@ -195,7 +205,10 @@ async function serve(run: OpenRun, options: ServeOptions, reach: Reach): Promise
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   // A terminal that is closed says so by SIGHUP, once or twice, or only by writes that fail.
+  let hungUp = false;
   const hangUp = () => {
+    if (!hungUp) process.once("exit", letGoOfTerminal);
+    hungUp = true;
     if (!interrupted) interrupt();
   };
   process.on("SIGHUP", hangUp);

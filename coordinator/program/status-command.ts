@@ -96,7 +96,11 @@ async function readStopped(runDir: string): Promise<StoppedStatus> {
     notices: [
       ...(driver === undefined
         ? []
-        : [`process ${driver.pid} on ${driver.host} drives it, and does not answer: what is told here is on the disk`]),
+        : [
+            driver.sure
+              ? `process ${driver.pid} on ${driver.host} drives it, and does not answer: what is told here is on the disk`
+              : `process ${driver.pid} on ${driver.host} drove it last and did not let go of it: where it still runs, it goes on there`,
+          ]),
       ...skipped.map((damaged) => `skipped ${damaged.path}: ${damaged.reason}`),
       ...(damage === null ? [] : [damage]),
     ],

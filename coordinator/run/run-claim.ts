@@ -74,6 +74,6 @@ export async function claimRun(path: string, onNotice: OnNotice): Promise<Claim>
 }
 
 /** Who drives the run in a folder, as far as can be said at once. */
-export function driverOf(runDir: string): Promise<Claimant | undefined> {
+export function driverOf(runDir: string): ReturnType<typeof claimantOf> {
   return claimantOf(resolve(runDir));
 }

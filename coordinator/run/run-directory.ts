@@ -9,6 +9,7 @@ import { BitswarmError } from "../../shared/base/errors.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { commandText } from "../base/command-text.ts";
 import { createOperatorToken, createToken, type RunTokens } from "../base/token.ts";
+import { CHECKPOINTS } from "../checkpoint/checkpoint.ts";
 import { COMMIT_LOG } from "../checkpoint/commit-log.ts";
 import { type Claim, isClaim } from "../disk/claim.ts";
 import { makeFolders, writeDurably } from "../disk/durable-file.ts";
@@ -186,7 +187,7 @@ export async function openRunDirectory(
 
 /** Whether a command's argument is the folder of a run. */
 export async function isRunDirectory(path: string): Promise<boolean> {
-  for (const file of [RUN_FILE, COMMIT_LOG]) {
+  for (const file of [RUN_FILE, COMMIT_LOG, CHECKPOINTS]) {
     const there = await access(join(path, file)).then(
       () => true,
       () => false,

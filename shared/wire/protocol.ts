@@ -9,6 +9,7 @@ import { datasetSchema } from "../data/dataset.ts";
 import { outlineSchema } from "../model/phases.ts";
 import { runConfigField } from "../run/config.ts";
 import { MAX_BITMAP_BYTES } from "./chunk-set.ts";
+import { isPlainMsgpack } from "./plain-msgpack.ts";
 import { runStatusSchema } from "./run-status.ts";
 import { MAX_TEXT } from "./text-limit.ts";
 
@@ -245,6 +246,10 @@ function decode<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
       "FRAME_TOO_LARGE",
       `a control message has ${bytes.length} bytes; the limit is ${MAX_MESSAGE_BYTES}`,
     );
+  }
+  if (!isPlainMsgpack(bytes)) {
+    const what = `a message of ${bytes.length} bytes is not one plain msgpack value`;
+    throw new BitswarmError("MESSAGE_INVALID", `${what}: extensions, deep nesting and bytes behind it are refused`);
   }
   let value: unknown;
   try {

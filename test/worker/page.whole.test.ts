@@ -354,6 +354,20 @@ test("a browser without an adapter says why and what to do", async () => {
   expect(await text("notice-text")).not.toMatch(/Deno/);
 });
 
+test("where the visitor chose the colours, the state and the progress are drawn with the system's", async () => {
+  const { page } = await visit();
+  const devtools = await page.createCDPSession();
+  await devtools.send("Emulation.setEmulatedMedia", { features: [{ name: "forced-colors", value: "active" }] });
+  const drawn = await page.evaluate(`[["#state", "::before"], ["#progress", null]].map(([id, part]) => {
+    const style = getComputedStyle(document.querySelector(id), part);
+    return [style.forcedColorAdjust, Number.parseFloat(style.borderTopWidth) > 0];
+  })`);
+  expect(drawn).toEqual([
+    ["none", true],
+    ["none", true],
+  ]);
+});
+
 test("the page fits a phone", async () => {
   const { page } = await visit();
   await page.setViewport({ width: 360, height: 740 });

@@ -41,6 +41,8 @@ const PREDICTABLE_MS = 200;
 const AT_ONCE = { software: 1, hardware: 8 } as const;
 /** What was begun within the budget is given up after this many of them. */
 const OVERRUN = 2;
+/** Before anything is learned it has this long: on a slow machine a visit must come to something. */
+const FIRST_MS = 10_000;
 /** For the news of a loss to arrive after what it broke. */
 const LOSS_NEWS_MS = 50;
 
@@ -50,6 +52,8 @@ interface Time {
   readonly begin: () => boolean;
   /** What is under way is given up. */
   readonly expired: () => boolean;
+  /** Something came of it. */
+  learned: boolean;
 }
 
 /** A pass with what is known of its candidates. */
@@ -125,8 +129,12 @@ export class Tuner {
     if (budgetMs <= 0) return;
     const since = now();
     const time: Time = {
+      learned: false,
       begin: () => now() < since + budgetMs && !aborted(),
-      expired: () => now() >= since + OVERRUN * budgetMs || aborted(),
+      expired: () => {
+        const overrun = OVERRUN * budgetMs;
+        return now() >= since + (time.learned ? overrun : Math.max(overrun, FIRST_MS)) || aborted();
+      },
     };
     const known = await this.#recall(passes);
     const all = known.reduce((sum, { pass }) => sum + multiplyAdds(pass), 0);
@@ -178,6 +186,7 @@ export class Tuner {
     const atOnce = software ? AT_ONCE.software : AT_ONCE.hardware;
     let learned = false;
     for (;;) {
+      time.learned ||= learned;
       const candidates = usable(one.entry, one.candidates);
       const champion = chosenTiling(one.entry, one.candidates);
       const unknown = candidates.filter((tiling) => one.entry?.ms[tilingName(tiling)] === undefined);

@@ -14,7 +14,7 @@ export interface TuningOptions {
   readonly memory: TuningMemory;
   /**
    * For the measuring of one phase, compiling counted: no tiling is begun after this long, and one that is not done
-   * after twice as long is given up. 0 measures nothing.
+   * after twice as long is given up; the first has ten seconds. 0 measures nothing.
    */
   readonly budgetMs: number;
   /** The device came in the place of one that was lost: its kernels are checked before they are used. */

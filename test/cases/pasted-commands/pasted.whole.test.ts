@@ -2,7 +2,8 @@
 // it ran in is closed.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, readdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { packageRoot } from "../../../coordinator/base/package-root.ts";
@@ -81,4 +82,23 @@ test("a closed terminal is as Ctrl-C, twice as well, and the command that was pr
   expect(await again.printed("Lend a GPU")).not.toContain("waiting up to");
   again.child.kill("SIGHUP");
   expect((await again.ended).code).toBe(0);
+});
+
+test("a terminal that is torn down takes no run with it: the step is finished, and the folder let go", async () => {
+  const { flags, runDir } = await tinyFlags();
+  const words = [program, "start", ...flags, "--run-dir", runDir, "--workers", "0", "--port", "0"];
+  // script(1) is a terminal; killed, it is one that was torn down.
+  const line = ["node", ...words.map((word) => `'${word}'`)].join(" ");
+  const terminal = spawn("script", ["-qec", line, "/dev/null"], { stdio: ["pipe", "pipe", "ignore"] });
+  let text = "";
+  terminal.stdout.on("data", (data) => {
+    text += data;
+  });
+  await expect.poll(() => text, { timeout: 20_000 }).toContain("Lend a GPU");
+  await expect.poll(() => readdir(join(runDir, "checkpoints"))).toEqual(["step-0"]);
+  const claim = async () => (await readFile(join(runDir, "claim-1"), "utf8")).split("\n");
+  const { pid } = JSON.parse((await claim())[0]);
+  terminal.kill("SIGKILL");
+  await expect.poll(async () => (await claim())[1].trim(), { timeout: 20_000 }).toBe("released");
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 10_000 }).toBe(false);
 });

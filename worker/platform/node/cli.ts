@@ -1,5 +1,6 @@
 // The program `worker`: lends this machine's GPU to a run, in a browser without a window or in Deno.
 
+import { closeSync } from "node:fs";
 import path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { unknownVariables } from "../../../shared/base/environment.ts";
@@ -45,8 +46,8 @@ the work in hand to another worker. A worker that dies is started again, three t
 done by a software driver, on the CPU.
 
 A worker compiles its kernels before it asks for work. Unless --no-tune is given it also measures them here, once for each
-kind of work: about 4 s on a GPU, half a second without one, and twice that at most. The fastest are remembered, by Deno in
-bitswarm/tunings of the user's cache folder, by a browser in its profile.
+kind of work: about 4 s on a GPU, half a second without one, 10 s at most where the machine is busy. The fastest are
+remembered, by Deno in bitswarm/tunings of the user's cache folder, by a browser in its profile.
 
 Environment:
   BITSWARM_LINK      the link, where no URL is given
@@ -120,6 +121,14 @@ async function linkOf(url: string | undefined): Promise<string> {
   );
 }
 
+function letGoOfTerminal(): void {
+  for (const fd of [0, 1, 2]) {
+    try {
+      closeSync(fd);
+    } catch {}
+  }
+}
+
 async function join(given: string | undefined, options: JoinOptions): Promise<void> {
   const url = await linkOf(given);
   const workersOptions: WorkersOptions = {
@@ -143,7 +152,8 @@ async function join(given: string | undefined, options: JoinOptions): Promise<vo
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
-  // Of a terminal that is closed; it may be said twice.
+  // Of a terminal that is closed, which may be said twice; Node would abort at its end where the terminal is gone.
+  process.once("SIGHUP", () => process.once("exit", letGoOfTerminal));
   process.on("SIGHUP", () => leave.abort());
   if (options.parentWatch) {
     process.stdin
