@@ -45,7 +45,8 @@ export interface Claim {
 }
 
 export type Claimed =
-  | { readonly kind: "claimed"; readonly claim: Claim }
+  /** `first`: nobody is known to have claimed it before. */
+  | { readonly kind: "claimed"; readonly claim: Claim; readonly first: boolean }
   | { readonly kind: "held"; readonly by: Claimant };
 
 interface FoundClaim {
@@ -221,7 +222,7 @@ export async function claimFolder(
     const found = await newestClaim(folder);
     if (found === undefined) {
       const claim = await take(folder, 0, times.beatMs);
-      if (claim) return { kind: "claimed", claim };
+      if (claim) return { kind: "claimed", claim, first: true };
     } else {
       let life: "alive" | "dead" | "unknown" | "replaced" = await lifeOfClaim(folder, found);
       if (life === "unknown") {
@@ -235,7 +236,7 @@ export async function claimFolder(
         return { kind: "held", by: by ?? { pid: 0, host: "a host that it does not name" } };
       }
       const claim = await take(folder, found.number, times.beatMs);
-      if (claim) return { kind: "claimed", claim };
+      if (claim) return { kind: "claimed", claim, first: false };
     }
   }
 }

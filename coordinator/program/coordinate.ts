@@ -27,8 +27,8 @@ import { numberedFrom } from "../session/worker-names.ts";
 import { contributionLimit } from "../training/round-plan.ts";
 import type { StartTraining } from "../training/start-training.ts";
 import { EventBudget } from "./event-budget.ts";
+import { eventsSoFar } from "./events-so-far.ts";
 import { JsonLineFile, jsonLineOf, jsonSummary } from "./json-lines.ts";
-import { lastWorkerNumber } from "./last-worker.ts";
 import { type LocalWorkers, type Runtime, startLocalWorkers } from "./local-workers.ts";
 import { type LoopDelay, LoopDelayMeter } from "./loop-delay.ts";
 import { Progress, type ProgressStream } from "./progress.ts";
@@ -82,8 +82,9 @@ function publicConfig(config: RunConfig): RunConfig {
 
 /** The file of a run's events, to be written on, and names that none of its workers has had. */
 async function openEvents({ directory, resumedFrom }: OpenRun) {
-  const last = resumedFrom === undefined ? 0 : await lastWorkerNumber(directory.eventsPath);
-  return { events: new JsonLineFile(directory.eventsPath), workerNames: numberedFrom(last + 1) };
+  const { lastWorker, torn } =
+    resumedFrom === undefined ? { lastWorker: 0, torn: false } : await eventsSoFar(directory.eventsPath);
+  return { events: new JsonLineFile(directory.eventsPath, torn), workerNames: numberedFrom(lastWorker + 1) };
 }
 
 /** Nothing is left to compute: nobody need be started for it. */

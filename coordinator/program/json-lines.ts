@@ -14,13 +14,14 @@ export class JsonLineFile {
   readonly #stream: WriteStream;
   #failure: Error | undefined;
 
-  /** @throws STORAGE_FAILED for what is no plain file */
-  constructor(path: string) {
+  /** @param torn its last line has no end, and gets one @throws STORAGE_FAILED for what is no plain file */
+  constructor(path: string, torn = false) {
     this.#stream = appendToPlainFile(path);
     // A full disk must not end the training for a log; close() says so.
     this.#stream.on("error", (error) => {
       this.#failure = error;
     });
+    if (torn) this.#stream.write("\n");
   }
 
   append(value: object): void {

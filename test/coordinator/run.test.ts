@@ -171,6 +171,7 @@ test("K14 a coordinator whose run another one has resumed ends with COMMIT_LOG_F
   const lease = await workUpTo(worker, 4);
   // Its claim is gone, as a machine's that was cut off for long from a network's file system.
   for (const name of (await readdir(path)).filter(isClaim)) await rm(join(path, name));
+  await rm(join(path, "coordinator.json"));
   const fresh = await startTestRun({ open: await reopenRun(path) });
   const before = await readdir(join(path, "checkpoints"));
   worker.sendContribution(honestContribution(worker.welcome, lease));

@@ -1,6 +1,6 @@
 // One process at a time drives a run's folder, and knows so before it writes anything.
 
-import { cp, open, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { cp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { exportModel } from "../../../coordinator/checkpoint/export.ts";
@@ -67,6 +67,19 @@ test("whoever resumes a run that goes on is told where it runs, before anything 
   expect(await worker.work()).toBe("ended");
   expect({ ...(await started.coordination.done), checkpoint: "" }).toEqual(expected);
   expect(await stepHashes(started)).toEqual(hashes);
+  await close(await reopenRun(path));
+});
+
+test("a coordinator of an older build, which claims nothing, is seen by its answering", async () => {
+  const started = await startTestRun({ maxSteps: 2 });
+  const { path } = started.run.directory;
+  const names = (await readdir(path)).filter((name) => name.startsWith("claim-"));
+  for (const name of names) await rm(join(path, name));
+  await expect(reopenRun(path)).rejects.toMatchObject({
+    code: "RUN_IN_USE",
+    message: expect.stringContaining(`by process ${process.pid} on this machine, at http://127.0.0.1:`),
+  });
+  await workToTheEnd(started, 1);
   await close(await reopenRun(path));
 });
 

@@ -1,6 +1,6 @@
 // Commands of the program as people type them: where an export can go, which run status means, names after a resume.
 
-import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { exportModel } from "../../../coordinator/checkpoint/export.ts";
@@ -58,4 +58,18 @@ test("a resumed run gives no worker a name that another one had", async () => {
   const resumed = await startTestRun({ open: await reopenRun(path), maxSteps: 6 });
   await workToTheEnd(resumed, 2);
   expect(await names(resumed)).toEqual(["w1", "w2", "w3", "w4", "w5"]);
+});
+
+test("an event that a crash left without its end takes no other line with it", async () => {
+  const started = await startTestRun({ maxSteps: 2 });
+  await workToTheEnd(started, 1);
+  const { path, eventsPath } = started.run.directory;
+  await appendFile(eventsPath, '{"time":"2026-01-02T03:04:05.000Z","type":"joi');
+  const resumed = await startTestRun({ open: await reopenRun(path), maxSteps: 4 });
+  await workToTheEnd(resumed, 1);
+  const lines = (await readFile(eventsPath, "utf8")).trimEnd().split("\n");
+  const torn = lines.findIndex((line) => line.endsWith('"joi'));
+  expect(torn).toBeGreaterThan(0);
+  const after = lines.slice(torn + 1).map((line) => JSON.parse(line));
+  expect(after).toContainEqual(expect.objectContaining({ type: "resumed", step: 2 }));
 });

@@ -1,4 +1,5 @@
-// Which number the last worker of a run had, so that a resumed run gives no name a second time: its events tell.
+// What a resumed run reads of its events before it writes on: which number the last worker had, so that no name is
+// given a second time, and whether a crash left the last line without its end.
 
 import { constants } from "node:fs";
 import { openPlainFile } from "../disk/plain-file.ts";
@@ -11,24 +12,32 @@ const OVERLAP = 64;
 /** Numbers of more digits are no worker's. */
 const named = /"w(\d{1,9})"/g;
 
-/** 0 where no worker is named. @throws STORAGE_FAILED for what is no plain file */
-export async function lastWorkerNumber(eventsPath: string): Promise<number> {
+export interface EventsSoFar {
+  /** 0 where no worker is named. */
+  readonly lastWorker: number;
+  /** The last line has no end. */
+  readonly torn: boolean;
+}
+
+/** @throws STORAGE_FAILED for what is no plain file */
+export async function eventsSoFar(eventsPath: string): Promise<EventsSoFar> {
   const file = await openPlainFile(eventsPath, constants.O_RDONLY, "STORAGE_FAILED").catch((error) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });
-  if (file === undefined) return 0;
+  if (file === undefined) return { lastWorker: 0, torn: false };
   try {
     const { size } = await file.stat();
     const piece = Buffer.alloc(AT_A_TIME);
-    let last = 0;
+    let lastWorker = 0;
+    let end = "\n";
     for (let at = Math.max(0, size - MOST_EVENT_BYTES); at < size; at += AT_A_TIME - OVERLAP) {
       const { bytesRead } = await file.read(piece, 0, AT_A_TIME, at);
-      for (const [, digits] of piece.toString("latin1", 0, bytesRead).matchAll(named)) {
-        last = Math.max(last, Number(digits));
-      }
+      const text = piece.toString("latin1", 0, bytesRead);
+      for (const [, digits] of text.matchAll(named)) lastWorker = Math.max(lastWorker, Number(digits));
+      end = text.at(-1) ?? end;
     }
-    return last;
+    return { lastWorker, torn: end !== "\n" };
   } finally {
     await file.close();
   }
