@@ -298,6 +298,18 @@ test("a coordinator that dies while a fresh tab tunes: the tab says that, counts
   await state("waiting");
 });
 
+test("a machine that loses its network says so at once", async () => {
+  const { coordinator, page, state, text } = await visit("&autostart=1");
+  const peer = await coordinator.joined();
+  await peer.next("ready");
+  const gone = state("reconnecting");
+  await page.setOfflineMode(true);
+  await gone;
+  expect(await text("notice-text")).toBe("This machine has no network. This tab keeps trying.");
+  await page.setOfflineMode(false);
+  await (await coordinator.joined()).next("ready");
+});
+
 test("a lost connection is shown, and the tab comes back by itself", async () => {
   const { coordinator, state, text } = await visit("&autostart=1");
   const peer = await coordinator.joined();

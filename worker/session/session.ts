@@ -51,6 +51,8 @@ export interface RunningSession {
   leave(): void;
   /** Tries at once to connect again, where it waits before it does. */
   retry(): void;
+  /** The machine has no network any more: nothing is awaited from the line, which would find out later. */
+  unplugged(): void;
   /** Never rejects: a failure is an end too. */
   readonly ended: Promise<SessionEnd>;
 }
@@ -116,6 +118,10 @@ class Session implements RunningSession {
   retry(): void {
     this.#hurried = true;
     this.#changed.notify();
+  }
+
+  unplugged(): void {
+    this.#connection?.fail(new BitswarmError("RUN_UNREACHABLE", "this machine has no network"));
   }
 
   #want(wish: Wish, detail: string): void {

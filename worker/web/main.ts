@@ -94,6 +94,7 @@ addEventListener("keydown", (event) => {
   if (event.repeat && event.target instanceof HTMLButtonElement) event.preventDefault();
 });
 addEventListener("online", retry);
+addEventListener("offline", () => client?.unplugged());
 setInterval(() => page.session.kind === "reconnecting" && show(page), TICK_MS);
 // A tab that is left may be kept frozen for the way back, worker and socket included: the coordinator would wait for it
 // in vain.

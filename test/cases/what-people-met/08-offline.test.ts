@@ -73,3 +73,17 @@ test("W14 an attempt that is asked for comes at once, and the work is said to go
   open();
   await again.next("frame", "offer");
 });
+
+test("W13 a machine that has no network says so before the line finds out, and keeps its lease", async () => {
+  const { compute, open } = gated();
+  const play = await stage(compute);
+  const peer = await leased(play);
+  await play.reached("computing");
+  play.session.unplugged();
+  expect(await play.reached("reconnecting")).toMatchObject({ message: "this machine has no network" });
+  const again = await play.coordinator.peer();
+  const hello = await play.coordinator.greeted(again);
+  expect(hello.resume?.leases).toEqual([1]);
+  expect((await peer.closed).code).not.toBe(1006);
+  open();
+});

@@ -9,6 +9,8 @@ export interface SessionClient {
   leave(): void;
   /** Tries at once to connect again, where it waits before it does. */
   retry(): void;
+  /** The browser says that there is no network. */
+  unplugged(): void;
   /** Ends the worker without a word: its socket closes with it. */
   abandon(): void;
 }
@@ -48,6 +50,7 @@ export function startSession({ url, name, tune, onEvent }: SessionClientOptions)
     resume: () => send({ type: "resume" }),
     leave: () => send({ type: "leave" }),
     retry: () => send({ type: "retry" }),
+    unplugged: () => send({ type: "unplugged" }),
     abandon: () => worker.terminate(),
   };
 }

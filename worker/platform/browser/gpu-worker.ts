@@ -66,6 +66,8 @@ async function obey(command: Command): Promise<void> {
       return session?.leave();
     case "retry":
       return session?.retry();
+    case "unplugged":
+      return session?.unplugged();
     default:
       command satisfies never;
   }

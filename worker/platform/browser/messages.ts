@@ -10,6 +10,7 @@ export const commandSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("resume") }),
   z.strictObject({ type: z.literal("leave") }),
   z.strictObject({ type: z.literal("retry") }),
+  z.strictObject({ type: z.literal("unplugged") }),
 ]);
 
 export type Command = z.output<typeof commandSchema>;
