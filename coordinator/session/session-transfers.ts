@@ -109,6 +109,7 @@ export class SessionTransfers {
 
   /** A contribution shows that the worker holds what it was sent. */
   useful(): void {
+    this.#options.memory.proven();
     this.#sent.useful();
   }
 

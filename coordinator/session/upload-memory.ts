@@ -4,12 +4,19 @@
 
 /** Of all the memory, what the uploads of one address may take while others wait. */
 export const ADDRESS_SHARE = 1 / 4;
+/**
+ * Of all the memory, what sessions may take that have had nothing accepted: addresses are many, and what they pledge
+ * may never come.
+ */
+export const UNPROVEN_SHARE = 1 / 2;
 
 interface Claim {
   readonly bytes: number;
   readonly granted: () => void;
   /** Who pledges it; undefined for the operator's own workers, which are trusted with all of it. */
   readonly address: string | undefined;
+  /** Of a session that has had nothing accepted, when it was granted or, while it waits, now. */
+  unproven: () => boolean;
   state: "waiting" | "granted" | "over";
 }
 
@@ -21,18 +28,23 @@ export interface UploadRoom {
    * @returns gives the bytes back, or the place in the queue; may be called twice
    */
   claim(bytes: number, granted: () => void): () => void;
+  /** What came of it was accepted. */
+  proven(): void;
 }
 
 export class UploadMemory {
   readonly #limitBytes: number;
   readonly #addressLimitBytes: number;
+  readonly #unprovenLimitBytes: number;
   readonly #waiting: Claim[] = [];
   readonly #byAddress = new Map<string, number>();
   #usedBytes = 0;
+  #unprovenBytes = 0;
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
     this.#addressLimitBytes = limitBytes * ADDRESS_SHARE;
+    this.#unprovenLimitBytes = limitBytes * UNPROVEN_SHARE;
   }
 
   get usedBytes(): number {
@@ -45,7 +57,14 @@ export class UploadMemory {
 
   /** The room of one session. @param address undefined where there is no limit but the whole */
   roomFor(address: string | undefined): UploadRoom {
-    return { claim: (bytes, granted) => this.#claim({ bytes, granted, address, state: "waiting" }) };
+    let proven = address === undefined;
+    const unproven = () => !proven;
+    return {
+      claim: (bytes, granted) => this.#claim({ bytes, granted, address, unproven, state: "waiting" }),
+      proven: () => {
+        proven = true;
+      },
+    };
   }
 
   #claim(claim: Claim): () => void {
@@ -59,8 +78,9 @@ export class UploadMemory {
     };
   }
 
-  #take({ address }: Claim, bytes: number): void {
+  #take({ address, unproven }: Claim, bytes: number): void {
     this.#usedBytes += bytes;
+    if (unproven()) this.#unprovenBytes += bytes;
     if (address === undefined) return;
     const used = this.#usedBy(address) + bytes;
     if (used > 0) this.#byAddress.set(address, used);
@@ -71,9 +91,14 @@ export class UploadMemory {
     return address === undefined ? 0 : (this.#byAddress.get(address) ?? 0);
   }
 
-  /** The first in line whose address has room; nobody passes one that only the whole limit keeps waiting. */
+  /**
+   * The first in line whose address and whose like have room; nobody passes one that only the whole limit keeps
+   * waiting.
+   */
   #next(): Claim | undefined {
-    const claim = this.#waiting.find(({ address, bytes }) => {
+    const claim = this.#waiting.find(({ address, bytes, unproven }) => {
+      const pledged = unproven() ? this.#unprovenBytes : 0;
+      if (pledged > 0 && pledged + bytes > this.#unprovenLimitBytes) return false;
       const used = this.#usedBy(address);
       return used === 0 || used + bytes <= this.#addressLimitBytes;
     });
@@ -85,6 +110,9 @@ export class UploadMemory {
     for (let claim = this.#next(); claim; claim = this.#next()) {
       this.#waiting.splice(this.#waiting.indexOf(claim), 1);
       claim.state = "granted";
+      // What it takes is given back as what it was.
+      const unproven = claim.unproven();
+      claim.unproven = () => unproven;
       this.#take(claim, claim.bytes);
       claim.granted();
     }

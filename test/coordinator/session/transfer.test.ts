@@ -217,7 +217,11 @@ test("T12 claims of memory are granted in their order, and one above the whole l
 test("T12 what one address pledges takes a quarter at most while others wait, and keeps nobody else waiting", () => {
   const memory = new UploadMemory(100);
   const granted: string[] = [];
-  const claim = (name: string, bytes: number) => memory.roomFor(name[0]).claim(bytes, () => granted.push(name));
+  const claim = (name: string, bytes: number) => {
+    const room = memory.roomFor(name[0]);
+    room.proven();
+    return room.claim(bytes, () => granted.push(name));
+  };
   const releases = ["a1", "a2", "a3", "b1", "c1"].map((name) => claim(name, 20));
   expect([...granted]).toEqual(["a1", "b1", "c1"]);
   claim("d1", 60);
@@ -227,6 +231,27 @@ test("T12 what one address pledges takes a quarter at most while others wait, an
   releases[1]();
   releases[2]();
   expect([granted.slice(4), memory.usedBytes, memory.waiting]).toEqual([["a3", "d1"], 100, 0]);
+});
+
+test("T12 what strangers pledge who have had nothing accepted takes half at most, from however many addresses", () => {
+  const memory = new UploadMemory(100);
+  const granted: string[] = [];
+  const rooms = Array.from({ length: 9 }, (_, i) => memory.roomFor(`address ${i}`));
+  const pledge = (i: number) => rooms[i].claim(20, () => granted.push(`${i}`));
+  const releases = [0, 1, 2].map(pledge);
+  expect(granted).toEqual(["0", "1"]);
+  // Who has shown that it sends what it pledges does not wait for them, nor do the operator's own.
+  rooms[3].proven();
+  pledge(3);
+  memory.roomFor(undefined).claim(20, () => granted.push("own"));
+  expect([granted.slice(2), memory.usedBytes, memory.waiting]).toEqual([["3", "own"], 80, 1]);
+  // Shown meanwhile, it is taken back as what it was.
+  rooms[0].proven();
+  releases[0]();
+  expect([granted.slice(4), memory.usedBytes]).toEqual([["2"], 80]);
+  releases[1]();
+  releases[2]();
+  expect(memory.usedBytes).toBe(40);
 });
 
 test("T12 over sockets: an address that announces more than its share is given credit for the rest when it is done", async () => {
