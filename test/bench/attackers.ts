@@ -10,6 +10,7 @@ import { WebSocket } from "ws";
 import { coordinate } from "../../coordinator/program/coordinate.ts";
 import { openFreshRun } from "../../coordinator/run/open-run.ts";
 import { keyPairOf, signBytes } from "../../coordinator/simulate/signing-pair.ts";
+import type { Range } from "../../shared/base/intervals.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import { phaseNamed } from "../../shared/model/phases.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
@@ -32,39 +33,45 @@ const DAWDLE_MS = 10_000;
 /** Bits of the float32 1e12. */
 const FORGED_PEAK = new Uint32Array(Float32Array.of(1e12).buffer)[0];
 
-/** One attacker's way with an honest result; `plainBytes` of a body are 4-byte numbers, the rest are coded. */
+/** The part of a body that is 4-byte numbers; the rest is coded. */
+interface PlainPart {
+  readonly bytes: number;
+  /** Numbers that are gradients: what is measured beside them can be checked by itself. */
+  readonly trained: readonly Range[];
+}
+
+/** One attacker's way with an honest result. */
 type Attack = (
   honest: LeaseResult,
   lease: LeaseMessage,
-  plainBytes: (lease: LeaseMessage) => number,
+  plainOf: (lease: LeaseMessage) => PlainPart,
 ) => LeaseResult | Promise<LeaseResult | "aborted">;
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Floats (or integers) times a factor; of what travels as signs, which know no other factor, the signs are turned where
+ * Gradients times a factor; of what travels as signs, which know no other factor, the signs are turned where
  * it is below 0.
  */
 function times(factor: number): Attack {
-  return (honest, lease, plainBytes) => {
+  return (honest, lease, plainOf) => {
     const words = honest.body.slice().buffer;
-    const plain = plainBytes(lease);
+    const { bytes, trained } = plainOf(lease);
     const values =
-      lease.codec === "exact" ? new Int32Array(words, 0, plain / 4) : new Float32Array(words, 0, plain / 4);
-    values.forEach((value, i) => {
-      values[i] = Math.max(-(2 ** 30), Math.min(2 ** 30, value * factor));
-    });
-    const signs = new Uint8Array(words, plain);
+      lease.codec === "exact" ? new Int32Array(words, 0, bytes / 4) : new Float32Array(words, 0, bytes / 4);
+    for (const { from, to } of trained)
+      for (let i = from; i < to; i++) values[i] = Math.max(-(2 ** 30), Math.min(2 ** 30, values[i] * factor));
+    const signs = new Uint8Array(words, bytes);
     if (factor < 0) for (let i = 0; i < signs.length; i++) signs[i] ^= 0xff;
     return { ...honest, body: new Uint8Array(words) };
   };
 }
 
 /** Turns the signs alone: with `sign` all else that others could compare is honest. */
-const turned: Attack = (honest, lease, plainBytes) => {
-  if (lease.codec !== "sign") return times(-1)(honest, lease, plainBytes);
+const turned: Attack = (honest, lease, plainOf) => {
+  if (lease.codec !== "sign") return times(-1)(honest, lease, plainOf);
   const body = honest.body.slice();
-  for (let i = plainBytes(lease); i < body.length; i++) body[i] ^= 0xff;
+  for (let i = plainOf(lease).bytes; i < body.length; i++) body[i] ^= 0xff;
   return { ...honest, body };
 };
 
@@ -94,6 +101,8 @@ interface Attackers {
   readonly attack: () => Attack;
   /** They compute nothing, and answer no lease. */
   readonly keep?: boolean;
+  /** Those who do not attack are the operator's own workers, of one account. */
+  readonly own?: boolean;
 }
 
 const hoarders = (attackers: number): Attackers => ({
@@ -116,6 +125,10 @@ const zoo: Readonly<Record<string, Attackers>> = {
   "slow-loris": { attackers: 1, attack: () => (honest) => sleep(DAWDLE_MS).then(() => honest) },
   hoarding: { attackers: 1, attack: () => () => sleep(6 * DAWDLE_MS).then(() => "aborted") },
   colluders: { attackers: 2, attack: () => times(-3) },
+  // Beside the operator's two workers, who share an account.
+  "lone-flip": { attackers: 1, honest: 2, own: true, attack: () => turned },
+  "lone-x1000": { attackers: 1, honest: 2, own: true, attack: () => times(1000) },
+  "lone-peak": { attackers: 1, honest: 2, own: true, attack: () => forgedPeak },
   alone: hoarders(0),
   "hoarders-5": hoarders(5),
   "hoarders-9": hoarders(9),
@@ -197,7 +210,7 @@ async function runUnder(
   attack: string,
   { codec, trust, clip, images, seed, ...options }: AttackersOptions,
 ): Promise<AttackersLine> {
-  const { attackers, attack: make, honest: many, keep = false } = zoo[attack];
+  const { attackers, attack: make, honest: many, keep = false, own = false } = zoo[attack];
   const workers = many === undefined ? (options.workers ?? 10 * Math.max(1, attackers)) : attackers + many;
   const started = performance.now();
   const folder = await mkdtemp(join(tmpdir(), "bitswarm-attackers-"));
@@ -215,10 +228,14 @@ async function runUnder(
     lease: { timeoutMs: 30_000 },
     trust: { ...protection },
   });
-  const plainBytesOf = (data: Dataset) => {
+  const plainPartOf = (data: Dataset) => {
     const networks = buildNetworks(config, data);
     const { outline } = phasesOf(config);
-    return ({ phase }: LeaseMessage) => 4 * wireLayout(phaseLayout(networks, phaseNamed(outline, phase)), codec).plain;
+    return ({ phase }: LeaseMessage): PlainPart => {
+      const { plain, tensors } = wireLayout(phaseLayout(networks, phaseNamed(outline, phase)), codec);
+      const trained = tensors.filter(({ kind, at }) => kind === "gradient" && at < plain);
+      return { bytes: 4 * plain, trained: trained.map(({ at, size }) => ({ from: at, to: at + size })) };
+    };
   };
   const device = await testDevice();
   const stepTimes: number[] = [];
@@ -235,7 +252,7 @@ async function runUnder(
         if ((JSON.parse(line) as { readonly event: string }).event === "step") stepTimes.push(performance.now());
       },
     });
-    const plainBytes = plainBytesOf(run.data.dataset);
+    const plainOf = plainPartOf(run.data.dataset);
     const trainers: Trainer[] = [];
     // With signs each worker has error feedback of its own.
     const trainerOf = () => {
@@ -251,13 +268,14 @@ async function runUnder(
     };
     const adapter = { vendor: "shared", architecture: "", description: "one device", software: true };
     const liars = new Set<string>();
+    const ownPair = keyPairOf(randomBytes(32));
     const sessions = Array.from({ length: workers }, (_, worker) => {
       const lies = worker < attackers;
-      const pair = keyPairOf(randomBytes(32));
+      const pair = own && !lies ? ownPair : keyPairOf(randomBytes(32));
       const attackBy: Attack = lies ? make() : (honest) => honest;
       if (lies) liars.add(pair.account);
       return runSession({
-        url: coordination.server.url,
+        url: own && !lies ? coordination.server.localUrl : coordination.server.url,
         name: lies ? attack : "honest",
         runtime: "node",
         openIdentity: async () => ({ publicKey: pair.publicKey, sign: async (bytes) => signBytes(pair, bytes) }),
@@ -265,7 +283,7 @@ async function runUnder(
           adapter,
           lost: new Promise(() => undefined),
           createTrainer: () =>
-            sharing(trainerOf(), turn, (honest, lease) => attackBy(honest, lease, plainBytes), lies && keep),
+            sharing(trainerOf(), turn, (honest, lease) => attackBy(honest, lease, plainOf), lies && keep),
           answerCanary: (layers, seed) => answerCanary({ device, adapter }, layers, seed),
           close: () => undefined,
         }),
