@@ -105,6 +105,10 @@ const scenarioSchema = z.strictObject({
     .array(z.strictObject({ atSeconds: nonNegative, downSeconds: positive.default(5) }))
     .default([])
     .describe("the coordinator is killed, and goes on from its newest checkpoint"),
+  own: z
+    .boolean()
+    .default(false)
+    .describe("whoever is honest is the operator's own worker, and liars are the strangers"),
   liars: z.partialRecord(z.enum(misdeeds), share).default({}).describe("share of the volunteers with each misdeed"),
   patienceSeconds: positive.default(1800).describe("without a committed step until the run counts as stuck"),
   run: z.record(z.string(), z.unknown()).default({}).describe("fields of run.yaml: codec, lease, …"),

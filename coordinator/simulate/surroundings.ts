@@ -1,6 +1,7 @@
 // What a virtual volunteer finds around itself.
 
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
+import { OPERATOR_TOKEN_PREFIX } from "../../shared/wire/operator-token.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { FetchedContent } from "../../worker/session/session-ports.ts";
 import type { Account } from "./account.ts";
@@ -14,6 +15,11 @@ export interface Caller extends VolunteerEnd {
   opened(link: VirtualLink): void;
   /** Nobody listens, or there is no room. */
   refused(): void;
+}
+
+/** The operator's token beside the volunteers'. */
+export function operatorTokenOf(token: string): string {
+  return `${OPERATOR_TOKEN_PREFIX}${token}`;
 }
 
 export interface Surroundings {

@@ -31,6 +31,7 @@ import { TrainingCore } from "../training/training-core.ts";
 import { newcomer, type Standing } from "../trust/standing.ts";
 import type { StoredTrust, TrustStore } from "../trust/trust-file.ts";
 import type { Referee } from "./referee.ts";
+import { operatorTokenOf } from "./surroundings.ts";
 import { livingClock } from "./timeline.ts";
 import type { VirtualLink } from "./virtual-link.ts";
 
@@ -105,8 +106,7 @@ export class VirtualCoordinator {
     const progress = progressOf(state);
     const sessions = new Sessions({
       token,
-      // Nobody in a simulated world is the operator's.
-      operatorToken: `${token} of the operator`,
+      operatorToken: operatorTokenOf(token),
       traffic,
       contributionLimit: contributionLimit(state),
       welcome: { run: "simulated", runTag: RUN_TAG, config, dataset, program: phasesOf(config).outline },

@@ -9,7 +9,7 @@ import { KnownTrainer, noSamples } from "./known-trainer.ts";
 import type { Profile } from "./profile.ts";
 import { keyPairOf, type SigningPair, signBytes } from "./signing-pair.ts";
 import type { StallSchedule } from "./stall-schedule.ts";
-import type { Caller, Surroundings } from "./surroundings.ts";
+import { type Caller, operatorTokenOf, type Surroundings } from "./surroundings.ts";
 import { livingClock } from "./timeline.ts";
 import { VirtualSocket } from "./virtual-socket.ts";
 import { Witness } from "./witness.ts";
@@ -82,8 +82,9 @@ export class Volunteer {
       fetch: (url) => world.fetch(this, url),
       sha256: async (bytes) => createHash("sha256").update(bytes).digest("hex"),
     };
+    const own = world.scenario.own && profile.misdeed === undefined;
     visit.session = runSession({
-      url: `http://simulated/?token=${world.token}`,
+      url: `http://simulated/?token=${own ? operatorTokenOf(world.token) : world.token}`,
       name: `volunteer ${profile.index}`,
       runtime: "node",
       ports,

@@ -219,6 +219,17 @@ test.each(["flip", "replay", "zero", "collude", "peak"] as const)(
   },
 );
 
+test.each(misdeeds)(
+  "V16 a lone stranger that does `%s` beside the operator's own workers neither stops the run nor puts a lie into it",
+  async (misdeed) => {
+    const scenario = scenarioOf({ ...calm, volunteers: 3, liars: { [misdeed]: 0.34 }, own: true });
+    const report = await simulate(scenario, 4);
+    expect(report.violations).toEqual([]);
+    expect(report.audits.wronged).toBe(0);
+    expect(report.samplesPoisoned).toBe(0);
+  },
+);
+
 test("V11 two liars who send NaN end no run while the one honest volunteer is away", async () => {
   const drops = { share: 0.6, awaySeconds: [20, 40] };
   const run = { lease: { timeoutMs: 20_000 } };
