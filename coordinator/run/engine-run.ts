@@ -18,7 +18,11 @@ type Truth =
   | "rewind"
   | "trust"
   | "resumedFrom"
-  | "incarnation";
+  | "incarnation"
+  | "firstLease";
+
+/** The numbers of a resumed run's leases begin below this, so that 2^31 of them fit a frame's header. */
+const FIRST_LEASES = 2 ** 31;
 
 /** @param surroundings what the run's folder does not say */
 export function engineRun(run: OpenRun, surroundings: Omit<EngineRun, Truth>): EngineRun {
@@ -28,6 +32,8 @@ export function engineRun(run: OpenRun, surroundings: Omit<EngineRun, Truth>): E
     run: directory.run,
     runTag: directory.runTag,
     incarnation: randomInt(2 ** 20),
+    // The same step may be asked for again, in other pieces: what was computed for a lease before is none of these.
+    firstLease: resumedFrom === undefined ? 1 : randomInt(1, FIRST_LEASES),
     state,
     ledger,
     log,

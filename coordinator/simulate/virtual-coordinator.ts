@@ -35,6 +35,9 @@ import { operatorTokenOf } from "./surroundings.ts";
 import { livingClock } from "./timeline.ts";
 import type { VirtualLink } from "./virtual-link.ts";
 
+/** More than a simulated coordinator grants before it falls: no number is granted twice. */
+const LEASES_OF_A_LIFE = 2 ** 20;
+
 /** Breaks something on purpose, so that tests see that the referee sees it. */
 export interface Tamper {
   readonly inbox?: (inbox: Inbox) => Inbox;
@@ -123,6 +126,7 @@ export class VirtualCoordinator {
       runTag: RUN_TAG,
       traffic,
       incarnation: ++this.#lives,
+      firstLease: 1 + (this.#lives - 1) * LEASES_OF_A_LIFE,
       trust: { store: this.#trustStore(life), stored: this.#trusted(), draw: () => draws.uniform() },
       progress,
       training,

@@ -168,7 +168,7 @@ export function decodeFrame(bytes: Uint8Array, limitBytes: number, checksum: typ
     throw new BitswarmError("FRAME_CORRUPT", `frame announces ${expectedBytes} bytes, but ${bytes.length} came`);
   }
   const payload = bytes.subarray(frameHeaderBytes);
-  requireChecksum(format, view, payload, "send it again", checksum);
+  requireChecksum(format, view, payload, "nothing of it counts; ask for another lease", checksum);
   const flags = view.getUint8(offsets.flags);
   if (flags !== 0) throw new BitswarmError("FRAME_CORRUPT", `frame: flags are ${flags}, must be 0`);
   return {

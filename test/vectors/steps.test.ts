@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { local, localLease } from "./cases/local.ts";
 import { computed, steps as make, type steps } from "./cases/steps.ts";
+import { eachTap } from "./reference/tensor.ts";
 import { floatsFromBase64 } from "./text.ts";
 
 type Steps = ReturnType<typeof steps>;
@@ -40,6 +41,35 @@ test.each(stored.cases)("no sign of the vectors' $name hangs on a rounding", ({ 
     node.op === "rbconv" ? [trace.outputs[node.input].values.reduce((m, x) => Math.min(m, Math.abs(x)), 1)] : [],
   );
   expect(Math.min(1, ...least)).toBeGreaterThan(MARGIN);
+});
+
+/** Windows of max-pools behind binary layers whose maximum is there more than once. */
+function tiedWindows({ config, phase }: Pick<(typeof stored.cases)[number], "config" | "phase">): number {
+  const { networks, phase: played, trace } = computed(config, phase);
+  const { graph } = networks[played.network];
+  let tied = 0;
+  graph.nodes.forEach((node, id) => {
+    if (node.op !== "pool" || node.kind !== "max" || graph.nodes[node.input].op !== "rbconv") return;
+    const x = trace.outputs[node.input];
+    const y = trace.outputs[id];
+    const found = new Uint8Array(y.values.length);
+    eachTap(x, y, node, (to, from) => {
+      for (let c = 0; c < y.c; c++) {
+        if (x.values[from * x.c + c] === y.values[to * y.c + c]) found[to * y.c + c]++;
+      }
+    });
+    tied += found.filter((times) => times > 1).length;
+  });
+  return tied;
+}
+
+test.each(stored.cases.filter(({ name }) => name.endsWith("with ties")))(
+  "of the vectors' $name windows enough have their maximum twice that a worker shows which it takes",
+  (vector) => expect(tiedWindows(vector)).toBeGreaterThanOrEqual(16),
+);
+
+test("two vectors are there for ties", () => {
+  expect(stored.cases.filter(({ name }) => name.endsWith("with ties"))).toHaveLength(2);
 });
 
 test("the vectors hold gradients of every kind: none is all zeros, and all losses count", () => {

@@ -36,9 +36,10 @@ export class PeakRecord {
     const bad = peaks.findIndex((bits) => bits >= FLOAT32_INFINITY_BITS);
     if (bad < 0) return;
     const value = new Float32Array(Uint32Array.of(peaks[bad]).buffer)[0];
+    const said = Object.is(value, -0) ? "-0" : value;
     throw new BitswarmError(
       "GRADIENT_NOT_FINITE",
-      `contribution: the peak of ${tensors[bad].name} is ${value}; it must be finite and at least 0`,
+      `contribution: the peak of ${tensors[bad].name} is ${said}; it must be finite, at least 0, and without a sign`,
     );
   }
 

@@ -122,7 +122,7 @@ test("what the run itself does always has its line", () => {
   ).toHaveLength(5000);
 });
 
-test("a run's log has at most 200 kB of what a stranger does 150 times each, and its first and its sum", async () => {
+test("a run's log has at most 200 KiB of what a stranger does 150 times each, and its first and its sum", async () => {
   const terminal: string[] = [];
   const { connect, coordination, events, run } = await startTestRun({
     config: { trust: { joinsPerMinute: 100_000 } },

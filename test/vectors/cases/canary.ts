@@ -6,6 +6,7 @@ import { parseConfig } from "../../../shared/run/config.ts";
 import { buildNetworks } from "../../../shared/run/networks.ts";
 import { phasesOf } from "../../../shared/run/program.ts";
 import { bytesOf } from "../text.ts";
+import { shapedBy } from "./run.ts";
 
 const data = { shape: { h: 28, w: 28, c: 1 }, classes: 10 };
 const large = { shape: { h: 32, w: 32, c: 3 }, classes: 10 };
@@ -23,7 +24,7 @@ export function canary() {
     const layers = canaryLayers(buildNetworks(config, dataset, outline)[outline.primary].graph);
     return {
       name,
-      config: given,
+      config: shapedBy(config),
       dataset,
       layers: layers.map(({ shape }) => shape),
       answers: seeds.map((seed) => ({

@@ -7,8 +7,8 @@ import { METRICS, phaseLayout } from "../../../shared/wire/contribution.ts";
 import { innerStep } from "../reference/inner.ts";
 import { referenceStep } from "../reference/step.ts";
 import { base64 } from "../text.ts";
-import { vectorConfig, vectorNetworks } from "./run.ts";
-import { microbatch, setsOf } from "./steps.ts";
+import { readByWorkers, vectorConfig, vectorNetworks } from "./run.ts";
+import { describedParameters, microbatch, setsOf } from "./steps.ts";
 
 const MICROBATCH = 2;
 const SAMPLES = 4;
@@ -64,8 +64,9 @@ export function local() {
   const { config, networks, phase, before, values, metrics } = localLease();
   const layout = phaseLayout(networks, phase, config.sync.kind);
   return {
-    config: given,
+    config: readByWorkers(config),
     phase: phase.name,
+    parameters: { [phase.network]: describedParameters(networks[phase.network].manifest, before) },
     samples: [0, 1, 2, 3],
     innerLearningRate: INNER_LEARNING_RATE,
     tensors: layout.tensors.map(({ name, kind }) => {

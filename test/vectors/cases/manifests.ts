@@ -5,6 +5,7 @@ import { buildNetworks } from "../../../shared/run/networks.ts";
 import { phasesOf } from "../../../shared/run/program.ts";
 import { phaseLayout } from "../../../shared/wire/contribution.ts";
 import { parameterSets, setLayout, setManifest } from "../../../shared/wire/parameter-set.ts";
+import { shapedBy } from "./run.ts";
 
 const grey = { shape: { h: 28, w: 28, c: 1 }, classes: 10 };
 const colour = { shape: { h: 32, w: 32, c: 3 }, classes: 100 };
@@ -34,7 +35,7 @@ export function manifests() {
     const networks = buildNetworks(config, dataset, outline);
     return {
       name,
-      config: given,
+      config: shapedBy(config),
       dataset,
       sets: parameterSets(networks).map((set) => {
         const layout = setLayout(networks, config, set);

@@ -30,6 +30,16 @@ export function vectorConfig(overrides: Record<string, unknown> = {}): RunConfig
   });
 }
 
+/** What a worker reads of a configuration (annex 10 of SPEC.md) beside data and transport, every field there. */
+export function readByWorkers({ seed, microbatch, model, method, task, adversarial, optimizer, sync }: RunConfig) {
+  return { seed, microbatch, model, method, task, adversarial, optimizer, sync };
+}
+
+/** What parameters and their places follow from. */
+export function shapedBy({ model, method, sync }: RunConfig) {
+  return { model, method, sync };
+}
+
 /** Pixels that a network can tell apart, and labels, from the generator itself. */
 export function shard(): Uint8Array<ArrayBuffer> {
   const writer = writeShard({ format: { kind: "raw" }, shape: SHAPE }, SAMPLES);

@@ -12,7 +12,7 @@ import type { MicrobatchInput } from "../../../worker/trainer/trainer-contract.t
 import type { Values } from "../reference/network.ts";
 import { referenceStep } from "../reference/step.ts";
 import { base64 } from "../text.ts";
-import { drawnParameters, shard, spreadOf, vectorConfig, vectorDataset, vectorNetworks } from "./run.ts";
+import { drawnParameters, readByWorkers, shard, spreadOf, vectorConfig, vectorDataset, vectorNetworks } from "./run.ts";
 
 /** Samples of the microbatch: those of the shard, in its order. */
 export const SAMPLES = [0, 1, 2, 3] as const;
@@ -32,6 +32,20 @@ export const stepCases: readonly { name: string; config: Record<string, unknown>
   {
     name: "student of XNOR-Net, a small WRN",
     config: { method: { kind: "xnor", blockOrder: "paper" }, model: { kind: "wrn", depth: 10, widths: [2, 2, 3, 4] } },
+    phase: "student",
+  },
+  // C is shared by all taps, and sums of few ±1 tie in many windows of a max-pool: whose gradient goes to the first.
+  {
+    name: "student of XNOR-Net, a LeNet with ties",
+    config: { method: { kind: "xnor" }, model: { kind: "lenet", widths: [2, 16, 3] } },
+    phase: "student",
+  },
+  {
+    name: "student of RBCN with one C a layer, a LeNet with ties",
+    config: {
+      method: { kind: "rbcn", ablation: "R", rectify: "layer" },
+      model: { kind: "lenet", widths: [2, 16, 3] },
+    },
     phase: "student",
   },
 ];
@@ -85,7 +99,7 @@ export function exponentsOf(kinds: readonly { readonly kind: string }[]): number
 }
 
 /** How each tensor was drawn, and its first values. */
-function describedParameters({ entries }: Manifest, values: ReturnType<typeof drawnParameters>) {
+export function describedParameters({ entries }: Manifest, values: ReturnType<typeof drawnParameters>) {
   return entries.map(({ name, shape }) => {
     const [bound, center] = spreadOf(name, shape);
     return { name, shape, bound, center, first: [...values.get(name)!.subarray(0, 2)] };
@@ -103,7 +117,7 @@ export function steps() {
       const used = [phase.network, ...phase.partners, ...phase.needs];
       return {
         name,
-        config: given,
+        config: readByWorkers(config),
         phase: phaseName,
         ...(phase.losses.some(({ kind }) => kind === "adversarial") ? { lambda } : {}),
         parameters: Object.fromEntries(
