@@ -18,8 +18,7 @@ type Truth =
   | "rewind"
   | "trust"
   | "resumedFrom"
-  | "incarnation"
-  | "firstLease";
+  | "incarnation";
 
 /** The numbers of a resumed run's leases begin below this, so that 2^31 of them fit a frame's header. */
 const FIRST_LEASES = 2 ** 31;
@@ -28,12 +27,12 @@ const FIRST_LEASES = 2 ** 31;
 export function engineRun(run: OpenRun, surroundings: Omit<EngineRun, Truth>): EngineRun {
   const { directory, state, ledger, log, resumedFrom } = run;
   return {
+    // The same step may be asked for again, in other pieces: what was computed for a lease before is none of these.
+    ...(resumedFrom === undefined ? {} : { firstLease: randomInt(1, FIRST_LEASES) }),
     ...surroundings,
     run: directory.run,
     runTag: directory.runTag,
     incarnation: randomInt(2 ** 20),
-    // The same step may be asked for again, in other pieces: what was computed for a lease before is none of these.
-    firstLease: resumedFrom === undefined ? 1 : randomInt(1, FIRST_LEASES),
     state,
     ledger,
     log,

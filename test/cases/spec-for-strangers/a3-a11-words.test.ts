@@ -7,7 +7,7 @@ import { phaseNamed } from "../../../shared/model/phases.ts";
 import { buildNetworks } from "../../../shared/run/networks.ts";
 import { phaseLayout } from "../../../shared/wire/contribution.ts";
 import { encodeMessage, MAX_MESSAGE_BYTES } from "../../../shared/wire/protocol.ts";
-import { honestContribution } from "../../fixtures/scripted-contribution.ts";
+import { frameOf, honestContribution } from "../../fixtures/scripted-contribution.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
 
 test("each verdict names its lease: one that was cancelled while its answer was on the way has two", async () => {
@@ -54,9 +54,25 @@ test("C14 a peak is due of statistics and metrics too; one of minus zero, infini
     const peaks = Uint32Array.from(contribution.peaks);
     peaks[tensors.findIndex((tensor) => tensor.kind === kind)] = bits;
     worker.sendContribution({ ...contribution, peaks });
-    expect(await worker.next("rejected")).toMatchObject({ lease: lease.lease, code: "GRADIENT_NOT_FINITE" });
+    const rejected = await worker.next("rejected");
+    expect(rejected).toMatchObject({ lease: lease.lease, code: "GRADIENT_NOT_FINITE" });
+    const said = { 2147483648: "-0", 2139095040: "Infinity", 2143289344: "NaN" }[bits];
+    expect(rejected.message).toMatch(new RegExp(`the peak of \\S+ is ${said}; it must be finite, at least 0`));
     worker.close();
   }
+});
+
+test("who is told that his answer was damaged is told to ask for another lease, as its own is gone", async () => {
+  const { connect } = await startTestRun();
+  const worker = await connect().join();
+  const lease = await worker.lease();
+  const frame = frameOf(honestContribution(worker.welcome, lease));
+  frame[frame.length - 1] ^= 1;
+  worker.socket.send(frame);
+  const rejected = await worker.next("rejected");
+  expect(rejected).toMatchObject({ lease: lease.lease, code: "FRAME_CORRUPT" });
+  expect(rejected.message).toMatch(/announces CRC-32C .* nothing of it counts; ask for another lease/);
+  expect((await worker.lease()).lease).not.toBe(lease.lease);
 });
 
 test("S27 the welcome of a data set with as many shards as there may be fits one message of 1 MiB", async () => {
