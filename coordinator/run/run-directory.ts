@@ -176,7 +176,8 @@ export async function openRunDirectory(
   try {
     const tokens = {
       token: token ?? (await secretIn(join(path, TOKEN_FILE))) ?? createToken(),
-      operatorToken: (await secretIn(join(path, OPERATOR_TOKEN_FILE))) ?? createOperatorToken(),
+      // Another each time: whoever made a folder that comes from elsewhere must not be its operator.
+      operatorToken: createOperatorToken(),
     };
     return { directory: directoryAt(path, tokens), claim };
   } catch (error) {

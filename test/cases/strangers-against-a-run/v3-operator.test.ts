@@ -77,19 +77,24 @@ test("K16 the tokens are files that only their user can read, and so is the oper
   }
 });
 
-test("K16 a run's folder of an earlier build gets an operator's token when it is resumed", async () => {
+test("K16 each resume makes another operator's token: who made or saw a folder before is not its operator", async () => {
   const opened = await openTestRun();
   const started = await startTestRun({ open: opened, maxSteps: 1 });
   const worker = await started.connect().join();
   await worker.work();
   await started.coordination.done;
   const file = join(opened.directory.path, "operator-token");
-  await rm(file);
-  const again = await reopenRun(opened.directory.path);
-  await again.log.close();
-  expect((await readFile(file, "utf8")).trim()).toBe(again.directory.operatorToken);
-  expect(again.directory.operatorToken).toMatch(/^operator-[\w-]{22}$/);
-  expect(again.directory.token).toBe(opened.directory.token);
+  const before = (await readFile(file, "utf8")).trim();
+  for (const found of [before, undefined]) {
+    if (found === undefined) await rm(file);
+    const again = await reopenRun(opened.directory.path);
+    await again.log.close();
+    await again.claim.release();
+    expect((await readFile(file, "utf8")).trim()).toBe(again.directory.operatorToken);
+    expect(again.directory.operatorToken).toMatch(/^operator-[\w-]{22}$/);
+    expect(again.directory.operatorToken).not.toBe(before);
+    expect(again.directory.token).toBe(opened.directory.token);
+  }
 });
 
 test("a stored configuration with the field that exempted addresses loads, and the field is gone", () => {
