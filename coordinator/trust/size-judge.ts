@@ -230,14 +230,13 @@ export class SizeJudge {
   #absurd(samples: number, norms: GroupNorms, peaks: Uint32Array): Refused | undefined {
     // What strangers alone sent before is no measure of it.
     const { own, usual } = this.#measure;
-    for (const group of normGroups) {
-      const [norm, before] = [norms[group], own ? usual[group] : undefined];
-      if (norm === undefined) continue;
-      const limit = before && before.norm > 0 ? ABSURD_FACTOR * this.#expected(group, before, samples) : FIRST_NORM;
-      if (norm > limit) return { what: `the norm of its ${group}`, value: norm, limit, of: " a sample" };
-    }
+    const unlike = normBeyond(norms, (group) => {
+      const before = own ? usual[group] : undefined;
+      return before && before.norm > 0 ? ABSURD_FACTOR * this.#expected(group, before, samples) : FIRST_NORM;
+    });
+    if (unlike) return unlike;
     const largest = own ? Math.max(0, ...this.#known) : 0;
-    return this.#beyond(floatsOf(peaks), () => ABSURD_FACTOR * largest || Number.POSITIVE_INFINITY);
+    return this.#peakBeyond(floatsOf(peaks), () => ABSURD_FACTOR * largest || Number.POSITIVE_INFINITY);
   }
 
   /** How large a mean over so many samples is expected to be. */
@@ -257,19 +256,17 @@ export class SizeJudge {
         now ? OUTLIER_FACTOR * this.#expected(group, now, samples) : 0,
       );
     };
-    for (const group of normGroups) {
-      const norm = norms[group];
-      if (norm === undefined) continue;
+    const unlike = normBeyond(norms, (group) => {
       // What is not trained yet, as discriminators in the warm-up, is no larger than what is.
-      const limit = limitOf(group) || (group === "critic" ? limitOf("gradient") : 0) || FIRST_NORM;
-      if (norm > limit) return { what: `the norm of its ${group}`, value: norm, limit, of: " a sample" };
-    }
+      return limitOf(group) || (group === "critic" ? limitOf("gradient") : 0) || FIRST_NORM;
+    });
+    if (unlike) return unlike;
     const values = floatsOf(peaks);
     // Of the rounds before only where they were the operator's own: a stranger's reports are no measure.
     const known = values.map((_, i) => Math.max((own && this.#known[i]) || 0, this.#ownPeaks?.[i] ?? 0));
     const largest = Math.max(...known);
     const room = this.#round?.replicas ? REPLICA_ROOM : 1;
-    return this.#beyond(values, (i) => {
+    return this.#peakBeyond(values, (i) => {
       return room * PEAK_MARGIN * PEAK_FACTOR * (known[i] || largest) || Number.POSITIVE_INFINITY;
     });
   }
@@ -277,21 +274,17 @@ export class SizeJudge {
   /** By what is usual of all accounts: of the median's, or of one's or two's own before. */
   #unlikeOthers(samples: number, norms: GroupNorms, peaks: Uint32Array): Refused | undefined {
     const verdict = clipVerdict(this.#rule, norms, samples);
-    if (verdict.kind === "refuse") {
-      const { group, norm, limit } = verdict;
-      return { what: `the norm of its ${group}`, value: norm, limit, of: " a sample" };
-    }
-    for (const group of normGroups) {
-      const [norm, usual] = [norms[group], this.#measure.usual[group]];
-      if (norm === undefined) continue;
+    if (verdict.kind === "refuse") return normOf(verdict.group, verdict.norm, verdict.limit);
+    const unlike = normBeyond(norms, (group) => {
+      const usual = this.#measure.usual[group];
       const factor = usual && usual.entries >= MATURE_ENTRIES ? OUTLIER_FACTOR : EARLY_FACTOR;
-      const limit = usual && usual.norm > 0 ? factor * this.#expected(group, usual, samples) : FIRST_NORM;
-      if (norm > limit) return { what: `the norm of its ${group}`, value: norm, limit, of: " a sample" };
-    }
+      return usual && usual.norm > 0 ? factor * this.#expected(group, usual, samples) : FIRST_NORM;
+    });
+    if (unlike) return unlike;
     const lone = (this.#round?.accounts() ?? 0) < LEAST_ACCOUNTS;
-    if (!lone) return this.#peakOf(unusualPeak(this.#rule, this.#usualPeaks, peaks));
+    if (!lone) return peakOf(unusualPeak(this.#rule, this.#usualPeaks, peaks));
     const room = this.#round?.replicas ? REPLICA_ROOM : 1;
-    return this.#beyond(floatsOf(peaks), (i) => {
+    return this.#peakBeyond(floatsOf(peaks), (i) => {
       const { largest } = this.#usualPeaks[i];
       const known = this.#known[i];
       return room * PEAK_FACTOR * (known > 0 ? Math.min(largest, PEAK_MARGIN * known) : largest);
@@ -299,18 +292,14 @@ export class SizeJudge {
   }
 
   /** The first peak beyond its limit; of a codec's means there is none. */
-  #beyond(values: Float32Array, limitOf: (tensor: number) => number): Refused | undefined {
+  #peakBeyond(values: Float32Array, limitOf: (tensor: number) => number): Refused | undefined {
     for (let i = 0; i < this.#usualPeaks.length; i++) {
       const { name, magnitude } = this.#usualPeaks[i];
       if (!magnitude) continue;
       const limit = limitOf(i);
-      if (values[i] > limit) return this.#peakOf({ name, value: values[i], limit });
+      if (values[i] > limit) return peakOf({ name, value: values[i], limit });
     }
     return undefined;
-  }
-
-  #peakOf(peak: ReturnType<typeof unusualPeak>): Refused | undefined {
-    return peak && { what: `the peak of ${peak.name}`, value: peak.value, limit: peak.limit, of: "" };
   }
 
   /** Whether so many accounts agree that the training itself made a jump. */
@@ -339,6 +328,27 @@ export class SizeJudge {
 const MATURE_ENTRIES = 8;
 /** Units are powers of two, and so the largest peak that they were chosen for is up to twice the one that was seen. */
 const PEAK_MARGIN = 2;
+
+type Group = keyof GroupNorms;
+
+function normOf(group: Group, value: number, limit: number): Refused {
+  return { what: `the norm of its ${group}`, value, limit, of: " a sample" };
+}
+
+/** The first norm beyond its limit. */
+function normBeyond(norms: GroupNorms, limitOf: (group: Group) => number): Refused | undefined {
+  for (const group of normGroups) {
+    const norm = norms[group];
+    if (norm === undefined) continue;
+    const limit = limitOf(group);
+    if (norm > limit) return normOf(group, norm, limit);
+  }
+  return undefined;
+}
+
+function peakOf(peak: ReturnType<typeof unusualPeak>): Refused | undefined {
+  return peak && { what: `the peak of ${peak.name}`, value: peak.value, limit: peak.limit, of: "" };
+}
 
 function outlier({ what, value, limit, of }: Refused): BitswarmError {
   return new BitswarmError(
