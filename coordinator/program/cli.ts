@@ -4,7 +4,7 @@ import { closeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { unknownVariables } from "../../shared/base/environment.ts";
-import { BitswarmError, failureText } from "../../shared/base/errors.ts";
+import { BitswarmError } from "../../shared/base/errors.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
 import { commandText } from "../base/command-text.ts";
 import { packageVersion } from "../base/package-root.ts";
@@ -323,19 +323,6 @@ program
 
 // Whoever reads the output may go first; that is no reason to lose the run.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
-function fail(error: unknown): never {
-  process.stderr.write(`${failureText(error)}\n`);
-  if (process.env.DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  process.exit(1);
-}
-
-// Whatever slips through: a code, and what is on the disk is whole.
-process.on("uncaughtException", fail);
-process.on("unhandledRejection", fail);
-try {
-  for (const line of unknownVariables(process.env)) tell(line);
-  await program.parseAsync();
-  process.exit(process.exitCode ?? 0);
-} catch (error) {
-  fail(error);
-}
+for (const line of unknownVariables(process.env)) tell(line);
+await program.parseAsync();
+process.exit(process.exitCode ?? 0);

@@ -2,3 +2,6 @@
 
 /** Longest free text a peer may send (names, details), in characters. */
 export const MAX_TEXT = 512;
+
+/** Characters of a link that comes over standard input. */
+export const MAX_LINK = 4096;

@@ -24,7 +24,7 @@ const summarySchema = z.looseObject({
 async function train(codec: string, fields: readonly string[]) {
   const folder = await mkdtemp(join(tmpdir(), "bitswarm-codecs-"));
   try {
-    const program = join(packageRoot(), "dist", "coordinator", "program", "cli.js");
+    const program = join(packageRoot(), "dist", "coordinator", "program", "bin.js");
     const sets = [`codec=${codec}`, ...fields].flatMap((field) => ["--set", field]);
     const flags = ["start", "--json", "--port", "0", "--run-dir", join(folder, "run"), ...sets];
     const child = spawn(process.execPath, [program, ...flags], { stdio: ["ignore", "pipe", "pipe"] });

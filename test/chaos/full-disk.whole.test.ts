@@ -9,7 +9,7 @@ import { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { tinyFlags } from "../fixtures/test-run.ts";
 import { calmHashes } from "./calm-run.ts";
 
-const program = fileURLToPath(new URL("../../dist/coordinator/program/cli.js", import.meta.url));
+const program = fileURLToPath(new URL("../../dist/coordinator/program/bin.js", import.meta.url));
 const alone = ["--workers", "0", "--port", "0", "--json"];
 /** Room for the first checkpoints of the tiny run and not for those that follow. */
 const SMALL_KIB = 5000;

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 
-const program = fileURLToPath(new URL("../../dist/worker/platform/node/cli.js", import.meta.url));
+const program = fileURLToPath(new URL("../../dist/worker/platform/node/bin.js", import.meta.url));
 
 export class WorkerProcess {
   readonly child: ChildProcess;

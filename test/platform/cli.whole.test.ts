@@ -8,7 +8,7 @@ import { packageRoot } from "../../worker/platform/node/package-root.ts";
 import { type PageServer, servePage } from "./fixtures/page-server.ts";
 import { commandLine, descendants, survivors } from "./fixtures/processes.ts";
 
-const program = path.join(packageRoot(), "dist/worker/platform/node/cli.js");
+const program = path.join(packageRoot(), "dist/worker/platform/node/bin.js");
 const children: ChildProcess[] = [];
 let server: PageServer;
 beforeAll(async () => {

@@ -9,8 +9,8 @@ import { PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 const at = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 const { version } = JSON.parse(readFileSync(at("package.json"), "utf8")) as { readonly version: string };
 const programs = {
-  coordinator: at("dist/coordinator/program/cli.js"),
-  worker: at("dist/worker/platform/node/cli.js"),
+  coordinator: at("dist/coordinator/program/bin.js"),
+  worker: at("dist/worker/platform/node/bin.js"),
 } as const;
 
 function run(program: keyof typeof programs, args: readonly string[], env: Record<string, string> = {}) {

@@ -6,6 +6,7 @@
 // wished leave, else 1.
 
 import { BitswarmError } from "../../../shared/base/errors.ts";
+import { MAX_LINK } from "../../../shared/wire/text-limit.ts";
 import { findGpu, requestDevice } from "../../device.ts";
 import { eventLines } from "../../session/event-lines.ts";
 import { openIdentity } from "../../session/identity.ts";
@@ -21,8 +22,6 @@ import { fileTuningStore } from "./tuning-store.ts";
 
 /** How long a session may take to say goodbye before the process ends without it. */
 const FAREWELL_MS = 2000;
-/** Characters of a link on standard input. */
-const LONGEST_LINK = 4096;
 /** The shell's code for a program that Ctrl-C ended. */
 const INTERRUPTED = 130;
 
@@ -48,13 +47,13 @@ type Input = ReadableStreamDefaultReader<Uint8Array>;
 /** The first line of standard input. @throws CONFIG_INVALID where it ends before, or does not end for too long */
 async function readLink(input: Input): Promise<string> {
   const decoder = new TextDecoder();
-  for (let text = ""; text.length <= LONGEST_LINK; ) {
+  for (let text = ""; text.length <= MAX_LINK; ) {
     const { done, value } = await input.read();
     text += decoder.decode(value, { stream: !done });
     const end = text.indexOf("\n");
     if (end >= 0 || done) return text.slice(0, end >= 0 ? end : undefined).trim();
   }
-  throw new BitswarmError("CONFIG_INVALID", `the link on standard input is longer than ${LONGEST_LINK} characters`);
+  throw new BitswarmError("CONFIG_INVALID", `the link on standard input is longer than ${MAX_LINK} characters`);
 }
 
 /** Ends this process when its parent is gone, however it went: the pipe on standard input ends with it. */

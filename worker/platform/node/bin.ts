@@ -1,13 +1,20 @@
 #!/usr/bin/env node
-// Begins the program `worker`: where a file of it cannot be read, with few descriptors left above all, that is an
-// error with a code as well.
+// The program `worker`, and what it says where it fails: a code, whatever it is. With few descriptors left that may be
+// a file of its own that cannot be read.
 
 import { failureText } from "../../../shared/base/errors.ts";
 
-try {
-  await import("./cli.ts");
-} catch (error) {
+function fail(error: unknown): never {
   process.stderr.write(`${failureText(error)}\n`);
   if (process.env.DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   process.exit(1);
+}
+
+// Whatever slips through: what is on the disk is whole.
+process.on("uncaughtException", fail);
+process.on("unhandledRejection", fail);
+try {
+  await import("./cli.ts");
+} catch (error) {
+  fail(error);
 }

@@ -4,8 +4,9 @@ import { closeSync } from "node:fs";
 import path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { unknownVariables } from "../../../shared/base/environment.ts";
-import { BitswarmError, failureText } from "../../../shared/base/errors.ts";
+import { BitswarmError } from "../../../shared/base/errors.ts";
 import { PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
+import { MAX_LINK } from "../../../shared/wire/text-limit.ts";
 import { launchBrowserWorkers } from "./browser-workers.ts";
 import { launchDenoWorkers } from "./deno-workers.ts";
 import { packageRoot, packageVersion } from "./package-root.ts";
@@ -23,8 +24,6 @@ interface JoinOptions {
 }
 
 const mostWorkers = 64;
-/** Characters of a link on standard input. */
-const longestLink = 4096;
 
 const joinHelp = `
 URL is the link that the coordinator prints. Put it in quotes: shells give "?" and "&" a meaning of their own. Every
@@ -101,8 +100,8 @@ async function linkFromInput(): Promise<string> {
   for await (const chunk of process.stdin.iterator({ destroyOnReturn: false })) {
     text += chunk;
     if (text.includes("\n")) break;
-    if (text.length > longestLink) {
-      throw new BitswarmError("CONFIG_INVALID", `the link on standard input is longer than ${longestLink} characters`);
+    if (text.length > MAX_LINK) {
+      throw new BitswarmError("CONFIG_INVALID", `the link on standard input is longer than ${MAX_LINK} characters`);
     }
   }
   return text.split("\n", 1)[0].trim();
@@ -197,18 +196,6 @@ async function launch(options: JoinOptions, workersOptions: WorkersOptions): Pro
 
 // Whoever reads the output may go first; that is no reason to fail.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
-function fail(error: unknown): never {
-  process.stderr.write(`${failureText(error)}\n`);
-  if (process.env.DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  process.exit(1);
-}
-
-process.on("uncaughtException", fail);
-process.on("unhandledRejection", fail);
-try {
-  for (const line of unknownVariables(process.env)) process.stderr.write(`${line}\n`);
-  await program.parseAsync();
-  process.exit();
-} catch (error) {
-  fail(error);
-}
+for (const line of unknownVariables(process.env)) process.stderr.write(`${line}\n`);
+await program.parseAsync();
+process.exit();
