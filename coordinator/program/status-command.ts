@@ -161,12 +161,12 @@ export function statusText(
     ...notices.map((notice) => `  ${notice}`),
     ...ways,
   ]
-    .map(printable)
+    .map(withoutControls)
     .join("\n");
 }
 
-/** What a folder from elsewhere says must not speak to the terminal. */
-function printable(text: string): string {
+/** What a folder from elsewhere says must not speak to the terminal; whole, since its commands are copied. */
+function withoutControls(text: string): string {
   return text.replace(/\p{Cc}/gu, "�");
 }
 
