@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The program `coordinator`, and what it says where it fails: a code, whatever it is. With few descriptors left that may be
-// a file of its own that cannot be read.
+// The program `coordinator`, and what it says where it fails: a code, whatever it is. With few descriptors left that
+// may be a file of its own that cannot be read.
 
 import { failureText } from "../../shared/base/errors.ts";
 
