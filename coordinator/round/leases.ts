@@ -5,7 +5,7 @@ import { type LeaseId, leaseId, type WorkerId } from "../../shared/base/ids.ts";
 import type { CancelReason } from "../../shared/wire/protocol.ts";
 import { type Answering, afterAnswer, afterLapse, afterMiss } from "./answering.ts";
 import { type CopyWanted, counts, type Lease, type LeaseTerm } from "./lease.ts";
-import { type Member, speedOf, withAnswering, withMember, withSpeed } from "./roster.ts";
+import { type Member, speedOf, updated, withAnswering, withMember, withSpeed, workforce } from "./roster.ts";
 import { expired, overtaken, type Speed } from "./sizing.ts";
 import type { RequeueCause, RoundEffect, RoundState } from "./state.ts";
 
@@ -206,6 +206,9 @@ function shown(state: RoundState, { worker }: Lease, change: (before: Answering)
   return member ? { ...state, roster: withAnswering(state.roster, member, change) } : state;
 }
 
+/** Trials of a worker that may be answered late: as many as it can hold. */
+const REMEMBERED_TRIALS = 2;
+
 /** A lease is overdue when it has taken so much longer than its holder's speed says. */
 export const OVERDUE = 0.25;
 /** Added to every estimate for the grant's way to the worker and the answer's way back. */
@@ -309,6 +312,29 @@ export function cancelled(
   };
 }
 
+/** Whether a spare is there to show that its holder answers: rounds may be over sooner than any newcomer could. */
+function isTrial({ roster }: RoundState, { purpose, worker, receivedAt }: Lease): boolean {
+  if (purpose !== "spare" || receivedAt !== null || workforce(roster) === roster.unproven) return false;
+  return roster.members.get(worker)?.proven === false;
+}
+
+/** The state without a trial of which nothing is said to its holder: its answer shows as much when it comes late. */
+function left(now: number, state: RoundState, lease: Lease): RoundState {
+  return ended(now, state, lease, (member) => ({
+    ...member,
+    trials: [...member.trials, lease.lease].slice(-REMEMBERED_TRIALS),
+  }));
+}
+
+/** The state after an answer that came when its round was over: of a trial it shows that its account answers. */
+export function shownLate(state: RoundState, worker: WorkerId, lease: LeaseId): RoundState {
+  const member = state.roster.members.get(worker);
+  if (!member?.trials.includes(lease)) return state;
+  const trials = member.trials.filter((one) => one !== lease);
+  const roster = updated(state.roster, worker, { trials });
+  return { ...state, roster: withAnswering(roster, member, afterAnswer) };
+}
+
 /** The state with all leases taken away. */
 export function allCancelled(
   now: number,
@@ -320,6 +346,10 @@ export function allCancelled(
   for (const { lease } of state.leases.values().sort((a, b) => a.lease - b.lease)) {
     const live = next.leases.get(lease);
     if (!live) continue;
+    if (reason === "sealed" && isTrial(state, live)) {
+      next = left(now, next, live);
+      continue;
+    }
     const taken = cancelled(now, next, live, reason);
     next = taken.state;
     effects.push(taken.effect);

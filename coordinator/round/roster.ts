@@ -37,6 +37,8 @@ export interface Member {
   readonly leases: readonly LeaseId[];
   /** The last that it was granted, the newest last; see `withMember`. */
   readonly had: readonly LeaseId[];
+  /** Spares of rounds that are over, which it still computes to show that its account answers. */
+  readonly trials: readonly LeaseId[];
   /** The round in which it was last answered and since when it is expected to ask again. */
   readonly expected: number | null;
   /** Its connection is lost, and it may come back. */
@@ -126,6 +128,7 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
     ticket: null,
     leases: [],
     had: [],
+    trials: [],
     expected: null,
     suspended: false,
     resting: true,

@@ -9,7 +9,7 @@ import { comparisonDue, reassigned, withCopy } from "./audits.ts";
 import { mayEndEarly } from "./deadline.ts";
 import { hasDiverged, ownReports, withReport, witnessesOf } from "./divergence.ts";
 import { type CopyWanted, counts } from "./lease.ts";
-import { allCancelled, answered, cancelled, lapsed, received, withOverdue } from "./leases.ts";
+import { allCancelled, answered, cancelled, lapsed, received, shownLate, withOverdue } from "./leases.ts";
 import { suspended, ticked } from "./lending.ts";
 import { grantAll, type Occasion } from "./occasion.ts";
 import { roundReason } from "./reason.ts";
@@ -98,7 +98,8 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "contribution-refused": {
       const { worker, lease, code, message } = event;
       const reject: RoundEffect = { type: "reject", worker, lease, code, message };
-      return spoiled(now, state, { worker, lease, cause: "refused", notFinite: code === "GRADIENT_NOT_FINITE" }, [
+      const known = code === "CONTRIBUTION_STALE" ? shownLate(state, worker, lease) : state;
+      return spoiled(now, known, { worker, lease, cause: "refused", notFinite: code === "GRADIENT_NOT_FINITE" }, [
         reject,
       ]);
     }

@@ -61,12 +61,24 @@ test("L45 the range of a spare is leased to others, and no part of their shares 
   expect(inShort(table.effects)).toEqual(["grant w1 0-32", "grant w2 224-256 spare", "grant w3 192-224 spare"]);
   const all = beside(8, [w2, w3], { first: 64 });
   expect(inShort(all.effects).slice(0, 1)).toEqual(["grant w1 0-256"]);
-  expect(inShort(all.answer(all.held(w1)))).toEqual([
-    "accept w1 0-256",
-    "cancel w2 0-256 sealed",
-    "cancel w3 0-256 sealed",
-    "seal 0-256",
-  ]);
+  expect(inShort(all.answer(all.held(w1)))).toEqual(["accept w1 0-256", "seal 0-256"]);
+});
+
+test("L53 nothing is said at the seal to who shows that it answers, and its late answers are as many as in time", () => {
+  const table = beside(2, [w2]);
+  const spare = table.held(w2);
+  table.answer(table.held(w1));
+  table.ready(w1);
+  expect(inShort(table.answer(table.held(w1)))).toEqual(["accept w1 32-64", "seal 0-64"]);
+  const answers = () =>
+    table.state.roster.answering.get(table.state.roster.members.get(w2)?.account ?? "")?.answers ?? 0;
+  expect(answers()).toBe(0);
+  expect(table.state.roster.members.get(w2)?.leases).toEqual([]);
+  for (let times = 0; times < 2; times++) {
+    expect(table.answer(spare)).toMatchObject([{ type: "reject", lease: spare.lease, code: "CONTRIBUTION_STALE" }]);
+    // One lease is one answer, however often it is sent.
+    expect(answers()).toBe(1);
+  }
 });
 
 test("L46 the answer to a spare counts where nobody else holds its range, from the moment at which it comes", () => {
