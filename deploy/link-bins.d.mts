@@ -1,4 +1,4 @@
 // The type of link-bins.mjs, which runs without a compiler.
 
-/** Links the programs that `package.json` names in `bin` and that are built; returns their names. */
-export function linkBins(root: string, platform?: string): string[];
+/** Links those of the programs that are built, by default a checkout's own; returns their names. */
+export function linkBins(root: string, programs?: Readonly<Record<string, string>>, platform?: string): string[];

@@ -1,18 +1,28 @@
-// Links this package's own programs into node_modules/.bin, as npm does for every package but the root one: without it
+// Links a checkout's own programs into node_modules/.bin, as npm does for every package but the root one: without it
 // `npx worker` in a checkout asks the registry. tsc writes plain files, so the executable bit is set here too.
 
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** @param {string} root The package root. @param {string} platform @returns {string[]} The programs linked. */
-export function linkBins(root, platform = process.platform) {
+/** Those of a checkout. The package that npm packs has one, which package.json names. @type {Record<string, string>} */
+const own = {
+  bitswarm: "dist/coordinator/program/bitswarm.js",
+  coordinator: "dist/coordinator/program/bin.js",
+  worker: "dist/worker/platform/node/bin.js",
+};
+
+/**
+ * @param {string} root The package root.
+ * @param {Record<string, string>} programs
+ * @param {string} platform
+ * @returns {string[]} The programs linked.
+ */
+export function linkBins(root, programs = own, platform = process.platform) {
   const folder = path.join(root, "node_modules", ".bin");
-  /** @type {{ bin: Record<string, string> }} */
-  const { bin } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));
   if (!fs.existsSync(path.dirname(folder))) return [];
   fs.mkdirSync(folder, { recursive: true });
-  return Object.entries(bin).flatMap(([name, file]) => {
+  return Object.entries(programs).flatMap(([name, file]) => {
     const program = path.join(root, file);
     if (!fs.existsSync(program)) return [];
     fs.chmodSync(program, 0o755);

@@ -33,7 +33,39 @@ export const fashionFiles = [
 const chromiumNames = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const icdFolders = ["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
 const chromiumFolders = ["/usr/lib/chromium", "/usr/lib64/chromium", "/usr/lib/chromium-browser", "/opt/google/chrome"];
+/** Debian's own, by which packages of any of its suites are signed. */
+const debianKeys = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const softwareDriver = /^(lvp|vk_swiftshader)_icd.*\.json$/;
+
+/**
+ * Programs that only tests start, and that check what deploy/ has or what the coordinator writes. Debian's package of a
+ * program that would begin to serve once it is installed is only unpacked, into a folder of the user's.
+ * @type {readonly import("./setup.d.mts").TestTool[]}
+ */
+const testTools = [
+  { name: "caddy", purpose: "the test of deploy/Caddyfile", unpacked: true },
+  { name: "buildah", purpose: "the test of deploy/Dockerfile" },
+  { name: "docker-compose", purpose: "the test of deploy/compose.yaml" },
+  { name: "systemd-analyze", purpose: "the test of deploy/bitswarm.service" },
+  { name: "certutil", purpose: "the class room's test, in which Chromium trusts a certificate" },
+  { name: "promtool", purpose: "the test of /metrics", unpacked: true },
+  { name: "ip", purpose: "tests that cut a cluster's network apart" },
+  { name: "check-model", purpose: "the test of ONNX files, which the standard's own Python package checks" },
+  // Debian 12's 2.9.10 cannot fence (nats-server#4320), and before 2.10.23 a kill loses streams (#6888).
+  {
+    name: "nats-server",
+    purpose: "tests of runs on many machines",
+    unpacked: true,
+    least: "2.10.23",
+    suite: "trixie",
+    folder: "usr/sbin",
+  },
+];
+
+/** Where packages are unpacked. @param {Pick<Probe, "home">} probe */
+export function toolsFolder(probe) {
+  return `${probe.home}/.cache/bitswarm/tools`;
+}
 
 /** @param {Pick<Probe, "env" | "home">} probe */
 export function fashionFolders(probe) {
@@ -44,17 +76,31 @@ export function fashionFolders(probe) {
 
 /**
  * @param {Probe} probe
+ * @param {{ readonly tests?: boolean }} [wanted] `tests`: what `npm test` starts, too
  * @returns {import("./setup.d.mts").Plan}
  */
-export function plan(probe) {
+export function plan(probe, { tests = false } = {}) {
   const system = systemOf(probe);
-  const items = [chromium(probe), vulkanLoader(probe), vulkanDriver(probe), fashion(probe), deno(probe), cpu(probe)];
+  const tools = tests ? testTools.map((tool) => testTool(probe, tool)) : [];
+  const machine = [chromium(probe), vulkanLoader(probe), vulkanDriver(probe), fashion(probe), deno(probe), cpu(probe)];
+  const items = [...machine, ...tools];
   const missing = new Set(items.filter((item) => !item.present).map((item) => item.name));
-  const packages = packagesFor(system, probe, missing);
+  const toUnpack =
+    system.installer === "apt-get" ? testTools.filter((tool) => tool.unpacked && missing.has(tool.name)) : [];
+  /** @param {readonly import("./setup.d.mts").TestTool[]} tools */
+  const packagesOf = (tools) => tools.flatMap(({ name }) => packageNames["apt-get"]?.[name] ?? []);
+  const packages = packagesFor(system, probe, missing).filter((name) => !packagesOf(toUnpack).includes(name));
+  // Whose own Debian has no package that is new enough: that of another suite, which runs there as well.
+  const ofSuite = toUnpack.filter((tool) => tool.suite !== undefined && probe.exists(debianKeys));
+  const unpacked = packagesOf(toUnpack.filter((tool) => !ofSuite.includes(tool)));
   const canInstall = system.installer === "apt-get" && probe.uid === 0 && packages.length > 0;
   return {
     items,
     packages,
+    unpacked,
+    unpackedOf: ofSuite.flatMap((tool) => {
+      return packagesOf([tool]).map((name) => ({ suite: String(tool.suite), package: name }));
+    }),
     canInstall,
     commands: commandsFor(system, probe, packages),
     hints: hintsFor(system, probe, missing),
@@ -187,6 +233,30 @@ function deno(probe) {
 
 /**
  * @param {Probe} probe
+ * @param {import("./setup.d.mts").TestTool} tool
+ * @returns {Item}
+ */
+function testTool(probe, { name, purpose, least, folder = "usr/bin" }) {
+  if (probe.platform !== "linux") return { name, present: true, purpose, detail: "not needed here" };
+  const unpacked = `${toolsFolder(probe)}/${folder}/${name}`;
+  const places = [probe.which(name), probe.exists(unpacked) ? unpacked : undefined].filter((at) => at !== undefined);
+  const found = places.find((at) => least === undefined || !isOlder(probe.version(at), least));
+  if (found !== undefined) return { name, present: true, purpose, detail: found };
+  const old = places.map((at) => `${at} is ${probe.version(at) || "of no version that it tells"}`).join(", ");
+  const detail = old === "" ? `no ${name} on PATH` : `${old}; ${least} or later is needed`;
+  return { name, present: false, purpose, detail };
+}
+
+/** Whether a version, of three numbers, is before another. @param {string} version @param {string} least */
+function isOlder(version, least) {
+  const numbers = /(\d+)\.(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number) ?? [0, 0, 0];
+  const wanted = least.split(".").map(Number);
+  const at = wanted.findIndex((number, i) => number !== numbers[i]);
+  return at >= 0 && numbers[at] < wanted[at];
+}
+
+/**
+ * @param {Probe} probe
  * @returns {Item}
  */
 function cpu(probe) {
@@ -235,9 +305,43 @@ const packageNames = {
     "vulkan loader": "libvulkan1",
     "vulkan driver": "mesa-vulkan-drivers",
     "fashion-mnist": "dataset-fashion-mnist",
+    caddy: "caddy",
+    buildah: "buildah",
+    "docker-compose": "docker-compose",
+    "systemd-analyze": "systemd",
+    certutil: "libnss3-tools",
+    promtool: "prometheus",
+    ip: "iproute2",
+    "check-model": "python3-onnx",
+    "nats-server": "nats-server",
   },
-  dnf: { chromium: "chromium", "vulkan loader": "vulkan-loader", "vulkan driver": "mesa-vulkan-drivers" },
-  pacman: { chromium: "chromium", "vulkan loader": "vulkan-icd-loader", "vulkan driver": "vulkan-swrast" },
+  dnf: {
+    chromium: "chromium",
+    "vulkan loader": "vulkan-loader",
+    "vulkan driver": "mesa-vulkan-drivers",
+    caddy: "caddy",
+    buildah: "buildah",
+    "docker-compose": "docker-compose",
+    "systemd-analyze": "systemd",
+    certutil: "nss-tools",
+    promtool: "golang-github-prometheus",
+    ip: "iproute",
+    "check-model": "python3-onnx",
+  },
+  pacman: {
+    chromium: "chromium",
+    "vulkan loader": "vulkan-icd-loader",
+    "vulkan driver": "vulkan-swrast",
+    caddy: "caddy",
+    buildah: "buildah",
+    "docker-compose": "docker-compose",
+    "systemd-analyze": "systemd",
+    certutil: "nss",
+    promtool: "prometheus",
+    ip: "iproute2",
+    "check-model": "python-onnx",
+    "nats-server": "nats-server",
+  },
   brew: { chromium: "--cask google-chrome" },
   winget: { chromium: "Google.Chrome" },
 };
@@ -292,6 +396,11 @@ function hintsFor(system, probe, missing) {
     hints.push(
       "deno comes with `npm ci`; where npm has no build of it for this system, use --runtime browser or let DENO_PATH name the program",
     );
+  if (missing.has("nats-server")) {
+    hints.push(
+      "nats-server 2.10.23 or later: Debian 13's package, or the program from https://github.com/nats-io/nats-server/releases on PATH",
+    );
+  }
   if (missing.has("cpu")) hints.push("a processor of this age cannot run the workers: use another machine");
   return hints;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Finds what this machine lacks for building, testing and lending a GPU, and installs it where it may; silent when all is there.
-// Runs before any build, so: plain JavaScript, no dependencies. `--check` only reports, `--verbose` lists everything.
+// Runs before any build, so: plain JavaScript, no dependencies. `--check` only reports, `--verbose` lists everything,
+// `--tests` looks for the programs that only tests start, too.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -10,9 +11,9 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { fashionFiles, fashionFolders, fashionHome, plan } from "./setup-plan.mjs";
+import { fashionFiles, fashionFolders, fashionHome, plan, toolsFolder } from "./setup-plan.mjs";
 
-export { fashionFiles, fashionFolders, plan };
+export { fashionFiles, fashionFolders, plan, toolsFolder };
 
 const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -41,6 +42,10 @@ export function machineProbe() {
       const folders = (process.env.PATH ?? "").split(path.delimiter).filter(Boolean);
       const candidates = folders.flatMap((folder) => names.map((file) => path.join(folder, file)));
       return candidates.find((file) => attempt(() => fs.accessSync(file, fs.constants.X_OK) === undefined, false));
+    },
+    version: (program) => {
+      const { stdout } = spawnSync(program, ["--version"], { encoding: "utf8", timeout: 10_000 });
+      return /\d+\.\d+\.\d+/.exec(stdout ?? "")?.[0] ?? "";
     },
     packageFolder: (name) =>
       attempt(
@@ -106,6 +111,63 @@ function aptInstall(packages) {
   if (known.length > 0) apt("install", "-y", "-qq", "--no-install-recommends", ...known);
 }
 
+/**
+ * Fetches packages and unpacks them, nothing more: no script of theirs runs.
+ * @param {readonly string[]} packages @param {string} folder @param {string} [suite] of Debian; this machine's unless given
+ */
+function aptUnpack(packages, folder, suite) {
+  fs.mkdirSync(folder, { recursive: true });
+  const staging = fs.mkdtempSync(path.join(os.tmpdir(), "bitswarm-packages-"));
+  try {
+    say(`unpacking ${packages.join(", ")}${suite === undefined ? "" : ` of Debian ${suite}`} into ${folder}`);
+    // As root, apt fetches as a user of its own, who must be let into the folder.
+    fs.chmodSync(staging, 0o755);
+    const settings = suite === undefined ? [] : suiteSettings(suite, folder);
+    const fetched = spawnSync("apt-get", [...settings, "download", "-qq", ...packages], {
+      cwd: staging,
+      encoding: "utf8",
+    });
+    for (const file of fs.readdirSync(staging)) spawnSync("dpkg", ["-x", path.join(staging, file), folder]);
+    if (fetched.status !== 0) say(`apt-get download ${packages.join(" ")} failed:\n${`${fetched.stderr}`.trim()}`);
+  } finally {
+    fs.rmSync(staging, { recursive: true, force: true });
+    // Twenty megabytes of lists that nobody asks again.
+    fs.rmSync(path.join(folder, "apt"), { recursive: true, force: true });
+  }
+}
+
+/**
+ * An apt configuration of its own for a suite, with lists of its own: nothing of the machine's changes, and nothing of
+ * that suite is ever installed. From the mirror that this machine has for Debian.
+ * @param {string} suite @param {string} tools
+ */
+function suiteSettings(suite, tools) {
+  const folder = path.join(tools, "apt", suite);
+  for (const part of ["sources", "lists/partial", "cache/archives/partial"])
+    fs.mkdirSync(path.join(folder, part), { recursive: true });
+  const format = "$(REPO_URI)|$(ORIGIN)|$(LABEL)";
+  const known = spawnSync("apt-get", ["indextargets", "--format", format], { encoding: "utf8" }).stdout ?? "";
+  const mirror = known.split("\n").find((line) => line.endsWith("|Debian|Debian"));
+  const source = {
+    Types: "deb",
+    URIs: mirror?.split("|")[0] ?? "http://deb.debian.org/debian",
+    Suites: suite,
+    Components: "main",
+    "Signed-By": "/usr/share/keyrings/debian-archive-keyring.gpg",
+  };
+  const lines = Object.entries(source).map(([key, value]) => `${key}: ${value}\n`);
+  fs.writeFileSync(path.join(folder, "sources", `${suite}.sources`), lines.join(""));
+  const settings = [
+    "Dir::Etc::SourceList=/dev/null",
+    `Dir::Etc::SourceParts=${folder}/sources`,
+    `Dir::State::Lists=${folder}/lists`,
+    `Dir::Cache=${folder}/cache`,
+  ].flatMap((setting) => ["-o", setting]);
+  const updated = spawnSync("apt-get", [...settings, "update", "-qq"], { encoding: "utf8" });
+  if (updated.status !== 0) say(`apt-get update for Debian ${suite} failed:\n${`${updated.stderr}`.trim()}`);
+  return settings;
+}
+
 /** @param {string} line */
 function say(line) {
   process.stdout.write(`setup: ${line}\n`);
@@ -113,24 +175,35 @@ function say(line) {
 
 /** @param {readonly string[]} argv */
 async function main(argv) {
-  const unknown = argv.find((word) => word !== "--check" && word !== "--verbose");
+  const unknown = argv.find((word) => !["--check", "--verbose", "--tests"].includes(word));
   if (unknown) {
-    say(`${unknown} is not an option; there are --check (only report) and --verbose (list everything)`);
+    say(
+      `${unknown} is not an option; there are --check (only report), --verbose (list everything) and --tests (what tests start, too)`,
+    );
     return 2;
   }
   const probe = machineProbe();
-  const before = plan(probe);
+  const wanted = { tests: argv.includes("--tests") };
+  const before = plan(probe, wanted);
   let now = before;
   if (!argv.includes("--check")) {
     if (now.canInstall) {
       aptInstall(now.packages);
-      now = plan(probe);
+      now = plan(probe, wanted);
+    }
+    if (now.unpacked.length > 0) {
+      aptUnpack(now.unpacked, toolsFolder(probe));
+      now = plan(probe, wanted);
+    }
+    for (const { suite, package: name } of now.unpackedOf) {
+      aptUnpack([name], toolsFolder(probe), suite);
+      now = plan(probe, wanted);
     }
     if (now.items.some((item) => item.name === "fashion-mnist" && !item.present)) {
       const folder = String(fashionFolders(probe).at(-1));
       say(`downloading Fashion-MNIST (29 MiB) from ${fashionHome}`);
       await downloadFashion(folder).catch((error) => say(`no download: ${error.cause?.message ?? error.message}`));
-      now = plan(probe);
+      now = plan(probe, wanted);
     }
   }
   for (const [index, item] of now.items.entries()) {

@@ -63,7 +63,9 @@ const checkpointManifestSchema = z.strictObject({
   /** Peaks of the median account in the last round, by phase. */
   peaks: peakMediansSchema.optional(),
   /** Newest on the held-out samples, of the networks that were evaluated. */
-  scores: byNetwork(z.strictObject({ name: z.string(), value: z.number() })),
+  scores: byNetwork(
+    z.strictObject({ name: z.string(), value: z.number(), others: z.record(z.string(), z.number()).optional() }),
+  ),
   evaluatedAt: byNetwork(counting.nullable()),
   adamStep: counting,
   versions: z.strictObject({ protocol: counting, node: z.string() }),
@@ -71,11 +73,14 @@ const checkpointManifestSchema = z.strictObject({
 
 export type CheckpointManifest = z.output<typeof checkpointManifestSchema>;
 
-/** Names the samples of a data set, their order and their classes. */
-export function datasetHash({ name, format, shape, classes, train, test }: Dataset): string {
+/**
+ * Names the samples of a data set, their order and their classes; where no pixels are counted, by what they are
+ * normalised.
+ */
+export function datasetHash({ name, format, shape, classes, mean, std, train, test }: Dataset): string {
   const shards = (split: Dataset["train"]) => [split.samples, ...split.shards.map(({ sha256 }) => sha256)];
   const parts = [name, shape.h, shape.w, shape.c, classes, shards(train), shards(test)];
-  return contentHash(JSON.stringify(format.kind === "raw" ? parts : [...parts, format]));
+  return contentHash(JSON.stringify(format.kind === "raw" ? parts : [...parts, format, mean, std]));
 }
 
 /** The text of manifest.json; its last field is the SHA-256 of the JSON of all others. */

@@ -9,10 +9,11 @@ import {
   tensorOf,
   writeSafetensors,
 } from "../../shared/base/safetensors.ts";
-import { joinManifests, type Manifest } from "../../shared/model/manifest.ts";
+import type { Manifest } from "../../shared/model/manifest.ts";
 import { networkPlanNamed, type Outline } from "../../shared/model/phases.ts";
 import { type Networks, wireManifest } from "../../shared/run/networks.ts";
 import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
+import { hasReplica } from "../../shared/wire/parameter-set.ts";
 import { fileShape, fromFileOrder, toFileOrder } from "../state/axis-order.ts";
 import { deriveCompanions } from "../state/latent-layers.ts";
 import { bufferName } from "../state/parameter-buffers.ts";
@@ -53,9 +54,16 @@ function bufferShapes(networks: Networks, outline: Pick<Outline, "primary">): Re
   );
 }
 
-/** The partners of all networks, whose replicas lie in one file. */
-function partnersManifest(networks: Networks): Manifest {
-  return joinManifests(...Object.values(networks).flatMap(({ partners }) => Object.values(partners)));
+/** The partners of all networks that have replicas, which lie in one file, by the names that the state has for them. */
+function partnersManifest(networks: Networks, outline: Pick<Outline, "primary">): Manifest {
+  const own = Object.entries(networks).flatMap(([network, { partners }]) =>
+    Object.entries(partners)
+      .filter(([set]) => hasReplica(networks, set))
+      .flatMap(([, { entries }]) =>
+        entries.map((entry) => ({ ...entry, name: bufferName(outline, network, entry.name) })),
+      ),
+  );
+  return { entries: own };
 }
 
 function fileTensor(values: Float32Array, shape: readonly number[]): SafeTensor {
@@ -108,7 +116,9 @@ export function encodeTensors(state: TrainingState, run: string): ReadonlyMap<st
   put(OPTIMIZER_FILE, optimizer, (metadata) => optimizerFile(state, metadata));
   if (state.replica.size > 0) {
     const replica = "what travels beside a network as workers hold it, where it is sent as int8";
-    put(REPLICA_FILE, replica, (metadata) => parameterFile(partnersManifest(networks), state.replica, metadata));
+    put(REPLICA_FILE, replica, (metadata) =>
+      parameterFile(partnersManifest(networks, program), state.replica, metadata),
+    );
   }
   return files;
 }
@@ -145,7 +155,13 @@ export function decodeNetwork(
 ): ParameterMap {
   const network = networks[name];
   const parameters = parametersOf(files, fileNamed(outline, name), network.saved);
-  deriveCompanions(network, parameters, network.latent);
+  const optimizer = readSafetensors(fileOf(files, OPTIMIZER_FILE)).tensors;
+  const shapes = new Map(network.latent.map(({ weight }) => [weight.name, weight.shape]));
+  deriveCompanions(network, parameters, network.latent, (weight) => {
+    const entry = `adam.second.${bufferName(outline, name, weight)}`;
+    const tensor = optimizer.get(entry);
+    return tensor && values(OPTIMIZER_FILE, entry, tensor, shapes.get(weight) ?? []);
+  });
   return parameters;
 }
 
@@ -177,6 +193,8 @@ export function decodeTensors(
     adamFirst: bufferOf("adam.first."),
     adamSecond: bufferOf("adam.second."),
     // There is none where nothing is sent as int8.
-    replica: files.has(REPLICA_FILE) ? parametersOf(files, REPLICA_FILE, partnersManifest(networks)) : new Map(),
+    replica: files.has(REPLICA_FILE)
+      ? parametersOf(files, REPLICA_FILE, partnersManifest(networks, outline))
+      : new Map(),
   };
 }

@@ -9,7 +9,7 @@ import type { RunConfig } from "../../shared/run/config.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import { phaseProgram } from "../../shared/run/program.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
-import { resumeAdvice } from "../base/command-text.ts";
+import { commandText, resumeAdvice } from "../base/command-text.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import { diskFiles, type FileOperations } from "../disk/durable-file.ts";
 import { readPlainFile, requirePlainFolder } from "../disk/plain-file.ts";
@@ -130,7 +130,10 @@ function manifestOf(
     norms: Object.fromEntries([...progress.norms].map(([phase, rounds]) => [phase, rounds.map((round) => [...round])])),
     peaks: Object.fromEntries([...progress.peaks].map(([phase, medians]) => [phase, [...medians]])),
     scores: Object.fromEntries(
-      Object.entries(networkScores(progress)).map(([network, { name, value }]) => [network, { name, value }]),
+      Object.entries(networkScores(progress)).map(([network, { name, value }]) => {
+        const others = progress.others[network];
+        return [network, { name, value, ...(others && { others: { ...others } }) }];
+      }),
     ),
     evaluatedAt: { ...progress.evaluatedAt },
     adamStep,
@@ -159,6 +162,22 @@ export async function writeCheckpoint(
   const manifest = encodeManifest(manifestOf(progress, contents, ledger, extra));
   const { keep } = progress.config.checkpoint;
 
+  const all = new Map<string, Uint8Array | string>([...contents.files].map(([file, { bytes }]) => [file, bytes]));
+  // Last: without it nothing is a checkpoint.
+  return placeCheckpoint(runDir, step, all.set(MANIFEST, manifest), keep, disk);
+}
+
+/**
+ * Puts the files of a checkpoint in their place, and removes others as writeCheckpoint() does.
+ * @returns the checkpoint's folder @throws STORAGE_FAILED
+ */
+async function placeCheckpoint(
+  runDir: string,
+  step: number,
+  files: ReadonlyMap<string, Uint8Array | string>,
+  keep: number,
+  disk: FileOperations,
+): Promise<string> {
   const root = join(runDir, CHECKPOINTS);
   const target = join(root, stepName(step));
   const beside = join(root, WRITING + stepName(step));
@@ -168,8 +187,7 @@ export async function writeCheckpoint(
     await disk.syncDirectory(runDir);
     await disk.remove(beside);
     await disk.makeDirectory(beside);
-    for (const [file, { bytes }] of contents.files) await disk.writeFile(join(beside, file), bytes);
-    await disk.writeFile(join(beside, MANIFEST), manifest);
+    for (const [file, bytes] of files) await disk.writeFile(join(beside, file), bytes);
     await disk.syncDirectory(beside);
     const there = await access(target).then(
       () => true,
@@ -202,6 +220,37 @@ async function prune(root: string, step: number, keep: number, disk: FileOperati
   const leftovers = (await readdir(root)).filter((name) => name.startsWith(REMOVING) || name.startsWith(WRITING));
   for (const name of leftovers) await disk.remove(join(root, name));
   if (leftovers.length > 0) await disk.syncDirectory(root);
+}
+
+/** A checkpoint as another coordinator has it: its files by name. */
+export type CheckpointFiles = ReadonlyMap<string, Uint8Array>;
+
+/** The files of a checkpoint, as they are. @throws CHECKPOINT_CORRUPT */
+export async function readCheckpointFiles(path: string): Promise<CheckpointFiles> {
+  const { files } = await readCheckpoint(path);
+  const code = "CHECKPOINT_CORRUPT";
+  return new Map(files).set(
+    MANIFEST,
+    await readPlainFile(join(path, MANIFEST), { code, mostBytes: MOST_MANIFEST_BYTES }),
+  );
+}
+
+/**
+ * Another coordinator's checkpoint takes the place of all that are here.
+ * @returns it, read back and verified @throws CHECKPOINT_CORRUPT, STORAGE_FAILED
+ */
+export async function adoptCheckpoint(runDir: string, step: number, files: CheckpointFiles): Promise<Checkpoint> {
+  // Their names become names of files here.
+  for (const name of files.keys()) {
+    if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/.test(name))
+      throw new BitswarmError(
+        "CHECKPOINT_CORRUPT",
+        `another coordinator's checkpoint has a file named ${JSON.stringify(name)}`,
+      );
+  }
+  await diskFiles.remove(join(runDir, CHECKPOINTS));
+  await placeCheckpoint(runDir, step, files, 1, diskFiles);
+  return readNewestCheckpoint(runDir);
 }
 
 async function readCheckpoint(path: string): Promise<Omit<Checkpoint, "skipped">> {
@@ -283,7 +332,7 @@ export async function readNewestCheckpoint(runDir: string): Promise<Checkpoint> 
   if (skipped.length === 0) {
     throw new BitswarmError(
       "CHECKPOINT_MISSING",
-      `${root} holds no checkpoint (step-N): check that ${runDir} is a run's folder; a run that ended before its first checkpoint starts anew with \`coordinator start\``,
+      `${root} holds no checkpoint (step-N): check that ${runDir} is a run's folder; a run that ended before its first checkpoint starts anew with \`${commandText("coordinator", ["start"])}\``,
     );
   }
   throw new BitswarmError(
@@ -295,6 +344,11 @@ export async function readNewestCheckpoint(runDir: string): Promise<Checkpoint> 
   );
 }
 
+/** The step of the newest checkpoint by its name alone, for those who only tell of it; null where there is none. */
+export async function newestCheckpointStep(runDir: string): Promise<number | null> {
+  return (await candidates(join(runDir, CHECKPOINTS)))[0]?.step ?? null;
+}
+
 /** The newest checkpoint that verifies of a step up to this one; undefined where there is none. */
 export async function readCheckpointUpTo(runDir: string, step: number): Promise<Checkpoint | undefined> {
   return (await look(join(runDir, CHECKPOINTS), step)).found;
@@ -304,10 +358,11 @@ export async function readCheckpointUpTo(runDir: string, step: number): Promise<
 export function requireDataset({ path, manifest }: Checkpoint, dataset: Dataset): void {
   const actual = datasetHash(dataset);
   if (actual === manifest.dataset.sha256) return;
+  const { config } = manifest;
   const { name, trainSamples, testSamples } = manifest.dataset;
   throw new BitswarmError(
     "DATA_INVALID",
-    `${path} was trained on ${name} (${trainSamples} + ${testSamples} samples, SHA-256 ${manifest.dataset.sha256}); the data set here is ${dataset.name} (${dataset.train.samples} + ${dataset.test.samples}, ${actual}). Bring back the files of data.root`,
+    `${path} was trained on ${name} (${trainSamples} + ${testSamples} samples, SHA-256 ${manifest.dataset.sha256}); the data set here is ${dataset.name} (${dataset.train.samples} + ${dataset.test.samples}, ${actual}). Bring back the files of data.${config.data.kind === "store" ? "store" : "root"}`,
   );
 }
 
@@ -333,6 +388,7 @@ export function restoreState(
     norms: new Map(Object.entries(manifest.norms ?? {})),
     peaks: new Map(Object.entries(manifest.peaks ?? {})),
     evaluations: Object.fromEntries(program.networks.map(({ name }) => [name, manifest.scores[name]?.value ?? null])),
+    others: Object.fromEntries(Object.entries(manifest.scores).map(([name, { others = {} }]) => [name, others])),
     evaluatedAt: { ...manifest.evaluatedAt },
   });
   for (const network of Object.keys(state.networks)) {

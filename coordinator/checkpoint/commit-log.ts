@@ -36,6 +36,8 @@ const commitRecordSchema = z.discriminatedUnion("type", [
     /** The score's name. */
     score: z.string(),
     value: z.number(),
+    /** What is told beside it, by name. */
+    others: z.record(z.string(), z.number()).optional(),
   }),
   /** The run went on from this checkpoint: records of later steps before this line no longer stand. */
   z.strictObject({ type: z.literal("resume"), fromStep: counting, checkpoint: z.string() }),
@@ -53,7 +55,30 @@ const readLimit = { code: "COMMIT_LOG_CORRUPT", mostBytes: MOST_LOG_BYTES } as c
 const LOG_FORMAT = 2;
 const firstLinkBefore = "0".repeat(64);
 /** What the first record is chained to: a log of another format has another beginning. */
-const firstLink = createHash("sha256").update(`bitswarm commit log ${LOG_FORMAT}`).digest("hex");
+export const firstLink = createHash("sha256").update(`bitswarm commit log ${LOG_FORMAT}`).digest("hex");
+
+/** A line of a log, without its newline, and its hash. */
+export interface CommitLine {
+  readonly line: string;
+  readonly h: string;
+}
+
+/** The line that follows one of hash `previous`. @param fence number of its writer */
+export function commitLine(previous: string, record: CommitRecord, fence: number): CommitLine {
+  const fenced = { ...record, fence };
+  const h = link(previous, fenced);
+  return { line: JSON.stringify({ ...fenced, h }), h };
+}
+
+/** What a line holds that follows one of hash `previous`. @throws COMMIT_LOG_CORRUPT */
+export function readCommitLine(line: string, previous: string): { readonly record: CommitRecord; readonly h: string } {
+  const read = readLine(line, previous, 0);
+  if (!("what" in read)) return read;
+  throw new BitswarmError(
+    "COMMIT_LOG_CORRUPT",
+    `a line of another coordinator: ${read.what}; its log is another run's`,
+  );
+}
 
 /** SHA-256 of the hash before and the record's JSON. */
 function link(previous: string, record: unknown): string {
@@ -71,6 +96,19 @@ export interface CommitLog {
   readonly notice: string | null;
   /** Hash of the newest record. */
   readonly head: string;
+  /** Records in the file. */
+  readonly length: number;
+  /** Hash of the record that is the last of so many; of none, what the first is chained to. */
+  hashAt(length: number): string | undefined;
+  /**
+   * Writes a line that another writer made, of whatever number, as append() writes its own.
+   * @throws COMMIT_LOG_CORRUPT where it does not follow, COMMIT_LOG_FENCED, STORAGE_FAILED
+   */
+  follow(line: string): Promise<void>;
+  /** The lines up to the last of so many records, as they are on the disk. @throws STORAGE_FAILED */
+  lines(length: number): Promise<Uint8Array>;
+  /** All of it gives way to the lines of another coordinator's. @throws COMMIT_LOG_CORRUPT, STORAGE_FAILED */
+  become(lines: Uint8Array): Promise<void>;
   /**
    * Resolves when the record is on the disk. Calls are written in their order.
    * @throws COMMIT_LOG_FENCED where a writer with a higher number has written since, STORAGE_FAILED
@@ -85,6 +123,8 @@ interface Verified {
   /** Those before the first line that is damaged. */
   readonly records: readonly CommitRecord[];
   readonly head: string;
+  /** Of what the first record is chained to, and of each record. */
+  readonly hashes: readonly string[];
   /** The highest number of a writer in any line that can be read; lines from before there were any have 0. */
   readonly fence: number;
   /** Of the file, up to the first line that is damaged or has no end. */
@@ -155,6 +195,7 @@ function fenceOf(line: string): number {
 /** Verifies the lines that have their end, up to the first that is damaged. @throws RUN_OF_OTHER_BUILD */
 function verify(path: string, bytes: Buffer): Verified {
   const records: CommitRecord[] = [];
+  const hashes = [firstLink];
   let head = firstLink;
   let fence = 0;
   let whole = 0;
@@ -168,14 +209,15 @@ function verify(path: string, bytes: Buffer): Verified {
     const line = readLine(text, head, fence);
     if ("what" in line) {
       for (const later of lines.slice(index)) fence = Math.max(fence, fenceOf(later));
-      return { records, head, fence, whole, damage: { line: index + 1, what: line.what } };
+      return { records, head, hashes, fence, whole, damage: { line: index + 1, what: line.what } };
     }
     records.push(line.record);
+    hashes.push(line.h);
     head = line.h;
     fence = line.fence;
     whole = bytes.indexOf(0x0a, whole) + 1;
   }
-  return { records, head, fence, whole };
+  return { records, head, hashes, fence, whole };
 }
 
 /** Of a run's log: its records, and what a person should know of it. */
@@ -207,7 +249,8 @@ export async function readCommitLog(runDir: string): Promise<readonly CommitReco
 }
 
 /** A log as it was found, for this writer to go on with. */
-interface FoundLog extends Pick<CommitLog, "records" | "notice" | "fence" | "head"> {
+interface FoundLog extends Pick<CommitLog, "records" | "notice" | "fence"> {
+  readonly hashes: readonly string[];
   readonly path: string;
   readonly file: FileHandle;
   readonly bytes: number;
@@ -220,28 +263,74 @@ class FileCommitLog implements CommitLog {
   readonly fence: number;
   readonly #path: string;
   readonly #file: FileHandle;
-  #head: string;
+  readonly #hashes: string[];
   #bytes: number;
   #queue: Promise<void> = Promise.resolve();
 
-  constructor({ path, file, records, notice, fence, head, bytes }: FoundLog) {
+  constructor({ path, file, records, notice, fence, hashes, bytes }: FoundLog) {
     this.folder = dirname(path);
     this.#path = path;
     this.#file = file;
     this.records = records;
     this.notice = notice;
     this.fence = fence;
-    this.#head = head;
+    this.#hashes = [...hashes];
     this.#bytes = bytes;
   }
 
   get head(): string {
-    return this.#head;
+    return this.#hashes[this.#hashes.length - 1];
+  }
+
+  get length(): number {
+    return this.#hashes.length - 1;
+  }
+
+  hashAt(length: number): string | undefined {
+    return this.#hashes[length];
   }
 
   append(record: CommitRecord): Promise<void> {
-    const done = this.#queue.then(() => this.#write(record));
-    this.#queue = done.catch(() => {});
+    return this.#next(() => this.#write(commitLine(this.head, record, this.fence)));
+  }
+
+  follow(line: string): Promise<void> {
+    return this.#next(() => this.#write({ line, h: readCommitLine(line, this.head).h }));
+  }
+
+  async lines(length: number): Promise<Uint8Array> {
+    await this.#queue;
+    const bytes = await readPlainFile(this.#path, readLimit).catch((error) => {
+      throw storageError(error, this.#path, undefined, "read");
+    });
+    let end = 0;
+    for (let line = 0; line < length; line++) end = bytes.indexOf(0x0a, end) + 1;
+    return bytes.subarray(0, end);
+  }
+
+  become(lines: Uint8Array): Promise<void> {
+    return this.#next(async () => {
+      const { hashes, whole, damage } = verify(this.#path, Buffer.from(lines));
+      if (damage !== undefined || whole < lines.length)
+        throw corrupt(this.#path, damage ?? { line: hashes.length, what: "has no end" });
+      try {
+        await this.#file.truncate(0);
+        await this.#file.write(lines, 0, lines.length, 0);
+        await this.#file.sync();
+      } catch (error) {
+        throw storageError(error, this.#path, resumeAdvice(this.folder));
+      }
+      this.#bytes = lines.length;
+      this.#hashes.splice(0, this.#hashes.length, ...hashes);
+    });
+  }
+
+  #next<T>(write: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(write);
+    this.#queue = done.then(
+      () => {},
+      () => {},
+    );
     return done;
   }
 
@@ -249,11 +338,8 @@ class FileCommitLog implements CommitLog {
     return this.#queue.then(() => this.#requireUnchanged());
   }
 
-  async #write(record: CommitRecord): Promise<void> {
-    const { fence } = this;
-    const fenced = { ...record, fence };
-    const h = link(this.#head, fenced);
-    const line = Buffer.from(`${JSON.stringify({ ...fenced, h })}\n`);
+  async #write({ line: text, h }: CommitLine): Promise<void> {
+    const line = Buffer.from(`${text}\n`);
     await this.#requireUnchanged();
     try {
       let written = 0;
@@ -268,7 +354,7 @@ class FileCommitLog implements CommitLog {
       throw storageError(error, this.#path, resumeAdvice(this.folder));
     }
     this.#bytes += line.length;
-    this.#head = h;
+    this.#hashes.push(h);
   }
 
   /** @throws COMMIT_LOG_FENCED where another writer has written to the file, which is never written over */
@@ -321,7 +407,7 @@ export async function openCommitLog(
   });
   try {
     const bytes = await readPlainFile(path, readLimit);
-    const { records, head, fence: last, whole, damage } = verify(path, bytes);
+    const { records, hashes, fence: last, whole, damage } = verify(path, bytes);
     if (fence !== undefined && fence < last) {
       throw new BitswarmError(
         "COMMIT_LOG_FENCED",
@@ -341,7 +427,7 @@ export async function openCommitLog(
       await file.sync();
     }
     await diskFiles.syncDirectory(runDir);
-    return new FileCommitLog({ path, file, records, notice, head, bytes: whole, fence: fence ?? last + 1 });
+    return new FileCommitLog({ path, file, records, notice, hashes, bytes: whole, fence: fence ?? last + 1 });
   } catch (error) {
     await file.close();
     throw storageError(error, path, resumeAdvice(runDir));

@@ -6,6 +6,7 @@ import { type ForeignTensor, float32Of, type SafeTensor, type Safetensors } from
 import { elementCount, type Manifest, type ParameterEntry } from "../../shared/model/manifest.ts";
 import { fileShape, fromFileOrder } from "../state/axis-order.ts";
 import type { ParameterMap } from "../state/training-state.ts";
+import { unwrapped, withoutPlace } from "./teacher-names.ts";
 import { readTeacherSource } from "./teacher-source.ts";
 
 const floatTypes: readonly string[] = ["F32", "F64", "F16", "BF16"];
@@ -17,24 +18,9 @@ const shownNames = 8;
 /** Names that are compared with a missing one. */
 const comparedNames = 2000;
 
-/** What wrappers of a module put into its names: DataParallel, torch.compile. */
-const wrappers: readonly string[] = ["module", "_orig_mod"];
-
 type Tensor = SafeTensor | ForeignTensor;
 /** Tensors of a file by the names that the network has for them. */
 type Named = ReadonlyMap<string, Tensor>;
-
-const bare = (name: string) =>
-  name
-    .split(".")
-    .filter((part) => !wrappers.includes(part))
-    .join(".");
-
-/** Names without what wrappers put into them; nothing where two tensors would then have one name. */
-function unwrapped(tensors: Named): Named | undefined {
-  const all = new Map([...tensors].map(([name, tensor]) => [bare(name), tensor]));
-  return all.size === tensors.size ? all : undefined;
-}
 
 /** What stands before the network's names in a file: "model.", where the network is a part of another module. */
 function prefixes(tensors: Named, { entries }: Manifest): string[] {
@@ -100,7 +86,7 @@ export type ShapeOf = (name: string) => readonly number[] | undefined;
 
 /**
  * The teacher's parameters by name, f32 in the manifest's axis order. Names may have what DataParallel, torch.compile
- * or a module around the network put before them. Tensors that the manifest does not name are ignored.
+ * or a module around the network put before them. Tensors of modules that the network has not are ignored.
  * @param fitting fields of a configuration whose network has these shapes: "model.widths=[…]"
  * @throws TEACHER_MISMATCH listing every tensor that is missing or of another shape, and what the file has;
  * DATA_MISSING, SAFETENSORS_INVALID; all name the field and the file
@@ -120,6 +106,10 @@ export async function readTeacherFile(
     const tensor = tensors.get(name);
     if (problem !== undefined) problems.push(`  ${name}: ${problem}`);
     else if (tensor && "bytes" in tensor) parameters.set(name, fromFileOrder(float32Of(tensor), shape));
+  }
+  const names = manifest.entries.map(({ name }) => name);
+  for (const name of withoutPlace(tensors.keys(), names)) {
+    problems.push(`  ${name}: [${tensors.get(name)?.shape}] has no place in it`);
   }
   if (problems.length === 0) return parameters;
   const more = problems.length > listed ? [`  and ${problems.length - listed} more`] : [];

@@ -19,22 +19,24 @@ const triedPads = [0, 1, 2, 3, 4];
  * @param shapeOf shapes in the file, PyTorch's order
  */
 export function fittingFields(
-  config: Pick<RunConfig, "model" | "task" | "method" | "data">,
+  config: Pick<RunConfig, "model" | "task" | "method" | "data" | "teacher">,
   dataset: Pick<Dataset, "shape" | "classes">,
   shapeOf: ShapeOf,
 ): string | undefined {
   const { data } = config;
   const classes = shapeOf("fc.weight")?.[0] ?? dataset.classes;
+  const { kind: ownKind } = config.teacher.model ?? config.model;
   // The run's own model first: two kinds may make the same network.
-  const own = models.entries.filter(({ kind }) => kind === config.model.kind);
-  for (const { guess } of [...own, ...models.entries]) {
+  const own = models.entries.filter(({ kind }) => kind === ownKind);
+  for (const { guess, fullPrecisionOnly } of [...own, ...models.entries]) {
     const model = guess?.(shapeOf);
     if (model === undefined) continue;
+    const field = fullPrecisionOnly || config.teacher.model !== undefined ? "teacher.model" : "model";
     for (const pad of [data.pad, ...triedPads]) {
       const fields = { ...config, model, data: { ...data, pad } } as typeof config;
       if (!fits(fields, { ...dataset, classes }, shapeOf)) continue;
       const changed: [string, unknown][] = [
-        ...Object.entries(model).map(([name, value]): [string, unknown] => [`model.${name}`, value]),
+        ...Object.entries(model).map(([name, value]): [string, unknown] => [`${field}.${name}`, value]),
         ...(pad === data.pad ? [] : [["data.pad", pad] as [string, unknown]]),
         ...(classes === (classCount(data) ?? dataset.classes) ? [] : [["data.classes", classes] as [string, unknown]]),
       ];

@@ -2,25 +2,33 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { classCount, type DataOptions } from "../../shared/data/data-kinds.ts";
-import type { Dataset, Shard } from "../../shared/data/dataset.ts";
-import type { Environment, SampleSource } from "./importers/importer.ts";
+import { type Dataset, type Shard, storedSamples } from "../../shared/data/dataset.ts";
+import type { StoredBytes } from "../disk/stored-file.ts";
+import type { Environment, SampleSource, ShardedSource, ShardsElsewhere } from "./importers/importer.ts";
 import { importers } from "./importers/importers.ts";
-import { ShardStore, type StoredShard, shardFolder } from "./shard-store.ts";
+import { ShardStore, shardFolder } from "./shard-store.ts";
 import { type Sharded, shardDataset } from "./sharder.ts";
 
 export interface OpenDataset {
   readonly dataset: Dataset;
+  /** The configuration's, with what it left to the data set filled in: how many samples, of how many classes, … */
+  readonly options: DataOptions;
   /** What a person should know of it before it is trained on. */
   readonly notices: readonly string[];
-  /** A shard of this data set by its SHA-256; undefined for any other name, or where its file is gone. */
-  shard(sha256: string): Promise<StoredShard | undefined>;
+  /**
+   * A shard of this data set by its SHA-256; undefined for any other name, or where its file is gone.
+   * @throws DATA_MISSING, DATA_INVALID, STORAGE_FAILED with what the operator can do: it names files of this machine
+   */
+  shard(sha256: string): Promise<StoredBytes | undefined>;
+  /** Where workers read the shards themselves; none where the coordinator sends them. */
+  readonly elsewhere?: ShardsElsewhere;
 }
 
 /** Classes that a notice names; the rest are counted. */
 const NAMED = 10;
 
 /** Classes that a split has no image of: nothing says so later but a poor accuracy. */
-function unseenNotices({ dataset, unseen }: Sharded, { classes }: DataOptions): string[] {
+function unseenNotices({ dataset, unseen }: Pick<Sharded, "dataset" | "unseen">, { classes }: DataOptions): string[] {
   const named = (label: number) => (typeof classes === "object" ? `${label} (${classes[label]})` : `${label}`);
   return (["train", "test"] as const).flatMap((split) => {
     const labels = unseen[split];
@@ -46,6 +54,23 @@ function withClasses(source: SampleSource, options: DataOptions): SampleSource {
   );
 }
 
+/** What "all there are" came to, so that run.yaml says it. */
+function settledOptions(options: DataOptions, { train, test, classes }: Dataset): DataOptions {
+  const counted = { ...options, trainSamples: storedSamples(train), testSamples: storedSamples(test) };
+  return classes > 0 && options.classes === undefined ? { ...counted, classes } : counted;
+}
+
+function inShards(source: ShardedSource): OpenDataset {
+  const { dataset, options, elsewhere } = source;
+  return {
+    dataset,
+    options: settledOptions(options, dataset),
+    notices: [...source.notices, ...unseenNotices(source, options)],
+    shard: (sha256) => source.shard(sha256),
+    ...(elsewhere === undefined ? {} : { elsewhere }),
+  };
+}
+
 /**
  * Reads the data set of a run: its first `trainSamples` and `testSamples` samples, all of them where there are fewer.
  * @param environment may hold BITSWARM_DATA, the folder of the files
@@ -58,13 +83,16 @@ export async function openDataset(
   store = new ShardStore(shardFolder(process.env)),
 ): Promise<OpenDataset> {
   const { kind, trainSamples, testSamples } = options;
-  const source = withClasses(await importers.get(kind).open(options, environment), options);
+  const opened = await importers.get(kind).open(options, environment);
+  if ("dataset" in opened) return inShards(opened);
+  const source = withClasses(opened, options);
   const sharded = await shardDataset(kind, source, { train: trainSamples, test: testSamples }, store);
   const { dataset } = sharded;
   const shards = new Map<string, Shard>();
   for (const shard of [...dataset.train.shards, ...dataset.test.shards]) shards.set(shard.sha256, shard);
   return {
     dataset,
+    options: settledOptions(options, dataset),
     notices: unseenNotices(sharded, options),
     shard: async (sha256) => {
       const shard = shards.get(sha256);

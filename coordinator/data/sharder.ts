@@ -7,12 +7,14 @@ import {
   type Dataset,
   MAX_SHARD_BYTES,
   MAX_SHARDS,
+  MEDIA_PIXELS,
   type SampleFormat,
   type Shard,
   type Split,
   shardBytes,
 } from "../../shared/data/dataset.ts";
 import { targetBytes, writeShard } from "../../shared/data/shard-layout.ts";
+import { contentHash } from "../disk/content-hash.ts";
 import type { SampleSource, SplitSource } from "./importers/importer.ts";
 import type { ShardStore } from "./shard-store.ts";
 
@@ -21,7 +23,7 @@ export const SHARD_SAMPLES = 2048;
 /** Raw shards are not made larger: a worker holds one for each sample of a microbatch, if it must. */
 export const RAW_SHARD_BYTES = 2 ** 26;
 /** Sums of pixels and of their squares, per channel: integers, so exact and the same on every machine. */
-class PixelMoments {
+export class PixelMoments {
   readonly #sums: Float64Array;
   readonly #squares: Float64Array;
   #pixels = 0;
@@ -57,6 +59,11 @@ class PixelMoments {
     });
     return { mean: means.map((mean) => mean / 255), std };
   }
+}
+
+/** Contents are pixels of one shape. */
+function hasPixels(format: SampleFormat): boolean {
+  return format.kind === "raw" || format.media === MEDIA_PIXELS;
 }
 
 /** Samples of a shard: whole chunks of them. */
@@ -105,13 +112,13 @@ async function cutSplit(
   const samples = Math.min(limit, all);
   const each = samplesOfShard(source);
   if (samples < 1) throw new BitswarmError("DATA_INVALID", `${origin}: has no samples; expected at least 1`);
-  const content = format.kind === "raw" ? shape.h * shape.w * shape.c : undefined;
+  const content = hasPixels(format) ? shape.h * shape.w * shape.c : undefined;
   const shards: Shard[] = [];
   const perClass = new Uint32Array(classes);
   let at = 0;
   const sizeAt = () => Math.min(each, samples - at);
   let size = sizeAt();
-  let writer = writeShard(source, size);
+  let writer = writeShard(source, size, contentHash);
   for await (const sample of read()) {
     const where = () => `${origin}: sample ${at}`;
     if (content !== undefined && sample.content.length !== content) {
@@ -124,10 +131,11 @@ async function cutSplit(
     at++;
     const whole = shards.length * each + size;
     if (at < whole) continue;
-    shards.push({ ...(await store.put(writer.take())), samples: size });
+    const { bytes, sha256 } = writer.take();
+    shards.push({ ...(await store.put(bytes, sha256)), samples: size });
     if (at === samples) return { samples, shards, perClass };
     size = sizeAt();
-    writer = writeShard(source, size);
+    writer = writeShard(source, size, contentHash);
   }
   throw new BitswarmError("DATA_INVALID", `${origin}: ends after ${at} samples; expected ${all}`);
 }
@@ -179,7 +187,7 @@ export async function shardDataset(
   store: Pick<ShardStore, "put">,
 ): Promise<Sharded> {
   const { format, shape, classes, normalisation } = source;
-  if (normalisation === "from-pixels" && format.kind !== "raw") {
+  if (normalisation === "from-pixels" && format.kind !== "raw" && !hasPixels(format)) {
     throw new RangeError(
       `${name}: pixels of ${format.media} cannot be counted here; its importer must know their mean`,
     );

@@ -75,7 +75,7 @@ function zipKind(head: Buffer): FileKind {
 
 function textKind(head: Buffer): FileKind | undefined {
   const text = head
-    .toString("utf8")
+    .toString("utf8", 0, HEAD_BYTES)
     .replace(/^\uFEFF/, "")
     .trimStart()
     .toLowerCase();
@@ -88,7 +88,7 @@ function textKind(head: Buffer): FileKind | undefined {
 
 /**
  * The kind of a file; undefined for one that no rule knows.
- * @param head its first bytes, HEAD_BYTES or all that there are
+ * @param head its first bytes, HEAD_BYTES or all that there are; what is behind them is not looked at
  */
 export function fileKind(head: Buffer): FileKind | undefined {
   const known = signatures.find(([text, , at]) => begins(head, text, at));

@@ -4,10 +4,12 @@
 import type { z } from "zod";
 import type { Clock } from "../../shared/base/clock.ts";
 import type { Plugin, PluginOptions } from "../../shared/base/registry.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
 import type { NetworkScores } from "../../shared/tasks/shown-score.ts";
 import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { CommitLog } from "../checkpoint/commit-log.ts";
+import type { SampleChecks } from "../data-checks/data-checks.ts";
 import type { Ledger } from "../round/ledger.ts";
 import type { RunProgress, StateParts, TrainingState } from "../state/training-state.ts";
 import type { StartTraining } from "../training/start-training.ts";
@@ -15,6 +17,8 @@ import type { TrustStore } from "../trust/trust-file.ts";
 import type { Inbox } from "./inbox.ts";
 import type { Outbox } from "./outbox.ts";
 import type { OnRunEvent } from "./run-event.ts";
+import type { RunKeeping } from "./run-keeping.ts";
+import type { OperatorCommand, RunWatch } from "./run-watch.ts";
 import type { Traffic } from "./traffic.ts";
 
 /**
@@ -32,6 +36,15 @@ export interface Engine {
   run(): Promise<RunSummary>;
   /** How the run is doing, as far as it is known here. */
   status(): RunStatus;
+  /** Who takes part and what they do, for those who watch: asked for about once a second while somebody does. */
+  watch(): RunWatch;
+  /**
+   * Does what whoever runs it asks for; of a worker that is not there any more nothing happens. What another must do is
+   * passed on to it.
+   * @param token that was shown for it: whoever it is passed on to looks at it @returns whom it was passed on to
+   * @throws RUN_UNREACHABLE where nobody leads just now, TOKEN_INVALID where its token is another
+   */
+  operate(command: OperatorCommand, token?: string): Promise<string | undefined>;
   /**
    * Bytes by their name: a frozen network, packed, by its SHA-256; a frame of parameters by the name that a version
    * gives it. What the outbox has just named is here, and the same array as long as it is; frames of a version that no
@@ -89,6 +102,10 @@ export interface EngineRun {
   readonly traffic: Pick<Traffic, "take">;
   /** Of the last step; null before the first. */
   readonly loopDelay?: () => RunStatus["loopDelayMs"];
+  /** Where this node's door is, with its path; nothing before it is open. */
+  readonly address?: () => string | undefined;
+  /** The run's folder, for engines of which several drive one run. */
+  readonly keeping?: RunKeeping;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
   readonly resumedFrom?: string;
   /** Below 2^20; another each time that a run is started or resumed, so that what workers keep of before is void. */
@@ -103,10 +120,14 @@ export interface EngineRun {
   readonly onEvent: OnRunEvent;
   /** Who keeps the numbers; by their size unless given. */
   readonly startTraining?: StartTraining;
+  /** Decodes the samples of some leases too; without it what workers say of theirs is believed. */
+  readonly sampleChecks?: SampleChecks;
 }
 
 /** An entry of the table of engines (coordinator/run/engines.ts). */
 export interface EnginePlugin extends Plugin {
+  /** Before anything of a run is written. @throws CONFIG_INVALID where it cannot drive such a run */
+  require?(config: RunConfig): void;
   /** Makes ready; nothing is leased before run(). @param options by the schema @throws CONFIG_INVALID, THREAD_FAILED */
   open(options: PluginOptions, run: EngineRun): Promise<Engine>;
 }
@@ -115,8 +136,9 @@ export interface EnginePlugin extends Plugin {
 export function defineEngine<S extends z.ZodObject>(engine: {
   readonly kind: string;
   readonly schema: S;
+  readonly require?: (config: RunConfig) => void;
   readonly open: (options: z.output<S>, run: EngineRun) => Promise<Engine>;
 }): EnginePlugin {
-  const { kind, schema, open } = engine;
-  return { kind, schema, open: (options, run) => open(schema.parse(options), run) };
+  const { open, schema, ...rest } = engine;
+  return { ...rest, schema, open: (options, run) => open(schema.parse(options), run) };
 }

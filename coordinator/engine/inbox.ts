@@ -18,6 +18,9 @@ export interface Joining extends MemberFacts, Pick<HelloMessage, "name" | "runti
  */
 export type Wish = Pick<Extract<WorkerMessage, { type: "ready" }>, "ahead" | "maxMicrobatches">;
 
+/** Which chunks of the training split a worker holds, from number `from` on, as bits. */
+export type HeldChunks = Pick<Extract<WorkerMessage, { type: "chunks" }>, "from" | "bits">;
+
 /** Why a lease is given back. */
 export type ReturnedLease = Pick<Extract<WorkerMessage, { type: "return" }>, "reason" | "detail">;
 
@@ -32,6 +35,8 @@ export interface Inbox {
   join(worker: WorkerId, joining: Joining): void;
   /** It would compute a lease, and waits for one from now on. */
   ready(worker: WorkerId, wish: Wish): void;
+  /** It says what it holds of a stretch of the training split's chunks, in place of what it said of it before. */
+  holds(worker: WorkerId, held: HeldChunks): void;
   /** It gives back what it holds, and wants nothing until it is ready again. */
   pause(worker: WorkerId): void;
   /** Its connection is lost and may come back: it keeps what it holds, and others may compute that too. */

@@ -23,4 +23,6 @@ export interface Outbox {
    * too.
    */
   audited(worker: WorkerId): void;
+  /** The worker has answered what it held, and is let go: whoever runs this asked for that. */
+  dismissed(worker: WorkerId): void;
 }

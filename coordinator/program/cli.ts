@@ -1,51 +1,96 @@
-// The program `coordinator`: starts a run, goes on with one, says how one is doing, and exports what it trained.
+// The program `coordinator`: starts a run, goes on with one, says how one is doing, exports what it trained, and looks
+// into stores.
 
-import { closeSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { Command } from "commander";
 import { unknownVariables } from "../../shared/base/environment.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { helpText, LEAST_DESCRIPTION, MOST_COLUMNS } from "../../shared/base/help-text.ts";
+import { wrapped } from "../../shared/base/terminal-text.ts";
+import { isBucket } from "../../shared/data/data-kinds.ts";
+import { methods } from "../../shared/model/methods/methods.ts";
+import { objectives } from "../../shared/model/objectives/objectives.ts";
+import type { RunConfig } from "../../shared/run/config.ts";
 import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
-import { commandText } from "../base/command-text.ts";
+import { commandText, programName } from "../base/command-text.ts";
 import { packageVersion } from "../base/package-root.ts";
-import { exportModel } from "../checkpoint/export.ts";
+import { newestCheckpointStep } from "../checkpoint/checkpoint.ts";
+import { readCommitLog } from "../checkpoint/commit-log.ts";
+import type { NatsOptions } from "../engine/nats/plugin.ts";
+import { standsByAgain } from "../engine/nats/stands-by-again.ts";
+import { requireEngine } from "../run/engines.ts";
+import { fetchRun } from "../run/fetch-run.ts";
 import { type OpenRun, openFreshRun, reopenRun } from "../run/open-run.ts";
 import { readRunConfig } from "../run/run-config.ts";
-import { type Reach, type ReachRequest, readReach } from "../server/reach.ts";
+import { type AllTokens, isRunDirectory, keepTokens, openRunDirectory } from "../run/run-directory.ts";
+import { isWorthTelling, runWork } from "../run/run-needs.ts";
+import { shippedRuns } from "../run/shipped-runs.ts";
+import { type Reach, readReach } from "../server/reach.ts";
 import { type SimulateOptions, simulateCommand, simulateHelp } from "../simulate/simulate-command.ts";
+import {
+  askAbout,
+  type ClusterOptions,
+  natsOptionsOf,
+  withClusterKeys,
+  withClusterOptions,
+} from "./cluster-options.ts";
+import { addCompareCommand } from "./compare-command.ts";
 import { coordinate } from "./coordinate.ts";
-import { type Runtime, runtimes } from "./local-workers.ts";
+import { addDashboardCommand } from "./dashboard-command.ts";
+import { addEvaluateCommand } from "./evaluate-command.ts";
+import { addExportCommand } from "./export-command.ts";
+import { addGatewayCommand } from "./gateway-command.ts";
+import { addImportCommand } from "./import-command.ts";
+import { downlinkLine, needsLines } from "./needs-text.ts";
+import { paintedBlock, painter } from "./paint.ts";
+import { addPredictCommand } from "./predict-command.ts";
+import { type Door, readDoor } from "./serve-door.ts";
+import {
+  chosenToken,
+  collect,
+  onStop,
+  type ServeOptions,
+  stopSignal,
+  wholeNumber,
+  withServeOptions,
+} from "./serve-options.ts";
 import { newestRun, readStatus, statusText } from "./status-command.ts";
+import { addStoreCommands } from "./store-commands.ts";
+import { addTrackCommand } from "./track-command.ts";
+import { watchStatus } from "./watch-status.ts";
 
-interface ServeOptions extends ReachRequest {
-  readonly workers: number;
-  readonly runtime: Runtime;
-  readonly port: number;
-  readonly host: string;
+interface RunOptions extends ServeOptions {
   readonly maxSteps?: number;
-  readonly token?: string;
-  readonly tokenFile?: string;
-  readonly json?: boolean;
+  readonly linger?: boolean;
 }
 
-interface StartOptions extends ServeOptions {
+interface StartOptions extends RunOptions, ClusterOptions {
   readonly runDir?: string;
   readonly set?: readonly string[];
   readonly seed?: number;
   readonly full?: boolean;
+  readonly days?: number;
 }
 
-interface ResumeOptions extends ServeOptions {
+interface StatusOptions {
+  readonly watch?: boolean;
+  readonly json?: boolean;
+}
+
+interface ResumeOptions extends RunOptions {
   readonly set?: readonly string[];
+  readonly runDir?: string;
 }
 
-/** What a shell says of a program that Ctrl-C ended. */
-const INTERRUPTED = 130;
-const MOST_WORKERS = 64;
-const MOST_TOKEN = 512;
+/** Ten years. */
+const MOST_DAYS = 3650;
 
 const startHelp = `
 Without run.yaml the shipped example is trained: a 1-bit LeNet-5 on a part of Fashion-MNIST, a few minutes on two cores.
+These come with the program, and are found by their names from any folder that has no such file of its own:
+SHIPPED
 Every field that run.yaml may have, with its default, stands in the run.yaml that a run writes into its folder.
 
 Examples:
@@ -53,38 +98,62 @@ Examples:
       the example, with two workers on this machine
   $ npx coordinator start run.yaml --workers 0 --host 0.0.0.0 --port 9000
       a run of your own, for volunteers alone
+  $ npx coordinator start run.yaml --lan
+      for a class room: everybody in this machine's network may come, over https; what to do is printed and on the slide
   $ npx coordinator start --public-url https://example.org/bitswarm/ --behind-proxy
       behind a TLS proxy on this machine; deploy/proxy.md of the checkout has the proxy's side
+  $ npx coordinator start imagenet-resnet18.yaml --set data.store=STORE --set teacher.file=resnet18.safetensors
+      ImageNet from a store of \`import\`, with a teacher that nobody has to train
   $ npx coordinator start --full --set epochs=10 --set checkpoint.everySteps=50
       the example on all images, longer
   $ npx coordinator start --set method.kind=xnor
-      XNOR-Net in place of RBCN; bireal and bnn as well
+      XNOR-Net in place of RBCN; shared/model/methods/README.md has every method and its options:
+METHODS
+  $ npx coordinator start --set method.kind=ttq --set objective.kind=apprentice
+      a ternary network with a teacher; any method goes with any objective of shared/model/objectives/README.md:
+OBJECTIVES
   $ npx coordinator start --set model.kind=wrn --set data.kind=cifar-10 --set data.root=FOLDER
-      a WRN-22 on CIFAR-10's binary files; models are lenet, resnet and wrn
+      a WRN-22 on CIFAR-10's binary files; models are lenet, resnet, wrn and siamfc
+  $ npx coordinator start run.yaml --engine nats://n1,n2,n3 --id c-0
+      with other coordinators, over NATS: one leads, the others stand by; the same command goes on after a crash
   $ npx coordinator start --max-steps 20 --json > steps.ndjson
       twenty steps, then an evaluation and the end
 
 Ctrl-C once finishes the step in hand, writes a checkpoint, says how to go on, and exits with 0; so do SIGTERM and a
 terminal that is closed (SIGHUP). A reader of a pipe that goes away ends nothing.
-Ctrl-C twice ends at once with 130; the checkpoint before is whole. After a power cut, too: \`coordinator resume\`.
+Ctrl-C twice ends at once with 130; the checkpoint before is whole. After a power cut, too: \`resume\`.
 
---json prints one line a step and one at the end, all else goes to standard error:
-  {"event":"step","step","epoch","loss":{…},"samples","workers","paramsHash","bytes":{…},"loopDelayMs":{"max","p99"}}
-  {"event":"done","step","epoch","samples","scores":{NETWORK:{"name","value","better"}},"paramsHash","checkpoint"}
+--json prints one line a step, one an evaluation and one at the end, all else goes to standard error:
+  {"event":"step","step","epoch","loss":{…},"samples","workers","paramsHash",
+   "bytes":{…},"loopDelayMs":{"max","p99"}}
+  {"event":"evaluation","step","network",
+   "score":{"name","value","better","others"?:[…]}}
+  {"event":"done","step","epoch","samples","scores":{NETWORK:
+   {"name","value","better","others"?:[…]}},"paramsHash","checkpoint"}
 step counts committed steps, samples the training images in them, epoch from 0 within its phase. bytes has what the
 workers' sockets carried since the step before, all workers together: "down" to them, "up" from them, the same two for
 each of "parameters", "contributions" and "control", and in "perWorker" their means. Shards and the trained teacher,
 which come over HTTP once, are not in it.
 `;
 
+const standbyHelp = `
+A standby has a copy of the run: it applies each step that is committed, and compares the parameters. Where whoever
+leads is silent for 2.5 s it leads, from the step that was committed last, with the same bits. It never begins a run;
+\`start --engine\` does, or stands by where one leads. The data set must lie where the run's configuration has it.
+
+Examples:
+  $ npx coordinator start run.yaml --engine nats://n1,n2,n3 --id c-0
+  $ npx coordinator standby nats://n1,n2,n3 --run my-run --id c-1 --workers 0
+`;
+
 const resumeHelp = `
 Takes the newest checkpoint whose every hash verifies, says which, and continues bit for bit. RUN_DIR is the folder that
-\`coordinator start\` named, under ./runs by default. The link's token stays the same, so volunteers come back by
+\`start\` named, under ./runs by default. The link's token stays the same, so volunteers come back by
 themselves where host and port do too. A run that another process drives is left alone.
 
 What does not touch what was trained may change, by --set or in the folder's run.yaml:
   name, epochs (upwards), lease.* but seal, checkpoint.*, trust.* but clip and clipFactor, heartbeatMs, maxWorkers,
-  engine, and where the data set and a teacher's file lie: data.root, teacher.file
+  engine, and where the data set and a teacher's file lie: data.root, data.store, teacher.file
 Everything else is refused by name. The data set is known by its content: any folder with the same files will do, and
 BITSWARM_DATA may name it. More epochs train a run longer, one that has ended too. With a constant schedule it ends with
 the bits of a run that had as many from the start; else the learning rate is that of the longer schedule from there on.
@@ -94,184 +163,267 @@ Examples:
   $ npx coordinator resume runs/fashion-lenet-20250131-154501-3fa9 --workers 4 --max-steps 500
   $ npx coordinator resume runs/fashion-lenet-20250131-154501-3fa9 --set epochs=9 --set checkpoint.everySteps=20
   $ npx coordinator resume runs/mnist-20250131-154501-3fa9 --set data.root=/mnt/data/mnist
+  $ npx coordinator resume s3://bucket/run-7 --set data.root=/mnt/data/mnist
+      on another machine: what checkpoint.bucket of the run named has copies of its checkpoints; give --token, too, where
+      the link must stay the same
 `;
 
-/** Examples with the program as it is found from where the person is. */
-function asPasted(help: string): string {
-  return help.replaceAll("npx coordinator", commandText("coordinator", []));
+/** The run files that come with the program, a line each. */
+function shippedText(): string {
+  const runs = shippedRuns();
+  const wide = Math.max(...runs.map(({ file }) => file.length));
+  return runs.map(({ file, about }) => `  ${file.padEnd(wide)}  ${about}`).join("\n");
 }
 
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== "" && Number.isInteger(value) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-  };
+/** Kinds of a table, in lines of a terminal's width. */
+function kindsText(kinds: readonly string[]): string {
+  const indent = "      ";
+  const lines = [indent];
+  kinds.forEach((kind, i) => {
+    const word = i === kinds.length - 1 ? kind : `${kind}, `;
+    if (lines[lines.length - 1].length + word.trimEnd().length > MOST_COLUMNS) lines.push(indent);
+    lines[lines.length - 1] += word;
+  });
+  return lines.map((line) => line.trimEnd()).join("\n");
 }
 
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
+function startText(): string {
+  return startHelp
+    .replace("SHIPPED", shippedText())
+    .replace("METHODS", kindsText(methods.kinds))
+    .replace("OBJECTIVES", kindsText(objectives.kinds));
 }
 
-function parseToken(text: string): string {
-  if (text.length > 0 && text.length <= MOST_TOKEN && !/\s/.test(text)) return text;
-  throw new InvalidArgumentError(`It must be 1 to ${MOST_TOKEN} characters without spaces.`);
-}
-
-/**
- * The link's token as it was chosen: by option, file or environment; undefined where it was not.
- * @throws CONFIG_INVALID
- */
-async function chosenToken({ token, tokenFile }: ServeOptions): Promise<string | undefined> {
-  const { BITSWARM_TOKEN: fromEnvironment } = process.env;
-  // What is started here inherits the environment, and has no use for it.
-  delete process.env.BITSWARM_TOKEN;
-  if (token !== undefined) return token;
-  const source = tokenFile ?? "BITSWARM_TOKEN";
-  let text = fromEnvironment;
-  try {
-    if (tokenFile !== undefined) text = (await readFile(tokenFile, "utf8")).trim();
-    return text === undefined ? undefined : parseToken(text);
-  } catch (cause) {
-    const why = (cause as Error).message;
-    throw new BitswarmError("CONFIG_INVALID", `the token of ${source} cannot be taken: ${why}`, { cause });
-  }
-}
-
-function withServeOptions(command: Command): Command {
-  return command
-    .option("--workers <n>", "workers to start on this machine; 0 for none", wholeNumber(0, MOST_WORKERS), 2)
-    .addOption(new Option("--runtime <runtime>", "what these run on").choices(runtimes).default("auto"))
-    .option("--port <n>", "port of the page and the workers; 0 for any free one", wholeNumber(0, 65_535), 8080)
-    .option("--host <address>", "address to listen on; 0.0.0.0 for all of this machine's", "127.0.0.1")
-    .option(
-      "--max-steps <n>",
-      "end when N steps are committed, those before a resume included",
-      wholeNumber(1, 2 ** 31),
-    )
-    .option(
-      "--token <text>",
-      "the link's secret, instead of a random one; other users of this machine see it in the list of processes, unlike that of --token-file or BITSWARM_TOKEN",
-      parseToken,
-    )
-    .option("--token-file <path>", "a file with the link's secret")
-    .option(
-      "--behind-proxy [addresses]",
-      "take volunteers' addresses from X-Forwarded-For, as proxies at these addresses and networks (with commas between; this machine's own unless given) wrote it",
-    )
-    .addOption(
-      new Option(
-        "--public-url <url>",
-        "what volunteers open where that is not this machine's own address: of a TLS proxy or a tunnel, with the path that it takes off",
-      ).env("BITSWARM_PUBLIC_URL"),
-    )
-    .option("--allow-origin <origin>", "whose pages may join beside those; may be repeated", collect)
-    .option("--json", "print only JSON lines on standard output");
-}
-
-/** Node sets its terminal back when it ends, and aborts where that is gone (node::ResetStdio), unless it was closed. */
-function letGoOfTerminal(): void {
-  for (const fd of [0, 1, 2]) {
+/** Serves a run to its end; where another coordinator takes it over, as one that stands by. */
+async function serve(run: OpenRun, options: RunOptions, reach: Reach, door: Door): Promise<void> {
+  const stopping = stopSignal();
+  for (let next = run; ; ) {
     try {
-      closeSync(fd);
-    } catch {}
+      await serveOnce(next, options, reach, door, stopping);
+      return;
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      // Others finished it.
+      if (error.code === "RUN_ENDED") return tell(error.message);
+      if (!standsByAgain(error) || stopping.aborted) throw error;
+      tell(`${error.code}: ${error.message}`);
+      const { path, token, operatorToken, dashboardToken } = next.directory;
+      const again = await reopenRun(path, { onNotice: tell, token });
+      next = await withTokens(again, { token, operatorToken, dashboardToken });
+    }
   }
 }
 
-async function serve(run: OpenRun, options: ServeOptions, reach: Reach): Promise<void> {
+async function serveOnce(
+  run: OpenRun,
+  options: RunOptions,
+  reach: Reach,
+  door: Door,
+  stopping: AbortSignal,
+): Promise<void> {
   const json = options.json === true;
   let printed = Promise.resolve();
   const printJson = (line: string) => {
     printed = new Promise((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
   };
-  const { host, port, workers, runtime, maxSteps } = options;
-  const coordination = await coordinate(run, {
-    host,
-    port,
-    workers,
-    runtime,
-    reach,
-    terminal: json ? process.stderr : process.stdout,
-    ...(maxSteps === undefined ? {} : { maxSteps }),
-    ...(json ? { printJson } : {}),
-  });
-  let interrupted = false;
-  const interrupt = () => {
-    // Checkpoints are renamed into place, so ending here leaves the last one whole.
-    if (interrupted) process.exit(INTERRUPTED);
-    interrupted = true;
-    coordination.stop();
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
-  // A terminal that is closed says so by SIGHUP, once or twice, or only by writes that fail.
-  let hungUp = false;
-  const hangUp = () => {
-    if (!hungUp) process.once("exit", letGoOfTerminal);
-    hungUp = true;
-    if (!interrupted) interrupt();
-  };
-  process.on("SIGHUP", hangUp);
-  for (const stream of [process.stdout, process.stderr]) if (stream.isTTY) stream.on("error", hangUp);
+  const { port, workers, runtime, maxSteps, linger = false } = options;
+  for (const note of door.notes) tell(note);
+  const coordination = await untilStopped(stopping, () =>
+    coordinate(run, {
+      host: door.host,
+      ...(door.tls === undefined ? {} : { tls: door.tls }),
+      port,
+      workers,
+      runtime,
+      reach,
+      linger,
+      terminal: json ? process.stderr : process.stdout,
+      ...(maxSteps === undefined ? {} : { maxSteps }),
+      ...(json ? { printJson } : {}),
+    }),
+  );
+  onStop(stopping, () => coordination.stop());
   await coordination.done;
   await printed;
 }
 
+/** Who waits for others to lead has nothing to finish when it is stopped. */
+async function untilStopped<T>(stopping: AbortSignal, begin: () => Promise<T>): Promise<T> {
+  const leave = () => process.exit(0);
+  stopping.addEventListener("abort", leave);
+  return begin().finally(() => stopping.removeEventListener("abort", leave));
+}
+
 /** What a person should know while they wait; standard output may be a program's. */
 function tell(message: string): void {
-  process.stderr.write(`${message}\n`);
+  const { stderr } = process;
+  const lines = stderr.isTTY ? wrapped(message, stderr.columns - 1) : [message];
+  for (const line of lines) stderr.write(`${line}\n`);
 }
 
 async function start(file: string | undefined, options: StartOptions): Promise<void> {
-  const { set = [], seed, full = false, runDir } = options;
+  const { set = [], seed, full = false, runDir, days } = options;
   const token = await chosenToken(options);
   const reach = readReach(options);
+  const door = await readDoor(options, reach);
   const config = await readRunConfig({
     full,
     set,
     ...(file === undefined ? {} : { file }),
     ...(seed === undefined ? {} : { seed }),
   });
-  await serve(await openFreshRun(config, runDir, token, tell), options, reach);
+  const engine = natsOptionsOf(options, config.name, false);
+  if (engine) {
+    await serveShared({ engine, runDir, token, config }, options, reach, door);
+    return;
+  }
+  const run = await openFreshRun(config, runDir, token, tell);
+  const work = runWork(run.state);
+  tell(downlinkLine(run.state));
+  if (days !== undefined || isWorthTelling(work)) for (const line of needsLines(work, days)) tell(line);
+  await serve(run, options, reach, door);
 }
 
-const program = new Command("coordinator")
+/** Whether a folder has a run to go on with; one that was stopped before it had anything is taken away. */
+async function isBegun(folder: string): Promise<boolean> {
+  if (!(await isRunDirectory(folder))) return false;
+  if ((await newestCheckpointStep(folder)) !== null || (await readCommitLog(folder)).length > 0) return true;
+  const { claim } = await openRunDirectory(folder, undefined, tell);
+  await claim.release();
+  await rm(folder, { recursive: true, force: true });
+  return false;
+}
+
+interface SharedRun {
+  readonly engine: NatsOptions;
+  /** The run's folder here; named after the run unless given. */
+  readonly runDir: string | undefined;
+  readonly token: string | undefined;
+  /** Where nobody leads; whoever never begins a run has none. */
+  readonly config?: RunConfig;
+}
+
+/**
+ * A run that several coordinators drive, as this one's folder has it, or fresh: the same command begins, joins and
+ * goes on.
+ */
+async function openShared({ engine, runDir, token, config }: SharedRun): Promise<OpenRun> {
+  // Before anybody is asked, or anything is made.
+  if (config) requireEngine({ ...config, engine });
+  const folder = runDir ?? join("runs", `${engine.run}-${engine.id}`);
+  const again = await isBegun(folder);
+  const told = await askAbout(engine, tell, config === undefined && !again);
+  const tokens = { ...told?.tokens, ...(token === undefined ? {} : { token }) };
+  if (again) {
+    const set = [`engine=${JSON.stringify(engine)}`];
+    return withTokens(await reopenRun(folder, { onNotice: tell, set }), tokens);
+  }
+  const wanted = told?.config ?? config;
+  if (!wanted) throw new RangeError("a run that nobody has begun is begun without a configuration");
+  // The data lies where this machine has it.
+  const data = config ? config.data : wanted.data;
+  return withTokens(await openFreshRun({ ...wanted, data, engine }, folder, undefined, tell), tokens);
+}
+
+async function serveShared(shared: SharedRun, options: RunOptions, reach: Reach, door: Door): Promise<void> {
+  const run = await openShared(shared).catch((error) => {
+    if (!(error instanceof BitswarmError && error.code === "RUN_ENDED")) throw error;
+    tell(error.message);
+    return undefined;
+  });
+  if (run) await serve(run, options, reach, door);
+}
+
+/** With these in place of its own: a link and an operator's word are good at every coordinator of a run. */
+async function withTokens(run: OpenRun, tokens: Partial<AllTokens>): Promise<OpenRun> {
+  const directory = { ...run.directory, ...tokens };
+  await keepTokens(directory);
+  return { ...run, directory };
+}
+
+/** Examples with the program as it is found from where the person is. */
+function asPasted(help: string): string {
+  const { columns = MOST_COLUMNS + 1 } = process.stdout;
+  return helpText(help.replaceAll("npx coordinator", commandText("coordinator", [])), columns - 1);
+}
+
+function withRunOptions(command: Command): Command {
+  return withServeOptions(command)
+    .option(
+      "--max-steps <n>",
+      "end when N steps are committed, those before a resume included",
+      wholeNumber(1, 2 ** 31),
+    )
+    .option("--linger", "go on serving pages when the run is over, until Ctrl-C: what was trained is tried at /demo");
+}
+
+const name = programName();
+const program = new Command(name)
   .version(`bitswarm ${packageVersion()}, protocol ${PROTOCOL_VERSION}, Node ${process.versions.node}`)
+  // Commander's own least is 40, half of a window.
+  .configureHelp({ minWidthToWrap: LEAST_DESCRIPTION })
   // What commander refuses has a code, as all that fails has.
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "error CONFIG_INVALID: ")) })
-  .description("Train a 1-bit network on the GPUs of everyone who opens your link.")
-  .addHelpText("after", asPasted("\nExample:\n  $ npx coordinator start\n\nMore: coordinator start --help"))
-  .showHelpAfterError("(see coordinator --help)");
+  .description("Train a network of one or few bits on the GPUs of everyone who opens your link.")
+  .addHelpText("after", asPasted("\nExample:\n  $ npx coordinator start\n\nMore: npx coordinator start --help"))
+  .showHelpAfterError(`(see ${name} --help)`);
 
-withServeOptions(
-  program
-    .command("start")
-    .description("start a run, and end when it is trained")
-    .argument("[run.yaml]", "configuration of the run; the shipped example where there is none"),
+withClusterOptions(
+  withRunOptions(
+    program
+      .command("start")
+      .description("start a run, and end when it is trained")
+      .argument(
+        "[run.yaml]",
+        "configuration of the run, or the name of a shipped one; the shipped example where there is none",
+      ),
+  ),
 )
   .option("--run-dir <path>", "the run's folder, new or empty; by default ./runs/<name>-<time>-<random>")
   .option("--set <field=value>", "any field of the configuration; may be repeated", collect)
   .option("--seed <n>", "seed of every random draw", wholeNumber(0, 0xffffffff))
   .option("--full", "all images of the data set")
-  .addHelpText("after", asPasted(startHelp))
-  .showHelpAfterError("(see coordinator start --help)")
+  .option("--days <n>", "say what the run needs to be done in N days", wholeNumber(1, MOST_DAYS))
+  .addHelpText("after", asPasted(startText()))
   .action(start);
 
-withServeOptions(
+withRunOptions(
   program
     .command("resume")
     .description("go on with a run from its newest checkpoint")
-    .argument("<run-dir>", "the run's folder"),
+    .argument("<run-dir>", "the run's folder, or s3://BUCKET/PREFIX with copies of its checkpoints"),
 )
+  .option("--run-dir <path>", "where a run from a bucket goes on, new or empty; by default ./runs/<its name>")
   .option("--set <field=value>", "a field that may change, see below; may be repeated", collect)
   .addHelpText("after", asPasted(resumeHelp))
-  .showHelpAfterError("(see coordinator resume --help)")
   .action(async (runDir: string, options: ResumeOptions) => {
     const reach = readReach(options);
+    const door = await readDoor(options, reach);
     const { set = [] } = options;
     const token = await chosenToken(options);
-    const opened = await reopenRun(runDir, { onNotice: tell, set, ...(token === undefined ? {} : { token }) });
-    await serve(opened, options, reach);
+    const folder = isBucket(runDir) ? await fetchRun(runDir, { ...options, onNotice: tell }) : runDir;
+    const opened = await reopenRun(folder, { onNotice: tell, set, ...(token === undefined ? {} : { token }) });
+    await serve(opened, options, reach, door);
+  });
+
+withClusterKeys(
+  withRunOptions(
+    program
+      .command("standby")
+      .description("follow a run that other coordinators drive, and lead it where they are gone")
+      .argument("<servers>", "NATS: nats://host:port, and others with commas between"),
+  ),
+)
+  .option("--run-dir <path>", "the run's folder on this machine; by default ./runs/<run>-<id>")
+  .addHelpText("after", asPasted(standbyHelp))
+  .action(async (servers: string, options: StartOptions) => {
+    const token = await chosenToken(options);
+    const reach = readReach(options);
+    const door = await readDoor(options, reach);
+    if (options.run === undefined) throw new BitswarmError("CONFIG_INVALID", "--run is due: which run to stand by for");
+    const engine = natsOptionsOf({ ...options, engine: servers }, options.run, true);
+    if (!engine) return;
+    await serveShared({ engine, runDir: options.runDir, token }, options, reach, door);
   });
 
 program
@@ -281,26 +433,23 @@ program
     "[url|run-dir]",
     "the link that the coordinator printed, in quotes, or the run's folder; the newest run in ./runs unless given",
   )
-  .option("--json", "print JSON")
-  .action(async (given: string | undefined, { json }: { readonly json?: boolean }) => {
+  .option("--watch", "go on until the run has come to its end; Ctrl-C ends it before")
+  .option("--json", "print JSON; with --watch a line each time that something changed")
+  .action(async (given: string | undefined, { json = false, watch = false }: StatusOptions) => {
     const target = given ?? (await newestRun());
+    const { stdout } = process;
+    if (watch) {
+      // Ctrl-C ends a program that does not listen for it; a reader who goes away ends this one, too.
+      const gone = new AbortController();
+      stdout.once("error", () => gone.abort());
+      const { signal } = gone;
+      const pause = (ms: number) => setTimeout(ms, undefined, { signal }).catch(() => undefined);
+      await watchStatus({ target, json, stream: stdout, now: () => performance.now(), pause, signal });
+      return;
+    }
     const status = await readStatus(target);
-    process.stdout.write(`${json ? JSON.stringify(status) : statusText(status, target)}\n`);
-  });
-
-program
-  .command("export")
-  .description("write the 1-bit network of a run's newest checkpoint for inference: packed signs, C and the float rest")
-  .argument("<run-dir>", "the run's folder")
-  .requiredOption("--out <file>", "the safetensors file to write")
-  .action(async (runDir: string, { out }: { readonly out: string }) => {
-    const { path, step, fileBytes, sizes, skipped } = await exportModel(runDir, out);
-    for (const damaged of skipped) process.stderr.write(`skipped ${damaged.path}: ${damaged.reason}\n`);
-    const { binaryBytes, teacherBytes } = sizes;
-    const ratio = (teacherBytes / binaryBytes).toFixed(1);
-    process.stdout.write(
-      `${path}: step ${step}, ${fileBytes} bytes (parameters ${binaryBytes}; ${teacherBytes} in full precision, ${ratio} times as many)\n`,
-    );
+    const shown = () => paintedBlock(statusText(status, target).split("\n"), painter(stdout)).join("\n");
+    stdout.write(`${json ? JSON.stringify(status) : shown()}\n`);
   });
 
 program
@@ -310,16 +459,36 @@ program
   .option("--seed <n>", "of everything that is drawn; the scenario's own by default", wholeNumber(0, 0xffffffff))
   .option("--seeds <n>", "play so many seeds, from that one on", wholeNumber(1, 1_000_000), 1)
   .option("--volunteers <n>", "how many there are", wholeNumber(1, 100_000))
+  .option("--gateways <n>", "between them and a leader; none unless given", wholeNumber(0, 1000))
+  .option("--whole <n>", "one gateway in so many runs whole, the others with one for a hundred", wholeNumber(1, 1000))
+  .option("--standbys <n>", "coordinators that follow the leader of the gateways", wholeNumber(0, 4))
   .option("--steps <n>", "how many are committed", wholeNumber(1, 1_000_000))
   .option("--set <field=value>", "any field of the scenario; may be repeated", collect)
   .option("--varied", "a small world drawn from each seed, instead of a file")
   .option("--json", "print one line of JSON a seed")
   .addHelpText("after", asPasted(simulateHelp))
-  .showHelpAfterError("(see coordinator simulate --help)")
   .action(async (file: string | undefined, options: SimulateOptions) => {
-    const ok = await simulateCommand(file, options, (line) => process.stdout.write(`${line}\n`));
+    const to = (stream: NodeJS.WriteStream) => (line: string) => void stream.write(`${line}\n`);
+    const ok = await simulateCommand(file, options, to(process.stdout), to(process.stderr));
     if (!ok) process.exitCode = 1;
   });
+
+addExportCommand(program, { wholeNumber, asPasted, tell });
+addPredictCommand(program, { wholeNumber, asPasted, tell });
+addEvaluateCommand(program, { wholeNumber, asPasted, tell });
+addTrackCommand(program, { wholeNumber, asPasted, tell });
+addGatewayCommand(program, { wholeNumber, asPasted, tell });
+addDashboardCommand(program, { wholeNumber, asPasted, tell });
+addCompareCommand(program, { wholeNumber, asPasted, tell });
+addImportCommand(program, { wholeNumber, asPasted, tell });
+addStoreCommands(program, { wholeNumber, asPasted, tell });
+if (name === "bitswarm") {
+  // bitswarm.ts hands them to the worker's program and to the set-up; here they are only listed.
+  program.command("join [url]").description("lend this machine's GPU to the run behind a link");
+  program.command("doctor [url]").description("say what keeps a worker from working here, or from reaching a run");
+  program.command("setup").description("find what this machine lacks, and install it or say how");
+}
+for (const command of program.commands) command.showHelpAfterError(`(see ${name} ${command.name()} --help)`);
 
 // Whoever reads the output may go first; that is no reason to lose the run.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);

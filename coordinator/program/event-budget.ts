@@ -26,6 +26,8 @@ const rates: Readonly<Record<Kind, Rate | undefined>> = {
   checkpoint: undefined,
   resumed: undefined,
   undone: undefined,
+  leads: undefined,
+  follows: undefined,
   carried: undefined,
   repeated: undefined,
   totals: undefined,

@@ -38,8 +38,12 @@ export class JsonLineFile {
   }
 }
 
-/** The line that --json prints for an event; nothing for most. `loopDelayMs`: since the line before. */
+/** The line that --json prints for an event; nothing for most. `loopDelayMs`: since the step before. */
 export function jsonLineOf(event: RunEvent, loopDelayMs: LoopDelay | null): string | undefined {
+  if (event.type === "evaluation") {
+    const { step, network, score } = event;
+    return JSON.stringify({ event: "evaluation", step, network, score: plainScore(score) });
+  }
   if (event.type !== "step") return undefined;
   const { step, epoch, loss, samples, workers, paramsHash, bytes } = event;
   return JSON.stringify({
@@ -55,11 +59,15 @@ export function jsonLineOf(event: RunEvent, loopDelayMs: LoopDelay | null): stri
   });
 }
 
-/** A score by its name, without the words for people. */
-function plainScores(scores: NetworkScores): Record<string, Pick<ShownScore, "name" | "value" | "better">> {
-  return Object.fromEntries(
-    Object.entries(scores).map(([network, { name, value, better }]) => [network, { name, value, better }]),
-  );
+type PlainScore = Omit<ShownScore, "text" | "sentence">;
+
+/** A score without the words for people. */
+function plainScore({ name, value, better, others }: ShownScore): PlainScore {
+  return { name, value, better, ...(others && { others }) };
+}
+
+function plainScores(scores: NetworkScores): Record<string, PlainScore> {
+  return Object.fromEntries(Object.entries(scores).map(([network, score]) => [network, plainScore(score)]));
 }
 
 /** The last line that --json prints, of a run that ended or was stopped. */

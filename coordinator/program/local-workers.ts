@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { packageRoot } from "../base/package-root.ts";
+import { builtFolder } from "../base/package-root.ts";
 import { appendToPlainFile } from "../disk/plain-file.ts";
 
 export const runtimes = ["auto", "deno", "browser"] as const;
@@ -17,6 +17,8 @@ export interface LocalWorkersOptions {
   /** At least 1. */
   readonly count: number;
   readonly runtime: Runtime;
+  /** `host:port` of what has the run's data beside the coordinator. */
+  readonly dataHosts?: readonly string[];
   /** Everything that the workers print goes there. */
   readonly logPath: string;
   /** Called when they end before stop(), with what they said last. */
@@ -32,8 +34,9 @@ const KILL_AFTER_MS = 5000;
 const LAST_LINES = 8;
 
 /** @throws RUNTIME_MISSING where the worker's program was not built, STORAGE_FAILED where its log is no plain file */
-export function startLocalWorkers({ url, count, runtime, logPath, onEarlyEnd }: LocalWorkersOptions): LocalWorkers {
-  const program = join(packageRoot(), "dist", "worker", "platform", "node", "bin.js");
+export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
+  const { url, count, runtime, dataHosts = [], logPath, onEarlyEnd } = options;
+  const program = join(builtFolder(), "worker", "platform", "node", "bin.js");
   if (!existsSync(program)) {
     throw new BitswarmError(
       "RUNTIME_MISSING",
@@ -42,6 +45,7 @@ export function startLocalWorkers({ url, count, runtime, logPath, onEarlyEnd }: 
   }
   const log = appendToPlainFile(logPath);
   const args = ["join", "-", "--runtime", runtime, "--count", String(count), "--name", "local", "--parent-watch"];
+  args.push(...dataHosts.flatMap((host) => ["--data-host", host]));
   const child = spawn(process.execPath, [program, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
     // They watch standard input and leave when this process is gone. A group of its own: Ctrl-C in the terminal is for

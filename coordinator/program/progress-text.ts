@@ -1,10 +1,12 @@
 // A run's progress in words for a terminal: pure functions from the status and the events to lines.
 
 import { bytesText } from "../../shared/base/bytes-text.ts";
+import { cut, displayWidth, filled } from "../../shared/base/terminal-text.ts";
+import { rangesInWords } from "../../shared/wire/lease-ranges.ts";
 import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { printable } from "../base/printable.ts";
 import type { RunEvent } from "../engine/run-event.ts";
-import { cut, displayWidth, filled } from "./terminal-text.ts";
+import type { Style } from "./paint.ts";
 
 /** `3 min 12 s`, `1 h 5 min`, `8 s`. */
 export function duration(seconds: number): string {
@@ -35,6 +37,13 @@ function speedText({ samplesPerSecond }: Pick<RunStatus, "samplesPerSecond">): s
   return `${samplesPerSecond < 1 ? samplesPerSecond.toPrecision(1) : Math.round(samplesPerSecond)} samples/s`;
 }
 
+/** What each volunteer fetches, by how its network's weights travel. */
+export function downlinkText({ bitsPerWeight, wholeBytes, updateBytes }: NonNullable<RunStatus["downlink"]>): string {
+  const bits = Number(bitsPerWeight.toPrecision(3));
+  const update = updateBytes === null ? "at most that" : bytesText(updateBytes);
+  return `a volunteer fetches ${bytesText(wholeBytes)} on joining (${bits} bit${bits === 1 ? "" : "s"} a weight), ${update} a step`;
+}
+
 /** What a step costs a worker's line and the coordinator's event loop; nothing before the first. */
 export function costText({ bytesPerWorker, loopDelayMs }: RunStatus): string | undefined {
   if (!bytesPerWorker) return undefined;
@@ -43,11 +52,18 @@ export function costText({ bytesPerWorker, loopDelayMs }: RunStatus): string | u
   return `last step: ${bytesText(down)} down and ${bytesText(up)} up a worker${delay}`;
 }
 
-function etaText({ etaSeconds }: RunStatus): string {
-  return etaSeconds === null ? "ETA –" : `ETA ${duration(etaSeconds)}`;
+/** When it ends, and what of that is a guess; not a word of it before something was measured. */
+function etaParts({ etaSeconds, eta }: Pick<RunStatus, "etaSeconds" | "eta">): string[] {
+  if (etaSeconds === null) return ["ETA –"];
+  const { evaluations = 0, guessed = [] } = eta ?? {};
+  const about = guessed.length > 0 ? "about " : "";
+  const within = evaluations > 0 ? ` with ${count(evaluations, "evaluation")}` : "";
+  const titles = guessed.map((title) => printable(title)).join(", ");
+  return [`ETA ${about}${duration(etaSeconds)}${within}`, ...(titles === "" ? [] : [`(not measured yet: ${titles})`])];
 }
 
-function bar(share: number, width: number): string {
+/** A share as a bar of so many columns. */
+export function bar(share: number, width: number): string {
   const full = Math.round(Math.min(1, Math.max(0, share)) * width);
   return "█".repeat(full) + "░".repeat(width - full);
 }
@@ -61,7 +77,7 @@ function shownTexts({ name, phase, reason }: RunStatus) {
 /** Before what a line goes on with. */
 const INDENT = "      ";
 /** Columns of the bar, and of what stands beside it at least. */
-const BAR = { least: 4, most: 30, beside: 50 } as const;
+const BAR = { least: 4, most: 30, beside: 57 } as const;
 
 /** The block that a terminal redraws; each line is narrower than `columns`, and broken between its parts. */
 export function statusBlock(status: RunStatus, columns: number): string[] {
@@ -76,7 +92,7 @@ export function statusBlock(status: RunStatus, columns: number): string[] {
   const whole = `${speed}  ${reason}`;
   return [
     `${name}: ${stopping}${phase}`,
-    ...lines([`${drawn} step ${step}/${steps}`, percent(share), etaText(status)]),
+    ...lines([`${drawn} step ${step}/${steps}`, percent(share), ...etaParts(status)]),
     ...lines(["loss", ...lossParts(status)]),
     ...(displayWidth(whole) <= width ? [whole] : [speed, ...filled(reason.split(" "), width, " ", INDENT)]),
   ].map((line) => cut(line, width));
@@ -88,7 +104,7 @@ export function statusLine(status: RunStatus): string {
   const { phase, reason } = shownTexts(status);
   const total = loss.total === undefined ? "" : `  loss ${loss.total.toPrecision(3)}`;
   const speed = speedText(status);
-  return `step ${step}/${steps}  ${phase}${total}  ${speed}  ${count(workers, "worker")}  ${etaText(status)}  ${reason}`;
+  return `step ${step}/${steps}  ${phase}${total}  ${speed}  ${count(workers, "worker")}  ${etaParts(status)[0]}  ${reason}`;
 }
 
 /** What a code's message, which says what to do next, may take of a line. */
@@ -170,12 +186,38 @@ export function eventLine(event: RunEvent): string | undefined {
     case "requeued":
       // Of what else takes a lease away there is a line already.
       if (event.cause !== "expired") return undefined;
-      return `[${event.from}, ${event.to}) of ${event.worker} is leased again (${event.cause})`;
+      return `positions ${rangesInWords(event.ranges)} of ${event.worker} are leased again (${event.cause})`;
     case "rests":
       return `account ${event.account.slice(0, 8)} computes otherwise than others: it rests for ${duration(event.ms / 1000)}`;
+    case "leads":
+      return `${event.id} leads from step ${event.step} on (epoch ${event.epoch})`;
+    case "follows":
+      return `${event.id} stands by at step ${event.step}: ${event.leader ?? "nobody yet"} leads`;
     case "notice":
       return event.message;
     default:
       return event satisfies never;
+  }
+}
+
+/** How an event's line stands out: what is nobody's doing does not, what costs work does. */
+export function eventStyle({ type }: RunEvent): Style | undefined {
+  switch (type) {
+    case "joined":
+    case "left":
+    case "checkpoint":
+    case "worker-suspended":
+    case "worker-resumed":
+    case "returned":
+    case "repeated":
+      return "dim";
+    case "refused":
+    case "requeued":
+    case "rests":
+      return "yellow";
+    case "undone":
+      return "red";
+    default:
+      return undefined;
   }
 }

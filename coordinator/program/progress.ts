@@ -1,34 +1,29 @@
 // The live view in the terminal: a block that is redrawn below the lines of events; where nothing can be redrawn, a
 // line every few seconds.
 
-import type { WriteStream } from "node:tty";
+import { cut, filled, PLAIN_COLUMNS, rowsOf, wrapped } from "../../shared/base/terminal-text.ts";
 import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { RunEvent } from "../engine/run-event.ts";
-import { eventLine, statusBlock, statusLine } from "./progress-text.ts";
-import { PLAIN_COLUMNS, rowsOf } from "./terminal-text.ts";
+import {
+  type Environment,
+  type Paint,
+  type ProgressStream,
+  paintedBlock,
+  painter,
+  redraws,
+  type Style,
+} from "./paint.ts";
+import { eventLine, eventStyle, statusBlock, statusLine } from "./progress-text.ts";
 
 /** Between two status lines where nothing can be redrawn. */
 const LINE_EVERY_MS = 5000;
 const CLEAR_BELOW = "\x1b[J";
 
-export type ProgressStream = Pick<WriteStream, "write"> & { readonly isTTY?: boolean; readonly columns?: number };
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-const isSet = (value: string | undefined) => value !== undefined && value !== "" && value !== "0" && value !== "false";
-
-/**
- * Whether a block may be redrawn in place: on a terminal that moves its cursor, and where nobody asks for plain text
- * (https://no-color.org, and the CI of build services).
- */
-export function redraws({ isTTY }: ProgressStream, { TERM, NO_COLOR, CI }: Environment): boolean {
-  return isTTY === true && TERM !== "dumb" && !isSet(NO_COLOR) && !isSet(CI);
-}
-
 export class Progress {
   readonly #stream: ProgressStream;
   readonly #now: () => number;
   readonly #redraws: boolean;
+  readonly #paint: Paint;
   /** The block as it stands on the screen. */
   #drawn: readonly string[] = [];
   #block: readonly string[] = [];
@@ -40,6 +35,7 @@ export class Progress {
     this.#stream = stream;
     this.#now = now;
     this.#redraws = redraws(stream, environment);
+    this.#paint = painter(stream, environment);
   }
 
   /** Of the window, which may change. */
@@ -49,33 +45,54 @@ export class Progress {
   }
 
   /** Prints a line, or several, that stay. */
-  line(text: string): void {
+  line(text: string, style?: Style): void {
+    const painted = this.#paint(style, text);
     if (!this.#redraws) {
-      this.#stream.write(`${text}\n`);
+      this.#stream.write(`${painted}\n`);
       return;
     }
-    this.#stream.write(`${this.#erase()}${text}\n`);
+    this.#stream.write(`${this.#erase()}${painted}\n`);
     this.#draw();
+  }
+
+  /** Prints a sentence that stays: in a window broken between its words, to a pipe in one line. */
+  sentence(text: string, style?: Style): void {
+    for (const line of this.#stream.isTTY ? wrapped(text, this.columns - 1) : [text]) this.line(line, style);
   }
 
   event(event: RunEvent): void {
     const text = eventLine(event);
-    if (text !== undefined) this.line(text);
+    if (text !== undefined) this.sentence(text, eventStyle(event));
   }
 
-  update(status: RunStatus): void {
+  /** @param heading stands above the status, or before its line */
+  update(status: RunStatus, heading?: string): void {
+    const above = heading === undefined ? [] : [heading];
+    this.show(
+      () => [...above.map((text) => cut(text, this.columns - 1)), ...statusBlock(status, this.columns)],
+      () => [...above, statusLine(status)].join("  "),
+    );
+  }
+
+  /** Draws a block, each of its lines narrower than the window; where nothing can be redrawn, now and then a line. */
+  show(block: () => readonly string[], line: () => string): void {
     if (this.#redraws) {
       const erase = this.#erase();
-      this.#block = statusBlock(status, this.columns);
+      this.#block = block();
       this.#stream.write(erase);
       this.#draw();
       return;
     }
-    const text = statusLine(status);
+    const text = line();
     if (text === this.#lastLine || this.#now() - this.#lastLineAt < LINE_EVERY_MS) return;
     this.#lastLine = text;
     this.#lastLineAt = this.#now();
-    this.#stream.write(`${text}\n`);
+    // In a window it is broken between its parts first, and a part that is too wide between its words.
+    const width = this.columns - 1;
+    const lines = this.#stream.isTTY
+      ? filled(text.split("  "), width, "  ", "  ").flatMap((line) => wrapped(line, width))
+      : [text];
+    for (const line of lines) this.line(line);
   }
 
   /** Takes the block off the screen. */
@@ -93,7 +110,7 @@ export class Progress {
 
   #draw(): void {
     if (this.#block.length === 0) return;
-    this.#stream.write(`${this.#block.join("\n")}\n`);
+    this.#stream.write(`${paintedBlock(this.#block, this.#paint).join("\n")}\n`);
     this.#drawn = this.#block;
   }
 }

@@ -1,13 +1,18 @@
 // What the coordinator says to the person who started it: how to lend a GPU at the beginning, what came out at the end.
 
+import { filled, PLAIN_COLUMNS, paragraph } from "../../shared/base/terminal-text.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { NetworkScores } from "../../shared/tasks/shown-score.ts";
+import { tasks } from "../../shared/tasks/tasks.ts";
 import { commandText } from "../base/command-text.ts";
+import type { DashboardTokens, RunTokens } from "../base/token.ts";
 import type { ModelSizes } from "../checkpoint/export.ts";
+import { DASHBOARD_PATH } from "../dashboard/dashboard-path.ts";
+import { DEMO_PATH } from "../demo/demo-networks.ts";
 import type { RunSummary } from "../engine/engine.ts";
 import type { RunDirectory } from "../run/run-directory.ts";
+import type { RunServer } from "../server/server.ts";
 import { duration } from "./progress-text.ts";
-import { filled, PLAIN_COLUMNS, paragraph } from "./terminal-text.ts";
 
 const loopback = /^(127(\.\d+){3}|::1|localhost)$/;
 
@@ -18,16 +23,18 @@ const WIDEST = 100;
 function reachText(url: string, host: string): string | undefined {
   if (url.startsWith("https:")) return undefined;
   return loopback.test(host)
-    ? "The link works on this machine. Browsers elsewhere give WebGPU to https pages only: put a TLS proxy or a tunnel before it, and start with --public-url and --behind-proxy."
-    : "Browsers on other machines give WebGPU to https pages only: put a TLS proxy or a tunnel before it, and start with --public-url and --behind-proxy. `npx worker join` needs neither.";
+    ? "The link works on this machine. For others in its network start with --lan, which needs nothing else; for the internet put a TLS proxy or a tunnel before it (--public-url, --behind-proxy), or bring a certificate (--tls-cert)."
+    : `Browsers on other machines give WebGPU to https pages only: start with --lan in place of --host for those in this network, with --tls-cert, or with --public-url and --behind-proxy behind a TLS proxy or a tunnel. \`${commandText("worker", ["join"])}\` needs none of them.`;
 }
 
 /**
+ * @param what it is called, and where it lies
  * @param host in the link, or where the coordinator listens
  * @param columns of the reader's window
  */
-export function welcomeLines(
-  { path, run }: RunDirectory,
+export function linkLines(
+  what: string,
+  path: string,
   url: string,
   host: string,
   workers: number,
@@ -35,16 +42,50 @@ export function welcomeLines(
 ): string[] {
   const reach = reachText(url, host);
   const prose = (text: string) => paragraph(text, Math.min(columns - 1, WIDEST));
+  const more = [
+    ...(reach === undefined ? [] : prose(reach)),
+    ...(workers === 0 ? prose("No local workers (--workers 0): the run waits for volunteers.") : []),
+  ];
   return [
     // A path and a link stay whole, too.
-    ...filled([`run ${run}`, `in ${path}`], columns - 1),
+    ...filled([what, `in ${path}`], columns - 1),
     "",
     `  Lend a GPU: open ${url}`,
     "",
-    ...(reach === undefined ? [] : prose(reach)),
-    ...(workers === 0 ? prose("No local workers (--workers 0): the run waits for volunteers.") : []),
-    "",
+    ...more,
+    ...(more.length === 0 ? [] : [""]),
   ];
+}
+
+/** What a run says as it begins, as `linkLines` has it. */
+export function welcomeLines(
+  { path, run }: RunDirectory,
+  url: string,
+  host: string,
+  workers: number,
+  columns?: number,
+): string[] {
+  return linkLines(`run ${run}`, path, url, host, workers, columns);
+}
+
+/**
+ * Where whoever runs this looks on. The link stays whole, as it is opened.
+ * @param here by the address of this machine alone, whose browser need not trust the room's certificate for it
+ */
+export function dashboardLines(
+  server: Pick<RunServer, "linkTo" | "localLinkTo">,
+  { dashboardToken }: DashboardTokens,
+  here: boolean,
+): string[] {
+  const link = here
+    ? server.localLinkTo(DASHBOARD_PATH, dashboardToken)
+    : server.linkTo(DASHBOARD_PATH, dashboardToken);
+  return [`  Look on:     open ${link}`, ""];
+}
+
+/** Where what was trained is tried, once there is nothing else to do. */
+export function demoLines(server: Pick<RunServer, "linkTo">, { token }: Pick<RunTokens, "token">): string[] {
+  return ["", `  Try it: open ${server.linkTo(DEMO_PATH, token)}`, "", "Pages are served until Ctrl-C."];
 }
 
 function kibibytes(bytes: number): string {
@@ -65,14 +106,23 @@ function scoreFacts(scores: NetworkScores, columns: number): string[] {
   return facts.length > 0 ? facts : fact("score", "not evaluated yet", columns);
 }
 
-/** @param columns of the reader's window */
+/** How what was trained is tried: on a picture, or on films where its task follows targets. */
+function tryLine(path: string, task: RunConfig["task"] | undefined): string {
+  const follows = task !== undefined && tasks.get(task.kind).tracking !== undefined;
+  return follows
+    ? `  track:   ${commandText("coordinator", ["track", path, "--data", "otb", "--root", "FOLDER"])}`
+    : `  predict: ${commandText("coordinator", ["predict", path, "picture.png"])}`;
+}
+
+/** @param columns of the reader's window @param flags to go on with, so that it is served as it was */
 export function summaryLines(
   summary: RunSummary,
   { path, run }: Pick<RunDirectory, "path" | "run">,
   { binaryBytes, teacherBytes }: ModelSizes,
-  { epochs }: Pick<RunConfig, "epochs">,
+  { epochs, task }: Pick<RunConfig, "epochs"> & Partial<Pick<RunConfig, "task">>,
   seconds: number,
   columns = PLAIN_COLUMNS,
+  flags: readonly string[] = [],
 ): string[] {
   const ratio = (teacherBytes / binaryBytes).toFixed(1);
   const { step, steps, samples, scores, checkpoint, finished } = summary;
@@ -90,8 +140,11 @@ export function summaryLines(
     ...fact("checkpoint", checkpoint, Number.POSITIVE_INFINITY),
     "",
     step < steps
-      ? `  go on:   ${commandText("coordinator", ["resume", path])}`
-      : `  longer:  ${commandText("coordinator", ["resume", path, "--set", `epochs=${epochs + 1}`])}`,
+      ? `  go on:   ${commandText("coordinator", ["resume", path, ...flags])}`
+      : `  longer:  ${commandText("coordinator", ["resume", path, ...flags, "--set", `epochs=${epochs + 1}`])}`,
     `  export:  ${commandText("coordinator", ["export", path, "--out", "model.safetensors"])}`,
+    tryLine(path, task),
+    // Pages end with the run; of one that is over they are served again.
+    ...(step < steps ? [] : [`  demo:    ${commandText("coordinator", ["resume", path, ...flags, "--linger"])}`]),
   ];
 }

@@ -1,19 +1,25 @@
-// `coordinator status`: asks a running coordinator, or reads what a stopped run left on the disk.
+// `bitswarm status`: asks a running coordinator, or reads what a stopped run left on the disk.
 
 import { lstat, readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { phaseProgram, samplesAt } from "../../shared/run/program.ts";
+import { wrapped } from "../../shared/base/terminal-text.ts";
+import { phaseNamed } from "../../shared/model/phases.ts";
+import { buildNetworks } from "../../shared/run/networks.ts";
+import { phaseProgram, placeOf, samplesAt } from "../../shared/run/program.ts";
 import type { NetworkScores } from "../../shared/tasks/shown-score.ts";
+import { downlinkBytes } from "../../shared/wire/downlink-bytes.ts";
 import { type RunStatus, runStatusSchema } from "../../shared/wire/run-status.ts";
+import { isDashboardToken, isOperatorToken } from "../../shared/wire/token-prefixes.ts";
 import { commandText } from "../base/command-text.ts";
 import { readNewestCheckpoint } from "../checkpoint/checkpoint.ts";
 import { COMMIT_LOG, inspectCommitLog, standingCommits } from "../checkpoint/commit-log.ts";
+import { DASHBOARD_PATH } from "../dashboard/dashboard-path.ts";
 import { driverOf, readAddress } from "../run/run-claim.ts";
 import { isRunDirectory, RUN_FILE } from "../run/run-directory.ts";
 import { networkScores } from "../state/scores.ts";
-import { costText, statusBlock } from "./progress-text.ts";
+import { costText, downlinkText, statusBlock } from "./progress-text.ts";
 
 /** A run that nobody drives at the moment. */
 export interface StoppedStatus {
@@ -24,6 +30,8 @@ export interface StoppedStatus {
   readonly steps: number;
   readonly samples: number;
   readonly scores: NetworkScores;
+  /** What a volunteer fetches of the phase that comes, or came last. */
+  readonly downlink?: NonNullable<RunStatus["downlink"]>;
   /** All its steps are done. */
   readonly finished: boolean;
   /** Of the configuration. */
@@ -37,9 +45,17 @@ const ANSWER_WITHIN_MS = 5000;
 
 const problemSchema = z.object({ code: z.string(), message: z.string() });
 
+/** Where the dashboard is: of a link as it is printed, which `status` understands, too. */
+function isDashboardLink({ pathname, searchParams }: URL): boolean {
+  const token = searchParams.get("token") ?? "";
+  return pathname.endsWith(`/${DASHBOARD_PATH}`) && (isDashboardToken(token) || isOperatorToken(token));
+}
+
 async function askCoordinator(link: URL): Promise<RunStatus> {
+  const dashboard = isDashboardLink(link);
   // Below the link's path: a proxy may have one for the run.
-  const base = `${link.origin}${link.pathname.replace(/\/$/, "")}`;
+  const path = dashboard ? link.pathname.slice(0, -DASHBOARD_PATH.length) : link.pathname;
+  const base = `${link.origin}${path.replace(/\/$/, "")}`;
   const url = new URL(`${base}/status${link.search}`);
   let response: Response;
   try {
@@ -58,6 +74,13 @@ async function askCoordinator(link: URL): Promise<RunStatus> {
     throw new BitswarmError("TOKEN_INVALID", `${what}; give the whole link that the coordinator printed, in quotes`);
   }
   const status = runStatusSchema.safeParse(body);
+  if (dashboard && response.status === 404) {
+    const what = `${link.origin}${link.pathname} is the dashboard of a run's folder, not of a coordinator`;
+    throw new BitswarmError(
+      "RUN_UNREACHABLE",
+      `${what}: ask for the folder, \`${commandText("coordinator", ["status", "RUN_DIR"])}\``,
+    );
+  }
   if (!response.ok || !status.success) {
     throw new BitswarmError(
       "RUN_UNREACHABLE",
@@ -71,13 +94,17 @@ async function readStopped(runDir: string): Promise<StoppedStatus> {
   const { path, manifest, skipped } = await readNewestCheckpoint(runDir);
   const { records, damage } = await inspectCommitLog(runDir);
   const commits = standingCommits(records);
+  const program = phaseProgram(manifest.config, manifest.dataset.trainSamples);
   const evaluated = (network: string) => {
     const newest = commits.findLast((commit) => commit.type === "evaluate" && commit.network === network);
-    return newest?.type === "evaluate" ? newest.value : (manifest.scores[network]?.value ?? null);
+    return newest?.type === "evaluate" ? newest : manifest.scores[network];
   };
-  const program = phaseProgram(manifest.config, manifest.dataset.trainSamples);
+  const ofEach = <T>(of: (network: string) => T) =>
+    Object.fromEntries(program.networks.map(({ name }): [string, T] => [name, of(name)]));
   const step = commits.reduce((most, commit) => Math.max(most, commit.step), manifest.step);
   const driver = await driverOf(runDir);
+  const { pass } = placeOf(program, Math.min(step, program.steps - 1), manifest.config.batch);
+  const networks = buildNetworks(manifest.config, manifest.dataset, program);
   return {
     run: manifest.run,
     state: "stopped",
@@ -87,8 +114,13 @@ async function readStopped(runDir: string): Promise<StoppedStatus> {
     scores: networkScores({
       config: manifest.config,
       program,
-      evaluations: Object.fromEntries(program.networks.map(({ name }) => [name, evaluated(name)])),
+      evaluations: ofEach((network) => evaluated(network)?.value ?? null),
+      others: ofEach((network) => evaluated(network)?.others ?? {}),
     }),
+    downlink: {
+      ...downlinkBytes(networks, manifest.config, phaseNamed(program, pass.phase)),
+      updateBytes: null,
+    },
     finished: manifest.step >= program.steps,
     epochs: manifest.config.epochs,
     checkpoint: path,
@@ -133,18 +165,20 @@ export async function readStatus(target: string): Promise<RunStatus | StoppedSta
 /** Columns of what is printed to no window. */
 const WIDE = 120;
 
-/** What `coordinator status` prints for people. */
+/** What `bitswarm status` prints for people; commands and links are whole, all else is narrower than the window. */
 export function statusText(
   status: RunStatus | StoppedStatus,
   target: string,
   columns = process.stdout.columns ?? WIDE,
 ): string {
-  const scores = Object.values(status.scores).map(({ title, name, text }) => `  ${title}: ${name} ${text}`);
+  const set = (text: string) => wrapped(`  ${text}`, columns - 1);
+  const scores = Object.values(status.scores).flatMap(({ title, name, text }) => set(`${title}: ${name} ${text}`));
   if (status.state !== "stopped") {
     const cost = costText(status);
-    return [...statusBlock(status, columns), ...(cost === undefined ? [] : [`  ${cost}`]), ...scores].join("\n");
+    const lines = [...(status.downlink ? [downlinkText(status.downlink)] : []), ...(cost === undefined ? [] : [cost])];
+    return [...statusBlock(status, columns), ...lines.flatMap(set), ...scores].join("\n");
   }
-  const { run, step, steps, samples, finished, epochs, checkpoint, checkpointStep, notices } = status;
+  const { run, step, steps, samples, finished, epochs, checkpoint, checkpointStep, notices, downlink } = status;
   const folder = resolve(target);
   const again =
     step > checkpointStep ? `; the ${step - checkpointStep} steps after it are computed again on resume` : "";
@@ -155,10 +189,14 @@ export function statusText(
       ]
     : [`  go on: ${commandText("coordinator", ["resume", folder])}`];
   return [
-    `${run} ${finished ? "has come to its end" : "is not running"}: step ${step}/${steps} committed, ${samples} training samples`,
-    `  newest checkpoint: ${basename(checkpoint)}${again}`,
+    ...wrapped(
+      `${run} ${finished ? "has come to its end" : "is not running"}: step ${step}/${steps} committed, ${samples} training samples`,
+      columns - 1,
+    ),
+    ...set(`newest checkpoint: ${basename(checkpoint)}${again}`),
+    ...(downlink ? set(downlinkText(downlink)) : []),
     ...scores,
-    ...notices.map((notice) => `  ${notice}`),
+    ...notices.flatMap(set),
     ...ways,
   ]
     .map(withoutControls)

@@ -30,6 +30,8 @@ const WHOLE_PATIENCE = {
 } as const;
 /** An answer that decides between two is waited for until the round has taken so many times as long as it may. */
 export const DISPUTE_PATIENCE = 2;
+/** Where all else is done, answers that go from one gateway to another are waited for so long, at both. */
+export const AWAY_PATIENCE_MS = 3000;
 
 /** Time in which a comparison is done before the round is, or a little later. */
 function patienceMs(now: number, { roster, since, wanted }: RoundState): number {
@@ -58,7 +60,7 @@ function drawnAuditor(now: number, state: RoundState, copy: CopyWanted): string 
     if (i === DRAWS && best) break;
     const [account] = workforce(roster).accounts.drawn(draws.uniform()) ?? [""];
     const [, newest] = newestOf(roster, account) ?? [];
-    if (!newest || copy.answered.includes(account)) continue;
+    if (!newest || newest.gateway || copy.answered.includes(account)) continue;
     if (i < DRAWS && copy.distrusted.has(account)) continue;
     if (i < DRAWS && copy.own && !newest.own) continue;
     // The operator's own are no accomplices, whoever comes from their address.
@@ -108,17 +110,25 @@ function canCompare({ copy, auditor }: AuditCopy, roster: Roster): boolean {
  * and longer for those that decide between two answers, one of which would be in the sum.
  */
 export function comparisonDue(now: number, state: RoundState): boolean {
-  const { copies, leases, roster, since, options } = state;
+  const { copies, away, leases, roster, since, options } = state;
   const age = since === null ? 0 : now - since;
   if (age >= DISPUTE_PATIENCE * options.deadlineMs) return false;
   const until = patientUntil(state);
   const late = age >= options.deadlineMs || now >= until;
-  const decides = ({ answered, awaited }: CopyWanted) => answered.length > 1 || awaited === true;
+  const awaitedFar = now < farUntil(state);
+  if (away.some(({ awaited }) => !late || (awaited === true && awaitedFar))) return true;
+  const decides = ({ answered, awaited, order }: CopyWanted) =>
+    order === undefined ? answered.length > 1 || awaited === true : awaited === true && awaitedFar;
   if (copies.some((due) => (!late || decides(due.copy)) && canCompare(due, roster))) return true;
   // Nobody waits for an auditor that will not be done in time.
   const inTime = ({ overdue, endsAt, receivedAt }: Lease) =>
     receivedAt !== null || (!overdue && (endsAt ?? now) <= until);
   return leases.some((lease) => "copy" in lease && (decides(lease.copy) || (!late && inTime(lease))));
+}
+
+/** Until when those are waited for that are another gateway's, or another's for one: how far they are nobody knows. */
+function farUntil({ wholeSince, closedSince }: RoundState): number {
+  return wholeSince === null ? Number.POSITIVE_INFINITY : Math.max(wholeSince, closedSince ?? 0) + AWAY_PATIENCE_MS;
 }
 
 /** Until when comparisons are waited for where all samples are there. */

@@ -3,10 +3,11 @@
 
 import type { WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
+import { isClosing } from "./gateways.ts";
 import type { Lease } from "./lease.ts";
 import { granted, mayBackUp, type Offer } from "./leases.ts";
 import { type Group, type Member, type Roster, speedOf, totalSpeed, workforce } from "./roster.ts";
-import { leaseMicrobatches, type ShareRequest, tooSlow } from "./sizing.ts";
+import { FINEST_PART, leaseMicrobatches, type ShareRequest, tooSlow } from "./sizing.ts";
 import { isEnding, isLate, type RoundEffect, type RoundOptions, type RoundState } from "./state.ts";
 
 /** An account's share of a round is limited where there are at least so many that are proven. */
@@ -61,12 +62,14 @@ function isOf({ proven }: Member, crew: Group, roster: Roster): boolean {
   return crew === (proven ? roster.proven : roster.unproven);
 }
 
-function canTake({ ticket, suspended, resting, leases }: Member, { ahead }: RoundOptions): boolean {
-  return ticket !== null && !suspended && !resting && (leases.length === 0 || (ahead && leases.length === 1));
+function canTake({ ticket, suspended, resting, leases, room, gateway }: Member, { ahead }: RoundOptions): boolean {
+  const fits = leases.length < room && (leases.length === 0 || ahead || gateway);
+  return ticket !== null && !suspended && !resting && fits;
 }
 
 export function grantCopies(now: number, granting: Granting, only?: WorkerId): void {
   for (const [worker, member] of takers(granting, only)) {
+    if (member.gateway) continue;
     const { copies, options, roster } = granting.state;
     if (copies.size === 0 || granting.left === 0) return;
     // One that would expire, as it did before perhaps, is no use, and keeps its auditor from the work.
@@ -88,7 +91,8 @@ export function allowance(
   const { shareLimit, microbatch } = options;
   if (shareLimit >= 1 || late || roster.proven.accounts.size < LIMITED_FROM) return Number.POSITIVE_INFINITY;
   // Rounded up to microbatches, so that ten accounts of a tenth are the whole.
-  const most = Math.ceil((wanted * shareLimit) / microbatch) * microbatch;
+  const share = shareLimit / (roster.spread.get(account) ?? 1);
+  const most = Math.ceil(((options.whole ?? wanted) * share) / microbatch) * microbatch;
   return most - (samplesByAccount.get(account) ?? 0);
 }
 
@@ -100,7 +104,7 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
     const lease = leases.get(id);
     return lease ? sum + Math.ceil((lease.to - lease.from) / microbatch) : sum;
   }, 0);
-  return {
+  const request = {
     speed: speedOf(member, roster.phase),
     leases: member.speeds[roster.phase]?.leases ?? 0,
     unleased: Math.ceil(state.unleased.reduce((sum, { from, to }) => sum + to - from, 0) / microbatch),
@@ -117,6 +121,50 @@ function requestOf(now: number, state: RoundState, member: Member): ShareRequest
     timeoutMs,
     unpacedMs: options.hasHistory ? Number.POSITIVE_INFINITY : now - (state.since ?? now),
   };
+  return member.gateway ? gatewayRequest(request, options) : request;
+}
+
+/**
+ * The least piece of a gateway's share of a round is one in so many; the first are larger, as any of them can be given
+ * back in part.
+ */
+export const GATEWAY_PIECES = 20;
+
+/**
+ * Limits of one lease are for workers: a gateway cuts what it is leased by its own. Nor does it have less for what it
+ * holds, of which most may be answered: whoever would be done first has its turn.
+ */
+function gatewayRequest(request: ShareRequest, { oneLease }: RoundOptions): ShareRequest {
+  const most = Number.POSITIVE_INFINITY;
+  const pieces = oneLease ? 1 : GATEWAY_PIECES / FINEST_PART;
+  return { ...request, most, timeoutMs: most, first: most, unpacedMs: most, pieces, held: 0 };
+}
+
+/** Milliseconds that a gateway's volunteers need for what they have before them. */
+function busyMs({ roster, leases }: RoundState, worker: WorkerId, mean: number): number {
+  const member = roster.members.get(worker);
+  if (!member) return Number.POSITIVE_INFINITY;
+  const held = () =>
+    member.leases.reduce((sum, id) => {
+      const lease = leases.get(id);
+      return lease ? sum + lease.to - lease.from : sum;
+    }, 0);
+  return (1000 * (member.open ?? held())) / (speedOf(member, roster.phase) ?? mean);
+}
+
+/** Gateways have room for many leases: the next is always for the one that would be done first. */
+export function grantGateways(now: number, granting: Granting): void {
+  const { roster, unleased } = granting.state;
+  if (roster.gateways.length === 0 || unleased.length === 0) return;
+  const { mean } = totalSpeed(workforce(roster).active);
+  const busy = new Map(roster.gateways.map((worker) => [worker, busyMs(granting.state, worker, mean)]));
+  while (granting.left > 0 && granting.state.unleased.length > 0 && busy.size > 0) {
+    const before = granting.left;
+    const [first] = [...busy].reduce((least, one) => (one[1] < least[1] ? one : least));
+    for (const [worker, member] of takers(granting, first)) grantNext(now, granting, worker, member);
+    if (granting.left < before) busy.set(first, busyMs(granting.state, first, mean));
+    else busy.delete(first);
+  }
 }
 
 /**
@@ -135,21 +183,28 @@ function onlyRequest(now: number, state: RoundState, member: Member): ShareReque
   return { ...request, remaining, total };
 }
 
+/** Leases a member its part of what nobody holds, where it is of use. */
+function grantNext(now: number, granting: Granting, worker: WorkerId, member: Member): void {
+  const { state } = granting;
+  const [head] = state.unleased;
+  if (!head || (member.gateway && isClosing(now, state))) return;
+  const request = state.options.oneLease ? onlyRequest(now, state, member) : requestOf(now, state, member);
+  if (!request) return;
+  const patient = member.leftOut >= LEFT_OUT_ROUNDS || isLate(now, state);
+  if (!patient && tooSlow(request)) return;
+  const size = leaseMicrobatches(request);
+  if (size < 1) return;
+  const to = Math.min(head.to, head.from + size * state.options.microbatch);
+  const rest: readonly Range[] = to === head.to ? [] : [{ from: to, to: head.to }];
+  granting.state = { ...state, unleased: [...rest, ...state.unleased.slice(1)] };
+  give(now, granting, { worker, from: head.from, to, purpose: { kind: "work" } });
+}
+
+/** To those who are no gateways. */
 export function grantWork(now: number, granting: Granting, only?: WorkerId): void {
   for (const [worker, member] of takers(granting, only)) {
-    const { state } = granting;
-    const [head] = state.unleased;
-    if (!head || granting.left === 0) return;
-    const request = state.options.oneLease ? onlyRequest(now, state, member) : requestOf(now, state, member);
-    if (!request) continue;
-    const patient = member.leftOut >= LEFT_OUT_ROUNDS || isLate(now, state);
-    if (!patient && tooSlow(request)) continue;
-    const size = leaseMicrobatches(request);
-    if (size < 1) continue;
-    const to = Math.min(head.to, head.from + size * state.options.microbatch);
-    const rest: readonly Range[] = to === head.to ? [] : [{ from: to, to: head.to }];
-    granting.state = { ...state, unleased: [...rest, ...state.unleased.slice(1)] };
-    give(now, granting, { worker, from: head.from, to, purpose: { kind: "work" } });
+    if (granting.state.unleased.length === 0 || granting.left === 0) return;
+    if (!member.gateway) grantNext(now, granting, worker, member);
   }
 }
 
@@ -185,6 +240,7 @@ export function grantOverdue(now: number, granting: Granting, asker: WorkerId): 
   const { state } = granting;
   const { overdue, roster } = state;
   for (const [worker, member] of takers(granting, asker)) {
+    if (member.gateway) return;
     if ((speedOf(member, roster.phase) ?? 0) < totalSpeed(workforce(roster).active).mean) return;
     const most = mostLent(now, state, member);
     for (const [, id] of overdue) {
@@ -238,7 +294,7 @@ export function grantBackups(now: number, granting: Granting): void {
   idle.sort((a, b) => b.speed - a.speed);
   for (const { worker } of idle) {
     const member = granting.state.roster.members.get(worker);
-    if (!member) continue;
+    if (!member || member.gateway) continue;
     if (open.length === 0 || granting.left === 0) return;
     const most = mostLent(now, granting.state, member);
     const index = open.findIndex((lease) => mayHelp(state, lease, member) && lease.to - lease.from <= most);

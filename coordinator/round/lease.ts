@@ -20,6 +20,10 @@ export interface CopyWanted {
   readonly own?: boolean;
   /** The round waits for it as for one that decides: nobody has confirmed the account that is audited. */
   readonly awaited?: boolean;
+  /** Another gateway's account is to compute it. */
+  readonly away?: true;
+  /** It decides another gateway's audit: the number under which it was ordered. */
+  readonly order?: number;
 }
 
 export interface LeaseTerm {
@@ -27,6 +31,7 @@ export interface LeaseTerm {
   readonly worker: WorkerId;
   /** Who answers for the worker. */
   readonly account: string;
+  /** Slots [from, to) of the round (slots.ts). */
   readonly from: number;
   readonly to: number;
   /** Milliseconds, as `now`. */
@@ -39,6 +44,8 @@ export interface LeaseTerm {
   readonly receivedAt: number | null;
   /** When its holder's speed lets expect the answer; null where no speed was known as it was granted. */
   readonly endsAt: number | null;
+  /** Its holder is a gateway. */
+  readonly gateway?: true;
   /** It takes too long for its holder's speed, or its holder's connection is lost: nobody knows when it ends. */
   readonly overdue: boolean;
 }

@@ -13,7 +13,7 @@ import type { RequeueCause, RoundEffect, RoundState } from "./state.ts";
  * Whether another may compute the lease's range too: not yet two of them, and `ending`, or nobody knows when it ends.
  */
 export function mayBackUp(lease: Lease, ending: boolean): boolean {
-  if (!counts(lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null) return false;
+  if (!counts(lease) || lease.twin !== null || lease.lent || lease.receivedAt !== null || lease.gateway) return false;
   return ending || lease.overdue;
 }
 
@@ -91,18 +91,21 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
     to,
     grantedAt: now,
     startedAt: starts ? now : null,
-    expires: starts ? now + state.options.timeoutMs : Number.POSITIVE_INFINITY,
+    expires: starts ? expiry(now, state, member) : Number.POSITIVE_INFINITY,
     receivedAt: null,
     endsAt: endOf(starts ? now : (before?.endsAt ?? null), to - from, member, state),
     overdue: before?.overdue ?? false,
+    ...(member.gateway ? { gateway: true as const } : {}),
   };
   const lease = leaseFor(purpose, term, member.proven ? null : state.nextLease);
   const served = purpose.kind === "work" ? { served: state.round } : {};
   const holding: Partial<Member> = {
     leases: [...member.leases, id],
-    ticket: null,
+    // Who has room for many asks for the next at once, behind those who have asked before.
+    ticket: member.gateway ? state.roster.nextTicket : null,
     expected: null,
     leftOut: 0,
+    open: member.open === undefined ? undefined : member.open + to - from,
     ...served,
   };
   // A round that everybody had left starts anew; one that nobody waits for in has not begun.
@@ -113,7 +116,7 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
       phase: "collecting",
       since: fresh && purpose.kind !== "spare" ? now : state.since,
       nextLease: state.nextLease + 1,
-      roster: withMember(state.roster, worker, { ...member, ...holding }),
+      roster: withMember(withTicket(state.roster, holding.ticket ?? null), worker, { ...member, ...holding }),
       samplesByAccount: counts(lease) ? samplesAdded(state, member.account, to - from) : state.samplesByAccount,
     },
     lease,
@@ -123,6 +126,11 @@ export function granted(now: number, state: RoundState, offer: Offer): { state: 
     if (twin && counts(twin)) next = withLease(next, { ...twin, twin: id });
   }
   return { state: next, grant: { type: "grant", lease } };
+}
+
+/** The roster from which a ticket was taken, where one was. */
+function withTicket(roster: RoundState["roster"], ticket: number | null): RoundState["roster"] {
+  return ticket === null ? roster : { ...roster, nextTicket: ticket + 1 };
 }
 
 /** @param doubt of a lease that counts where nobody knows whether its holder answers */
@@ -139,6 +147,11 @@ function leaseFor(purpose: Offer["purpose"], term: LeaseTerm, doubt: number | nu
     default:
       return purpose satisfies never;
   }
+}
+
+/** When a lease that begins now expires. */
+function expiry(now: number, { options }: RoundState, { gateway }: Member): number {
+  return gateway ? Number.POSITIVE_INFINITY : now + options.timeoutMs;
 }
 
 /** When a lease that begins at `from` ends, by its holder's speed; null where either is unknown. */
@@ -159,7 +172,7 @@ function released(now: number, state: RoundState, lease: Lease, holder: (member:
   return withLease(next, {
     ...following,
     startedAt: now,
-    expires: now + state.options.timeoutMs,
+    expires: expiry(now, state, member),
     endsAt: endOf(now, following.to - following.from, member, state),
     overdue: member.suspended,
   });
@@ -222,6 +235,8 @@ function wasLate(now: number, { overdue, endsAt }: Lease, since: number): boolea
 /** What its holder has shown with a lease that ends without an answer. */
 function failing(now: number, state: RoundState, lease: Lease, cause: RequeueCause | CancelReason): RoundState {
   const { proven = false, own = false } = state.roster.members.get(lease.worker) ?? {};
+  // A gateway's volunteers have shown it to the gateway.
+  if (lease.gateway) return state;
   const lapse = (before: Answering) => (proven ? afterLapse : afterMiss)(now, before);
   // Whoever started the run answers for its own: they may give back what they like.
   const miss = (before: Answering) => (own ? before : afterMiss(now, before));

@@ -43,7 +43,7 @@ function helpers({ roster }: RoundState, line: Iterable<readonly [number, Worker
   for (const [, worker] of line) {
     const member = roster.members.get(worker);
     const speed = member && speedOf(member, roster.phase);
-    if (member && speed !== undefined && speed >= least) found.push({ worker, member, speed });
+    if (member && !member.gateway && speed !== undefined && speed >= least) found.push({ worker, member, speed });
   }
   return found.sort((a, b) => b.speed - a.speed);
 }
@@ -167,7 +167,7 @@ export function grantEarly(now: number, state: RoundState): RoundChange {
  * where leases come in pieces `mean` stands for it, too.
  */
 function tooLong(now: number, lease: Lease, state: RoundState, mean: number): boolean {
-  if (lease.startedAt === null || lease.receivedAt !== null || lease.overdue) return false;
+  if (lease.startedAt === null || lease.receivedAt !== null || lease.overdue || lease.gateway) return false;
   if (lease.endsAt === null && now - lease.startedAt >= lendingMs(state)) return true;
   if (lease.endsAt === null && state.options.pieces === 1) return false;
   const end = expectedEnd(now, lease, mean);

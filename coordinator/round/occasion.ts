@@ -2,7 +2,15 @@
 // message of one.
 
 import type { WorkerId } from "../../shared/base/ids.ts";
-import { grantBackups, grantCopies, granting, grantOverdue, grantWork } from "./grants.ts";
+import {
+  type Granting,
+  grantBackups,
+  grantCopies,
+  grantGateways,
+  granting,
+  grantOverdue,
+  grantWork,
+} from "./grants.ts";
 import { workforce } from "./roster.ts";
 import { grantSpares } from "./spares.ts";
 import { isLive, type RoundChange, type RoundState } from "./state.ts";
@@ -47,9 +55,15 @@ export function grantAll(now: number, state: RoundState, occasion: Occasion): Ro
   if (state.copies.size > 0 && occasion.kind !== "event") grantCopies(now, adding, asked);
   if (asker !== undefined && adding.state.overdue.size > 0) grantOverdue(now, adding, asker);
   if (adding.state.unleased.length > 0) grantWork(now, adding, asker);
+  grantGateways(now, adding);
   const helps = inPieces ? occasion.kind === "all" : true;
   if (adding.state.unleased.length === 0 && helps) grantBackups(now, adding);
   grantSpares(now, adding, occasion);
+  return withMore(adding);
+}
+
+/** What did not fit this turn is granted in the next. */
+function withMore(adding: Granting): RoundChange {
   if (adding.left > 0) return adding;
   return { state: { ...adding.state, grantsPending: true }, effects: [...adding.effects, { type: "more" }] };
 }

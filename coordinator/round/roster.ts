@@ -19,7 +19,17 @@ export interface MemberFacts {
   readonly unproven?: boolean;
   /** The most microbatches of one lease that it can hold. */
   readonly maxMicrobatches?: number;
+  /**
+   * It is a gateway, with room for so many leases, which it asks for all at once. It answers for its volunteers itself:
+   * no lease of its own expires or is lent to another, and where it leaves it takes with it what it has covered.
+   */
+  readonly room?: number;
+  /** Samples a second, where it knows better than what its answers tell: a gateway's volunteers change. */
+  readonly speed?: number;
 }
+
+/** Leases that a worker holds at most: the one it computes, and the one it goes on with. */
+export const LEASES_OF_A_WORKER = 2;
 
 /** Leases of a worker that are remembered once they are over: to answer one late is no fault (SPEC.md, C4). */
 export const REMEMBERED_LEASES = 64;
@@ -31,9 +41,17 @@ export interface Member {
   /** Its account answers what it is lent: others wait for what it holds. */
   readonly proven: boolean;
   readonly maxMicrobatches: number;
+  /** Of volunteers: see `MemberFacts.room`. */
+  readonly gateway: boolean;
+  /** Leases that it holds at most. */
+  readonly room: number;
+  /** Samples a second, as it says itself; undefined of who is measured. */
+  readonly stated: number | undefined;
+  /** Of a gateway: samples of its leases that its volunteers have not answered; undefined where it has not said. */
+  readonly open: number | undefined;
   /** When it asked for a lease that it has not got; numbers in the order of asking. */
   readonly ticket: number | null;
-  /** At most two: the one it computes, and the one it goes on with. */
+  /** Those that it computes or goes on with; what it has answered and is being checked is none of them. */
   readonly leases: readonly LeaseId[];
   /** The last that it was granted, the newest last; see `withMember`. */
   readonly had: readonly LeaseId[];
@@ -85,12 +103,16 @@ export interface Roster {
   readonly phase: string;
   readonly round: number;
   readonly members: PersistentMap<WorkerId, Member>;
+  /** Those of them that are gateways, in the order in which they came. */
+  readonly gateways: readonly WorkerId[];
   readonly proven: Group;
   readonly unproven: Group;
   /** What accounts have shown, and the lapses of all accounts of an address. */
   readonly answering: PersistentMap<string, Answering>;
   readonly lapses: PersistentMap<string, number>;
   readonly nextTicket: number;
+  /** Accounts that are at several gateways, and at how many. */
+  readonly spread: PersistentMap<string, number>;
 }
 
 const nobody: Crew = { count: 0, known: 0, speed: 0 };
@@ -110,11 +132,13 @@ export function emptyRoster(): Roster {
     phase: "",
     round: 0,
     members: PersistentMap.of(),
+    gateways: [],
     proven: emptyGroup(),
     unproven: emptyGroup(),
     answering: PersistentMap.of(),
     lapses: PersistentMap.of(),
     nextTicket: 1,
+    spread: PersistentMap.of(),
   };
 }
 
@@ -125,6 +149,10 @@ export function newMember(worker: WorkerId, facts: MemberFacts = {}): Member {
     own: facts.own ?? false,
     proven: false,
     maxMicrobatches: facts.maxMicrobatches ?? Number.POSITIVE_INFINITY,
+    gateway: facts.room !== undefined,
+    room: facts.room ?? LEASES_OF_A_WORKER,
+    stated: facts.speed,
+    open: undefined,
     ticket: null,
     leases: [],
     had: [],
@@ -145,7 +173,7 @@ export function isActive({ suspended, resting, ticket, leases, expected }: Membe
 }
 
 export function speedOf(member: Member, phase: string): number | undefined {
-  return member.speeds[phase]?.samplesPerSecond;
+  return member.stated ?? member.speeds[phase]?.samplesPerSecond;
 }
 
 /** The member with its speed in one phase changed. */
@@ -169,8 +197,8 @@ function exchanged(crew: Crew, phase: string, less: Member | undefined, more: Me
 }
 
 /** In which line it waits, if in any. */
-function lineOf({ ticket, suspended, resting, leases }: Member): "idle" | "ahead" | undefined {
-  if (ticket === null || suspended || resting || leases.length > 1) return undefined;
+function lineOf({ ticket, suspended, resting, leases, room }: Member): "idle" | "ahead" | undefined {
+  if (ticket === null || suspended || resting || leases.length >= room) return undefined;
   return leases.length === 0 ? "idle" : "ahead";
 }
 
@@ -263,6 +291,11 @@ function withProof(roster: Roster, member: Member): Member {
   return member.proven === proven ? member : { ...member, proven };
 }
 
+function withGateway(gateways: readonly WorkerId[], worker: WorkerId, member: Member | undefined): readonly WorkerId[] {
+  if (!member) return gateways.filter((other) => other !== worker);
+  return gateways.includes(worker) ? gateways : [...gateways, worker];
+}
+
 /** The roster with a member added, changed or, where it is undefined, removed. */
 export function withMember(roster: Roster, worker: WorkerId, changed: Member | undefined): Roster {
   const { members } = roster;
@@ -280,6 +313,7 @@ export function withMember(roster: Roster, worker: WorkerId, changed: Member | u
   return {
     ...roster,
     members: after ? members.set(worker, after) : members.delete(worker),
+    gateways: before?.gateway || after?.gateway ? withGateway(roster.gateways, worker, after) : roster.gateways,
     proven: touches(true) ? group(true) : roster.proven,
     unproven: touches(false) ? group(false) : roster.unproven,
   };
@@ -327,6 +361,13 @@ export function withNewcomer(roster: Roster, worker: WorkerId, facts: MemberFact
   return withMember(next, worker, member);
 }
 
+/** The roster in which an account is at so many gateways, of which this is one. */
+export function withSpread(roster: Roster, account: string, gateways: number): Roster {
+  const { spread } = roster;
+  if ((spread.get(account) ?? 1) === Math.max(1, gateways)) return roster;
+  return { ...roster, spread: gateways > 1 ? remembering(spread, account, gateways) : spread.delete(account) };
+}
+
 /** The roster with fields of a member changed; nothing where there is no such member. */
 export function updated(roster: Roster, worker: WorkerId, change: Partial<Member>): Roster {
   const member = roster.members.get(worker);
@@ -339,11 +380,17 @@ export function updated(roster: Roster, worker: WorkerId, change: Partial<Member
  */
 export function atRound(roster: Roster, phase: string, round: number): Roster {
   const members = roster.members.map((member) => {
-    const { ticket, leases, expected, leftOut } = member;
+    const { ticket, leases, expected, leftOut, open } = member;
     const gone = expected !== null && expected < round - 1;
     const waits = ticket !== null && leases.length === 0;
-    if (!gone && !waits) return member;
-    return { ...member, expected: gone ? null : expected, leftOut: waits ? leftOut + 1 : leftOut };
+    if (!gone && !waits && open === undefined) return member;
+    return {
+      ...member,
+      expected: gone ? null : expected,
+      leftOut: waits ? leftOut + 1 : leftOut,
+      // What it said was of the round before.
+      open: undefined,
+    };
   });
   let [proven, unproven] = [nobody, nobody];
   members.forEach((member) => {

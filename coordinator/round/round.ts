@@ -8,12 +8,13 @@ import { AuditCopies } from "./audit-copies.ts";
 import { comparisonDue, reassigned, withCopy } from "./audits.ts";
 import { mayEndEarly } from "./deadline.ts";
 import { hasDiverged, ownReports, withReport, witnessesOf } from "./divergence.ts";
+import { adopted, allLeasesOf, extended, narrowed, split, stated, trimmed } from "./gateways.ts";
 import { type CopyWanted, counts } from "./lease.ts";
 import { allCancelled, answered, cancelled, lapsed, received, shownLate, withOverdue } from "./leases.ts";
 import { suspended, ticked } from "./lending.ts";
 import { grantAll, type Occasion } from "./occasion.ts";
 import { roundReason } from "./reason.ts";
-import { atRound, type Roster, updated, withMember, withNewcomer, withoutTrace } from "./roster.ts";
+import { atRound, type Roster, updated, withMember, withNewcomer, withoutTrace, withSpread } from "./roster.ts";
 import { measured } from "./sizing.ts";
 import { claimed } from "./spares.ts";
 import {
@@ -46,6 +47,8 @@ export interface RoundOpening {
 }
 
 const anyEvent: Occasion = { kind: "event" };
+/** Nobody is leased work for it: what follows may be that somebody rests. */
+const copiesAlone: Occasion = { kind: "copy", worker: undefined };
 const asker = (worker: WorkerId): Occasion => ({ kind: "asker", worker });
 
 /** Opens a round over ranges and leases them to those who wait already. */
@@ -71,6 +74,10 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
       return asked(now, state, event);
     case "worker-paused":
       return departed(now, state, event.worker, "returned");
+    case "worker-drained": {
+      const change = { ticket: null, resting: true, expected: null };
+      return settle(now, withRoster(state, updated(state.roster, event.worker, change)), []);
+    }
     case "account-rests":
       return rested(now, state, event.account);
     case "worker-rested": {
@@ -109,6 +116,30 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
       return spoiled(now, state, { ...event, cause: "returned" }, []);
     case "copy-wanted":
       return compared(now, state, event.copy);
+    case "copy-away":
+      return settle(now, isLive(state) ? { ...state, away: [...state.away, event.copy] } : state, [], copiesAlone);
+    case "copy-over":
+      return settle(now, { ...state, away: state.away.filter((copy) => copy !== event.copy) }, [], copiesAlone);
+    case "extended":
+      return settle(now, extended(state, event), []);
+    case "narrowed":
+      return settle(now, narrowed(now, state, event), []);
+    case "closed":
+      return settle(now, { ...state, options: { ...state.options, growing: false }, closedSince: now }, []);
+    case "lease-trimmed": {
+      const change = trimmed(now, state, event);
+      if (change) return after(now, change);
+      const { worker, lease } = event;
+      return spoiled(now, state, { worker, lease, cause: "returned", notFinite: false }, []);
+    }
+    case "lease-split":
+      return after(now, split(now, state, event));
+    case "adopted":
+      return after(now, adopted(now, state, event.worker, event.ranges));
+    case "stated":
+      return settle(now, stated(state, event.worker, event), []);
+    case "account-spread":
+      return settle(now, withRoster(state, withSpread(state.roster, event.account, event.gateways)), []);
     case "tick":
       return after(now, ticked(now, reassigned(now, state)), { kind: "all" });
     case "go-on":
@@ -122,7 +153,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
       return settle(now, state.phase === "applied" ? { ...state, phase: "committed" } : state, []);
     case "dropped": {
       const { state: next, effects } = allCancelled(now, state, "stopped");
-      return settle(now, { ...next, phase: "committed", unleased: [], copies: AuditCopies.of() }, effects);
+      return settle(now, { ...next, phase: "committed", unleased: [], copies: AuditCopies.of(), away: [] }, effects);
     }
     default:
       return event satisfies never;
@@ -182,8 +213,10 @@ function departed(now: number, state: RoundState, worker: WorkerId, cause: "left
   if (!member) return settle(now, state, []);
   let next = withRoster(state, updated(state.roster, worker, { ticket: null }));
   const effects: RoundEffect[] = [];
+  // What a gateway has covered is lost with it; what a worker has sent is here.
+  const held = member.gateway ? allLeasesOf(state, worker).map(({ lease }) => lease) : undefined;
   // The newest first, so that the queue has them in order.
-  for (const id of [...member.leases].reverse()) {
+  for (const id of held ?? [...member.leases].reverse()) {
     const lease = next.leases.get(id);
     if (!lease) continue;
     const ending = lapsed(now, next, lease, cause);
@@ -256,12 +289,13 @@ function doubted(now: number, state: RoundState, effects: readonly RoundEffect[]
 function withdrawn(
   now: number,
   state: RoundState,
-  { account, from, to }: Range & { readonly account: string },
+  { account, from, to, quiet = false }: Range & { readonly account: string; readonly quiet?: boolean },
 ): Decision {
+  const occasion = quiet ? copiesAlone : anyEvent;
   const { collected, samplesByAccount } = state;
   const parts = collected.overlap({ from, to });
   const whole = parts.length === 1 && parts[0].from === from && parts[0].to === to;
-  if (!isLive(state) || !whole || from === to) return settle(now, state, []);
+  if (!isLive(state) || !whole || from === to) return settle(now, state, [], occasion);
   const less = samplesByAccount.set(account, Math.max(0, (samplesByAccount.get(account) ?? 0) - (to - from)));
   return settle(
     now,
@@ -273,6 +307,7 @@ function withdrawn(
       unleased: [{ from, to }, ...state.unleased],
     },
     [],
+    occasion,
   );
 }
 
@@ -293,7 +328,7 @@ function settle(
   }
   const { ranges } = state.collected;
   const { state: next, effects: cancels } = allCancelled(now, state, "sealed");
-  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: AuditCopies.of() };
+  const sealed: RoundState = { ...next, phase: "sealed", unleased: [], copies: AuditCopies.of(), away: [] };
   return result(now, sealed, [...effects, ...cancels, { type: "seal", ranges }]);
 }
 
@@ -314,7 +349,9 @@ function result(now: number, state: RoundState, effects: readonly RoundEffect[])
  */
 function sealDue(now: number, state: RoundState): boolean {
   const { collected, wanted, options, checking } = state;
-  if (!isLive(state) || checking > 0) return false;
+  if (!isLive(state) || checking > 0 || options.growing) return false;
+  // What a gateway has begun is in its sum, of which nothing can be left out.
+  if (state.roster.gateways.length > 0 && state.leases.some(({ gateway = false }) => gateway)) return false;
   if (collected.size >= wanted) return !comparisonDue(now, state);
   if (options.seal === "complete" || !isLate(now, state) || !mayEndEarly(collected.size, wanted)) return false;
   return !comparisonDue(now, state);

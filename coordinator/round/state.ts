@@ -48,6 +48,10 @@ export interface RoundOptions {
   readonly hasHistory: boolean;
   /** Steps before hold strangers' work, and may be undone. */
   readonly suspects?: boolean;
+  /** Samples of the round of which this is a gateway's part, and accounts' shares are of; its own unless given. */
+  readonly whole?: number;
+  /** More may be wanted yet: all of it is no reason to end before `closed`. */
+  readonly growing?: boolean;
 }
 
 /** What goes on from one round to the next. */
@@ -86,6 +90,8 @@ export interface RoundState extends RoundMembers {
   readonly collected: IntervalSet;
   /** Since when all samples are there. */
   readonly wholeSince: number | null;
+  /** Since when no more is to come to a round that grew. */
+  readonly closedSince: number | null;
   /**
    * The last grants were as many as one turn of the event loop has time for: the others are granted with the next
    * `go-on`.
@@ -93,6 +99,8 @@ export interface RoundState extends RoundMembers {
   readonly grantsPending: boolean;
   /** Copies that nobody computes yet. */
   readonly copies: AuditCopies;
+  /** Copies that another gateway's accounts compute. */
+  readonly away: readonly CopyWanted[];
   /** Reports of gradients that are not finite. */
   readonly notFinite: NotFinite;
 }
@@ -110,6 +118,8 @@ export type RoundEvent =
       readonly maxMicrobatches?: number;
     }
   | { readonly type: "worker-paused"; readonly worker: WorkerId }
+  /** It finishes what it holds, and gets nothing more before its next `ready`. */
+  | { readonly type: "worker-drained"; readonly worker: WorkerId }
   | { readonly type: "worker-left"; readonly worker: WorkerId }
   /** Others contradicted the account: its workers are leased nothing until they have rested, or say `ready` later. */
   | { readonly type: "account-rests"; readonly account: string }
@@ -123,9 +133,51 @@ export type RoundEvent =
   | { readonly type: "contribution"; readonly worker: WorkerId; readonly lease: LeaseId; readonly samples: number }
   | ({ readonly type: "contribution-refused"; readonly worker: WorkerId; readonly lease: LeaseId } & Refusal)
   /** An accepted contribution is not believed any more and has been taken out of the sum. */
-  | { readonly type: "contribution-withdrawn"; readonly account: string; readonly from: number; readonly to: number }
+  | {
+      readonly type: "contribution-withdrawn";
+      readonly account: string;
+      readonly from: number;
+      readonly to: number;
+      /** Nobody is leased anything for it yet. */
+      readonly quiet?: true;
+    }
   | { readonly type: "lease-returned"; readonly worker: WorkerId; readonly lease: LeaseId; readonly notFinite: boolean }
   | { readonly type: "copy-wanted"; readonly copy: CopyWanted }
+  /** A copy is computed at another gateway; it is not waited for any more. */
+  | { readonly type: "copy-away"; readonly copy: CopyWanted }
+  | { readonly type: "copy-over"; readonly copy: CopyWanted }
+  /** A round that grows wants these too, or no more of a range than is begun of it; `closed`: no more is to come. */
+  | {
+      readonly type: "extended";
+      readonly ranges: readonly Range[];
+      /** Into which shares are cut from now on; as before unless given. */
+      readonly pieces?: number;
+    }
+  | { readonly type: "narrowed"; readonly from: number; readonly to: number }
+  | { readonly type: "closed" }
+  /** A gateway has a sum of these ranges, which may end within leases. */
+  | { readonly type: "lease-split"; readonly worker: WorkerId; readonly ranges: readonly Range[] }
+  /** A gateway gives back a part of a lease that it has not begun. */
+  | {
+      readonly type: "lease-trimmed";
+      readonly worker: WorkerId;
+      readonly lease: LeaseId;
+      readonly from: number;
+      readonly to: number;
+    }
+  /** A gateway holds these ranges from a leader before. */
+  | { readonly type: "adopted"; readonly worker: WorkerId; readonly ranges: readonly Range[] }
+  /** An account is at so many gateways, of which this is one: they share what it may hold. */
+  | { readonly type: "account-spread"; readonly account: string; readonly gateways: number }
+  /** What a gateway's volunteers come to now. */
+  | {
+      readonly type: "stated";
+      readonly worker: WorkerId;
+      readonly room: number;
+      readonly speed?: number | undefined;
+      /** Samples of its leases that nobody there has answered; undefined where it does not say. */
+      readonly open?: number | undefined;
+    }
   | { readonly type: "tick" }
   /** The turn after a decision with the effect `more`. */
   | { readonly type: "go-on" }
@@ -189,9 +241,11 @@ export function beforeRounds(firstLease = 1): RoundState {
     checking: 0,
     collected: emptyIntervals,
     wholeSince: null,
+    closedSince: null,
     grantsPending: false,
     samplesByAccount: PersistentMap.of(),
     copies: AuditCopies.of(),
+    away: [],
     roster: emptyRoster(),
     nextLease: firstLease,
     witnesses: new Set(),

@@ -3,6 +3,7 @@
 
 import { resolve } from "node:path";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { isBucket } from "../../shared/data/data-kinds.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { commandText } from "../base/command-text.ts";
 import { type Checkpoint, requireDataset } from "../checkpoint/checkpoint.ts";
@@ -12,8 +13,8 @@ import type { TrainingState } from "../state/training-state.ts";
 
 interface FoundData {
   readonly data: OpenDataset;
-  /** The folder that has it, where it is not the one that was named. */
-  readonly moved: { readonly root?: string };
+  /** The field that says where it is, where that is not what was named. */
+  readonly moved: { readonly root?: string; readonly store?: string };
   readonly notices: readonly string[];
 }
 
@@ -41,15 +42,17 @@ export async function findData(
     const lost = error instanceof BitswarmError && (error.code === "DATA_MISSING" || error.code === "DATA_INVALID");
     if (!lost) throw error;
     const { BITSWARM_DATA: named } = environment;
-    if (config.data.root !== undefined && named !== undefined && named !== "") {
-      const root = resolve(named);
-      const data = await open({ ...asTrained, root }).catch(() => undefined);
-      if (data) return { data, moved: { root }, notices: [`the data set is in ${root}, as BITSWARM_DATA says`] };
+    const field = config.data.kind === "store" ? "store" : "root";
+    if (config.data[field] !== undefined && named !== undefined && named !== "") {
+      const moved = { [field]: isBucket(named) ? named : resolve(named) };
+      const data = await open({ ...asTrained, ...moved }).catch(() => undefined);
+      if (data) return { data, moved, notices: [`the data set is in ${moved[field]}, as BITSWARM_DATA says`] };
     }
-    const again = commandText("coordinator", ["resume", runDir, "--set", "data.root=FOLDER"]);
+    const again = commandText("coordinator", ["resume", runDir, "--set", `data.${field}=FOLDER`]);
+    const what = field === "store" ? "the same store" : "the same files";
     throw new BitswarmError(
       error.code,
-      `${error.message}. Any folder that holds the same files will do, what is in them is compared: \`${again}\`, or BITSWARM_DATA=FOLDER`,
+      `${error.message}. Any folder that holds ${what} will do, what is in them is compared: \`${again}\`, or BITSWARM_DATA=FOLDER`,
       { cause: error },
     );
   }

@@ -9,20 +9,22 @@ import { phasesOf } from "../../shared/run/program.ts";
 import type { Parameters } from "../../shared/wire/parameter-blob.ts";
 import { readNewestCheckpoint, restoreState, writeCheckpoint } from "../checkpoint/checkpoint.ts";
 import { encodeCheckpoint } from "../checkpoint/checkpoint-contents.ts";
-import { type CommitLog, openCommitLog } from "../checkpoint/commit-log.ts";
+import { type CommitLog, type CommitRecord, openCommitLog } from "../checkpoint/commit-log.ts";
 import { readTeacherFile, type ShapeOf } from "../checkpoint/teacher-file.ts";
 import { fittingFields } from "../checkpoint/teacher-fit.ts";
+import { normalisationNotices, withTeacherModel } from "../checkpoint/teacher-model.ts";
 import { type OpenDataset, openDataset } from "../data/open-dataset.ts";
 import type { Claim } from "../disk/claim.ts";
 import { Ledger } from "../round/ledger.ts";
 import { createTrainingState, type TrainingState } from "../state/training-state.ts";
 import { requireRobustMemory } from "../training/robust-memory.ts";
 import { requireAgreement } from "./agreement.ts";
+import { requireEngine } from "./engines.ts";
 import { findData, requireTeacher } from "./found-again.ts";
 import { changeNotices, keepRunFile, longerCommand, resumedConfig } from "./resume-config.ts";
 import type { OnNotice } from "./run-claim.ts";
 import { withAbsolutePaths } from "./run-config.ts";
-import { createRunDirectory, keepTokens, openRunDirectory, type RunDirectory } from "./run-directory.ts";
+import { createRunDirectory, keepTokens, namedBy, openRunDirectory, type RunDirectory } from "./run-directory.ts";
 
 export interface OpenRun {
   readonly directory: RunDirectory;
@@ -30,6 +32,8 @@ export interface OpenRun {
   readonly state: TrainingState;
   readonly ledger: Ledger;
   readonly log: CommitLog;
+  /** What an engine of which several drive the run commits first; one in this process has it in its log already. */
+  readonly due: readonly CommitRecord[];
   /** Keeps every other process from driving this run, until it is released. */
   readonly claim: Claim;
   /** Folder of the checkpoint that the state is from; none for a fresh run. */
@@ -50,18 +54,14 @@ export async function openFreshRun(
   token?: string,
   onNotice?: OnNotice,
 ): Promise<OpenRun> {
+  requireEngine(given);
   const wanted = withAbsolutePaths(given);
   const data = await openDataset(wanted.data);
-  const { train, test } = data.dataset;
-  // What "all there are" came to, so that run.yaml says it.
-  const { classes } = data.dataset;
-  const sizes = {
-    trainSamples: train.samples,
-    testSamples: test.samples,
-    ...(classes > 0 && wanted.data.classes === undefined ? { classes } : {}),
-  };
-  const config: RunConfig = { ...wanted, data: { ...wanted.data, ...sizes } };
+  const config = await withTeacherModel({ ...wanted, data: data.options });
   const { outline } = phasesOf(config);
+  const normalised = outline.networks.some(({ file }) => file !== undefined)
+    ? normalisationNotices(config, data.dataset)
+    : [];
   const networks = buildNetworks(config, data.dataset, outline);
   const read: Record<string, Parameters> = {};
   for (const { name, file } of outline.networks) {
@@ -81,11 +81,22 @@ export async function openFreshRun(
   const unused = unusedFields(config);
   const notices = [
     ...data.notices,
+    ...normalised,
     ...(unused.length === 0
       ? []
       : [`the method ${config.method.kind} does not use ${unused.join(", ")} of the configuration`]),
   ];
-  return { directory, data, state, ledger: new Ledger(), log, claim, discard, notices };
+  return {
+    directory: namedBy(config, directory),
+    data,
+    state,
+    ledger: new Ledger(),
+    log,
+    due: [],
+    claim,
+    discard,
+    notices,
+  };
 }
 
 export interface ReopenOptions {
@@ -134,19 +145,25 @@ async function openClaimed(directory: RunDirectory, claim: Claim, options: Reope
   const log = await openCommitLog(directory.path, { repair: true });
   if (log.notice !== null) notices.push(log.notice);
   let resumedFrom = checkpoint.path;
+  const due: CommitRecord[] = [];
+  // Where others may drive the run, too, nothing is in a log that the others do not hear of.
+  const note = async (record: CommitRecord) => {
+    if (config.engine.kind === "local") await log.append(record);
+    else due.push(record);
+  };
   try {
     const went = { fromStep: state.step, checkpoint: relative(directory.path, resumedFrom) };
     const tellsAll = requireAgreement(checkpoint, state, log);
     await keepTokens(directory);
     if (!tellsAll) {
-      await log.append({ type: "repair", ...went, ledger: ledger.toJSON() });
+      await note({ type: "repair", ...went, ledger: ledger.toJSON() });
       notices.push(
         `the commit log does not tell of all ${state.step} steps behind ${resumedFrom}: what that checkpoint holds as committed, every sample once, is in its place`,
       );
     }
-    await log.append({ type: "resume", ...went });
+    await note({ type: "resume", ...went });
     await keepRunFile(directory, config);
-    if (wanted.changes.length > 0 || found.moved.root !== undefined) {
+    if (wanted.changes.length > 0 || Object.keys(found.moved).length > 0) {
       // So that whoever reads the checkpoint alone reads what is so.
       const extra = { run: directory.run, time: new Date().toISOString() };
       const contents = encodeCheckpoint(state, directory.run);
@@ -158,5 +175,5 @@ async function openClaimed(directory: RunDirectory, claim: Claim, options: Reope
   }
   const longer = longerCommand(directory.path, state);
   if (longer !== undefined) notices.push(`the run has come to its end; to train it longer: ${longer}`);
-  return { directory, data, state, ledger, log, claim, resumedFrom, notices };
+  return { directory: namedBy(config, directory), data, state, ledger, log, due, claim, resumedFrom, notices };
 }

@@ -9,7 +9,7 @@ import { readYaml, setField } from "../../shared/run/config-text.ts";
 import { type Program, phaseProgram } from "../../shared/run/program.ts";
 import { changedFields, type FieldChange, refusalOf } from "../../shared/run/resumable.ts";
 import { commandText } from "../base/command-text.ts";
-import { engineOptions } from "./engines.ts";
+import { engineOptions, requireEngine } from "./engines.ts";
 import { withAbsolutePaths } from "./run-config.ts";
 import { RUN_FILE, type RunDirectory, readRunFile, writeRunFile } from "./run-directory.ts";
 
@@ -56,6 +56,7 @@ export async function resumedConfig(
   const plain = structuredClone(before) as Record<string, unknown>;
   for (const assignment of set) setField(plain, assignment);
   const config = set.length === 0 ? before : parsed(plain, "--set");
+  requireEngine(config);
   const changes = changedFields(stored, config);
   const written = new Set(changedFields(stored, before).map(({ field }) => field));
   const refused = changes.flatMap((change) => {

@@ -1,5 +1,5 @@
-// The folder of a run: runs/<id>/ with run.yaml, the tokens, commits, events and checkpoints. This file makes it and
-// finds its way back.
+// The folder of a run: runs/<id>/ with run.yaml, tokens, commits, events, history and checkpoints. This file makes it
+// and finds its way back.
 
 import { createHash, randomBytes } from "node:crypto";
 import { access, readdir } from "node:fs/promises";
@@ -8,7 +8,13 @@ import { stringify } from "yaml";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { commandText } from "../base/command-text.ts";
-import { createOperatorToken, createToken, type RunTokens } from "../base/token.ts";
+import {
+  createDashboardToken,
+  createOperatorToken,
+  createToken,
+  type DashboardTokens,
+  type RunTokens,
+} from "../base/token.ts";
 import { CHECKPOINTS } from "../checkpoint/checkpoint.ts";
 import { COMMIT_LOG } from "../checkpoint/commit-log.ts";
 import { type Claim, isClaim } from "../disk/claim.ts";
@@ -20,7 +26,8 @@ import { claimRun, type OnNotice } from "./run-claim.ts";
 export const RUN_FILE = "run.yaml";
 const TOKEN_FILE = "token";
 const OPERATOR_TOKEN_FILE = "operator-token";
-const EVENTS_FILE = "events.ndjson";
+const DASHBOARD_TOKEN_FILE = "dashboard-token";
+export const EVENTS_FILE = "events.ndjson";
 const WORKERS_LOG = "workers.log";
 const SECRET = 0o600;
 /** Of the small files of a run that are read whole. */
@@ -29,7 +36,10 @@ const small = { code: "STORAGE_FAILED", mostBytes: MOST_RUN_FILE_BYTES } as cons
 /** What a token may be, as `--token` has it. */
 const tokenPattern = /^[^\s\p{Cc}]{1,512}$/u;
 
-export interface RunDirectory extends RunTokens {
+/** All secrets of a run. */
+export type AllTokens = RunTokens & DashboardTokens;
+
+export interface RunDirectory extends AllTokens {
   readonly path: string;
   /** The folder's name. */
   readonly run: string;
@@ -49,12 +59,23 @@ export function newRunId(name: string, time: Date): string {
   return `${slug}-${day}-${clock}-${randomBytes(2).toString("hex")}`;
 }
 
-function directoryAt(path: string, tokens: RunTokens): RunDirectory {
+/** Names a run in frames, at every node of it. */
+export function runTagOf(run: string): string {
+  return createHash("sha256").update(run).digest("hex").slice(0, 32);
+}
+
+/** As a run's engine names it, where several nodes of folders of their own drive it. */
+export function namedBy({ engine }: Pick<RunConfig, "engine">, directory: RunDirectory): RunDirectory {
+  const { run } = engine;
+  return typeof run === "string" ? { ...directory, run, runTag: runTagOf(run) } : directory;
+}
+
+function directoryAt(path: string, tokens: AllTokens): RunDirectory {
   const run = basename(path);
   return {
     path,
     run,
-    runTag: createHash("sha256").update(run).digest("hex").slice(0, 32),
+    runTag: runTagOf(run),
     ...tokens,
     eventsPath: join(path, EVENTS_FILE),
     workersLogPath: join(path, WORKERS_LOG),
@@ -67,9 +88,28 @@ async function secretIn(file: string): Promise<string | undefined> {
   return text !== undefined && tokenPattern.test(text) ? text : undefined;
 }
 
+/** The link's token that a folder keeps; nothing where it keeps none. @throws STORAGE_FAILED */
+export function keptToken(path: string): Promise<string | undefined> {
+  return secretIn(join(path, TOKEN_FILE));
+}
+
+/** The dashboard's token that a folder keeps; nothing where it keeps none. @throws STORAGE_FAILED */
+export function keptDashboardToken(path: string): Promise<string | undefined> {
+  return secretIn(join(path, DASHBOARD_TOKEN_FILE));
+}
+
 /** Writes down what a run's folder does not hold yet of its tokens. @throws STORAGE_FAILED */
-export async function keepTokens({ path, token, operatorToken }: RunDirectory): Promise<void> {
-  const secrets = { [TOKEN_FILE]: token, [OPERATOR_TOKEN_FILE]: operatorToken };
+export async function keepTokens({
+  path,
+  token,
+  operatorToken,
+  dashboardToken,
+}: AllTokens & Pick<RunDirectory, "path">): Promise<void> {
+  const secrets = {
+    [TOKEN_FILE]: token,
+    [OPERATOR_TOKEN_FILE]: operatorToken,
+    [DASHBOARD_TOKEN_FILE]: dashboardToken,
+  };
   for (const [name, secret] of Object.entries(secrets)) {
     const file = join(path, name);
     if ((await secretIn(file)) === secret) continue;
@@ -123,7 +163,11 @@ export async function createRunDirectory(
   try {
     // Another one may have made a run here, and ended it, in between.
     if ((await entriesOf(path)).length > 0) throw exists();
-    const directory = directoryAt(path, { token: token ?? createToken(), operatorToken: createOperatorToken() });
+    const directory = directoryAt(path, {
+      token: token ?? createToken(),
+      operatorToken: createOperatorToken(),
+      dashboardToken: createDashboardToken(),
+    });
     await keepTokens(directory);
     await writeDurably(join(path, RUN_FILE), runFileText(config));
     return { directory, claim };
@@ -135,8 +179,8 @@ export async function createRunDirectory(
 
 function runFileText(config: RunConfig): string {
   const head =
-    "# The configuration of this run, complete. `coordinator start run.yaml` starts another one like it. What\n" +
-    "# `coordinator resume` may change can be changed here as well as by its --set.\n";
+    "# The configuration of this run, complete. `bitswarm start run.yaml` starts another one like it. What\n" +
+    "# `bitswarm resume` may change can be changed here as well as by its --set.\n";
   return head + stringify(config);
 }
 
@@ -169,15 +213,16 @@ export async function openRunDirectory(
   if (!(await isRunDirectory(path))) {
     throw new BitswarmError(
       "CHECKPOINT_MISSING",
-      `${path} is not the folder of a run (no ${RUN_FILE} in it): give the folder that \`coordinator start\` named, under ./runs by default`,
+      `${path} is not the folder of a run (no ${RUN_FILE} in it): give the folder that \`start\` named, under ./runs by default`,
     );
   }
   const claim = await claimRun(path, onNotice);
   try {
     const tokens = {
-      token: token ?? (await secretIn(join(path, TOKEN_FILE))) ?? createToken(),
+      token: token ?? (await keptToken(path)) ?? createToken(),
       // Another each time: whoever made a folder that comes from elsewhere must not be its operator.
       operatorToken: createOperatorToken(),
+      dashboardToken: (await keptDashboardToken(path)) ?? createDashboardToken(),
     };
     return { directory: directoryAt(path, tokens), claim };
   } catch (error) {

@@ -22,17 +22,18 @@ export type ForwardedFor = string | readonly string[] | undefined;
 /** The proxies whose word is taken for who is behind them. */
 export class TrustedProxies {
   readonly #list = new BlockList();
-  readonly #any: boolean;
+  /** As they were given. */
+  readonly addresses: readonly string[];
 
   /** @param addresses and networks, `10.0.0.0/8`. @throws CONFIG_INVALID */
   constructor(addresses: readonly string[]) {
     for (const text of addresses) this.#add(text);
-    this.#any = addresses.length > 0;
+    this.addresses = addresses;
   }
 
   /** Whether there is any. */
   get any(): boolean {
-    return this.#any;
+    return this.addresses.length > 0;
   }
 
   has(address: string): boolean {

@@ -68,7 +68,7 @@ export class OpenSockets {
   constructor(server: Server, limits: OpenSocketLimits, answer: RequestListener, exempt: (address: string) => boolean) {
     this.#limits = limits;
     this.#exempt = exempt;
-    server.on("connection", (socket: Socket) => this.#opened(socket));
+    server.on("connection", (socket: Socket) => this.opened(socket));
     server.on("request", (request: IncomingMessage, response: ServerResponse) => {
       if (this.#takes(request.socket, response)) answer(request, response);
     });
@@ -80,7 +80,14 @@ export class OpenSockets {
     return this.#guests.size;
   }
 
-  #opened(socket: Socket): void {
+  /** Requests on a connection that are being answered. */
+  requestsOf(socket: Socket): number {
+    return this.#guests.get(socket)?.requests ?? 0;
+  }
+
+  /** Counts a connection, before anything is known of it; once, however often it is told of. */
+  opened(socket: Socket): void {
+    if (this.#guests.has(socket)) return;
     const key = addressKey(socket.remoteAddress ?? "");
     this.#guests.set(socket, { key, requests: 0 });
     const group = this.#ofAddress.get(key) ?? emptyGroup();
@@ -89,6 +96,12 @@ export class OpenSockets {
     socket.once("close", () => this.#gone(socket));
     if (this.#isCrowded(group) && !this.#exempt(socket.remoteAddress ?? "")) this.#reviewSoon(key);
     if (this.#guests.size > this.#limits.inAll) this.#reset(firstToGo(this.#all, socket));
+  }
+
+  /** A connection of which another speaks from now on: TLS on it. */
+  become(raw: Socket, socket: Socket): void {
+    this.#gone(raw);
+    this.opened(socket);
   }
 
   #isCrowded({ silent, busy }: Group): boolean {
@@ -112,7 +125,9 @@ export class OpenSockets {
   #reset(socket: Socket | undefined): void {
     if (!socket) return;
     this.#gone(socket);
-    socket.resetAndDestroy();
+    // TLS has no connection of its own to reset.
+    if ("encrypted" in socket) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   /** Whether a request is to be answered: all that came in one piece are heard of, also once their socket is gone. */

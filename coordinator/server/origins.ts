@@ -10,6 +10,8 @@ export interface OriginOptions {
   /** As it listens: an address or a name of this machine. */
   readonly host: string;
   readonly port: number;
+  /** What it speaks there; plain http unless given. */
+  readonly secure?: boolean;
   /** What volunteers open, where that is not the host's. */
   readonly publicUrl?: URL | undefined;
   /** Others that may. */
@@ -25,8 +27,13 @@ export function isWildcard(host: string): boolean {
   return wildcards.includes(host);
 }
 
-function originOf(host: string, port: number): string {
-  return new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}`).origin;
+/** Whether a host as people write it is this machine's own word for itself. */
+export function isLoopback(host: string): boolean {
+  return loopback.test(host);
+}
+
+function originOf(host: string, port: number, scheme = "http"): string {
+  return new URL(`${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`).origin;
 }
 
 /** @throws CONFIG_INVALID naming the option for what is no http(s) address */
@@ -44,33 +51,40 @@ export function shownOrigin(origin: string): string {
   return origin.slice(0, SHOWN_ORIGIN).replace(/[^\x21-\x7e]/g, "?");
 }
 
-/** Whether an origin is that of a request's host, which is an address or this machine's own name for itself. */
-function isBareHost(origin: string, host: string): boolean {
+/**
+ * Whether an origin is that of a request's host, which is an address or this machine's own name for itself.
+ * @param secure it speaks TLS to others: a page that came from one of its addresses without was another's
+ */
+function isBareHost(origin: string, host: string, secure: boolean): boolean {
   if (!URL.canParse(origin)) return false;
   const url = new URL(origin);
   const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  if (secure && url.protocol !== "https:" && !loopback.test(name)) return false;
   return url.host === host && /^https?:$/.test(url.protocol) && (isIP(name) !== 0 || name === "localhost");
 }
 
 export class Origins {
   readonly #options: OriginOptions;
+  readonly #scheme: "http" | "https";
   readonly #known: ReadonlySet<string>;
 
   constructor(options: OriginOptions) {
     this.#options = options;
-    const { host, port, publicUrl, allowed } = options;
+    const { host, port, publicUrl, allowed, secure = false } = options;
+    this.#scheme = secure ? "https" : "http";
     const own = isWildcard(host) || loopback.test(host) ? ["localhost", "127.0.0.1", "::1"] : [];
     this.#known = new Set([
       ...(publicUrl ? [publicUrl.origin] : []),
       ...allowed.map(({ origin }) => origin),
-      ...(isWildcard(host) ? [] : [originOf(host, port)]),
-      ...own.map((name) => originOf(name, port)),
+      ...(isWildcard(host) ? [] : [originOf(host, port, this.#scheme)]),
+      ...own.map((name) => originOf(name, port, this.#scheme)),
     ]);
   }
 
   /** Programs send no origin, and show the token alone. @param host of the request */
   allows(origin: string | undefined, host = ""): boolean {
-    if (origin === undefined || this.#known.has(origin) || isBareHost(origin, host)) return true;
+    if (origin === undefined || this.#known.has(origin)) return true;
+    if (isBareHost(origin, host, this.#scheme === "https")) return true;
     return isWildcard(this.#options.host) && this.#interfaces().includes(origin);
   }
 
@@ -89,6 +103,6 @@ export class Origins {
   #interfaces(): string[] {
     const addresses = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
     const names = [...addresses.map(({ address }) => address.split("%")[0]), hostname(), `${hostname()}.local`];
-    return names.map((name) => originOf(name.toLowerCase(), this.#options.port));
+    return names.map((name) => originOf(name.toLowerCase(), this.#options.port, this.#scheme));
   }
 }

@@ -1,17 +1,21 @@
 // The coordinator's one port: HTTP, and the WebSocket at /ws.
 
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Duplex } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
-import { WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { tokenHolder } from "../base/token.ts";
 import type { Sessions } from "../session/sessions.ts";
-import { type HttpSource, httpApp } from "./http-app.ts";
+import { DownloadLimits, type DownloadRates, downloadRates } from "../trust/download-limits.ts";
+import type { Beside } from "./beside.ts";
+import { listenForThisMachine, SecureDoor, type TlsIdentity } from "./doors.ts";
+import { Downloads } from "./downloads.ts";
+import { type HttpSource, type HttpVisitors, httpApp } from "./http-app.ts";
 import { type OpenSocketLimits, OpenSockets, openSocketLimits } from "./open-sockets.ts";
-import { isWildcard, Origins, shownOrigin } from "./origins.ts";
+import { isLoopback, isWildcard, Origins, shownOrigin } from "./origins.ts";
 import type { Reach } from "./reach.ts";
 
 export interface ServerOptions {
@@ -26,8 +30,28 @@ export interface ServerOptions {
   readonly closeMs: number;
   readonly reach: Reach;
   readonly openSockets?: OpenSocketLimits;
+  /** What an address may fetch of the data set. */
+  readonly downloads?: DownloadRates;
+  /** What else is served at the port. */
+  readonly beside?: readonly Beside[];
+  /** TLS at the port; plain HTTP unless given. */
+  readonly tls?: ServerTls;
   /** Takes what whoever runs the coordinator should know. */
   readonly onNotice: (message: string) => void;
+}
+
+export interface ServerTls {
+  readonly identity: TlsIdentity;
+  /** Name or address in the link; the one that it listens at unless given. */
+  readonly linkHost?: string;
+  /** Where this machine's own workers come in without TLS, where it is free; any port for 0. */
+  readonly localPort: number;
+  /** Where it should listen now, where addresses may change; at its host unless given. */
+  readonly where?: () => Promise<string>;
+  /** Told when it listens elsewhere: the link is another. */
+  readonly onMoved?: (server: RunServer) => void;
+  /** Answers who came to the port without TLS, and is told nothing of the run. */
+  readonly plain: (request: Request) => Response | Promise<Response>;
 }
 
 /** Parts of one message, as many as a turn may read of a socket: browsers cut a chunk into a few dozen. */
@@ -39,8 +63,16 @@ export interface RunServer {
   readonly url: string;
   /** HTTP connections that there are; a WebSocket is none any more. */
   readonly connections: number;
-  /** The operator's link, for workers on this machine: with the operator's token. */
+  /** Of the process that sends shards; none before the first was asked for. */
+  readonly downloadsPid: number | undefined;
+  /** Where this machine's own workers come in. */
+  readonly localPort: number;
+  /** The operator's link, for workers on this machine: with the operator's token, and without TLS. */
   readonly localUrl: string;
+  /** A link of others than volunteers: with this path below the volunteers' link, and this token. */
+  linkTo(path: string, token: string): string;
+  /** The same for a browser on this machine, which needs to trust no certificate for it. */
+  localLinkTo(path: string, token: string): string;
   close(): Promise<void>;
 }
 
@@ -117,11 +149,13 @@ class OriginNotices {
 
 /** @throws PORT_IN_USE, CONFIG_INVALID for a host that is not this machine's */
 export async function startServer(options: ServerOptions): Promise<RunServer> {
-  const { host, port, source, sessions, messageLimit, closeMs, onNotice } = options;
+  const { host, port, source, sessions, messageLimit, closeMs, onNotice, tls, beside = [] } = options;
   const { proxies, publicUrl, allowedOrigins } = options.reach;
   const notices = new OriginNotices(onNotice);
   let forwardedTold = false;
   let origins: Origins | undefined;
+  let listensAt = host;
+  let running: RunServer | undefined;
   /** Whom a request is counted for. */
   const clientOf = ({ socket, headers }: IncomingMessage): string => {
     const peer = socket.remoteAddress ?? "";
@@ -135,7 +169,10 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
     }
     return proxies.clientOf(peer, hops);
   };
-  const app = httpApp(source, {
+  const rates = options.downloads ?? downloadRates;
+  const downloadLimits = new DownloadLimits(rates);
+  const visitors: HttpVisitors = {
+    download: (request, bytes) => downloadLimits.take(performance.now(), clientOf(request as IncomingMessage), bytes),
     wrongToken: (request) => sessions.wrongToken(clientOf(request as IncomingMessage)),
     refusalOf: (request, origin) => {
       if (!origins?.allows(origin, request.headers.host)) {
@@ -146,7 +183,8 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
       const fullness = sessions.fullness(clientOf(request as IncomingMessage));
       return fullness === undefined ? undefined : new BitswarmError("RATE_LIMITED", fullness);
     },
-  });
+  };
+  const app = httpApp(source, visitors, beside);
   const limits = options.openSockets ?? openSocketLimits;
   const serverOptions = { connectionsCheckingInterval: LOOK_EVERY_MS, keepAliveTimeout: KEEP_ALIVE_MS };
   const server = createServer(serverOptions);
@@ -154,8 +192,15 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
   server.requestTimeout = REQUEST_MS;
   server.maxRequestsPerSocket = REQUESTS_PER_SOCKET;
   server.timeout = limits.stalledMs;
-  const answer = getRequestListener(app.fetch);
-  const openSockets = new OpenSockets(server, limits, answer, (address) => proxies.has(address));
+  const answerHere = getRequestListener(app.fetch);
+  const downloads = new Downloads({ server, source, proxies: proxies.addresses, limits, rates, onNotice });
+  const answerPlain = getRequestListener(tls?.plain ?? app.fetch);
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
+    if (door?.isPlain(request.socket)) return void answerPlain(request, response);
+    const here = () => void answerHere(request, response);
+    if (!downloads.takes(request, () => openSockets.requestsOf(request.socket) === 1, here)) here();
+  };
+  const openSockets: OpenSockets = new OpenSockets(server, limits, answer, (address) => proxies.has(address));
   const socketOptions = {
     noServer: true,
     maxPayload: messageLimit,
@@ -166,10 +211,27 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
     closeTimeout: closeMs,
   };
   const sockets = new WebSocketServer(socketOptions);
+  const handshakeMs = limits.headersMs;
+  const door =
+    tls &&
+    new SecureDoor({
+      http: server,
+      identity: tls.identity,
+      openSockets,
+      handshakeMs,
+      onNotice,
+      ...(tls.where === undefined ? {} : { where: tls.where }),
+      onMoved: (moved) => {
+        listensAt = moved;
+        if (running) tls.onMoved?.(running);
+      },
+    });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
+    if (door?.isPlain(socket)) return refuse(socket, "403 Forbidden", "this port speaks https and wss");
     const [pathname, query] = (request.url ?? "").split("?");
-    if (pathname !== "/ws") return refuse(socket, "404 Not Found", "the WebSocket is at /ws");
+    const room = beside.find(({ sockets: paths = [] }) => paths.includes(pathname));
+    if (pathname !== "/ws" && !room) return refuse(socket, "404 Not Found", "the WebSocket is at /ws");
     // A page of another site must not lend its visitor's hand (RFC 6455, section 10.2).
     const { origin, host: asked } = request.headers;
     if (!origins?.allows(origin, asked)) {
@@ -180,6 +242,18 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
     // A peer that says no more and reads no more would keep what waits for it, and the socket.
     socket.once("end", () => setTimeout(() => socket.destroy(), closeMs).unref());
     const client = clientOf(request);
+    if (room) {
+      room.upgrade?.({
+        path: pathname,
+        query: new URLSearchParams(query),
+        request,
+        socket,
+        head,
+        wrongToken: () => sessions.wrongToken(client),
+        refuse: (status, message) => refuse(socket, status, message),
+      });
+      return;
+    }
     // Strangers who have the operator's address, behind a proxy say, must not keep its own workers out.
     const own = tokenHolder(source, new URLSearchParams(query).get("token") ?? undefined) === "operator";
     const opening = own ? undefined : sessions.open(client);
@@ -189,31 +263,66 @@ export async function startServer(options: ServerOptions): Promise<RunServer> {
       sessions.accept(webSocket, client, () => request.socket.bytesRead, opening?.release);
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(listenError(error, host, port)));
-    server.listen(port, host, resolve);
-  });
-  const { port: actual } = server.address() as AddressInfo;
-  origins = new Origins({ host, port: actual, publicUrl, allowed: allowedOrigins });
-  const link = (base: URL, token: string) => {
-    const url = new URL(base);
+  const everywhere = isWildcard(host);
+  let actual: number;
+  let local: number;
+  if (door && tls) {
+    actual = await door.open(host, port).catch((error) => {
+      throw listenError(error, host, port);
+    });
+    // At the same port where that leaves it free, so that it is found again after a resume.
+    local = await listenForThisMachine(server, tls.localPort || (everywhere || isLoopback(host) ? 0 : actual)).catch(
+      async (error) => {
+        await door.close();
+        throw error;
+      },
+    );
+  } else {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error) => reject(listenError(error, host, port)));
+      server.listen(port, host, resolve);
+    });
+    actual = local = (server.address() as AddressInfo).port;
+  }
+  const scheme = tls ? "https" : "http";
+  const link = (base: URL, token: string, path = "") => {
+    const url = new URL(path, base);
     url.searchParams.set("token", token);
     return url.href;
   };
-  const address = (name: string) => new URL(`http://${name.includes(":") ? `[${name}]` : name}:${actual}/`);
-  const everywhere = isWildcard(host);
-  return {
+  const at = (spoken: string, name: string, where: number) =>
+    new URL(`${spoken}://${name.includes(":") ? `[${name}]` : name}:${where}/`);
+  const ownAddress = () => at(scheme, tls?.linkHost ?? (everywhere ? outwardAddress() : listensAt), actual);
+  const own = ownAddress();
+  const allowed = tls ? [...allowedOrigins, own] : allowedOrigins;
+  origins = new Origins({ host, port: actual, secure: tls !== undefined, publicUrl, allowed });
+  const shown = () => publicUrl ?? ownAddress();
+  const localAddress = at("http", everywhere || tls ? "127.0.0.1" : host, local);
+  running = {
     port: actual,
     get connections() {
       return openSockets.size;
     },
-    url: link(publicUrl ?? address(everywhere ? outwardAddress() : host), source.token),
-    localUrl: link(address(everywhere ? "127.0.0.1" : host), source.operatorToken),
+    get downloadsPid() {
+      return downloads.pid;
+    },
+    localPort: local,
+    get url() {
+      return link(shown(), source.token);
+    },
+    localUrl: link(localAddress, source.operatorToken),
+    linkTo: (path, token) => link(shown(), token, path),
+    localLinkTo: (path, token) => link(localAddress, token, path),
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
+        for (const room of beside) room.close?.();
+        const others = door?.close(closeMs);
+        server.close(() => void Promise.resolve(others).then(() => resolve()));
+        downloads.close();
         server.closeAllConnections();
-        for (const client of sockets.clients) client.terminate();
+        // Who was told goodbye answers it, or is cut after `closeMs`.
+        for (const client of sockets.clients) if (client.readyState !== WebSocket.CLOSING) client.terminate();
       }),
   };
+  return running;
 }

@@ -15,8 +15,14 @@ import { AddressBook } from "../trust/address-limits.ts";
 import type { SessionRegistry } from "./registry.ts";
 
 export interface AdmissionOptions extends RunTokens {
-  /** What every worker is told when it joins. */
-  readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset" | "program">;
+  /** Of what every worker is told when it joins. */
+  readonly welcome: {
+    readonly run: string;
+    readonly config: {
+      readonly maxWorkers: number;
+      readonly trust: Pick<WelcomeMessage["config"]["trust"], "socketsPerAddress" | "joinsPerMinute">;
+    };
+  };
   readonly clock: Clock;
   /** 32 bytes in hex that nobody can foresee: of each challenge. */
   readonly nonce?: () => string;

@@ -74,10 +74,12 @@ const finalCodes: readonly ErrorCode[] = [
   "TOKEN_INVALID",
   "PROTOCOL_MISMATCH",
   "RUN_ENDED",
+  "WORKER_DRAINED",
   "MESSAGE_INVALID",
   "IDENTITY_INVALID",
   "CALIBRATION_FAILED",
   "SESSION_REPLACED",
+  "DATA_MISMATCH",
 ];
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
 const MAX_CLOSE_REASON = 123;
@@ -101,6 +103,7 @@ export class Connection {
   #state: State = { kind: "awaiting-hello" };
   readonly #messages: PacedMessages;
   #messagesAfterEnd = 0;
+  readonly #bytes = { down: 0, up: 0 };
   #allowance: TokenBucket;
   /** When the last message was here, whole. */
   #messageAt: number;
@@ -147,6 +150,11 @@ export class Connection {
     return this.#rttMs;
   }
 
+  /** What it carried. */
+  get bytes(): { readonly down: number; readonly up: number } {
+    return this.#bytes;
+  }
+
   /** Bytes that were sent and have not left this machine. */
   get waitingBytes(): number {
     return this.#socket.bufferedAmount;
@@ -164,6 +172,7 @@ export class Connection {
     if (waiting <= limit) {
       if (this.#socket.readyState !== SOCKET_OPEN) return;
       this.#options.traffic.count("down", of, bytes.length);
+      this.#bytes.down += bytes.length;
       if (isChunk(bytes)) this.earn(EARNED_BY_CHUNK);
       this.#socket.send(bytes, { binary: true });
       return;
@@ -291,6 +300,7 @@ export class Connection {
       if (!isBinary) throw new BitswarmError("MESSAGE_INVALID", "a text message came; every message is binary");
       const bulk = this.#state.kind === "joined" && (isFrame(bytes) || isChunk(bytes));
       this.#options.traffic.count("up", bulk ? "contributions" : "control", bytes.length);
+      this.#bytes.up += bytes.length;
       if (!bulk) this.#requireShort(bytes);
       switch (this.#state.kind) {
         case "awaiting-hello":

@@ -15,6 +15,8 @@ export const messageCosts: Readonly<Record<WorkerMessage["type"], number>> = {
   pong: BASE_COST,
   have: BASE_COST,
   leave: BASE_COST,
+  // A few hundred boxes, once each.
+  tracked: BASE_COST,
   // 10 ms of sums, but of each canary once.
   "canary-answer": BASE_COST,
   // A decision of the round, and perhaps a lease on its way.
@@ -23,6 +25,10 @@ export const messageCosts: Readonly<Record<WorkerMessage["type"], number>> = {
   return: 4,
   // Room for a contribution, or a place in the line for it.
   offer: 4,
+  // Some 100 µs of counting, of a part of what it holds.
+  chunks: 4,
+  // A place of the board, which is sorted anew.
+  list: 4,
   // Parameters whole, and then again.
   need: 8,
 };

@@ -15,7 +15,7 @@ import {
   type WorkerMessage,
 } from "../../shared/wire/protocol.ts";
 import { fullBucket, type TokenBucket, takeToken } from "../base/token-bucket.ts";
-import type { Inbox, ReturnedLease, Wish } from "../engine/inbox.ts";
+import type { HeldChunks, Inbox, ReturnedLease, Wish } from "../engine/inbox.ts";
 import type { LeaveCode } from "../engine/leave-code.ts";
 import type { OnRunEvent } from "../engine/run-event.ts";
 import type { ParameterVersion } from "../training/parameter-version.ts";
@@ -34,6 +34,10 @@ export interface SessionOptions extends TransferOptions {
   /** Keep what a worker wishes from the inbox until its canary is right. */
   readonly newcomers: Pick<Newcomers, "answer" | "whenCleared">;
   readonly onEvent: OnRunEvent;
+  /** Its account wants to be seen on the run's board under a nickname, or not at all. */
+  readonly onListed: (nickname: string | null) => void;
+  /** Of the training split, of which workers say what they hold. */
+  readonly chunks: number;
   /** Whether those who lost their connection are waited for. */
   readonly patient: () => boolean;
   /** Called once, before the engine is told. */
@@ -67,6 +71,8 @@ export class Session implements ConnectionOwner {
   #returns: TokenBucket;
   /** What was left of its messages when its last connection was lost. */
   #allowance: TokenBucket | undefined;
+  /** Bytes of its connections that are over. */
+  #carried = { down: 0, up: 0 };
 
   constructor(worker: WorkerId, options: SessionOptions) {
     this.worker = worker;
@@ -77,16 +83,30 @@ export class Session implements ConnectionOwner {
 
   /** What is measured of it. */
   get vitals() {
-    const { rttMs, waitingBytes = 0 } = this.#connection ?? {};
-    return { connected: this.#connection !== undefined, rttMs, waitingBytes, uploadBytes: this.#transfers.uploadBytes };
+    const { rttMs, waitingBytes = 0, bytes = { down: 0, up: 0 } } = this.#connection ?? {};
+    const { down, up } = this.#carried;
+    return {
+      connected: this.#connection !== undefined,
+      rttMs,
+      waitingBytes,
+      uploadBytes: this.#transfers.uploadBytes,
+      bytes: { down: down + bytes.down, up: up + bytes.up },
+    };
   }
 
   /** Speaks over a fresh connection from now on, first these words. */
   attach(connection: Connection, welcome: CoordinatorMessage): void {
+    this.#carry();
     this.#connection = connection;
     this.#stopGrace();
     connection.send(welcome);
     this.#transfers.attach(connection);
+  }
+
+  /** Adds what the connection at hand carried, which is over. */
+  #carry(): void {
+    const { down = 0, up = 0 } = this.#connection?.bytes ?? {};
+    this.#carried = { down: this.#carried.down + down, up: this.#carried.up + up };
   }
 
   /** Counts a worker that would come back, before it shows that it is the same. @throws RATE_LIMITED */
@@ -218,6 +238,7 @@ export class Session implements ConnectionOwner {
 
   lost(connection: Connection, code: LeaveCode, message: string): void {
     if (connection !== this.#connection) return;
+    this.#carry();
     this.#connection = undefined;
     this.#allowance = connection.allowance;
     if (this.#over) return;
@@ -320,6 +341,18 @@ export class Session implements ConnectionOwner {
     newcomers.whenCleared(this.worker, () => inbox.ready(this.worker, { ahead, maxMicrobatches }));
   }
 
+  /** @throws MESSAGE_INVALID for chunks that the data set has not */
+  #holds({ from, bits }: HeldChunks): void {
+    const { chunks, inbox } = this.#options;
+    const behind = from + 8 * bits.length - chunks;
+    const spare = behind > 0 ? (bits.at(-1) ?? 0) >> (8 - behind) : 0;
+    if (behind >= 8 || spare !== 0) {
+      const what = `chunks ${from} to ${from + 8 * bits.length} are told of`;
+      throw new BitswarmError("MESSAGE_INVALID", `${what}; the training split has ${chunks} to tell of`);
+    }
+    inbox.holds(this.worker, { from, bits });
+  }
+
   #calibrated(answer: Parameters<Newcomers["answer"]>[1]): void {
     const { newcomers, onEvent } = this.#options;
     const elapsedMs = newcomers.answer(this.worker, answer);
@@ -346,6 +379,9 @@ export class Session implements ConnectionOwner {
       case "canary-answer":
         this.#calibrated(message);
         break;
+      case "chunks":
+        this.#holds(message);
+        break;
       case "need":
         this.#transfers.needed(message.set);
         break;
@@ -358,6 +394,9 @@ export class Session implements ConnectionOwner {
         break;
       case "paused":
         this.#pause();
+        break;
+      case "list":
+        this.#options.onListed(message.nickname);
         break;
       case "leave":
         this.#connection?.close(1000, "goodbye");
@@ -375,6 +414,8 @@ export class Session implements ConnectionOwner {
       case "have":
         this.#transfers.told(message);
         break;
+      case "tracked":
+        throw new BitswarmError("MESSAGE_INVALID", "boxes came, and this run follows no films");
       default:
         message satisfies never;
     }

@@ -4,6 +4,7 @@ import { randomInt } from "node:crypto";
 import { BitswarmError, type Refusal } from "../../shared/base/errors.ts";
 import { accountOf } from "../../shared/base/identity.ts";
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
+import { toldChunks } from "../../shared/data/train-chunks.ts";
 import { canaryLayers } from "../../shared/model/canary.ts";
 import { buildNetworks, networkNamed } from "../../shared/run/networks.ts";
 import {
@@ -13,6 +14,7 @@ import {
   type HelloMessage,
   type LeaseMessage,
   PROTOCOL_VERSION,
+  type WelcomeMessage,
 } from "../../shared/wire/protocol.ts";
 import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { createToken } from "../base/token.ts";
@@ -23,6 +25,7 @@ import type { OnRunEvent } from "../engine/run-event.ts";
 import type { Traffic } from "../engine/traffic.ts";
 import type { ParameterVersion } from "../training/parameter-version.ts";
 import { addressKey } from "../trust/address-limits.ts";
+import type { Board } from "../trust/board.ts";
 import { restMessage } from "../trust/cooldown.ts";
 import { Newcomers } from "../trust/newcomers.ts";
 import { requireProof } from "../trust/proof.ts";
@@ -39,6 +42,8 @@ import { UploadMemory } from "./upload-memory.ts";
 import { numberedFrom, type WorkerNames } from "./worker-names.ts";
 
 export interface SessionsOptions extends AdmissionOptions {
+  /** What every worker is told when it joins. */
+  readonly welcome: Pick<WelcomeMessage, "run" | "runTag" | "config" | "dataset" | "program">;
   readonly limits: SessionLimits;
   /** Bytes of the largest contribution frame of the run. */
   readonly contributionLimit: number;
@@ -49,6 +54,8 @@ export interface SessionsOptions extends AdmissionOptions {
   /** A u32 that nobody can foresee: of each newcomer's canary. */
   readonly canarySeed?: () => number;
   readonly onEvent: OnRunEvent;
+  /** The run's board, where it has one. */
+  readonly board?: Pick<Board, "list">;
   /** Counts what all sockets carry. */
   readonly traffic: Traffic;
 }
@@ -57,6 +64,11 @@ const GOING_AWAY = 1001;
 
 /** What is measured of one session. */
 export type SessionVitals = Session["vitals"] & { readonly worker: WorkerId };
+
+/** Workers of other makes, and of before it was told, know no more of the end than when it is. */
+function toWorkers({ eta: _eta, ...status }: RunStatus): RunStatus {
+  return status;
+}
 
 export class Sessions implements Outbox, Reception {
   readonly #options: SessionsOptions;
@@ -67,6 +79,8 @@ export class Sessions implements Outbox, Reception {
   readonly #admission: Admission;
   readonly #newcomers: Newcomers;
   readonly #memory: UploadMemory;
+  /** Of the training split, of which workers say what they hold. */
+  readonly #chunks: number;
   readonly #chunked = new ChunkedParameters();
   readonly #turns: TurnBudget;
   readonly #statuses: StatusFeed;
@@ -78,6 +92,7 @@ export class Sessions implements Outbox, Reception {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#chunks = toldChunks(options.welcome.dataset);
     this.#turns = new TurnBudget(options.clock);
     this.#statuses = new StatusFeed(options.clock, this.#sessions);
     this.#memory = new UploadMemory(options.limits.uploadBytes);
@@ -137,7 +152,14 @@ export class Sessions implements Outbox, Reception {
 
   /** Every session, those that wait for their worker included. */
   get vitals(): readonly SessionVitals[] {
-    return this.#sessions.all.map((session) => ({ worker: session.worker, ...session.vitals }));
+    return this.#sessions.all.map(({ worker, vitals: { connected, rttMs, waitingBytes, uploadBytes, bytes } }) => {
+      return { worker, connected, rttMs, waitingBytes, uploadBytes, bytes };
+    });
+  }
+
+  /** `maxWorkers` have joined. */
+  get full(): boolean {
+    return this.#sessions.size >= this.#options.welcome.config.maxWorkers;
   }
 
   /** Bytes of half-received contributions, of all workers together. */
@@ -212,9 +234,14 @@ export class Sessions implements Outbox, Reception {
     if (seed !== undefined) session?.send({ type: "canary", seed });
   }
 
+  dismissed(worker: WorkerId): void {
+    const thanks = "whoever runs this training let this worker go, which has finished what it held: all of that counts";
+    this.#sessions.get(worker)?.fail(new BitswarmError("WORKER_DRAINED", thanks));
+  }
+
   /** Tells workers how the run is doing, of many some at a time; who comes later begins with the newest. */
   broadcast(status: RunStatus): void {
-    this.#newest = encodeMessage({ type: "status", status });
+    this.#newest = encodeMessage({ type: "status", status: toWorkers(status) });
     this.#statuses.broadcast(this.#newest);
   }
 
@@ -230,7 +257,7 @@ export class Sessions implements Outbox, Reception {
    */
   end(message: string, status?: RunStatus): void {
     this.#admission.close(message);
-    const last = status && encodeMessage({ type: "status", status });
+    const last = status && encodeMessage({ type: "status", status: toWorkers(status) });
     for (const session of this.#sessions.all) session.ended(message, last);
     for (const connection of [...this.#connections]) connection.fail(new BitswarmError("RUN_ENDED", message));
   }
@@ -270,6 +297,8 @@ export class Sessions implements Outbox, Reception {
       blob: (name) => this.#served().blob(name),
       newcomers: this.#newcomers,
       onEvent,
+      onListed: (nickname) => this.#options.board?.list(account, nickname),
+      chunks: this.#chunks,
       patient: () => !this.#stopping,
       over: (gone) => {
         this.#sessions.remove(gone);

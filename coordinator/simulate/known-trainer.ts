@@ -3,9 +3,11 @@
 // everybody's.
 
 import type { CanaryLayer } from "../../shared/model/canary.ts";
+import type { Decoding } from "../../shared/samples/decoding.ts";
+import { samplesOf } from "../../shared/wire/lease-ranges.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
-import type { SampleDecoder } from "../../worker/trainer/sample-decoder.ts";
+import type { DutyCycle } from "../../worker/trainer/duty-cycle.ts";
 import type { ComputeDevice, LeaseResult, Trainer } from "../../worker/trainer/trainer-contract.ts";
 import type { KnownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";
@@ -29,13 +31,16 @@ interface Computation {
   readonly since: number;
   readonly aborted: () => boolean;
   readonly cancel: () => void;
-  readonly resolve: (result: "aborted") => void;
+  readonly resolve: (result: LeaseResult | "aborted") => void;
+  /** When it will be done at the present share of the time, and what it takes at full speed; where it will be. */
+  readonly due?: { readonly at: number; readonly share: number; readonly workMs: number };
 }
 
 /** Looks at no sample: a known gradient is a function of positions. */
-export const noSamples: SampleDecoder = {
-  shardsOf: () => [],
-  decode: () => ({}),
+export const noSamples: Decoding = {
+  piecesOf: () => [],
+  decode: async () => ({ input: {}, checksum: 0 }),
+  close: () => undefined,
 };
 
 /** Leases that who answers some of them answers before it keeps one. */
@@ -58,6 +63,8 @@ export class KnownTrainer implements Trainer {
   readonly #first = new Map<string, KnownSum>();
   #computing: Computation | undefined;
   #busyUntil: number;
+  /** Its session's: how much of the time it computes. */
+  #duty: DutyCycle | undefined;
   /** Leases that it was lent. */
   #leases = 0;
   #stopped = false;
@@ -73,7 +80,10 @@ export class KnownTrainer implements Trainer {
     return {
       adapter: { vendor: "simulated", architecture: "", description: "", software: false },
       lost: this.lost,
-      createTrainer: () => this,
+      createTrainer: (_run, { duty }) => {
+        this.#duty = duty;
+        return this;
+      },
       answerCanary: async (_layers: readonly CanaryLayer[], seed) => world.canary(seed),
       close: () => undefined,
     };
@@ -120,6 +130,17 @@ export class KnownTrainer implements Trainer {
     computing.resolve("aborted");
   }
 
+  /** Computes another share of the time from now on, what it has begun as well. */
+  throttled(): void {
+    const computing = this.#computing;
+    const share = this.#duty?.share;
+    if (!computing?.due || share === undefined) return;
+    const { due } = computing;
+    const { now } = this.#options.world.timeline;
+    computing.cancel();
+    this.#finishAt(computing, { ...due, share, at: now + ((due.at - now) * due.share) / share });
+  }
+
   /** Is no more, in the middle of whatever it computes. */
   stop(): void {
     this.#stopped = true;
@@ -132,22 +153,29 @@ export class KnownTrainer implements Trainer {
     const { misdeed, samplesPerSecond, draws } = profile;
     const since = timeline.now;
     const jitter = Math.exp(scenario.speed.jitter * draws.normal());
-    const workMs = ((1000 * (lease.to - lease.from)) / samplesPerSecond) * jitter;
+    const workMs = ((1000 * samplesOf(lease.ranges)) / samplesPerSecond) * jitter;
     this.#leases++;
     if (keeps(misdeed, this.#leases)) {
       this.#computing = { lease, since, aborted, cancel: () => undefined, resolve };
       this.#options.begun();
       return;
     }
-    const finish = stalls.finish(since, workMs);
+    const share = this.#duty?.share ?? 1;
+    const finish = stalls.finish(since, workMs / share);
     for (const { from, to } of finish.stalls) {
       account.stalled(profile, to - from);
       timeline.at(from, "world", () => {
         if (this.#computing?.lease === lease) referee.taken(lease.lease, "stalled");
       });
     }
-    const cancel = timeline.at(finish.at, "world", () => resolve(this.#finish(lease, workMs)));
-    this.#computing = { lease, since, aborted, cancel, resolve };
+    this.#finishAt({ lease, since, aborted, resolve }, { at: finish.at, share, workMs });
+  }
+
+  #finishAt(computation: Omit<Computation, "cancel">, due: NonNullable<Computation["due"]>): void {
+    const { lease, resolve } = computation;
+    const { timeline } = this.#options.world;
+    const cancel = timeline.at(due.at, "world", () => resolve(this.#finish(lease, due.workMs)));
+    this.#computing = { ...computation, cancel, due };
   }
 
   #finish(lease: LeaseMessage, workMs: number): LeaseResult {

@@ -52,7 +52,7 @@ export function altered({ misdeed, lease, layout, microbatch, honest, before }: 
     case "replay":
       return before ?? honest;
     case "collude":
-      return knownSum(lease, layout, [lease], microbatch, COLLUSION);
+      return knownSum(lease, layout, lease.ranges, microbatch, COLLUSION);
     case "shape":
     case "loris":
     case "hoard":

@@ -2,6 +2,7 @@
 // off.
 
 import { type Rng, rng } from "../../shared/base/rng.ts";
+import { standsFor } from "./crowds.ts";
 import { between, drawProfile, type Profile, shuffledSeats } from "./profile.ts";
 import { StallSchedule } from "./stall-schedule.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -29,13 +30,27 @@ export class Population {
   /** All volunteers are on their way, and all partitions are to come. */
   begin(): void {
     const { scenario, timeline } = this.#world;
-    for (let seat = 0; seat < scenario.volunteers; seat++)
-      this.#seat(seat, this.#draws.uniform() * scenario.joinSeconds * 1000);
+    for (let seat = 0; seat < scenario.volunteers; seat++) {
+      const afterMs = this.#draws.uniform() * scenario.joinSeconds * 1000;
+      if (standsFor(scenario, seat) > 0) this.#seat(seat, afterMs);
+    }
+    this.#expectThrottles();
     for (const { atSeconds, seconds, share } of scenario.partitions) {
       timeline.at(1000 * atSeconds, "world", () => {
         for (let seat = 0; seat < scenario.volunteers; seat++) {
           if (this.#draws.uniform() < share) this.#blockedUntil[seat] = timeline.now + 1000 * seconds;
         }
+      });
+    }
+  }
+
+  /** Some volunteers want more of their machines for themselves, in the middle of whatever they compute. */
+  #expectThrottles(): void {
+    const { scenario, timeline } = this.#world;
+    const draws = rng(this.#seed, "simulate", "throttles");
+    for (const { atSeconds, share, to } of scenario.throttles) {
+      timeline.at(1000 * atSeconds, "world", () => {
+        for (const volunteer of this.#seated) if (draws.uniform() < share) volunteer?.throttle(to);
       });
     }
   }

@@ -1,12 +1,17 @@
 // Who a virtual volunteer is: speed, link, honesty and faults, all drawn from the seed and its number alone.
 
 import { type Rng, rng } from "../../shared/base/rng.ts";
+import { standsFor } from "./crowds.ts";
 import { type Misdeed, misdeeds, type Scenario } from "./scenario.ts";
 import type { LinkQuality } from "./virtual-link.ts";
 
 export interface Profile {
   /** Counts all who ever come, from 0. */
   readonly index: number;
+  /** Where it sits: whoever comes in its place sits there, too. */
+  readonly seat: number;
+  /** For so many it stands, with the speed and the line of all of them. */
+  readonly crowd: number;
   readonly samplesPerSecond: number;
   /** Undefined for the honest. */
   readonly misdeed: Misdeed | undefined;
@@ -57,16 +62,20 @@ export function drawProfile(
   const draws = rng(seed, "simulate", "volunteer", index);
   const { speed, link } = scenario;
   const misdeed = misdeedOf(scenario, seat, seats);
-  const upload = between(link.uploadMbps, draws) * BYTES_PER_MS_AND_MBIT;
+  const crowd = standsFor(scenario, seat);
+  const upload = crowd * between(link.uploadMbps, draws) * BYTES_PER_MS_AND_MBIT;
+  const drawn = speed.slowest * speed.spread ** draws.uniform();
   return {
     index,
-    samplesPerSecond: speed.slowest * speed.spread ** draws.uniform(),
+    seat,
+    crowd,
+    samplesPerSecond: crowd > 1 ? crowd * meanSpeed(scenario) : drawn,
     misdeed,
     quality: {
       latencyMs: between(link.latencyMs, draws),
       jitterMs: link.jitterMs,
       uploadBytesPerMs: misdeed === "loris" ? LORIS_BYTES_PER_MS : upload,
-      downloadBytesPerMs: between(link.downloadMbps, draws) * BYTES_PER_MS_AND_MBIT,
+      downloadBytesPerMs: crowd * between(link.downloadMbps, draws) * BYTES_PER_MS_AND_MBIT,
       payloadScale: link.payloadScale,
       evil: link.evil,
     },

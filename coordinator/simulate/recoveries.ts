@@ -4,7 +4,9 @@
 import type { Range } from "../../shared/base/intervals.ts";
 import type { Timeline } from "./timeline.ts";
 
-export interface Loss extends Range {
+export interface Loss {
+  /** Positions of the pass. */
+  readonly ranges: readonly Range[];
   readonly pass: number;
   readonly cause: "stalled" | "dropped" | "left" | "died" | "lost";
 }
@@ -33,12 +35,15 @@ export class Recoveries {
     this.#timeline = timeline;
   }
 
-  lost({ from, to, pass }: Omit<Loss, "cause">, _cause: Loss["cause"]): void {
-    this.#open.push({ since: this.#timeline.now, pass, rest: [{ from, to }] });
+  lost({ ranges, pass }: Omit<Loss, "cause">, _cause: Loss["cause"]): void {
+    this.#open.push({ since: this.#timeline.now, pass, rest: ranges });
   }
 
-  done({ from, to, pass }: Omit<Loss, "cause">): void {
-    if (this.#open.length === 0) return;
+  done({ ranges, pass }: Omit<Loss, "cause">): void {
+    for (const range of ranges) if (this.#open.length > 0) this.#doneWith(range, pass);
+  }
+
+  #doneWith({ from, to }: Range, pass: number): void {
     let over = false;
     for (const open of this.#open) {
       if (open.pass !== pass || !open.rest.some((range) => range.from < to && range.to > from)) continue;

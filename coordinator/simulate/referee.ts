@@ -3,11 +3,12 @@
 
 import { createHash } from "node:crypto";
 import type { Range } from "../../shared/base/intervals.ts";
+import { microbatchesOf, samplesOf } from "../../shared/wire/lease-ranges.ts";
 import type { CommitRecord } from "../checkpoint/commit-log.ts";
-import type { Lease } from "../round/lease.ts";
+import type { PlacedLease } from "../engine/local/round-driver.ts";
+import type { RunEvent } from "../engine/run-event.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
 import type { RoundPlan } from "../training/round-plan.ts";
-import type { TrustVerdict } from "../trust/audits.ts";
 import type { ClipMode } from "../trust/clip-rule.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";
@@ -21,6 +22,8 @@ const innocent: readonly string[] = ["CONTRIBUTION_STALE"];
 /** And among several liars, to be outvoted, to be one of three that all differ, or to be larger than what is usual. */
 const outvoted: readonly string[] = ["CONTRIBUTION_DISPUTED", "CONTRIBUTION_OUTLIER"];
 
+const show = (ranges: readonly Range[]) => ranges.map(({ from, to }) => `[${from}, ${to})`).join(" ");
+
 export interface RefereeOptions {
   readonly timeline: Timeline;
   readonly microbatch: number;
@@ -29,9 +32,16 @@ export interface RefereeOptions {
   readonly clip: ClipMode;
   /** Messages get lost or damaged: honest work may look wrong, and must then be refused. */
   readonly evil: boolean;
+  /** A leader may begin with numbers of an older step, and make the later ones again of what gateways have kept. */
+  readonly again: boolean;
 }
 
-interface Granted extends Range {
+/** Steps of which it is remembered what they were made of, where leaders may make them again. */
+const REMEMBERED_STEPS = 16;
+
+interface Granted {
+  /** Positions of the pass. */
+  readonly ranges: readonly Range[];
   readonly account: string;
   /** Others are compared and not added. */
   readonly counts: boolean;
@@ -52,7 +62,10 @@ export class Referee {
   readonly #lies = new Map<number, KnownSum>();
   /** Leases whose answer the round accepted. */
   #accepted = new Map<number, Granted>();
-  /** The newest of them, by the start of each of its microbatches. */
+  /** Those of the sum that was sealed last, until its step is committed, and of the newest steps. */
+  #sealed: ReadonlyMap<number, Granted> = new Map();
+  readonly #sealedOf = new Map<number, ReadonlyMap<number, Granted>>();
+  /** The newest of those that are accepted, by the place of each of its microbatches. */
   readonly #acceptedAt = new Map<number, number>();
   /** How often each microbatch of a pass was committed. */
   readonly #passes = new Map<number, Uint8Array>();
@@ -120,15 +133,18 @@ export class Referee {
     this.#violations.push(`after ${(this.#options.timeline.now / 1000).toFixed(3)} s: ${what}`);
   }
 
-  granted(worker: string, { lease, account, from, to, purpose }: Lease, { terms, ranges }: RoundPlan): void {
-    this.note("grant", worker, lease, from, to, purpose);
-    if (!ranges.some((range) => range.from <= from && from < to && to <= range.to)) {
-      const round = ranges.map((range) => `[${range.from}, ${range.to})`).join(" ");
-      this.violation(`lease ${lease} of [${from}, ${to}) is empty or outside of its round ${round}`);
+  granted(worker: string, { lease: { lease, account, purpose }, ranges }: PlacedLease, plan: RoundPlan): void {
+    const { terms } = plan;
+    this.note("grant", worker, lease, show(ranges), purpose);
+    const outside = ranges.find(({ from, to }) => {
+      return from >= to || !plan.ranges.some((range) => range.from <= from && to <= range.to);
+    });
+    if (outside || ranges.length === 0) {
+      this.violation(`lease ${lease} of ${show(ranges)} is empty or outside of its round ${show(plan.ranges)}`);
     }
     const counts = purpose === "work" || purpose === "backup";
     const { pass, split, round } = terms;
-    this.#granted.set(lease, { account, from, to, counts, pass, evaluates: split === "test", round });
+    this.#granted.set(lease, { account, ranges, counts, pass, evaluates: split === "test", round });
   }
 
   accepted(worker: string, lease: number): void {
@@ -139,14 +155,14 @@ export class Referee {
       return;
     }
     if (!granted.counts) {
-      this.#audited += granted.to - granted.from;
+      this.#audited += samplesOf(granted.ranges);
       return;
     }
     // What was accepted of this range before has been withdrawn since, or the sum will show that it has not.
-    for (let at = granted.from; at < granted.to; at += this.#options.microbatch) {
-      const before = this.#acceptedAt.get(at);
+    for (const place of this.#placesOf(granted)) {
+      const before = this.#acceptedAt.get(place);
       if (before !== undefined) this.#accepted.delete(before);
-      this.#acceptedAt.set(at, lease);
+      this.#acceptedAt.set(place, lease);
     }
     this.#accepted.set(lease, granted);
     this.recoveries.done(granted);
@@ -171,11 +187,11 @@ export class Referee {
   }
 
   /** An audit came to a verdict. */
-  audited({ from, to, right, wrong }: TrustVerdict): void {
-    this.note("audited", from, to, right.length, wrong.length);
+  audited({ ranges, right, wrong }: Pick<Extract<RunEvent, { type: "audited" }>, "ranges" | "right" | "wrong">): void {
+    this.note("audited", show(ranges), right.length, wrong.length);
     for (const account of this.suspects.audited(wrong)) {
       if (this.suspects.plot) continue;
-      this.violation(`an audit of [${from}, ${to}) went against the honest account ${account.slice(0, 8)}`);
+      this.violation(`an audit of ${show(ranges)} went against the honest account ${account.slice(0, 8)}`);
     }
   }
 
@@ -188,27 +204,81 @@ export class Referee {
   /** Checks a round's sum, element by element, before it is applied. */
   sealed(plan: RoundPlan, sum: RoundSum, ranges: readonly Range[]): void {
     const { terms, layout } = plan;
-    this.note("seal", terms.round, ranges.map(({ from, to }) => `${from}-${to}`).join(","));
-    const samples = ranges.reduce((total, { from, to }) => total + to - from, 0);
-    if (sum.samples !== samples) {
-      this.violation(`round ${terms.round} sums ${sum.samples} samples and names ranges of ${samples}`);
+    this.note("seal", terms.round, show(ranges));
+    const wanted = samplesOf(ranges);
+    if (sum.samples !== wanted) {
+      this.violation(`round ${terms.round} sums ${sum.samples} samples and names ranges of ${wanted}`);
     }
     const summed: Summed[] = [];
-    for (const [lease, { account, from, to }] of this.#accepted) {
+    const [sealed, others] = [new Map<number, Granted>(), new Map<number, Granted>()];
+    for (const [lease, granted] of this.#accepted) {
+      const { account, ranges: own, pass, evaluates } = granted;
+      const ofRound = pass === terms.pass && evaluates === (terms.split === "test");
+      // Of a step that a leader made before, and that is to come again.
+      if (!ofRound || !plan.ranges.some((range) => own.some(({ from, to }) => from < range.to && range.from < to))) {
+        others.set(lease, granted);
+        continue;
+      }
       // Withdrawn, and not collected again before the seal.
-      if (!ranges.some((range) => range.from <= from && to <= range.to)) continue;
+      if (!own.every(({ from, to }) => ranges.some((range) => range.from <= from && to <= range.to))) continue;
+      sealed.set(lease, granted);
       const lie = this.#lies.get(lease);
-      if (lie && terms.split !== "test") this.#poisoned += to - from;
-      const { units } = lie ?? knownSum(terms, layout, [{ from, to }], this.#options.microbatch);
-      summed.push({ account, samples: to - from, honest: lie === undefined, units });
+      const samples = samplesOf(own);
+      if (lie && terms.split !== "test") this.#poisoned += samples;
+      const { units } = lie ?? knownSum(terms, layout, own, this.#options.microbatch);
+      summed.push({ account, samples, honest: lie === undefined, units });
     }
     for (const problem of this.#sums.problems(plan, sum, summed)) this.violation(`round ${terms.round}: ${problem}`);
+    this.#sealed = sealed;
+    this.#expect(others);
+  }
+
+  /** Another leads, and seals again what was sealed and not committed: gateways have kept it. */
+  tookOver(): void {
+    this.#expect(new Map([...this.#sealed, ...this.#accepted]));
+  }
+
+  /** Another leads whose numbers are of an older step: it makes the later ones again, of what gateways have kept. */
+  #undone(fromStep: number): void {
+    this.note("undone", fromStep);
+    const again = new Map<number, Granted>();
+    for (const [step, sealed] of this.#sealedOf) {
+      if (step <= fromStep) continue;
+      for (const [lease, granted] of sealed) again.set(lease, granted);
+      this.#sealedOf.delete(step);
+    }
+    this.#expect(new Map([...again, ...this.#sealed, ...this.#accepted]));
+    this.#forget(fromStep);
+  }
+
+  /** These are to be sealed; of two of one place the newer one. */
+  #expect(accepted: ReadonlyMap<number, Granted>): void {
     this.#accepted = new Map();
     this.#acceptedAt.clear();
+    for (const [lease, granted] of accepted) {
+      for (const place of this.#placesOf(granted)) {
+        const before = this.#acceptedAt.get(place);
+        if (before !== undefined) this.#accepted.delete(before);
+        this.#acceptedAt.set(place, lease);
+      }
+      this.#accepted.set(lease, granted);
+    }
+  }
+
+  /** A number for each microbatch of each pass and split. */
+  #placesOf({ ranges, pass, evaluates }: Granted): readonly number[] {
+    const of = (2 * pass + (evaluates ? 1 : 0)) * 2 ** 32;
+    return microbatchesOf(ranges, this.#options.microbatch).map(({ from }) => of + from);
   }
 
   /** A step is in the commit log. */
   committed(record: CommitRecord): void {
+    if (record.type === "resume") this.#undone(record.fromStep);
+    else if (record.type === "step" && this.#options.again) {
+      this.#sealedOf.set(record.step, this.#sealed);
+      this.#sealedOf.delete(record.step - REMEMBERED_STEPS);
+    }
+    this.#sealed = new Map();
     if (record.type !== "step") return;
     const { step, pass, ranges, samples, paramsHash } = record;
     this.note("commit", step, paramsHash);
@@ -230,16 +300,22 @@ export class Referee {
   resumed(step: number): void {
     this.note("resume", step);
     this.#life++;
-    for (let last = this.#records.at(-1); last && last.step > step; last = this.#records.at(-1)) {
-      this.#records.pop();
-      for (const [from, to] of last.ranges) this.#count(last.pass, from, to, -1);
-    }
+    this.#forget(step);
+    this.#sealedOf.clear();
     // A new life numbers its leases from the beginning again.
     this.#granted.clear();
     this.#lies.clear();
     this.#accepted = new Map();
     this.#acceptedAt.clear();
     this.recoveries.forget();
+  }
+
+  /** Steps after this one count no more. */
+  #forget(step: number): void {
+    for (let last = this.#records.at(-1); last && last.step > step; last = this.#records.at(-1)) {
+      this.#records.pop();
+      for (const [from, to] of last.ranges) this.#count(last.pass, from, to, -1);
+    }
   }
 
   /** At the end of the run: every sample of its passes was committed once. */

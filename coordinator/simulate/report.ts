@@ -45,11 +45,17 @@ export interface SimulationReport {
   /** Payloads of WebSocket messages. */
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** Of each pass: chunks that all volunteers together downloaded, in multiples of the data set; of raw shards none. */
+  readonly downloads: readonly number[];
   readonly recovery: RecoverySummary;
   readonly refusals: Readonly<Record<string, number>>;
   readonly audits: AuditSummary;
   /** The coordinator's own CPU time, measured: the only figure that a seed does not fix. */
   readonly coordinatorCpuMsPerStep: number;
+  /** With gateways: the mean of those that run whole, and the busiest; the coordinator's is the leader's then. */
+  readonly gatewayCpuMsPerStep: { readonly mean: number; readonly most: number } | null;
+  /** Of each process of its own in the real world: the coordinator, or leader, standbys and whole gateways. */
+  readonly processes: readonly ProcessLoad[];
   readonly events: number;
   /** Of the parameters after the last committed step. */
   readonly paramsHash: string;
@@ -57,11 +63,23 @@ export interface SimulationReport {
   readonly trace: string;
 }
 
+export interface ProcessLoad {
+  readonly name: string;
+  readonly cpuMsPerStep: number;
+  /** Of one core, where a step takes as long as it did in virtual time. */
+  readonly coreShare: number;
+}
+
+/** What a process may take of a core where it shall keep up with its run beside all else: SCALE's plan. */
+export const PLANNED_CORE_SHARE = 0.7;
+
 /** What there was at a step's commit. */
 export interface Mark {
   readonly shares: CapacityShares;
   /** Honest samples committed so far. */
   readonly samples: number;
+  /** Chunks of the training split that volunteers have downloaded so far. */
+  readonly downloads: number;
 }
 
 /** Steps after which the run counts as steady: speeds are known by then. */
@@ -76,12 +94,19 @@ export interface Findings {
   readonly marks: readonly Mark[];
   readonly seconds: number;
   readonly bytes: { readonly up: number; readonly down: number };
+  /** Of the training split; 0 of raw shards. */
+  readonly chunks: number;
+  /** Steps of each pass. */
+  readonly passSteps: readonly number[];
+  /** Of the coordinator or, with gateways, the leader; of standbys the mean, and of each gateway that runs whole. */
   readonly cpuMs: number;
+  readonly standbysCpuMs: readonly number[];
+  readonly gatewaysCpuMs: ReadonlyMap<string, number>;
   readonly events: number;
 }
 
 export function reportOf(findings: Findings): SimulationReport {
-  const { scenario, seed, referee, shares, marks, seconds, bytes, cpuMs, events } = findings;
+  const { scenario, seed, referee, shares, marks, seconds, bytes, chunks, passSteps, cpuMs, events } = findings;
   const { committed, poisoned, audited, doubled, lost, steps } = referee.counts;
   const honest = committed - poisoned;
   const part = (samples: number) => (shares.ideal > 0 ? samples / shares.ideal : 0);
@@ -117,16 +142,51 @@ export function reportOf(findings: Findings): SimulationReport {
       away: part(shares.away),
       idle: part(shares.idle),
     },
+    downloads: chunks > 0 ? downloadsOf(marks, passSteps).map((count) => count / chunks) : [],
     bytesUp: bytes.up,
     bytesDown: bytes.down,
     recovery: referee.recoveries.summary(),
     refusals: referee.refusals,
     audits: referee.suspects.summary(),
     coordinatorCpuMsPerStep: steps > 0 ? cpuMs / steps : 0,
+    ...loadsOf(findings, steps),
     events,
     paramsHash: referee.paramsHash,
     trace: referee.trace(),
   };
+}
+
+function loadsOf(
+  { scenario, cpuMs, standbysCpuMs, gatewaysCpuMs, seconds }: Findings,
+  steps: number,
+): Pick<SimulationReport, "gatewayCpuMsPerStep" | "processes"> {
+  if (steps === 0) return { gatewayCpuMsPerStep: null, processes: [] };
+  const stepMs = (1000 * seconds) / steps;
+  const load = (name: string, ms: number) => ({ name, cpuMsPerStep: ms / steps, coreShare: ms / steps / stepMs });
+  const gateways = [...gatewaysCpuMs].map(([name, ms]) => load(name, ms));
+  const each = gateways.map(({ cpuMsPerStep }) => cpuMsPerStep);
+  const [mean, most] = [each.reduce((sum, ms) => sum + ms, 0) / each.length, Math.max(...each)];
+  return {
+    gatewayCpuMsPerStep: gateways.length > 0 ? { mean, most } : null,
+    processes: [
+      load(scenario.gateways > 0 ? "leader" : "coordinator", cpuMs),
+      ...standbysCpuMs.map((ms) => load("a standby", ms)),
+      ...gateways,
+    ],
+  };
+}
+
+/** Chunks that were downloaded in each pass that came to its end. */
+function downloadsOf(marks: readonly Mark[], passSteps: readonly number[]): readonly number[] {
+  let [end, before] = [0, 0];
+  return passSteps.flatMap((steps) => {
+    end += steps;
+    const mark = marks[end - 1];
+    if (!mark) return [];
+    const count = mark.downloads - before;
+    before = mark.downloads;
+    return [count];
+  });
 }
 
 /** Steps whose goodput is told one by one. */
@@ -147,13 +207,38 @@ export function reportText(report: SimulationReport): string {
     `  by step        ${stepsText(report.stepGoodput)}`,
     `  samples        ${report.samples} committed, ${report.samplesLost} lost, ${report.samplesDoubled} doubled, ${report.samplesPoisoned} from liars`,
     `  bytes          ${bytesText(report.bytesUp)} up, ${bytesText(report.bytesDown)} down; a step and volunteer ${bytesEach(report)}`,
+    ...(report.downloads.length > 0
+      ? [
+          `  downloads      ${report.downloads.map((times) => `×${times.toFixed(2)}`).join(", ")} of the data set, by pass`,
+        ]
+      : []),
     `  recovery       ${recovery.faults} faults took a lease; its samples came after ${seconds(recovery.medianSeconds)} (median), ${seconds(recovery.longestSeconds)} (longest)`,
     `  refused        ${refusals.join(", ") || "nothing"}`,
     `  audits         ${audits.audits} came to a verdict, ${audits.foundOut} against liars, ${audits.wronged} against the honest`,
-    `  coordinator    ${report.coordinatorCpuMsPerStep.toFixed(1)} ms of CPU a step`,
+    ...cpuLines(report),
     `  trace          ${report.trace}`,
   ];
   return lines.join("\n");
+}
+
+function cpuLines({ coordinatorCpuMsPerStep: first, gatewayCpuMsPerStep: gateways, ...rest }: SimulationReport) {
+  const [own, ...others] = rest.processes;
+  const core = (share = 0) => `${percent(share)} of a core`;
+  const lines = [
+    `  ${gateways ? "leader         " : "coordinator    "}${first.toFixed(1)} ms of CPU a step, ${core(own?.coreShare)}`,
+  ];
+  for (const { name, cpuMsPerStep, coreShare } of others)
+    if (name === "a standby")
+      lines.push(`  ${name.padEnd(15)}${cpuMsPerStep.toFixed(1)} ms of CPU a step, ${core(coreShare)}`);
+  if (gateways === null) return lines;
+  const { mean, most } = gateways;
+  const busiest = Math.max(...rest.processes.map(({ coreShare }) => coreShare));
+  const kept = busiest < PLANNED_CORE_SHARE ? "below" : "above";
+  return [
+    ...lines,
+    `  a gateway      ${mean.toFixed(1)} ms of CPU a step, the busiest ${most.toFixed(1)} ms`,
+    `  plan           the busiest process has ${core(busiest)} by the clock of its steps, ${kept} the ${percent(PLANNED_CORE_SHARE)} that are planned for each`,
+  ];
 }
 
 function stepsText(shares: readonly number[]): string {

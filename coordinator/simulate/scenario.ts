@@ -5,6 +5,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { LEAST_SHARE } from "../../shared/base/gpu-share.ts";
+import { MAX_CHUNK_SAMPLES } from "../../shared/data/dataset.ts";
 import { configProblems } from "../../shared/run/config-problems.ts";
 import { readYaml, setField } from "../../shared/run/config-text.ts";
 import { packageRoot } from "../base/package-root.ts";
@@ -43,6 +45,35 @@ const scenarioSchema = z.strictObject({
   seed: z.number().int().min(0).max(0xffffffff).default(0),
   volunteers: z.number().int().min(1).max(100_000).default(64).describe("liars included"),
   steps: z.number().int().positive().max(MOST_STEPS).default(20),
+  gateways: z
+    .number()
+    .int()
+    .min(0)
+    .max(1000)
+    .default(0)
+    .describe("between volunteers and a leader, on a bus in memory; 0: one coordinator has all volunteers"),
+  standbys: z
+    .number()
+    .int()
+    .min(0)
+    .max(4)
+    .default(0)
+    .describe("coordinators that follow the one that leads, where there are gateways"),
+  whole: z
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .default(1)
+    .describe("one gateway in so many runs whole; at the others one volunteer stands for a hundred"),
+  bus: z
+    .strictObject({
+      delayMs: span.default([0.2, 2]),
+      lose: share.default(0).describe("of the messages between leader and gateways"),
+      duplicate: share.default(0),
+      overtake: share.default(0).describe("of those that do not keep their order, as they do on one connection"),
+    })
+    .prefault({}),
   passes: z
     .number()
     .int()
@@ -101,15 +132,50 @@ const scenarioSchema = z.strictObject({
     .array(z.strictObject({ atSeconds: nonNegative, seconds: positive, share: share.default(1) }))
     .default([])
     .describe("times in which a share of the volunteers and the coordinator do not hear each other"),
+  throttles: z
+    .array(
+      z.strictObject({
+        atSeconds: nonNegative,
+        share: share.default(1),
+        to: z.number().min(LEAST_SHARE).max(1).describe("of the time"),
+      }),
+    )
+    .default([])
+    .describe("a share of the volunteers has its GPUs compute so much of the time from then on"),
   restarts: z
     .array(z.strictObject({ atSeconds: nonNegative, downSeconds: positive.default(5) }))
     .default([])
     .describe("the coordinator is killed, and goes on from its newest checkpoint"),
+  mishaps: z
+    .array(
+      z.strictObject({
+        atSeconds: nonNegative,
+        seconds: positive.default(3),
+        what: z
+          .enum(["gateway-killed", "gateway-cut", "leader-cut", "store-down", "store-emptied"])
+          .describe("a gateway that is killed comes back with nothing; who is cut hears nobody on the bus"),
+        gateway: z.number().int().min(0).max(999).default(0),
+      }),
+    )
+    .default([])
+    .describe("what becomes of leader, gateways and the store of the head; `restarts` kills the leader"),
   own: z
     .boolean()
     .default(false)
     .describe("whoever is honest is the operator's own worker, and liars are the strangers"),
   liars: z.partialRecord(z.enum(misdeeds), share).default({}).describe("share of the volunteers with each misdeed"),
+  data: z
+    .strictObject({
+      chunk: z
+        .number()
+        .int()
+        .min(0)
+        .max(MAX_CHUNK_SAMPLES)
+        .default(0)
+        .describe("samples; 0: raw shards, which all hold"),
+      kept: share.default(0.1).describe("of the chunks that a volunteer has room for"),
+    })
+    .prefault({}),
   patienceSeconds: positive.default(1800).describe("without a committed step until the run counts as stuck"),
   run: z.record(z.string(), z.unknown()).default({}).describe("fields of run.yaml: codec, lease, …"),
 });

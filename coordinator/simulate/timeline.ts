@@ -2,8 +2,11 @@
 
 import type { Clock } from "../../shared/base/clock.ts";
 
-/** Whose code an event runs: the coordinator's own time is measured, the world's around it is not. */
-export type Owner = "coordinator" | "world";
+/**
+ * Whose code an event runs: the time of a coordinator or a gateway is measured, by its name or by what it does; the
+ * world's around it is not.
+ */
+export type Owner = "coordinator" | "world" | `g-${number}` | `c-${number}` | "leader" | "standby";
 
 interface Happening {
   readonly at: number;

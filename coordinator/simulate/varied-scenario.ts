@@ -36,6 +36,11 @@ export function variedScenario(seed: number): Scenario {
   const codec = oneOf(widths === long ? codecs.kinds : drawn);
   const liar = () => ({ [oneOf(misdeeds)]: 1 / volunteers });
   const evil = () => ({ lose: upTo(0.02), duplicate: upTo(0.02), reorder: upTo(0.02), corrupt: upTo(0.05) });
+  // Drawn apart, so that worlds of raw shards are what they were.
+  const dataDraws = rng(seed, "simulate", "varied", "data");
+  const chunk = [0, 1, 4, 8][dataDraws.below(4)];
+  const kept = dataDraws.uniform();
+  const affinity = dataDraws.below(4) > 0;
   return parseScenario(
     {
       name: "varied",
@@ -66,6 +71,7 @@ export function variedScenario(seed: number): Scenario {
         [],
       ),
       restarts: sometimes(0.3, () => [{ atSeconds: upTo(horizon), downSeconds: upTo(stepSeconds) }], []),
+      data: { chunk, kept },
       liars: sometimes(0.4, () => ({ ...liar(), ...liar() }), {}),
       run: {
         codec,
@@ -77,7 +83,7 @@ export function variedScenario(seed: number): Scenario {
         model: { kind: "lenet", widths },
         trust: { clip: oneOf(codecs.get(codec).exactSums ? exactClips : clips) },
         heartbeatMs: 5000,
-        lease: { timeoutMs, maxMicrobatches: oneOf([8, 64]) },
+        lease: { timeoutMs, maxMicrobatches: oneOf([8, 64]), affinity },
         checkpoint: { everySteps: oneOf([1, 2, 4]) },
       },
     },

@@ -1,6 +1,7 @@
 // What a virtual volunteer computes for a lease: a result of known sum, honest or not, as a trainer gives it to its
 // session.
 
+import { samplesOf } from "../../shared/wire/lease-ranges.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { LeaseResult } from "../../worker/trainer/trainer-contract.ts";
 import { type KnownSum, knownBody, knownSum } from "./known-gradient.ts";
@@ -31,8 +32,8 @@ export function virtualContribution(
 ): VirtualContribution {
   const { microbatch } = world;
   const layout = world.layout(lease);
-  const samples = lease.to - lease.from;
-  const honest = knownSum(lease, layout, [lease], microbatch);
+  const samples = samplesOf(lease.ranges);
+  const honest = knownSum(lease, layout, lease.ranges, microbatch);
   const sum = misdeed === undefined ? honest : altered({ misdeed, lease, layout, microbatch, honest, before });
   const whole = knownBody(lease, layout, sum.units, samples);
   const body = misdeed === "shape" ? whole.subarray(0, whole.length - MISSING_BYTES) : whole;

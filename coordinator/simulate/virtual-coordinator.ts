@@ -17,29 +17,32 @@ import { Ledger } from "../round/ledger.ts";
 import { sessionLimits } from "../session/session-limits.ts";
 import { Sessions } from "../session/sessions.ts";
 import { STATUS_EVERY_MS } from "../session/status-feed.ts";
-import {
-  assembleState,
-  createTrainingState,
-  progressOf,
-  type RunProgress,
-  type StateParts,
-  type TrainingState,
-} from "../state/training-state.ts";
+import { assembleState, createTrainingState, progressOf, type TrainingState } from "../state/training-state.ts";
 import { InlineTraining } from "../training/inline-training.ts";
 import { contributionLimit } from "../training/round-plan.ts";
 import { TrainingCore } from "../training/training-core.ts";
 import { newcomer, type Standing } from "../trust/standing.ts";
 import type { StoredTrust, TrustStore } from "../trust/trust-file.ts";
+import { type MemoryCheckpoint, memoryCheckpoint } from "./memory-folder.ts";
 import type { Referee } from "./referee.ts";
 import { operatorTokenOf } from "./surroundings.ts";
-import { livingClock } from "./timeline.ts";
+import { livingClock, type Owner } from "./timeline.ts";
+import type { VirtualHost } from "./virtual-host.ts";
 import type { VirtualLink } from "./virtual-link.ts";
 
 /** More than a simulated coordinator grants before it falls: no number is granted twice. */
 const LEASES_OF_A_LIFE = 2 ** 20;
 
-/** Breaks something on purpose, so that tests see that the referee sees it. */
+/** What those who look on at a run would see of a coordinator, each time that one starts. */
+export interface WatchedLife {
+  readonly engine: Pick<LocalEngine, "status" | "watch">;
+  readonly sessions: Pick<Sessions, "vitals">;
+  readonly clock: Clock;
+}
+
+/** Breaks something on purpose, so that tests see that the referee sees it; or only looks on. */
 export interface Tamper {
+  readonly watched?: (life: WatchedLife) => void;
   readonly inbox?: (inbox: Inbox) => Inbox;
   readonly record?: (record: CommitRecord) => CommitRecord;
 }
@@ -63,19 +66,13 @@ export interface VirtualCoordinatorOptions {
 /** Of every simulated run. */
 export const RUN_TAG = "51".repeat(16);
 
-interface MemoryCheckpoint {
-  readonly parts: StateParts;
-  readonly ledger: unknown;
-  readonly step: number;
-}
-
 interface Life {
   alive: boolean;
   readonly engine: LocalEngine;
   readonly sessions: Sessions;
 }
 
-export class VirtualCoordinator {
+export class VirtualCoordinator implements VirtualHost {
   readonly #options: VirtualCoordinatorOptions;
   readonly #links = new Set<VirtualLink>();
   #checkpoint: MemoryCheckpoint | undefined;
@@ -144,7 +141,7 @@ export class VirtualCoordinator {
       outbox: watchedOutbox(sessions, referee, aside),
       clock,
       onEvent,
-      onGrant: (lease, plan) => aside(() => referee.granted(lease.worker, lease, plan)),
+      onGrant: (placed, plan) => aside(() => referee.granted(placed.lease.worker, placed, plan)),
       onSealed: (plan, { ranges }) => aside(() => referee.sealed(plan, training.core.sum, ranges)),
       ...(checkpoint ? { resumedFrom: `checkpoint of step ${checkpoint.step}` } : {}),
     });
@@ -152,6 +149,7 @@ export class VirtualCoordinator {
     sessions.serve({ inbox: tamper.inbox?.(inbox) ?? inbox, blob: (name) => engine.blob(name) });
     clock.every(STATUS_EVERY_MS, () => sessions.broadcast(engine.status()));
     this.#life = Object.assign(life, { engine, sessions });
+    tamper.watched?.({ engine, sessions, clock });
     engine.run().then(
       () => over(undefined),
       (error: unknown) => over(error),
@@ -183,6 +181,17 @@ export class VirtualCoordinator {
     this.#links.clear();
   }
 
+  /** There is no bus. */
+  befall(): void {}
+
+  ownerFor(): Owner {
+    return "coordinator";
+  }
+
+  roleOf(owner: Owner): Owner {
+    return owner;
+  }
+
   /** Takes a connection from an address; false where nobody listens or there is no room. */
   accept(link: VirtualLink, address: string): boolean {
     const life = this.#life;
@@ -208,15 +217,8 @@ export class VirtualCoordinator {
   }
 }
 
-function memoryCheckpoint(state: TrainingState, progress: RunProgress, ledger: Ledger): MemoryCheckpoint {
-  const { config: _config, dataset: _dataset, networks: _networks, program: _program, blobs: _blobs, ...parts } = state;
-  const { step, evaluations, evaluatedAt, norms, peaks } = progress;
-  const whole = structuredClone({ ...parts, evaluations, evaluatedAt, norms, peaks });
-  return { parts: whole, ledger: structuredClone(ledger.toJSON()), step };
-}
-
 /** Lets the referee see what the rounds decide. */
-function watchedOutbox(sessions: Sessions, referee: Referee, aside: VirtualCoordinatorOptions["aside"]): Outbox {
+export function watchedOutbox(sessions: Sessions, referee: Referee, aside: VirtualCoordinatorOptions["aside"]): Outbox {
   return {
     lease: (worker, lease, parameters) => sessions.lease(worker, lease, parameters),
     accepted: (worker, lease, samples) => {
@@ -230,5 +232,6 @@ function watchedOutbox(sessions: Sessions, referee: Referee, aside: VirtualCoord
     },
     rests: (worker, ms) => sessions.rests(worker, ms),
     audited: (worker) => sessions.audited(worker),
+    dismissed: (worker) => sessions.dismissed(worker),
   };
 }

@@ -53,6 +53,8 @@ export interface LinkOptions {
   readonly quality: LinkQuality;
   readonly draws: Rng;
   readonly volunteer: VolunteerEnd;
+  /** Whose the other end is. */
+  readonly owner: Owner;
   /** Until when nothing passes between this volunteer and the coordinator. */
   readonly blockedUntil: () => number;
   readonly onBytes: (way: "up" | "down", bytes: number) => void;
@@ -77,11 +79,12 @@ export class VirtualLink implements PeerSocket {
 
   constructor(options: LinkOptions) {
     this.#options = options;
-    const { uploadBytesPerMs, downloadBytesPerMs } = options.quality;
-    const direction = (owner: Owner, bytesPerMs: number): Direction => {
-      return { owner, bytesPerMs, freeAt: 0, lastArrival: 0, inFlight: new Set(), arrived: 0 };
+    const { quality, owner } = options;
+    const { uploadBytesPerMs, downloadBytesPerMs } = quality;
+    const direction = (end: Owner, bytesPerMs: number): Direction => {
+      return { owner: end, bytesPerMs, freeAt: 0, lastArrival: 0, inFlight: new Set(), arrived: 0 };
     };
-    this.#up = direction("coordinator", uploadBytesPerMs);
+    this.#up = direction(owner, uploadBytesPerMs);
     this.#down = direction("world", downloadBytesPerMs);
   }
 
@@ -147,7 +150,7 @@ export class VirtualLink implements PeerSocket {
 
   terminate(): void {
     this.#transmit(this.#down, 0, () => this.#volunteerCut());
-    this.#options.timeline.at(0, "coordinator", () => this.#closed(ABNORMAL));
+    this.#options.timeline.at(0, this.#up.owner, () => this.#closed(ABNORMAL));
   }
 
   /** From the volunteer to the coordinator. */
@@ -171,7 +174,7 @@ export class VirtualLink implements PeerSocket {
 
   /** Both ends lose the connection; what is on its way is lost. */
   cut(): void {
-    this.#options.timeline.at(0, "coordinator", () => this.#closed(ABNORMAL));
+    this.#options.timeline.at(0, this.#up.owner, () => this.#closed(ABNORMAL));
     this.#volunteerCut();
   }
 

@@ -1,8 +1,9 @@
 // The run that virtual volunteers compute: its configuration and its data set, of which nothing but the sizes is ever
 // looked at.
 
-import type { Dataset } from "../../shared/data/dataset.ts";
+import { type Dataset, LABEL_BYTES, MEDIA_PIXELS, type Shard } from "../../shared/data/dataset.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
+import { MOST_LEASE_MICROBATCHES } from "../../shared/run/config-limits.ts";
 import { meanSpeed } from "./profile.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -12,7 +13,7 @@ const CLASSES = 2;
 
 /** The run that a scenario's volunteers compute; `run` in the scenario overrides any field. */
 export function virtualRunConfig(scenario: Scenario, seed: number): RunConfig {
-  const { volunteers, steps, passes, stepSeconds, microbatch, run } = scenario;
+  const { volunteers, steps, passes, stepSeconds, microbatch, run, gateways, whole } = scenario;
   const wanted = volunteers * meanSpeed(scenario) * stepSeconds;
   const batch = Math.max(1, Math.round(wanted / microbatch)) * microbatch;
   // The last microbatch of a pass is not a whole one.
@@ -28,26 +29,48 @@ export function virtualRunConfig(scenario: Scenario, seed: number): RunConfig {
     epochs: passes,
     maxWorkers: Math.min(100_000, 2 * volunteers + 16),
     checkpoint: { everySteps: 4 },
+    // Who stands for a hundred takes as few leases as may be.
+    ...(gateways > 0 && whole > 1 ? { lease: { maxMicrobatches: MOST_LEASE_MICROBATCHES } } : {}),
     ...run,
   });
 }
 
-export function virtualDataset({ data }: RunConfig): Dataset {
+/** Chunks of a simulated shard, where the data set is small enough. */
+const SHARD_CHUNKS = 64;
+/** Shards of a simulated split: a welcome has all of them. */
+const MOST_SHARDS = 1000;
+
+/** Samples of a shard. */
+function shardSamples(samples: number, chunk: number): number {
+  return chunk === 0 ? samples : chunk * Math.max(SHARD_CHUNKS, Math.ceil(samples / chunk / MOST_SHARDS));
+}
+
+/** @param chunk samples of a chunk; 0 for raw shards */
+export function virtualDataset({ data }: RunConfig, chunk = 0): Dataset {
   const shape = { h: SIDE, w: SIDE, c: 1 };
+  const chunked = { kind: "bytes", media: MEDIA_PIXELS, targetBytes: LABEL_BYTES, chunk } as const;
   const split = (samples: number, digit: string) => ({
     samples,
-    // One shard that nobody fetches, announced so small that no volunteer's memory bounds its leases.
-    shards: [{ sha256: digit.repeat(64), samples, bytes: 1 }],
+    // Shards that nobody fetches, announced so small that no volunteer's memory bounds its leases.
+    shards: shardsOf(samples, shardSamples(samples, chunk), digit),
   });
   const { trainSamples, testSamples } = data;
   return {
     name: "simulated",
     shape,
-    format: { kind: "raw" },
+    format: chunk > 0 ? chunked : { kind: "raw" },
     classes: CLASSES,
     mean: [0.5],
     std: [0.25],
     train: split(trainSamples, "a"),
     test: split(testSamples, "b"),
   };
+}
+
+function shardsOf(samples: number, each: number, digit: string): Shard[] {
+  return Array.from({ length: Math.ceil(samples / each) }, (_, i) => ({
+    sha256: digit.repeat(56) + i.toString(16).padStart(8, "0"),
+    samples: Math.min(each, samples - i * each),
+    bytes: 1,
+  }));
 }

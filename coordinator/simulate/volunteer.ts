@@ -2,9 +2,13 @@
 // Here is what happens to it: it comes, loses its network, is looked after by a person, leaves or dies.
 
 import { createHash } from "node:crypto";
+import type { Dataset } from "../../shared/data/dataset.ts";
+import type { Decoding } from "../../shared/samples/decoding.ts";
+import type { KeptContent } from "../../worker/content/kept-content.ts";
 import { type RunningSession, runSession } from "../../worker/session/session.ts";
 import type { SessionEnd, SessionEvent } from "../../worker/session/session-event.ts";
 import type { SessionPorts, SocketEvents } from "../../worker/session/session-ports.ts";
+import { ChunkShelf } from "./chunk-shelf.ts";
 import { KnownTrainer, noSamples } from "./known-trainer.ts";
 import type { Profile } from "./profile.ts";
 import { keyPairOf, type SigningPair, signBytes } from "./signing-pair.ts";
@@ -45,6 +49,8 @@ interface Visit {
   socket?: VirtualSocket;
 }
 
+type OpenShelf = (dataset: Dataset, kept: KeptContent | undefined) => Decoding;
+
 export class Volunteer {
   readonly profile: Profile;
   readonly #world: Surroundings;
@@ -52,6 +58,8 @@ export class Volunteer {
   #lives = 0;
   readonly #stalls: StallSchedule;
   readonly #witness: Witness;
+  /** Of data that come in chunks. */
+  readonly #shelf: ChunkShelf | undefined;
   #visit: Visit | undefined;
   #gone = false;
   /** Until when its network is down. */
@@ -63,13 +71,16 @@ export class Volunteer {
     this.#stalls = stalls;
     this.#identity = keyPairOf(world.secret(profile.index));
     this.#witness = new Witness(profile, world);
+    const { chunk, kept } = world.scenario.data;
+    const room = chunk > 0 ? Math.ceil((kept * world.dataset.train.samples) / chunk) : 0;
+    if (chunk > 0) this.#shelf = new ChunkShelf(room, (chunks) => world.downloaded(chunks));
     world.referee.suspects.arrived(this.#identity.account, profile.misdeed);
   }
 
   /** Opens the page. */
   visit(): void {
     const { profile } = this;
-    const [world, witness, identity] = [this.#world, this.#witness, this.#identity];
+    const [world, witness] = [this.#world, this.#witness];
     const begun = () => this.#bounce();
     const trainer = new KnownTrainer({ profile, world, stalls: this.#stalls, witness, begun });
     const visit: Visit = { alive: true, trainer };
@@ -82,7 +93,17 @@ export class Volunteer {
       fetch: (url) => world.fetch(this, url),
       sha256: async (bytes) => createHash("sha256").update(bytes).digest("hex"),
     };
-    const own = world.scenario.own && profile.misdeed === undefined;
+    const open = (dataset: Dataset, kept: KeptContent | undefined) => this.#shelf?.decoding(dataset, kept) ?? noSamples;
+    const run = (kept?: KeptContent) => this.#run(visit, ports, open, kept);
+    if (this.#shelf) this.#shelf.open().then((kept) => visit.alive && run(kept));
+    else run();
+    if (world.evil) this.#lookAfter(visit);
+  }
+
+  #run(visit: Visit, ports: SessionPorts, open: OpenShelf, kept: KeptContent | undefined): void {
+    const { profile } = this;
+    const [world, identity] = [this.#world, this.#identity];
+    const own = (world.scenario.own && profile.misdeed === undefined) || profile.crowd > 1;
     visit.session = runSession({
       url: `http://simulated/?token=${own ? operatorTokenOf(world.token) : world.token}`,
       name: `volunteer ${profile.index}`,
@@ -92,8 +113,9 @@ export class Volunteer {
         publicKey: identity.publicKey,
         sign: async (bytes) => signBytes(identity, bytes),
       }),
-      openDevice: async () => trainer.device,
-      createDecoder: () => noSamples,
+      openDevice: async () => visit.trainer.device,
+      openDecoding: (_config, dataset) => open(dataset, kept),
+      ...(kept ? { kept } : {}),
       onEvent: (event) => {
         if (visit.alive) this.#note(visit, event);
       },
@@ -101,7 +123,6 @@ export class Volunteer {
     visit.session.ended.then((end) => {
       if (visit.alive) this.#ended(visit, end);
     });
-    if (world.evil) this.#lookAfter(visit);
   }
 
   /** Its network breaks, and is back after `awayMs`. */
@@ -111,6 +132,12 @@ export class Volunteer {
     this.#witness.missed("dropped");
     this.#awayUntil = this.#world.timeline.now + awayMs;
     socket.cut();
+  }
+
+  /** Lets its GPU compute so much of the time. */
+  throttle(share: number): void {
+    this.#visit?.session?.throttle(share);
+    this.#visit?.trainer.throttled();
   }
 
   /** Says goodbye and is gone for good. */

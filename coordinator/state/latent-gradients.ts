@@ -3,6 +3,7 @@
 
 import type { RoundSum } from "../sum/aggregate.ts";
 import { latentLayerOf } from "./latent-layers.ts";
+import { secondMomentOf } from "./parameter-buffers.ts";
 import type { TrainingState } from "./training-state.ts";
 
 export interface LatentStep {
@@ -20,7 +21,8 @@ export function latentGradientsOf(state: TrainingState, network: string, sum: Ro
   for (const entries of latent) {
     const { weight, companions } = entries;
     if (!method.rule || !sum.has(weight.name)) continue;
-    const result = method.rule.gradients(latentLayerOf(state.parameters[network], entries), sum.mean(weight.name));
+    const layer = latentLayerOf(state.parameters[network], entries, secondMomentOf(state, network, weight.name));
+    const result = method.rule.gradients(layer, sum.mean(weight.name));
     gradients.set(weight.name, result.weight);
     for (const [name, gradient] of Object.entries(result.learned)) gradients.set(companions[name].name, gradient);
     for (const [part, loss] of Object.entries(result.losses)) losses[part] = (losses[part] ?? 0) + loss;

@@ -1,8 +1,9 @@
 // The learning rate of a step: its phase's, on a schedule of its own for each network, over the steps that the program
 // gives it.
 
-import { type Phase, phaseNamed } from "../../shared/model/phases.ts";
+import { type Phase, phaseNamed, trainsEntry } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
+import { type Networks, phaseManifest } from "../../shared/run/networks.ts";
 import { type Program, placeOf } from "../../shared/run/program.ts";
 import { learningRateFactor, type Schedule } from "../../shared/run/schedule.ts";
 
@@ -27,4 +28,29 @@ export function learningRateAt(config: RunConfig, program: Program, step: number
     topRate(config, phaseNamed(program, phase)) *
     learningRateFactor(scheduleOver(config.optimizer.schedule, steps), step - passes[0].firstStep, steps)
   );
+}
+
+/**
+ * The rates of a step by what they are of, where its phase trains such: `weights` in full precision, `latent` ones,
+ * what is learned beside them as `companions`, `discriminators`. In `sync: local` the workers' own, and `outer`.
+ */
+export function learningRatesAt(
+  config: RunConfig,
+  program: Program,
+  networks: Networks,
+  step: number,
+): Readonly<Record<string, number>> {
+  const { optimizer, adversarial, sync } = config;
+  const phase = phaseNamed(program, placeOf(program, step, config.batch).pass.phase);
+  const trained = phaseManifest(networks, phase).entries.filter((entry) => trainsEntry(phase, entry));
+  const has = (role: string) => trained.some((entry) => entry.role === role);
+  const rate = learningRateAt(config, program, step);
+  const latent = sync.kind === "allreduce" && optimizer.latent.kind === "adam" ? rate * optimizer.latent.rate : rate;
+  return {
+    ...(has("float") && { weights: rate }),
+    ...(has("latent") && { latent }),
+    ...(has("learned") && { companions: rate * optimizer.rectifierRate }),
+    ...(has("critic") && { discriminators: adversarial.learningRate }),
+    ...(sync.kind === "local" && { outer: sync.outer.learningRate }),
+  };
 }

@@ -6,6 +6,7 @@ import { sgdStep } from "../../shared/model/optimizer.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { parameter } from "../../shared/wire/parameter-blob.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
+import { euclidean, type GradientNorms } from "./layer-numbers.ts";
 import { bufferName, bufferOf } from "./parameter-buffers.ts";
 import type { TrainingState } from "./training-state.ts";
 
@@ -15,6 +16,7 @@ export type OuterOptions = Extract<RunConfig["sync"], { kind: "local" }>["outer"
  * With Δ the mean over samples of θ − θ_replica: m ← μm + Δ, θ ← θ − rate·(Δ + μm). Running statistics become the mean
  * of the replicas'. The discriminators' differences are of Adam's inner steps, and treated alike.
  * @param entries of the network's wire manifest that the sum has
+ * @param norms takes those of the differences
  */
 export function outerStep(
   state: TrainingState,
@@ -22,10 +24,12 @@ export function outerStep(
   entries: readonly ParameterEntry[],
   sum: RoundSum,
   { learningRate, momentum }: OuterOptions,
+  norms?: GradientNorms,
 ): void {
   for (const { name, role } of entries) {
     const value = parameter(state.parameters[network], name);
     const mean = sum.mean(name);
+    norms?.set(name, euclidean(mean));
     if (role === "statistic") {
       value.set(mean);
       continue;

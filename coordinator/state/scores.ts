@@ -11,16 +11,16 @@ export function scoreOf({ task }: Pick<RunConfig, "task">): Score {
   return tasks.get(task.kind).score;
 }
 
-type Evaluated = Pick<RunProgress, "config" | "evaluations"> & {
+type Evaluated = Pick<RunProgress, "config" | "evaluations" | "others"> & {
   readonly program: Pick<RunProgress["program"], "networks">;
 };
 
 /** What each network got that was evaluated. */
-export function networkScores({ config, program, evaluations }: Evaluated): NetworkScores {
+export function networkScores({ config, program, evaluations, others }: Evaluated): NetworkScores {
   const scores: NetworkScores = {};
   for (const { name, title } of program.networks) {
     const value = evaluations[name];
-    if (typeof value === "number") scores[name] = { title, ...shownScore(scoreOf(config), value) };
+    if (typeof value === "number") scores[name] = { title, ...shownScore(scoreOf(config), value, others[name]) };
   }
   return scores;
 }

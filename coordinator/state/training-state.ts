@@ -6,13 +6,15 @@ import { type Rng, rng } from "../../shared/base/rng.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import { kaimingNormal, uniform } from "../../shared/model/initialise.ts";
 import { elementCount, joinManifests, type Manifest, type ParameterEntry } from "../../shared/model/manifest.ts";
-import { networkPlanNamed } from "../../shared/model/phases.ts";
+import { networkPlanNamed, phaseNamed } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
-import { buildNetworks, type Network, type Networks, wireManifest } from "../../shared/run/networks.ts";
+import { buildNetworks, type Network, type Networks, twinParameter, wireManifest } from "../../shared/run/networks.ts";
 import { type Program, phaseProgram } from "../../shared/run/program.ts";
+import type { OtherValues } from "../../shared/tasks/task.ts";
 import { encodeBlob, type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 import {
   frozenForm,
+  hasReplica,
   type ParameterSet,
   setManifest,
   setOwner,
@@ -25,7 +27,8 @@ import { RiceWriter } from "../../shared/wire/rice.ts";
 import { contentHash } from "../disk/content-hash.ts";
 import type { NormHistories } from "../trust/norm-history.ts";
 import type { PeakMedians } from "../trust/peak-medians.ts";
-import { deriveCompanions, latentLayerOf, settleLayer } from "./latent-layers.ts";
+import { deriveCompanions, latentLayerOf, makeCompanions, settleLayer } from "./latent-layers.ts";
+import { bufferName, secondMomentOf } from "./parameter-buffers.ts";
 
 /** Bytes that workers hold, named by their SHA-256. */
 export interface WireBlob {
@@ -65,9 +68,11 @@ export interface TrainingState {
   step: number;
   /** Newest score of each network on the held-out samples; null before the first. */
   readonly evaluations: Record<string, number | null>;
+  /** What was told beside each score. */
+  readonly others: Record<string, OtherValues>;
   /** The step that each evaluation was made at. */
   readonly evaluatedAt: Record<string, number | null>;
-  /** Partners as workers hold them, where they are sent as `int8`; else empty. */
+  /** Partners as workers hold them, where they are sent as `int8`; else empty. See `bufferName`. */
   readonly replica: ParameterMap;
   /** How each partner's replica came to be as it is; unknown before its first step. */
   readonly replicaChanges: Map<ParameterSet, ReplicaChange>;
@@ -81,6 +86,7 @@ export interface TrainingState {
 export interface RunProgress extends Pick<TrainingState, "config" | "dataset" | "networks" | "program"> {
   step: number;
   readonly evaluations: TrainingState["evaluations"];
+  readonly others: TrainingState["others"];
   readonly evaluatedAt: TrainingState["evaluatedAt"];
   readonly norms: TrainingState["norms"];
   readonly peaks: TrainingState["peaks"];
@@ -88,7 +94,7 @@ export interface RunProgress extends Pick<TrainingState, "config" | "dataset" | 
 
 /** A copy that goes on by itself. */
 export function progressOf({ config, dataset, networks, program, ...state }: TrainingState): RunProgress {
-  const { step, evaluations, evaluatedAt, norms, peaks } = state;
+  const { step, evaluations, others, evaluatedAt, norms, peaks } = state;
   return {
     config,
     dataset,
@@ -96,6 +102,7 @@ export function progressOf({ config, dataset, networks, program, ...state }: Tra
     program,
     step,
     evaluations: { ...evaluations },
+    others: { ...others },
     evaluatedAt: { ...evaluatedAt },
     norms: new Map(norms),
     peaks: new Map(peaks),
@@ -116,6 +123,7 @@ export type StateParts = Pick<TrainingState, "parameters"> &
       | "peaks"
       | "step"
       | "evaluations"
+      | "others"
       | "evaluatedAt"
       | "replica"
     >
@@ -123,8 +131,8 @@ export type StateParts = Pick<TrainingState, "parameters"> &
 
 /** The numbers of a state for another owner, to whom they go by value; the state keeps none of them. */
 export function takeParts(state: TrainingState): StateParts {
-  const { adamStep, step, evaluations, evaluatedAt } = state;
-  const parts = { adamStep, step, evaluations, evaluatedAt };
+  const { adamStep, step, evaluations, others, evaluatedAt } = state;
+  const parts = { adamStep, step, evaluations, others, evaluatedAt };
   const taken = (map: ParameterMap) => {
     const numbers = new Map(map);
     map.clear();
@@ -166,11 +174,12 @@ export function restoreParts(state: TrainingState, parts: StateParts): void {
 
 /** The same of where a run stands. */
 export function restoreProgress(
-  progress: Pick<RunProgress, "step" | "evaluations" | "evaluatedAt" | "norms" | "peaks">,
-  { step = 0, evaluations, evaluatedAt, norms, peaks }: Omit<StateParts, "parameters">,
+  progress: Pick<RunProgress, "step" | "evaluations" | "others" | "evaluatedAt" | "norms" | "peaks">,
+  { step = 0, evaluations, others, evaluatedAt, norms, peaks }: Omit<StateParts, "parameters">,
 ): void {
   progress.step = step;
   Object.assign(progress.evaluations, evaluations);
+  Object.assign(progress.others, others);
   Object.assign(progress.evaluatedAt, evaluatedAt);
   replaced(progress.norms, norms);
   replaced(progress.peaks, peaks);
@@ -193,6 +202,7 @@ export function assembleState(config: RunConfig, dataset: Dataset, parts: StateP
     peaks: new Map(),
     step: 0,
     evaluations: noEvaluation(),
+    others: {},
     evaluatedAt: noEvaluation(),
     replica: new Map(),
     replicaChanges: new Map(),
@@ -203,11 +213,14 @@ export function assembleState(config: RunConfig, dataset: Dataset, parts: StateP
 }
 
 /** Where nothing was sent yet, or a checkpoint knows of no replica, it begins at the partners' true values. */
-export function beginReplica({ config, networks, parameters, replica }: TrainingState): void {
+export function beginReplica({ config, networks, program, parameters, replica }: TrainingState): void {
   if (config.downlink.discriminators !== "int8" || replica.size > 0) return;
   for (const [network, { partners }] of Object.entries(networks)) {
-    for (const { entries } of Object.values(partners)) {
-      for (const { name } of entries) replica.set(name, parameter(parameters[network], name).slice());
+    for (const [set, { entries }] of Object.entries(partners)) {
+      if (!hasReplica(networks, set)) continue;
+      for (const { name } of entries) {
+        replica.set(bufferName(program, network, name), parameter(parameters[network], name).slice());
+      }
     }
   }
 }
@@ -220,6 +233,8 @@ function drawn({ initial, name, shape }: ParameterEntry, draws: () => Rng): Floa
       return uniform(draws(), elementCount(shape), initial.bound);
     case "constant":
       return new Float32Array(elementCount(shape)).fill(initial.value);
+    case "values":
+      return Float32Array.from(initial.values);
     case "companion":
       return undefined;
     default:
@@ -237,14 +252,11 @@ export function initialParameters(network: Network, beside: Manifest, seed: numb
     const values = drawn(entry, () => rng(seed, "init", name, entry.name));
     if (values) made.set(entry.name, values);
   }
-  const { latent, method } = network;
+  const { latent } = network;
   for (const layer of latent) {
     // As after each update.
     settleLayer(network, made, layer);
-    for (const [companion, entry] of Object.entries(layer.companions)) {
-      if (entry.role === "derived" || !method.rule) continue;
-      made.set(entry.name, method.rule.companion(companion, latentLayerOf(made, layer)));
-    }
+    makeCompanions(network, made, layer);
   }
   deriveCompanions(network, made, latent);
   const inOrder = [...network.manifest.entries, ...beside.entries, ...network.saved.entries];
@@ -276,19 +288,60 @@ export function createTrainingState(
   return fresh;
 }
 
-/** A network whose first pass begins at the state's step starts from the one that its plan names. */
-export function beginPass(state: TrainingState): void {
-  const { program, step, parameters } = state;
-  const pass = program.passes.find(({ firstStep }) => firstStep === step);
-  if (!pass || program.passes.some(({ network, index }) => network === pass.network && index < pass.index)) return;
-  const { startsFrom } = networkPlanNamed(program, pass.network);
-  if (startsFrom === undefined) return;
-  for (const [name, value] of parameters[pass.network]) {
-    const source = parameters[startsFrom].get(name);
-    if (source?.length === value.length) value.set(source);
+/** What a network's parameter is called in another one: a twin's begins with the twin's own name. */
+function nameIn(state: TrainingState, name: string, source: string, entry: string): string {
+  const [own, others] = [name, source].map((network) => Object.keys(state.networks[network].twins));
+  const twin = own.findIndex((one) => entry.startsWith(twinParameter(one, "")));
+  return twin < 0 || !others[twin]
+    ? entry
+    : twinParameter(others[twin], entry.slice(twinParameter(own[twin], "").length));
+}
+
+/** Takes over what another network has by the same names; what belongs to W beside that is made anew. */
+function startFrom(state: TrainingState, name: string, source: string): void {
+  const { parameters, networks } = state;
+  const [network, own] = [networks[name], parameters[name]];
+  const taken = new Set<string>();
+  for (const [entry, value] of own) {
+    const from = parameters[source].get(nameIn(state, name, source, entry));
+    if (from?.length !== value.length) continue;
+    value.set(from);
+    taken.add(entry);
   }
+  for (const layer of network.latent) {
+    settleLayer(network, own, layer);
+    for (const companion of Object.values(layer.companions)) {
+      if (companion.role !== "derived" && !taken.has(companion.name)) own.delete(companion.name);
+    }
+    makeCompanions(network, own, layer);
+  }
+  deriveCompanions(network, own, network.latent);
+}
+
+/**
+ * Where a pass begins at the state's step: the first of a network starts from the one that its plan names, and the
+ * first of a phase is told to the network's method.
+ */
+export function beginPass(state: TrainingState): void {
+  const { program, step, parameters, networks } = state;
+  const pass = program.passes.find(({ firstStep }) => firstStep === step);
+  if (!pass) return;
+  const before = program.passes.slice(0, pass.index);
+  const { startsFrom } = networkPlanNamed(program, pass.network);
+  const starts = startsFrom !== undefined && before.every(({ network }) => network !== pass.network);
+  if (starts) startFrom(state, pass.network, startsFrom);
+  const network = networks[pass.network];
+  const begin = before.some(({ phase }) => phase === pass.phase) ? undefined : network.method.rule?.begin;
+  if (begin) {
+    const own = parameters[pass.network];
+    const moment = (weight: string) => secondMomentOf(state, pass.network, weight);
+    const phase = phaseNamed(program, pass.phase);
+    for (const layer of network.latent) begin(latentLayerOf(own, layer, moment(layer.weight.name)), phase);
+    deriveCompanions(network, own, network.latent, moment);
+  }
+  if (!starts && !begin) return;
   parametersChanged(state, pass.network);
-  partnersChanged(state, Object.keys(state.networks[pass.network].partners));
+  partnersChanged(state, Object.keys(network.partners));
 }
 
 /** SHA-256 of a network's float32 parameters in manifest order, its partners' last, as hex. */
@@ -316,12 +369,18 @@ function expanded({ networks }: TrainingState, set: ParameterSet, form: WireForm
   return blob;
 }
 
+/** A partner as workers hold it, by its own names. */
+function replicaOf({ networks, program, replica }: TrainingState, owner: string, set: ParameterSet): Parameters {
+  const { entries } = setManifest(networks, set);
+  return new Map(entries.map(({ name }) => [name, parameter(replica, bufferName(program, owner, name))]));
+}
+
 /** A parameter set as workers hold it, after what its way down rounds off; encoded once per change. */
 export function wireBlob(state: TrainingState, set: ParameterSet): WireBlob {
   return encoded(state.blobs, set, () => {
     const form = wireForm(state.networks, state.config, set);
-    if (form.floats === "int8") return expanded(state, set, form, state.replica);
-    return expanded(state, set, form, state.parameters[setOwner(state.networks, set)]);
+    const owner = setOwner(state.networks, set);
+    return expanded(state, set, form, form.floats === "int8" ? replicaOf(state, owner, set) : state.parameters[owner]);
   });
 }
 
@@ -341,15 +400,16 @@ export function parametersChanged(state: TrainingState, network: string): void {
 
 /** Must be called after each change of partners. @throws GRADIENT_NOT_FINITE where they are not finite */
 export function partnersChanged(state: TrainingState, sets: readonly ParameterSet[]): void {
-  const { blobs, networks, parameters, replica, replicaChanges } = state;
+  const { blobs, networks, parameters, replicaChanges } = state;
   for (const set of sets) {
     const base = blobs.get(set)?.hash;
     blobs.delete(set);
-    if (state.config.downlink.discriminators !== "int8") continue;
+    if (state.config.downlink.discriminators !== "int8" || !hasReplica(networks, set)) continue;
     const writer = new RiceWriter();
-    const values = parameters[setOwner(networks, set)];
+    const owner = setOwner(networks, set);
+    const held = replicaOf(state, owner, set);
     for (const { name } of setManifest(networks, set).entries) {
-      advanceReplica(writer, name, parameter(replica, name), parameter(values, name));
+      advanceReplica(writer, name, parameter(held, name), parameter(parameters[owner], name));
     }
     // Where no blob was encoded, no worker can hold it.
     if (base === undefined) replicaChanges.delete(set);
@@ -358,7 +418,13 @@ export function partnersChanged(state: TrainingState, sets: readonly ParameterSe
 }
 
 /** Notes a network's score on the held-out samples at the run's step. */
-export function recordEvaluation(progress: RunProgress, network: string, score: number): void {
+export function recordEvaluation(
+  progress: RunProgress,
+  network: string,
+  score: number,
+  others: OtherValues = {},
+): void {
   progress.evaluations[network] = score;
+  progress.others[network] = others;
   progress.evaluatedAt[network] = progress.step;
 }

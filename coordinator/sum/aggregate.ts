@@ -8,6 +8,7 @@ import { type ContributionLayout, METRICS } from "../../shared/wire/contribution
 import { decodeFrame, type Frame } from "../../shared/wire/frame.ts";
 import { type WireLayout, type WireTensor, wireLayout } from "../../shared/wire/wire-layout.ts";
 import { type GroupNorms, groupNormsOf } from "./gradient-norms.ts";
+import type { PartialSums, ReadPartial } from "./partial.ts";
 import { type ReducedRound, Reduction } from "./reduction/reduction.ts";
 import type { RobustResult } from "./robust-round.ts";
 
@@ -127,8 +128,26 @@ export class RoundSum {
       );
     }
     const head = new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength);
-    this.#reduction.loadPayload(slot, head, body);
-    return this.#reduction.inspect(slot, samples, head.length + body.length).squares;
+    const payloadBytes = this.#reduction.loadPayload(slot, head, body);
+    return this.#reduction.inspect(slot, samples, payloadBytes).squares;
+  }
+
+  /** All that is in the sum, to be added to another's. */
+  partial(): PartialSums {
+    const { samples, sum } = this.#state;
+    const { peaks, means } = this.#reduction.reports;
+    return { samples, sum, peaks, means };
+  }
+
+  /** @throws GRADIENT_NOT_FINITE for reports that merge() could not take */
+  requireMergeable({ peaks, means }: ReadPartial): void {
+    this.#reduction.requireReports({ peaks, means });
+  }
+
+  /** Adds what a gateway's volunteers contributed. @throws GRADIENT_NOT_FINITE; the sum is then as it was */
+  merge({ samples, peaks, means, addTo }: ReadPartial): void {
+    this.#reduction.merge(samples, { peaks, means }, addTo);
+    this.#reduced = undefined;
   }
 
   has(tensor: string): boolean {

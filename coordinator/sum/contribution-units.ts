@@ -51,8 +51,7 @@ export class UnitReader {
     this.#reduction ??= new Reduction();
     this.#reduction.begin(terms);
     const head = new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength);
-    this.#reduction.loadPayload(0, head, body);
-    this.#reduction.inspect(0, samples, head.length + body.length);
+    this.#reduction.inspect(0, samples, this.#reduction.loadPayload(0, head, body));
     this.#reduction.commit(0);
     return new Float64Array(this.#reduction.finish().sum);
   }

@@ -3,6 +3,7 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { ContributionLayout } from "../../shared/wire/contribution.ts";
+import { payloadHeadBytes, readPayload } from "../../shared/wire/contribution-payload.ts";
 import type { Frame } from "../../shared/wire/frame.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
@@ -10,12 +11,14 @@ import { wireLayout } from "../../shared/wire/wire-layout.ts";
 export interface Contribution {
   /** Bits of one f32 a tensor. */
   readonly peaks: Uint32Array<ArrayBuffer>;
+  /** Of the samples that were decoded for it (shared/samples/checksum.ts). */
+  readonly checksum: number;
   /** The arena in the round's codec; a view. */
   readonly body: Uint8Array;
 }
 
 /** A contribution that was checked and is in no sum yet. */
-export interface HeldWork extends Contribution {
+export interface HeldWork extends Omit<Contribution, "checksum"> {
   readonly samples: number;
   /** Of its gradients; see clip-rule.ts. */
   readonly scale: number;
@@ -52,15 +55,12 @@ export function readContribution({ header, payload }: Frame, { terms, layout, ru
       `contribution: ${field} must be ${expected[field]} for this lease; got ${header[field]}`,
     );
   }
-  const peakBytes = 4 * tensors;
-  const bytes = peakBytes + wireLayout(layout, codec).bytes;
+  const bytes = payloadHeadBytes(tensors) + wireLayout(layout, codec).bytes;
   if (payload.length !== bytes) {
     throw new BitswarmError(
       "CONTRIBUTION_MISMATCH",
-      `contribution: ${tensors} peaks and ${layout.size} elements as ${codec} take ${bytes} bytes; got ${payload.length}`,
+      `contribution: ${tensors} peaks, a checksum and ${layout.size} elements as ${codec} take ${bytes} bytes; got ${payload.length}`,
     );
   }
-  // A copy: the view need not be aligned.
-  const peaks = new Uint32Array(Uint8Array.from(payload.subarray(0, peakBytes)).buffer);
-  return { peaks, body: payload.subarray(peakBytes) };
+  return readPayload(payload, tensors);
 }

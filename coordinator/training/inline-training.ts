@@ -5,6 +5,7 @@ import type { StepPlace } from "../../shared/run/program.ts";
 import type { StateParts } from "../state/training-state.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
+import type { PartialFacts } from "../sum/partial.ts";
 import type { ParametersRequest, PartOf, SumTerms, Training } from "./training.ts";
 import type { TrainingCore } from "./training-core.ts";
 
@@ -39,6 +40,18 @@ export class InlineTraining implements Training {
 
   async compare(a: AuditedWork, b: AuditedWork) {
     return this.core.compare(a, b);
+  }
+
+  async partial(facts: PartialFacts) {
+    return this.core.partial(facts);
+  }
+
+  async checkPartial(number: number, key: string, bytes: Uint8Array) {
+    return this.core.checkPartial(number, key, bytes);
+  }
+
+  commitPartial(number: number): void {
+    this.core.commitPartial(number);
   }
 
   async seal() {

@@ -36,6 +36,15 @@ export function changeName({ set, hash }: Key, base: string): string {
 }
 
 /**
+ * Bytes that bring a worker from the versions before to these: the newest change of each, or the whole where that is no
+ * larger; null where nothing came before.
+ */
+export function updateBytes(versions: readonly ParameterVersion[]): number | null {
+  if (versions.every(({ changes }) => changes.length === 0)) return null;
+  return versions.reduce((sum, { changes, whole }) => sum + (changes.at(-1)?.bytes ?? whole.bytes), 0);
+}
+
+/**
  * Names of the frames that bring a worker which holds the version of hash `held` to this one, in order; none where it
  * is there.
  */

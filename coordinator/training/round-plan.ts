@@ -7,6 +7,7 @@ import { type Phase, phaseNamed } from "../../shared/model/phases.ts";
 import type { Networks } from "../../shared/run/networks.ts";
 import { type Program, placeOf, restingNetworks, type StepPlace } from "../../shared/run/program.ts";
 import { type ContributionLayout, phaseLayout } from "../../shared/wire/contribution.ts";
+import { payloadHeadBytes } from "../../shared/wire/contribution-payload.ts";
 import { frameHeaderBytes } from "../../shared/wire/frame.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
@@ -20,11 +21,13 @@ import type { ParameterVersion } from "./parameter-version.ts";
 import type { WireParameters } from "./training.ts";
 
 /** The part of a lease message that all leases of a round share. */
-type LeaseTerms = Omit<LeaseMessage, "type" | "lease" | "from" | "to">;
+type LeaseTerms = Omit<LeaseMessage, "type" | "lease" | "ranges">;
 
 export interface RoundPlan {
   /** Positions to compute, in the order in which they are leased: what was carried over first. */
   readonly ranges: readonly Range[];
+  /** Samples of the round of which this is a gateway's part; these alone unless given. */
+  readonly whole?: number;
   /** Whether what is late may be left to a later round. */
   readonly mayLeave: boolean;
   /** Leases are inner steps of replicas, so that a worker's share is one lease. */
@@ -136,15 +139,21 @@ export function evaluationSubject({ program, step, config, dataset }: RunProgres
 }
 
 /**
+ * @param ranges positions of the pass
  * @param feedbackResets below 256: with another number than in the worker's lease before, its error feedback is void
  */
-export function leaseMessage({ terms }: RoundPlan, { lease, from, to }: Lease, feedbackResets = 0): LeaseMessage {
-  return { type: "lease", lease, from, to, ...terms, era: terms.era + feedbackResets };
+export function leaseMessage(
+  { terms }: RoundPlan,
+  { lease }: Pick<Lease, "lease">,
+  ranges: readonly Range[],
+  feedbackResets = 0,
+): LeaseMessage {
+  return { type: "lease", lease, ranges: [...ranges], ...terms, era: terms.era + feedbackResets };
 }
 
 /** Bytes of a whole contribution frame in this layout. */
 function frameBytes(layout: ContributionLayout, codec: LeaseMessage["codec"]): number {
-  return frameHeaderBytes + 4 * layout.tensors.length + wireLayout(layout, codec).bytes;
+  return frameHeaderBytes + payloadHeadBytes(layout.tensors.length) + wireLayout(layout, codec).bytes;
 }
 
 /** Bytes of a contribution frame of this round. */

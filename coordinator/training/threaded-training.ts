@@ -5,11 +5,13 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { StepPlace } from "../../shared/run/program.ts";
-import { packageRoot } from "../base/package-root.ts";
+import { commandText } from "../base/command-text.ts";
+import { builtFolder } from "../base/package-root.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import { type StateParts, type TrainingState, takeParts } from "../state/training-state.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
+import type { PartialFacts } from "../sum/partial.ts";
 import type {
   CheckedFrame,
   ComparedPair,
@@ -55,7 +57,7 @@ export class ThreadedTraining implements Training {
   static async start(state: TrainingState, runTag: string): Promise<ThreadedTraining> {
     const { config, dataset } = state;
     const workerData: ThreadStart = { config, dataset, parts: takeParts(state), runTag };
-    const program = join(packageRoot(), "dist", "coordinator", "training", "training-thread.js");
+    const program = join(builtFolder(), "coordinator", "training", "training-thread.js");
     const training = new ThreadedTraining(new Worker(program, { workerData, stdin: false }));
     await training.#begun();
     return training;
@@ -102,6 +104,18 @@ export class ThreadedTraining implements Training {
 
   compare(a: AuditedWork, b: AuditedWork): Promise<ComparedPair> {
     return this.#ask("compare", { a: postable(a), b: postable(b) });
+  }
+
+  partial(facts: PartialFacts): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#ask("partial", { facts });
+  }
+
+  checkPartial(number: number, key: string, bytes: Uint8Array): Promise<PartialFacts> {
+    return this.#ask("checkPartial", { number, key, bytes });
+  }
+
+  commitPartial(number: number): void {
+    this.#order({ call: "commitPartial", number });
   }
 
   seal(): Promise<SealedSum> {
@@ -165,7 +179,7 @@ export class ThreadedTraining implements Training {
     if (this.#state !== "running") return;
     const error = new BitswarmError(
       "THREAD_FAILED",
-      `the thread that sums and steps ended: ${cause.message}. The newest checkpoint is whole, what was computed since then is computed again: \`coordinator resume\` this run`,
+      `the thread that sums and steps ended: ${cause.message}. The newest checkpoint is whole, what was computed since then is computed again: go on with \`${commandText("coordinator", ["resume", "RUN_DIR"])}\``,
       { cause },
     );
     this.#state = error;

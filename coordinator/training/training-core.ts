@@ -23,6 +23,7 @@ import type { HeldWork } from "../sum/contribution.ts";
 import { readContribution } from "../sum/contribution.ts";
 import { spansOf, UnitReader, type UnitTerms, usualPeaksOf } from "../sum/contribution-units.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
+import { encodePartial, type PartialFacts, type PartialTerms, type ReadPartial, readPartial } from "../sum/partial.ts";
 import { requirePossible } from "../sum/possible-values.ts";
 import { Reduction } from "../sum/reduction/reduction.ts";
 import { isRobust, RobustRounds } from "../sum/robust-round.ts";
@@ -58,6 +59,8 @@ export class TrainingCore {
   /** What lies in the slots, for a run that combines its rounds robustly. */
   readonly #loaded: (Omit<HeldWork, "scale"> | undefined)[] = [];
   #open: OpenSum | undefined;
+  /** Of the open round, checked and in no sum yet. */
+  readonly #partials = new Map<number, ReadPartial>();
 
   /** @param runTag 16 bytes in hex: names the run in frames */
   constructor(state: TrainingState, runTag: string) {
@@ -96,6 +99,7 @@ export class TrainingCore {
   open(terms: SumTerms): void {
     const { phase, exponents, codec, era } = terms;
     const layout = this.#layout(phase);
+    this.#partials.clear();
     this.#open = { terms, layout, sum: new RoundSum(layout, exponents, codec, this.#reduction) };
     const { evaluate } = phaseNamed(this.state.program, phase);
     this.#robust?.open({ phase, evaluate, era, spans: spansOf({ layout, exponents, codec }) });
@@ -110,11 +114,11 @@ export class TrainingCore {
       const { lease, samples } = frame.header;
       if (!open) throw new BitswarmError("CONTRIBUTION_STALE", "a contribution came before the first round");
       const { terms, layout, sum } = open;
-      const { peaks, body } = readContribution(frame, { terms, layout, runTag: this.#runTag });
+      const { peaks, checksum, body } = readContribution(frame, { terms, layout, runTag: this.#runTag });
       const { norms } = sum.check(samples, peaks, body, slot);
       requirePossible({ layout, exponents: terms.exponents, codec: terms.codec }, { samples, peaks, body });
       if (this.#robust) this.#loaded[slot] = { samples, peaks, body };
-      return { kind: "sound", lease, samples, norms };
+      return { kind: "sound", lease, samples, checksum, norms };
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
       const { code, message } = error;
@@ -157,6 +161,34 @@ export class TrainingCore {
     return [compareWork(one, other, round), compareWork(other, one, round)];
   }
 
+  partial(facts: PartialFacts): Uint8Array<ArrayBuffer> {
+    return encodePartial(this.#partialTerms, { facts, sums: this.sum.partial() });
+  }
+
+  checkPartial(number: number, key: string, bytes: Uint8Array): PartialFacts {
+    const partial = readPartial(bytes, this.#partialTerms);
+    if (partial.facts.key !== key) {
+      const message = `partial: it is of round ${partial.facts.key.slice(0, 16)}; ${key.slice(0, 16)} is open`;
+      throw new BitswarmError("CONTRIBUTION_MISMATCH", message);
+    }
+    this.sum.requireMergeable(partial);
+    this.#partials.set(number, partial);
+    return partial.facts;
+  }
+
+  commitPartial(number: number): void {
+    const partial = this.#partials.get(number);
+    if (!partial) throw new RangeError(`partial ${number} was not checked in this round`);
+    this.#partials.delete(number);
+    this.sum.merge(partial);
+  }
+
+  get #partialTerms(): PartialTerms {
+    if (!this.#open) throw new RangeError("a partial is asked for outside of a round");
+    const { layout, terms } = this.#open;
+    return { layout, codec: terms.codec, parametersHash: terms.parametersHash, runTag: this.#runTag };
+  }
+
   seal(): SealedSum {
     const { sum } = this;
     const robust = this.#robust?.combine();
@@ -165,8 +197,8 @@ export class TrainingCore {
   }
 
   apply(place: StepPlace): StepResult {
-    const { loss, score } = applyRound(this.state, place, this.sum);
-    return { loss, score, paramsHash: parametersHash(this.state, place.pass.network) };
+    const applied = applyRound(this.state, place, this.sum);
+    return { ...applied, paramsHash: parametersHash(this.state, place.pass.network) };
   }
 
   parametersHash(network: string): string {

@@ -7,6 +7,7 @@ import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { StateParts, TrainingState } from "../state/training-state.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
+import type { PartialFacts } from "../sum/partial.ts";
 import type { EncodedVersion, VersionContents } from "./downlink-encoder.ts";
 import type {
   CheckedFrame,
@@ -41,6 +42,11 @@ export interface ThreadCalls {
     readonly asks: { readonly a: AuditedWork; readonly b: AuditedWork };
     readonly gets: ComparedPair;
   };
+  readonly partial: { readonly asks: { readonly facts: PartialFacts }; readonly gets: Uint8Array<ArrayBuffer> };
+  readonly checkPartial: {
+    readonly asks: { readonly number: number; readonly key: string; readonly bytes: Uint8Array };
+    readonly gets: PartialFacts;
+  };
   readonly seal: { readonly asks: object; readonly gets: SealedSum };
   readonly apply: { readonly asks: { readonly place: StepPlace }; readonly gets: StepResult };
   readonly parametersHash: { readonly asks: { readonly network: string }; readonly gets: string };
@@ -55,6 +61,7 @@ export type ThreadQuestion = {
 export type ThreadOrder =
   | { readonly call: "open"; readonly terms: SumTerms }
   | { readonly call: "commit"; readonly slot: number; readonly scale: number; readonly of: PartOf }
+  | { readonly call: "commitPartial"; readonly number: number }
   | { readonly call: "add"; readonly work: HeldWork; readonly of: PartOf };
 
 export type ThreadReply =

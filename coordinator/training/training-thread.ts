@@ -35,6 +35,12 @@ function answer(core: TrainingCore, question: ThreadQuestion): Answer {
       return plain(core.check(question.slot, question.bytes));
     case "compare":
       return plain(core.compare(question.a, question.b));
+    case "partial": {
+      const value = core.partial(question.facts);
+      return { value, transfer: [value.buffer] };
+    }
+    case "checkPartial":
+      return plain(core.checkPartial(question.number, question.key, question.bytes));
     case "seal":
       return plain(core.seal());
     case "apply":
@@ -60,6 +66,9 @@ function obey(core: TrainingCore, order: ThreadOrder): void {
       break;
     case "commit":
       core.commit(order.slot, order.scale, order.of);
+      break;
+    case "commitPartial":
+      core.commitPartial(order.number);
       break;
     case "add":
       core.add(order.work, order.of);

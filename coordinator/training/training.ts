@@ -8,6 +8,7 @@ import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import type { Lease } from "../round/lease.ts";
+import type { LayerNumbers } from "../state/layer-numbers.ts";
 import type { StateParts } from "../state/training-state.ts";
 import type { StepLoss } from "../state/update.ts";
 import type { MetricMeans } from "../sum/aggregate.ts";
@@ -15,6 +16,7 @@ import type { Comparison } from "../sum/comparison.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { GroupNorms } from "../sum/gradient-norms.ts";
 import type { AuditedWork } from "../sum/open-round.ts";
+import type { PartialFacts } from "../sum/partial.ts";
 import type { EncodedVersion } from "./downlink-encoder.ts";
 
 export interface ParametersRequest extends Pick<LeaseMessage, "phase" | "round"> {
@@ -54,7 +56,14 @@ export type CheckedFrame =
   /** A frame that the open round cannot take, or there is none. */
   | ({ readonly kind: "unfit"; readonly lease: number; readonly samples: number } & Refusal)
   /** It lies in its slot. */
-  | { readonly kind: "sound"; readonly lease: number; readonly samples: number; readonly norms: GroupNorms };
+  | {
+      readonly kind: "sound";
+      readonly lease: number;
+      readonly samples: number;
+      /** Of the samples that its worker decoded. */
+      readonly checksum: number;
+      readonly norms: GroupNorms;
+    };
 
 /** Two contributions to one range, compared in either order: a ratio of norms is not the same both ways. */
 export type ComparedPair = readonly [ab: Comparison, ba: Comparison];
@@ -70,6 +79,8 @@ export interface StepResult {
   readonly score: number;
   /** Of the trained network, after the step. */
   readonly paramsHash: string;
+  /** What the step did to each layer; absent where it was not measured. */
+  readonly layers?: LayerNumbers;
 }
 
 /**
@@ -91,6 +102,15 @@ export interface Training {
   add(work: HeldWork, of: PartOf): void;
   /** Compares two contributions to the open round that were checked before. */
   compare(a: AuditedWork, b: AuditedWork): Promise<ComparedPair>;
+  /** The frame of all that is in the open sum; see `sum/partial.ts`. */
+  partial(facts: PartialFacts): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Reads and checks a partial of the open round, of this key, and resolves with what it says beside its sums; it is
+   * kept under the number until it is added, or the next round opens. @throws as readPartial(), CONTRIBUTION_MISMATCH
+   */
+  checkPartial(number: number, key: string, bytes: Uint8Array): Promise<PartialFacts>;
+  /** Adds what checkPartial() has kept; nothing may have been sealed since. */
+  commitPartial(number: number): void;
   /** Ends the sum, which must not be empty. */
   seal(): Promise<SealedSum>;
   /** Makes the step of the sealed sum. @throws GRADIENT_NOT_FINITE */

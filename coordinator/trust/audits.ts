@@ -23,6 +23,10 @@ import {
   type Standing,
 } from "./standing.ts";
 
+/** Of a gateway's audits one in so many is decided by accounts of another gateway: a liar can choose its gateway. */
+export const AWAY_ONE_IN = 8;
+/** At a gateway with fewer accounts all are: they may all be one's. */
+export const FEW_ACCOUNTS = 10;
 /** Audits of a range in a round that may decide nothing: where no two accounts agree the round would never be done. */
 export const UNDECIDED_AUDITS = 2;
 
@@ -36,6 +40,8 @@ export interface AuditsOptions {
   readonly clock: Pick<Clock, "now">;
   /** In [0, 1): for each lease whether it is audited, and who audits it. */
   readonly draw: () => number;
+  /** There are other gateways, perhaps, whose accounts may decide. */
+  readonly away?: boolean;
   /** Kind of device of a worker: adapter and runtime. */
   readonly deviceClass: (worker: WorkerId) => string;
   readonly standings: Map<string, Standing>;
@@ -47,16 +53,29 @@ export interface AuditsOptions {
   readonly onVerdict: (verdict: TrustVerdict) => void;
 }
 
-/** An audit that is over. */
+/** An audit that is over; `from` and `to` are slots, as a lease has them. */
 export interface TrustVerdict {
   readonly from: number;
   readonly to: number;
   readonly right: readonly string[];
   readonly wrong: readonly string[];
+  /** Others' accounts whose signs differ, for which nobody is blamed at once; absent where there are none. */
+  readonly doubted?: readonly string[];
+}
+
+/** An answer of an account at another gateway, to an audit of this one. */
+export interface FarAnswer {
+  readonly account: string;
+  readonly own: boolean;
+  readonly deviceClass: string;
+  /** Accounts of the whole run. */
+  readonly accounts: number;
 }
 
 interface ComparedAnswer extends Answer, AuditedWork {
   readonly lease: LeaseId;
+  /** At another gateway, which judges its account; `own`: the operator's. */
+  readonly far?: { readonly own: boolean };
 }
 
 interface OpenAudit {
@@ -73,6 +92,10 @@ interface OpenAudit {
   accounts: number;
   /** Whose contributions are held until the verdict. */
   suspects: readonly string[];
+  /** Other gateways' accounts decide it. */
+  away: boolean;
+  /** There are too few accounts here to decide it. */
+  readonly alone: boolean;
 }
 
 export interface HeldLease {
@@ -139,26 +162,53 @@ export class Audits {
     if (purpose !== "work" || audits === "off" || !round) return [];
     // While workers gather in the first round, the first that came are compared with those who come next.
     const comparable = round.accounts() >= LEAST_ACCOUNTS || (!round.own(account) && round.ownTakesPart());
-    if (this.#rounds > 1 && !comparable) return [];
+    const alone = this.#rounds > 1 && !comparable;
+    if (alone && !this.#options.away) return [];
     if (!this.#roomFor(2)) return [];
     // A range that came back and is leased again is audited already.
     if (this.#due.has(rangeOf({ from, to }))) return [];
     const again = this.#undecided.filter((range) => range.from < to && from < range.to);
     if (again.length >= UNDECIDED_AUDITS) return [];
     if (draw() >= auditProbability(this.#standings.of(account))) return [];
-    const audit: OpenAudit = { of: lease, account, from, to, answers: [], summed: null, accounts: 0, suspects: [] };
+    const few = round.accounts() < FEW_ACCOUNTS;
+    const away = this.#options.away === true && (few || draw() < 1 / AWAY_ONE_IN);
+    const begun = { answers: [], summed: null, accounts: 0, suspects: [] };
+    const audit: OpenAudit = { of: lease, account, from, to, ...begun, away, alone };
     this.#open.set(lease, audit);
     this.#due.set(rangeOf(audit), audit);
     return [this.#copy(audit, [account])];
   }
 
-  #copy({ of, account, from, to }: OpenAudit, answered: readonly string[]): CopyWanted {
+  #copy({ of, account, from, to, away }: OpenAudit, answered: readonly string[]): CopyWanted {
     const draw = Math.floor(this.#options.draw() * 2 ** 32);
     const copy: CopyWanted = { purpose: "audit", of, from, to, answered, distrusted: this.#standings.distrusted, draw };
     const round = this.#round;
+    if (away) {
+      const awaited = answered.length > 1 || auditProbability(this.#standings.of(account)) === 1;
+      return { ...copy, away, awaited };
+    }
     // Few strangers may all be one; of many the operator's own could not audit each.
     const own = !!round && !round.own(account) && round.ownTakesPart() && round.accounts() < THREE_DECIDE_FROM;
     return own ? { ...copy, own, awaited: auditProbability(this.#standings.of(account)) === 1 } : copy;
+  }
+
+  /** Nobody else can decide an audit: who may compute its copy here instead; nothing where that says nothing. */
+  home(copy: CopyWanted): CopyWanted | undefined {
+    const audit = this.#open.get(copy.of);
+    if (!audit) return undefined;
+    audit.away = false;
+    if (!audit.alone) return this.#copy(audit, copy.answered);
+    this.lost(copy.of);
+    return undefined;
+  }
+
+  /** An answer that was to come from elsewhere does not: the audit is as if it had never been. */
+  lost(of: LeaseId): void {
+    const audit = this.#open.get(of);
+    if (!audit) return;
+    this.#open.delete(of);
+    if (this.#due.get(rangeOf(audit)) === audit) this.#due.delete(rangeOf(audit));
+    this.#suspect(audit, []);
   }
 
   /** The audit to which a lease is an answer. */
@@ -198,6 +248,24 @@ export class Audits {
     return answers.some(({ account }) => account === lease.account) ? [] : answers;
   }
 
+  /** As `answersTo`, of what another gateway's account answers. */
+  answersFar(of: LeaseId, account: string): readonly AuditedWork[] {
+    const { answers = [] } = this.#open.get(of) ?? {};
+    return answers.some((one) => one.account === account) ? [] : answers;
+  }
+
+  /** Takes what another gateway's account has answered; says what follows. */
+  takeFar(of: LeaseId, { account, own, deviceClass, accounts }: FarAnswer, work: HeldWork): TrustOutcome {
+    const audit = this.#open.get(of);
+    if (!audit) return nothingFollows;
+    // Who answered here already confirms nobody there.
+    if (audit.answers.some((answer) => answer.account === account)) {
+      return { ...nothingFollows, copies: [this.#copy(audit, accountsOf(audit))] };
+    }
+    audit.accounts = Math.max(audit.accounts, accounts);
+    return this.#answered(audit, { account, lease: of, work, deviceClass, far: { own } });
+  }
+
   /** Takes a checked contribution that is held, or the answer to a copy; says what follows. */
   take(lease: Lease, work: HeldWork): TrustOutcome {
     const { account, worker, from, to } = lease;
@@ -216,20 +284,27 @@ export class Audits {
     if (audit.answers.some((answer) => answer.account === account)) {
       return { ...nothingFollows, copies: [this.#copy(audit, accountsOf(audit))] };
     }
-    const own = { work, deviceClass: this.#options.deviceClass(worker) };
-    const same = audit.answers.filter((other) => this.#compared(other, own).kind === "same");
-    audit.answers = [...audit.answers, { account, lease: lease.lease, ...own, same: accountsOf({ answers: same }) }];
-    const outcome = this.#settle(audit);
+    const deviceClass = this.#options.deviceClass(worker);
+    const outcome = this.#answered(audit, { account, lease: lease.lease, work, deviceClass });
     if (!counts(lease)) return outcome;
     // It was never collected, so its range is not collected again but refused.
     const withdrawn = outcome.withdrawn.filter((range) => range.from !== from || range.to !== to);
     return { ...outcome, withdrawn, disputed: withdrawn.length < outcome.withdrawn.length };
   }
 
+  #answered(audit: OpenAudit, answer: Omit<ComparedAnswer, "same">): TrustOutcome {
+    const same = audit.answers.filter((other) => this.#compared(other, answer).kind === "same");
+    audit.answers = [...audit.answers, { ...answer, same: accountsOf({ answers: same }) }];
+    return this.#settle(audit);
+  }
+
   #settle(audit: OpenAudit): TrustOutcome {
     audit.accounts = Math.max(audit.accounts, this.#round?.accounts() ?? 0);
     const { of, answers, summed, accounts } = audit;
-    const verdict = auditVerdict(answers, summed, accounts, (account) => this.#round?.own(account) ?? false);
+    const farOf = (account: string) => answers.find((answer) => answer.account === account)?.far;
+    const verdict = auditVerdict(answers, summed, accounts, (account) => {
+      return farOf(account)?.own ?? this.#round?.own(account) ?? false;
+    });
     // The first copy was asked for as the lease was granted.
     if (verdict.kind === "open" && answers.length < 2) return nothingFollows;
     // The answer that is to be summed is due even where others have agreed before it.
@@ -247,12 +322,16 @@ export class Audits {
     const { right, wrong } = verdict;
     if (right.length === 0) this.#undecided.push({ from: audit.from, to: audit.to });
     for (const account of right) {
+      // Whoever writes the standings is told of it.
+      if (farOf(account)) continue;
       this.#standings.change(account, confirmed);
       this.#feedback.confirmed(account, answerOf(answers, account).lease);
     }
     const blamed = wrong.filter((account) => !this.#excused(answers, account, right[0]));
-    const resting = blamed.filter((account) => this.#fall(account));
-    this.#options.onVerdict({ from: audit.from, to: audit.to, right, wrong: blamed });
+    const resting = blamed.filter((account) => !farOf(account) && this.#fall(account));
+    const doubted = wrong.filter((account) => farOf(account) && !blamed.includes(account));
+    const { from, to } = audit;
+    this.#options.onVerdict({ from, to, right, wrong: blamed, ...(doubted.length > 0 ? { doubted } : {}) });
     // Most verdicts blame nobody, and ten thousand contributions are held.
     const gone = blamed.length > 0 || doubtful.length > 0;
     const lost = gone ? this.#held.filter((held) => blamed.includes(held.account) || doubtful.includes(held)) : [];
@@ -282,6 +361,8 @@ export class Audits {
   #excused(answers: OpenAudit["answers"], account: string, right: string): boolean {
     const own = answerOf(answers, account);
     if (this.#compared(own, answerOf(answers, right)).kind !== "unlike-signs") return false;
+    // What was void of its feedback is known where it is.
+    if (own.far) return true;
     if (!this.#feedback.excuses(account, own.lease)) return false;
     this.#standings.change(account, doubted);
     return true;
@@ -290,6 +371,17 @@ export class Audits {
   /** What an account sent may have lost the run's numbers: as if others had contradicted it. */
   suspect(account: string): void {
     this.#fall(account);
+  }
+
+  /** Accounts that audit only where nobody else can. */
+  get distrusted(): ReadonlySet<string> {
+    return this.#standings.distrusted;
+  }
+
+  /** What is known of an account by whoever keeps the standings of all gateways. */
+  know(account: string, standing: Standing, feedbackResets: number): void {
+    this.#standings.change(account, () => standing);
+    this.#feedback.begin(account, feedbackResets);
   }
 
   /** Others contradict an account; true where it rests from now on. */

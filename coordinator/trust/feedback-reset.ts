@@ -51,6 +51,11 @@ export class FeedbackReset {
     this.#resets.set(account, (this.resetsOf(account) + 1) % FEEDBACK_RESETS);
   }
 
+  /** What another has counted of the account before. */
+  begin(account: string, resets: number): void {
+    if (resets > this.resetsOf(account)) this.#resets.set(account, resets % FEEDBACK_RESETS);
+  }
+
   resetsOf(account: string): number {
     return this.#resets.get(account) ?? 0;
   }

@@ -1,6 +1,6 @@
-// What peaks the accounts of the last round of a phase reported: of each tensor the median account's, which a minority
-// cannot move. The units follow from the largest report, so whoever raises that a little each round would else raise
-// its own limit too.
+// What peaks are usual in a phase: of each tensor the median account's in the last round, which a minority cannot move,
+// but not far below the round before. The units follow from the largest report, so whoever raises that a little each
+// round would else raise its own limit too.
 
 import { z } from "zod";
 import type { UsualPeak } from "../sum/contribution.ts";
@@ -14,12 +14,32 @@ export const peakMediansSchema = z.record(z.string(), z.array(z.number().min(0))
 /** Honest accounts' largest peaks of a tensor are within this factor of their median; beyond it the median counts. */
 export const PEAK_SPREAD = 32;
 
-/** What is usual where the largest report of the round before is far beyond its median account's. */
+/**
+ * What is usual falls no faster than this from a round to the next: a tensor of one number, as the bias of a
+ * discriminator's last layer, is next to nothing in some microbatch, and as large as ever in the next.
+ */
+export const PEAK_FALL = 1.5;
+/** What strangers alone send moves what is usual of peaks up no faster than this from a round to the next. */
+export const LONE_GROWTH = 1.5;
+
+/** What is usual where the largest report of the round before is far beyond its median account's, or below it. */
 export function boundedPeaks(usual: readonly UsualPeak[], known: readonly number[] = []): readonly UsualPeak[] {
   return usual.map((peak, i) => {
     // Where most gradients are zero the others have no measure.
-    const most = known[i] > 0 ? PEAK_SPREAD * known[i] : Number.POSITIVE_INFINITY;
-    return peak.largest === Number.POSITIVE_INFINITY || peak.largest <= most ? peak : { ...peak, largest: most };
+    if (!(known[i] > 0) || peak.largest === Number.POSITIVE_INFINITY) return peak;
+    return { ...peak, largest: Math.min(Math.max(peak.largest, known[i]), PEAK_SPREAD * known[i]) };
+  });
+}
+
+/**
+ * What is usual after a round with these medians; a median of 0 says nothing.
+ * @param lone one or two strangers alone sent them
+ */
+export function nextPeaks(known: readonly number[], medians: readonly number[], lone: boolean): readonly number[] {
+  return medians.map((peak, i) => {
+    const before = known[i] ?? 0;
+    if (peak === 0 || before === 0) return peak || before;
+    return Math.max(before / PEAK_FALL, lone ? Math.min(peak, LONE_GROWTH * before) : peak);
   });
 }
 
@@ -32,6 +52,11 @@ export class ReportedPeaks {
   clear(): void {
     this.#accounts.clear();
     this.#owns.clear();
+  }
+
+  /** Of each account the largest, as bits. */
+  get accountPeaks(): ReadonlyMap<string, Uint32Array> {
+    return new Map(this.#accounts);
   }
 
   /** How many accounts reported. */

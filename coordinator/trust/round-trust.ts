@@ -1,12 +1,14 @@
 // What the rounds ask of trust: is this contribution usual, and is its range audited. Puts the judge of norms and peaks
 // and the audits of a round together.
 
+import type { LeaseId } from "../../shared/base/ids.ts";
 import type { CopyWanted, Lease } from "../round/lease.ts";
 import type { HeldWork } from "../sum/contribution.ts";
 import type { GroupNorms } from "../sum/gradient-norms.ts";
 import type { AuditedWork, OpenRound } from "../sum/open-round.ts";
-import { Audits, type AuditsOptions, type HeldLease, type TrustOutcome } from "./audits.ts";
-import { SizeJudge, type SizeJudgeOptions } from "./size-judge.ts";
+import { Audits, type AuditsOptions, type FarAnswer, type HeldLease, type TrustOutcome } from "./audits.ts";
+import { type ObservedSizes, SizeJudge, type SizeJudgeOptions } from "./size-judge.ts";
+import type { Standing } from "./standing.ts";
 
 export interface RoundTrustOptions extends AuditsOptions, SizeJudgeOptions {}
 
@@ -77,8 +79,48 @@ export class RoundTrust {
   }
 
   /** See `Audits`. */
+  home(copy: CopyWanted): CopyWanted | undefined {
+    return this.#audits.home(copy);
+  }
+
+  /** See `Audits`. */
+  lost(of: LeaseId): void {
+    this.#audits.lost(of);
+  }
+
+  /** Answers that one of another gateway's account will be compared with. */
+  answersFar(of: LeaseId, account: string): readonly AuditedWork[] {
+    return this.#audits.answersFar(of, account);
+  }
+
+  /** Takes what another gateway's account has answered; says what follows. */
+  takeFar(of: LeaseId, answer: FarAnswer, work: HeldWork): TrustOutcome {
+    return this.#audits.takeFar(of, answer, work);
+  }
+
+  /** Accounts that audit only where nobody else can. */
+  get distrusted(): ReadonlySet<string> {
+    return this.#audits.distrusted;
+  }
+
+  /** What is known of an account by whoever keeps the standings of all gateways. */
+  know(account: string, standing: Standing, feedbackResets: number): void {
+    this.#audits.know(account, standing, feedbackResets);
+  }
+
+  /** See `Audits`. */
   feedbackResetsOf(account: string): number {
     return this.#audits.feedbackResetsOf(account);
+  }
+
+  /** What the round's contributions were: of a gateway, for its leader. */
+  get observed(): ObservedSizes {
+    return this.#sizes.observed;
+  }
+
+  /** What a gateway has judged is part of the round. */
+  observe(sizes: ObservedSizes): void {
+    this.#sizes.observe(sizes);
   }
 
   /** The round is sealed: what is held and nobody contradicted belongs to the sum. */

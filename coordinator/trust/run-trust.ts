@@ -4,12 +4,14 @@ import type { Clock } from "../../shared/base/clock.ts";
 import type { WorkerId } from "../../shared/base/ids.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { HelloMessage } from "../../shared/wire/protocol.ts";
+import { contentHash } from "../disk/content-hash.ts";
 import type { TrustVerdict } from "./audits.ts";
 import { Cooldown } from "./cooldown.ts";
 import type { NormHistories } from "./norm-history.ts";
 import type { PeakMedians } from "./peak-medians.ts";
 import { RoundTrust } from "./round-trust.ts";
-import type { Standing } from "./standing.ts";
+import type { Crowd } from "./size-judge.ts";
+import { confirmed, contradicted, doubted as doubtedStanding, newcomer, type Standing } from "./standing.ts";
 import type { StoredTrust, TrustStore } from "./trust-file.ts";
 
 /**
@@ -35,6 +37,10 @@ export interface RunTrustOptions {
   /** The run's, changed with each round. */
   readonly norms: NormHistories;
   readonly peaks: PeakMedians;
+  /** Accounts at other gateways take part in the rounds. */
+  readonly crowd?: Crowd;
+  /** They decide some of the audits. */
+  readonly away?: boolean;
   readonly clock: Clock;
   /** In [0, 1): which leases are audited is no part of the run's own draws, or a worker could foresee it. */
   readonly draw: () => number;
@@ -58,7 +64,7 @@ export class RunTrust {
   #failed = false;
 
   constructor(options: RunTrustOptions, { standings, notice }: StoredTrust) {
-    const { store, config, norms, peaks, clock, draw, onEvent } = options;
+    const { store, config, norms, peaks, clock, draw, onEvent, crowd, away = false } = options;
     this.#store = store;
     this.#clock = clock;
     this.#onEvent = onEvent;
@@ -70,6 +76,8 @@ export class RunTrust {
       clipFactor: config.clipFactor,
       histories: norms,
       peaks,
+      ...(crowd === undefined ? {} : { crowd }),
+      away,
       audits: config.audits,
       heldBytes: config.heldMiB * 2 ** 20,
       clock,
@@ -94,9 +102,36 @@ export class RunTrust {
     return (this.#standings.get(account)?.consecutiveValid ?? 0) > 0;
   }
 
+  /** What an account has shown; undefined of one that was never audited. */
+  standingOf(account: string): Standing | undefined {
+    return this.#standings.get(account);
+  }
+
+  /** Of each that was ever audited. */
+  get standings(): ReadonlyMap<string, Standing> {
+    return this.#standings;
+  }
+
+  /** What audits at a gateway say of accounts. Returns those whose rest begins with it. */
+  verdict(right: readonly string[], wrong: readonly string[], doubted: readonly string[] = []): readonly string[] {
+    const now = this.#clock.now();
+    const change = (account: string, event: (before: Standing) => Standing) => {
+      const before = this.#standings.get(account) ?? newcomer;
+      const after = event(before);
+      this.#standings.delete(account);
+      this.#standings.set(account, after);
+      return after.strikes > before.strikes;
+    };
+    for (const account of right) change(account, confirmed);
+    for (const account of doubted) change(account, doubtedStanding);
+    const resting = wrong.filter((account) => change(account, (before) => contradicted(now, before)));
+    this.#save();
+    return resting;
+  }
+
   joined(worker: WorkerId, { runtime, adapter }: Pick<HelloMessage, "runtime" | "adapter">): void {
     const { vendor, architecture, description, software } = adapter;
-    this.#classes.set(worker, JSON.stringify([runtime, vendor, architecture, description, software]));
+    this.#classes.set(worker, contentHash(JSON.stringify([runtime, vendor, architecture, description, software])));
   }
 
   left(worker: WorkerId): void {

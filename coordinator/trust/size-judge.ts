@@ -29,7 +29,7 @@ import {
   usualNorms,
   withRound,
 } from "./norm-history.ts";
-import { boundedPeaks, type PeakMedians, ReportedPeaks } from "./peak-medians.ts";
+import { boundedPeaks, LONE_GROWTH, nextPeaks, type PeakMedians, ReportedPeaks } from "./peak-medians.ts";
 
 /** Accounts of a round that may be kept from it for being unusual before the round itself is taken to be so. */
 export const UNUSUAL_ACCOUNTS = 2;
@@ -49,16 +49,29 @@ export const ABSURD_FACTOR = 2 ** 20;
 export const LONE_PATIENCE = 4;
 /** Where a lease is inner steps, its differences, peaks above all, grow with it: so much room they have beside. */
 export const REPLICA_ROOM = 2 ** 10;
-/** What strangers alone send moves what is usual of peaks no faster than this from a round to the next. */
-export const LONE_GROWTH = 1.5;
+
+/** Accounts at other gateways, of whom whoever leads knows. */
+export interface Crowd {
+  /** Accounts of the whole run, as far as is known. */
+  readonly accounts: () => number;
+  /** Whether the training made a jump, as all whose work was unusual show: `unusual` are those here. */
+  readonly jumped: (unusual: readonly string[]) => boolean;
+}
+
+/** Whether the work of so many accounts is unusual that the training itself made a jump. */
+export function isJump(unusual: number, accounts: number): boolean {
+  return unusual > UNUSUAL_ACCOUNTS && 2 * unusual > Math.min(JUMP_ACCOUNTS, accounts);
+}
 
 export interface SizeJudgeOptions {
   readonly clip: ClipMode;
   readonly clipFactor: number;
   /** What the rounds before had, by phase; changed at each seal. */
   readonly histories: NormHistories;
-  /** Of the last round of each phase; changed at each seal. */
+  /** Of the last rounds of each phase; changed at each seal. */
   readonly peaks: PeakMedians;
+  /** Others that take part elsewhere; without it all are here. */
+  readonly crowd?: Crowd;
 }
 
 /** What was judged before there was anything to judge it by. */
@@ -69,6 +82,12 @@ interface Unproven {
   readonly samples: number;
   readonly norms: GroupNorms;
   readonly peaks: Uint32Array;
+}
+
+/** What a round's contributions were, with the largest peaks of each account, bits of one f32 a tensor. */
+export interface ObservedSizes {
+  readonly contributions: readonly ObservedNorms[];
+  readonly accountPeaks: ReadonlyMap<string, Uint32Array>;
 }
 
 interface Refused {
@@ -109,7 +128,7 @@ export class SizeJudge {
     this.#round = round;
     this.#measure = measureOf(history);
     this.#known = peaks.get(round.phase) ?? [];
-    const accounts = round.accounts();
+    const accounts = this.#accounts;
     this.#rule = clipRule({
       mode: clip,
       codec: round.codec,
@@ -158,6 +177,19 @@ export class SizeJudge {
     return this.#scale(own, samples, norms);
   }
 
+  /** What the round's contributions were, for whoever judges the rounds of all gateways. */
+  get observed(): ObservedSizes {
+    return { contributions: [...this.#observed], accountPeaks: this.#reported.accountPeaks };
+  }
+
+  /** Takes what a gateway has judged: it is part of the round, and of what is usual after it. */
+  observe({ contributions, accountPeaks }: ObservedSizes): void {
+    const owns = new Set(contributions.flatMap(({ account, own }) => (own ? [account] : [])));
+    this.#observed.push(...contributions);
+    for (const [account, peaks] of accountPeaks) this.#reported.add(account, peaks, owns.has(account));
+    if (owns.size > 0) this.#ownPeaks ??= new Float32Array();
+  }
+
   /** Whether nothing is known yet by which a stranger's contribution could be judged, and soon will be. */
   awaitsOwn(account: string): boolean {
     return !this.#isOwn(account) && !this.#proven && (this.#round?.ownTakesPart() ?? false);
@@ -186,12 +218,13 @@ export class SizeJudge {
     histories.set(phase, withRound(histories.get(phase) ?? [], observed));
     const medians = this.#reported.medians();
     if (!medians) return;
-    const known = this.#known;
     const slow = this.#reported.accounts < LEAST_ACCOUNTS && !this.#reported.own;
-    peaks.set(
-      phase,
-      slow ? medians.map((peak, i) => (known[i] > 0 ? Math.min(peak, LONE_GROWTH * known[i]) : peak)) : medians,
-    );
+    peaks.set(phase, nextPeaks(this.#known, medians, slow));
+  }
+
+  /** Accounts that take part now, here and elsewhere. */
+  get #accounts(): number {
+    return Math.max(this.#round?.accounts() ?? 0, this.#options.crowd?.accounts() ?? 0);
   }
 
   #isOwn(account: string): boolean {
@@ -209,7 +242,7 @@ export class SizeJudge {
 
   #scale(own: boolean, samples: number, norms: GroupNorms): number {
     // Alone, or nearly, the operator's own workers are the measure, and are not measured.
-    if (own && (this.#round?.accounts() ?? 0) < LEAST_ACCOUNTS) return 1;
+    if (own && this.#accounts < LEAST_ACCOUNTS) return 1;
     const verdict = clipVerdict({ ...this.#rule, outlier: null }, norms, samples);
     if (verdict.kind === "refuse") return 1;
     return Math.min(1, verdict.scale.gradient ?? 1, verdict.scale.critic ?? 1);
@@ -281,7 +314,7 @@ export class SizeJudge {
       return usual && usual.norm > 0 ? factor * this.#expected(group, usual, samples) : FIRST_NORM;
     });
     if (unlike) return unlike;
-    const lone = (this.#round?.accounts() ?? 0) < LEAST_ACCOUNTS;
+    const lone = this.#accounts < LEAST_ACCOUNTS;
     if (!lone) return peakOf(unusualPeak(this.#rule, this.#usualPeaks, peaks));
     const room = this.#round?.replicas ? REPLICA_ROOM : 1;
     return this.#peakBeyond(floatsOf(peaks), (i) => {
@@ -304,13 +337,15 @@ export class SizeJudge {
 
   /** Whether so many accounts agree that the training itself made a jump. */
   #jumps(account: string, { value, limit }: Refused): boolean {
-    const accounts = this.#round?.accounts() ?? 0;
-    if (accounts < LEAST_ACCOUNTS) {
+    if (this.#accounts < LEAST_ACCOUNTS) {
       return value <= Math.min(LONE_PATIENCE ** (this.#unusual.get(account) ?? 0) * limit, FIRST_NORM);
     }
     if (!this.#unusual.has(account)) this.#unusual.set(account, 0);
-    const least = Math.min(JUMP_ACCOUNTS, accounts);
-    return this.#unusual.size > UNUSUAL_ACCOUNTS && 2 * this.#unusual.size > least;
+    const { crowd } = this.#options;
+    const here = this.#round?.accounts() ?? 0;
+    // Fewer could all be one's, which has chosen this gateway.
+    if (crowd && here < JUMP_ACCOUNTS) return crowd.jumped([...this.#unusual.keys()]);
+    return isJump(this.#unusual.size, here);
   }
 
   #slowed({ norms }: ObservedNorms): GroupNorms {

@@ -2,13 +2,13 @@
 
 import { accumulators, multiplyAdd, storeTile } from "../product/gemm.ts";
 import { acrossTile, elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "../product/operands.ts";
-import { ANY_TILE, likelyTile, tileStep } from "../product/tile-space.ts";
+import { ANY_TILE, tileStep } from "../product/tile-space.ts";
 import { tiledKernel } from "../product/tiled-kernel.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 import { range } from "../text/range.ts";
 import { unrolledLoop, unrollFactor } from "../text/unroll.ts";
-import { describeGrouped, type GroupedLinear, LEAKY, memberStride } from "./grouped-linear.ts";
+import { describeGrouped, type GroupedLinear, LEAKY, memberStride, productTile } from "./grouped-linear.ts";
 
 /**
  * dx = dy·W. To a hidden layer of both members, times LeakyReLU's derivative at `activated`, what that layer put out.
@@ -22,7 +22,7 @@ export function groupedLinearInputGradient(
   const width = vectorWidth(o.in);
   const depth = vectorWidth(o.out);
   const extent = { rows: o.n, columns: o.in, outer: hidden ? 2 * o.groups : o.groups };
-  const tile = likelyTile({ extent, sizes: ANY_TILE, quads: o.quads === true && depth === 4 });
+  const tile = productTile(o, { extent, sizes: ANY_TILE, quads: o.quads === true && depth === 4 });
   const steps = o.out / depth;
   const dy: Floats = { name: "dy", width: depth };
   const w: Floats = { name: "w", width };

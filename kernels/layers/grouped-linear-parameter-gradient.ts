@@ -3,12 +3,12 @@
 import { accumulators, LANES, multiplyAdd, storeTile } from "../product/gemm.ts";
 import { acrossTile, elementOffsets, type Floats } from "../product/operands.ts";
 import { rowsAcrossTile } from "../product/rows-across-tile.ts";
-import { ANY_TILE, likelyTile } from "../product/tile-space.ts";
+import { ANY_TILE } from "../product/tile-space.ts";
 import { tiledKernel } from "../product/tiled-kernel.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
 import { range } from "../text/range.ts";
-import { describeGrouped, type GroupedLinear, memberStride } from "./grouped-linear.ts";
+import { describeGrouped, type GroupedLinear, memberStride, productTile } from "./grouped-linear.ts";
 
 /** At most 4 rows at once, a divisor of n. */
 function rowsATurn(n: number): number {
@@ -32,7 +32,7 @@ export function groupedLinearParameterGradient(
   const width = vectorWidth(o.in, o.out);
   const extent = { rows: o.out, columns: o.in, outer: o.groups };
   const sizes = { rows: [4, 8, 12], columns: ANY_TILE.columns };
-  const tile = likelyTile({ extent, sizes, quads: o.quads === true && dy.width === 4 });
+  const tile = productTile(o, { extent, sizes, quads: o.quads === true && dy.width === 4 });
   const quads = range(tile.rows / 4);
   const depth = rowsATurn(o.n);
   const base = (name: string, of: Floats, length: number) => (k: number) =>

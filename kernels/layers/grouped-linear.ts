@@ -2,7 +2,7 @@
 
 import { accumulators, multiplyAdd, storeTile } from "../product/gemm.ts";
 import { columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "../product/operands.ts";
-import { ANY_TILE, likelyTile, tileStep } from "../product/tile-space.ts";
+import { ANY_TILE, likelyTile, smallestTile, type Tile, type TileSpace, tileStep } from "../product/tile-space.ts";
 import { tiledKernel } from "../product/tiled-kernel.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
@@ -23,6 +23,13 @@ export interface GroupedLinear {
    * `subgroups`.
    */
   readonly quads?: boolean;
+  /** By the smallest tile, which compiles soonest; the bits are the same. */
+  readonly small?: boolean;
+}
+
+/** The tile of a layer's product. */
+export function productTile({ small = false }: GroupedLinear, space: TileSpace): Tile {
+  return small ? smallestTile(space) : likelyTile(space);
 }
 
 /** Elements of [n][width] with padding, so that each member can be bound on its own (256 bytes). */
@@ -52,7 +59,7 @@ export function groupedLinearForward(
   const width = vectorWidth(o.in);
   const outputs = vectorWidth(o.out);
   const extent = { rows: o.n, columns: o.out, outer: o.groups * o.members };
-  const tile = likelyTile({ extent, sizes: ANY_TILE, quads: o.quads === true && width === 4 });
+  const tile = productTile(o, { extent, sizes: ANY_TILE, quads: o.quads === true && width === 4 });
   const steps = o.in / width;
   const x: Floats = { name: "x", width };
   const w: Floats = { name: "w", width };

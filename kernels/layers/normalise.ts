@@ -23,26 +23,31 @@ export function describeEpilogue({ activation, shortcut }: Epilogue): string {
 /**
  * y = activation((x − mean)·scale + bias (+ shortcut)). x, shortcut, y f32 [n][positions][channels], norm as
  * norm-statistics.ts gives it, slope f32 [channels] for prelu; `pack` says who writes bits u32
- * [n][positions][signWords(channels)], the signs of y, and without `store` nothing but them.
+ * [n][positions][signWords(channels)], the signs of y, and without `store` nothing but them. With `groups` each group
+ * of channels has words of its own, [n][positions][group][signWords(channels / groups)].
  */
 export function normalise(
-  o: MapShape & Epilogue & { readonly store: boolean; readonly pack: Packing | false },
+  o: MapShape & Epilogue & { readonly store: boolean; readonly pack: Packing | false; readonly groups?: number },
 ): Kernel {
   const rows = o.n * o.positions;
+  const groups = o.pack === false ? undefined : o.groups;
   const prelu = o.activation === "prelu";
   const value = o.activation === "none" ? "v" : pointwise(o.activation, "slope_of").value;
-  const setup = `let center = norm[channel];
-let scale = norm[2u * COLUMNS + channel];
-let bias = norm[3u * COLUMNS + channel];${prelu ? "\nlet slope_of = slope[channel];" : ""}`;
+  // Packed by groups, a row is one group of a position, and `channel` and COLUMNS are within it.
+  const [column, columns] =
+    groups === undefined ? ["channel", "COLUMNS"] : [`(row % ${groups}u * COLUMNS + channel)`, `${groups}u * COLUMNS`];
+  const setup = `let center = norm[${column}];
+let scale = norm[2u * ${columns} + ${column}];
+let bias = norm[3u * ${columns} + ${column}];${prelu ? `\nlet slope_of = slope[${column}];` : ""}`;
   const each = `let v = (x[at] - center) * scale + bias${o.shortcut ? " + shortcut[at]" : ""};
 let result = ${value};${o.store ? "\ny[at] = result;" : ""}`;
   const { width, declarations, ...dispatch } = o.pack
-    ? packing({ how: o.pack, rows, channels: o.channels, setup, statements: each, value: "result" })
+    ? packing({ how: o.pack, rows, channels: o.channels, groups, setup, statements: each, value: "result" })
     : storing(rows, o.channels, setup, each);
   const type = vectorType(width);
   return kernel({
     ...dispatch,
-    label: `normalise ${describeEpilogue(o)}${o.pack ? " signs" : ""} ${describeMap(o)}`,
+    label: `normalise ${describeEpilogue(o)}${o.pack ? " signs" : ""} ${describeMap(o)}${groups === undefined ? "" : ` g${groups}`}`,
     declarations: [`alias V = ${type};`, declarations ?? ""].join("\n"),
     storage: [
       read("x", type),

@@ -13,6 +13,8 @@ const ENOUGH_INVOCATIONS = 512;
 interface Packed {
   readonly rows: number;
   readonly channels: number;
+  /** Groups that the channels of a row are packed by: words of each are apart. One unless given. */
+  readonly groups?: number | undefined;
   /** Statements that see `channel`, the element's column. */
   readonly setup: string;
   /** Statements that see its address `at` too, and declare `value`, whose sign is packed. */
@@ -25,12 +27,13 @@ interface Packed {
  * something of the column is read once for them. Wants the constants CHANNELS, COLUMNS and WORDS, and a binding `bits`.
  */
 function packSteps(o: Packed): { readonly items: number; readonly body: string } {
-  const { rows, channels } = o;
+  const { rows, channels, groups = 1 } = o;
   const words = signWords(channels);
   const quads = vectorWidth(channels) === 4;
   const place = "let first = (index % WORDS) * 32u;\nlet row = index / WORDS;";
   if (quads && (channels % 32 === 0 || channels < 32)) {
-    const fits = (turns: number) => rows % turns === 0 && rows * words >= turns * ENOUGH_INVOCATIONS;
+    // What is read once is of one column: rows are apart by whole ones.
+    const fits = (turns: number) => rows % (turns * groups) === 0 && rows * words >= turns * ENOUGH_INVOCATIONS;
     const turns = o.setup === "" ? 1 : ([MOST_WORDS, 2].find(fits) ?? 1);
     const apart = rows / turns;
     const body = `${place}
@@ -81,12 +84,14 @@ ${range(turns).map(turn).join("\n")}
 
 /**
  * A dispatch that packs a value of every element of [rows][channels], by whom `how` says: see packSteps and packLanes.
- * The statements see quads where `width` is 4.
+ * The statements see quads where `width` is 4, and with groups a row for each.
  */
 export function packing(
-  o: Packed & { readonly how: Packing },
+  map: Packed & { readonly how: Packing },
 ): Omit<Dispatch, "label" | "storage"> & { readonly width: 4 | 1 } {
-  const { how, channels, setup, statements } = o;
+  const { how, groups = 1, setup, statements } = map;
+  const channels = map.channels / groups;
+  const o = { ...map, rows: map.rows * groups, channels };
   const width = how === "words" ? vectorWidth(channels) : 1;
   const constants = { CHANNELS: channels, COLUMNS: channels / width, WORDS: signWords(channels) };
   if (how === "words") return { constants, width, ...packSteps(o) };

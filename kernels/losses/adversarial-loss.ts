@@ -4,6 +4,7 @@
 import { memberStride } from "../layers/grouped-linear.ts";
 import { kernel, read, readWrite } from "../text/dispatch.ts";
 import type { Kernel } from "../text/kernel.ts";
+import { SIGMOID } from "./sigmoid.ts";
 
 const LANES = 64;
 
@@ -30,12 +31,7 @@ export function adversarialLoss(o: {
     floats: { WEIGHT: o.weight / o.n, LAMBDA: o.lambda },
     declarations: `
 var<workgroup> d_loss: array<f32, ${LANES}>;
-var<workgroup> g_loss: array<f32, ${LANES}>;
-fn decay(z: f32) -> f32 { return exp(-min(abs(z), 87.0)); }
-fn sigmoid(z: f32) -> f32 {
-  let e = decay(z);
-  return select(e, 1.0, z >= 0.0) / (1.0 + e);
-}
+var<workgroup> g_loss: array<f32, ${LANES}>;${SIGMOID}
 fn softplus(z: f32) -> f32 {
   let e = decay(z);
   return max(z, 0.0) + select(log(1.0 + e), e - 0.5 * e * e, e < 1e-3);

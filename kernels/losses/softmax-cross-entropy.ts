@@ -2,24 +2,11 @@
 // it.
 import { kernel, read, readWrite } from "../text/dispatch.ts";
 import type { KernelSequence } from "../text/kernel.ts";
+import { laneReduce } from "../text/lane-reduce.ts";
 
 /** Classes up to which one invocation takes a whole sample: a barrier costs more than the loop. */
 const SERIAL_CLASSES = 64;
 const LANES = 64;
-
-/** Every lane's variable `part` becomes the reduction of all lanes' in the workgroup. */
-function reduce(lanes: number, part: string, join: (a: string, b: string) => string): string {
-  if (lanes === 1) return "";
-  return `
-cell[local] = ${part};
-workgroupBarrier();
-for (var reach = ${lanes / 2}u; reach > 0u; reach /= 2u) {
-  if (local < reach) { cell[local] = ${join("cell[local]", "cell[local + reach]")}; }
-  workgroupBarrier();
-}
-${part} = cell[0];
-workgroupBarrier();`;
-}
 
 /**
  * logits f32 [n][classes], labels u32 [n] → dlogits f32 [n][classes], the gradient of the mean loss, and metrics f32
@@ -56,14 +43,14 @@ let label = min(labels[sample], CLASSES - 1u);
 let own = logits[start + label];
 var largest = -0x1.fffffep+127f;
 ${each("largest = max(largest, z);")}
-${reduce(lanes, "largest", (a, b) => `max(${a}, ${b})`)}
+${laneReduce(lanes, "largest", (a, b) => `max(${a}, ${b})`)}
 var total = 0.0;
 var sum_z = 0.0;
 var rank = 0.0;
 ${each("total += exp(max(z - largest, -87.0)); sum_z += z - largest; rank += select(0.0, 1.0, (z > own) | ((z == own) & (i < label)));")}
-${reduce(lanes, "total", sum)}
-${reduce(lanes, "sum_z", sum)}
-${reduce(lanes, "rank", sum)}
+${laneReduce(lanes, "total", sum)}
+${laneReduce(lanes, "sum_z", sum)}
+${laneReduce(lanes, "rank", sum)}
 if (present && lane == 0u) {
   let log_total = log(max(total, 1.0));
   scratch[sample] = log_total - (1.0 - SMOOTHING) * (own - largest) - SMOOTHING * sum_z / f32(CLASSES);

@@ -16,7 +16,7 @@ export interface ActivationColumns {
   readonly setup: (tile: Tile, shape: WindowShape) => string;
   /** Statements at each position; without perTap `y0`, `x0` are its corner of the window, less padding. */
   readonly atPosition?: (tile: Tile) => string;
-  /** Values at the input pixels whose numbers are `pixel_0` … `pixel_depth−1`. */
+  /** Values at the input pixels whose numbers, of a group's channels, are `pixel_0` … `pixel_depth−1`. */
   readonly columns: (tile: Tile, shape: WindowShape, depth: number) => Columns;
   /** What reading a column costs, in reads of a row. */
   readonly columnCost: number;
@@ -104,7 +104,7 @@ function gatheredColumns(s: WindowShape): ActivationColumns {
 let column_${j} = min(column0 + ${j}u, ${columns - 1}u);
 let ky_${j} = column_${j} / (KERNEL * IN);
 let kx_${j} = (column_${j} / IN) % KERNEL;
-let c_${j} = (ky_${j} * W + kx_${j}) * IN + column_${j} % IN;`,
+let c_${j} = (ky_${j} * W + kx_${j}) * ${s.groups === undefined ? "IN" : "(GROUPS * IN)"} + column_${j} % IN;`,
         )
         .join(""),
     ...(padded ? { atPosition: (tile: Tile) => range(tile.columns).map(inside).join("\n") } : {}),

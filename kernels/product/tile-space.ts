@@ -2,6 +2,7 @@
 
 import { outputHeight, outputWidth, type WindowShape } from "../../shared/model/window.ts";
 import type { Step } from "../text/unroll.ts";
+import { windowGroups } from "../text/window-loops.ts";
 
 /**
  * What one invocation computes: `rows` × `columns` sums; columns is a multiple of 4 (accumulators are vec4 along
@@ -14,11 +15,15 @@ export interface Tile {
   readonly quads?: boolean;
 }
 
-/** The extent of the result: `rows` × `columns` for each of `outer` independent products or slices. */
+/**
+ * The extent of the result: `rows` × `columns` for each of `outer` independent products or slices, and all that for
+ * each group of channels where there are groups.
+ */
 export interface Extent {
   readonly rows: number;
   readonly columns: number;
   readonly outer: number;
+  readonly groups?: number;
 }
 
 /**
@@ -52,11 +57,11 @@ export const ANY_TILE: TileSizes = { rows: [1, 2, 4, 8, 12], columns: [4, 8, 12,
 export const SIGN_COST = 0.25;
 
 /** Sums of a tile: more spill from the registers of a GPU. */
-const MOST_SUMS = 144;
+export const MOST_SUMS = 144;
 
 /** How a forward pass may be tiled: rows are samples at one output position, columns outputs. `s` is folded. */
 export function forwardTiles(s: WindowShape, quads: boolean): TileSpace {
-  const extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s) };
+  const extent = { rows: s.n, columns: s.out, outer: outputHeight(s) * outputWidth(s), ...windowGroups(s) };
   return { extent, sizes: ANY_TILE, quads };
 }
 
@@ -100,7 +105,7 @@ function rank({ extent, sizes, mostSums = MOST_SUMS, columnCost = 1 }: TileSpace
   const cost = (tile: Tile) => {
     // Loads a multiply-add: every step reads rows + columns values for rows·columns products.
     const loads = (rowCost * tile.rows + columnCost * tile.columns) / (tile.rows * tile.columns);
-    const idle = Math.max(1, ENOUGH_INVOCATIONS / tileCount(tile, extent));
+    const idle = Math.max(1, ENOUGH_INVOCATIONS / (tileCount(tile, extent) * (extent.groups ?? 1)));
     return waste(extent.rows, tile.rows) * waste(extent.columns, tile.columns) * (0.25 + loads) * idle;
   };
   const tiles = sizes.rows
@@ -137,6 +142,12 @@ export function pickTile(space: TileSpace, wanted?: Tile): Tile {
 /** Sums of a tile whose rows quads share, where none is kept for GPUs: the larger, the fewer reads a product. */
 const QUAD_SUMS = 256;
 
+/** The tile of the fewest sums: its text, and what compilers take for it, is a fraction of a fast one's. */
+export function smallestTile(space: TileSpace): Tile {
+  const [smallest] = [...rankTiles(space)].sort((a, b) => a.rows * a.columns - b.rows * b.columns);
+  return smallest!;
+}
+
 /** The tile of a product that no tuner chooses; `quads` share its rows where it can be cut so. */
 export function likelyTile({ quads = false, ...space }: TileSpace): Tile {
   const shared = rankQuadTiles({ ...space, quads, mostSums: QUAD_SUMS });
@@ -148,6 +159,7 @@ export function tileStep(tile: Tile, depth: number): Step {
   return { products: tile.rows * tile.columns * depth, loads: (tile.rows + tile.columns) * depth };
 }
 
+/** Tiles of a group. */
 export function tileCount(tile: Tile, extent: Extent): number {
   return Math.ceil(extent.rows / tile.rows) * Math.ceil(extent.columns / tile.columns) * extent.outer;
 }

@@ -55,17 +55,20 @@ export interface Dispatch {
    * Invocations `4i … 4i + 3` are a quad and a workgroup, whose lanes are `quad_lane`; needs the feature `subgroups`.
    */
   readonly quads?: boolean;
+  /** The grid once for each of so many groups, whose number the body sees as `own_group`; absent where there is one. */
+  readonly groups?: number;
   /** Statements of `main`; `index` is the invocation's number, `local` its number in the workgroup. */
   readonly body: string;
 }
 
 /**
  * A kernel of one invocation per item. Declares for the body: `index`, `workgroup`, `local`; `lane` and `lanes` with
- * `subgroups`; `quad_lane` with `quads`.
+ * `subgroups`; `quad_lane` with `quads`; `own_group` with `groups`.
  */
 export function kernel(o: Dispatch): Kernel {
   const size = o.quads ? QUAD : (o.workgroupSize ?? 64);
-  const { grid, index } = gridFor(o.items, size);
+  const { grid: plane, index } = gridFor(o.items, size);
+  const { groups } = o;
   const place = o.quads ? "subgroup_invocation_id" : "local_invocation_index";
   const builtins = ["@builtin(workgroup_id) workgroup: vec3<u32>", `@builtin(${place}) local: u32`];
   if (o.subgroups) builtins.push("@builtin(subgroup_invocation_id) lane: u32", "@builtin(subgroup_size) lanes: u32");
@@ -79,6 +82,7 @@ export function kernel(o: Dispatch): Kernel {
     `fn main(${builtins.join(", ")}) {`,
     ...(o.quads ? ["let quad_lane = local;"] : []),
     `let index = ${index};`,
+    ...(groups === undefined ? [] : ["let own_group = workgroup.z;"]),
     ...(o.barriers ? [] : [`if (index >= ${o.items}u) { return; }`]),
     o.body,
     "}",
@@ -87,7 +91,7 @@ export function kernel(o: Dispatch): Kernel {
     label: o.label,
     wgsl: `${lines.join("\n")}\n`,
     bindings: o.storage.map(({ name, access }) => ({ name, access })),
-    grid,
+    grid: groups === undefined ? plane : [plane[0], plane[1], groups],
   };
 }
 

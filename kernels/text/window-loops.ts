@@ -15,11 +15,31 @@ export function windowConstants(s: WindowShape): Readonly<Record<string, number>
     KERNEL: s.kernel,
     STRIDE: s.stride,
     PADDING: s.padding,
+    ...(s.groups === undefined ? {} : { GROUPS: s.groups }),
   };
 }
 
+/** What of a dispatch a window with groups asks for. */
+export function windowGroups({ groups }: WindowShape): { readonly groups?: number } {
+  return groups === undefined ? {} : { groups };
+}
+
+/**
+ * WGSL of the place of this group's channels at a pixel or an output, in units of a group's channels: maps are
+ * [n][h][w][group][channels]. `place` is a factor. Reads GROUPS and `own_group` where there are groups.
+ */
+export function placeOfGroup({ groups }: WindowShape, place: string): string {
+  return groups === undefined ? place : `(${place} * GROUPS + own_group)`;
+}
+
+/** WGSL that adds this group's part of `each` elements to an address, such as that of its weights. */
+export function atGroup({ groups }: WindowShape, each: number | string): string {
+  return groups === undefined ? "" : ` + own_group * ${typeof each === "number" ? `${each}u` : each}`;
+}
+
 export function describeWindow(s: WindowShape): string {
-  return `${s.n}x${s.h}x${s.w}x${s.in}->${s.out} k${s.kernel} s${s.stride} p${s.padding}`;
+  const groups = s.groups === undefined ? "" : ` g${s.groups}`;
+  return `${s.n}x${s.h}x${s.w}x${s.in}->${s.out} k${s.kernel} s${s.stride} p${s.padding}${groups}`;
 }
 
 /** How a tap's statements learn that it is one too many. */

@@ -1,7 +1,6 @@
 // Tensors in files: reader and writer of the safetensors format (https://huggingface.co/docs/safetensors: u64 header
 // length, JSON header, tensor bytes without gaps; little-endian, as every machine with WebGPU is, so typed arrays hold
 // the same bytes).
-import { z } from "zod";
 import { BitswarmError } from "./errors.ts";
 import { halfValue } from "./half.ts";
 import { decodeText, encodeText } from "./text.ts";
@@ -53,20 +52,47 @@ export const headerLimitBytes = 100_000_000;
 const lengthBytes = 8;
 const metadataKey = "__metadata__";
 
-/** By hand, because a zod record drops a key named `__proto__`. */
+/** By hand, as all of a header: it is read in browsers that run a network and hold nothing else. */
 function readMetadata(value: unknown): Readonly<Record<string, string>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw invalid(`${metadataKey} is ${JSON.stringify(value).slice(0, 80)}; expected a map of strings`);
+    throw invalid(`${metadataKey} is ${Array.isArray(value) ? "a list" : String(value)}; expected a map of strings`);
   }
-  return Object.fromEntries(
-    Object.entries(value).map(([key, text]) => [key, typeof text === "string" ? text : JSON.stringify(text)]),
-  );
+  const texts = Object.entries(value).map(([key, text]) => [key, typeof text === "string" ? text : jsonOf(key, text)]);
+  return Object.fromEntries(texts);
 }
-const entrySchema = z.strictObject({
-  dtype: z.string(),
-  shape: z.array(z.int().nonnegative()),
-  data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
-});
+
+function jsonOf(key: string, value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    // What is nested deeply enough can be read, and not written.
+    throw invalid(`${metadataKey}.${key.slice(0, 80)} is no text, and nested too deeply to be made one`, cause);
+  }
+}
+
+interface HeaderEntry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+const entryFields: readonly string[] = ["dtype", "shape", "data_offsets"];
+
+function isLengths(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((one) => Number.isSafeInteger(one) && one >= 0);
+}
+
+function readEntry(name: string, value: unknown): HeaderEntry {
+  const refused = (what: string) => invalid(`tensor ${name}: entry${what}`);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw refused(" is not an object");
+  const { dtype, shape, data_offsets: offsets } = value as Readonly<Record<string, unknown>>;
+  if (typeof dtype !== "string") throw refused(".dtype is not a name");
+  if (!isLengths(shape)) throw refused(".shape is not a list of whole numbers from 0 on");
+  if (!isLengths(offsets) || offsets.length !== 2) throw refused(".data_offsets is not two whole numbers from 0 on");
+  const strange = Object.keys(value).find((key) => !entryFields.includes(key));
+  if (strange !== undefined) throw refused(` has a field ${strange}, which is none of ${entryFields.join(", ")}`);
+  return { dtype, shape, data_offsets: [offsets[0]!, offsets[1]!] };
+}
 
 function invalid(message: string, cause?: unknown): BitswarmError {
   return new BitswarmError("SAFETENSORS_INVALID", message, { cause });
@@ -116,13 +142,8 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
       metadata = readMetadata(value);
       continue;
     }
-    const parsed = entrySchema.safeParse(value);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0]!;
-      throw invalid(`tensor ${name}: ${["entry", ...issue.path].join(".")}: ${issue.message}`, parsed.error);
-    }
-    const { dtype, shape } = parsed.data;
-    const [from, to] = parsed.data.data_offsets;
+    const { dtype, shape, data_offsets } = readEntry(name, value);
+    const [from, to] = data_offsets;
     if (!isDtype(dtype)) {
       if (to < from) throw invalid(`tensor ${name}: its bytes end at ${to}, before they begin at ${from}`);
       foreign.set(name, { dtype, shape });

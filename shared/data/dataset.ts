@@ -5,7 +5,7 @@ import { BitswarmError } from "../base/errors.ts";
 
 /** Of a label on its own: u16, little-endian. */
 export const LABEL_BYTES = 2;
-/** Largest shard in bytes: a worker holds whole shards in memory, and offsets in them are u32. */
+/** Largest shard in bytes: a worker holds raw ones whole in memory, and offsets in the others are u32. */
 export const MAX_SHARD_BYTES = 2 ** 28;
 /** Most shards of a data set, both splits together: a manifest of so many fits a control message. */
 export const MAX_SHARDS = 10_000;
@@ -13,6 +13,8 @@ export const MAX_SHARDS = 10_000;
 export const MAX_TARGET_BYTES = 4096;
 /** Most samples that lie, are ordered and are fetched together. */
 export const MAX_CHUNK_SAMPLES = 1024;
+/** Most samples that an epoch draws of one stored content. */
+export const MAX_DRAWS = 4096;
 
 export const shardSchema = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
@@ -23,7 +25,19 @@ export const shardSchema = z.strictObject({
 const splitSchema = z.strictObject({
   samples: z.number().int().positive(),
   shards: z.array(shardSchema).min(1).max(MAX_SHARDS),
+  /**
+   * How many samples are drawn of each content that is stored, 1 unless given: of S contents, sample v is draw ⌊v/S⌋ of
+   * content v mod S.
+   */
+  draws: z.number().int().min(2).max(MAX_DRAWS).optional(),
 });
+
+/** The media of contents that are JPEG files. */
+export const MEDIA_JPEG = "image/jpeg";
+/** The media of contents that are pixels u8 [h][w][c] of the manifest's shape. */
+export const MEDIA_PIXELS = "pixels";
+/** The media of contents that are crops of one film, each a JPEG (clip.ts). */
+export const MEDIA_CLIP = "clip";
 
 /** What a sample is in a shard; shard-layout.ts reads and writes it. */
 export const sampleFormatSchema = z.discriminatedUnion("kind", [
@@ -32,7 +46,7 @@ export const sampleFormatSchema = z.discriminatedUnion("kind", [
   /** Contents of any length, such as encoded images, in chunks that stand on their own. */
   z.strictObject({
     kind: z.literal("bytes"),
-    /** What a content is, e.g. `image/jpeg`. */
+    /** What a content is: `image/jpeg`, `pixels`, or what a task knows to read. */
     media: z.string().min(1).max(64),
     /** Of what the task knows of a sample beside its content; a label is 2, u16 little-endian. */
     targetBytes: z.number().int().min(0).max(MAX_TARGET_BYTES),
@@ -44,7 +58,7 @@ export const sampleFormatSchema = z.discriminatedUnion("kind", [
 export const datasetSchema = z.strictObject({
   name: z.string(),
   format: sampleFormatSchema,
-  /** Of a sample that is decoded. */
+  /** Of a sample that is decoded; of images of many sizes (`image/jpeg`) the least side of each, and the channels. */
   shape: z.strictObject({
     h: z.number().int().positive(),
     w: z.number().int().positive(),
@@ -57,14 +71,27 @@ export const datasetSchema = z.strictObject({
   std: z.array(z.number().positive()),
   train: splitSchema,
   test: splitSchema,
+  /** Shards are elsewhere: `GET /shards/SHA256/url` says where for now. */
+  presigned: z.boolean().optional(),
 });
 
 export type Shard = z.output<typeof shardSchema>;
 export type SampleFormat = z.output<typeof sampleFormatSchema>;
+export type BytesFormat = Extract<SampleFormat, { kind: "bytes" }>;
 export type Dataset = z.output<typeof datasetSchema>;
 export type Split = "train" | "test";
 
-/** Where sample `index` of a split lies. Every shard but the last has the same number of samples. */
+/** Contents of a split that a run uses. */
+export function storedSamples({ samples, draws = 1 }: Pick<Dataset[Split], "samples" | "draws">): number {
+  return samples / draws;
+}
+
+/** Whether reading a sample takes a decoder of JPEGs. */
+export function holdsJpegs(format: SampleFormat): boolean {
+  return format.kind === "bytes" && (format.media === MEDIA_JPEG || format.media === MEDIA_CLIP);
+}
+
+/** Where the content of sample `index` of a split lies. Every shard but the last has the same number of them. */
 export function locateSample(
   dataset: Pick<Dataset, "name" | Split>,
   split: Split,
@@ -77,8 +104,9 @@ export function locateSample(
       `sample ${index} is outside ${split} of ${dataset.name}, which has ${samples}`,
     );
   }
+  const stored = index % storedSamples(dataset[split]);
   const each = shards[0].samples;
-  return { shard: Math.floor(index / each), row: index % each };
+  return { shard: Math.floor(stored / each), row: stored % each };
 }
 
 /** Samples that are drawn and fetched together. */

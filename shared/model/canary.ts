@@ -1,20 +1,28 @@
-// A question with a known answer: sums of a 1-bit convolution are integers, so every GPU must give the very same ones,
+// A question with a known answer: sums of a convolution of bits are integers, so every GPU must give the very same,
 // and the coordinator, which has none, can compute them by popcounts. What differs is a broken driver or a made-up
 // answer.
 
 import { crc32c } from "../base/crc32c.ts";
 import { rng } from "../base/rng.ts";
-import type { Graph } from "./graph.ts";
+import { activationPlanes, type Graph, type GraphNode, planesOf, type QuantiseRule, type WeightForm } from "./graph.ts";
 import type { Rectify } from "./rectify.ts";
-import { outputHeight, outputWidth, signWords, type WindowShape } from "./window.ts";
+import { convolutionWindow, groupCount, outputHeight, outputWidth, signWords, type WindowShape } from "./window.ts";
 
-/** One 1-bit convolution of the canary, with C = 1 everywhere. */
-export interface CanaryLayer {
-  readonly shape: WindowShape;
-  readonly rectify: Rectify;
+/** The planes of a convolution that counts bits of its input's planes. */
+export interface CanaryPlanes {
+  readonly activations: QuantiseRule;
+  readonly weights: Extract<WeightForm, { readonly kind: "linear" | "ternary" }>;
 }
 
-/** Sign planes of a layer: `a` [h][w][words], `w` [out][kernel][kernel][words]; tail bits are zero. */
+/** One convolution of the canary, 1-bit with C or of more planes, and all scales are 1. */
+export type CanaryLayer =
+  | { readonly shape: WindowShape; readonly rectify: Rectify }
+  | { readonly shape: WindowShape; readonly planes: CanaryPlanes };
+
+/**
+ * Bit planes of a layer: `a` [planes][h][w][words] (of each group), `w` [planes][out][kernel][kernel][words]; tail bits
+ * are zero.
+ */
 export interface CanaryOperands {
   readonly a: Uint32Array<ArrayBuffer>;
   readonly w: Uint32Array<ArrayBuffer>;
@@ -27,23 +35,46 @@ export const CANARY_WORDS = 1_500_000;
 /** Stands in the hash for a sum that is no integer. */
 const NO_INTEGER = 0x7fffffff;
 
-function wordsOf({ shape }: CanaryLayer): number {
-  return outputHeight(shape) * outputWidth(shape) * shape.out * shape.kernel * shape.kernel * signWords(shape.in);
+/** Planes of the operands. */
+function planeCounts(layer: CanaryLayer): { readonly a: number; readonly w: number } {
+  if (!("planes" in layer)) return { a: 1, w: 1 };
+  return { a: activationPlanes(layer.planes.activations), w: planesOf(layer.planes.weights) };
+}
+
+function wordsOf(layer: CanaryLayer): number {
+  const { shape } = layer;
+  const planes = planeCounts(layer);
+  const pairs = planes.a * planes.w * outputHeight(shape) * outputWidth(shape) * groupCount(shape) * shape.out;
+  return pairs * shape.kernel * shape.kernel * signWords(shape.in);
+}
+
+/** How the layer counts bits; undefined where it does not. */
+function countedBits(
+  nodes: Graph["nodes"],
+  node: GraphNode,
+): Pick<Extract<CanaryLayer, { rectify: Rectify }>, "rectify"> | { readonly planes: CanaryPlanes } | undefined {
+  if (node.op === "rbconv") return { rectify: node.rectify };
+  if (node.op !== "qconv") return undefined;
+  const { weight: weights } = node;
+  const input = nodes[node.input];
+  const counts = input.op === "quantise" && (weights.kind === "linear" || weights.kind === "ternary");
+  return counts ? { planes: { activations: input.rule, weights } } : undefined;
 }
 
 /**
- * The network's distinct 1-bit layers on small maps, the cheapest first, as many as fit into `CANARY_WORDS`, at least
- * one.
+ * The network's distinct layers that count bits, on small maps, the cheapest first, as many as fit into
+ * `CANARY_WORDS`, at least one.
  */
 export function canaryLayers({ nodes, shapes }: Pick<Graph, "nodes" | "shapes">): readonly CanaryLayer[] {
   const distinct = new Map<string, CanaryLayer>();
   for (const node of nodes) {
-    if (node.op !== "rbconv") continue;
-    const { kernel, stride, padding, out, rectify } = node;
+    const counted = countedBits(nodes, node);
+    if (counted === undefined || (node.op !== "rbconv" && node.op !== "qconv")) continue;
+    const { kernel, stride, padding } = node;
     const input = shapes[node.input];
     const side = (size: number) => Math.min(size, Math.max(1, (OUTPUT_SIDE - 1) * stride + kernel - 2 * padding));
-    const shape = { n: 1, h: side(input.h), w: side(input.w), in: input.c, out, kernel, stride, padding };
-    distinct.set(JSON.stringify([shape, rectify]), { shape, rectify });
+    const shape = convolutionWindow(node, { n: 1, h: side(input.h), w: side(input.w), c: input.c });
+    distinct.set(JSON.stringify([shape, counted]), { shape, ...counted });
   }
   const layers = [...distinct.values()].sort((a, b) => wordsOf(a) - wordsOf(b));
   let words = 0;
@@ -54,7 +85,9 @@ export function canaryLayers({ nodes, shapes }: Pick<Graph, "nodes" | "shapes">)
 }
 
 /** The operands of layer `index` for a seed. */
-export function canaryOperands({ shape }: CanaryLayer, index: number, seed: number): CanaryOperands {
+export function canaryOperands(layer: CanaryLayer, index: number, seed: number): CanaryOperands {
+  const { shape } = layer;
+  const counts = planeCounts(layer);
   const words = signWords(shape.in);
   const tail = shape.in % 32 === 0 ? 0xffffffff : 2 ** (shape.in % 32) - 1;
   const planes = (name: string, rows: number) => {
@@ -63,7 +96,9 @@ export function canaryOperands({ shape }: CanaryLayer, index: number, seed: numb
     for (let i = 0; i < drawn.length; i++) drawn[i] = draws.uint32() & (i % words === words - 1 ? tail : -1);
     return drawn;
   };
-  return { a: planes("a", shape.h * shape.w), w: planes("w", shape.out * shape.kernel * shape.kernel) };
+  const groups = groupCount(shape);
+  const taps = groups * shape.out * shape.kernel * shape.kernel;
+  return { a: planes("a", counts.a * shape.h * shape.w * groups), w: planes("w", counts.w * taps) };
 }
 
 function popcount(word: number): number {
@@ -72,26 +107,65 @@ function popcount(word: number): number {
   return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-/** Sums of a layer, [oh][ow][out]: in − 2·popcount(a ^ w) over each tap inside the map, nothing outside. */
-export function canarySums({ shape }: CanaryLayer, { a, w }: CanaryOperands): Int32Array<ArrayBuffer> {
+/** The sum of a tap whose words begin at `atA` and `atW`. */
+type TapSum = (atA: number, atW: number) => number;
+
+/** in − 2·popcount(a ^ w). */
+function signTap({ in: input }: WindowShape, { a, w }: CanaryOperands): TapSum {
+  const words = signWords(input);
+  return (atA, atW) => {
+    let differing = 0;
+    for (let i = 0; i < words; i++) differing += popcount(a[atA + i] ^ w[atW + i]);
+    return input - 2 * differing;
+  };
+}
+
+/** Σ 2^j·P(a_j, w_m) over the pairs of planes, 2^j of bits alone; P(x, w) = popcount(m) − 2·popcount((x ^ w) & m). */
+function planesTap(shape: WindowShape, { activations, weights }: CanaryPlanes, { a, w }: CanaryOperands): TapSum {
+  const { h, w: width, in: input, out, kernel } = shape;
+  const words = signWords(input);
+  const [planeOfA, planeOfW] = [h * width * words, out * kernel * kernel * words];
+  const tail = input % 32 === 0 ? -1 : 2 ** (input % 32) - 1;
+  const bits = activations.kind === "bits";
+  const signs = weights.kind === "ternary" ? 1 : weights.planes;
+  return (atA, atW) => {
+    let sum = 0;
+    for (let j = 0; j < activationPlanes(activations); j++) {
+      for (let m = 0; m < signs; m++) {
+        for (let i = 0; i < words; i++) {
+          const x = a[atA + j * planeOfA + i];
+          const zero = weights.kind === "ternary" ? w[atW + planeOfW + i] : 0;
+          const mask = (bits ? x : -1) & ~zero & (i === words - 1 ? tail : -1);
+          const negative = (bits ? 0 : x) ^ w[atW + m * planeOfW + i];
+          sum += (bits ? 2 ** j : 1) * (popcount(mask) - 2 * popcount(negative & mask));
+        }
+      }
+    }
+    return sum;
+  };
+}
+
+/** Sums of a layer, [oh][ow][group][out], over the taps inside the map; k bits are whole numbers of 0 to 2^k − 1. */
+export function canarySums(layer: CanaryLayer, operands: CanaryOperands): Int32Array<ArrayBuffer> {
+  const { shape } = layer;
   const { h, w: width, in: input, out, kernel, stride, padding } = shape;
   const words = signWords(input);
   const [rows, columns] = [outputHeight(shape), outputWidth(shape)];
-  const sums = new Int32Array(rows * columns * out);
+  const groups = groupCount(shape);
+  const outputs = groups * out;
+  const sums = new Int32Array(rows * columns * outputs);
+  const tapSum = "planes" in layer ? planesTap(shape, layer.planes, operands) : signTap(shape, operands);
   for (let at = 0; at < sums.length; at++) {
-    const o = at % out;
-    const y = Math.floor(at / out / columns) * stride - padding;
-    const x = (Math.floor(at / out) % columns) * stride - padding;
+    const o = at % outputs;
+    const group = Math.floor(o / out);
+    const y = Math.floor(at / outputs / columns) * stride - padding;
+    const x = (Math.floor(at / outputs) % columns) * stride - padding;
     let sum = 0;
     for (let tap = 0; tap < kernel * kernel; tap++) {
       const row = y + Math.floor(tap / kernel);
       const column = x + (tap % kernel);
       if (row < 0 || row >= h || column < 0 || column >= width) continue;
-      const atA = (row * width + column) * words;
-      const atW = (o * kernel * kernel + tap) * words;
-      let differing = 0;
-      for (let i = 0; i < words; i++) differing += popcount(a[atA + i] ^ w[atW + i]);
-      sum += input - 2 * differing;
+      sum += tapSum(((row * width + column) * groups + group) * words, (o * kernel * kernel + tap) * words);
     }
     sums[at] = sum;
   }

@@ -2,7 +2,18 @@
 // checkpoints all follow it.
 
 import { BitswarmError } from "../base/errors.ts";
-import { type Graph, type GraphNode, inputsOf, type NodeId, parameterName } from "./graph.ts";
+import {
+  criticsOf,
+  type Graph,
+  type GraphNode,
+  gammaParameter,
+  inputsOf,
+  type NodeId,
+  parameterName,
+  type QuantiseRule,
+  type Shape,
+  seenChannels,
+} from "./graph.ts";
 
 /**
  * `latent`: W of a binary layer, only its sign leaves the coordinator. `learned`, `derived`, `state`: companions of a W
@@ -16,6 +27,7 @@ export type Initial =
   | { readonly kind: "kaiming-normal"; readonly fanIn: number }
   | { readonly kind: "uniform"; readonly bound: number }
   | { readonly kind: "constant"; readonly value: number }
+  | { readonly kind: "values"; readonly values: readonly number[] }
   /** A companion's first value is its method's, from the latent weight of this name. */
   | { readonly kind: "companion"; readonly of: string; readonly name: string };
 
@@ -31,6 +43,20 @@ export interface ParameterEntry {
   readonly least?: number;
   /** How many nodes share it, where more than one does: so many batch statistics a microbatch has a running one. */
   readonly uses?: number;
+  /**
+   * How it travels to workers: a latent weight as its signs, others as f32 unless given. `none`: what they see of a
+   * latent weight is in its companions.
+   */
+  readonly wire?: "signs" | "f32" | "none";
+  /** Of a learned one: its rate is this of optimizer.learningRate, and optimizer.rectifierRate unless given. */
+  readonly rate?: number;
+  /** Of a learned companion: its gradient comes from workers, and not from that of its weight. */
+  readonly measured?: true;
+}
+
+/** How an entry travels to workers that take no inner steps. */
+export function wireOf({ role, wire = role === "latent" ? "signs" : "f32" }: ParameterEntry) {
+  return wire;
 }
 
 export interface Manifest {
@@ -49,32 +75,77 @@ export function discriminatorName(map: string, layer: number, tensor: "weight" |
   return `discriminator.${map}.${layer}.${tensor}`;
 }
 
-function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
+function entriesOf(node: GraphNode, { h, w, c: channels }: Shape): ParameterEntry[] {
   switch (node.op) {
     case "input":
     case "pool":
     case "globalpool":
     case "add":
+    case "xcorr":
+    case "inputscale":
+    case "gradientbits":
       return [];
+    case "quantise": {
+      const { rule } = node;
+      if (rule.kind !== "bases") return [];
+      const { shift, scale } = freshBases(rule);
+      return [
+        {
+          name: parameterName(node, "shift"),
+          role: "float",
+          shape: [rule.bases],
+          initial: { kind: "values", values: shift },
+          layer: node.op,
+        },
+        {
+          name: parameterName(node, "scale"),
+          role: "float",
+          shape: [rule.bases],
+          initial: { kind: "values", values: scale },
+          layer: node.op,
+        },
+      ];
+    }
+    case "gamma":
+      return node.axes.map((axis): ParameterEntry => {
+        const shape = [{ c: channels, h, w }[axis]];
+        if (axis === "c" && node.of !== undefined) {
+          return {
+            name: gammaParameter(node, axis),
+            role: "learned",
+            shape,
+            initial: { kind: "companion", of: `${node.of}.weight`, name: "mask" },
+            layer: node.op,
+            measured: true,
+          };
+        }
+        const initial = { kind: "constant", value: 1 } as const;
+        return { name: gammaParameter(node, axis), role: "float", shape, initial, layer: node.op };
+      });
     case "conv":
-    case "rbconv": {
-      const shape = [node.out, node.kernel, node.kernel, channels];
-      const fanIn = channels * node.kernel * node.kernel;
+    case "rbconv":
+    case "qconv": {
+      const seen = seenChannels(node, channels);
+      const shape = [node.out, node.kernel, node.kernel, seen];
+      const fanIn = seen * node.kernel * node.kernel;
       const weight: ParameterEntry = {
         name: parameterName(node, "weight"),
-        role: node.op === "rbconv" ? "latent" : "float",
+        role: node.op === "conv" ? "float" : "latent",
         shape,
         initial: { kind: "kaiming-normal", fanIn },
         layer: node.op,
+        ...(node.op === "qconv" ? { wire: node.weight.kind === "float" ? "f32" : "none" } : {}),
       };
       if (node.op === "conv") return [weight];
       const companions = node.companions.map(
-        ({ name, role, shape: own }): ParameterEntry => ({
+        ({ name, role, shape: own, signs, rate }): ParameterEntry => ({
           name: parameterName(node, name),
           role,
           shape: own,
           initial: { kind: "companion", of: weight.name, name },
           layer: node.op,
+          ...(signs ? { wire: "signs" } : {}),
+          ...(rate === undefined ? {} : { rate }),
         }),
       );
       return [weight, ...companions];
@@ -113,6 +184,16 @@ function entriesOf(node: GraphNode, channels: number): ParameterEntry[] {
   }
 }
 
+/** Between the shifts of two bases of an activation, at the start, and the scale of each (our choice). */
+const FRESH_BASES = { apart: 0.4, scale: 1 };
+
+/** Where ABC-Net's activations begin: v in even steps around 0, and β. */
+function freshBases(rule: Extract<QuantiseRule, { kind: "bases" }>) {
+  const { bases, apart = FRESH_BASES.apart, scale = FRESH_BASES.scale } = rule;
+  const all = Array.from({ length: bases }, (_, j) => j);
+  return { shift: all.map((j) => (j - (bases - 1) / 2) * apart), scale: all.map(() => scale) };
+}
+
 function linearEntries(weight: string, bias: string, role: Role, input: number, out: number): ParameterEntry[] {
   const initial: Initial = { kind: "uniform", bound: 1 / Math.sqrt(input) };
   const layer = role === "critic" ? "discriminator" : "linear";
@@ -122,15 +203,20 @@ function linearEntries(weight: string, bias: string, role: Role, input: number, 
   ];
 }
 
+/** What one node computes with, in its order; nodes of one name share it. */
+export function nodeEntries({ nodes, shapes }: Pick<Graph, "nodes" | "shapes">, id: NodeId): readonly ParameterEntry[] {
+  const [input] = inputsOf(nodes[id]);
+  return entriesOf(nodes[id], shapes[input ?? id]);
+}
+
 /**
  * The network's own parameters, in the order of the nodes that name them first; an entry a name.
  * @throws GRAPH_INVALID where nodes share a name and differ in what it is
  */
 export function networkManifest(graph: Graph): Manifest {
   const known = new Map<string, { readonly entry: ParameterEntry; readonly node: NodeId; uses: number }>();
-  graph.nodes.forEach((node, id) => {
-    const [input] = inputsOf(node);
-    for (const entry of entriesOf(node, input === undefined ? 0 : graph.shapes[input].c)) {
+  graph.nodes.forEach((_, id) => {
+    for (const entry of nodeEntries(graph, id)) {
       const first = known.get(entry.name);
       if (!first) known.set(entry.name, { entry, node: id, uses: 1 });
       else {
@@ -164,14 +250,17 @@ export function statisticNames({ name, uses = 1 }: Pick<ParameterEntry, "name" |
   return Array.from({ length: uses }, (_, use) => statisticName(name, use));
 }
 
-/** One discriminator per compared map: Linear(C,128) → Linear(128,256) → Linear(256,128) → Linear(128,1). */
+/**
+ * One discriminator a compared layer, whichever branch its maps are of: Linear(C,128) → Linear(128,256) →
+ * Linear(256,128) → Linear(128,1).
+ */
 export function discriminatorManifest(graph: Graph): Manifest {
   return {
-    entries: graph.maps.flatMap((map) => {
-      let input = graph.shapes[map.node].c;
+    entries: criticsOf(graph).flatMap(({ name, channels }) => {
+      let input = channels;
       return discriminatorWidths.flatMap((out, layer) => {
-        const weight = discriminatorName(map.name, layer, "weight");
-        const entries = linearEntries(weight, discriminatorName(map.name, layer, "bias"), "critic", input, out);
+        const weight = discriminatorName(name, layer, "weight");
+        const entries = linearEntries(weight, discriminatorName(name, layer, "bias"), "critic", input, out);
         input = out;
         return entries;
       });

@@ -29,6 +29,10 @@ export const networkPlanSchema = z.strictObject({
   title,
   /** `method`: its layers are the method's; `full`: plain convolutions. */
   precision: z.enum(["full", "method"]),
+  /** Laid over the method's options where precision is `method`: stages with other bits are networks of their own. */
+  options: z.record(word, z.unknown()).optional(),
+  /** Options of a model of its own, of a full-precision network; the run's `model` unless given. */
+  model: z.looseObject({ kind: word }).optional(),
   partners: z.array(partnerSchema).max(8),
   /** Where its parameters are from, instead of a phase that trains them. */
   file: z.string().optional(),

@@ -4,8 +4,11 @@
 /** Which elements of [out][kh][kw][in] share one entry of C. */
 export type Rectify = "kernel" | "layer" | "out" | "filter";
 
-/** Surrogate derivative of sign: `bireal` is 2−2|x| on |x| < 1 (Bi-Real, Liu et al. 2018); `ste` is 1 on |x| ≤ 1. */
-export type Surrogate = "bireal" | "ste";
+/**
+ * Surrogate derivative of sign: `bireal` is 2−2|x| on |x| < 1 (Bi-Real, Liu et al. 2018); `ste` is 1 on |x| ≤ 1 (BNN),
+ * `open` is 1 on |x| < 1 (XNOR-Net's code).
+ */
+export type Surrogate = "bireal" | "ste" | "open";
 
 /** C's shape in OHWI order. */
 export function rectifyShape(

@@ -13,6 +13,8 @@ export const MOST_STEPS = 2 ** 31 - 1;
 export const MOST_MILESTONES = 100;
 /** Rates of learning, weights of losses, decays and factors. */
 export const MOST_FACTOR = 1e6;
+/** Channels of an image. */
+export const MOST_CHANNELS = 64;
 /** A week, in milliseconds: timers count to 2^31, 24 days. */
 export const MOST_MS = 7 * 24 * 3600 * 1000;
 /** An hour, in milliseconds: between pings of one session. */
@@ -27,5 +29,9 @@ export const MOST_PER_ADDRESS = 1_000_000;
 /** 1 TiB. */
 export const MOST_HELD_MIB = 2 ** 20;
 export const MOST_CHECKPOINTS = 10_000;
+/** Characters of what a run says of itself: some sentences, a name with an address, a link. */
+export const MOST_DESCRIPTION = 600;
+export const MOST_CONTACT = 120;
+export const MOST_URL = 512;
 /** Characters of a path. */
 export const MOST_PATH = 4096;

@@ -75,12 +75,23 @@ const moved: Readonly<Record<string, string>> = {
   rbcn: "method",
 };
 
+/** The kind that has the field where another one has not: its `kind` was forgotten, or is another. */
+function otherKind(root: Node, path: readonly PropertyKey[]): string | undefined {
+  const group = path.slice(0, -1).reduce<Node | undefined>((node, key) => node?.properties?.[String(key)], root);
+  const having = (group?.oneOf ?? []).flatMap(({ properties = {} }) =>
+    Object.hasOwn(properties, String(path.at(-1))) ? [properties.kind?.const] : [],
+  );
+  return having.length === 1 ? [...path.slice(0, -1).map(String), `kind=${having[0]}`].join(".") : undefined;
+}
+
 function unknownField(root: Node, path: readonly PropertyKey[], value: unknown): string {
   const name = path.map(String).join(".");
   const now = moved[name];
   if (now !== undefined) return `  ${name}: is called ${now} now; move it there`;
   const siblings = knownFields(root, path.slice(0, -1), value);
-  const meant = meantFields(root, path, siblings) ?? `beside it are ${siblings.join(", ")};`;
+  const kind = otherKind(root, path);
+  const had = kind === undefined ? "" : `${kind} alone has it; `;
+  const meant = (had === "" && meantFields(root, path, siblings)) || `${had}beside it are ${siblings.join(", ")};`;
   return `  ${name}: there is no such field, ${meant} got ${shown(valueAt(value, path))}`;
 }
 
@@ -98,6 +109,18 @@ function meantValue(message: string, actual: unknown): string {
   return didYouMean(actual, allowedWords(message));
 }
 
+/** What one of several shapes allows, without "Invalid input:" before it and what was given behind. */
+function allowedBy(issues: readonly z.core.$ZodIssue[]): string {
+  return issues.map(({ message }) => message.replace(/^Invalid \w+: |, received .*$/g, "")).join(", ");
+}
+
+/** A field of several shapes says what each allows, unless it has words of its own. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== "invalid_union" || issue.message !== "Invalid input") return issue.message;
+  const allowed = issue.errors.filter((errors) => errors.length > 0).map(allowedBy);
+  return allowed.length === 0 ? issue.message : `${issue.message}: ${allowed.join(", or ")}`;
+}
+
 /** A line for each issue that `schema` has with `value`. */
 export function configProblems(schema: z.ZodType, value: unknown, issues: readonly z.core.$ZodIssue[]): string[] {
   let root: Node | undefined;
@@ -109,7 +132,8 @@ export function configProblems(schema: z.ZodType, value: unknown, issues: readon
     }
     const field = issue.path.map(String).join(".") || "(top level)";
     const actual = valueAt(value, issue.path);
-    const given = actual === undefined ? "" : `; got ${shown(actual)}${meantValue(issue.message, actual)}`;
-    return `  ${field}: ${issue.message}${given}`;
+    const message = messageOf(issue);
+    const given = actual === undefined ? "" : `; got ${shown(actual)}${meantValue(message, actual)}`;
+    return `  ${field}: ${message}${given}`;
   });
 }

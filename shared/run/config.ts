@@ -3,16 +3,20 @@
 
 import { z } from "zod";
 import { BitswarmError } from "../base/errors.ts";
-import { optionsUnion } from "../base/registry.ts";
+import { optionsUnion, Registry } from "../base/registry.ts";
 import { codecKind, codecs } from "../codecs/codecs.ts";
 import { DEFAULT_DATA, dataKinds, dataSchema } from "../data/data-kinds.ts";
-import { methodFields } from "../model/methods/method.ts";
+import { askedOfMethod, methodFields } from "../model/methods/method.ts";
 import { DEFAULT_METHOD, methods } from "../model/methods/methods.ts";
-import { DEFAULT_MODEL, models } from "../model/networks/models.ts";
+import { DEFAULT_MODEL, DEFAULT_TEACHER_MODEL, models } from "../model/networks/models.ts";
+import { DEFAULT_OBJECTIVE, objectives } from "../model/objectives/objectives.ts";
 import { DEFAULT_TASK, tasks } from "../tasks/tasks.ts";
 import {
   MOST_BATCH,
+  MOST_CHANNELS,
   MOST_CHECKPOINTS,
+  MOST_CONTACT,
+  MOST_DESCRIPTION,
   MOST_EPOCHS,
   MOST_FACTOR,
   MOST_HEARTBEAT_MS,
@@ -25,6 +29,7 @@ import {
   MOST_PER_ADDRESS,
   MOST_PIECES,
   MOST_STEPS,
+  MOST_URL,
   MOST_WORKERS,
 } from "./config-limits.ts";
 import { configProblems } from "./config-problems.ts";
@@ -32,6 +37,15 @@ import { configProblems } from "./config-problems.ts";
 const positive = z.number().positive().max(MOST_FACTOR);
 const nonNegative = z.number().min(0).max(MOST_FACTOR);
 const upTo = (most: number) => z.number().int().positive().max(most);
+/** Per channel, of pixels in [0, 1]. */
+const normalisation = z.array(z.number().min(0).max(1)).min(1).max(MOST_CHANNELS).optional();
+/** Characters that are seen, and ends of lines. */
+const plain = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .regex(/^[^\p{Cc}\p{Cs}]*(?:\n[^\p{Cc}\p{Cs}]*)*$/u, "must be plain text")
+    .default("");
 const warmupSteps = z.number().int().min(0).max(MOST_STEPS).default(0);
 
 /** A union whose objects without a `kind` are of the default kind, so that `--set model.widths=…` alone is enough. */
@@ -98,21 +112,41 @@ const syncSchema = z.discriminatedUnion("kind", [
 ]);
 
 /** Tables of which parts of the schema are made. */
-const tables: readonly { readonly revision: number }[] = [models, methods, dataKinds, tasks];
+const tables: readonly { readonly revision: number }[] = [models, methods, objectives, dataKinds, tasks];
+
+/** Models that a method's layers can stand in. */
+const binaryModels = () =>
+  new Registry(
+    "model",
+    models.entries.filter(({ fullPrecisionOnly }) => !fullPrecisionOnly),
+  );
 
 const makeSchema = () =>
   z.strictObject({
     name: z.string().min(1).max(64).default("fashion-lenet").describe("shown to volunteers"),
+    description: plain(MOST_DESCRIPTION).describe("shown to volunteers: what is trained and why, in a sentence or two"),
+    contact: plain(MOST_CONTACT).describe("shown to volunteers: who trains it, and how to ask"),
+    url: z
+      .union([z.literal(""), z.url({ protocol: /^https?$/ }).max(MOST_URL)])
+      .default("")
+      .describe("of a page about the training, http or https, which volunteers are shown as a link"),
     seed: z.number().int().min(0).max(0xffffffff).default(0).describe("of every random draw"),
-    model: optionsUnion(models, DEFAULT_MODEL).prefault({}),
+    model: optionsUnion(binaryModels(), DEFAULT_MODEL).prefault({}),
     method: optionsUnion(methods, DEFAULT_METHOD).prefault({}),
+    objective: optionsUnion(objectives, DEFAULT_OBJECTIVE)
+      .prefault({})
+      .describe("what the network is trained for beside its task, and whom it learns from; with any method"),
+    tuneNorms: z
+      .enum(["method", "on", "off"])
+      .default("method")
+      .describe("a pass over `bnPhase` of the data after each epoch that trains batch norms alone; with any method"),
     data: dataSchema().prefault({ kind: DEFAULT_DATA } as never),
     task: optionsUnion(tasks, DEFAULT_TASK).prefault({}),
     batch: upTo(MOST_BATCH).default(128).describe("samples of a step, whatever the number of workers"),
     microbatch: upTo(MOST_MICROBATCH)
       .default(32)
       .describe("samples of one forward pass: unit of leases and of batch statistics"),
-    epochs: upTo(MOST_EPOCHS).default(3).describe("of the 1-bit student"),
+    epochs: upTo(MOST_EPOCHS).default(3).describe("of the student, the network that the method makes"),
     bnPhase: z.number().min(0).max(1).default(1).describe("share of the training images in each BN phase"),
     teacher: z
       .strictObject({
@@ -125,6 +159,15 @@ const makeSchema = () =>
           .max(MOST_PATH)
           .optional()
           .describe("a safetensors file with the teacher's parameters instead of training one"),
+        model: optionsUnion(models, DEFAULT_TEACHER_MODEL)
+          .optional()
+          .describe(
+            "the teacher's own network, of a file what it has where an option is not given; `model` by default",
+          ),
+        mean: normalisation.describe(
+          "per channel, that the file was trained with; a data set's that differ are refused",
+        ),
+        std: normalisation.describe("the same of the deviation"),
         learningRate: positive.default(0.1),
       })
       .prefault({}),
@@ -174,6 +217,10 @@ const makeSchema = () =>
         minDeadlineMs: upTo(MOST_MS)
           .default(2000)
           .describe("a round is not late before; later, by how the last ten arrived"),
+        affinity: z
+          .boolean()
+          .default(true)
+          .describe("of a data set in chunks a worker is leased first what it holds; the numbers are the same"),
         seal: z
           .enum(["auto", "complete", "deadline"])
           .default("auto")
@@ -204,7 +251,10 @@ const makeSchema = () =>
           .describe(
             "the discriminators; `int8` is nearer to the true values than `f16`, larger, and needs a replica in checkpoints",
           ),
-        teacher: z.enum(["f32", "f16"]).default("f16").describe("the trained teacher, fetched once"),
+        teacher: z
+          .enum(["f32", "f16"])
+          .default("f16")
+          .describe("the trained teacher, fetched once, and a twin that trains beside the network"),
       })
       .prefault({}),
     engine: z
@@ -250,6 +300,12 @@ const makeSchema = () =>
       .strictObject({
         everySteps: upTo(MOST_STEPS).default(100),
         keep: upTo(MOST_CHECKPOINTS).default(3).describe("newest checkpoints kept; the older are removed"),
+        bucket: z
+          .string()
+          .max(1024)
+          .regex(/^(s3:\/\/.+)?$/, "write s3://BUCKET/PREFIX")
+          .default("")
+          .describe("s3://BUCKET/PREFIX of this run alone, for copies of its checkpoints; none where it is empty"),
       })
       .prefault({}),
   });
@@ -296,13 +352,40 @@ export function parseConfig(value: unknown): RunConfig {
   return checkTogether(result.data);
 }
 
-/** Fields that are not as they are by default, and that the method does not read: they change nothing. */
+/** What a run is trained for, and whether its batch norms are tuned, where its method says so too. */
+function askedOf(config: RunConfig): ReturnType<typeof askedOfMethod> {
+  return askedOfMethod(methods.get(config.method.kind), config.method, config);
+}
+
+/** Fields that are not as they are by default, and that neither the method nor the objective reads. */
 export function unusedFields(config: RunConfig): readonly string[] {
-  const { reads } = methods.get(config.method.kind);
+  const { objective, tuneNorms } = askedOf(config);
+  const read: readonly string[] = [
+    ...methods.get(config.method.kind).reads,
+    ...objectives.get(objective.kind).reads(objective),
+    ...(tuneNorms === "on" ? ["bnPhase"] : []),
+  ];
   const defaults = runConfigSchema().parse({});
   return methodFields.filter(
-    (field) => !reads.includes(field) && JSON.stringify(config[field]) !== JSON.stringify(defaults[field]),
+    (field) => !read.includes(field) && JSON.stringify(config[field]) !== JSON.stringify(defaults[field]),
   );
+}
+
+/** What of an objective and of the tuning of norms cannot be, of a configuration. */
+function objectiveProblems(config: RunConfig): readonly string[] {
+  const { sync, bnPhase, tuneNorms } = config;
+  const problems: string[] = [];
+  const { kind, local } = objectives.get(askedOf(config).objective.kind);
+  if (sync.kind === "local" && !local) {
+    const able = objectives.entries.filter((one) => one.local).map((one) => one.kind);
+    problems.push(
+      `objective: ${kind} compares networks in one gradient, which inner steps do not make; got sync.kind local (use allreduce, or an objective of ${able.join(", ")})`,
+    );
+  }
+  if (bnPhase === 0 && tuneNorms === "on") {
+    problems.push("bnPhase: must be above 0 where tuneNorms is on; got 0 (use tuneNorms off to leave the phase out)");
+  }
+  return problems;
 }
 
 /** What its method cannot do of a configuration. */
@@ -324,10 +407,16 @@ function methodProblems(config: RunConfig): readonly string[] {
   return problems;
 }
 
+/** What is wrong with the networks of a configuration, each for itself. */
+function modelProblems({ model, teacher }: RunConfig): readonly string[] {
+  const own = teacher.model === undefined ? [] : models.get(teacher.model.kind).check(teacher.model);
+  return [...models.get(model.kind).check(model), ...own.map((line) => `teacher.${line}`)];
+}
+
 /** Rules that span fields. */
 function checkTogether(config: RunConfig): RunConfig {
-  const { model, batch, microbatch } = config;
-  const problems = [...models.get(model.kind).check(model), ...methodProblems(config)];
+  const { batch, microbatch } = config;
+  const problems = [...modelProblems(config), ...methodProblems(config), ...objectiveProblems(config)];
   if (batch % microbatch !== 0) {
     problems.push(
       `batch: must be a multiple of microbatch (${microbatch}), so that every lease is whole microbatches; got ${batch}`,

@@ -1,5 +1,6 @@
 // From a run's configuration and outline to its networks by name: graphs of one topology, with their manifests.
 
+import { BitswarmError } from "../base/errors.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Graph } from "../model/graph.ts";
 import {
@@ -12,7 +13,7 @@ import {
   savedEntries,
   sentEntries,
 } from "../model/manifest.ts";
-import { fullPrecision } from "../model/methods/full-precision.ts";
+import { fullPrecision } from "../model/methods/full.ts";
 import type { Method } from "../model/methods/method.ts";
 import { methods } from "../model/methods/methods.ts";
 import { models } from "../model/networks/models.ts";
@@ -37,6 +38,8 @@ export interface Network {
   readonly latent: readonly LatentEntries[];
   /** What travels with it under hashes of its own, by name. */
   readonly partners: Readonly<Record<string, Manifest>>;
+  /** Graphs of those partners that are the same network in full precision, by name. */
+  readonly twins: Readonly<Record<string, Graph>>;
 }
 
 /** A graph that a method was built into, with its parameters. */
@@ -46,6 +49,7 @@ export function networkOf(
   metrics: Network["metrics"],
   partners: Network["partners"] = {},
   ranges: Network["ranges"] = {},
+  twins: Network["twins"] = {},
 ): Network {
   const all = networkManifest(graph);
   return {
@@ -57,7 +61,13 @@ export function networkOf(
     saved: savedEntries(all),
     latent: latentEntries(all),
     partners,
+    twins,
   };
+}
+
+/** Name of a twin's parameter beside those of its network. */
+export function twinParameter(twin: string, name: string): string {
+  return `${twin}.${name}`;
 }
 
 /** By name, in the outline's order. */
@@ -65,6 +75,9 @@ export type Networks = Readonly<Record<string, Network>>;
 
 /** What of a run's description decides how its networks are built. */
 export type NetworkConfig = Pick<RunConfig, "model" | "task" | "method" | "data">;
+
+/** What of an outline builds networks; without its phases nobody is compared with another. */
+type NetworkOutline = Pick<Outline, "networks"> & Partial<Pick<Outline, "phases">>;
 
 type Input = Pick<Dataset, "shape" | "classes">;
 
@@ -81,35 +94,76 @@ export function twinManifest(config: NetworkConfig, dataset: Input): Manifest {
   return networkManifest(buildGraph(config, dataset, fullPrecision));
 }
 
-function partnerManifest({ name, kind }: Partner, graph: Graph, twin: () => Manifest): Manifest {
+function partnerManifest({ name, kind }: Partner, graph: Graph, twin: () => Graph): Manifest {
   switch (kind) {
     case "discriminators":
       return discriminatorManifest(graph);
     case "twin":
       // Beside a network that has the same layers.
-      return { entries: twin().entries.map((entry) => ({ ...entry, name: `${name}.${entry.name}` })) };
+      return {
+        entries: networkManifest(twin()).entries.map((entry) => ({ ...entry, name: twinParameter(name, entry.name) })),
+      };
     default:
       return kind satisfies never;
   }
 }
 
+/** What a map is called and how large it is: "layer1.0.conv1 56×56×64". */
+function mapSizes({ maps, shapes }: Graph): readonly string[] {
+  return maps.map(({ name, node }) => {
+    const { h, w, c } = shapes[node];
+    return `${name} ${h}×${w}×${c}`;
+  });
+}
+
+/** Losses that look at compared maps. */
+const mapLosses: readonly string[] = ["adversarial", "features"];
+
+/**
+ * A network that is frozen for another's phase, and has a model of its own, has the same maps to compare.
+ * @throws CONFIG_INVALID naming the first map that differs
+ */
+function requireComparable({ networks, phases = [] }: NetworkOutline, built: Networks): void {
+  for (const { network, needs, losses } of phases) {
+    if (!losses.some(({ kind }) => mapLosses.includes(kind))) continue;
+    for (const { name, model } of networks) {
+      if (model === undefined || !needs.includes(name)) continue;
+      const [own, others] = [mapSizes(built[network].graph), mapSizes(built[name].graph)];
+      const at = own.findIndex((map, i) => map !== others[i]);
+      if (at < 0 && own.length === others.length) continue;
+      const [wanted, found] = at < 0 ? ["no more", others[own.length]] : [own[at], others[at] ?? "no more"];
+      throw new BitswarmError(
+        "CONFIG_INVALID",
+        `${name}.model: its maps are compared with the ${network}'s, layer by layer, and differ: ${own.length} and ${others.length} of them, at ${at < 0 ? own.length + 1 : at + 1} the ${network} has ${wanted}, the ${name} ${found}. Give model and ${name}.model the same depth, widths, blocks and stem`,
+      );
+    }
+  }
+}
+
 /** @param outline of the program; the configuration's own unless given */
 export function buildNetworks(config: NetworkConfig & PhaseConfig, dataset: Input): Networks;
-export function buildNetworks(config: NetworkConfig, dataset: Input, outline: Pick<Outline, "networks">): Networks;
+export function buildNetworks(config: NetworkConfig, dataset: Input, outline: NetworkOutline): Networks;
 export function buildNetworks(
   config: NetworkConfig & Partial<PhaseConfig>,
   dataset: Input,
-  outline: Pick<Outline, "networks"> = phasesOf(config as PhaseConfig).outline,
+  outline: NetworkOutline = phasesOf(config as PhaseConfig).outline,
 ): Networks {
-  const built = outline.networks.map(({ name, precision, partners }): [string, Network] => {
-    const method = precision === "full" ? fullPrecision : methods.get(config.method.kind).create(config.method);
-    const graph = buildGraph(config, dataset, method);
-    const twin = () => twinManifest(config, dataset);
+  const built = outline.networks.map(({ name, precision, options, model, partners }): [string, Network] => {
+    const method =
+      precision === "full"
+        ? fullPrecision
+        : methods.get(config.method.kind).create({ ...config.method, ...options, kind: config.method.kind });
+    const graph = buildGraph(model === undefined ? config : { ...config, model }, dataset, method);
+    const twin = () => buildGraph(config, dataset, fullPrecision);
     const beside = partners.map((one) => [one.name, partnerManifest(one, graph, twin)]);
+    const twins = partners.filter(({ kind }) => kind === "twin").map((one) => [one.name, twin()]);
     const { metrics, ranges } = tasks.get(config.task.kind);
-    return [name, networkOf(graph, method, metrics, Object.fromEntries(beside), ranges)];
+    const named = Object.fromEntries(twins);
+    return [name, networkOf(graph, method, metrics, Object.fromEntries(beside), ranges, named)];
   });
-  return Object.fromEntries(built);
+  const networks = Object.fromEntries(built);
+  requireComparable(outline, networks);
+  return networks;
 }
 
 /** @throws RangeError for a name that the run has no network of */

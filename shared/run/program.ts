@@ -38,7 +38,10 @@ export interface StepPlace {
   readonly last: boolean;
 }
 
-export type PhaseConfig = Pick<RunConfig, "method" | "adversarial" | "bnPhase" | "epochs" | "teacher" | "optimizer">;
+export type PhaseConfig = Pick<
+  RunConfig,
+  "method" | "objective" | "tuneNorms" | "adversarial" | "bnPhase" | "epochs" | "teacher" | "optimizer"
+>;
 
 /** The networks, phases and passes of a configuration, as its method makes them. */
 export function phasesOf(config: PhaseConfig): MethodProgram {

@@ -27,11 +27,17 @@ const wire = fixed("it says what workers compute with");
 /** By a field's path, or that of a group of fields; the longest that fits counts. */
 export const resumable: Readonly<Record<string, Resumable>> = {
   name: free,
+  description: free,
+  contact: free,
+  url: free,
   seed: draws,
   model: network,
   method: network,
+  objective: network,
+  tuneNorms: stepping,
   data: samples,
   "data.root": place,
+  "data.store": place,
   task: network,
   batch: stepping,
   microbatch: stepping,
@@ -39,6 +45,9 @@ export const resumable: Readonly<Record<string, Resumable>> = {
   bnPhase: stepping,
   "teacher.epochs": fixed("what follows the teacher's training was counted from its end"),
   "teacher.file": place,
+  "teacher.model": network,
+  "teacher.mean": fixed("it is compared with the data set's at the start"),
+  "teacher.std": fixed("it is compared with the data set's at the start"),
   "teacher.learningRate": rates,
   adversarial: rates,
   optimizer: rates,
@@ -47,6 +56,7 @@ export const resumable: Readonly<Record<string, Resumable>> = {
   "lease.timeoutMs": free,
   "lease.maxMicrobatches": free,
   "lease.minDeadlineMs": free,
+  "lease.affinity": free,
   "lease.seal": fixed("it says which samples a step takes"),
   "lease.pieces": free,
   "lease.first": free,
@@ -65,6 +75,7 @@ export const resumable: Readonly<Record<string, Resumable>> = {
   "trust.calibration": free,
   "checkpoint.everySteps": free,
   "checkpoint.keep": free,
+  "checkpoint.bucket": free,
 };
 
 /** The entry of a field, or of the group that it is in. */

@@ -6,12 +6,21 @@ import * as z from "zod/mini";
 
 const text = (longest: number) => z.string().check(z.maxLength(longest));
 
+/** Other scores of a network that a status shows. */
+const MOST_OTHERS = 8;
+
 const shown = {
   name: text(64),
   value: z.number(),
   better: z.enum(["higher", "lower"]),
   text: text(128),
   sentence: text(256),
+  /** What is told beside it: top-5 beside top-1. */
+  others: z.optional(
+    z
+      .array(z.strictObject({ name: text(64), value: z.number(), better: z.enum(["higher", "lower"]) }))
+      .check(z.maxLength(MOST_OTHERS)),
+  ),
 };
 
 export const shownScoreSchema = z.strictObject(shown);

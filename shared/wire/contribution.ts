@@ -2,6 +2,7 @@
 // buffer is.
 
 import { blockSize } from "../codecs/codec.ts";
+import { criticsOf } from "../model/graph.ts";
 import { elementCount, type Manifest, type ParameterEntry, type Role, statisticNames } from "../model/manifest.ts";
 import { type Phase, trainsEntry } from "../model/phases.ts";
 import type { SyncKind } from "../run/config.ts";
@@ -12,14 +13,43 @@ import type { MetricRange } from "../tasks/task.ts";
  * What the objective counts beside the task: the critics' loss and the network's against them; 0 where there are none.
  */
 const objectiveMetrics = ["discriminator", "adversarial"] as const;
-/** Both are logistic losses. */
+/** Both are logistic losses; distances from another network are no less, either. */
 const objectiveRange: MetricRange = { least: 0, most: Number.POSITIVE_INFINITY };
+/** An answer of a discriminator is a probability. */
+const answerRange: MetricRange = { least: 0, most: 1 };
 const anything: MetricRange = { least: Number.NEGATIVE_INFINITY, most: Number.POSITIVE_INFINITY };
 export const METRICS = "metrics";
 
-/** Sums over a lease's samples, in this order, in the tensor `metrics`. @param own the task's, beside its loss */
-export function metricNames(own: readonly string[]): readonly string[] {
-  return ["task", ...own, ...objectiveMetrics];
+/** Losses of a phase that the metrics have under names of their own, or that are no device's. */
+const known: readonly string[] = ["task", "method", "adversarial"];
+
+/** Terms of a phase's objective against another network, in its order: each counts times its weight. */
+export function comparedLosses({ losses }: Pick<Phase, "losses">): readonly string[] {
+  return losses.map(({ kind }) => kind).filter((kind) => !known.includes(kind));
+}
+
+/** What each discriminator answers of the maps that it judges, the teacher's as `real` and the network's as `fake`. */
+export function answerNames(graph: Pick<Network["graph"], "maps" | "shapes">): readonly string[] {
+  return criticsOf(graph).flatMap(({ name }) => [`real/${name}`, `fake/${name}`]);
+}
+
+/** The same of a phase; nothing where it has no discriminators. */
+export function phaseAnswers(networks: Networks, { network, losses }: Pick<Phase, "network" | "losses">) {
+  return losses.some(({ kind }) => kind === "adversarial") ? answerNames(networkNamed(networks, network).graph) : [];
+}
+
+/**
+ * Sums over a lease's samples, in this order, in the tensor `metrics`.
+ * @param own the task's, beside its loss
+ * @param compared the phase's terms against another network
+ * @param answers of discriminators
+ */
+export function metricNames(
+  own: readonly string[],
+  compared: readonly string[] = [],
+  answers: readonly string[] = [],
+): readonly string[] {
+  return ["task", ...own, ...objectiveMetrics, ...compared, ...answers];
 }
 
 /**
@@ -59,7 +89,7 @@ function isWide({ role, shape }: ParameterEntry): boolean {
 
 function takesPart(entry: ParameterEntry, phase: Pick<Phase, "trains">, sync: SyncKind): boolean {
   // What a method learns beside W follows from W's gradient, so it does not travel; a difference follows from nothing.
-  if (entry.role === "learned" && sync === "allreduce") return false;
+  if (entry.role === "learned" && entry.measured !== true && sync === "allreduce") return false;
   if (entry.role === "derived" || entry.role === "state") return false;
   return trainsEntry(phase, entry);
 }
@@ -110,5 +140,10 @@ export function contributionLayout(
 /** What a round of a phase sends back. */
 export function phaseLayout(networks: Networks, phase: Phase, sync: SyncKind = "allreduce"): ContributionLayout {
   const { metrics, ranges } = networkNamed(networks, phase.network);
-  return contributionLayout(phaseManifest(networks, phase), phase, sync, metricNames(metrics), ranges);
+  const compared = comparedLosses(phase);
+  const answers = phaseAnswers(networks, phase);
+  const names = metricNames(metrics, compared, answers);
+  const atLeast = Object.fromEntries(compared.map((kind) => [kind, objectiveRange]));
+  const between = Object.fromEntries(answers.map((name) => [name, answerRange]));
+  return contributionLayout(phaseManifest(networks, phase), phase, sync, names, { ...atLeast, ...between, ...ranges });
 }

@@ -8,7 +8,7 @@ import { codecs } from "../codecs/codecs.ts";
 import { type HeadFormat, hasMagic, readHead, requireChecksum } from "./binary-head.ts";
 
 /** Value on the wire of each kind of frame. */
-const kindValues = { parameters: 1, contribution: 2, "parameters-change": 3 } as const;
+const kindValues = { parameters: 1, contribution: 2, "parameters-change": 3, partial: 4 } as const;
 
 export type FrameKind = keyof typeof kindValues;
 

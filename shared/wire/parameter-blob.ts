@@ -2,7 +2,7 @@
 // name them.
 
 import { BitswarmError } from "../base/errors.ts";
-import { elementCount, type Manifest, type ParameterEntry } from "../model/manifest.ts";
+import { elementCount, type Manifest, type ParameterEntry, wireOf } from "../model/manifest.ts";
 import { packSignPlanes } from "../model/sign-planes.ts";
 import { signWords } from "../model/window.ts";
 import type { RunConfig } from "../run/config.ts";
@@ -41,7 +41,8 @@ export function blobLayout(manifest: Manifest, latent: LatentEncoding = "signs")
   const tensors = new Map<string, BlobTensor>();
   let offset = 0;
   for (const entry of manifest.entries) {
-    const encoding = entry.role === "latent" ? latent : "f32";
+    const encoding = entry.role === "latent" && latent === "f32" ? latent : wireOf(entry);
+    if (encoding === "none") continue;
     const bytes = tensorBytes(entry, encoding);
     tensors.set(entry.name, { name: entry.name, encoding, offset, bytes });
     offset = Math.ceil((offset + bytes) / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
@@ -64,6 +65,7 @@ export function encodeBlob(manifest: Manifest, layout: BlobLayout, parameters: P
   const blob = new Uint8Array(layout.bytes);
   for (const entry of manifest.entries) {
     const tensor = layout.tensors.get(entry.name);
+    if (!tensor && entry.wire === "none") continue;
     const value = parameter(parameters, entry.name);
     if (!tensor || value.length !== elementCount(entry.shape)) {
       throw new BitswarmError(

@@ -55,7 +55,7 @@ export function readParameters(
   { header, payload }: Frame,
 ): ParametersFrame {
   const { kind, parametersHash: hash } = header;
-  if (kind === "contribution" || header.run !== run) {
+  if ((kind !== "parameters" && kind !== "parameters-change") || header.run !== run) {
     throw new BitswarmError(
       "FRAME_CORRUPT",
       `a ${kind} frame of run ${header.run} came; only parameters of ${run} are due`,

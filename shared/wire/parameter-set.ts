@@ -38,6 +38,16 @@ export function isPartner(networks: Networks, set: ParameterSet): boolean {
   return setOwner(networks, set) !== set;
 }
 
+/** Whether a set is a partner that is sent as steps towards it, where `downlink.discriminators` is `int8`. */
+export function hasReplica(networks: Networks, set: ParameterSet): boolean {
+  return isPartner(networks, set) && !isTwin(networks, set);
+}
+
+/** Whether a set is a network in full precision that trains beside another. */
+function isTwin(networks: Networks, set: ParameterSet): boolean {
+  return Object.hasOwn(networkNamed(networks, setOwner(networks, set)).twins, set);
+}
+
 export function setManifest(networks: Networks, set: ParameterSet): Manifest {
   const owner = networkNamed(networks, setOwner(networks, set));
   return isPartner(networks, set) ? owner.partners[set] : owner.manifest;
@@ -54,7 +64,8 @@ export function wireForm(
   set: ParameterSet,
 ): WireForm {
   const { downlink } = config;
-  const floats = isPartner(networks, set) ? downlink.discriminators : downlink.tail;
+  const partners = isTwin(networks, set) ? downlink.teacher : downlink.discriminators;
+  const floats = isPartner(networks, set) ? partners : downlink.tail;
   return { layout: setLayout(networks, config, set), floats };
 }
 

@@ -1,21 +1,21 @@
 // The messages between coordinator and worker, version 3. SPEC.md gives each rule an id; bulk bytes travel in frames
 // (frame.ts), not here.
 
-import { Packr } from "msgpackr";
 import { z } from "zod";
-import { BitswarmError, errorCodes } from "../base/errors.ts";
+import { errorCodes } from "../base/errors.ts";
 import { codecKind } from "../codecs/codecs.ts";
 import { datasetSchema } from "../data/dataset.ts";
+import { MAX_TOLD_CHUNKS } from "../data/train-chunks.ts";
 import { outlineSchema } from "../model/phases.ts";
 import { runConfigField } from "../run/config.ts";
 import { MAX_BITMAP_BYTES } from "./chunk-set.ts";
-import { isPlainMsgpack } from "./plain-msgpack.ts";
+import { MAX_LEASE_RANGES, MAX_MICROBATCHES } from "./lease-ranges.ts";
+import { decodePlain, encodePlain } from "./plain-message.ts";
 import { runStatusSchema } from "./run-status.ts";
 import { MAX_TEXT } from "./text-limit.ts";
+import { trackedSchema, trackingSchema, trackSchema } from "./tracking.ts";
 
-export const PROTOCOL_VERSION = 3;
-/** Largest control message in bytes; a data set manifest of 10,000 shards fits. */
-export const MAX_MESSAGE_BYTES = 1 << 20;
+export const PROTOCOL_VERSION = 5;
 const text = z.string().max(MAX_TEXT);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const counting = z.number().int().min(0);
@@ -48,9 +48,11 @@ const leaseFields = {
   pass: counting,
   epoch: counting,
   split: z.enum(["train", "test"]),
-  /** Positions [from, to): of the pass's permutation, or of the test split itself. */
-  from: counting,
-  to: counting,
+  /** Positions of the pass's permutation, or of the test split itself, in the order in which they are computed. */
+  ranges: z
+    .array(z.strictObject({ from: counting, to: counting }))
+    .min(1)
+    .max(MAX_LEASE_RANGES),
   /** Of the expanded blob of the network's own parameters. */
   parametersHash: hash,
   /** Of the partners that take part in the round, by name. */
@@ -66,6 +68,13 @@ const leaseFields = {
   exponents: z.array(z.number().int().min(-126).max(126)),
   timeoutMs: z.number().int().positive(),
 };
+
+const { lease: _lease, ranges: _ranges, ...termFields } = leaseFields;
+/** What all leases of a round share: of coordinators and gateways of one run, too. */
+export const leaseTermsSchema = z.strictObject({ ...termFields, frozen: hashes });
+
+/** Bytes of the bits of one `chunks`: several of them tell of a large data set. */
+export const MAX_CHUNK_BITS_BYTES = 4096;
 
 /** Leases that a worker may hold when its connection is lost. */
 const MAX_RESUMED = 16;
@@ -92,9 +101,6 @@ const haveSchema = z.strictObject({
   /** Chunks that may be on their way at once: sent over this connection, and in no bitmap that has come. */
   credit: counting,
 });
-/** Most microbatches of one lease that a worker can be asked for; the configuration's limit is below. */
-export const MAX_MICROBATCHES = 1024;
-
 /**
  * Why a lease is taken away: somebody else answered, its time is over, its round ended without it, or the run stops.
  */
@@ -135,15 +141,29 @@ export const workerMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("canary-answer"), seed: word, hash: word }),
   /** Wants a lease; `ahead` while it holds one that it will have answered. */
   z.strictObject({ type: z.literal("ready"), ahead: z.boolean().optional(), maxMicrobatches: microbatches.optional() }),
+  /** Which chunks of the training split it holds, of a stretch of them: what it said of others stands. */
+  z.strictObject({
+    type: z.literal("chunks"),
+    /** Number of the first, a multiple of 8. */
+    from: counting.max(MAX_TOLD_CHUNKS).refine((first) => first % 8 === 0, "a multiple of 8 is due"),
+    /** Chunk from + i is bit i & 7 of byte i >> 3. */
+    bits: z.custom<Uint8Array>(
+      (bits) => bits instanceof Uint8Array && bits.length > 0 && bits.length <= MAX_CHUNK_BITS_BYTES,
+      `1 to ${MAX_CHUNK_BITS_BYTES} bytes are due`,
+    ),
+  }),
   /** Was sent a change of parameters that it does not hold, and wants them whole. */
   z.strictObject({ type: z.literal("need"), set: text }),
   z.strictObject({ type: z.literal("return"), lease: counting, reason: z.enum(returnReasons), detail: text }),
   z.strictObject({ type: z.literal("paused") }),
   z.strictObject({ type: z.literal("leave") }),
+  /** Wants to be seen on the run's board under this nickname, or not at all. */
+  z.strictObject({ type: z.literal("list"), nickname: text.nullable() }),
   z.strictObject({ type: z.literal("ping"), nonce: counting }),
   z.strictObject({ type: z.literal("pong"), nonce: counting }),
   offerSchema,
   haveSchema,
+  trackedSchema,
 ]);
 
 export const coordinatorMessageSchema = z.discriminatedUnion("type", [
@@ -196,6 +216,8 @@ export const coordinatorMessageSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("pong"), nonce: counting }),
   offerSchema,
   haveSchema,
+  trackingSchema,
+  trackSchema,
 ]);
 
 function codes(): [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]] {
@@ -214,56 +236,8 @@ export type HaveMessage = z.output<typeof haveSchema>;
 export type CancelReason = (typeof cancelReasons)[number];
 export type ReturnReason = (typeof returnReasons)[number];
 
-// Plain msgpack maps: no record extension, and integers of 64 bits are numbers, so that any msgpack implementation can
-// be a peer. From 2^53 on they are no safe integers, which no schema takes.
-const packr = new Packr({ useRecords: false, int64AsType: "number" });
-
-/** Integers that the msgpack library writes as such; others would be float64. */
-const isShort = (value: number) => value >>> 0 === value || value >> 0 === value;
-
-/** The same value, in which integers beyond 32 bits are written as integers. Lists of numbers have none. */
-function withIntegers(value: unknown): unknown {
-  if (typeof value === "number") return isShort(value) || !Number.isSafeInteger(value) ? value : BigInt(value);
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
-  if (Array.isArray(value)) return typeof value[0] === "object" ? value.map(withIntegers) : value;
-  let copy: Record<string, unknown> | undefined;
-  for (const [name, one] of Object.entries(value)) {
-    const written = withIntegers(one);
-    if (written === one) continue;
-    copy ??= { ...value };
-    copy[name] = written;
-  }
-  return copy ?? value;
-}
-
 export function encodeMessage(message: WorkerMessage | CoordinatorMessage): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(packr.pack(withIntegers(message)));
-}
-
-function decode<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
-  if (bytes.length > MAX_MESSAGE_BYTES) {
-    throw new BitswarmError(
-      "FRAME_TOO_LARGE",
-      `a control message has ${bytes.length} bytes; the limit is ${MAX_MESSAGE_BYTES}`,
-    );
-  }
-  if (!isPlainMsgpack(bytes)) {
-    const what = `a message of ${bytes.length} bytes is not one plain msgpack value`;
-    throw new BitswarmError("MESSAGE_INVALID", `${what}: extensions, deep nesting and bytes behind it are refused`);
-  }
-  let value: unknown;
-  try {
-    value = packr.unpack(bytes);
-  } catch (cause) {
-    throw new BitswarmError("MESSAGE_INVALID", `a message of ${bytes.length} bytes is not msgpack`, { cause });
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new BitswarmError(
-    "MESSAGE_INVALID",
-    `message refused at ${issue.path.join(".") || "its top"}: ${issue.message}`,
-  );
+  return encodePlain(message);
 }
 
 /**
@@ -272,7 +246,7 @@ function decode<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
  */
 export function helloProtocol(bytes: Uint8Array): number | undefined {
   try {
-    return decode(bytes, z.looseObject({ type: z.literal("hello"), protocol: z.number().int() })).protocol;
+    return decodePlain(bytes, z.looseObject({ type: z.literal("hello"), protocol: z.number().int() })).protocol;
   } catch {
     return undefined;
   }
@@ -280,10 +254,10 @@ export function helloProtocol(bytes: Uint8Array): number | undefined {
 
 /** @throws MESSAGE_INVALID, FRAME_TOO_LARGE */
 export function decodeWorkerMessage(bytes: Uint8Array): WorkerMessage {
-  return decode(bytes, workerMessageSchema);
+  return decodePlain(bytes, workerMessageSchema);
 }
 
 /** @throws MESSAGE_INVALID, FRAME_TOO_LARGE */
 export function decodeCoordinatorMessage(bytes: Uint8Array): CoordinatorMessage {
-  return decode(bytes, coordinatorMessageSchema);
+  return decodePlain(bytes, coordinatorMessageSchema);
 }

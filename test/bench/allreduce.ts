@@ -9,6 +9,7 @@ import { codecs } from "../../shared/codecs/codecs.ts";
 import { parseConfig } from "../../shared/run/config.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
 import { type ContributionLayout, phaseLayout } from "../../shared/wire/contribution.ts";
+import { payloadHeadBytes } from "../../shared/wire/contribution-payload.ts";
 import { frameHeaderBytes } from "../../shared/wire/frame.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 import { encodeContribution } from "../../worker/trainer/encode-contribution.ts";
@@ -71,14 +72,15 @@ function prepare(layout: ContributionLayout, arena: Float32Array, codec: string)
   const numbers =
     wire.codec.accumulate === "exact" ? Int32Array.from(arena, (x, i) => Math.round(x / unit(i))) : arena.slice();
   const { body } = encodeContribution({
-    lease: { from: 0, to: samples, exponents },
+    lease: { ranges: [{ from: 0, to: samples }], exponents },
     wire,
     result: { peaks: new Uint32Array(peaks.buffer), sum: new Uint8Array(numbers.buffer) },
     residual: () => new Float32Array(wire.wide),
   });
-  const frame = new Uint8Array(frameHeaderBytes + peaks.byteLength + body.length);
+  const head = frameHeaderBytes + payloadHeadBytes(peaks.length);
+  const frame = new Uint8Array(head + body.length);
   frame.set(new Uint8Array(peaks.buffer), frameHeaderBytes);
-  frame.set(body, frameHeaderBytes + peaks.byteLength);
+  frame.set(body, head);
   return { codec, exponents, frame };
 }
 

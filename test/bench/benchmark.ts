@@ -1,11 +1,14 @@
 // Runs one benchmark in whatever runtime this is: opens the device, states the policy, emits lines.
 
 import { type BenchDevice, openBenchDevice } from "./bench-device.ts";
+import { benchCompile } from "./compile.ts";
 import { benchKernels } from "./kernels.ts";
 import type { Emit } from "./line.ts";
+import { benchPasses } from "./passes.ts";
 import type { BenchmarkRequest } from "./request.ts";
 import { benchStep } from "./step.ts";
 import { policyText, type Stopwatch } from "./stopwatch.ts";
+import { benchTrack } from "./track.ts";
 
 /** What a runtime brings. */
 export interface Surroundings {
@@ -35,6 +38,12 @@ async function measure(request: BenchmarkRequest, around: Surroundings, bench: B
       return benchKernels(bench, watch, request, emit);
     case "step":
       return benchStep(bench, watch, request, emit);
+    case "compile":
+      return benchCompile(bench, request, emit);
+    case "passes":
+      return benchPasses(bench, watch, request, emit);
+    case "track":
+      return benchTrack(bench, watch, request, emit);
     case "peers":
       if (!around.peers) throw new Error(`the peers run in a browser, not in ${around.runtime}`);
       return around.peers(bench, watch, request, emit);

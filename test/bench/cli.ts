@@ -1,21 +1,32 @@
 #!/usr/bin/env node
-// `npm run bench -- kernels|step|peers|robustness|downlink|allreduce|codecs|sockets [words…]`: how fast kernels, a
-// step, other libraries, the downlink and the reduction are here.
+// `npm run bench -- NAME [words…]`, of kernels, step, passes, compile, track, peers, robustness, downlink, allreduce,
+// codecs, sockets, bulk, data, dashboard, inference, visits, page: how fast kernels, a step, other libraries, the
+// downlink, the reduction, the data and the dashboard's feed are here, how soon a volunteer computes, and what the
+// page costs.
 
 import { Command, InvalidArgumentError, Option } from "commander";
+import { BitswarmError, failureText } from "../../shared/base/errors.ts";
+import { methods } from "../../shared/model/methods/methods.ts";
 import { benchAllreduce } from "./allreduce.ts";
 import { type AttackersOptions, attackersText, attackNames, benchAttackers } from "./attackers.ts";
+import { type BulkOptions, benchBulk, bulkText } from "./bulk.ts";
 import { benchCodecs } from "./codecs.ts";
+import { benchDashboard, type DashboardOptions } from "./dashboard.ts";
+import { benchData, dataParts } from "./data.ts";
 import { benchDownlink, downlinkText } from "./downlink.ts";
 import { benchEventLoop } from "./event-loop.ts";
+import { benchInference, type InferenceOptions } from "./inference.ts";
 import type { Emit } from "./line.ts";
 import { benchInNode } from "./node.ts";
-import { type BenchmarkRequest, benchmarks, type Runtime, requestSchema, runtimes } from "./request.ts";
+import { type BenchmarkRequest, benchmarks, type Runtime, requestSchema, requireSome, runtimes } from "./request.ts";
 import { benchRobustness } from "./robustness.ts";
 import { benchRobustnessInNode } from "./robustness-in-process.ts";
 import { benchInBrowser, benchInDeno } from "./runtimes.ts";
 import { benchSockets, socketsText } from "./sockets.ts";
 import { lineText } from "./table.ts";
+import { trackNames } from "./track.ts";
+import { benchVisits, type VisitsOptions } from "./visits.ts";
+import { benchPage, type PageOptions } from "./volunteer-page.ts";
 
 interface Options {
   readonly json?: boolean;
@@ -25,11 +36,16 @@ interface Options {
   readonly tune: boolean;
   readonly imagenet?: boolean;
   readonly launches?: boolean;
+  readonly method?: string;
 }
 
 const summaries: Readonly<Record<(typeof benchmarks)[number], string>> = {
   kernels: "every tiling of the convolutions against the adapter's roofs, and the kernels beside them",
   step: "whole microbatches: milliseconds, GPU time by class, host time, memory, compilation",
+  passes: "the forward of a layer by its passes over bit planes, against the 1-bit and the float convolution, in turns",
+  compile: "what each kernel of a step costs before it runs, convolutions by every tiling",
+  track:
+    "a tracker of SiamFC's widths that follows, in floats and of few bits: frames a second, shares; pairs a second",
   peers: "one binary layer and two networks against tfjs-webgpu and jax-js, in one Chromium, in turns",
 };
 
@@ -57,8 +73,8 @@ function runIn(runtime: Runtime): (request: BenchmarkRequest, emit: Emit) => Pro
 }
 
 function request(benchmark: BenchmarkRequest["benchmark"], words: readonly string[], o: Options): BenchmarkRequest {
-  const { rounds, atLeast: atLeastMs, tune, imagenet = false, launches = false } = o;
-  return requestSchema.parse({ benchmark, filter: words, rounds, atLeastMs, tune, imagenet, launches });
+  const { rounds, atLeast: atLeastMs, tune, imagenet = false, launches = false, method } = o;
+  return requestSchema.parse({ benchmark, filter: words, rounds, atLeastMs, tune, imagenet, launches, method });
 }
 
 function withOptions(command: Command): Command {
@@ -78,12 +94,25 @@ const program = new Command("bench")
 for (const benchmark of benchmarks) {
   const command = withOptions(program.command(benchmark).description(summaries[benchmark]));
   if (benchmark !== "peers") {
-    command.addOption(new Option("--runtime <runtime>", "where to run").choices(runtimes).default("browser"));
+    command.addOption(
+      new Option("--runtime <runtime>", "where to run")
+        .choices(runtimes)
+        .default(benchmark === "track" ? "deno" : "browser"),
+    );
   }
-  if (benchmark === "step")
+  if (benchmark === "step") {
     command.option("--launches", "also each launch alone, in order: class, milliseconds, bytes");
+    command.addOption(
+      new Option(
+        "--method <name>",
+        "steps of this method against full precision and RBCN, in turns; passes of layers",
+      ).choices(methods.kinds),
+    );
+  }
   command.action(async (words: string[], options: Options) => {
-    await runIn(options.runtime ?? "browser")(request(benchmark, words, options), printer(options.json));
+    const wanted = request(benchmark, words, options);
+    if (benchmark === "track") requireSome(wanted, trackNames());
+    await runIn(options.runtime ?? "browser")(wanted, printer(options.json));
   });
 }
 
@@ -145,6 +174,76 @@ program
   });
 
 program
+  .command("data")
+  .description("from a JPEG to what a network sees: images a second and core, beside Pillow where Python has it")
+  .argument("[parts...]", `of ${dataParts.join(", ")}; all unless named`)
+  .option("--json", "one JSON object a line")
+  .addOption(new Option("--rounds <n>", "turns of each").argParser(count).default(15))
+  .action(async (named: string[], { rounds, json }: Pick<Options, "rounds" | "json">) =>
+    benchData(named.length > 0 ? named : dataParts, { rounds }, printer(json)),
+  );
+
+program
+  .command("dashboard")
+  .description("what it costs the coordinator that pages look on, with so many simulated workers")
+  .option("--json", "one JSON object a line")
+  .addOption(new Option("--workers <n>", "simulated volunteers").argParser(count).default(1000))
+  .addOption(new Option("--viewers <n>", "pages that look on").argParser(count).default(4))
+  .addOption(new Option("--steps <n>", "of the run").argParser(count).default(6))
+  .action(async ({ json, ...options }: DashboardOptions & { readonly json?: boolean }) =>
+    benchDashboard(options, printer(json)),
+  );
+
+program
+  .command("visits")
+  .description(
+    "from Start to the first accepted sample and to the full speed, at the first visit and where all is kept",
+  )
+  .argument("[fields...]", "of the configuration, as `coordinator start --set` takes them, e.g. teacher.epochs=1")
+  .option("--json", "one JSON object a line")
+  .addOption(new Option("--runtime <runtime>", "of the worker").choices(["browser", "deno"]).default("browser"))
+  .addOption(new Option("--rounds <n>", "runs, each with all its visits").argParser(count).default(3))
+  .addOption(new Option("--seconds <n>", "of each visit").argParser(count).default(40))
+  .action(async (fields: string[], { json, ...options }: Omit<VisitsOptions, "fields"> & { readonly json?: boolean }) =>
+    benchVisits({ ...options, fields }, printer(json)),
+  );
+
+program
+  .command("inference")
+  .description(
+    "an exported ResNet-18 and its layers of few bits on the CPU in Chromium, beside their twins in floats in onnxruntime-web, in turns",
+  )
+  .option("--json", "one JSON object a line")
+  .addOption(new Option("--method <name>", "of the network").choices(methods.kinds).default("rbcn"))
+  .addOption(new Option("--rounds <n>", "turns of each").argParser(count).default(7))
+  .action(async ({ json, ...options }: InferenceOptions & Pick<Options, "json">) =>
+    benchInference(options, printer(json)),
+  );
+
+program
+  .command("page")
+  .description(
+    "the volunteers' page of the shipped example: first paint, script loaded, longest task of its main thread in training",
+  )
+  .argument("[fields...]", "fields of the configuration, as `coordinator start --set` takes them")
+  .option("--json", "one JSON object a line")
+  .addOption(new Option("--visits <n>", "first visits, and as many reloads").argParser(count).default(5))
+  .addOption(new Option("--seconds <n>", "of training, from its first samples on").argParser(count).default(20))
+  .action(async (fields: string[], { json, ...options }: Omit<PageOptions, "fields"> & Pick<Options, "json">) =>
+    benchPage({ ...options, fields }, printer(json)),
+  );
+
+program
+  .command("bulk")
+  .description("a sum from one node of a cluster to another: in memory, over NATS, HTTP and HTTPS, in turns")
+  .option("--json", "one JSON object a line")
+  .addOption(new Option("--mebibytes <n>", "of the sum").argParser(count).default(35))
+  .addOption(new Option("--rounds <n>", "turns of each").argParser(count).default(7))
+  .action(({ json, ...options }: BulkOptions & Pick<Options, "json">) =>
+    benchBulk(options, (line) => console.log(json ? JSON.stringify(line) : bulkText(line))),
+  );
+
+program
   .command("codecs")
   .description("the shipped example trained with each codec by real workers: final accuracies; some minutes a codec")
   .argument("[fields...]", "fields of the configuration, as `coordinator start --set` takes them, e.g. epochs=1")
@@ -162,6 +261,12 @@ program
     console.log(o.json ? JSON.stringify(line) : socketsText(line));
   });
 
-await program.parseAsync();
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof BitswarmError)) throw error;
+  console.error(failureText(error));
+  process.exit(1);
+}
 // Dawn in Node keeps the process alive.
 process.exit();

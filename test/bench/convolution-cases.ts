@@ -1,9 +1,9 @@
-// The convolutions that are timed one by one: LeNet's, a CIFAR ResNet's, the discriminators', and the layer that peers
-// were measured on.
+// The convolutions that are timed one by one: LeNet's, a CIFAR ResNet's, a tracker's, the discriminators', and the
+// layer that peers were measured on.
 
 import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
-import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
-import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/model/window.ts";
+import type { Rectify } from "../../shared/model/rectify.ts";
+import { groupCount, outputHeight, outputWidth, type WindowShape } from "../../shared/model/window.ts";
 
 export interface ConvolutionCase {
   /** The layer and the pass, e.g. `peer 128-128 binary forward`. */
@@ -19,8 +19,9 @@ function layer(
   side: number,
   [input, out]: readonly [number, number],
   [kernel, stride, padding]: readonly [number, number, number],
+  groups?: number,
 ): Layer {
-  return [name, { n, h: side, w: side, in: input, out, kernel, stride, padding }];
+  return [name, { n, h: side, w: side, in: input, out, kernel, stride, padding, ...(groups && { groups }) }];
 }
 
 const shared: readonly Layer[] = [
@@ -30,6 +31,8 @@ const shared: readonly Layer[] = [
   layer("cifar 64-128 stride 2", 8, 32, [64, 128], [3, 2, 1]),
   layer("cifar 256-256", 8, 8, [256, 256], [3, 1, 1]),
   layer("peer 128-128", 8, 28, [128, 128], [3, 1, 1]),
+  layer("siamfc conv2", 2, 57, [48, 128], [5, 1, 0], 2),
+  layer("siamfc conv4", 2, 24, [192, 192], [3, 1, 0], 2),
 ];
 
 const floatOnly: readonly Layer[] = [
@@ -40,6 +43,7 @@ const floatOnly: readonly Layer[] = [
   layer("discriminator 256-128", 64, 1, [256, 128], [1, 1, 0]),
   layer("discriminator 128-1", 64, 1, [128, 1], [1, 1, 0]),
   layer("cifar stem", 8, 32, [3, 64], [3, 1, 1]),
+  layer("siamfc conv1", 2, 239, [3, 96], [11, 2, 0]),
   // A plain matrix product: what the tiles make of the adapter where nothing but a product is to be done.
   layer("gemm 512x512x512", 512, 1, [512, 512], [1, 1, 0]),
 ];
@@ -72,32 +76,5 @@ export const peerShape: WindowShape = { n: 8, h: 28, w: 28, in: 128, out: 128, k
 /** Multiply-adds of the dense definition (padding included), counted as two operations. */
 export function denseOperations(shape: WindowShape): number {
   const { n, out, kernel } = shape;
-  return 2 * n * outputHeight(shape) * outputWidth(shape) * out * kernel * kernel * shape.in;
-}
-
-/** Elements of each tensor that a pass can bind, f32 or u32. */
-export function tensorElements(pass: ConvolutionPass): Readonly<Record<string, number>> {
-  const { shape } = pass;
-  const { n, h, w, in: input, out, kernel } = shape;
-  const outputs = n * outputHeight(shape) * outputWidth(shape) * out;
-  const inputs = n * h * w * input;
-  const taps = out * kernel * kernel;
-  const signs = pass.verb.startsWith("binary");
-  const c = "rectify" in pass ? rectifyShape(pass.rectify, out, kernel, input).reduce((p, q) => p * q) : 1;
-  return {
-    x: inputs,
-    dx: inputs,
-    y: outputs,
-    dy: outputs,
-    w: taps * (signs ? signWords(input) : input),
-    dw: taps * input,
-    a: n * h * w * signWords(input),
-    c,
-    bias: out,
-  };
-}
-
-/** Whether a pass reads a tensor as words of signs. */
-export function isSigns(pass: ConvolutionPass, name: string): boolean {
-  return name === "a" || (name === "w" && pass.verb.startsWith("binary"));
+  return 2 * n * outputHeight(shape) * outputWidth(shape) * groupCount(shape) * out * kernel * kernel * shape.in;
 }

@@ -15,6 +15,7 @@ import { adamStep, sgdStep } from "../../shared/model/optimizer.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
 import { phaseManifest } from "../../shared/run/networks.ts";
 import { contributionLayout } from "../../shared/wire/contribution.ts";
+import { payloadHeadBytes } from "../../shared/wire/contribution-payload.ts";
 import { frameHeaderBytes } from "../../shared/wire/frame.ts";
 import { parameter } from "../../shared/wire/parameter-blob.ts";
 import { type ParameterSet, parameterSets, setManifest, wireForm } from "../../shared/wire/parameter-set.ts";
@@ -235,7 +236,7 @@ async function measure(state: TrainingState, relativeStep: number): Promise<Meas
 function uplinkBytes({ networks }: TrainingState, codec: "sign" | "f32", discriminators: boolean): number {
   const manifest = discriminators ? phaseManifest(networks, phaseOf("student")) : networks.student.manifest;
   const layout = contributionLayout(manifest, everything);
-  return frameHeaderBytes + 4 * layout.tensors.length + wireLayout(layout, codec).bytes;
+  return frameHeaderBytes + payloadHeadBytes(layout.tensors.length) + wireLayout(layout, codec).bytes;
 }
 
 export async function benchDownlink(emit: Emit): Promise<void> {

@@ -52,7 +52,7 @@ export async function timePass(
   emit: Emit,
 ): Promise<void> {
   const { device } = bench;
-  const popcounts = test.pass.verb === "binaryConvForward";
+  const popcounts = test.pass.verb === "binaryConvForward" || test.pass.verb === "planesConvForward";
   const unit = popcounts ? "Gop/s" : "GFLOP/s";
   const operations = denseOperations(test.pass.shape);
   const line = (tiling: string, ms: number, medianMs: number): KernelLine => {

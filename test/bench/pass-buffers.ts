@@ -4,8 +4,8 @@ import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
 import type { KernelSequence } from "../../kernels/text/kernel.ts";
 import type { Launch, Ref } from "../../worker/plan/launch-list.ts";
 import { storageBuffer } from "../../worker/plan/recording.ts";
+import { operandElements, passOperands } from "../../worker/tuning/pass-operands.ts";
 import type { BenchDevice } from "./bench-device.ts";
-import { isSigns, tensorElements } from "./convolution-cases.ts";
 import { type Bound, bind } from "./replay.ts";
 
 /** In [−1, 1], no two neighbours alike; zero only where an index happens to hit it. */
@@ -30,9 +30,10 @@ export class PassBuffers {
   #buffer(name: string): GPUBuffer {
     const known = this.#buffers.get(name);
     if (known) return known;
-    const elements = tensorElements(this.#pass)[name];
-    if (elements === undefined) throw new RangeError(`no size is known of the binding ${name}`);
-    const data = isSigns(this.#pass, name) ? words(elements) : floats(elements);
+    const operand = passOperands(this.#pass).find((one) => one.name === name);
+    if (!operand) throw new RangeError(`no size is known of the binding ${name}`);
+    const elements = operandElements(operand);
+    const data = operand.role === "signs" ? words(elements) : floats(elements);
     // Whole vec4s, so that every binding's type fits.
     const buffer = storageBuffer(this.#bench.device, name, 16 * Math.ceil(elements / 4));
     this.#bench.device.queue.writeBuffer(buffer, 0, data);

@@ -1,24 +1,25 @@
 // A microbatch of a round, compiled and bound on synthetic data: what a trainer replays, with each launch told apart by
 // its class.
 
-import { convolutionPass } from "../../kernels/convolution/convolution-pass.ts";
+import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";
-import { wireManifest } from "../../shared/run/networks.ts";
+import { networkNamed, wireManifest } from "../../shared/run/networks.ts";
+import type { MicrobatchInput } from "../../shared/samples/microbatch.ts";
 import { blobLayout, encodeBlob, type Parameters } from "../../shared/wire/parameter-blob.ts";
 import type { ChooseTiling } from "../../worker/plan/launch-list.ts";
 import { frozenBuffer } from "../../worker/plan/launch-list.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../../worker/plan/plan.ts";
 import { type Externals, Recording, storageBuffer } from "../../worker/plan/recording.ts";
-import { classificationLoss } from "../../worker/tasks/classification.ts";
+import { deviceTasks } from "../../worker/tasks/device-tasks.ts";
 import { RoundBuffers } from "../../worker/trainer/round-buffers.ts";
-import { createSampleDecoder } from "../../worker/trainer/sample-decoder.ts";
-import type { MicrobatchInput } from "../../worker/trainer/trainer-contract.ts";
+import { SampleBuffers } from "../../worker/trainer/sample-buffers.ts";
+import { heldDecoder } from "../fixtures/decode-samples.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import { fastestTilings } from "./fastest-tiling.ts";
 import { type Bound, bind } from "./replay.ts";
 import type { StepCase } from "./step-cases.ts";
 import type { Stopwatch } from "./stopwatch.ts";
-import { freshParameters, syntheticShards } from "./synthetic.ts";
+import { freshNetwork, freshParameters, syntheticShards } from "./synthetic.ts";
 
 export const launchClasses = ["forward", "input gradient", "weight gradient", "discriminators", "other"] as const;
 /** Which pass of a convolution a launch belongs to, whether it is a discriminator's matrix product, or `other`. */
@@ -57,29 +58,47 @@ function classifier(plan: Plan, choose: ChooseTiling): (bound: Bound) => LaunchC
     classes.get(kernel.wgsl) ?? (kernel.label.startsWith("groupedLinear") ? "discriminators" : "other");
 }
 
-/** Chooses the fastest tilings first, as a worker's tuner does. */
-export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: StepCase): Promise<PreparedStep> {
-  const { device, cache } = bench;
-  const { networks, phase, n, config, dataset } = step;
-  const options: PlanOptions = {
+function optionsOf(bench: Pick<BenchDevice, "traits">, { networks, phase, n, config }: StepCase): PlanOptions {
+  return {
     networks,
     phase,
     n,
     adversarialReduce: config.adversarial.reduce,
-    loss: classificationLoss(0),
+    loss: deviceTasks.get(config.task.kind).loss(config.task),
     accumulate: "exact",
     quads: quadsFor(bench.traits),
   };
+}
+
+/** The plan with the tilings that the kernels choose. */
+export function planOf(bench: Pick<BenchDevice, "traits">, step: StepCase): Plan {
+  return compilePlan({ ...optionsOf(bench, step), choose: (pass) => tilings(pass, bench.traits)[0] });
+}
+
+function constant<T>(value: T): () => T {
+  return () => value;
+}
+
+/** Decodes and augments the microbatch, as a lease does. */
+function decoding({ config, dataset, phase, n }: StepCase): () => MicrobatchInput {
+  const decoder = heldDecoder(config, dataset);
+  const shards = syntheticShards(dataset);
+  const samples = Array.from({ length: n }, (_, i) => i);
+  const split = phase.evaluate ? "test" : "train";
+  return () => decoder({ phase: phase.name, epoch: 0, split }, samples, shards).input;
+}
+
+/** Chooses the fastest tilings first, as a worker's tuner does. */
+export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: StepCase): Promise<PreparedStep> {
+  const { device, cache } = bench;
+  const { networks, phase, n, config, dataset } = step;
+  const options = optionsOf(bench, step);
   const choose = await fastestTilings(bench, watch, compilePlan(options).list.passes.values());
   const plan = compilePlan({ ...options, choose });
   const round = new RoundBuffers(device, plan.layout);
   const manifest = wireManifest(networks, phase.network);
-  const parameters = freshParameters(manifest);
-  const decoder = createSampleDecoder(config, dataset);
-  const shards = syntheticShards(dataset);
-  const samples = Array.from({ length: n }, (_, i) => i);
-  const split = phase.evaluate ? "test" : "train";
-  const decode = () => decoder.decode({ phase: phase.name, epoch: 0, split }, samples, shards);
+  const parameters = freshNetwork(networkNamed(networks, phase.network));
+  const decode = step.decoded ? constant(step.decoded) : decoding(step);
   const input = decode();
   const upload = (label: string, data: Uint8Array<ArrayBuffer>): GPUBuffer => {
     const buffer = storageBuffer(device, label, data.byteLength);
@@ -90,20 +109,17 @@ export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: St
     const own = networks[name].manifest;
     return [frozenBuffer(name), upload(name, encodeBlob(own, blobLayout(own), freshParameters(own)))] as const;
   });
+  const held = new SampleBuffers(cache, { ...config, microbatch: n }, dataset);
   const own: Externals = {
     parameters: upload("parameters", encodeBlob(manifest, blobLayout(manifest), parameters)),
     ...Object.fromEntries(frozen),
-    ...Object.fromEntries(
-      Object.entries(input).map(([name, { byteLength }]) => [
-        `sample.${name}`,
-        storageBuffer(device, name, byteLength),
-      ]),
-    ),
+    ...held.externals,
   };
+  const unpacking = await held.ready();
   const write = (samples: MicrobatchInput) => {
-    for (const [name, values] of Object.entries(samples)) {
-      device.queue.writeBuffer(own[`sample.${name}`]!, 0, values);
-    }
+    const encoder = device.createCommandEncoder();
+    held.write(samples, encoder, unpacking);
+    device.queue.submit([encoder.finish()]);
   };
   write(input);
   const { gradient, segments, scales, sum, peaks } = round;
@@ -135,6 +151,7 @@ export async function prepareStep(bench: BenchDevice, watch: Stopwatch, step: St
     destroy: () => {
       recording.destroy();
       round.destroy();
+      held.destroy();
       for (const buffer of Object.values(own)) buffer?.destroy();
     },
   };

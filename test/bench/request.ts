@@ -1,8 +1,9 @@
 // What a run of the benchmark is asked for, as data: the command line writes it, every runtime reads it.
 
 import { z } from "zod";
+import { BitswarmError } from "../../shared/base/errors.ts";
 
-export const benchmarks = ["kernels", "step", "peers"] as const;
+export const benchmarks = ["kernels", "step", "peers", "passes", "compile", "track"] as const;
 export const runtimes = ["browser", "deno", "node"] as const;
 export type Runtime = (typeof runtimes)[number];
 
@@ -20,6 +21,8 @@ export const requestSchema = z.strictObject({
   tune: z.boolean(),
   /** Also the step of ResNet-18 64-128-256-512 at 224×224. */
   imagenet: z.boolean(),
+  /** Steps of this method alone, against full precision and RBCN. */
+  method: z.string().optional(),
   /** Also every launch of a step alone. */
   launches: z.boolean(),
 });
@@ -28,4 +31,13 @@ export type BenchmarkRequest = z.output<typeof requestSchema>;
 /** Whether a case is wanted. */
 export function selects(request: Pick<BenchmarkRequest, "filter">, name: string): boolean {
   return request.filter.every((word) => name.includes(word));
+}
+
+/** @throws CONFIG_INVALID where no case is wanted, with the names of all */
+export function requireSome(request: Pick<BenchmarkRequest, "benchmark" | "filter">, names: readonly string[]): void {
+  if (names.some((name) => selects(request, name))) return;
+  throw new BitswarmError(
+    "CONFIG_INVALID",
+    `no case of ${request.benchmark} has ${request.filter.join(" and ")} in its name; there are ${names.join(", ")}`,
+  );
 }

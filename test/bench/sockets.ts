@@ -76,6 +76,7 @@ export async function benchSockets({ sockets, seconds }: SocketsOptions): Promis
       workers: 0,
       runtime: "auto",
       terminal: { write: () => true },
+      checkSamples: false,
       printJson: () => steps++,
     });
     const before = process.memoryUsage().rss;

@@ -5,7 +5,10 @@ import { type Phase, phaseNamed } from "../../shared/model/phases.ts";
 import { parseConfig, type RunConfig } from "../../shared/run/config.ts";
 import { buildNetworks, type Networks } from "../../shared/run/networks.ts";
 import { phasesOf } from "../../shared/run/program.ts";
-import { syntheticDataset } from "./synthetic.ts";
+import type { MicrobatchInput } from "../../shared/samples/microbatch.ts";
+import { pairInputs } from "../../shared/tasks/clip-pairs.ts";
+import { siamfcSchema } from "../../shared/tasks/siamfc.ts";
+import { clipDataset, noise, syntheticDataset } from "./synthetic.ts";
 
 export interface StepCase {
   readonly name: string;
@@ -15,6 +18,8 @@ export interface StepCase {
   readonly phase: Phase;
   /** Samples of the microbatch. */
   readonly n: number;
+  /** The microbatch itself, where what decodes it is not measured. */
+  readonly decoded?: MicrobatchInput;
 }
 
 interface Model {
@@ -73,6 +78,104 @@ function stepCase(model: Model, name: string, gan: boolean): StepCase {
   };
 }
 
+/** The last phase that trains the network that a run is for, by a method alone: against no other network. */
+function methodCase(model: Model, kind: string): StepCase {
+  const config = parseConfig({
+    model: model.model,
+    method: { kind, ...(kind === "rbcn" ? { ablation: "R" } : {}) },
+    objective: { kind: "none" },
+    tuneNorms: "off",
+    // INQ has five stages; LAB is of Adam's second moment alone.
+    epochs: 5,
+    ...(kind === "lab" ? { optimizer: { latent: { kind: "adam" } } } : {}),
+  });
+  const shape = { h: model.side, w: model.side, c: model.channels };
+  const dataset = syntheticDataset(shape, model.classes, model.n);
+  const { outline } = phasesOf(config);
+  const phase = outline.phases.findLast(({ network, evaluate }) => network === outline.primary && !evaluate);
+  if (!phase) throw new RangeError(`${kind} trains no ${outline.primary}`);
+  return {
+    name: `${model.name} ${kind}`,
+    networks: buildNetworks(config, dataset, outline),
+    config,
+    dataset,
+    phase,
+    n: model.n,
+  };
+}
+
+/** A method's step, with those that it is measured against: full precision, then RBCN. */
+export interface MethodSteps {
+  readonly name: string;
+  readonly own: StepCase;
+  readonly full: StepCase;
+  readonly rbcn: StepCase;
+}
+
+/** @param kind of the table of methods */
+export function methodSteps(kind: string): readonly MethodSteps[] {
+  return [lenet, resnet].map((model) => ({
+    name: `${model.name} ${kind}`,
+    own: methodCase(model, kind),
+    full: methodCase(model, "full"),
+    rbcn: methodCase(model, "rbcn"),
+  }));
+}
+
+/** Pairs of a tracker: SiamFC's own widths, and those that two cores train. */
+const TRACKERS = [
+  { name: "siamfc 16-32-48-48-32 n 8", n: 8, widths: [16, 32, 48, 48, 32], large: false },
+  { name: "siamfc 96-256-384-384-256 n 2", n: 2, widths: [96, 256, 384, 384, 256], large: true },
+] as const;
+
+/** A microbatch of pairs, which are noise, of the phase that trains the method's network. */
+function trackerCase(
+  name: string,
+  { n, widths }: (typeof TRACKERS)[number],
+  kind: "rbcn" | "xnor" | "full",
+  gan: boolean,
+): StepCase {
+  const config = parseConfig({
+    task: { kind: "siamfc" },
+    model: { kind: "siamfc", widths },
+    method: { kind, ...(kind === "rbcn" && { ablation: gan ? "R+G+B" : "R" }) },
+    ...(gan ? {} : { objective: { kind: "none" }, tuneNorms: "off" }),
+  });
+  const dataset = clipDataset(n);
+  const { outline } = phasesOf(config);
+  return {
+    name,
+    networks: buildNetworks(config, dataset, outline),
+    config,
+    dataset,
+    phase: phaseNamed(outline, "student"),
+    n,
+    decoded: noise(pairInputs(siamfcSchema.parse(config.task), dataset), n),
+  };
+}
+
+/** What a tracker's networks train by, and whether against discriminators. */
+const TRACKER_METHODS = [
+  ["full", false],
+  ["xnor", false],
+  ["rbcn", false],
+  ["rbcn", true],
+] as const;
+
+/** @param large SiamFC's own widths too */
+export function trackerSteps(o: {
+  readonly large: boolean;
+  /** By name; all unless given. */
+  readonly selects?: (name: string) => boolean;
+}): readonly StepCase[] {
+  return TRACKERS.filter((tracker) => o.large || !tracker.large).flatMap((tracker) =>
+    TRACKER_METHODS.flatMap(([kind, gan]) => {
+      const name = `${tracker.name} ${kind} student${gan ? " with discriminators" : ""}`;
+      return (o.selects?.(name) ?? true) ? [trackerCase(name, tracker, kind, gan)] : [];
+    }),
+  );
+}
+
 export function stepCases(options: { readonly imagenet: boolean }): readonly StepCase[] {
   return [
     stepCase(lenet, "student", true),
@@ -82,6 +185,7 @@ export function stepCases(options: { readonly imagenet: boolean }): readonly Ste
     stepCase(lenet, "evaluate-student", true),
     stepCase(resnet, "student", true),
     stepCase(resnet, "student", false),
+    ...trackerSteps({ large: options.imagenet }),
     ...(options.imagenet ? [stepCase(imagenet, "student", true), stepCase(imagenet, "student", false)] : []),
   ];
 }

@@ -1,12 +1,14 @@
 // `bench step`: whole microbatches as a trainer replays them, and where their time goes.
 
+import { forwardWork, passesOf } from "../../shared/run/compute.ts";
+import { networkNamed } from "../../shared/run/networks.ts";
 import type { BenchDevice } from "./bench-device.ts";
 import type { Emit, LaunchLine, StepLine } from "./line.ts";
 import { type LaunchClass, launchClasses, type PreparedStep, prepareStep } from "./prepared-step.ts";
 import { type Bound, boundBytes, submit } from "./replay.ts";
 import { type BenchmarkRequest, selects } from "./request.ts";
-import { best, rounded } from "./statistics.ts";
-import { stepCases } from "./step-cases.ts";
+import { best, pairedRatio, rounded } from "./statistics.ts";
+import { methodSteps, stepCases } from "./step-cases.ts";
 import { type Stopwatch, timeInTurns } from "./stopwatch.ts";
 import { timestamps } from "./timestamps.ts";
 
@@ -104,12 +106,46 @@ async function timeStep(bench: BenchDevice, watch: Stopwatch, step: PreparedStep
   };
 }
 
+/** A method's steps against the network in full precision and RBCN, all three in turns. */
+async function benchMethod(
+  bench: BenchDevice,
+  watch: Stopwatch,
+  method: string,
+  request: BenchmarkRequest,
+  emit: Emit,
+): Promise<void> {
+  for (const { name, own, full, rbcn } of methodSteps(method)) {
+    if (!selects(request, name)) continue;
+    const steps: PreparedStep[] = [];
+    try {
+      for (const test of [own, full, rbcn]) steps.push(await prepareStep(bench, watch, test));
+      const [mine, float, other] = await timeInTurns(watch, steps);
+      const { graph } = networkNamed(own.networks, own.phase.network);
+      const layers = graph.nodes.filter(({ op }) => op === "conv" || op === "rbconv" || op === "qconv");
+      await emit({
+        record: "method",
+        name,
+        method,
+        ms: rounded(mine.best),
+        medianMs: rounded(mine.median),
+        ofFull: rounded(pairedRatio(mine.rounds, float.rounds)),
+        ofRbcn: rounded(pairedRatio(mine.rounds, other.rounds)),
+        passes: Object.fromEntries(layers.map((node) => ["name" in node ? node.name : node.op, passesOf(node, graph)])),
+        forward: forwardWork(graph),
+      });
+    } finally {
+      for (const step of steps) step.destroy();
+    }
+  }
+}
+
 export async function benchStep(
   bench: BenchDevice,
   watch: Stopwatch,
   request: BenchmarkRequest,
   emit: Emit,
 ): Promise<void> {
+  if (request.method !== undefined) return benchMethod(bench, watch, request.method, request, emit);
   for (const test of stepCases(request)) {
     if (!selects(request, test.name)) continue;
     const step = await prepareStep(bench, watch, test);

@@ -1,10 +1,14 @@
 // Synthetic images, labels and fresh parameters: a benchmark needs the sizes of the real ones and ordinary values.
 
+import { deriveCompanions, makeCompanions, settleLayer } from "../../coordinator/state/latent-layers.ts";
 import { rng } from "../../shared/base/rng.ts";
-import { type Dataset, shardBytes } from "../../shared/data/dataset.ts";
+import { type Dataset, MEDIA_CLIP, shardBytes } from "../../shared/data/dataset.ts";
 import { kaimingNormal, uniform } from "../../shared/model/initialise.ts";
 import { elementCount, type Manifest } from "../../shared/model/manifest.ts";
 import { bestRectifier } from "../../shared/model/methods/shared-scale.ts";
+import type { Network } from "../../shared/run/networks.ts";
+import type { MicrobatchInput } from "../../shared/samples/microbatch.ts";
+import type { TaskInput } from "../../shared/tasks/task.ts";
 import { type Parameters, parameter } from "../../shared/wire/parameter-blob.ts";
 
 type Four = readonly [number, number, number, number];
@@ -33,6 +37,34 @@ export function syntheticShards(dataset: Dataset): ReadonlyMap<string, Uint8Arra
   return new Map([[HASH, bytes]]);
 }
 
+/** A data set of clips, each of crops of 255 × 255: what it says of itself, without contents. */
+export function clipDataset(clips: number): Dataset {
+  const shape = { h: 255, w: 255, c: 3 };
+  const format = { kind: "bytes", media: MEDIA_CLIP, targetBytes: 2, chunk: 1 } as const;
+  return { ...syntheticDataset(shape, 0, clips), format };
+}
+
+/** A microbatch of bytes without a pattern. */
+export function noise(inputs: readonly TaskInput[], n: number): MicrobatchInput {
+  // Drawing millions of numbers takes longer than a step.
+  const drawn = (size: number) => Uint8Array.from({ length: size }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
+  return Object.fromEntries(inputs.map(({ name, h, w, c }) => [name, drawn(n * h * w * c)]));
+}
+
+/** A network as a run begins it, with what its method makes of its weights, and its partners. */
+export function freshNetwork(network: Network): Parameters {
+  const { saved, latent, partners } = network;
+  const entries = saved.entries.filter(({ initial }) => initial.kind !== "companion");
+  const beside = Object.values(partners).flatMap((partner) => partner.entries);
+  const made = new Map(freshParameters({ entries: [...entries, ...beside] }));
+  for (const layer of latent) {
+    settleLayer(network, made, layer);
+    makeCompanions(network, made, layer);
+  }
+  deriveCompanions(network, made, latent);
+  return made;
+}
+
 /** Parameters as a run starts with. */
 export function freshParameters(manifest: Manifest): Parameters {
   const made = new Map<string, Float32Array>();
@@ -49,6 +81,9 @@ export function freshParameters(manifest: Manifest): Parameters {
         break;
       case "constant":
         made.set(name, new Float32Array(elementCount(shape)).fill(initial.value));
+        break;
+      case "values":
+        made.set(name, Float32Array.from(initial.values));
         break;
       case "companion": {
         const weight = manifest.entries.find((entry) => entry.name === initial.of);

@@ -1,18 +1,24 @@
 // A process of scripted workers that come back after whatever happens to them, so that it can be stopped and killed
-// from outside: `node crew.js URL COUNT COMPUTE_MS`.
+// from outside: `node crew.js URL[,URL…] COUNT COMPUTE_MS`, so many at each. SIGUSR2: they need no time any more.
 
 import { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 
 /** Before a worker that lost its coordinator tries again. */
 const RETRY_MS = 100;
 
+const [urls, count, computeMs] = process.argv.slice(2);
+let answerAfterMs = Number(computeMs);
+process.on("SIGUSR2", () => {
+  answerAfterMs = 0;
+});
+
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** One worker, joined again and again until the run is over. */
-async function serve(url: string, computeMs: number): Promise<void> {
+async function serve(url: string): Promise<void> {
   for (;;) {
-    const worker = new ScriptedWorker(url);
-    worker.beforeAnswer = () => sleep(computeMs);
+    const worker = new ScriptedWorker(url, { decodes: true });
+    worker.beforeAnswer = () => sleep(answerAfterMs);
     try {
       if ((await (await worker.join()).work()) === "ended") return;
     } catch {
@@ -24,5 +30,4 @@ async function serve(url: string, computeMs: number): Promise<void> {
   }
 }
 
-const [url, count, computeMs] = process.argv.slice(2);
-await Promise.all(Array.from({ length: Number(count) }, () => serve(url, Number(computeMs))));
+await Promise.all(urls.split(",").flatMap((url) => Array.from({ length: Number(count) }, () => serve(url))));

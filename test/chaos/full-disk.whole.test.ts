@@ -16,7 +16,7 @@ const SMALL_KIB = 5000;
 
 /** Works for whoever listens at a link that a process prints, again and again. */
 async function lend(url: string): Promise<void> {
-  const worker = new ScriptedWorker(url);
+  const worker = new ScriptedWorker(url, { decodes: true });
   await (await worker.join()).work();
 }
 
@@ -43,7 +43,7 @@ test("a full disk ends the run with STORAGE_FAILED, and with room again it resum
   });
   child.stderr.on("data", (data) => {
     stderr += data;
-    for (const [url] of stderr.matchAll(/http:\S+\?token=[\w-]+/g)) {
+    for (const [url] of stderr.matchAll(/http:\S+\/\?token=[\w-]+/g)) {
       if (seen.has(url)) continue;
       seen.add(url);
       // The first coordinator goes away in the middle.

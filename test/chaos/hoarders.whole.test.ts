@@ -10,7 +10,7 @@ import { newIdentity } from "../fixtures/scripted-identity.ts";
 import { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { tinyFlags } from "../fixtures/test-run.ts";
 
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = 300_000;
 const HOARDERS = 9;
 
 /** Holds two leases as long as it may, and asks for others whenever they are taken away. */

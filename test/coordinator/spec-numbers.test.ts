@@ -9,17 +9,18 @@ import { LEAKY } from "../../kernels/layers/grouped-linear.ts";
 import { blockSize, clipUnits } from "../../shared/codecs/codec.ts";
 import { residualBound } from "../../shared/codecs/sign.ts";
 import { CANARY_WORDS } from "../../shared/model/canary.ts";
+import { NORM_EPSILON } from "../../shared/model/graph.ts";
 import { discriminatorWidths } from "../../shared/model/manifest.ts";
 import { RUNNING_STATISTIC_MOMENTUM } from "../../shared/model/running-statistic.ts";
 import { runConfigSchema } from "../../shared/run/config.ts";
 import { CHUNK_BYTES } from "../../shared/wire/chunk.ts";
 import { WIDE_ELEMENTS } from "../../shared/wire/contribution.ts";
 import { BINDING_ALIGNMENT } from "../../shared/wire/parameter-blob.ts";
-import { MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
+import { MAX_MESSAGE_BYTES } from "../../shared/wire/plain-message.ts";
+import { PROTOCOL_VERSION } from "../../shared/wire/protocol.ts";
 import { RICE_BLOCK } from "../../shared/wire/rice.ts";
 import { MAX_TEXT } from "../../shared/wire/text-limit.ts";
 import { WINDOW_CHUNKS } from "../../shared/wire/transfer/incoming.ts";
-import { BATCH_NORM_EPS } from "../../worker/plan/norm-group.ts";
 import { EXACT_CLIP } from "../../worker/plan/plan.ts";
 import { KEPT_VERSIONS } from "../../worker/session/parameter-store.ts";
 
@@ -48,7 +49,7 @@ test.each([
   ["a microbatch's clip", `±(2^${Math.log2(EXACT_CLIP + 1)} − 1)`],
   ["a contribution's clip", `at most ±2^${Math.log2(clipUnits)}`],
   ["error feedback's bound", `±${residualBound} · max(u`],
-  ["the norm's ε", `√(σ² + 10^−${Math.round(-Math.log10(BATCH_NORM_EPS))})`],
+  ["the norm's ε", `√(σ² + 10^−${Math.round(-Math.log10(NORM_EPSILON))})`],
   ["LeakyReLU's slope", `slope ${LEAKY.SLOPE}`],
   ["widths of discriminators", `${discriminatorWidths.slice(0, 3).join(", ")} and ${discriminatorWidths[3]} outputs`],
   ["running statistics", `${1 - RUNNING_STATISTIC_MOMENTUM} times the old`],
@@ -81,10 +82,13 @@ function hasField(value: unknown, path: readonly string[]): boolean {
 test("annex 10 names fields that a configuration has", () => {
   const local = runConfigSchema().parse({ sync: { kind: "local" } });
   const paper = runConfigSchema().parse({ method: { kind: "xnor" } });
+  const seen = { kind: "store", store: "/store", size: 64, resize: 73 };
+  const store = runConfigSchema().parse({ data: seen });
+  const tracker = runConfigSchema().parse({ task: { kind: "siamfc" } });
   const table = annexes.slice(annexes.indexOf("## Annex 10")).split("\n## ")[0];
   const names = [...table.matchAll(/^\| (`.*`) \| /gm)].flatMap(([, cell]) => [...cell.matchAll(/`([^`]+)`/g)]);
   const fields = names.map(([, name]) => name);
   expect(fields.length).toBeGreaterThan(10);
-  const known = (name: string) => [local, paper].some((config) => hasField(config, name.split(".")));
+  const known = (name: string) => [local, paper, store, tracker].some((config) => hasField(config, name.split(".")));
   expect(fields.filter((name) => !known(name))).toEqual([]);
 });

@@ -30,4 +30,4 @@ test("a ResNet learns a generated CIFAR-10, three channels from its files to its
   // Ten classes begin at ln 10 = 2.3, and one in ten is chance.
   expect(steps[0].loss.task).toBeGreaterThan(2);
   expect(linesOf(run).at(-1)?.scores.student.value).toBeGreaterThan(0.4);
-}, 180_000);
+}, 300_000);

@@ -7,7 +7,7 @@ import { scratchFolder } from "../fixtures/test-run.ts";
 import { calmRun, hashes, type Line, linesOf, reached, resume, start, succeeded } from "./run-process.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
-const TIMEOUT_MS = 240_000;
+const TIMEOUT_MS = 300_000;
 
 /** 2 rounds of the teacher, then 2 of the student and 1 of the BN phase, each epoch; rounds are of 16 microbatches. */
 const fields = {

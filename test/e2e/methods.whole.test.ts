@@ -1,11 +1,13 @@
-// The literature's methods the whole way: the built programs, a Deno worker, Fashion-MNIST; each learns, goes on from a
-// checkpoint to the same bits, and is exported with what follows from its weights.
+// The literature's methods the whole way: the built programs, a Deno worker, Fashion-MNIST. One of bit planes, and with
+// `npm run test:long` one whose layers are those of RBCN, learn, go on from a checkpoint to the same bits, and are
+// exported; that every method learns is shown in one process (methods.device.test.ts).
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { float32Of, readSafetensors } from "../../shared/base/safetensors.ts";
 import { runCoordinator } from "../fixtures/coordinator-process.ts";
+import { inRotation } from "../fixtures/in-rotation.ts";
 import { scratchFolder } from "../fixtures/test-run.ts";
 import { hashes, linesOf, reached, resume, start, succeeded } from "./run-process.ts";
 import { WorkerProcess } from "./worker-process.ts";
@@ -21,9 +23,14 @@ const fields = {
   "checkpoint.everySteps": 8,
 };
 
-test.each(["xnor", "bireal", "bnn"])(
-  "%s trains on a Deno worker, resumes to the same bits, and is exported",
-  async (kind) => {
+const learns = [
+  { kind: "ttq", scale: [2], signs: "conv2.planes" },
+  { kind: "xnor", scale: [8, 1, 1, 1], signs: "conv2.weight" },
+];
+
+test.each(inRotation(learns, 0, 2))(
+  "$kind trains on a Deno worker, resumes to the same bits, and is exported",
+  async ({ kind, scale: shape, signs }) => {
     const method = { ...fields, "method.kind": kind };
     const folder = await scratchFolder();
     const runDir = join(folder, "run");
@@ -53,9 +60,9 @@ test.each(["xnor", "bireal", "bnn"])(
     expect(await runCoordinator("export", runDir, "--out", out)).toMatchObject({ code: 0 });
     const { tensors } = readSafetensors(await readFile(out));
     const scale = tensors.get("conv2.c");
-    expect(scale?.shape).toEqual(kind === "bnn" ? [1, 1, 1, 1] : [8, 1, 1, 1]);
+    expect(scale?.shape).toEqual(shape);
     for (const value of float32Of(scale!)) expect(value).toBeGreaterThan(0);
-    expect(tensors.has("conv2.weight.signs")).toBe(true);
+    expect([...tensors.keys()].filter((name) => name.startsWith(signs))).toHaveLength(1);
   },
-  180_000,
+  300_000,
 );

@@ -47,8 +47,9 @@ export interface Line {
   readonly checkpoint: string;
 }
 
+/** Of its steps and of its end. */
 export function linesOf(process: CoordinatorProcess): Line[] {
-  return process.lines() as unknown as Line[];
+  return process.lines().filter(({ event }) => event !== "evaluation") as unknown as Line[];
 }
 
 /** The hash after each step. */

@@ -12,10 +12,30 @@ export class WorkerProcess {
   readonly exited: Promise<number | null>;
   output = "";
 
-  /** @param tune whether its kernels are measured first, which takes seconds and changes no bit */
-  constructor(url: string, runtime: "deno" | "browser", { count = 1, tune = false } = {}) {
-    const flags = ["--runtime", runtime, "--count", String(count), ...(tune ? [] : ["--no-tune"])];
-    this.child = spawn(process.execPath, [program, "join", url, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+  /** @param options `tune`: whether its kernels are measured first, which takes seconds and changes no bit */
+  constructor(
+    url: string,
+    runtime: "deno" | "browser",
+    options: {
+      readonly count?: number;
+      readonly tune?: boolean;
+      readonly env?: NodeJS.ProcessEnv;
+      readonly json?: boolean;
+    } = {},
+  ) {
+    const { count = 1, tune = false, env = {}, json = false } = options;
+    const flags = [
+      "--runtime",
+      runtime,
+      "--count",
+      String(count),
+      ...(tune ? [] : ["--no-tune"]),
+      ...(json ? ["--json"] : []),
+    ];
+    this.child = spawn(process.execPath, [program, "join", url, ...flags], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on("data", (data) => {
         this.output += data;

@@ -6,12 +6,13 @@ import { expect, test } from "vitest";
 import { readCommitLog, standingCommits } from "../../coordinator/checkpoint/commit-log.ts";
 import type { RunSummary } from "../../coordinator/engine/engine.ts";
 import { leaseId } from "../../shared/base/ids.ts";
+import { samplesOf } from "../../shared/wire/lease-ranges.ts";
 import { runStatusSchema } from "../../shared/wire/run-status.ts";
 import type { ScriptedContribution } from "../fixtures/scripted-contribution.ts";
 import { type MakeEngine, Stage, type StagedWorker, type StageOptions } from "./stage.ts";
 
 /** Rounds whose lost ranges are leased again soon. */
-const hasty = { lease: { timeoutMs: 400, minDeadlineMs: 200, maxMicrobatches: 1 } };
+const hasty = { lease: { timeoutMs: 1200, minDeadlineMs: 500, maxMicrobatches: 1 } };
 
 /** Parameters after each step, as the log says. */
 async function stepHashes(path: string): Promise<string[]> {
@@ -65,10 +66,10 @@ export function engineContract(name: string, make: MakeEngine): void {
     const stage = (await open()).start();
     const worker = stage.join("one");
     const lease = await worker.lease();
-    expect(lease).toMatchObject({ type: "lease", step: 0, round: 1, from: 0, to: 64, split: "train" });
+    expect(lease).toMatchObject({ type: "lease", step: 0, round: 1, ranges: [{ from: 0, to: 64 }], split: "train" });
     await worker.answer(lease);
     // The next version is a change of the one before, or it would not be decoded.
-    expect(await worker.lease()).toMatchObject({ step: 1, round: 2, from: 64, to: 128 });
+    expect(await worker.lease()).toMatchObject({ step: 1, round: 2, ranges: [{ from: 64, to: 128 }] });
     expect(stage.engine.blob("0".repeat(64))).toBeUndefined();
     expect(stage.events).toContainEqual(expect.objectContaining({ type: "joined", worker: "one", name: "one" }));
   });
@@ -78,12 +79,7 @@ export function engineContract(name: string, make: MakeEngine): void {
     const workers = ["a", "b", "c", "d"].map((each) => stage.join(each));
     const leases = [];
     for (const worker of workers) leases.push(await worker.lease());
-    expect(leases.map(({ from, to }) => [from, to])).toEqual([
-      [0, 16],
-      [16, 32],
-      [32, 48],
-      [48, 64],
-    ]);
+    expect(leases.map(({ ranges }) => ranges)).toEqual([0, 16, 32, 48].map((from) => [{ from, to: from + 16 }]));
     expect(new Set(leases.map(({ lease }) => lease)).size).toBe(4);
     for (const [i, worker] of workers.entries()) await worker.answer(leases[i]);
     await expect.poll(() => stage.engine.status().step).toBe(1);
@@ -111,7 +107,7 @@ export function engineContract(name: string, make: MakeEngine): void {
     await clumsy.contribute({ ...honest, header: { ...honest.header, codec: "f32" } });
     expect(await clumsy.next("rejected")).toMatchObject({ refusal: { code: "CONTRIBUTION_MISMATCH" } });
     // Of the same range, as much as is its share.
-    expect((await other.lease()).from).toBe(lease.from);
+    expect((await other.lease()).ranges[0].from).toBe(lease.ranges[0].from);
     const stranger = stage.join("stranger");
     await expect(stage.engine.inbox.contribute(stranger.name, new Uint8Array(100))).rejects.toMatchObject({
       name: "BitswarmError",
@@ -124,10 +120,10 @@ export function engineContract(name: string, make: MakeEngine): void {
     const [slow, quick] = [stage.join("slow"), stage.join("quick")];
     const late = await slow.lease();
     const ranges: number[] = [];
-    while (!ranges.includes(late.from)) {
+    while (!ranges.includes(late.ranges[0].from)) {
       const lease = await quick.lease();
       expect(lease.step).toBe(0);
-      ranges.push(lease.from);
+      ranges.push(lease.ranges[0].from);
       await quick.answer(lease);
     }
     await slow.contribute(slow.honest(late));
@@ -144,10 +140,10 @@ export function engineContract(name: string, make: MakeEngine): void {
     const { inbox } = stage.engine;
     const wants = async (named: string, part: (worker: StagedWorker, lease: number) => void) => {
       const worker = stage.join(named);
-      const { lease, from, to } = await worker.lease();
+      const { lease, ranges } = await worker.lease();
       part(worker, lease);
       const theirs = await other.lease();
-      expect(theirs).toMatchObject({ from, to });
+      expect(theirs).toMatchObject({ ranges });
       inbox.giveBack(other.name, leaseId(theirs.lease), { reason: "pause", detail: "" });
     };
     await wants("leaves", (worker) => worker.leave());
@@ -179,7 +175,7 @@ export function engineContract(name: string, make: MakeEngine): void {
     const lease = await gone.lease();
     gone.loseConnection();
     const theirs = await other.lease();
-    expect(theirs).toMatchObject({ from: lease.from, to: lease.to });
+    expect(theirs).toMatchObject({ ranges: lease.ranges });
     await other.answer(theirs);
     gone.comeBack();
     await gone.contribute(gone.honest(lease));
@@ -193,11 +189,11 @@ export function engineContract(name: string, make: MakeEngine): void {
     const first = await worker.lease();
     worker.ready(true);
     const second = await worker.leased();
-    expect([first.from, second.from]).toEqual([0, 16]);
+    expect([first.ranges[0].from, second.ranges[0].from]).toEqual([0, 16]);
     await worker.answer(first);
     await worker.hearsNo("lease");
     worker.ready(true);
-    expect((await worker.leased()).from).toBe(32);
+    expect((await worker.leased()).ranges[0].from).toBe(32);
   });
 
   test(`N10 ${name}: the status says where the run is, as data that any socket carries`, async () => {
@@ -315,9 +311,121 @@ export function engineContract(name: string, make: MakeEngine): void {
     await quick.answer(theirs);
     expect(await slow.next("cancelled")).toMatchObject({ lease: late.lease, reason: "sealed" });
     slow.leave();
-    expect(await quick.lease()).toMatchObject({ step: 2, from: late.from, to: late.to });
+    expect(await quick.lease()).toMatchObject({ step: 2, ranges: late.ranges });
     await expect
       .poll(() => stage.events)
-      .toContainEqual(expect.objectContaining({ type: "carried", step: 2, samples: late.to - late.from }));
+      .toContainEqual(expect.objectContaining({ type: "carried", step: 2, samples: samplesOf(late.ranges) }));
+  });
+
+  test(`N19 ${name}: the watch says who takes part and at what, and where the pass stands, as data`, async () => {
+    const stage = (await open({ config: { lease: { maxMicrobatches: 1 } } })).start();
+    const [quick, slow] = [stage.join("quick"), stage.join("slow")];
+    const lease = await quick.lease();
+    await slow.lease();
+    await quick.answer(lease);
+    await expect
+      .poll(() => stage.engine.watch().workers)
+      .toEqual([
+        expect.objectContaining({ worker: "quick", account: quick.account, activity: "waiting", held: 0, samples: 16 }),
+        expect.objectContaining({ worker: "slow", own: true, activity: "computing", leases: 1, held: 16, samples: 0 }),
+      ]);
+    const watch = stage.engine.watch();
+    expect(structuredClone(watch)).toEqual(watch);
+    expect(watch).toMatchObject({ paused: "no", checkpointStep: 0, checkpointWanted: false });
+    const range = (from: number) => ({ from, to: from + 16 });
+    expect(watch.pass).toMatchObject({ samples: 256, committed: [], collected: [range(0)], leased: [range(16)] });
+  });
+
+  test(`N20 ${name}: a paused run finishes the step in hand and leases nothing until it is told to go on`, async () => {
+    const stage = (await open()).start();
+    const worker = stage.join("one");
+    const lease = await worker.lease();
+    stage.engine.operate({ type: "pause" });
+    await worker.answer(lease);
+    await expect.poll(() => stage.engine.watch().paused).toBe("yes");
+    expect(stage.engine.status()).toMatchObject({ step: 1, reason: expect.stringContaining("paused") });
+    worker.ready();
+    await worker.hearsNo("lease");
+    stage.engine.operate({ type: "go-on" });
+    expect(await worker.leased()).toMatchObject({ step: 1 });
+  });
+
+  test(`N20 ${name}: where nobody works there is nothing to finish: a run pauses at once, and goes on from there`, async () => {
+    const stage = (await open({ config: { lease: { maxMicrobatches: 1 } } })).start();
+    await expect.poll(() => stage.engine.watch().pass.samples).toBeGreaterThan(0);
+    stage.engine.operate({ type: "pause" });
+    await expect.poll(() => stage.engine.watch().paused).toBe("yes");
+    const worker = stage.join("one");
+    worker.ready();
+    await worker.hearsNo("lease");
+    stage.engine.operate({ type: "go-on" });
+    await worker.answer(await worker.leased());
+    await worker.lease();
+    // Whoever would have finished the step is gone: what it answered is computed again.
+    stage.engine.operate({ type: "pause" });
+    worker.leave();
+    await expect.poll(() => stage.engine.watch().paused).toBe("yes");
+    stage.engine.operate({ type: "go-on" });
+    const next = stage.join("next");
+    for (let i = 0; i < 4; i++) await next.answer(await next.lease());
+    await expect.poll(() => stage.engine.status()).toMatchObject({ step: 1, samples: 64 });
+  });
+
+  test(`N20 ${name}: an evaluation that nobody computes when a run pauses is computed when it goes on`, async () => {
+    const stage = await open({ maxSteps: 1 });
+    const { done } = stage.start();
+    const worker = stage.join("one");
+    await worker.answer(await worker.lease());
+    worker.leave();
+    await expect.poll(() => stage.engine.status()).toMatchObject({ step: 1, workers: 0 });
+    stage.engine.operate({ type: "pause" });
+    await expect.poll(() => stage.engine.watch().paused).toBe("yes");
+    expect(stage.events.filter(({ type }) => type === "evaluation")).toEqual([]);
+    stage.engine.operate({ type: "go-on" });
+    await stage.join("other").work(done);
+    expect(await done).toMatchObject({ finished: true, step: 1 });
+    expect(stage.events).toContainEqual(expect.objectContaining({ type: "evaluation", step: 1 }));
+  });
+
+  test(`N21 ${name}: a checkpoint that is asked for is written with the end of the step in hand`, async () => {
+    const stage = (await open({ config: { checkpoint: { everySteps: 1000 } } })).start();
+    const worker = stage.join("one");
+    const lease = await worker.lease();
+    stage.engine.operate({ type: "checkpoint" });
+    await expect.poll(() => stage.engine.watch().checkpointWanted).toBe(true);
+    await worker.answer(lease);
+    await expect.poll(() => stage.engine.watch()).toMatchObject({ checkpointStep: 1, checkpointWanted: false });
+    expect(stage.events).toContainEqual(expect.objectContaining({ type: "checkpoint", step: 1 }));
+  });
+
+  test(`N21 ${name}: where nobody works a checkpoint that is asked for is there at once`, async () => {
+    const stage = (await open({ config: { checkpoint: { everySteps: 1000 } } })).start();
+    const worker = stage.join("one");
+    await worker.answer(await worker.lease());
+    worker.leave();
+    await expect.poll(() => stage.engine.status()).toMatchObject({ step: 1, workers: 0 });
+    stage.engine.operate({ type: "checkpoint" });
+    await expect.poll(() => stage.engine.watch()).toMatchObject({ checkpointStep: 1, checkpointWanted: false });
+  });
+
+  test(`N22 ${name}: a worker that is drained has its last answer counted, is leased nothing more, and is let go`, async () => {
+    const stage = (await open({ config: { lease: { maxMicrobatches: 1 } } })).start();
+    const [leaving, other] = [stage.join("leaving"), stage.join("other")];
+    const lease = await leaving.lease();
+    await other.lease();
+    stage.engine.operate({ type: "drain", worker: leaving.name });
+    leaving.ready(true);
+    await expect
+      .poll(() => stage.engine.watch().workers)
+      .toContainEqual(expect.objectContaining({ worker: "leaving", draining: true, activity: "computing" }));
+    expect(leaving.heard.map(({ type }) => type)).toEqual(["lease"]);
+    await leaving.answer(lease);
+    await leaving.next("dismissed");
+    expect(leaving.heard.map(({ type }) => type)).toEqual(["lease", "accepted", "dismissed"]);
+    // Of one that waits there is nothing to finish.
+    const idle = stage.join("idle");
+    stage.engine.operate({ type: "drain", worker: idle.name });
+    await idle.next("dismissed");
+    expect(stage.engine.status().collected).toBe(16);
   });
 }

@@ -31,11 +31,12 @@ export type Said =
   | { readonly type: "rejected"; readonly lease: LeaseId; readonly refusal: Refusal }
   | { readonly type: "cancelled"; readonly lease: LeaseId; readonly reason: CancelReason }
   | { readonly type: "rests"; readonly ms: number }
-  | { readonly type: "audited" };
+  | { readonly type: "audited" }
+  | { readonly type: "dismissed" };
 type SaidOf<T extends Said["type"]> = Extract<Said, { type: T }>;
 
 /** What is said before it counts as not said: engines may take their time. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 30_000;
 /** In which an engine that is to keep quiet has had the time to speak. */
 const QUIET_MS = 300;
 
@@ -217,6 +218,7 @@ export class Stage {
       cancelled: (worker, lease, reason) => say(worker, { type: "cancelled", lease, reason }),
       rests: (worker, ms) => say(worker, { type: "rests", ms }),
       audited: (worker) => say(worker, { type: "audited" }),
+      dismissed: (worker) => say(worker, { type: "dismissed" }),
     };
     const events: RunEvent[] = [];
     const given = engineRun(run, {
@@ -228,7 +230,12 @@ export class Stage {
       ...(maxSteps === undefined ? {} : { maxSteps }),
       ...(firstLease === undefined ? {} : { firstLease }),
     });
-    const stage = new Stage(run, await make(given), events, workers, handed);
+    const engine = await make(given).catch(async (error) => {
+      await run.log.close();
+      await run.claim.release();
+      throw error;
+    });
+    const stage = new Stage(run, engine, events, workers, handed);
     onTestFinished(() => stage.close());
     return stage;
   }

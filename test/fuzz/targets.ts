@@ -5,6 +5,7 @@ import { Packr } from "msgpackr";
 import { z } from "zod";
 import { crc32c } from "../../shared/base/crc32c.ts";
 import { type Rng, rng } from "../../shared/base/rng.ts";
+import { readShard, writeShard } from "../../shared/data/shard-layout.ts";
 import { decodeFrame, encodeFrame, type FrameHeader, frameHeaderBytes } from "../../shared/wire/frame.ts";
 import {
   coordinatorMessageSchema,
@@ -80,8 +81,34 @@ function frames(draws: Rng): Uint8Array {
   return bytes;
 }
 
+const shardLayout = {
+  format: { kind: "bytes", media: "image/jpeg", targetBytes: 2, chunk: 2 },
+  shape: { h: 1, w: 1, c: 3 },
+} as const;
+const SHARD_SAMPLES = 5;
+
+/** A shard whose bytes hash to its name is what a coordinator that lies may send. */
+function shards(draws: Rng): Uint8Array {
+  const shard = () => {
+    const writer = writeShard(shardLayout, SHARD_SAMPLES, () => String(hex(32, draws)));
+    for (let i = 0; i < SHARD_SAMPLES; i++) {
+      writer.add({ content: new Uint8Array(draws.below(40)).fill(i), target: Uint8Array.of(i, 0) });
+    }
+    return writer.take().bytes;
+  };
+  return damagedOrNot(shard(), shard(), draws);
+}
+
+/** Every sample of a shard that is one. */
+function readAllOf(bytes: Uint8Array): void {
+  const rows = readShard(shardLayout, bytes, SHARD_SAMPLES, "a shard");
+  for (let row = 0; row < SHARD_SAMPLES; row++) {
+    if (rows(row).target.length !== 2) throw new RangeError(`row ${row} has no target`);
+  }
+}
+
 export const fuzzTargets: readonly FuzzTarget[] = [
-  { name: "frame", share: 0.4, input: frames, read: (bytes) => decodeFrame(bytes, 1 << 20) },
+  { name: "frame", share: 0.35, input: frames, read: (bytes) => decodeFrame(bytes, 1 << 20) },
   { name: "message of a worker", share: 0.3, input: messages(workerMessageSchema), read: decodeWorkerMessage },
   {
     name: "message of the coordinator",
@@ -89,5 +116,6 @@ export const fuzzTargets: readonly FuzzTarget[] = [
     input: messages(coordinatorMessageSchema),
     read: decodeCoordinatorMessage,
   },
+  { name: "shard of chunks", share: 0.05, input: shards, read: readAllOf },
   { name: "protocol of a hello", share: 0.05, input: messages(workerMessageSchema), read: helloProtocol },
 ];

@@ -1,4 +1,5 @@
-// The 1-bit convolution against a float convolution of ±1 data, so that a mistake in packing cannot cancel.
+// The 1-bit convolution against a float convolution of ±1 data, so that a mistake in packing cannot cancel: of the
+// kinds of C a share for each shape, in rotation; with `npm run test:long` every one at each shape.
 import { describe, expect, test } from "vitest";
 import {
   binaryConvForward,
@@ -7,8 +8,9 @@ import {
 } from "../../kernels/convolution/registers/binary-conv.ts";
 import { packSigns } from "../../kernels/layers/pack-signs.ts";
 import { type Rectify, rectifyShape, type Surrogate } from "../../shared/model/rectify.ts";
-import { signWords, type WindowShape } from "../../shared/model/window.ts";
+import { convolutionWindow, signWords, type WindowShape } from "../../shared/model/window.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
+import { inRotation } from "../fixtures/in-rotation.ts";
 import { uniform, uniformWithZeros } from "./data.ts";
 import { expectSums } from "./expect-close.ts";
 import {
@@ -24,25 +26,28 @@ import {
 } from "./reference.ts";
 
 const RECTIFY: readonly Rectify[] = ["kernel", "layer", "out", "filter"];
-const SURROGATES: readonly Surrogate[] = ["bireal", "ste"];
+const SURROGATES: readonly Surrogate[] = ["bireal", "ste", "open"];
 
 function derivative(surrogate: Surrogate, v: number): number {
   if (surrogate === "ste") return Math.abs(v) <= 1 ? 1 : 0;
+  if (surrogate === "open") return Math.abs(v) < 1 ? 1 : 0;
   return Math.max(0, 2 - 2 * Math.abs(v));
 }
 
-/** [n, h, w, in, out, kernel, stride, padding] */
-const SHAPES: readonly (readonly [number, number, number, number, number, number, number, number])[] = [
-  [1, 5, 5, 1, 1, 3, 1, 1],
-  [2, 7, 6, 31, 5, 3, 1, 1],
-  [2, 8, 8, 32, 16, 3, 2, 1],
-  [1, 9, 7, 33, 33, 3, 2, 1],
-  [8, 6, 6, 64, 32, 3, 1, 1],
-  [8, 8, 8, 12, 24, 5, 1, 0],
-  [32, 4, 4, 24, 96, 4, 1, 0],
-  [3, 5, 5, 48, 40, 1, 1, 0],
-  [3, 9, 8, 40, 12, 7, 2, 3],
-  [17, 4, 4, 50, 20, 3, 1, 1],
+/** [n, h, w, in, out, kernel, stride, padding], and groups, of which `in` and `out` are the channels. */
+const SHAPES: readonly (readonly [number, number, number, number, number, number, number, number, number])[] = [
+  [1, 5, 5, 1, 1, 3, 1, 1, 1],
+  [2, 7, 6, 31, 5, 3, 1, 1, 1],
+  [2, 8, 8, 32, 16, 3, 2, 1, 1],
+  [1, 9, 7, 33, 33, 3, 2, 1, 1],
+  [8, 6, 6, 64, 32, 3, 1, 1, 1],
+  [8, 8, 8, 12, 24, 5, 1, 0, 1],
+  [32, 4, 4, 24, 96, 4, 1, 0, 1],
+  [3, 5, 5, 48, 40, 1, 1, 0, 1],
+  [3, 9, 8, 40, 12, 7, 2, 3, 1],
+  [17, 4, 4, 50, 20, 3, 1, 1, 1],
+  [2, 6, 5, 48, 12, 3, 1, 0, 2],
+  [3, 5, 4, 5, 3, 3, 2, 1, 3],
 ];
 
 describe("packSigns", () => {
@@ -79,20 +84,27 @@ describe("packSigns", () => {
   });
 });
 
-describe.each(SHAPES)("%dx%dx%dx%d->%d k%d s%d p%d", (n, h, w, input, out, kernel, stride, padding) => {
-  const shape: WindowShape = { n, h, w, in: input, out, kernel, stride, padding };
+describe.each(SHAPES)("%dx%dx%dx%d->%d k%d s%d p%d g%d", (n, h, w, input, out, kernel, stride, padding, groups) => {
+  const shape = convolutionWindow(
+    { out: groups * out, kernel, stride, padding, groups },
+    { n, h, w, c: groups * input },
+  );
   const x = uniformWithZeros(inputSize(shape), 1);
+  // Where an open slope and a closed one differ.
+  x.set([1, -1], 2);
   const latent = uniformWithZeros(weightSize(shape), 2);
   const dy = uniform(outputSize(shape), 3);
   const a = signPlanes(x, x.length / input, input);
   const planes = signPlanes(latent, latent.length / input, input);
   const scales = (rectify: Rectify) =>
     uniform(
-      rectifyShape(rectify, out, kernel, input).reduce((p, q) => p * q, 1),
+      rectifyShape(rectify, groups * out, kernel, input).reduce((p, q) => p * q, 1),
       4,
     ).map((v) => v + 1.25);
 
-  test.each(RECTIFY)("binaryConvForward, C %s", async (rectify) => {
+  const turn = SHAPES.findIndex((s) => s[0] === n && s[3] === input && s[4] === out);
+
+  test.each(inRotation(RECTIFY, turn, 4))("binaryConvForward, C %s", async (rectify) => {
     const c = scales(rectify);
     const result = await runKernels(await testDevice(), binaryConvForward({ shape, rectify }), {
       a,
@@ -103,11 +115,10 @@ describe.each(SHAPES)("%dx%dx%dx%d->%d k%d s%d p%d", (n, h, w, input, out, kerne
     expectSums(result.y, convolution(shape, x.map(sign), rectified(shape, rectify, latent, c)), "y");
   });
 
-  // Which surrogate and whether dx accumulates turn with the shape: over all shapes every combination comes by.
-  const turn = SHAPES.findIndex((s) => s[0] === n && s[3] === input && s[4] === out);
-  const cases = RECTIFY.map((rectify, i) => [rectify, SURROGATES[(turn + i) % 2]!, (turn >> 1) % 2 === 1] as const);
+  // Which surrogate and whether dx accumulates turn with the shape: each kind of C meets every one.
+  const cases = RECTIFY.map((rectify, i) => [rectify, SURROGATES[(turn + i) % 3]!, (turn >> 1) % 2 === 1] as const);
 
-  test.each(cases)(
+  test.each(inRotation(cases, turn, 2))(
     "binaryConvInputGradient, C %s, surrogate %s, accumulate %s",
     async (rectify, surrogate, accumulate) => {
       const c = scales(rectify);

@@ -17,6 +17,7 @@ const LAYERS: readonly GroupedLinear[] = [
   { groups: 2, n: 11, in: 3, out: 1 },
   { groups: 2, n: 19, in: 64, out: 80, quads: true },
   { groups: 1, n: 5, in: 128, out: 12, quads: true },
+  { groups: 2, n: 19, in: 64, out: 80, small: true },
 ];
 const PADDING = 64;
 const SLOPE = 0.2;
@@ -40,8 +41,8 @@ function bound(terms: number): number {
 }
 
 const empty = (length: number) => new Float32Array(length).fill(Number.NaN);
-const name = ({ groups, n, in: input, out, quads }: GroupedLinear) =>
-  `${groups} groups of ${n} rows, ${input} → ${out}${quads ? ", in quads" : ""}`;
+const name = ({ groups, n, in: input, out, quads, small }: GroupedLinear) =>
+  `${groups} groups of ${n} rows, ${input} → ${out}${quads ? ", in quads" : ""}${small ? ", in small tiles" : ""}`;
 
 describe.each(LAYERS.map((o) => [name(o), o] as const))("%s", (_, o) => {
   const size = o.in * o.out;

@@ -2,6 +2,8 @@
 import { describe, test } from "vitest";
 import { memberStride } from "../../kernels/layers/grouped-linear.ts";
 import { adversarialLoss } from "../../kernels/losses/adversarial-loss.ts";
+import { balancedLogistic } from "../../kernels/losses/balanced-logistic.ts";
+import { criticAnswers } from "../../kernels/losses/critic-answers.ts";
 import { kernelLoss } from "../../kernels/losses/kernel-loss.ts";
 import { softmaxCrossEntropy } from "../../kernels/losses/softmax-cross-entropy.ts";
 import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
@@ -107,6 +109,25 @@ describe("adversarialLoss", () => {
   });
 });
 
+describe("criticAnswers", () => {
+  test.each([
+    [1, 1],
+    [3, 32],
+    [2, 100],
+  ])("%d layers, n %d, logits up to ±200", async (layers, n) => {
+    const stride = memberStride(n, 1);
+    const logits = uniform(2 * layers * stride, 1).map((v, i) => (i % 5 === 0 ? 200 : 6) * v);
+    const before = 3;
+    const metrics = new Float32Array(before + 2 * layers).fill(7);
+    const result = await runKernels(await testDevice(), criticAnswers({ layers, n, at: before }), { logits, metrics });
+    const means = Array.from({ length: 2 * layers }, (_, member) => {
+      const row = logits.subarray(member * stride, member * stride + n);
+      return row.reduce((sum, z) => sum + 1 / (1 + Math.exp(-z)), 0) / n;
+    });
+    expectWithin(result.metrics, [7, 7, 7, ...means], 1e-6, "answers");
+  });
+});
+
 describe("kernelLoss", () => {
   const RECTIFY: readonly Rectify[] = ["kernel", "layer", "out", "filter"];
   const SIZES = [
@@ -147,4 +168,44 @@ describe("kernelLoss", () => {
       expectWithin(result.loss, [loss], 1e-5 * loss, "loss");
     },
   );
+});
+
+describe("balancedLogistic", () => {
+  test.each([
+    [1, 17, 17, 2, 1],
+    [3, 15, 15, 2, 4],
+    // Even sides: the centre lies between cells; a radius of half cells; scores that underflow; one class alone.
+    [2, 9, 4, 2.5, 90],
+    [9, 3, 3, 1, 1],
+    [2, 2, 3, 7, 1],
+  ])("n %d, %d by %d, radius %d, scores to %d", async (n, h, w, radius, spread) => {
+    const scores = uniform(n * h * w, 1).map((v) => spread * v);
+    // Of equal maxima the first one counts: here it is the corner.
+    scores.fill(1.5 * spread, 0, h * w);
+    const cells = (i: number) =>
+      Math.abs(Math.floor((i % (h * w)) / w) - (h - 1) / 2) + Math.abs((i % w) - (w - 1) / 2);
+    const targets = Array.from({ length: h * w }, (_, i) => cells(i) <= radius).filter(Boolean).length;
+    const dscores = new Float64Array(scores.length);
+    const metrics = [0, 0, 0];
+    for (let sample = 0; sample < n; sample++) {
+      const from = sample * h * w;
+      const own = [...scores.subarray(from, from + h * w)];
+      own.forEach((v, i) => {
+        const y = cells(i) <= radius ? 1 : -1;
+        const weight = 0.5 / (y > 0 ? targets : h * w - targets);
+        metrics[0]! += (weight * (Math.max(-y * v, 0) + Math.log1p(Math.exp(-Math.abs(v))))) / n;
+        dscores[from + i] = (-y * weight) / (1 + Math.exp(y * v)) / n;
+      });
+      const peak = cells(own.indexOf(Math.max(...own)));
+      if (peak <= 2) metrics[1]! += 1 / n;
+      if (peak <= 4) metrics[2]! += 1 / n;
+    }
+    const result = await runKernels(await testDevice(), balancedLogistic({ n, h, w, radius, within: [2, 4] }), {
+      scores,
+      dscores: new Float32Array(scores.length).fill(Number.NaN),
+      metrics: new Float32Array(3).fill(Number.NaN),
+    });
+    expectWithin(result.dscores, dscores, 1e-6 / n, "dscores");
+    expectWithin(result.metrics, metrics, 2e-6 * spread, "metrics");
+  });
 });

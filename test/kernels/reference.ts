@@ -1,6 +1,6 @@
 // The oracle: every operation in float64 with plain loops, written from the definitions and not from the kernels.
 import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
-import { outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/model/window.ts";
+import { groupCount, outputHeight, outputWidth, signWords, type WindowShape } from "../../shared/model/window.ts";
 
 /** A value with the number of terms summed and the greatest |term|, from which its rounding bound follows. */
 export interface Sums {
@@ -13,10 +13,14 @@ export interface Sums {
 
 type Visit = (y: number, x: number, w: number, inputChannel: number, tap: number, out: number) => void;
 
-/** Every multiply of a convolution: flat indices of y [n][oh][ow][out], x [n][h][w][in] and w [out][kh][kw][in]. */
+/**
+ * Every multiply of a convolution: flat indices of y [n][oh][ow][group][out], x [n][h][w][group][in] and w
+ * [group][out][kh][kw][in].
+ */
 export function eachProduct(s: WindowShape, visit: Visit): void {
   const oh = outputHeight(s);
   const ow = outputWidth(s);
+  const groups = groupCount(s);
   for (let n = 0; n < s.n; n++) {
     for (let oy = 0; oy < oh; oy++) {
       for (let ox = 0; ox < ow; ox++) {
@@ -27,11 +31,13 @@ export function eachProduct(s: WindowShape, visit: Visit): void {
             const ix = ox * s.stride + kx - s.padding;
             if (ix < 0 || ix >= s.w) continue;
             const tap = ky * s.kernel + kx;
-            const pixel = ((n * s.h + iy) * s.w + ix) * s.in;
-            const outputs = ((n * oh + oy) * ow + ox) * s.out;
-            for (let o = 0; o < s.out; o++) {
-              const plane = (o * s.kernel * s.kernel + tap) * s.in;
-              for (let i = 0; i < s.in; i++) visit(outputs + o, pixel + i, plane + i, i, tap, o);
+            for (let g = 0; g < groups; g++) {
+              const pixel = (((n * s.h + iy) * s.w + ix) * groups + g) * s.in;
+              const outputs = (((n * oh + oy) * ow + ox) * groups + g) * s.out;
+              for (let o = 0; o < s.out; o++) {
+                const plane = ((g * s.out + o) * s.kernel * s.kernel + tap) * s.in;
+                for (let i = 0; i < s.in; i++) visit(outputs + o, pixel + i, plane + i, i, tap, g * s.out + o);
+              }
             }
           }
         }
@@ -58,16 +64,21 @@ function sums(
   return { values, terms: counts.reduce((a, b) => Math.max(a, b), 1), greatest };
 }
 
+/** Outputs of all groups. */
+export function outputsOf(s: WindowShape): number {
+  return groupCount(s) * s.out;
+}
+
 export function outputSize(s: WindowShape): number {
-  return s.n * outputHeight(s) * outputWidth(s) * s.out;
+  return s.n * outputHeight(s) * outputWidth(s) * outputsOf(s);
 }
 
 export function inputSize(s: WindowShape): number {
-  return s.n * s.h * s.w * s.in;
+  return s.n * s.h * s.w * groupCount(s) * s.in;
 }
 
 export function weightSize(s: WindowShape): number {
-  return s.out * s.kernel * s.kernel * s.in;
+  return outputsOf(s) * s.kernel * s.kernel * s.in;
 }
 
 export function convolution(s: WindowShape, x: ArrayLike<number>, w: ArrayLike<number>): Sums {
@@ -101,7 +112,7 @@ export function signPlanes(x: ArrayLike<number>, rows: number, channels: number)
 
 /** The entry of C that scales weight `index` of [out][kh][kw][in]. */
 export function scaleIndex(s: WindowShape, rectify: Rectify, index: number): number {
-  const [out, height, width, input] = rectifyShape(rectify, s.out, s.kernel, s.in);
+  const [out, height, width, input] = rectifyShape(rectify, outputsOf(s), s.kernel, s.in);
   const i = index % s.in;
   const kx = Math.floor(index / s.in) % s.kernel;
   const ky = Math.floor(index / (s.in * s.kernel)) % s.kernel;

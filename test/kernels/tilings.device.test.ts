@@ -11,11 +11,13 @@ import { runKernels, type Tensor, testDevice } from "../fixtures/device.ts";
 import { inRotation } from "../fixtures/in-rotation.ts";
 import { uniform, uniformWithZeros } from "./data.ts";
 import { expectSums } from "./expect-close.ts";
+import { planesBindings, planesExpected, planesPass } from "./planes-cases.ts";
 import {
   convolution,
   inputGradient,
   inputSize,
   outputSize,
+  outputsOf,
   rectified,
   type Sums,
   sign,
@@ -26,8 +28,10 @@ import {
 
 const RECTIFY: readonly Rectify[] = ["kernel", "layer", "out", "filter"];
 
-/** [n, h, w, in, out, kernel, stride, padding] */
-const SHAPES: readonly (readonly [number, number, number, number, number, number, number, number])[] = [
+/** [n, h, w, in, out, kernel, stride, padding], and groups, of which `in` and `out` are the channels. */
+type Sizes = readonly [number, number, number, number, number, number, number, number, number?];
+
+const SHAPES: readonly Sizes[] = [
   [1, 5, 4, 1, 5, 5, 1, 2],
   [3, 7, 5, 3, 6, 3, 2, 1],
   [5, 5, 5, 31, 12, 3, 2, 1],
@@ -37,6 +41,9 @@ const SHAPES: readonly (readonly [number, number, number, number, number, number
   [7, 1, 1, 12, 33, 1, 1, 0],
   [5, 4, 3, 32, 16, 3, 1, 1],
   [32, 4, 4, 32, 32, 1, 1, 0],
+  [3, 6, 5, 48, 20, 3, 1, 0, 2],
+  [2, 7, 6, 5, 7, 3, 2, 1, 3],
+  [5, 3, 2, 12, 8, 1, 1, 0, 4],
 ];
 
 function passesOf(shape: WindowShape, turn: number): readonly ConvolutionPass[] {
@@ -49,6 +56,7 @@ function passesOf(shape: WindowShape, turn: number): readonly ConvolutionPass[] 
     ...RECTIFY.map((rectify): ConvolutionPass => ({ verb: "binaryConvForward", shape, rectify })),
     { verb: "binaryConvInputGradient", shape, rectify: RECTIFY[turn % 4]!, surrogate, accumulate },
     { verb: "binaryConvWeightGradient", shape },
+    ...(shape.groups === undefined ? [planesPass(shape, turn)] : []),
   ];
 }
 
@@ -70,12 +78,12 @@ function dataOf(pass: ConvolutionPass): Data {
   const a = signPlanes(x, x.length / shape.in, shape.in);
   const planes = signPlanes(w, w.length / shape.in, shape.in);
   const scales = (rectify: Rectify) => {
-    const [out, height, width, input] = rectifyShape(rectify, shape.out, shape.kernel, shape.in);
+    const [out, height, width, input] = rectifyShape(rectify, outputsOf(shape), shape.kernel, shape.in);
     return uniform(out * height * width * input, 5);
   };
   switch (pass.verb) {
     case "convForward": {
-      const bias = uniform(shape.out, 6);
+      const bias = uniform(outputsOf(shape), 6);
       const bindings = { x, w, y, ...(pass.bias ? { bias } : {}) };
       return { bindings, result: "y", ...(pass.bias ? {} : { expected: convolution(shape, x, w) }) };
     }
@@ -96,33 +104,45 @@ function dataOf(pass: ConvolutionPass): Data {
       return { bindings: { dy, w: planes, c: scales(pass.rectify), x, dx }, result: "dx" };
     case "binaryConvWeightGradient":
       return { bindings: { dy, a, dw }, result: "dw", expected: weightGradient(shape, dy, x.map(sign)) };
+    case "planesConvForward":
+      return { bindings: planesBindings(pass), result: "y", expected: planesExpected(pass) };
+    case "xcorrForward":
+    case "xcorrSearchGradient":
+    case "xcorrExemplarGradient":
+      throw new RangeError(`${pass.verb} has a test of its own, correlation.device.test.ts`);
     default:
       return pass satisfies never;
   }
 }
 
-/** Of what a tuner may choose, on a CPU and on a GPU, what is due at a turn, and the reference. */
+/** Turns until every candidate of a pass has had its own, of the ten that there are. */
+const ROTATION = 8;
+
+/** Of the reference, and what a tuner may choose on a CPU and on a GPU, what is due at a turn. */
 function candidates(pass: ConvolutionPass, turn: number, subgroups: boolean): readonly Tiling[] {
   const all = [true, false].flatMap((software) => tilings(pass, { ...GUARANTEED_TRAITS, software, subgroups }));
-  const distinct = new Map(all.map((tiling) => [tilingName(tiling), tiling]));
-  return [NAIVE, ...inRotation([...distinct.values()], turn)];
+  const distinct = new Map([NAIVE, ...all].map((tiling) => [tilingName(tiling), tiling]));
+  return inRotation([...distinct.values()], turn, ROTATION);
 }
 
 /** Nine words a tap: a piece of eight and a rest, shared by quads or not. */
 const NINE_WORDS: WindowShape = { n: 6, h: 3, w: 3, in: 288, out: 64, kernel: 3, stride: 2, padding: 1 };
 
 const TURNS = [
-  ...SHAPES.map(([n, h, w, input, out, kernel, stride, padding], turn) =>
-    passesOf({ n, h, w, in: input, out, kernel, stride, padding }, turn),
+  ...SHAPES.map(([n, h, w, input, out, kernel, stride, padding, groups], turn) =>
+    passesOf({ n, h, w, in: input, out, kernel, stride, padding, ...(groups && { groups }) }, turn),
   ),
-  (["kernel", "out"] as const).map(
-    (rectify): ConvolutionPass => ({ verb: "binaryConvForward", shape: NINE_WORDS, rectify }),
-  ),
+  [
+    ...(["kernel", "out"] as const).map(
+      (rectify): ConvolutionPass => ({ verb: "binaryConvForward", shape: NINE_WORDS, rectify }),
+    ),
+    planesPass(NINE_WORDS, 2),
+  ],
 ];
 const PASSES = TURNS.flat();
 
 /** A dozen large tiles to compile, on two cores that others use too. */
-const COMPILE_TILINGS_MS = 180_000;
+const COMPILE_TILINGS_MS = 300_000;
 
 test.each(TURNS.flatMap((passes, turn) => passes.map((pass) => [passKey(pass), pass, turn] as const)))(
   "%s",

@@ -5,16 +5,20 @@ import { type Rectify, rectifyShape } from "../../shared/model/rectify.ts";
 import type { WindowShape } from "../../shared/model/window.ts";
 import type { Tensor } from "../fixtures/device.ts";
 import { uniform, uniformWithZeros } from "./data.ts";
-import { inputSize, outputSize, signPlanes, weightSize } from "./reference.ts";
+import { planesBindings, planesPass } from "./planes-cases.ts";
+import { inputSize, outputSize, outputsOf, signPlanes, weightSize } from "./reference.ts";
 
 const RECTIFY: readonly Rectify[] = ["kernel", "layer", "out", "filter"];
 
-/** [n, h, w, in, out, kernel, stride, padding] */
-type Sizes = readonly [number, number, number, number, number, number, number, number];
+/** [n, h, w, in, out, kernel, stride, padding], and groups, of which `in` and `out` are the channels. */
+type Sizes = readonly [number, number, number, number, number, number, number, number, number?];
 
 /** Each verb, with two forms of C that change with `turn`. */
-function passesOf([n, h, w, input, out, kernel, stride, padding]: Sizes, turn: number): readonly ConvolutionPass[] {
-  const shape: WindowShape = { n, h, w, in: input, out, kernel, stride, padding };
+function passesOf(
+  [n, h, w, input, out, kernel, stride, padding, groups]: Sizes,
+  turn: number,
+): readonly ConvolutionPass[] {
+  const shape: WindowShape = { n, h, w, in: input, out, kernel, stride, padding, ...(groups && { groups }) };
   const accumulate = turn % 2 === 1;
   const surrogate = turn % 4 < 2 ? "bireal" : "ste";
   const rectify = [RECTIFY[turn % 4]!, RECTIFY[(turn + 3) % 4]!];
@@ -25,6 +29,7 @@ function passesOf([n, h, w, input, out, kernel, stride, padding]: Sizes, turn: n
     ...rectify.map((c): ConvolutionPass => ({ verb: "binaryConvForward", shape, rectify: c })),
     { verb: "binaryConvInputGradient", shape, rectify: RECTIFY[(turn + 2) % 4]!, surrogate, accumulate },
     { verb: "binaryConvWeightGradient", shape },
+    ...(turn % 2 === 0 && groups === undefined ? [planesPass(shape, turn / 2)] : []),
   ];
 }
 
@@ -38,6 +43,8 @@ const SHAPES: readonly Sizes[] = [
   [3, 3, 5, 64, 64, 3, 1, 1],
   [33, 1, 1, 12, 31, 1, 1, 0],
   [1, 3, 3, 544, 4, 3, 1, 1],
+  [3, 5, 4, 48, 20, 3, 2, 1, 2],
+  [2, 4, 5, 5, 7, 3, 1, 0, 3],
 ];
 
 export const AWKWARD_PASSES: readonly ConvolutionPass[] = SHAPES.flatMap(passesOf);
@@ -67,14 +74,14 @@ export function passData(pass: ConvolutionPass): PassData {
   const unwritten = (length: number) => new Float32Array(length).fill(Number.NaN);
   const c = (rectify: Rectify) =>
     uniform(
-      rectifyShape(rectify, shape.out, shape.kernel, shape.in).reduce((p, q) => p * q, 1),
+      rectifyShape(rectify, outputsOf(shape), shape.kernel, shape.in).reduce((p, q) => p * q, 1),
       4,
     );
   const dx = "accumulate" in pass && pass.accumulate ? uniform(x.length, 5) : unwritten(x.length);
   switch (pass.verb) {
     case "convForward": {
       const given = { x, w: latent, y: unwritten(dy.length) };
-      return { bindings: pass.bias ? { ...given, bias: uniform(shape.out, 6) } : given, result: "y" };
+      return { bindings: pass.bias ? { ...given, bias: uniform(outputsOf(shape), 6) } : given, result: "y" };
     }
     case "convInputGradient":
       return { bindings: { dy, w: latent, dx }, result: "dx" };
@@ -89,6 +96,12 @@ export function passData(pass: ConvolutionPass): PassData {
       return { bindings: { dy, w: signs(latent), c: c(pass.rectify), x, dx }, result: "dx" };
     case "binaryConvWeightGradient":
       return { bindings: { dy, a: signs(x), dw: unwritten(latent.length) }, result: "dw" };
+    case "planesConvForward":
+      return { bindings: planesBindings(pass), result: "y" };
+    case "xcorrForward":
+    case "xcorrSearchGradient":
+    case "xcorrExemplarGradient":
+      throw new RangeError(`${pass.verb} has a test of its own, correlation.device.test.ts`);
     default:
       return pass satisfies never;
   }

@@ -9,14 +9,14 @@ import { workgroupBytes } from "../../kernels/convolution/workgroup/product.ts";
 import { GUARANTEED_TRAITS } from "../../kernels/text/adapter-traits.ts";
 import type { KernelSequence } from "../../kernels/text/kernel.ts";
 import { runKernels, testDevice } from "../fixtures/device.ts";
-
+import { inRotation } from "../fixtures/in-rotation.ts";
 import { AWKWARD_PASSES, passData } from "./workgroup-cases.ts";
 
 /**
- * Compiling for a CPU takes long: the candidates take turns over the passes. Every one of them on fewer is
- * tilings.test.ts.
+ * Compiling for a CPU takes long: the candidates take turns over the passes, and a share of the passes, with every verb
+ * and every shape among them, is due; with `npm run test:long` all. Every candidate on fewer is tilings.test.ts.
  */
-const CASES = AWKWARD_PASSES.map((pass, turn) => {
+const CASES = inRotation([...AWKWARD_PASSES.entries()], 0, 3).map(([turn, pass]) => {
   const tilings = workgroupTilings(pass, GUARANTEED_TRAITS);
   const tiling = tilings[turn % tilings.length]!;
   return [`${passKey(pass)} ${tilingName(tiling)}`, pass, tiling] as const;

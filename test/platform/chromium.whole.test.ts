@@ -6,6 +6,7 @@ import puppeteer from "puppeteer";
 import { expect, onTestFinished, test } from "vitest";
 import { chromiumArguments, findChromium } from "../../worker/platform/node/chromium.ts";
 import { hasHardwareGpu } from "../../worker/platform/node/vulkan.ts";
+import { patientPage } from "../fixtures/patient-page.ts";
 import { servePage } from "./fixtures/page-server.ts";
 
 function folder(): string {
@@ -72,7 +73,7 @@ test("a page on plain http from another host has an adapter only as the trusted 
     pipe: true,
   });
   onTestFinished(() => browser.close());
-  const page = await browser.newPage();
+  const page = await patientPage(browser);
   const hasGpu = async (address: string) => {
     await page.goto(address);
     return page.evaluate("navigator.gpu !== undefined && 'caches' in self");

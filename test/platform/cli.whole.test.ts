@@ -1,12 +1,12 @@
 // Rules of the program `worker`, run as a person runs it: built, in a process of its own.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { packageRoot } from "../../worker/platform/node/package-root.ts";
 import { type PageServer, servePage } from "./fixtures/page-server.ts";
-import { commandLine, descendants, survivors } from "./fixtures/processes.ts";
+import { commandLine, descendants, environment, survivors } from "./fixtures/processes.ts";
 
 const program = path.join(packageRoot(), "dist/worker/platform/node/bin.js");
 const children: ChildProcess[] = [];
@@ -68,13 +68,23 @@ test.concurrent.each([
   const pids = descendants(child.pid!);
   leave(child);
   expect(await exit).toMatchObject({ code: 0, stdout: "" });
-  expect(await survivors(pids, 2000)).toEqual([]);
+  expect(await survivors(pids, 30_000)).toEqual([]);
+});
+
+test.concurrent("worker join --throttle tells its pages, and on SIGUSR1 they finish and it ends with 0", async () => {
+  const { child, exit, said } = start(["join", server.link("finishes"), "--runtime", "browser", "--throttle", "0.5"]);
+  await said("joined as w1");
+  expect(server.opened.find((search) => search.includes("finishes"))).toContain("throttle=0.5");
+  child.kill("SIGUSR1");
+  await said("has answered what it held, and left");
+  expect((await exit).code).toBe(0);
 });
 
 test.concurrent.each([
   [["join", "nonsense"], "error CONFIG_INVALID: "],
   [["join", "http://127.0.0.1:8080/"], "error TOKEN_INVALID: "],
   [["join", "http://127.0.0.1:8080/?token=t", "--count", "0"], "It must be a whole number from 1 to 64."],
+  [["join", "http://127.0.0.1:8080/?token=t", "--throttle", "0"], "It must be a number from 0.1 to 1."],
   [["join", "http://127.0.0.1:8080/?token=t", "--runtime", "firefox"], "Allowed choices are auto, deno, browser."],
   [["join"], "error CONFIG_INVALID: there is no link: give the one that the coordinator printed"],
   [["leave"], "unknown command"],
@@ -93,7 +103,7 @@ test("worker join takes its link from standard input or from BITSWARM_LINK, whic
   const told = start(["join", "--runtime", "browser"], { BITSWARM_LINK: server.link("stays") });
   await told.said("joined as w1");
   for (const pid of descendants(told.child.pid!)) {
-    expect(readFileSync(`/proc/${pid}/environ`, "utf8")).not.toContain("BITSWARM_LINK");
+    expect(environment(pid)).not.toContain("BITSWARM_LINK");
     expect(commandLine(pid)).not.toContain("token=");
   }
   told.child.kill("SIGTERM");
@@ -109,10 +119,14 @@ test("worker join --runtime browser without a browser says what to do", async ()
   });
 });
 
-test("worker --help and worker join --help show examples", async () => {
-  for (const parameters of [["--help"], ["join", "--help"]]) {
-    const { code, stdout } = await start(parameters).exit;
+test("worker --help, worker join --help and worker doctor --help show examples", async () => {
+  for (const [parameters, command] of [
+    [["--help"], "join"],
+    [["join", "--help"], "join"],
+    [["doctor", "--help"], "doctor"],
+  ] as const) {
+    const { code, stdout } = await start([...parameters]).exit;
     expect(code).toBe(0);
-    expect(stdout).toContain('$ npx worker join "http://192.168.1.20:8080/?token=TOKEN"');
+    expect(stdout).toContain(`$ npx worker ${command} "http://192.168.1.20:8080/?token=TOKEN"`);
   }
 });

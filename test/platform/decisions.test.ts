@@ -6,7 +6,7 @@ import { readDenoArguments } from "../../worker/platform/deno/arguments.ts";
 import { denoArguments } from "../../worker/platform/node/deno.ts";
 import { decideRestart } from "../../worker/platform/node/restart.ts";
 import { parseRunUrl } from "../../worker/platform/node/run-url.ts";
-import { prepareTunings, tuningsFolder } from "../../worker/platform/node/tunings-folder.ts";
+import { contentFolder, prepareTunings, tuningsFolder } from "../../worker/platform/node/tunings-folder.ts";
 import { reportInLine, reportInPage } from "../../worker/platform/node/worker-report.ts";
 
 describe("parseRunUrl", () => {
@@ -47,6 +47,24 @@ describe("what a Deno worker measured", () => {
     expect(denoArguments(base).join(" ")).not.toContain("--allow-write");
   });
 
+  test("the network is its coordinator's, and that of servers of data that were named", () => {
+    const base = { host: "host:1", packageRoot: "/package" };
+    expect(denoArguments(base)).toContain("--allow-net=host:1");
+    expect(denoArguments({ ...base, dataHosts: ["s3.example", "store:9000"] })).toContain(
+      "--allow-net=host:1,s3.example,store:9000",
+    );
+  });
+
+  test("what was fetched is kept in a folder of its own, up to a number of MiB", () => {
+    const base = { host: "host:1", packageRoot: "/package" };
+    expect(denoArguments({ ...base, content: "/cache/content" })).toContain("--allow-write=/cache/content");
+    expect(contentFolder({ XDG_CACHE_HOME: "/cache" }, "linux")).toBe(path.join("/cache", "bitswarm", "content"));
+    const read = (...args: string[]) => readDenoArguments(["http://host/?token=t", "--content", "/c", ...args]);
+    expect(read("--cache-mib", "64")).toMatchObject({ content: "/c", cacheMiB: 64 });
+    expect(read()).toMatchObject({ content: "/c", cacheMiB: undefined });
+    expect(() => read("--cache-mib", "-1")).toThrow("--cache-mib must be a whole number from 0; got -1");
+  });
+
   test("is not kept where the folder cannot be made, which costs a line", () => {
     const lines: string[] = [];
     for (const folder of [path.join(import.meta.filename, "tunings"), "/tmp/a,b"])
@@ -63,6 +81,12 @@ describe("what a Deno worker measured", () => {
       tunings: "/f",
     });
     expect(() => readDenoArguments(["http://host/?token=t", "--tunings"])).toThrow("--tunings wants a value");
+  });
+
+  test("may be throttled", () => {
+    const read = (share: string) => readDenoArguments(["http://host/?token=t", "--throttle", share]);
+    expect(read("0.5")).toMatchObject({ share: 0.5 });
+    expect(() => read("0.05")).toThrow("--throttle must be 0.1 to 1; got 0.05");
   });
 });
 
@@ -96,10 +120,25 @@ describe("reports", () => {
     expect(reportInPage({})).toEqual({ kind: "unset" });
     expect(reportInPage({ state: "connecting" })).toEqual({ kind: "working", worker: undefined });
     expect(reportInPage({ state: "computing", worker: "w3" })).toEqual({ kind: "working", worker: "w3" });
+    const given = { samples: 128, samplesPerSecond: 56.5 };
+    const working = { kind: "working", worker: "w3" };
+    expect(reportInPage({ state: "computing", worker: "w3", samples: "128", speed: "56.5" })).toEqual({
+      ...working,
+      given,
+    });
+    expect(reportInPage({ state: "computing", worker: "w3", samples: "many", speed: "56.5" })).toEqual(working);
+    expect(reportInLine(JSON.stringify({ event: "given", ...given }))).toEqual({ kind: "given", given });
     expect(reportInPage({ state: "ended", worker: "w3" })).toEqual({ kind: "ended", worker: "w3" });
     expect(reportInPage({ state: "failed", code: "WEBGPU_MISSING", message: "no adapter" })).toMatchObject({
       kind: "failed",
       error: { code: "WEBGPU_MISSING", message: "no adapter" },
     });
+  });
+
+  test("of a coordinator that cannot be reached point to the program that looks closer", () => {
+    const failed = { code: "RUN_UNREACHABLE", message: "nobody" };
+    const pointed = { kind: "failed", error: { message: expect.stringMatching(/^nobody; `doctor LINK`/) } };
+    expect(reportInLine(JSON.stringify({ event: "failed", ...failed }))).toMatchObject(pointed);
+    expect(reportInPage({ state: "failed", ...failed })).toMatchObject(pointed);
   });
 });

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, type TestContext, test } from "vitest";
 import { launchDenoWorkers } from "../../worker/platform/node/deno-workers.ts";
 import type { WorkerEvent, WorkersOptions } from "../../worker/platform/node/supervise.ts";
 import { isRunning, survivors } from "./fixtures/processes.ts";
@@ -24,22 +24,27 @@ async function launch(token: string, options: Partial<WorkersOptions> = {}) {
   return { workers, lines, events };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
+/** Each has said that it is there, be it once more after a driver's crash. */
+async function joined({ expect: own }: TestContext, ...launched: Awaited<ReturnType<typeof launch>>[]): Promise<void> {
+  await own
+    .poll(() => launched.map(({ events, lines }) => events[0]?.event ?? lines))
+    .toEqual(launched.map(() => "joined"));
 }
 
 test("two processes find an adapter, report themselves, and end the launcher with the run", async () => {
-  const { workers, lines, events } = await launch("ends", { count: 2, name: "attic" });
+  const { workers, lines, events } = await launch("ends", { count: 2, name: "attic", cacheMiB: 64, share: 0.5 });
   await workers.exited;
   expect(
     lines.filter((line) =>
-      /^\[deno [12]\] adapter .+; flags --parent-watch --no-tune --keys \S+ --name attic-[12]$/.test(line),
+      /^\[deno [12]\] adapter .+; flags --parent-watch --no-tune --keys \S+ --content \S+ --cache-mib 64 --throttle 0.5 --name attic-[12]$/.test(
+        line,
+      ),
     ),
     lines.join("\n"),
   ).toHaveLength(2);
   expect(lines).toHaveLength(2);
-  const joined = events.filter((event) => event.event === "joined").map((event) => event.worker);
-  expect(joined.sort()).toEqual(["attic-1", "attic-2"]);
+  const names = events.filter((event) => event.event === "joined").map((event) => event.worker);
+  expect(names.sort()).toEqual(["attic-1", "attic-2"]);
   expect(events.filter((event) => event.event === "ended")).toHaveLength(2);
   expect(workers.pids).toEqual([]);
 });
@@ -81,15 +86,39 @@ test.concurrent("a worker that dies is started again three times, then given up 
   ]);
 });
 
-test.concurrent("stop ends a worker that listens at once, and one that does not after three seconds", async () => {
+test.concurrent("finish has each worker answer what it holds, and starts none again", async (context) => {
+  const [polite, early] = await Promise.all([launch("finishes"), launch("stays")]);
+  await joined(context, polite, early);
+  polite.workers.finish();
+  // As one does that was not yet listening: the signal ends it.
+  early.workers.finish();
+  const left: string[] = [];
+  for (const [name, { workers }] of Object.entries({ polite, early })) workers.exited.then(() => left.push(name));
+  await context.expect.poll(() => left.toSorted()).toEqual(["early", "polite"]);
+  expect(polite.lines).toContain("[deno 1] answered");
+  expect(polite.events.at(-1)).toEqual({ event: "ended", runtime: "deno", slot: 1 });
+  expect(early.lines.filter((line) => line.includes("restart"))).toEqual([]);
+});
+
+test.concurrent("a process that hangs once its worker has ended is ended, and its work was done", async () => {
+  const { workers, events } = await launch("hangs");
+  await workers.exited;
+  expect(events.map(({ event }) => event)).toEqual(["joined", "ended"]);
+});
+
+test.concurrent("stop ends a worker that listens at once, and one that does not after three seconds", async (context) => {
   const [polite, deaf] = await Promise.all([launch("stays"), launch("deaf")]);
-  await until(() => polite.events.length === 1 && deaf.events.length === 1);
+  await joined(context, polite, deaf);
   const pids = [...polite.workers.pids, ...deaf.workers.pids];
   expect(pids.filter(isRunning)).toHaveLength(2);
   const startedAtMs = performance.now();
-  await polite.workers.stop();
-  expect(performance.now() - startedAtMs).toBeLessThan(2000);
-  await deaf.workers.stop();
+  const stopped: string[] = [];
+  const stop = async (name: string, { workers }: typeof polite) => {
+    await workers.stop();
+    stopped.push(name);
+  };
+  await Promise.all([stop("deaf", deaf), stop("polite", polite)]);
+  expect(stopped).toEqual(["polite", "deaf"]);
   const tookMs = performance.now() - startedAtMs;
   expect(deaf.lines).toContain("[deno 1] not listening");
   expect(tookMs).toBeGreaterThan(2900);

@@ -17,6 +17,7 @@ import {
   type Plan,
   type Probe,
   plan,
+  toolsFolder,
 } from "../../deploy/setup.mjs";
 
 const debian = 'ID=debian\nVERSION_ID="12"\n';
@@ -55,6 +56,7 @@ function machine({ without = [], files = {}, probe = {} }: Machine = {}): Probe 
       [...disk.keys()].filter((file) => path.dirname(file) === directory).map((file) => path.basename(file)),
     read: (file) => disk.get(file) ?? "",
     which: (name) => [`/usr/bin/${name}`, `/bin/${name}`].find((file) => disk.has(file)),
+    version: (program) => /\d+\.\d+\.\d+/.exec(disk.get(program) ?? "")?.[0] ?? "",
     packageFolder: (name) => (disk.has(`/app/node_modules/${name}/deno`) ? `/app/node_modules/${name}` : undefined),
     ...probe,
   };
@@ -152,6 +154,58 @@ describe("plan", () => {
     expect(driver({ "/usr/lib/chromium/vk_swiftshader_icd.json": "{}" })).toMatchObject({ present: true });
   });
 
+  test("wants what only tests start where tests are to run, and unpacks what would begin to serve", () => {
+    const bare = machine({ files: { "/usr/bin/systemd-analyze": "ELF" } });
+    expect(missing(plan(bare))).toEqual([]);
+    const forTests = plan(bare, { tests: true });
+    expect(missing(forTests)).toEqual([
+      "caddy",
+      "buildah",
+      "docker-compose",
+      "certutil",
+      "promtool",
+      "ip",
+      "check-model",
+      "nats-server",
+    ]);
+    expect(forTests).toMatchObject({
+      packages: ["buildah", "docker-compose", "libnss3-tools", "iproute2", "python3-onnx"],
+      unpacked: ["caddy", "prometheus", "nats-server"],
+      canInstall: true,
+    });
+    const installed = ["buildah", "docker-compose", "certutil", "ip", "check-model"];
+    const tools = installed.map((name) => [`/usr/bin/${name}`, "ELF"]);
+    const programs = `${toolsFolder({ home: "/root" })}/usr/bin`;
+    const unpacked = [
+      ...[`${programs}/caddy`, `${programs}/promtool`, "/usr/bin/systemd-analyze"].map((path) => [path, "ELF"]),
+      [path.join(toolsFolder({ home: "/root" }), "usr/sbin/nats-server"), "nats-server: v2.10.27"],
+    ];
+    expect(missing(plan(machine({ files: Object.fromEntries([...tools, ...unpacked]) }), { tests: true }))).toEqual([]);
+    const fedora = machine({ files: { "/etc/os-release": "ID=fedora\n" }, probe: { uid: 1000 } });
+    expect(plan(fedora, { tests: true })).toMatchObject({
+      unpacked: [],
+      commands: [
+        "sudo dnf install -y caddy buildah docker-compose systemd nss-tools golang-github-prometheus iproute python3-onnx",
+      ],
+    });
+  });
+
+  test("takes a nats-server that can fence, and Debian 13's where this Debian has none", () => {
+    const keys = { "/usr/share/keyrings/debian-archive-keyring.gpg": "keys" };
+    const found = (version: string) => {
+      const files = { ...keys, "/usr/bin/nats-server": `nats-server: v${version}` };
+      const decided = plan(machine({ files }), { tests: true });
+      return { item: decided.items.find(({ name }) => name === "nats-server"), unpackedOf: decided.unpackedOf };
+    };
+    for (const version of ["2.10.23", "2.11.0", "3.0.0"])
+      expect(found(version)).toMatchObject({ item: { present: true }, unpackedOf: [] });
+    for (const version of ["2.9.10", "2.10.22", "1.99.99"]) {
+      const { item, unpackedOf } = found(version);
+      expect(item).toMatchObject({ present: false, detail: expect.stringContaining(`is ${version}; 2.10.23`) });
+      expect(unpackedOf).toEqual([{ suite: "trixie", package: "nats-server" }]);
+    }
+  });
+
   test("names a processor that is too old only when the processor says so", () => {
     expect(missing(plan(machine({ files: { "/proc/cpuinfo": "flags : sse2 ssse3\n" } })))).toEqual(["cpu"]);
     expect(missing(plan(machine({ without: ["/proc"] })))).toEqual([]);
@@ -164,10 +218,14 @@ describe("setup", () => {
     spawnSync(process.execPath, [script, ...parameters], { encoding: "utf8", env: { ...process.env, ...env } });
 
   test("is silent where all is there, and lists everything when asked", () => {
-    const quiet = run(["--check"]);
-    expect(quiet).toMatchObject({ status: 0, stdout: "" });
-    const lines = run(["--check", "--verbose"]).stdout.trim().split("\n");
-    expect(lines).toHaveLength(plan(machineProbe()).items.length);
+    for (const tests of [false, true]) {
+      const flags = ["--check", ...(tests ? ["--tests"] : [])];
+      expect(run(flags)).toMatchObject({ status: 0, stdout: "" });
+      const lines = run([...flags, "--verbose"])
+        .stdout.trim()
+        .split("\n");
+      expect(lines).toHaveLength(plan(machineProbe(), { tests }).items.length);
+    }
   });
 
   test("--check reports what is missing, with exit code 1, and changes nothing", () => {

@@ -11,6 +11,7 @@ import type { Inbox } from "../../coordinator/engine/inbox.ts";
 import { localEngine } from "../../coordinator/engine/local/local-engine.ts";
 import type { Outbox } from "../../coordinator/engine/outbox.ts";
 import type { RunEvent } from "../../coordinator/engine/run-event.ts";
+import type { OperatorCommand, RunWatch } from "../../coordinator/engine/run-watch.ts";
 import { engineOptions, engines } from "../../coordinator/run/engines.ts";
 import type { ParameterVersion } from "../../coordinator/training/parameter-version.ts";
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
@@ -25,6 +26,7 @@ type Told =
   | { [K in keyof Inbox]: CallOf<Inbox, K> }[keyof Inbox]
   | readonly ["run"]
   | readonly ["stop"]
+  | readonly ["operate", OperatorCommand]
   | readonly ["close"];
 type Says = { [K in keyof Outbox]: CallOf<Outbox, K> }[keyof Outbox];
 
@@ -39,7 +41,7 @@ type Up =
   /** Before it the bytes that it names and that were not sent before. */
   | { readonly kind: "says"; readonly says: Says; readonly blobs: ReadonlyMap<string, Bytes> }
   | { readonly kind: "event"; readonly event: RunEvent }
-  | { readonly kind: "status"; readonly status: RunStatus }
+  | { readonly kind: "status"; readonly status: RunStatus; readonly watch: RunWatch }
   | { readonly kind: "answer"; readonly id: number; readonly value?: RunSummary }
   | { readonly kind: "failure"; readonly id: number; readonly code: ErrorCode; readonly message: string };
 
@@ -50,6 +52,7 @@ const namesOf = ({ changes, whole }: ParameterVersion) => [...changes, whole].ma
 /** The side of the rounds: the local engine, told by messages. */
 async function serve(port: MessagePort, run: EngineRun): Promise<void> {
   const post = (up: Up) => port.postMessage(up);
+  const standing = (): Up => ({ kind: "status", status: engine.status(), watch: engine.watch() });
   const sent = new Set<string>();
   const says = (...said: Says) => {
     const blobs = new Map<string, Bytes>();
@@ -63,7 +66,7 @@ async function serve(port: MessagePort, run: EngineRun): Promise<void> {
       }
     }
     post({ kind: "says", says: said, blobs });
-    post({ kind: "status", status: engine.status() });
+    post(standing());
   };
   const outbox: Outbox = {
     lease: (...args) => says("lease", ...args),
@@ -72,13 +75,15 @@ async function serve(port: MessagePort, run: EngineRun): Promise<void> {
     cancelled: (...args) => says("cancelled", ...args),
     rests: (...args) => says("rests", ...args),
     audited: (...args) => says("audited", ...args),
+    dismissed: (...args) => says("dismissed", ...args),
   };
   const onEvent = (event: RunEvent) => post({ kind: "event", event });
   const engine = await localEngine.open({ kind: "local" }, { ...run, outbox, onEvent });
-  const timer = setInterval(() => post({ kind: "status", status: engine.status() }), STATUS_EVERY_MS);
+  const timer = setInterval(() => post(standing()), STATUS_EVERY_MS);
   const obey = async ([call, ...args]: Told): Promise<RunSummary | undefined> => {
-    if (call === "run") return engine.run().finally(() => post({ kind: "status", status: engine.status() }));
+    if (call === "run") return engine.run().finally(() => post(standing()));
     if (call === "stop") engine.stop();
+    else if (call === "operate") void engine.operate(args[0] as OperatorCommand);
     else if (call === "close") {
       clearInterval(timer);
       await engine.close();
@@ -91,7 +96,7 @@ async function serve(port: MessagePort, run: EngineRun): Promise<void> {
       ({ code, message }: BitswarmError) => post({ kind: "failure", id, code, message }),
     );
   });
-  post({ kind: "status", status: engine.status() });
+  post(standing());
 }
 
 /** The side of the sessions. */
@@ -104,6 +109,7 @@ class ChannelEngine implements Engine {
   readonly #blobs = new Map<string, Bytes>();
   #nextId = 1;
   #status: RunStatus | undefined;
+  #watch: RunWatch | undefined;
   #ready = () => {};
 
   static async open(run: EngineRun, delayMs: number): Promise<ChannelEngine> {
@@ -125,6 +131,7 @@ class ChannelEngine implements Engine {
     this.inbox = {
       join: (...args) => this.#tell(["join", ...args]),
       ready: (...args) => this.#tell(["ready", ...args]),
+      holds: (...args) => this.#tell(["holds", ...args]),
       pause: (...args) => this.#tell(["pause", ...args]),
       suspend: (...args) => this.#tell(["suspend", ...args]),
       resume: (...args) => this.#tell(["resume", ...args]),
@@ -141,6 +148,16 @@ class ChannelEngine implements Engine {
   status(): RunStatus {
     if (!this.#status) throw new RangeError("the rounds have not told their status yet");
     return this.#status;
+  }
+
+  watch(): RunWatch {
+    if (!this.#watch) throw new RangeError("the rounds have not told yet who works");
+    return this.#watch;
+  }
+
+  async operate(command: OperatorCommand): Promise<undefined> {
+    this.#tell(["operate", command]);
+    return undefined;
   }
 
   blob(name: string): Bytes | undefined {
@@ -182,6 +199,7 @@ class ChannelEngine implements Engine {
         break;
       case "status":
         this.#status = up.status;
+        this.#watch = up.watch;
         this.#ready();
         break;
       case "answer":
@@ -235,7 +253,7 @@ test("the table's schema checks an engine's options, and an unknown engine is CO
   expect(options({ kind: "channel" })).toEqual({ kind: "channel", delayMs: 0 });
   expect(() => options({ kind: "channel", delayMs: -1 })).toThrowError(/engine\.delayMs/);
   expect(() => options({ kind: "local", delayMs: 1 })).toThrowError(/delayMs/);
-  expect(() => options({ kind: "carrier pigeons" })).toThrowError(/known are local, channel/);
+  expect(() => options({ kind: "carrier pigeons" })).toThrowError(/known are local, nats, channel/);
   await expect(startTestRun({ config: { engine: { kind: "carrier pigeons" } } })).rejects.toMatchObject({
     code: "CONFIG_INVALID",
   });

@@ -10,16 +10,17 @@ import { addImporter } from "../../coordinator/data/importers/importers.ts";
 import { SHARD_SAMPLES } from "../../coordinator/data/sharder.ts";
 import { dataKind } from "../../shared/data/data-kinds.ts";
 import { locateSample } from "../../shared/data/dataset.ts";
+import { decodeHere } from "../../shared/samples/decoding.ts";
+import { KeptContent } from "../../worker/content/kept-content.ts";
 import type { OpenDevice } from "../../worker/device.ts";
 import { runtimePorts, type SocketConstructor } from "../../worker/platform/runtime-ports.ts";
-import type { ContentCache } from "../../worker/session/content-fetch.ts";
 import { runSession } from "../../worker/session/session.ts";
 import type { SessionPorts } from "../../worker/session/session-ports.ts";
 import { gpuDevice } from "../../worker/trainer/gpu-device.ts";
-import { createSampleDecoder } from "../../worker/trainer/sample-decoder.ts";
-import type { MicrobatchInput } from "../../worker/trainer/trainer-contract.ts";
 import { untuned } from "../../worker/tuning/tuning-options.ts";
 import { freshDevice } from "../fixtures/device.ts";
+import { MemoryContent } from "../fixtures/memory-content.ts";
+import { normalised } from "../fixtures/normalised.ts";
 import { startTestRun } from "../fixtures/test-run.ts";
 
 /** Waves of colour of 28×28×3: how long they are is their class, made by arithmetic, from no file. */
@@ -52,21 +53,6 @@ const toyWaves = defineImporter(half, async ({ waves }) => {
     test: split(64),
   };
 });
-
-/** Cache storage as browsers have it, in memory. */
-class MemoryStorage implements ContentCache {
-  readonly held = new Map<string, Uint8Array<ArrayBuffer>>();
-  async match(key: RequestInfo | URL): Promise<Response | undefined> {
-    const bytes = this.held.get(String(key));
-    return bytes && new Response(bytes.slice());
-  }
-  async put(key: RequestInfo | URL, response: Response): Promise<void> {
-    this.held.set(String(key), new Uint8Array(await response.arrayBuffer()));
-  }
-  async delete(key: RequestInfo | URL): Promise<boolean> {
-    return this.held.delete(String(key));
-  }
-}
 
 interface Downloads {
   /** Hashes of the shards that were asked for, in order. */
@@ -116,29 +102,30 @@ test("a toy importer's samples reach a worker, who verifies, keeps, decodes and 
   const device = await freshDevice();
   const open: OpenDevice = { device, adapter: { vendor: "", architecture: "", description: "Dawn", software: true } };
   const { shards, ports } = damagedOnce();
-  const cache = new MemoryStorage();
+  const storage = new MemoryContent(2 ** 26);
   const decoded: Decoded[] = [];
   const session = runSession({
     url: started.url,
     name: "learner",
     runtime: "node",
     ports,
-    cache,
+    kept: await KeptContent.open(storage),
     openDevice: async () => gpuDevice(open, (circumstances) => untuned(open, circumstances)),
-    createDecoder: (config, manifest) => {
-      const decoder = createSampleDecoder(config, manifest);
+    openDecoding: (config, manifest) => {
+      const decoding = decodeHere(config, manifest);
       return {
-        ...decoder,
-        decode: (round, samples, held) => {
-          const input: MicrobatchInput = decoder.decode(round, samples, held);
-          const [image, label] = [input.image as Float32Array, input.label];
+        ...decoding,
+        decode: async (round, samples, held) => {
+          const microbatch = await decoding.decode(round, samples, held);
+          const { image, label } = normalised(config, manifest, microbatch.input);
           const size = image.length / samples.length;
           if (round.split === "train") {
             samples.forEach((sample, i) => {
-              decoded.push({ sample, image: image.slice(i * size, (i + 1) * size), label: label[i] });
+              const pixels = Float32Array.from(image.subarray(i * size, (i + 1) * size));
+              decoded.push({ sample, image: pixels, label: label[i] });
             });
           }
-          return input;
+          return microbatch;
         },
       };
     },
@@ -156,7 +143,7 @@ test("a toy importer's samples reach a worker, who verifies, keeps, decodes and 
   expect([...new Set(shards)]).toEqual(expect.arrayContaining(dataset.train.shards.map(({ sha256 }) => sha256)));
   // Kept under its hash, as it hashes.
   for (const sha256 of new Set(shards)) {
-    const [, bytes] = [...cache.held].find(([key]) => key.endsWith(`/shards/${sha256}`)) ?? [];
+    const bytes = storage.held.get(`shards/${sha256}`);
     expect(createHash("sha256").update(bytes!).digest("hex")).toBe(sha256);
   }
   // Decoded to what the importer made, from both shards.
@@ -173,4 +160,4 @@ test("a toy importer's samples reach a worker, who verifies, keeps, decodes and 
   expect(summary).toMatchObject({ step: 24 });
   expect(losses[0].loss.task).toBeGreaterThan(0.8);
   expect(losses.at(-1).loss.task).toBeLessThan(0.4);
-}, 120_000);
+}, 300_000);

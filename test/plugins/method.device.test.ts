@@ -95,7 +95,7 @@ test("a toy method is configured by its own schema, and refused by its own rules
 });
 
 test("a toy method trains on a device: its loss falls, what it learns moves, what it derives follows", {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const config = configOf({ kind: "toy" });
   const { state, losses } = await realSteps(config, 24);

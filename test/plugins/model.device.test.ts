@@ -58,7 +58,7 @@ test("a toy model is configured by its own schema, and refused by its own rules"
 test.each([{ kind: "rbcn", ablation: "R" }, { kind: "xnor" }])(
   "a toy model trains on a device by %j",
   {
-    timeout: 120_000,
+    timeout: 300_000,
   },
   async (method) => {
     const { state, losses } = await realSteps(configOf({ kind: "toy", layers: 2 }, method), 20);

@@ -11,8 +11,8 @@ import { exportModel } from "../../coordinator/checkpoint/export.ts";
 import { reopenRun } from "../../coordinator/run/open-run.ts";
 import { defineMethod } from "../../shared/model/methods/method.ts";
 import { methods } from "../../shared/model/methods/methods.ts";
-import { rbcnProgram } from "../../shared/model/methods/programs.ts";
-import { rbcn, rbcnMethod, rbcnSchema } from "../../shared/model/methods/rbcn.ts";
+import { trainingProgram } from "../../shared/model/methods/programs.ts";
+import { rbcn, rbcnSchema } from "../../shared/model/methods/rbcn.ts";
 import type { MethodProgram } from "../../shared/model/phases.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
 import { startTestRun, stepHashes, workToTheEnd } from "../fixtures/test-run.ts";
@@ -62,9 +62,10 @@ beforeAll(() => {
     defineMethod({
       kind: "in-other-words",
       schema: rbcnSchema.extend({ kind: z.literal("in-other-words") }),
-      reads: rbcnMethod.reads,
+      objective: () => ({ kind: "adversarial" }),
+      tunes: () => true,
       create: rbcn,
-      phases: ({ ablation }, run) => inOtherWords(rbcnProgram(ablation, run)),
+      phases: (_, run) => inOtherWords(trainingProgram(run)),
     }),
   );
 });

@@ -22,6 +22,7 @@ import { evaluationOf, phaseNamed } from "../../shared/model/phases.ts";
 import { RUNNING_STATISTIC_MOMENTUM as M } from "../../shared/model/running-statistic.ts";
 import { parseConfig } from "../../shared/run/config.ts";
 import { placeOf } from "../../shared/run/program.ts";
+import { sampleOrder } from "../../shared/samples/sample-order.ts";
 import { defineTask } from "../../shared/tasks/task.ts";
 import { tasks } from "../../shared/tasks/tasks.ts";
 import { phaseLayout } from "../../shared/wire/contribution.ts";
@@ -29,9 +30,8 @@ import { parameterSets } from "../../shared/wire/parameter-set.ts";
 import { decodeCoordinatorMessage, encodeMessage, type LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { DeviceTask } from "../../worker/tasks/device-task.ts";
 import { deviceTasks } from "../../worker/tasks/device-tasks.ts";
-import { createSampleDecoder } from "../../worker/trainer/sample-decoder.ts";
-import { sampleOrder } from "../../worker/trainer/sample-order.ts";
 import { createTrainer } from "../../worker/trainer/trainer.ts";
+import { heldDecoder } from "../fixtures/decode-samples.ts";
 import { testDevice } from "../fixtures/device.ts";
 
 const SIDE = 8;
@@ -47,10 +47,24 @@ const brightness = defineTask({
     { name: "right", h: shape.h, w: shape.w - LEFT, c: shape.c },
   ],
   targets: () => [{ name: "sum", type: "f32", size: 1 }],
+  decoder:
+    (_, { dataset: { shape } }) =>
+    ({ content, target }, _draws, { inputs, targets }) => {
+      const { left, right } = inputs;
+      for (let y = 0; y < shape.h; y++) {
+        for (let x = 0; x < shape.w; x++) {
+          const value = content[y * shape.w + x] / 255;
+          if (x < LEFT) left[y * LEFT + x] = value;
+          else right[y * (shape.w - LEFT) + x - LEFT] = value;
+        }
+      }
+      targets.sum[0] = labelOf(target) / 1000;
+    },
   head: () => (graph, left, right) => {
     const both = graph.add({ op: "add", input: left, other: right });
     return graph.add({ op: "linear", name: "out", input: both, out: 1 });
   },
+  output: { name: "brightness", text: "float32, that of both parts together" },
   metrics: ["distance"],
   score: {
     name: "mean distance",
@@ -85,19 +99,6 @@ metrics[1] = distance / f32(N);`,
 
 const deviceBrightness: DeviceTask = {
   kind: "brightness",
-  decoder:
-    (_, { dataset: { shape } }) =>
-    ({ content, target }, _draws, { inputs, targets }) => {
-      const { left, right } = inputs;
-      for (let y = 0; y < shape.h; y++) {
-        for (let x = 0; x < shape.w; x++) {
-          const value = content[y * shape.w + x] / 255;
-          if (x < LEFT) left[y * LEFT + x] = value;
-          else right[y * (shape.w - LEFT) + x - LEFT] = value;
-        }
-      }
-      targets.sum[0] = labelOf(target) / 1000;
-    },
   loss: (options) => {
     const { weight } = brightness.schema.parse(options) as { weight: number };
     return (list, { n, output, target }) => {
@@ -191,7 +192,7 @@ describe("with both halves in the tables", () => {
     const state = createTrainingState(config, dataset);
     const { program } = state;
     const held = new Map([train, tested].map(({ sha256, bytes }) => [sha256, bytes]));
-    const decoder = createSampleDecoder(config, dataset);
+    const decode = heldDecoder(config, dataset);
     const trainer = createTrainer(await testDevice(), { config, dataset, program });
     let count = 0;
     /** The sum of a round over positions [from, to), a lease a microbatch. */
@@ -216,8 +217,7 @@ describe("with both halves in the tables", () => {
           pass: 0,
           epoch,
           split,
-          from: at,
-          to: Math.min(at + config.microbatch, to),
+          ranges: [{ from: at, to: Math.min(at + config.microbatch, to) }],
           parametersHash: wireBlob(state, phase.network).hash,
           partners: {},
           weights: {},
@@ -231,7 +231,7 @@ describe("with both halves in the tables", () => {
         const received = decodeCoordinatorMessage(encodeMessage(lease)) as LeaseMessage;
         const input = (start: number, end: number) => {
           const samples = Array.from({ length: end - start }, (_, i) => order(start + i));
-          return decoder.decode(received, samples, held);
+          return decode(received, samples, held).input;
         };
         const result = await trainer.compute(received, input, () => false);
         if (result === "aborted") throw new Error("nobody aborted this lease");
@@ -253,7 +253,7 @@ describe("with both halves in the tables", () => {
     });
   };
 
-  test("its loss falls on a device, and everybody calls its score by its own name", { timeout: 180_000 }, async () => {
+  test("its loss falls on a device, and everybody calls its score by its own name", { timeout: 300_000 }, async () => {
     const { config, state, program, roundOf, close } = await openRun();
     const running = () => state.parameters.student.get(statistic) as Float32Array;
     try {
@@ -304,7 +304,7 @@ describe("with both halves in the tables", () => {
     }
   });
 
-  test("a worker that takes inner steps folds both branches' statistics too", { timeout: 180_000 }, async () => {
+  test("a worker that takes inner steps folds both branches' statistics too", { timeout: 300_000 }, async () => {
     const together = await openRun();
     const local = await openRun({ sync: { kind: "local" } });
     try {
@@ -331,10 +331,13 @@ describe("with both halves in the tables", () => {
   });
 });
 
-test("a task that the device has no half of is refused by name, before a sample is decoded", () => {
+test("a task that the device has no half of is refused by name, before a sample is computed", async () => {
   const removals = [tasks.add(brightness), models.add(twins)];
   try {
-    expect(() => createSampleDecoder(parseConfig(settings), dataset)).toThrow(
+    const config = parseConfig(settings);
+    const device = await testDevice();
+    const { program } = createTrainingState(config, dataset);
+    expect(() => createTrainer(device, { config, dataset, program })).toThrow(
       expect.objectContaining({ code: "CONFIG_INVALID", message: expect.stringMatching(/device half.*"brightness"/) }),
     );
   } finally {

@@ -21,7 +21,14 @@ import {
 
 /** Two honest volunteers beside the peer. */
 export const scenario = parseScenario(
-  { volunteers: 2, steps: 3, stepSeconds: 4, joinSeconds: 0, run: { lease: { timeoutMs: 20_000 }, heartbeatMs: 5000 } },
+  {
+    volunteers: 2,
+    steps: 3,
+    stepSeconds: 4,
+    joinSeconds: 0,
+    data: { chunk: 8, kept: 0.5 },
+    run: { lease: { timeoutMs: 20_000 }, heartbeatMs: 5000 },
+  },
   "session model",
 );
 export class Peer {

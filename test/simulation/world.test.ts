@@ -15,6 +15,7 @@ import { buildNetworks } from "../../shared/run/networks.ts";
 import { phasesOf } from "../../shared/run/program.ts";
 import { CHUNK_BYTES } from "../../shared/wire/chunk.ts";
 import { phaseLayout } from "../../shared/wire/contribution.ts";
+import { payloadHeadBytes } from "../../shared/wire/contribution-payload.ts";
 import { decodeFrame, encodeFrame } from "../../shared/wire/frame.ts";
 import { wireLayout } from "../../shared/wire/wire-layout.ts";
 
@@ -44,7 +45,8 @@ test("V1 a seed is one history, to the time of every grant, and another seed ano
     await simulate(scenarioOf(troubled), 6),
   ];
   expect(first.violations).toEqual([]);
-  expect({ ...again, coordinatorCpuMsPerStep: 0 }).toEqual({ ...first, coordinatorCpuMsPerStep: 0 });
+  const measured = { coordinatorCpuMsPerStep: 0, processes: [] };
+  expect({ ...again, ...measured }).toEqual({ ...first, ...measured });
   expect(other.trace).not.toBe(first.trace);
 });
 
@@ -128,11 +130,11 @@ function spoiling(bits: number, byte: (bytes: number, tensors: number) => number
 }
 
 test("V6 a contribution that is summed other than it was sent is seen", async () => {
-  // The first unit of the first tensor, behind the peaks.
+  // The first unit of the first tensor, behind peaks and checksum.
   const report = await simulate(
     scenarioOf(calm),
     1,
-    spoiling(1, (_bytes, tensors) => 4 * tensors),
+    spoiling(1, (_bytes, tensors) => payloadHeadBytes(tensors)),
   );
   expect(report.violations[0]).toMatch(/the sum is .* units, that of its ranges/);
 });
@@ -142,7 +144,7 @@ test("V6 a contribution that is summed other than it was sent is seen", async ()
  * bit.
  */
 const spoiledByte = {
-  f32: (_bytes: number, tensors: number) => 4 * tensors + 7,
+  f32: (_bytes: number, tensors: number) => payloadHeadBytes(tensors) + 7,
   f16: (bytes: number) => bytes - 1,
   int8: (bytes: number) => bytes - 1023,
   sign: (bytes: number) => bytes - 2,
@@ -260,6 +262,28 @@ test("V14 an honest volunteer that is turned away, or breaks off over what nobod
   expect(report.violations[0]).toMatch(/an honest volunteer was turned away for good: MESSAGE_INVALID: refused on/);
 });
 
+test("V17 volunteers who hold what they are leased download less, and nothing else comes out", async () => {
+  const data = { chunk: 8, kept: 0.25 };
+  const steady = { ...calm, volunteers: 6, steps: 12, passes: 3, joinSeconds: 0, data };
+  const [held, first] = await Promise.all(
+    [true, false].map((affinity) => simulate(scenarioOf({ ...steady, run: { lease: { affinity } } }), 11)),
+  );
+  expect([...held.violations, ...first.violations]).toEqual([]);
+  expect(held.paramsHash).toBe(first.paramsHash);
+  expect(held.samples).toBe(first.samples);
+  expect(held.downloads).toHaveLength(3);
+  expect(held.downloads[2]).toBeLessThan(0.9 * first.downloads[2]);
+});
+
+test("V17 and with every kind of fault the same", async () => {
+  const run = { ...troubled.run, batch: 512, data: { kind: "idx", trainSamples: 1500, testSamples: 32 } };
+  const data = { chunk: 4, kept: 0.3 };
+  const raw = await simulate(scenarioOf({ ...troubled, run }), 9);
+  const chunked = await simulate(scenarioOf({ ...troubled, data, run }), 9);
+  expect([...raw.violations, ...chunked.violations]).toEqual([]);
+  expect(chunked.paramsHash).toBe(raw.paramsHash);
+});
+
 test("a scenario names what it does not know", () => {
   expect(() => scenarioOf({ volunteer: 3 })).toThrow(/test is not a valid scenario:\n.*volunteer/);
   expect(() => scenarioOf({ stalls: { seconds: [3, 1] } })).toThrow(/ascending/);
@@ -291,11 +315,47 @@ test("varied scenarios have every fault and every liar among them", () => {
   for (const misdeed of misdeeds) expect(some(({ liars }) => (liars[misdeed] ?? 0) > 0)).toBeGreaterThan(3);
 });
 
+test("V18 who computes a tenth of the time in the middle of a lease is lent less, goes on answering, and holds up nobody", async () => {
+  let committed = 0;
+  /** Contributions after the sixth step, by worker. */
+  const late = new Map<string, number>();
+  const report = await simulate(
+    scenarioOf({
+      ...{ ...calm, steps: 9, stepSeconds: 5, joinSeconds: 1 },
+      speed: { slowest: 200, spread: 1, jitter: 0.05 },
+      link: { latencyMs: [40, 40], jitterMs: 0, uploadMbps: [20, 20], downloadMbps: [50, 50] },
+      throttles: [{ atSeconds: 22, share: 0.5, to: 0.1 }],
+    }),
+    1,
+    {
+      record: (record) => {
+        if (record.type === "step") committed = record.step;
+        return record;
+      },
+      inbox: (rounds) => ({
+        ...inboxOf(rounds),
+        contribute: (worker, bytes) => {
+          if (committed >= 6) late.set(worker, (late.get(worker) ?? 0) + 1);
+          return rounds.contribute(worker, bytes);
+        },
+      }),
+    },
+  );
+  expect(report.violations).toEqual([]);
+  // By this seed one of four; the others are as fast as ever, and the step in which it happened is not twice as long.
+  expect(late.size).toBe(4);
+  const left = (3 + 0.1) / 4;
+  expect(Math.min(...report.stepGoodput.slice(3))).toBeGreaterThan(left / 2);
+  const since = report.stepGoodput.slice(4);
+  expect(since.reduce((sum, one) => sum + one, 0) / since.length).toBeGreaterThan(0.85 * left);
+});
+
 /** The calls of an inbox, bound to it. */
 function inboxOf(rounds: Parameters<NonNullable<Tamper["inbox"]>>[0]): typeof rounds {
   return {
     join: (worker, facts) => rounds.join(worker, facts),
     ready: (worker, wish) => rounds.ready(worker, wish),
+    holds: (worker, held) => rounds.holds(worker, held),
     pause: (worker) => rounds.pause(worker),
     leave: (worker, parting) => rounds.leave(worker, parting),
     suspend: (worker, parting) => rounds.suspend(worker, parting),

@@ -28,7 +28,7 @@ afterAll(() => {
   for (const trainer of trainers) trainer.close();
 });
 
-test.each(stored.cases)("M2 the device computes the vectors' $name", { timeout: 180_000 }, async (vector) => {
+test.each(stored.cases)("M2 the device computes the vectors' $name", { timeout: 300_000 }, async (vector) => {
   const { config, networks, phase, sets } = computed(vector.config, vector.phase);
   const dataset = vectorDataset();
   const trainer = createTrainer(await testDevice(), { config, dataset, program: phasesOf(config).outline });
@@ -57,8 +57,7 @@ test.each(stored.cases)("M2 the device computes the vectors' $name", { timeout: 
     pass: 0,
     epoch: 0,
     split: phase.evaluate ? "test" : "train",
-    from: 0,
-    to: samples,
+    ranges: [{ from: 0, to: samples }],
     parametersHash: load(phase.network),
     partners: Object.fromEntries(phase.partners.map((set) => [set, load(set)])),
     weights: vector.lambda === undefined ? {} : { adversarial: vector.lambda },
@@ -94,7 +93,7 @@ test.each(stored.cases)("M2 the device computes the vectors' $name", { timeout: 
   });
 });
 
-test("M4 the device's inner steps end there too", { timeout: 180_000 }, async () => {
+test("M4 the device's inner steps end there too", { timeout: 300_000 }, async () => {
   const text = await readFile(new URL("../../test/vectors/local.json", import.meta.url), "utf8");
   const vector = JSON.parse(text) as ReturnType<typeof local>;
   const { config, networks, phase, before } = localLease();
@@ -121,8 +120,7 @@ test("M4 the device's inner steps end there too", { timeout: 180_000 }, async ()
       pass: 0,
       epoch: 0,
       split: "train",
-      from: 0,
-      to: label.length,
+      ranges: [{ from: 0, to: label.length }],
       parametersHash: sha256Hex(bytes),
       partners: {},
       weights: {},

@@ -7,9 +7,11 @@ import { identity } from "./cases/identity.ts";
 import { local } from "./cases/local.ts";
 import { manifests } from "./cases/manifests.ts";
 import { messages } from "./cases/messages.ts";
+import { pairs } from "./cases/pairs.ts";
 import { parameters } from "./cases/parameters.ts";
 import { shards } from "./cases/shard.ts";
 import { steps } from "./cases/steps.ts";
+import { views } from "./cases/views.ts";
 
 export const vectors = {
   "draws.json": draws,
@@ -21,6 +23,8 @@ export const vectors = {
   "parameters.json": parameters,
   "contributions.json": contributions,
   "shard.json": shards,
+  "views.json": views,
+  "pairs.json": pairs,
   "steps.json": steps,
   "local.json": local,
 } as const;

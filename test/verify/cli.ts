@@ -5,6 +5,7 @@
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { Command, Option } from "commander";
+import { CaseProgress } from "./case-progress.ts";
 import type { Comparison } from "./compare.ts";
 import type { ForcedTilings } from "./forced-tilings.ts";
 import { type Message, type Runtime, runIn } from "./runtimes.ts";
@@ -37,12 +38,14 @@ async function verify(folder: string, options: Options): Promise<void> {
   const runtimes: readonly Runtime[] = options.runtime === "both" ? ["deno", "browser"] : [options.runtime];
   for (const runtime of runtimes) {
     const pending = new Set(files.map((file) => path.basename(file)));
+    const progress = new CaseProgress(runtime, pending.size, (line) => console.error(line));
     const show = (message: Message): void => {
       if ("adapter" in message) {
         const { vendor, architecture, description } = message.adapter;
         console.log(`\n${runtime}: ${[vendor, architecture, description].filter(Boolean).join(" ")}`);
       } else if ("file" in message) {
         pending.delete(message.file);
+        progress.reported(message.file);
         if (message.notSupported !== undefined) {
           notSupported.set(message.file, message.notSupported);
           console.log(`  not supported ${message.file} (${message.op}): ${message.notSupported}`);
@@ -62,6 +65,8 @@ async function verify(folder: string, options: Options): Promise<void> {
     } catch (error) {
       failed++;
       console.log(`\nFAIL ${runtime}: ${error instanceof Error ? error.message : error}`);
+    } finally {
+      progress.stop();
     }
     // A case that was never reported has not passed.
     for (const name of pending) console.log(`  FAIL ${name}: not run in ${runtime}`);

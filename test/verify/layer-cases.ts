@@ -24,6 +24,7 @@ const convolution = {
   k: z.number(),
   stride: z.number(),
   padding: z.number(),
+  groups: z.number().default(1),
 };
 const rectify = z.enum(["kernel", "layer", "out", "filter"]);
 const rbconvAttributes = z.object({ ...convolution, c: rectify, surrogate: z.enum(["bireal", "ste"]) });
@@ -82,6 +83,7 @@ export async function verifyConv(rig: Rig, test: OracleCase): Promise<Comparison
     kernel: a.k,
     stride: a.stride,
     padding: a.padding,
+    groups: a.groups,
   });
   const weight = test.weight("in.weight");
   const [x, dy] = [test.map("in.x"), test.map("grad.y")];
@@ -89,8 +91,8 @@ export async function verifyConv(rig: Rig, test: OracleCase): Promise<Comparison
   const { shape } = test.tensor("out.y");
   const taps = a.k * a.k;
   return [
-    compareSum("y", result.y, test.tensor("out.y"), taps * a.in, maxAbs(x), maxAbs(weight)),
-    compareSum("dx", result.dx, test.tensor("out.dx"), taps * a.out, maxAbs(dy), maxAbs(weight)),
+    compareSum("y", result.y, test.tensor("out.y"), (taps * a.in) / a.groups, maxAbs(x), maxAbs(weight)),
+    compareSum("dx", result.dx, test.tensor("out.dx"), (taps * a.out) / a.groups, maxAbs(dy), maxAbs(weight)),
     compareSum(
       "dweight",
       read(result.arena, "l.weight"),
@@ -105,9 +107,10 @@ export async function verifyConv(rig: Rig, test: OracleCase): Promise<Comparison
 export async function verifyRbconv(rig: Rig, test: OracleCase): Promise<Comparison[]> {
   const a = rbconvAttributes.parse(test.attributes);
   const g = new GraphBuilder({ h: a.h, w: a.w, c: a.in });
-  const { stride, padding, surrogate } = a;
-  const layer = { name: "l", input: 0, out: a.out, kernel: a.k, stride, padding };
-  const c = { name: "c", role: "learned", shape: rectifyShape(a.c, a.out, a.k, a.in) } as const;
+  const { stride, padding, surrogate, groups } = a;
+  const layer = { name: "l", input: 0, out: a.out, kernel: a.k, stride, padding, groups };
+  const seen = a.in / groups;
+  const c = { name: "c", role: "learned", shape: rectifyShape(a.c, a.out, a.k, seen) } as const;
   const node = g.add({ op: "rbconv", rectify: a.c, surrogate, companions: [c], ...layer });
   const [weight, rectifier] = [test.weight("in.weight"), test.weight("in.c")];
   const [x, dy] = [test.map("in.x"), test.map("grad.y")];
@@ -118,8 +121,8 @@ export async function verifyRbconv(rig: Rig, test: OracleCase): Promise<Comparis
   const result = await runOperator(rig, g.build(node), a.n, parameters, x, dy);
   const gradients = rbcnGradients(
     {
-      shape: [a.out, a.k, a.k, a.in],
-      rectifierShape: rectifyShape(a.c, a.out, a.k, a.in),
+      shape: [a.out, a.k, a.k, seen],
+      rectifierShape: rectifyShape(a.c, a.out, a.k, seen),
       weight,
       rectifier,
       gradient: Float64Array.from(read(result.arena, "l.weight")),
@@ -131,8 +134,8 @@ export async function verifyRbconv(rig: Rig, test: OracleCase): Promise<Comparis
   const scale = maxAbs(rectifier);
   const shared = weight.length / rectifier.length;
   return [
-    compareSum("y", result.y, test.tensor("out.y"), a.k * a.k * a.in, scale),
-    compareSum("dx", result.dx, test.tensor("out.dx"), a.k * a.k * a.out, maxAbs(dy), scale, 2),
+    compareSum("y", result.y, test.tensor("out.y"), a.k * a.k * seen, scale),
+    compareSum("dx", result.dx, test.tensor("out.dx"), (a.k * a.k * a.out) / groups, maxAbs(dy), scale, 2),
     compareSum("dweight", gradients.weight, test.tensor("out.dweight"), positions, maxAbs(dy), scale, 2),
     compareSum("dc", gradients.rectifier, test.tensor("out.dc"), positions * shared, maxAbs(dy)),
   ];

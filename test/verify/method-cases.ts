@@ -1,237 +1,133 @@
-// Oracle cases of the literature's methods: rules of latent weights as the coordinator applies them, signs of
-// activations and whole binary convolutions as workers compute them. A case of a method that is not here yet says so,
-// by name.
+// Oracle cases of the literature's methods: rules of latent weights as the coordinator applies them, and whole
+// convolutions as workers compute them. What a case calls a method and its options is in methods/, a file a method; a
+// case of one that is not here yet says so, by name.
 
 import { z } from "zod";
-import { GraphBuilder } from "../../shared/model/graph.ts";
-import { latentEntries, networkManifest } from "../../shared/model/manifest.ts";
-import type { LatentLayer, Method } from "../../shared/model/methods/method.ts";
-import { methods } from "../../shared/model/methods/methods.ts";
-import { adamStep, glorotFactor } from "../../shared/model/optimizer.ts";
-import type { Surrogate } from "../../shared/model/rectify.ts";
+import { networkManifest } from "../../shared/model/manifest.ts";
 import { type Comparison, compare, EPSILON, maxAbs } from "./compare.ts";
+import { activationGradients, activationOf, quantiseRuleOf } from "./methods/activation.ts";
+import type { CaseLayer, CaseMethod } from "./methods/case-method.ts";
+import { combinedGraph, sentWeights } from "./methods/combined.ts";
+import { effectiveOf, graphOf, layerOf } from "./methods/layer.ts";
+import { outputGain, outputGradients, outputKind, outputParameters } from "./methods/output.ts";
+import { caseMethod } from "./methods/table.ts";
 import { runOperator } from "./operator-program.ts";
 import type { OracleCase } from "./oracle-case.ts";
+import { planeComparisons } from "./plane-cases.ts";
 import type { Rig } from "./rig.ts";
-
-/** What the product does not do yet: the case is counted as that, and neither passes nor fails. */
-export class NotSupported extends Error {}
+import { rounded, SAFETY, summed } from "./tolerance.ts";
 
 const shapeAttributes = z.object({ out: z.number(), in: z.number(), k: z.number() });
-const weightAttributes = z.discriminatedUnion("method", [
-  z.object({ method: z.literal("bnn"), open: z.boolean().default(false) }),
-  z.object({
-    method: z.literal("xnor"),
-    gradient: z.enum(["analytic", "authors", "paper"]),
-    factor: z.boolean().default(false),
-    centre: z.boolean().default(false),
-  }),
-  z.object({ method: z.literal("bireal"), gradient: z.enum(["magnitude", "code"]) }),
-]);
-type WeightAttributes = z.output<typeof weightAttributes>;
 
-const signs: Readonly<Record<string, Surrogate>> = { closed: "ste", open: "ste", bireal: "bireal" };
-
-/** Factor over the size of a random walk of roundings. */
-const SAFETY = 8;
-
-/**
- * The product's method of a case's weights.
- * @param activation rule of the case's activations, where it has some
- * @throws NotSupported
- */
-function methodOf(attributes: unknown, activation?: string): { method: Method; weight: WeightAttributes } {
-  const { method: name } = z.object({ method: z.string() }).parse(attributes);
-  if (!["bnn", "xnor", "bireal"].includes(name)) throw new NotSupported(`method ${name}`);
-  const weight = weightAttributes.parse(attributes);
-  const create = (kind: string, options: Readonly<Record<string, unknown>>) =>
-    methods.get(kind).create({ kind, ...options });
-  const method = (() => {
-    switch (weight.method) {
-      case "bnn":
-        return create("bnn", { gradient: weight.open ? "open" : "plain" });
-      case "xnor": {
-        const gradient = { analytic: "analytic", authors: "code", paper: "printed" }[weight.gradient];
-        return create("xnor", { gradient, factor: weight.factor, centre: weight.centre });
-      }
-      case "bireal":
-        return create("bireal", { gradient: weight.gradient === "code" ? "pytorch" : "magnitude", clamp: false });
-      default:
-        return weight satisfies never;
-    }
-  })();
-  // The case names both; a method has its own.
-  const own = method.kind === "bireal" ? "bireal" : "ste";
-  if (activation !== undefined && signs[activation] !== own) {
-    throw new NotSupported(`method ${name} with activation ${activation}`);
-  }
-  return { method, weight };
+function effective(own: CaseMethod, of: CaseLayer): Float32Array {
+  return own.effective?.(of) ?? effectiveOf(of);
 }
 
-/** The layer as it is sent: W settled where the case says so, and what follows from it. */
-function layerOf(method: Method, weight: WeightAttributes, test: OracleCase): LatentLayer {
-  const { out, in: input, k } = shapeAttributes.parse(test.attributes);
-  const latent = test.weight("in.weight").slice();
-  const bare = { shape: [out, k, k, input] as const, weight: latent, companions: {} };
-  if (weight.method === "xnor" && weight.centre) method.rule?.settle?.(bare);
-  return { ...bare, companions: { c: ruleOf(method).companion("c", bare) } };
+function dweight(own: CaseMethod, of: CaseLayer, gradient: Float64Array): Float64Array {
+  return own.dweight?.(of, gradient) ?? of.rule.gradients(of.layer, gradient).weight;
 }
 
-function ruleOf({ rule, kind }: Method) {
-  if (!rule) throw new RangeError(`${kind} has no rule`);
-  return rule;
+/** The oracle's ∂L/∂W̃ as a worker sends it. */
+function sent(own: CaseMethod, of: CaseLayer, name: string): Float64Array {
+  const gradient = Float64Array.from(of.test.weight(name));
+  return own.sent?.(of, gradient) ?? gradient;
 }
 
-/** W̃ = C ⊙ sign W, f32. */
-function effectiveOf({ weight, companions: { c } }: LatentLayer): Float32Array {
-  const each = weight.length / c.length;
-  return weight.map((w, i) => (w < 0 ? -c[Math.floor(i / each)] : c[Math.floor(i / each)]));
-}
-
-/** A value that is rounded once or twice. */
-function rounded(name: string, actual: ArrayLike<number>, test: OracleCase, terms = 1): Comparison {
-  const oracle = test.tensor(`out.${name}`);
-  return compare(name, actual, oracle, SAFETY * Math.sqrt(terms) * EPSILON * Math.max(1e-30, maxAbs(oracle.data)));
-}
-
-function ruleComparisons(method: Method, layer: LatentLayer, gradient: Float32Array, test: OracleCase): Comparison[] {
-  const { weight: dweight } = ruleOf(method).gradients(layer, Float64Array.from(gradient));
+function ruleComparisons(own: CaseMethod, of: CaseLayer, gradient: Float64Array): Comparison[] {
+  const { test, layer } = of;
   const filter = layer.weight.length / layer.shape[0];
   return [
-    ...(test.has("out.latent") ? [rounded("latent", layer.weight, test)] : []),
-    ...(test.has("out.alpha") ? [rounded("alpha", layer.companions.c, test)] : []),
-    rounded("effective", effectiveOf(layer), test),
-    rounded("dweight", dweight, test, filter),
+    rounded("effective", effective(own, of), test),
+    rounded("dweight", dweight(own, of, gradient), test, filter),
+    ...(own.outs?.(of, gradient) ?? []),
   ];
 }
 
 export async function verifyWeightTransform(_: Rig, test: OracleCase): Promise<Comparison[]> {
-  const { method, weight } = methodOf(test.attributes);
-  return ruleComparisons(method, layerOf(method, weight, test), test.weight("grad.effective"), test);
+  const { attributes } = test;
+  const own = caseMethod(attributes);
+  const method = own.create(attributes);
+  const geometry = { ...shapeAttributes.parse(attributes), stride: 1, padding: 0 };
+  // Of a map that is one window: nothing is computed on it.
+  const graph = graphOf(method, { h: geometry.k, w: geometry.k }, geometry);
+  const of = layerOf(own, method, graph, test, attributes);
+  return ruleComparisons(own, of, sent(own, of, "grad.effective"));
 }
 
-/**
- * Signs and their slope: each element is the one channel of a sample of its own, under a filter of the one weight +1.
- */
-export async function verifyActivation(rig: Rig, test: OracleCase): Promise<Comparison[]> {
-  const a = z
-    .object({ kind: z.string(), n: z.number(), c: z.number(), h: z.number(), w: z.number() })
-    .parse(test.attributes);
-  const surrogate = signs[a.kind];
-  if (!surrogate) throw new NotSupported(`activation ${a.kind}`);
-  const g = new GraphBuilder({ h: a.h, w: a.w, c: 1 });
-  const node = g.add({
-    op: "rbconv",
-    name: "l",
-    input: g.input,
-    out: 1,
-    kernel: 1,
-    stride: 1,
-    padding: 0,
-    rectify: "layer",
-    surrogate,
-    companions: [{ name: "c", role: "derived", shape: [1, 1, 1, 1] }],
-  });
-  const one = Float32Array.of(1);
-  const parameters = new Map([
-    ["l.weight", one],
-    ["l.c", one],
-  ]);
-  const [x, dy] = [test.tensor("in.x"), test.tensor("grad.y")];
-  const { y, dx } = await runOperator(rig, g.build(node), a.n * a.c, parameters, x.data, dy.data);
-  const inPlace = (name: string, actual: Float32Array, bound: number) => {
-    const oracle = test.tensor(`out.${name}`);
-    // In the file's own order already, since a sample has one channel.
-    return compare(name, actual, { ...oracle, shape: [oracle.data.length] }, bound);
+const convolutionAttributes = shapeAttributes.extend({
+  n: z.number(),
+  h: z.number(),
+  w: z.number(),
+  stride: z.number(),
+  padding: z.number(),
+  weight: z.looseObject({}),
+  activation: z.looseObject({ kind: z.string() }),
+  output: z.string().optional(),
+});
+
+/** A case's layer with its latent weight, and what a worker has of it. @throws NotSupported */
+export function quantizedConvOf(test: OracleCase) {
+  const a = convolutionAttributes.parse(test.attributes);
+  const own = caseMethod(a.weight);
+  const method = own.create(a.weight, a);
+  const of = layerOf(own, method, graphOf(method, a, a), test, a.weight);
+  const graph = combinedGraph(of.graph, a);
+  const [activation, output] = [activationOf(test, quantiseRuleOf(a.activation)), outputKind(a.output)];
+  const given: Readonly<Record<string, Float32Array>> = {
+    ...sentWeights(of, graph),
+    ...prefixed("l.input", activation.parameters),
+    ...outputParameters(test, output),
   };
-  return [inPlace("y", y, 0), inPlace("dx", dx, SAFETY * EPSILON * 2 * maxAbs(dy.data))];
+  const parameters = new Map(
+    networkManifest(graph).entries.flatMap(({ name }) => (given[name] ? [[name, given[name]] as const] : [])),
+  );
+  return { a, own, of, graph, activation, output, parameters };
 }
 
 export async function verifyQuantizedConv(rig: Rig, test: OracleCase): Promise<Comparison[]> {
-  const a = z
-    .object({
-      n: z.number(),
-      h: z.number(),
-      w: z.number(),
-      out: z.number(),
-      in: z.number(),
-      k: z.number(),
-      stride: z.number(),
-      padding: z.number(),
-      weight: z.unknown(),
-      activation: z.object({ kind: z.string() }),
-      output: z.string().optional(),
-    })
-    .parse(test.attributes);
-  if (a.output !== undefined) throw new NotSupported(`output ${a.output}`);
-  const { method, weight } = methodOf(a.weight, a.activation.kind);
-  const layer = layerOf(method, weight, test);
-  const g = new GraphBuilder({ h: a.h, w: a.w, c: a.in });
-  const node = method.body(g, {
-    name: "l",
-    input: g.input,
-    out: a.out,
-    kernel: a.k,
-    stride: a.stride,
-    padding: a.padding,
-  });
-  const graph = g.build(node);
-  const [entries] = latentEntries(networkManifest(graph));
-  const parameters = new Map([
-    [entries.weight.name, layer.weight],
-    [entries.companions.c.name, layer.companions.c],
-  ]);
+  const { a, own, of, graph, activation, output, parameters } = quantizedConvOf(test);
   const [x, dy] = [test.map("in.x"), test.map("grad.y")];
   const result = await runOperator(rig, graph, a.n, parameters, x, dy);
-  const gradient = result.arena.get(entries.weight.name);
-  if (!gradient) throw new RangeError(`no gradient named ${entries.weight.name}`);
+  const gradient = result.arena.get("l.weight");
+  if (!gradient) throw new RangeError("no gradient of l.weight");
+
   const { shape } = test.tensor("out.y");
-  const [positions, taps, scale, seed] = [
-    shape[0] * shape[2] * shape[3],
-    a.k * a.k,
-    maxAbs(layer.companions.c),
-    maxAbs(dy),
-  ];
-  const sum = (name: string, actual: ArrayLike<number>, terms: number, product: number) => {
-    const oracle = test.tensor(`out.${name}`);
-    return compare(name, actual, oracle, SAFETY * Math.sqrt(terms) * EPSILON * Math.max(product, maxAbs(oracle.data)));
-  };
-  const { weight: dweight } = ruleOf(method).gradients(layer, Float64Array.from(gradient));
+  const [positions, taps] = [shape[0] * shape[2] * shape[3], a.k * a.k];
+  const gain = (own.gain?.(test) ?? 1) * outputGain(test, output);
+  const [scale, seed] = [maxAbs(effective(own, of)), maxAbs(dy)];
+  const { largest, steepest } = activation;
+  const product = seed * gain * largest;
+  const expected = sent(own, of, "out.deffective");
   return [
-    sum("y", result.y, taps * a.in, scale),
-    sum("dx", result.dx, taps * a.out, 2 * seed * scale),
-    sum("deffective", gradient, positions, seed),
-    sum("dweight", dweight, positions, seed * maxAbs(test.tensor("out.dweight").data)),
-    ...ruleComparisons(method, layer, test.weight("out.deffective"), test),
+    summed("y", result.y, test, taps * a.in, scale * gain * largest),
+    summed("dx", result.dx, test, taps * a.out, steepest * seed * gain * scale),
+    compare(
+      "deffective",
+      gradient,
+      { shape: [expected.length], data: Float32Array.from(expected) },
+      SAFETY * Math.sqrt(positions) * EPSILON * Math.max(product, maxAbs(expected)),
+    ),
+    summed(
+      "dweight",
+      dweight(own, of, Float64Array.from(gradient)),
+      test,
+      positions,
+      product * maxAbs(test.tensor("out.dweight").data),
+    ),
+    ...(await planeComparisons(rig, test, graph, a.n, parameters, x, "out.activation_")),
+    ...activationGradients(test, activation, "l.input", result.arena, {
+      terms: x.length * taps * a.out,
+      product: seed * gain * scale,
+    }),
+    ...outputGradients(test, output, result.arena, { terms: positions * a.out, product }),
+    ...(own.measured?.(test, result.arena, { positions, product }) ?? []),
+    ...ruleComparisons(own, of, expected),
   ];
 }
 
-/** Adam on the latent weight, then what the method does to it after an update. */
-export async function verifyBnnStep(_: Rig, test: OracleCase): Promise<Comparison[]> {
-  const a = shapeAttributes
-    .extend({
-      step: z.number(),
-      learningRate: z.number(),
-      betas: z.tuple([z.number(), z.number()]),
-      glorot: z.boolean().default(false),
-    })
-    .parse(test.attributes);
-  const { rule } = methods.get("bnn").create({ kind: "bnn" });
-  const shape = [a.out, a.k, a.k, a.in] as const;
-  const [weight, first, second] = ["weight", "first", "second"].map((name) => test.weight(`in.${name}`).slice());
-  const companions = { c: Float32Array.of(1) };
-  const gradient = rule?.gradients({ shape, weight, companions }, Float64Array.from(test.weight("grad.effective")));
-  if (!rule || !gradient) throw new RangeError("bnn has no rule");
-  const learningRate = a.learningRate * (a.glorot ? glorotFactor(shape) : 1);
-  adamStep(weight, gradient.weight, first, second, a.step, { learningRate, betas: a.betas });
-  rule.settle?.({ shape, weight, companions });
-  return [rounded("weight", weight, test), rounded("first", first, test), rounded("second", second, test)];
-}
-
-/** What a case of an operation needs that no method here has yet. */
-export function notSupportedOperation(op: string): (rig: Rig, test: OracleCase) => Promise<Comparison[]> {
-  return async (_, test) => {
-    const { kind } = z.object({ kind: z.string().optional() }).parse(test.attributes);
-    throw new NotSupported(kind === undefined ? op : `${op} ${kind}`);
-  };
+function prefixed(
+  name: string,
+  tensors: Readonly<Record<string, Float32Array>>,
+): Readonly<Record<string, Float32Array>> {
+  return Object.fromEntries(Object.entries(tensors).map(([tensor, values]) => [`${name}.${tensor}`, values]));
 }

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { globalAveragePoolBackward, globalAveragePoolForward } from "../../kernels/layers/global-average-pool.ts";
 import { type Graph, GraphBuilder, INPUT } from "../../shared/model/graph.ts";
 import { discriminatorManifest, type Manifest, networkManifest } from "../../shared/model/manifest.ts";
-import { fullPrecision } from "../../shared/model/methods/full-precision.ts";
+import { fullPrecision } from "../../shared/model/methods/full.ts";
 import { rbcn, rbcnGradients } from "../../shared/model/methods/rbcn.ts";
 import { residualNetwork } from "../../shared/model/networks/residual.ts";
 import { runningStatistic } from "../../shared/model/running-statistic.ts";
@@ -26,7 +26,7 @@ import type { Rig } from "./rig.ts";
  * Bound of a tensor at the end of a network, relative to its largest value: a chain of some tens of layers, each of
  * which loses a few bits of 24 (batch norm's backward subtracts nearly equal terms).
  */
-const NETWORK_TOLERANCE = 2 ** 10 * EPSILON;
+export const NETWORK_TOLERANCE = 2 ** 10 * EPSILON;
 /** Bound of a short chain: one linear layer with its loss, or one discriminator. */
 const CHAIN_TOLERANCE = 2 ** 6 * EPSILON;
 
@@ -54,7 +54,7 @@ const stepAttributes = z.object({
 });
 
 /** @param summands size of the terms that cancel in the tensor, where that is more than the tensor itself */
-function relative(
+export function relative(
   name: string,
   actual: ArrayLike<number>,
   oracle: OracleTensor,
@@ -71,7 +71,7 @@ interface PlanRun {
   readonly inputGradient: Float32Array | undefined;
 }
 
-async function runPlan(rig: Rig, plan: Plan, manifest: Manifest, data: HostData): Promise<PlanRun> {
+export async function runPlan(rig: Rig, plan: Plan, manifest: Manifest, data: HostData): Promise<PlanRun> {
   const inputGradient = plan.inputGradients?.get(INPUT);
   const kept = [plan.logits, plan.teacherLogits, inputGradient].filter((ref) => ref !== undefined);
   for (const ref of kept) plan.list.keep(ref);

@@ -14,10 +14,12 @@ export interface OracleCase {
   readonly attributes: unknown;
   /** Names of all tensors that start with a prefix. */
   readonly names: (prefix: string) => readonly string[];
-  /** As stored, PyTorch's layout. */
+  /** As stored, PyTorch's layout; whole numbers as f32, too. */
   readonly tensor: (name: string) => OracleTensor;
   readonly has: (name: string) => boolean;
   readonly labels: (name: string) => Uint32Array<ArrayBuffer>;
+  /** U8 values as stored. */
+  readonly bytes: (name: string) => Uint8Array;
   /** A 4-D map as f32 [n][h][w][c], a matrix as it is. */
   readonly map: (name: string) => Float32Array;
   /** A 4-D weight as f32 [out][kh][kw][in], others as they are. */
@@ -35,7 +37,12 @@ export function readOracleCase(bytes: Uint8Array): OracleCase {
     if (!found) throw new RangeError(`the case has no tensor ${name}; it has ${[...tensors.keys()].join(", ")}`);
     return found;
   };
-  const tensor = (name: string): OracleTensor => ({ shape: stored(name).shape, data: float32Of(stored(name)) });
+  const tensor = (name: string): OracleTensor => {
+    const found = stored(name);
+    const whole = found.dtype === "I32" || found.dtype === "U8";
+    const data = whole ? Float32Array.from(int32Of(found)) : float32Of(found);
+    return { shape: found.shape, data };
+  };
   const converted = (
     name: string,
     convert: (data: Float32Array, shape: [number, number, number, number]) => Float32Array,
@@ -50,6 +57,7 @@ export function readOracleCase(bytes: Uint8Array): OracleCase {
     tensor,
     has: (name) => tensors.has(name),
     labels: (name) => Uint32Array.from(int32Of(stored(name))),
+    bytes: (name) => Uint8Array.from(int32Of(stored(name))),
     map: (name) => converted(name, nchwToNhwc),
     weight: (name) => converted(name, toOhwi),
   };

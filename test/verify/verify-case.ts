@@ -4,22 +4,23 @@
 import type { AdapterTraits } from "../../kernels/text/adapter-traits.ts";
 import { quadsFor } from "../../kernels/text/quads.ts";
 import type { PipelineCache } from "../../worker/pipeline-cache.ts";
+import { verifyActivation, verifyGradientQuantizer } from "./activation-cases.ts";
 import type { Comparison } from "./compare.ts";
+import { verifyCorrelation } from "./correlation-cases.ts";
+import { verifyDistillation } from "./distillation-cases.ts";
 import { type ForcedTilings, TilingTurns } from "./forced-tilings.ts";
 import { verifyBatchNorm, verifyConv, verifyKernelLoss, verifyPool, verifyPrelu, verifyRbconv } from "./layer-cases.ts";
-import {
-  NotSupported,
-  notSupportedOperation,
-  verifyActivation,
-  verifyBnnStep,
-  verifyQuantizedConv,
-  verifyWeightTransform,
-} from "./method-cases.ts";
+import { verifyQuantizedConv, verifyWeightTransform } from "./method-cases.ts";
 import { verifyDiscriminator, verifyLinearCrossEntropy, verifyRbcnStep } from "./network-cases.ts";
+import { NotSupported } from "./not-supported.ts";
 import { type OracleCase, readOracleCase } from "./oracle-case.ts";
 import type { Rig } from "./rig.ts";
+import { verifyBalancedLogistic, verifySiamFc } from "./siamfc-cases.ts";
+import { verifyBnnStep, verifyInqStep, verifyLabStep, verifyMaskStep } from "./step-cases.ts";
+import { verifyTeacherForward } from "./teacher-cases.ts";
+import { trackingOperations } from "./tracking/operations.ts";
 
-type Verify = (rig: Rig, test: OracleCase) => Promise<Comparison[]>;
+type Verify = (rig: Rig, test: OracleCase) => Promise<readonly Comparison[]>;
 
 const operations: Readonly<Record<string, Verify>> = {
   rbconv: verifyRbconv,
@@ -31,15 +32,22 @@ const operations: Readonly<Record<string, Verify>> = {
   discriminator: verifyDiscriminator,
   kernel_loss: verifyKernelLoss,
   rbcn_step: verifyRbcnStep,
+  teacher_forward: verifyTeacherForward,
   weight_transform: verifyWeightTransform,
   activation: verifyActivation,
   quantized_conv: verifyQuantizedConv,
   bnn_step: verifyBnnStep,
-  distillation: notSupportedOperation("distillation"),
-  gradient_quantizer: notSupportedOperation("gradient_quantizer"),
-  lab_step: notSupportedOperation("lab_step"),
-  inq_step: notSupportedOperation("inq_step"),
-  mask_step: notSupportedOperation("mask_step"),
+  distillation: verifyDistillation,
+  gradient_quantizer: verifyGradientQuantizer,
+  lab_step: verifyLabStep,
+  inq_step: verifyInqStep,
+  mask_step: verifyMaskStep,
+  xcorr: verifyCorrelation,
+  balanced_logistic: verifyBalancedLogistic,
+  siamfc: verifySiamFc,
+  ...Object.fromEntries(
+    Object.entries(trackingOperations).map(([op, verify]): [string, Verify] => [op, async (_, test) => verify(test)]),
+  ),
 };
 
 export interface CaseReport {

@@ -32,7 +32,7 @@ interface Running {
 
 function spawnWorker(host: string, ...args: string[]): Running {
   const folderAfter = (flag: string) => (args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined);
-  const folders = { tunings: folderAfter("--tunings"), keys: folderAfter("--keys") };
+  const folders = { tunings: folderAfter("--tunings"), keys: folderAfter("--keys"), content: folderAfter("--content") };
   const child = spawn(findDeno(), [...denoArguments({ host, packageRoot, ...folders }), main, ...args], {
     env: { ...process.env, NO_COLOR: "1", ...vulkanDriver() },
   });
@@ -65,7 +65,7 @@ const reports = ({ output }: Running) =>
 
 test("a worker joins, computes a lease on the device, and exits 0 when the run is over", async () => {
   const scripted = await coordinator();
-  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--name", "tester");
+  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--no-tune", "--name", "tester");
   const peer = await scripted.joined();
   await peer.next("ready");
   peer.send({ type: "canary", seed: 3 });
@@ -74,42 +74,56 @@ test("a worker joins, computes a lease on the device, and exits 0 when the run i
   sendRealLease(scripted, peer, 1);
   const { header, payload } = decodeFrame((await peer.next("frame")).bytes, 10_000);
   expect(header).toMatchObject({ kind: "contribution", codec: "exact", lease: 1, samples: 8, tensors: 1 });
-  expect(payload).toHaveLength(4 + 64 * 4);
+  // One peak, the checksum of the samples, and the body.
+  expect(payload).toHaveLength(4 + 4 + 64 * 4);
   peer.send({ type: "accepted", lease: 1, samples: 8 });
   await peer.next("ready");
   peer.send({ type: "ended", message: "all steps are done" });
   expect(await worker.exited).toBe(0);
-  expect(reports(worker)).toEqual([{ event: "joined", worker: "w1" }, { event: "ended" }]);
+  expect(reports(worker)).toEqual([
+    { event: "joined", worker: "w1" },
+    { event: "given", samples: 8, samplesPerSecond: expect.any(Number) },
+    { event: "ended" },
+  ]);
   expect(worker.output.err).toMatch(
     /joined scripted run as w1, computing on .+\n(.*\n)*.*lease 1 done.*\n(.*\n)*all steps are done/,
   );
 });
 
-test("a worker keeps what it measured in its folder, and a corrupt file costs a line and is replaced", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "bitswarm-tunings-"));
-  cleanups.push(() => rm(folder, { recursive: true }));
-  const work = async () => {
-    const scripted = await coordinator();
-    const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--tunings", folder);
-    const peer = await scripted.joined();
-    await peer.next("ready");
-    sendRealLease(scripted, peer, 1);
-    await peer.next("frame");
-    peer.send({ type: "ended", message: "all steps are done" });
-    expect(await worker.exited).toBe(0);
-    const [file] = await readdir(folder);
-    const table = tuningTableSchema.parse(JSON.parse(await readFile(join(folder, file), "utf8")));
-    return { said: worker.output.err, file, passes: table.passes.length };
-  };
-  const first = await work();
-  expect(first.said).toMatch(/tuning kernels for this GPU: \d+ convolution pass/);
-  expect(first.said).not.toContain("cannot be");
-  expect(first.passes).toBeGreaterThan(0);
-  await writeFile(join(folder, first.file), "{");
-  const second = await work();
-  expect(second.said).toMatch(/what earlier visits measured cannot be read/);
-  expect(second.passes).toBeGreaterThan(0);
-});
+/** Two visits that measure kernels take long where the cores have other work. */
+const TUNING_MS = 300_000;
+
+test(
+  "a worker keeps what it measured in its folder, and a corrupt file costs a line and is replaced",
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), "bitswarm-tunings-"));
+    cleanups.push(() => rm(folder, { recursive: true }));
+    const work = async () => {
+      const scripted = await coordinator();
+      const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--tunings", folder);
+      const peer = await scripted.joined();
+      await peer.next("ready");
+      sendRealLease(scripted, peer, 1);
+      await peer.next("frame");
+      // It measures beside its leases, and after them.
+      await expect.poll(() => worker.output.err, { timeout: TUNING_MS / 2 }).toMatch(/tuned \d+ convolution pass/);
+      peer.send({ type: "ended", message: "all steps are done" });
+      expect(await worker.exited).toBe(0);
+      const [file] = await readdir(folder);
+      const table = tuningTableSchema.parse(JSON.parse(await readFile(join(folder, file), "utf8")));
+      return { said: worker.output.err, file, passes: table.passes.length };
+    };
+    const first = await work();
+    expect(first.said).toMatch(/tuning kernels for this GPU: \d+ convolution pass/);
+    expect(first.said).not.toContain("cannot be");
+    expect(first.passes).toBeGreaterThan(0);
+    await writeFile(join(folder, first.file), "{");
+    const second = await work();
+    expect(second.said).toMatch(/what earlier visits measured cannot be read/);
+    expect(second.passes).toBeGreaterThan(0);
+  },
+  TUNING_MS,
+);
 
 test("a worker keeps its key in a file that only its user can read; one that is damaged costs a line", async () => {
   const folder = await mkdtemp(join(tmpdir(), "bitswarm-keys-"));
@@ -135,9 +149,30 @@ test("a worker keeps its key in a file that only its user can read; one that is 
   expect(third.said).toContain("key cannot be kept");
 });
 
+test("a worker that comes back has what it fetched before, and fetches nothing again", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "bitswarm-content-"));
+  cleanups.push(() => rm(folder, { recursive: true }));
+  const visit = async () => {
+    const scripted = await coordinator();
+    const worker = spawnWorker(
+      `127.0.0.1:${scripted.port}`,
+      ...[scripted.url, "--no-tune", "--content", folder, "--cache-mib", "64"],
+    );
+    const peer = await scripted.joined();
+    await peer.next("ready");
+    sendRealLease(scripted, peer, 1);
+    await peer.next("frame");
+    peer.send({ type: "ended", message: "all steps are done" });
+    expect(await worker.exited).toBe(0);
+    return scripted.requests.filter((path) => /^\/(?:shards|blobs)\//.test(path));
+  };
+  expect((await visit()).length).toBeGreaterThan(0);
+  expect(await visit()).toEqual([]);
+});
+
 test("SIGTERM gives the lease back, says goodbye, and exits 0", async () => {
   const scripted = await coordinator();
-  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url);
+  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--no-tune");
   const peer = await scripted.joined();
   await peer.next("ready");
   worker.child.kill("SIGTERM");
@@ -147,7 +182,7 @@ test("SIGTERM gives the lease back, says goodbye, and exits 0", async () => {
 
 test("with --parent-watch the end of standard input ends the worker", async () => {
   const scripted = await coordinator();
-  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--parent-watch");
+  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--no-tune", "--parent-watch");
   const peer = await scripted.joined();
   await peer.next("ready");
   worker.child.stdin.end();
@@ -170,4 +205,21 @@ test("a wrong command line is an error in words and exit code 1", async () => {
   const worker = spawnWorker("127.0.0.1:1", "--nmae", "x");
   expect(await worker.exited).toBe(1);
   expect(worker.output.err).toMatch(/error CONFIG_INVALID: "--nmae" is not understood; usage/);
+});
+
+test("a throttled worker says what it was asked for, and answers its lease before it leaves on SIGUSR1", async () => {
+  const scripted = await coordinator();
+  const worker = spawnWorker(`127.0.0.1:${scripted.port}`, scripted.url, "--no-tune", "--throttle", "0.5");
+  const peer = await scripted.joined();
+  await peer.next("ready");
+  sendRealLease(scripted, peer, 1);
+  // The lease is there when its data are asked for.
+  await expect.poll(() => scripted.requests.join()).toContain("/shards/");
+  worker.child.kill("SIGUSR1");
+  await peer.next("frame");
+  peer.send({ type: "accepted", lease: 1, samples: 8 });
+  await peer.next("leave");
+  expect(await worker.exited).toBe(0);
+  expect(reports(worker).at(-1)).toEqual({ event: "ended" });
+  expect(worker.output.err).toContain("the GPU computes at most 50 % of the time");
 });

@@ -1,17 +1,26 @@
 // Records a network's backward pass: from gradients of some nodes' outputs to gradients of its trained parameters.
 
+import type { CorrelationPass } from "../../kernels/convolution/pass/correlation.ts";
 import { columnSum } from "../../kernels/convolution/registers/conv.ts";
 import { activationBackward, preluBackward } from "../../kernels/layers/activation.ts";
 import { globalAveragePoolBackward, poolBackward } from "../../kernels/layers/pool.ts";
-import { type Graph, type GraphNode, inputsOf, type NodeId, parameterName } from "../../shared/model/graph.ts";
+import {
+  type Graph,
+  type GraphNode,
+  gammaParameter,
+  inputsOf,
+  type NodeId,
+  parameterName,
+} from "../../shared/model/graph.ts";
 import type { ForwardTrace } from "./forward.ts";
 import { consumersOf, type NormGroup } from "./fusion.ts";
 import { KeptValues, type MemoryMode } from "./kept-values.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
-import { type NetworkBuffers, windowOf } from "./network-buffers.ts";
+import { type CorrelationNode, correlationOf, type NetworkBuffers, windowOf } from "./network-buffers.ts";
 import type { NodeGradients } from "./node-gradients.ts";
 import { mapShape, recordNormBackward } from "./norm-group.ts";
 import { ParameterGradients } from "./parameter-gradients.ts";
+import { recordQuantisedBackward } from "./quantised-backward.ts";
 
 export interface BackwardOptions {
   /** Arena range for a parameter's gradient, or undefined where the parameter is frozen. */
@@ -28,7 +37,12 @@ function parameterNames(node: GraphNode): readonly string[] {
   switch (node.op) {
     case "conv":
     case "rbconv":
+    case "qconv":
       return [parameterName(node, "weight")];
+    case "quantise":
+      return node.rule.kind === "bases" ? [parameterName(node, "shift"), parameterName(node, "scale")] : [];
+    case "gamma":
+      return node.axes.map((axis) => gammaParameter(node, axis));
     case "batchnorm":
     case "linear":
       return [parameterName(node, "weight"), parameterName(node, "bias")];
@@ -38,6 +52,9 @@ function parameterNames(node: GraphNode): readonly string[] {
     case "pool":
     case "globalpool":
     case "add":
+    case "xcorr":
+    case "inputscale":
+    case "gradientbits":
       return [];
     default:
       return node satisfies never;
@@ -49,7 +66,9 @@ function nodesToReach(graph: Graph, options: BackwardOptions): readonly boolean[
   const needed: boolean[] = [];
   graph.nodes.forEach((node, id) => {
     const trained = parameterNames(node).some((name) => options.gradient(name) !== undefined);
-    needed[id] = (node.op === "input" && options.inputGradient) || trained || inputsOf(node).some((i) => needed[i]);
+    // Nothing goes back through what an output is scaled by.
+    const inputs = node.op === "inputscale" ? [node.input] : inputsOf(node);
+    needed[id] = (node.op === "input" && options.inputGradient) || trained || inputs.some((i) => needed[i]);
   });
   return needed;
 }
@@ -68,6 +87,11 @@ export function recordBackward(
   const consumers = consumersOf(graph);
   const kept = new KeptValues(list, graph, n, net, trace, options.memory ?? "keep");
   const parameters = new ParameterGradients(list, options.gradient);
+  /** A node whose gradient alone is changed has its input's tensor, and its input's other readers. */
+  const isReadOnce = (id: NodeId): boolean => {
+    const node = graph.nodes[id];
+    return consumers[id].length === 1 && (node.op !== "gradientbits" || isReadOnce(node.input));
+  };
 
   const recordGroup = (group: NormGroup): void => {
     const { node, norm, shortcut, activation, last } = group;
@@ -90,7 +114,7 @@ export function recordBackward(
     );
     if (needed[node.input]) {
       // Nobody reads x after its only consumer, so its gradient takes its place.
-      if (consumers[node.input].length === 1 && x.kind === "transient") {
+      if (isReadOnce(node.input) && x.kind === "transient") {
         secondPass();
         gradients.add(node.input, x);
       } else {
@@ -101,8 +125,27 @@ export function recordBackward(
     if (shortcut !== undefined && needed[shortcut]) gradients.add(shortcut, dy);
   };
 
+  const recordCorrelationBackward = (node: CorrelationNode, dy: Ref): void => {
+    const pass = (verb: CorrelationPass["verb"], accumulate: boolean) =>
+      correlationOf(graph, node, n, verb, accumulate);
+    if (needed[node.search]) {
+      gradients.contribute(node.search, (dx, accumulate) => {
+        list.convolve(pass("xcorrSearchGradient", accumulate), { dy, z: kept.value(node.exemplar), dx });
+      });
+    }
+    if (needed[node.exemplar]) {
+      gradients.contribute(node.exemplar, (dz, accumulate) => {
+        list.convolve(pass("xcorrExemplarGradient", accumulate), { dy, x: kept.value(node.search), dz });
+      });
+    }
+  };
+
   const record = (node: GraphNode, id: NodeId, dy: Ref): void => {
     if (node.op === "input") return;
+    if (node.op === "xcorr") {
+      recordCorrelationBackward(node, dy);
+      return;
+    }
     const shape = graph.shapes[id];
     const channels = shape.c;
     const rows = n * shape.h * shape.w;
@@ -126,7 +169,7 @@ export function recordBackward(
       case "rbconv": {
         const window = windowOf(graph, id, node, n);
         const dw = parameters.target(parameterName(node, "weight"));
-        const a = kept.signs(node.input);
+        const a = kept.signs(node);
         if (dw) list.convolve({ verb: "binaryConvWeightGradient", shape: window }, { dy, a, dw });
         if (reach) {
           const x = kept.value(node.input);
@@ -181,6 +224,13 @@ export function recordBackward(
       case "add":
         if (reach) gradients.add(node.input, dy);
         if (needed[node.other]) gradients.add(node.other, dy);
+        return;
+      case "qconv":
+      case "quantise":
+      case "gamma":
+      case "inputscale":
+      case "gradientbits":
+        recordQuantisedBackward({ list, graph, n, net, kept, gradients, parameters }, node, id, dy, reach);
         return;
       default:
         node satisfies never;

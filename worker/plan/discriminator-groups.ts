@@ -1,6 +1,6 @@
 // Which discriminators' layers share a dispatch: neighbours' of one width whose tensors lie at one constant distance.
 
-import type { Graph } from "../../shared/model/graph.ts";
+import type { Critic } from "../../shared/model/graph.ts";
 import { discriminatorName, discriminatorWidths } from "../../shared/model/manifest.ts";
 import type { Ref } from "./launch-list.ts";
 
@@ -10,7 +10,7 @@ export interface DiscriminatorTensors {
   readonly gradient: (name: string) => Ref;
 }
 
-/** One layer of the discriminators of compared maps `first` … `first + count − 1` of a graph. */
+/** One layer of the discriminators `first` … `first + count − 1` of a graph. */
 export interface DiscriminatorGroup {
   readonly first: number;
   readonly count: number;
@@ -34,22 +34,23 @@ function distance(from: readonly Ref[], to: readonly Ref[]): number | undefined 
   return stride > 0 && others.every((other) => other === stride) ? stride : undefined;
 }
 
-/** The compared maps in order, cut into the longest runs whose `layer` one dispatch can serve. */
+/** The discriminators in order, cut into the longest runs whose `layer` one dispatch can serve. */
 export function discriminatorGroups(
-  graph: Graph,
+  critics: readonly Critic[],
   tensors: DiscriminatorTensors,
   layer: number,
 ): readonly DiscriminatorGroup[] {
-  const refsOf = (map: number, ref: (name: string) => Ref) =>
-    (["weight", "bias"] as const).map((tensor) => ref(discriminatorName(graph.maps[map].name, layer, tensor)));
-  const strideTo = (map: number, ref: (name: string) => Ref) => distance(refsOf(map - 1, ref), refsOf(map, ref));
+  const refsOf = (critic: number, ref: (name: string) => Ref) =>
+    (["weight", "bias"] as const).map((tensor) => ref(discriminatorName(critics[critic].name, layer, tensor)));
+  const strideTo = (critic: number, ref: (name: string) => Ref) =>
+    distance(refsOf(critic - 1, ref), refsOf(critic, ref));
   const groups: DiscriminatorGroup[] = [];
-  graph.maps.forEach(({ node }, map) => {
-    const width = layer === 0 ? graph.shapes[node].c : discriminatorWidths[layer - 1];
+  critics.forEach(({ channels }, critic) => {
+    const width = layer === 0 ? channels : discriminatorWidths[layer - 1];
     const last = groups.at(-1);
     if (last?.in === width) {
-      const parameterStride = strideTo(map, tensors.parameter);
-      const gradientStride = strideTo(map, tensors.gradient);
+      const parameterStride = strideTo(critic, tensors.parameter);
+      const gradientStride = strideTo(critic, tensors.gradient);
       const fits =
         last.count === 1 || (parameterStride === last.parameterStride && gradientStride === last.gradientStride);
       if (parameterStride && gradientStride && fits) {
@@ -57,7 +58,7 @@ export function discriminatorGroups(
         return;
       }
     }
-    groups.push({ first: map, count: 1, in: width, parameterStride: 0, gradientStride: 0 });
+    groups.push({ first: critic, count: 1, in: width, parameterStride: 0, gradientStride: 0 });
   });
   return groups;
 }

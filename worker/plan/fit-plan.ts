@@ -37,16 +37,41 @@ export interface FittedPlan extends Plan {
   readonly mode: MemoryMode;
 }
 
-/** @throws PLAN_TOO_LARGE with what the smallest plan needs and what there is */
-export function fitPlan(options: Omit<PlanOptions, "memory">, limits: PlanLimits): FittedPlan {
+type UnfittedOptions = Omit<PlanOptions, "memory">;
+
+/** The first plan that fits, or the smallest one. */
+function tryModes(options: UnfittedOptions, limits: PlanLimits): FittedPlan | PlanMemory {
   let smallest: PlanMemory | undefined;
   for (const mode of memoryModes) {
     const plan = compilePlan({ ...options, memory: mode });
     if (excess(plan.memory, limits) === undefined) return { ...plan, mode };
     if (!smallest || plan.memory.bytes < smallest.bytes) smallest = plan.memory;
   }
+  if (!smallest) throw new RangeError("there is no way to keep a plan's values");
+  return smallest;
+}
+
+/** The largest microbatch that fits, of a half, a quarter and so on; undefined where not even one sample does. */
+function fittingMicrobatch(options: UnfittedOptions, limits: PlanLimits): number | undefined {
+  let n = options.n;
+  while (n > 1) {
+    n = Math.floor(n / 2);
+    if ("list" in tryModes({ ...options, n }, limits)) return n;
+  }
+  return undefined;
+}
+
+/** @throws PLAN_TOO_LARGE with what the smallest plan needs, what there is, and the microbatch that would fit */
+export function fitPlan(options: UnfittedOptions, limits: PlanLimits): FittedPlan {
+  const tried = tryModes(options, limits);
+  if ("list" in tried) return tried;
+  const fits = fittingMicrobatch(options, limits);
+  const help =
+    fits === undefined
+      ? "Not even a microbatch of 1 fits: use smaller images or narrower layers"
+      : `Use a smaller microbatch: ${fits} fits (\`--set microbatch=${fits}\` at the start of the run)`;
   throw new BitswarmError(
     "PLAN_TOO_LARGE",
-    `the smallest plan of a ${options.phase.name} microbatch of ${options.n} ${smallest && excess(smallest, limits)}. Use a smaller microbatch, smaller images or narrower layers`,
+    `the smallest plan of a ${options.phase.name} microbatch of ${options.n} ${excess(tried, limits)}. ${help}`,
   );
 }

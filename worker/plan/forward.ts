@@ -2,22 +2,28 @@
 
 import { activationForward, preluForward } from "../../kernels/layers/activation.ts";
 import { add } from "../../kernels/layers/elementwise.ts";
+import { inputScale, scalePositions } from "../../kernels/layers/input-scale.ts";
 import { packSigns } from "../../kernels/layers/pack-signs.ts";
 import { globalAveragePoolForward, poolForward } from "../../kernels/layers/pool.ts";
 import { type Graph, type GraphNode, inputsOf, type NodeId, parameterName } from "../../shared/model/graph.ts";
 import { signWords } from "../../shared/model/window.ts";
 import { consumersOf, type Fusion, fuseNormalisations, type NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
-import { type NetworkBuffers, sampleSize, windowOf } from "./network-buffers.ts";
+import { correlationOf, type NetworkBuffers, sampleSize, windowOf } from "./network-buffers.ts";
 import { mapShape, recordNorm, recordNormalise } from "./norm-group.ts";
+import { planesTensor, readsPlanes, recordGamma, recordQuantise, recordQuantisedConvolution } from "./quantised.ts";
 
 /** What backward needs of a forward pass. */
 export interface ForwardTrace {
   readonly fusion: Fusion;
   /** Output of each node that has one in memory, f32 [n][h][w][c]. */
   readonly values: readonly (Ref | undefined)[];
-  /** Sign planes of each output that a binary layer reads, u32 [n][h][w][words]. */
-  readonly signs: ReadonlyMap<NodeId, Ref>;
+  /** Sign planes of an output that a binary layer of so many groups reads, u32 [n][h][w][group][words]. */
+  readonly signs: (id: NodeId, groups: number) => Ref;
+  /** Planes of each quantised map that a convolution counts bits of, u32 [planes][n][h][w][words]. */
+  readonly planes: ReadonlyMap<NodeId, Ref>;
+  /** K of each input scale, f32 [n][h][w]. */
+  readonly scales: ReadonlyMap<NodeId, Ref>;
   /** Norm of each batch norm, f32 [4][channels]. */
   readonly norms: ReadonlyMap<NodeId, Ref>;
 }
@@ -29,12 +35,21 @@ export function outputOf(trace: Pick<ForwardTrace, "values">, id: NodeId): Ref {
   return value;
 }
 
+/** What forward made of a node. */
+export function mapOf(made: ReadonlyMap<NodeId, Ref>, id: NodeId): Ref {
+  const found = made.get(id);
+  if (!found) throw new RangeError(`node ${id}: forward made nothing of the kind of it`);
+  return found;
+}
+
 /** What an output is wanted for. */
 interface Wanted {
   /** By somebody who reads its values. */
   readonly values: boolean;
-  /** By a binary layer, which reads its signs. */
-  readonly signs: boolean;
+  /** By binary layers, which read its signs: the numbers of groups that they are packed by, each once. */
+  readonly signs: readonly number[];
+  /** By a layer that counts bits of its planes. */
+  readonly planes: boolean;
 }
 
 export interface ForwardOptions {
@@ -42,30 +57,46 @@ export interface ForwardOptions {
   readonly pooled?: ReadonlyMap<NodeId, Ref>;
   /** Somebody reads the network's output, and not those means alone. True unless given. */
   readonly output?: boolean;
+  /** Nodes whose outputs somebody beside the network reads, too. */
+  readonly maps?: ReadonlySet<NodeId>;
 }
 
 /** Nodes that what is read depends on. */
-function usedNodes(graph: Graph, pooled: ReadonlyMap<NodeId, Ref>, output: boolean): readonly boolean[] {
-  const used = graph.nodes.map((_, id) => pooled.has(id) || (output && id === graph.output));
+function usedNodes(
+  graph: Graph,
+  pooled: ReadonlyMap<NodeId, Ref>,
+  output: boolean,
+  maps: ReadonlySet<NodeId>,
+): readonly boolean[] {
+  const used = graph.nodes.map((_, id) => pooled.has(id) || maps.has(id) || (output && id === graph.output));
   for (let id = used.length - 1; id >= 0; id--) {
     if (used[id]) for (const input of inputsOf(graph.nodes[id])) used[input] = true;
   }
   return used;
 }
 
-/** A binary layer alone wants values only for its surrogate, so in training. */
+/**
+ * A binary layer alone wants values only for its surrogate, so in training. Those of a quantised map backward makes
+ * again, whose planes are all that a layer of planes wants.
+ */
 function wantedOutputs(
   graph: Graph,
   trains: boolean,
   used: readonly boolean[],
   pooled: ReadonlyMap<NodeId, Ref>,
+  maps: ReadonlySet<NodeId>,
 ): readonly Wanted[] {
   const consumers = consumersOf(graph);
   return graph.nodes.map((node, id) => {
-    const readers = consumers[id].filter((consumer) => used[consumer]);
-    const binary = readers.filter((consumer) => graph.nodes[consumer].op === "rbconv").length;
-    const read = readers.length > binary || id === graph.output || (pooled.has(id) && node.op !== "batchnorm");
-    return { values: used[id] && (read || trains), signs: binary > 0 };
+    const readers = consumers[id].filter((consumer) => used[consumer]).map((consumer) => graph.nodes[consumer]);
+    const signs = [...new Set(readers.flatMap((reader) => (reader.op === "rbconv" ? [reader.groups ?? 1] : [])))];
+    const planes = readers.some((reader) => readsPlanes(graph, reader));
+    const floats = readers.some((reader) => reader.op !== "rbconv" && !readsPlanes(graph, reader));
+    const beside = maps.has(id) || (pooled.has(id) && node.op !== "batchnorm");
+    // Packing goes with what makes the values; a second one reads them.
+    const read = floats || id === graph.output || beside || signs.length > 1;
+    const kept = trains && node.op !== "quantise";
+    return { values: used[id] && (read || kept || (signs.length > 0 && node.op === "quantise")), signs, planes };
   });
 }
 
@@ -94,27 +125,30 @@ export function recordForward(
   n: number,
   inputs: (name: string) => Ref,
   net: NetworkBuffers,
-  { pooled = new Map(), output = true }: ForwardOptions = {},
+  { pooled = new Map(), output = true, maps = new Set() }: ForwardOptions = {},
 ): ForwardTrace {
-  const fusion = fuseNormalisations(graph);
-  const used = usedNodes(graph, pooled, output);
-  const wanted = wantedOutputs(graph, net.statistic !== undefined, used, pooled);
+  const fusion = fuseNormalisations(graph, maps);
+  const used = usedNodes(graph, pooled, output, maps);
+  const wanted = wantedOutputs(graph, net.statistic !== undefined, used, pooled, maps);
   const values: (Ref | undefined)[] = [];
-  const signs = new Map<NodeId, Ref>();
+  const signs = new Map<string, Ref>();
+  const planes = new Map<NodeId, Ref>();
+  const scales = new Map<NodeId, Ref>();
   const norms = new Map<NodeId, Ref>();
   const value = (id: NodeId) => outputOf({ values }, id);
-  const signTensor = (id: NodeId): Ref => {
+  const signTensor = (id: NodeId, groups: number): Ref => {
     const { h, w, c } = graph.shapes[id];
-    const bits = list.tensor(n * h * w * signWords(c));
-    signs.set(id, bits);
+    const bits = list.tensor(n * h * w * groups * signWords(c / groups));
+    signs.set(`${id}/${groups}`, bits);
     return bits;
   };
-  const signsOf = (id: NodeId): Ref => {
-    const known = signs.get(id);
+  const signsOf = (id: NodeId, groups = 1): Ref => {
+    const known = signs.get(`${id}/${groups}`);
     if (known) return known;
     const { h, w, c } = graph.shapes[id];
-    const bits = signTensor(id);
-    list.run(packSigns({ rows: n * h * w, channels: c, how: list.packing }), { x: value(id), bits });
+    const bits = signTensor(id, groups);
+    const kernel = packSigns({ rows: n * h * w * groups, channels: c / groups, how: list.packing });
+    list.run(kernel, { x: value(id), bits });
     return bits;
   };
 
@@ -125,7 +159,8 @@ export function recordForward(
     const norm = recordNorm(list, graph, shape, group, net, x, pooled.get(group.norm));
     norms.set(group.norm, norm);
     const y = wanted[last].values ? list.tensor(n * sampleSize(graph.shapes[last])) : undefined;
-    const bits = wanted[last].signs ? signTensor(last) : undefined;
+    const [groups] = wanted[last].signs;
+    const bits = groups === undefined ? undefined : signTensor(last, groups);
     if (!y && !bits) return undefined;
     const shortcut = group.shortcut === undefined ? undefined : value(group.shortcut);
     recordNormalise(
@@ -134,7 +169,7 @@ export function recordForward(
       group,
       net,
       { x, norm, ...(shortcut && { shortcut }) },
-      { ...(y && { y }), ...(bits && { bits }) },
+      { ...(y && { y }), ...(bits && { bits, groups }) },
     );
     return y;
   };
@@ -164,7 +199,7 @@ export function recordForward(
         return y;
       }
       case "rbconv":
-        recordBinaryConvolution(list, graph, n, id, net, signsOf(node.input), y);
+        recordBinaryConvolution(list, graph, n, id, net, signsOf(node.input, node.groups), y);
         return y;
       case "batchnorm":
         throw new RangeError(`${node.name}: a batch norm without a group`);
@@ -186,6 +221,37 @@ export function recordForward(
       case "add":
         list.run(add({ size: rows * channels }), { a: value(node.input), b: value(node.other), y });
         return y;
+      case "xcorr":
+        list.convolve(correlationOf(graph, node, n, "xcorrForward"), {
+          x: value(node.search),
+          z: value(node.exemplar),
+          y,
+        });
+        return y;
+      case "qconv": {
+        const input = readsPlanes(graph, node) ? mapOf(planes, node.input) : value(node.input);
+        recordQuantisedConvolution(list, graph, n, id, node, net, input, y);
+        return y;
+      }
+      case "quantise": {
+        const bits = wanted[id].planes ? planesTensor(list, graph, n, id, node) : undefined;
+        if (bits) planes.set(id, bits);
+        const stored = wanted[id].values ? { y } : {};
+        recordQuantise(list, graph, n, id, node, net, value(node.input), { ...stored, ...(bits && { bits }) });
+        return stored.y;
+      }
+      case "gamma":
+        recordGamma(list, graph, n, id, node, net, value(node.input), y);
+        return y;
+      case "inputscale": {
+        const k = list.tensor(rows);
+        scales.set(id, k);
+        list.run(inputScale(windowOf(graph, id, node, n)), { x: value(node.other), k });
+        list.run(scalePositions({ positions: rows, channels, accumulate: false }), { x: value(node.input), k, y });
+        return y;
+      }
+      case "gradientbits":
+        return value(node.input);
       default:
         return node satisfies never;
     }
@@ -196,5 +262,16 @@ export function recordForward(
     const mean = node.op === "batchnorm" ? undefined : pooled.get(id);
     if (mean) list.run(globalAveragePoolForward(mapShape(graph, id, n)), { x: value(id), y: mean });
   });
-  return { fusion, values, signs, norms };
+  return {
+    fusion,
+    values,
+    signs: (id, groups) => {
+      const found = signs.get(`${id}/${groups}`);
+      if (!found) throw new RangeError(`node ${id}: forward packed no signs of it in ${groups} groups`);
+      return found;
+    },
+    planes,
+    scales,
+    norms,
+  };
 }

@@ -41,8 +41,9 @@ export function consumersOf(graph: Graph): readonly (readonly NodeId[])[] {
 /**
  * A compared batch norm need not exist for that: discriminators look at its mean, which a normalisation gives without
  * it.
+ * @param read nodes whose outputs somebody beside the network reads, so that they exist
  */
-export function fuseNormalisations(graph: Graph): Fusion {
+export function fuseNormalisations(graph: Graph, read: ReadonlySet<NodeId> = new Set()): Fusion {
   const consumers = consumersOf(graph);
   const groups = new Map<NodeId, NormGroup>();
   const lastOf = new Map<NodeId, NodeId>();
@@ -50,6 +51,7 @@ export function fuseNormalisations(graph: Graph): Fusion {
   const taken = new Set<NodeId>();
   const seen = new Set([
     graph.output,
+    ...read,
     ...graph.maps.map((map) => map.node).filter((id) => graph.nodes[id].op !== "batchnorm"),
   ]);
   /** The node that alone reads `id`, whose output nobody else needs. */

@@ -55,6 +55,9 @@ export interface Lifetime {
   last: number;
 }
 
+/** Whether a product is computed by the kernel that compiles soonest, in the place of the fast one. */
+export type IsSmall = (fast: Kernel) => boolean;
+
 /** Which tiling a pass gets; undefined leaves the choice to the kernels. */
 export type ChooseTiling = (pass: ConvolutionPass) => Tiling | undefined;
 
@@ -63,19 +66,30 @@ export class LaunchList {
   readonly lifetimes: Lifetime[] = [];
   /** The distinct convolution passes launched, by passKey: what a tuner has to choose tilings for. */
   readonly passes = new Map<string, ConvolutionPass>();
+  /** The fast kernels of the products whose tiles no tuner chooses, by their text. */
+  readonly products = new Map<string, Kernel>();
   /** Who packs signs. */
   readonly packing: Packing;
   #choose: ChooseTiling;
+  #isSmall: IsSmall;
 
-  constructor(choose: ChooseTiling = () => undefined, packing: Packing = "words") {
+  constructor(choose: ChooseTiling = () => undefined, packing: Packing = "words", isSmall: IsSmall = () => false) {
     this.#choose = choose;
     this.packing = packing;
+    this.#isSmall = isSmall;
   }
 
   /** Appends a pass of a convolution; bindings are those of its verb in `kernels/`. */
   convolve(pass: ConvolutionPass, refs: Readonly<Record<string, Ref>>): void {
     this.passes.set(passKey(pass), pass);
     this.run(convolutionPass(pass, this.#choose(pass)), refs);
+  }
+
+  /** Appends a product, whose kernel has a fast text and one that compiles soonest. */
+  multiply(kernel: (small: boolean) => Kernel, refs: Readonly<Record<string, Ref>>): void {
+    const fast = kernel(false);
+    this.products.set(fast.wgsl, fast);
+    this.run(this.#isSmall(fast) ? kernel(true) : fast, refs);
   }
 
   /** A new tensor of f32 or u32 elements. */

@@ -4,14 +4,11 @@ import { batchNorm, NORM_ROWS, pooledNorm, runningNorm } from "../../kernels/lay
 import { type Epilogue, normalise } from "../../kernels/layers/normalise.ts";
 import { normaliseBackwardInput, normaliseBackwardSums } from "../../kernels/layers/normalise-backward.ts";
 import { blockElements, blockStatistics, type MapShape } from "../../kernels/layers/sample-blocks.ts";
-import { type Graph, type NodeId, parameterName, useOf } from "../../shared/model/graph.ts";
+import { type Graph, NORM_EPSILON, type NodeId, parameterName, useOf } from "../../shared/model/graph.ts";
 import { statisticName } from "../../shared/model/manifest.ts";
 import type { NormGroup } from "./fusion.ts";
 import type { LaunchList, Ref } from "./launch-list.ts";
 import type { NetworkBuffers } from "./network-buffers.ts";
-
-/** PyTorch's default epsilon of batch normalisation. */
-export const BATCH_NORM_EPS = 1e-5;
 
 export function mapShape(graph: Graph, node: NodeId, n: number): MapShape {
   const { h, w, c } = graph.shapes[node];
@@ -53,7 +50,7 @@ export function recordNorm(
   const of = (name: string) => net.parameter(parameterName(node, name));
   const affine = { weight: of("weight"), bias: of("bias") };
   const { statistic } = net;
-  const eps = BATCH_NORM_EPS;
+  const eps = node.epsilon ?? NORM_EPSILON;
   if (!statistic) {
     const running = { runningMean: of("running_mean"), runningVar: of("running_var") };
     list.run(runningNorm({ channels, eps }), { ...affine, ...running, norm });
@@ -75,8 +72,10 @@ export function recordNorm(
 export interface GroupOutputs {
   /** f32 [n][h][w][c]. */
   readonly y?: Ref;
-  /** Sign planes of y, u32 [n][h][w][words]. */
+  /** Sign planes of y, u32 [n][h][w][group][words]. */
   readonly bits?: Ref;
+  /** How many groups of channels the planes are packed by; 1 unless given. */
+  readonly groups?: number | undefined;
 }
 
 /** y = activation(norm(x) (+ shortcut)), its sign planes, or both. */
@@ -89,9 +88,15 @@ export function recordNormalise(
   outputs: GroupOutputs,
 ): void {
   const { x, norm, shortcut } = inputs;
-  const { y, bits } = outputs;
+  const { y, bits, groups = 1 } = outputs;
   list.run(
-    normalise({ ...shape, ...epilogueOf(group), store: y !== undefined, pack: bits !== undefined && list.packing }),
+    normalise({
+      ...shape,
+      ...epilogueOf(group),
+      store: y !== undefined,
+      pack: bits !== undefined && list.packing,
+      ...(groups === 1 ? {} : { groups }),
+    }),
     {
       x,
       norm,

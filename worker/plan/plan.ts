@@ -3,23 +3,40 @@
 
 import type { Packing } from "../../kernels/layers/pack-lanes.ts";
 import { collectMetrics } from "../../kernels/losses/collect-metrics.ts";
+import { criticAnswers } from "../../kernels/losses/critic-answers.ts";
 import { accumulateExact, accumulateFloat } from "../../kernels/steps/accumulate.ts";
-import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Accumulation } from "../../shared/codecs/codec.ts";
-import { type Graph, graphInputs, type NodeId } from "../../shared/model/graph.ts";
+import { criticsOf, type Graph, graphInputs, type NodeId } from "../../shared/model/graph.ts";
 import type { Loss, Phase } from "../../shared/model/phases.ts";
 import { type Networks, networkNamed, wireManifest } from "../../shared/run/networks.ts";
 import { type ContributionLayout, METRICS, phaseLayout } from "../../shared/wire/contribution.ts";
 import { type BlobLayout, blobLayout } from "../../shared/wire/parameter-blob.ts";
 import { recordBackward } from "./backward.ts";
 import { adversarialScale, pooledMaps, recordAdversarial } from "./discriminators.ts";
-import { outputOf, recordForward } from "./forward.ts";
+import { type ForwardTrace, outputOf, recordForward } from "./forward.ts";
 import type { MemoryMode } from "./kept-values.ts";
-import { type ChooseTiling, type ExternalBuffer, frozenBuffer, LaunchList, type Ref } from "./launch-list.ts";
+import {
+  type ChooseTiling,
+  type ExternalBuffer,
+  frozenBuffer,
+  type IsSmall,
+  LaunchList,
+  type Ref,
+} from "./launch-list.ts";
 import { outputElements, sampleSize } from "./network-buffers.ts";
 import { NodeGradients } from "./node-gradients.ts";
+import {
+  type ComparedSide,
+  comparedLosses,
+  comparesOutputs,
+  readMaps,
+  recordObjective,
+  requireKnown,
+  weighTask,
+} from "./objective-losses.ts";
 import { type PlanMemory, planMemory } from "./plan-memory.ts";
 import type { RecordLoss } from "./task-loss.ts";
+import { recordTwin, type Twin } from "./twin.ts";
 
 /** Bound of one microbatch's value in units: 128 microbatches of a lease still fit an i32. */
 export const EXACT_CLIP = 2 ** 23 - 1;
@@ -50,6 +67,8 @@ export interface PlanOptions {
   readonly teacherLogits?: boolean;
   /** The tiling of each convolution pass; the kernels' own first choice unless given. */
   readonly choose?: ChooseTiling;
+  /** Which of the discriminators' products are computed by what compiles soonest; none unless given. */
+  readonly isSmall?: IsSmall;
   /** Who packs signs; an invocation a word unless given. */
   readonly packing?: Packing;
   /**
@@ -116,101 +135,128 @@ function byMap(graph: Graph, refs: readonly (Ref | undefined)[]): ReadonlyMap<No
   return new Map(graph.maps.flatMap(({ node }, i) => (refs[i] ? [[node, refs[i]] as const] : [])));
 }
 
-/** What this build computes of a phase's objective; the terms of latent weights are the coordinator's. */
-interface Objective {
-  readonly adversarial: Loss | undefined;
-}
-
-/** @throws MESSAGE_INVALID for a loss that this build cannot compute */
-function objectiveOf({ name, losses }: Phase): Objective {
-  let adversarial: Loss | undefined;
-  for (const loss of losses) {
-    if (loss.kind === "adversarial" && loss.teacher !== undefined) adversarial = loss;
-    else if (loss.kind !== "method" && !(loss.kind === "task" && loss.weight === 1)) {
-      throw new BitswarmError(
-        "MESSAGE_INVALID",
-        `phase ${name} has a ${loss.kind} loss of weight ${loss.weight}; this build computes task (of weight 1), method and adversarial: update it`,
-      );
-    }
-  }
-  return { adversarial };
-}
-
 export function compilePlan(options: PlanOptions): Plan {
   const { networks, phase, n } = options;
   const { network } = phase;
-  const { graph } = networkNamed(networks, network);
-  const { adversarial } = objectiveOf(phase);
-  const list = new LaunchList(options.choose, options.packing);
+  const { graph, twins } = networkNamed(networks, network);
+  requireKnown(phase);
+  const adversarial = phase.losses.find(({ kind }) => kind === "adversarial");
+  const compared = comparedLosses(phase);
+  const list = new LaunchList(options.choose, options.packing, options.isSmall);
   const layout = options.local?.layout ?? phaseLayout(networks, phase);
   const arena = arenaRefs(layout);
   const parameter = options.local?.parameter ?? blobRefs("parameters", blobLayout(wireManifest(networks, network)));
   const inputs = (name: string) => sampleInput(graph, name, n);
   const trains = !phase.evaluate;
+  const memory = options.memory ?? "keep";
+  const { weights = {}, adversarialReduce: reduce } = options;
+  const weightOf = ({ kind, weight }: Loss) => weights[kind] ?? weight;
+  const target = (name: string, size: number) => external(`sample.${name}`, 4 * n * size);
+  const lossOf = (of: Graph, output: Ref) =>
+    options.loss(list, { n, output, shape: of.shapes[of.output], target, evaluates: !trains });
 
   const tensors = { parameter, gradient: present(arena) };
   const pooled = adversarial ? pooledMaps(list, graph, n, tensors) : undefined;
-  const needed = adversarial?.teacher === undefined ? undefined : networkNamed(networks, adversarial.teacher);
-  const teacher =
-    pooled && needed && adversarial?.teacher !== undefined
-      ? recordForward(
-          list,
-          needed.graph,
-          n,
-          inputs,
-          { parameter: blobRefs(frozenBuffer(adversarial.teacher), blobLayout(needed.manifest)) },
-          { pooled: byMap(needed.graph, pooled.real), output: options.teacherLogits ?? false },
-        )
-      : undefined;
+  const teachers = new Map<string, { readonly graph: Graph; readonly trace: ForwardTrace }>();
+  for (const name of new Set(phase.losses.flatMap(({ teacher }) => teacher ?? []))) {
+    const needed = networkNamed(networks, name);
+    const seen = pooled && adversarial?.teacher === name ? { pooled: byMap(needed.graph, pooled.real) } : {};
+    const against = compared.filter(({ teacher }) => teacher === name);
+    const output = (options.teacherLogits ?? false) || against.some(comparesOutputs);
+    const trace = recordForward(
+      list,
+      needed.graph,
+      n,
+      inputs,
+      { parameter: blobRefs(frozenBuffer(name), blobLayout(needed.manifest)) },
+      { ...seen, maps: readMaps(against, needed.graph), output },
+    );
+    teachers.set(name, { graph: needed.graph, trace });
+  }
   const buffers = trains ? { parameter, statistic: present(arena) } : { parameter };
-  const trace = recordForward(list, graph, n, inputs, buffers, pooled && { pooled: byMap(graph, pooled.fake) });
-
-  const logits = outputOf(trace, graph.output);
-  const task = options.loss(list, {
-    n,
-    output: logits,
-    shape: graph.shapes[graph.output],
-    target: (name, size) => external(`sample.${name}`, 4 * n * size),
-    evaluates: !trains,
+  const maps = readMaps(compared, graph);
+  const trace = recordForward(list, graph, n, inputs, buffers, {
+    ...(pooled && { pooled: byMap(graph, pooled.fake) }),
+    maps,
   });
 
+  const logits = outputOf(trace, graph.output);
+  const task = lossOf(graph, logits);
+  const ownTask = phase.losses.find(({ kind }) => kind === "task");
+  if (trains) weighTask(list, task, ownTask ? weightOf(ownTask) : 0);
+
   const gathered: Record<string, Ref> = { task: task.metrics, metrics: tensors.gradient(METRICS) };
-  const layers = pooled ? graph.maps.length : 0;
-  const { weights = {}, adversarialReduce: reduce } = options;
-  const lambda = weights.adversarial ?? adversarial?.weight ?? 0;
+  const layers = pooled ? criticsOf(graph).length : 0;
+  const lambda = adversarial ? weightOf(adversarial) : 0;
+  const answersAt = layout.metrics.length - 2 * layers;
   let dPooled: ReadonlyMap<NodeId, Ref> = new Map();
   if (pooled) {
     const { quads = false } = options;
-    const compared = recordAdversarial(list, graph, pooled.real, pooled.fake, { n, lambda, reduce, quads, ...tensors });
-    gathered.adversarial = compared.metrics;
-    dPooled = byMap(graph, compared.dPooled);
+    const fought = recordAdversarial(list, graph, pooled.real, pooled.fake, { n, lambda, reduce, quads, ...tensors });
+    gathered.adversarial = fought.metrics;
+    const told = { logits: fought.logits, metrics: gathered.metrics };
+    list.run(criticAnswers({ layers, n: fought.rows, at: answersAt }), told);
+    dPooled = byMap(graph, fought.dPooled);
   }
   const scale = layers > 0 ? adversarialScale(layers, reduce) : 1;
   list.run(collectMetrics({ tasks: task.metrics.bytes / 4, layers, scale }), gathered);
   const gradients = new NodeGradients(list, outputElements(graph, n));
+
+  const itsTask = compared.find(({ kind }) => kind === "teacher-task");
+  const beside = new Map<string, Twin>();
+  for (const name of phase.partners.filter((one) => trains && Object.hasOwn(twins, one))) {
+    const twin = recordTwin(list, {
+      name,
+      graph: twins[name],
+      n,
+      inputs,
+      parameter,
+      statistic: tensors.gradient,
+      gradient: arena,
+      loss: lossOf,
+      weight: itsTask ? weightOf(itsTask) : 0,
+      maps: readMaps(compared, twins[name]),
+      memory,
+    });
+    beside.set(name, twin);
+  }
+  if (trains && compared.length > 0) {
+    const own = { graph, value: (node: NodeId) => outputOf(trace, node), task, gradients };
+    const other = ({ teacher, partner = "" }: Loss): ComparedSide => {
+      const frozen = teacher === undefined ? undefined : teachers.get(teacher);
+      const side = frozen
+        ? { graph: frozen.graph, value: (node: NodeId) => outputOf(frozen.trace, node) }
+        : beside.get(partner);
+      if (!side) throw new RangeError(`phase ${phase.name}: ${partner} is no twin of the ${network}`);
+      return side;
+    };
+    const at = answersAt - compared.length;
+    recordObjective(list, { losses: compared, n, own, other, metrics: tensors.gradient(METRICS), at, weightOf });
+  }
   if (trains) {
     gradients.add(graph.output, task.gradient);
     recordBackward(list, graph, n, buffers, trace, gradients, {
       gradient: arena,
       inputGradient: options.inputGradients ?? false,
       dPooled,
-      memory: options.memory ?? "keep",
+      memory,
     });
   }
+  for (const { backward } of beside.values()) backward();
   if (options.local?.spend) options.local.spend(list);
   else recordAccumulation(list, layout, n, options.accumulate);
-  const teacherLogits = teacher && needed && options.teacherLogits ? outputOf(teacher, needed.graph.output) : undefined;
+  const [teacher] = options.teacherLogits ? teachers.values() : [];
+  const teacherLogits = teacher && outputOf(teacher.trace, teacher.graph.output);
   const inputGradients = new Map<string, Ref>();
   for (const { name, node } of options.inputGradients ? graphInputs(graph) : []) {
     const gradient = gradients.get(node);
     if (gradient) inputGradients.set(name, gradient);
   }
-  const memory = planMemory(list, graph, n, trains);
   return {
     list,
     layout,
     logits,
-    memory,
+    memory: planMemory(list, graph, n, trains),
     ...(teacherLogits && { teacherLogits }),
     ...(options.inputGradients && { inputGradients }),
   };

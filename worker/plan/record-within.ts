@@ -13,12 +13,14 @@ export function limitsOf({ limits }: GPUDevice): PlanLimits {
 
 /**
  * Records the plan that computes least twice; where the device runs out of memory over it, one that takes less.
+ * @param before in whose place it comes, which stays as it is where this fails
  * @throws PLAN_TOO_LARGE when the smallest does not fit
  */
 export async function recordWithin(
   cache: PipelineCache,
   options: PlanOptions,
   externals: Externals,
+  before?: Recording,
 ): Promise<Recording> {
   const { device } = cache;
   let limits = limitsOf(device);
@@ -26,10 +28,14 @@ export async function recordWithin(
     const plan = fitPlan(options, limits);
     // Slots are allocated before create() first waits: nobody else's buffers come between.
     device.pushErrorScope("out-of-memory");
-    const creating = Recording.create(cache, plan.list, externals);
+    const creating = Recording.create(cache, plan.list, externals, before);
     creating.catch(() => undefined);
     const shortage = await device.popErrorScope();
-    if (!shortage) return creating;
+    if (!shortage) {
+      const recording = await creating;
+      if (before) recording.replace(before);
+      return recording;
+    }
     await creating.then(
       (recording) => recording.destroy(),
       () => undefined,

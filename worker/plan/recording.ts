@@ -10,6 +10,7 @@ import { assignSlots, type SlotAssignment } from "./slots.ts";
 const COPY_SRC = 4;
 const COPY_DST = 8;
 const STORAGE = 128;
+const NO_WORKGROUPS = [0, 0, 0] as const;
 
 export type Externals = Readonly<Partial<Record<Exclude<ExternalBuffer, SampleBuffer>, GPUBuffer>>> & {
   readonly [sample: SampleBuffer]: GPUBuffer;
@@ -41,6 +42,8 @@ export function storageBuffer(device: GPUDevice, label: string, bytes: number): 
 export class Recording {
   #steps: readonly Step[];
   #slots: readonly GPUBuffer[];
+  /** Slots that are another recording's, until this one takes its place. */
+  readonly #borrowed: Set<GPUBuffer>;
   #assignment: SlotAssignment;
   #externals: Externals;
 
@@ -49,18 +52,37 @@ export class Recording {
     slots: readonly GPUBuffer[],
     assignment: SlotAssignment,
     externals: Externals,
+    borrowed: Set<GPUBuffer>,
   ) {
     this.#steps = steps;
     this.#slots = slots;
+    this.#borrowed = borrowed;
     this.#assignment = assignment;
     this.#externals = externals;
   }
 
-  static async create(cache: PipelineCache, list: LaunchList, externals: Externals): Promise<Recording> {
+  /**
+   * @param before in whose place it comes, and whose slots it uses where they are large enough: nothing in them is read
+   * that the same replay has not written. `replace` settles it, `destroy` takes it back.
+   */
+  static async create(
+    cache: PipelineCache,
+    list: LaunchList,
+    externals: Externals,
+    before?: Recording,
+  ): Promise<Recording> {
     const { device } = cache;
     const assignment = assignSlots(list);
-    const slots = assignment.slotBytes.map((bytes, index) => storageBuffer(device, `slot ${index}`, bytes));
-    const recording = new Recording([], slots, assignment, externals);
+    const free = new Set(before ? before.#slots : []);
+    const borrowed = new Set<GPUBuffer>();
+    const slots = assignment.slotBytes.map((bytes, index) => {
+      const fitting = [...free].filter(({ size }) => size >= bytes).sort((a, b) => a.size - b.size)[0];
+      if (!fitting) return storageBuffer(device, `slot ${index}`, bytes);
+      free.delete(fitting);
+      borrowed.add(fitting);
+      return fitting;
+    });
+    const recording = new Recording([], slots, assignment, externals, borrowed);
     const steps = await Promise.all(
       list.launches.map(async ({ kernel, refs }: Launch): Promise<Step> => {
         const { pipeline, layout } = await cache.get(kernel);
@@ -93,18 +115,38 @@ export class Recording {
     return { buffer, offset: start + ref.offset, size: ref.bytes };
   }
 
-  /** Appends every launch as one compute pass. */
-  encode(encoder: GPUCommandEncoder): void {
+  /** How many launches it has. */
+  get length(): number {
+    return this.#steps.length;
+  }
+
+  /** Appends every launch, or those of [from, to), as one compute pass. */
+  encode(encoder: GPUCommandEncoder, from = 0, to = this.length): void {
+    this.#encode(encoder, from, to, ({ grid }) => grid);
+  }
+
+  /** Appends the launches of [from, to) without any workgroup: a software adapter translates their kernels. */
+  encodeEmpty(encoder: GPUCommandEncoder, from: number, to: number): void {
+    this.#encode(encoder, from, to, () => NO_WORKGROUPS);
+  }
+
+  #encode(encoder: GPUCommandEncoder, from: number, to: number, gridOf: (step: Step) => Step["grid"]): void {
     const pass = encoder.beginComputePass();
-    for (const { pipeline, bindGroup, grid } of this.#steps) {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup);
-      pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+    for (const step of this.#steps.slice(from, to)) {
+      pass.setPipeline(step.pipeline);
+      pass.setBindGroup(0, step.bindGroup);
+      pass.dispatchWorkgroups(...gridOf(step));
     }
     pass.end();
   }
 
+  /** Lets the recording go that this one was created in the place of, but for the slots that are this one's now. */
+  replace(before: Recording): void {
+    for (const slot of before.#slots) if (!this.#borrowed.has(slot)) slot.destroy();
+    this.#borrowed.clear();
+  }
+
   destroy(): void {
-    for (const slot of this.#slots) slot.destroy();
+    for (const slot of this.#slots) if (!this.#borrowed.has(slot)) slot.destroy();
   }
 }

@@ -32,7 +32,13 @@ export interface ConnectionEvents {
 }
 
 /** Codes after which the same worker would be turned away again. */
-const finalCodes: readonly ErrorCode[] = ["TOKEN_INVALID", "PROTOCOL_MISMATCH", "RUN_ENDED", "SESSION_REPLACED"];
+const finalCodes: readonly ErrorCode[] = [
+  "TOKEN_INVALID",
+  "PROTOCOL_MISMATCH",
+  "RUN_ENDED",
+  "WORKER_DRAINED",
+  "SESSION_REPLACED",
+];
 /** Longest reason of a WebSocket close, in bytes (RFC 6455, section 5.5). */
 const MAX_CLOSE_REASON = 123;
 

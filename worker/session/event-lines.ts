@@ -1,12 +1,14 @@
 // Says in one line what a session event means, for a terminal or a console; most events need no line.
 
+import { rangesInWords } from "../../shared/wire/lease-ranges.ts";
 import type { TuningEvent } from "../tuning/tuning-event.ts";
-import type { SessionEvent } from "./session-event.ts";
+import type { PauseReason, SessionEvent } from "./session-event.ts";
 
 /** A function from each event of one session to its line, or undefined. It remembers what it said last. */
 export function eventLines(): (event: SessionEvent) => string | undefined {
   let said = "";
   let adapter = "";
+  let measurements = 0;
   return (event) => {
     switch (event.type) {
       case "adapter": {
@@ -18,7 +20,10 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
         return `joined ${event.name} as ${event.worker}, computing on ${adapter}`;
       case "contributed": {
         const { lease, samples, leases, samplesPerSecond } = event;
-        const what = `${lease.doing}, positions ${lease.from} to ${lease.to}`;
+        if (lease.film !== undefined) {
+          return `${lease.doing} done; ${samples} frames of ${leases === 1 ? "1 film" : `${leases} films`}, ${samplesPerSecond.toFixed(1)} frames/s`;
+        }
+        const what = `${lease.doing}, positions ${rangesInWords(lease.ranges)}`;
         return `lease ${lease.lease} done: ${what}; ${samples} samples in ${leases} leases, ${samplesPerSecond.toFixed(0)} samples/s`;
       }
       case "status": {
@@ -32,8 +37,21 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
       }
       case "tuning":
         return tuningLine(event);
+      case "duty": {
+        const { asked, measured } = event;
+        measurements = measured === undefined ? 0 : measurements + 1;
+        if (measured !== undefined && measurements !== TELLING_MEASUREMENT) return undefined;
+        if (asked === 1) return "the GPU computes as fast as it can";
+        const wanted = `at most ${percent(asked)} of the time`;
+        return measured === undefined
+          ? `the GPU computes ${wanted}`
+          : `the GPU computes ${percent(measured)} of the time, of ${wanted}`;
+      }
       // Buttons and reconnecting say so.
       case "wish":
+      case "identity":
+      case "traffic":
+      case "kept":
         return undefined;
       case "trouble":
         return `trouble ${event.code}: ${event.message}`;
@@ -45,7 +63,16 @@ export function eventLines(): (event: SessionEvent) => string | undefined {
   };
 }
 
+/** Of the measured shares of the GPU's time one is told: by then it is that of several seconds. */
+const TELLING_MEASUREMENT = 5;
+const percent = (share: number) => `${Math.round(100 * share)} %`;
 const passesOf = (count: number) => (count === 1 ? "1 convolution pass" : `${count} convolution passes`);
+
+const pauseLines: Readonly<Record<PauseReason, string>> = {
+  volunteer: "paused",
+  battery: "paused: this machine runs on its battery",
+  hidden: "paused: the page is not visible",
+};
 
 function tuningLine(event: TuningEvent): string | undefined {
   switch (event.stage) {
@@ -57,6 +84,8 @@ function tuningLine(event: TuningEvent): string | undefined {
     }
     case "compiling":
       return compilingLine(event);
+    case "improving":
+      return improvingLine(event);
     case "checking":
       return `checking the kernels of ${passesOf(event.passes)} against plain ones`;
     case "checked":
@@ -75,6 +104,14 @@ function compilingLine({ done, total }: Extract<TuningEvent, { stage: "compiling
   return `preparing this GPU: ${done} of ${total} shaders compiled`;
 }
 
+/** At the beginning and at the end: it computes meanwhile, and says so by its leases. */
+function improvingLine({ done, total }: Extract<TuningEvent, { stage: "improving" }>): string | undefined {
+  if (done === total) return `computing with ${total === 1 ? "the faster kernel" : `all ${total} faster kernels`}`;
+  return done === 0
+    ? `computing; getting faster: ${total === 1 ? "1 kernel" : `${total} kernels`} to compile`
+    : undefined;
+}
+
 function leftOut(refused: readonly string[]): string {
   return refused.length > 0 ? `; left out on this GPU: ${refused.join(", ")}` : "";
 }
@@ -88,7 +125,7 @@ function stateLine(state: Extract<SessionEvent, { type: "state" }>["state"]): st
     case "computing":
       return undefined;
     case "paused":
-      return "paused";
+      return pauseLines[state.why];
     case "reconnecting":
       return `${state.code}: ${state.message}; trying again in ${(state.delayMs / 1000).toFixed(1)} s`;
     case "ended":

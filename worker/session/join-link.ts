@@ -1,7 +1,7 @@
 // Reads the link that a volunteer was given: where the coordinator is, and the token that lets one in.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { isOperatorToken } from "../../shared/wire/operator-token.ts";
+import { isDashboardToken, isOperatorToken } from "../../shared/wire/token-prefixes.ts";
 
 export interface JoinLink {
   /** To which `/shards` and the like are added: `http://host:8080`, or `https://host/prefix` behind a proxy. */
@@ -14,7 +14,7 @@ export interface JoinLink {
   readonly socketUrl: string;
 }
 
-/** @throws CONFIG_INVALID for what is no link, TOKEN_INVALID for one without a token */
+/** @throws CONFIG_INVALID for what is no link, TOKEN_INVALID for one without a token, or with the dashboard's */
 export function readJoinLink(link: string): JoinLink {
   let url: URL;
   try {
@@ -34,6 +34,12 @@ export function readJoinLink(link: string): JoinLink {
     throw new BitswarmError(
       "TOKEN_INVALID",
       `the link ${url.origin}${url.pathname} has no ?token=…: copy the whole link that the coordinator printed`,
+    );
+  }
+  if (isDashboardToken(token)) {
+    throw new BitswarmError(
+      "TOKEN_INVALID",
+      `the link ${url.origin}${url.pathname} is the dashboard's, which lets people look on: a worker needs the volunteers' link, http://HOST:PORT/?token=TOKEN`,
     );
   }
   const query = isOperatorToken(token) ? `?token=${encodeURIComponent(token)}` : "";

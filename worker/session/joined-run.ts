@@ -4,11 +4,11 @@
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { checkOutline } from "../../shared/model/phases.ts";
 import { buildNetworks } from "../../shared/run/networks.ts";
+import { decodeHere, type OpenDecoding } from "../../shared/samples/decoding.ts";
 import { frozenForm, parameterSets, wireForm } from "../../shared/wire/parameter-set.ts";
 import { PROTOCOL_VERSION, type WelcomeMessage } from "../../shared/wire/protocol.ts";
-import { createSampleDecoder } from "../trainer/sample-decoder.ts";
-import type { ContentOrigin } from "./content-fetch.ts";
-import { DatasetCache } from "./dataset-cache.ts";
+import type { ContentOrigin } from "../content/content-origin.ts";
+import { DatasetCache } from "../content/dataset-cache.ts";
 import type { RunResources } from "./lease-work.ts";
 import { ParameterStore } from "./parameter-store.ts";
 
@@ -23,11 +23,15 @@ export function runIdentity({ run, config, dataset, program }: WelcomeMessage): 
   return JSON.stringify([run, config, dataset, program]);
 }
 
-/** @throws PROTOCOL_MISMATCH, CONFIG_INVALID, DATA_INVALID, GRAPH_INVALID */
+/**
+ * @param before the run that was at the same link, where there was one
+ * @throws PROTOCOL_MISMATCH, CONFIG_INVALID, DATA_INVALID, GRAPH_INVALID
+ */
 export function openRun(
   welcome: WelcomeMessage,
   origin: ContentOrigin,
-  createDecoder: typeof createSampleDecoder = createSampleDecoder,
+  openDecoding: OpenDecoding = decodeHere,
+  before?: Pick<JoinedRun, "parameters">,
 ): JoinedRun {
   const { config, dataset, program, protocol } = welcome;
   if (protocol !== PROTOCOL_VERSION) {
@@ -43,9 +47,9 @@ export function openRun(
     config,
     dataset,
     program,
-    decoder: createDecoder(config, dataset),
-    cache: new DatasetCache(origin),
-    parameters: new ParameterStore(forms, origin.ports.sha256),
+    decoding: openDecoding(config, dataset),
+    cache: new DatasetCache(origin, dataset),
+    parameters: new ParameterStore(forms, origin.ports.sha256, before?.parameters),
     frozen: (network) => frozenForm(networks, config, network),
   };
 }

@@ -6,20 +6,19 @@ import type { Outline } from "../../shared/model/phases.ts";
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
 import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
-import type { LeaseResult } from "../trainer/trainer-contract.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../backoff.ts";
 import { comingPhases } from "./coming-phases.ts";
 import type { Condition } from "./condition.ts";
 import { type HeldLease, LeaseQueue } from "./lease-queue.ts";
-import { computeLease, contributionFrame, type RunResources, unlessLost } from "./lease-work.ts";
-import type { LeaseSummary, SessionEvent, SessionState } from "./session-event.ts";
+import { type ComputedLease, computeLease, contributionFrame, type RunResources, unlessLost } from "./lease-work.ts";
+import type { LeaseSummary, PauseReason, SessionEvent, SessionState } from "./session-event.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { SessionPorts } from "./session-ports.ts";
 import type { Tally } from "./tally.ts";
 import type { LivingTrainer, TrainerOwner } from "./trainer-owner.ts";
 
-/** What the volunteer wants. */
-export type Wish = "work" | "pause" | "leave";
+/** What the volunteer wants; `finish`: to answer what it holds, and then to leave. */
+export type Wish = "work" | "pause" | "finish" | "leave";
 
 export type LeaseLoopMessage = Extract<CoordinatorMessage, { type: "lease" | "cancel" | "accepted" | "rejected" }>;
 
@@ -31,6 +30,8 @@ export interface LeaseLoopOptions {
   readonly owner: TrainerOwner;
   readonly changed: Condition;
   readonly wish: () => Wish;
+  /** Why it is paused, while the wish is to pause. */
+  readonly pausedFor: () => PauseReason;
   /** The run is over. */
   readonly over: () => boolean;
   /** How the run is doing, once the coordinator has said so. */
@@ -50,6 +51,14 @@ const STATUS_WAIT_MS = 500;
  */
 const missentCodes: readonly ErrorCode[] = ["MESSAGE_INVALID", "FRAME_CORRUPT", "CONTRIBUTION_STALE"];
 
+/** Why a lease is given back that crossed the volunteer's word on the wire. */
+const returnReasons: Readonly<Record<Wish, ReturnReason>> = {
+  work: "error",
+  pause: "pause",
+  finish: "leave",
+  leave: "leave",
+};
+
 export class LeaseLoop {
   readonly #options: LeaseLoopOptions;
   readonly #queue: LeaseQueue;
@@ -62,12 +71,16 @@ export class LeaseLoop {
   constructor(options: LeaseLoopOptions) {
     this.#options = options;
     const { line, run } = options;
-    this.#queue = new LeaseQueue({ line, run, wanted: () => !this.#interrupted() });
+    this.#queue = new LeaseQueue({ line, run, wanted: () => options.wish() === "work" && !this.#stopped() });
   }
 
   /** Leases that are computed or wait for it, and those whose verdict has not come. */
   get leases(): readonly number[] {
     return this.#queue.leases;
+  }
+
+  get holdsLeases(): boolean {
+    return !this.#queue.empty;
   }
 
   /**
@@ -90,9 +103,12 @@ export class LeaseLoop {
     if (message.type === "lease") {
       if (!this.#queue.take(message)) {
         // Crossed on the wire with the volunteer's word.
-        const word = wish();
-        const reason = word === "work" ? "error" : word;
-        line.send({ type: "return", lease: message.lease, reason, detail: "not asked for a lease now" });
+        line.send({
+          type: "return",
+          lease: message.lease,
+          reason: returnReasons[wish()],
+          detail: "not asked for a lease now",
+        });
       }
     } else {
       const held = this.#queue.held(message.lease);
@@ -117,7 +133,7 @@ export class LeaseLoop {
    * compile
    */
   async work(): Promise<void> {
-    const { changed, line, wish } = this.#options;
+    const { line, wish } = this.#options;
     try {
       while (!this.#stopped()) {
         if (wish() === "pause") {
@@ -125,11 +141,10 @@ export class LeaseLoop {
           this.#queue.unasked();
           // A GPU that is to be free compiles nothing either.
           this.#ready = undefined;
-          this.#become({ kind: "paused" });
-          await changed.until(() => wish() !== "pause" || this.#stopped());
+          await this.#rest();
           continue;
         }
-        // Before asking, so that a lease's clock does not run while kernels compile.
+        // Before asking, or almost: a lease's clock is not to run while kernels compile.
         await this.#prepare();
         if (this.#interrupted() || this.#lost) continue;
         const held = await this.#next();
@@ -139,6 +154,17 @@ export class LeaseLoop {
       const reason = errorOf(error);
       this.giveBack(returnReasonOf(reason), reason.message);
       throw reason;
+    }
+  }
+
+  /** Until the pause is over, whose reason may change meanwhile. */
+  async #rest(): Promise<void> {
+    const { changed, pausedFor, wish } = this.#options;
+    const over = () => wish() !== "pause" || this.#stopped();
+    while (!over()) {
+      const why = pausedFor();
+      this.#become({ kind: "paused", why });
+      await changed.until(() => over() || pausedFor() !== why);
     }
   }
 
@@ -153,10 +179,13 @@ export class LeaseLoop {
     if (!living.trainer.prepare) return;
     // Without it the beginning of the program is what is made ready.
     await changed.until(() => status() !== undefined || this.#interrupted(), STATUS_WAIT_MS);
-    const preparing = living.trainer.prepare(comingPhases(run, status()), () => this.#interrupted());
+    // Its data are fetched while the last kernels compile.
+    const soon = () => this.#queue.ask();
+    const preparing = living.trainer.prepare(comingPhases(run, status()), () => this.#interrupted(), soon);
     // What cannot be compiled says so when a lease needs it, and a device that is lost is asked for anew.
     const settled = unlessLost(preparing, living.lost).catch(() => undefined);
     await changed.unless(() => this.#interrupted(), settled);
+    if (living.lost.aborted) this.giveBack("device-lost", lossOf(living.lost).message);
   }
 
   #become(state: SessionState): void {
@@ -193,7 +222,8 @@ export class LeaseLoop {
       return this.#queue.queued !== undefined || this.#interrupted();
     };
     if (!due()) {
-      this.#become({ kind: "waiting" });
+      // Who only finishes wants none.
+      if (this.#options.wish() === "work") this.#become({ kind: "waiting" });
       await this.#options.changed.until(due);
     }
     return this.#interrupted() || this.#lost ? undefined : this.#queue.queued;
@@ -226,7 +256,7 @@ export class LeaseLoop {
   }
 
   /** Sends a contribution; where the next lease may be computed meanwhile, without waiting for its verdict. */
-  async #handIn(held: HeldLease, result: LeaseResult, seconds: number): Promise<void> {
+  async #handIn(held: HeldLease, result: ComputedLease, seconds: number): Promise<void> {
     const { line, run, runTag } = this.#options;
     held.phase = "sent";
     line.upload(held.lease.lease, contributionFrame(held.lease, runTag, result));
@@ -235,7 +265,7 @@ export class LeaseLoop {
   }
 
   /** Waits for the verdict on a contribution, and counts it. */
-  async #judged(held: HeldLease, { discard }: LeaseResult, seconds: number): Promise<void> {
+  async #judged(held: HeldLease, { discard }: ComputedLease, seconds: number): Promise<void> {
     const { changed, line, onEvent, run, tally } = this.#options;
     const { lease, timeoutMs } = held.lease;
     const answered = await changed.until(() => held.verdict !== undefined || this.#stopped(), timeoutMs);
@@ -300,10 +330,10 @@ function returnReasonOf({ code }: BitswarmError): ReturnReason {
 }
 
 function summaryOf(
-  { lease, phase, network, split, step, epoch, from, to }: LeaseMessage,
+  { lease, phase, network, split, step, epoch, ranges }: LeaseMessage,
   { phases }: Outline,
 ): LeaseSummary {
   // One that is not the program's is refused when it is prepared.
   const doing = phases.find(({ name }) => name === phase)?.doing ?? phase;
-  return { lease, phase, network, doing, evaluate: split === "test", step, epoch, from, to };
+  return { lease, phase, network, doing, evaluate: split === "test", step, epoch, ranges };
 }

@@ -2,11 +2,11 @@
 // sent; asks for the next.
 
 import type { Dataset } from "../../shared/data/dataset.ts";
+import { MAX_MICROBATCHES } from "../../shared/wire/lease-ranges.ts";
 import type { CoordinatorMessage, LeaseMessage, ReturnReason } from "../../shared/wire/protocol.ts";
-import { MAX_MICROBATCHES } from "../../shared/wire/protocol.ts";
 import { MAX_TEXT } from "../../shared/wire/text-limit.ts";
 import type { SessionLine } from "../../shared/wire/transfer/session-line.ts";
-import { MEMORY_CAP_BYTES } from "./dataset-cache.ts";
+import { MEMORY_CAP_BYTES } from "../content/dataset-cache.ts";
 import { type PreparedLease, prepareLease, type RunResources } from "./lease-work.ts";
 
 /**
@@ -50,6 +50,11 @@ export class LeaseQueue {
     return this.#held.filter(({ verdict }) => !verdict).map(({ lease }) => lease.lease);
   }
 
+  /** Whether nothing is due for any lease; one that has its verdict may not be counted yet. */
+  get empty(): boolean {
+    return this.#held.length === 0;
+  }
+
   /** The lease to compute next, if it is here. */
   get queued(): HeldLease | undefined {
     return this.#held.find(({ phase }) => phase === "queued");
@@ -69,7 +74,7 @@ export class LeaseQueue {
 
   /** Says the last ready again, of which the coordinator does not know. */
   askAgain(): void {
-    if (this.#asked) this.#sayReady();
+    if (this.#asked && this.#options.wanted()) this.#sayReady();
   }
 
   /** The coordinator was told that nothing is wanted. */
@@ -79,8 +84,9 @@ export class LeaseQueue {
 
   /** Queues a lease that was asked for and fetches its data; false where it was not, or is not wanted any more. */
   take(lease: LeaseMessage): boolean {
-    if (!this.#asked || !this.#options.wanted()) return false;
+    const asked = this.#asked;
     this.#asked = false;
+    if (!asked || !this.#options.wanted()) return false;
     const prepared = prepareLease(lease, this.#options.run);
     // Whoever computes the lease hears of it.
     prepared.catch(() => undefined);
@@ -112,17 +118,17 @@ export class LeaseQueue {
 }
 
 /**
- * Microbatches of one lease whose shards fit into `capBytes`, at least 1; undefined where the whole data set does. A
- * permuted lease may touch as many shards as it has samples. Activations set no limit: microbatches are computed one
- * after another in the same buffers.
+ * Microbatches of one lease whose raw shards fit into `capBytes`, at least 1; undefined where the whole data set does,
+ * and for chunks, of which few are held ahead however long the lease is. A permuted lease may touch as many shards as
+ * it has samples. Activations set no limit: microbatches are computed one after another in the same buffers.
  */
 export function leaseMemory(
-  { train, test }: Pick<Dataset, "train" | "test">,
+  { format, train, test }: Pick<Dataset, "format" | "train" | "test">,
   microbatch: number,
   capBytes: number,
 ): number | undefined {
   const sizes = [...train.shards, ...test.shards].map(({ bytes }) => bytes);
-  if (sizes.reduce((sum, bytes) => sum + bytes, 0) <= capBytes) return undefined;
+  if (format.kind !== "raw" || sizes.reduce((sum, bytes) => sum + bytes, 0) <= capBytes) return undefined;
   const largest = sizes.reduce((most, bytes) => Math.max(most, bytes), 1);
   return Math.min(MAX_MICROBATCHES, Math.max(1, Math.floor(capBytes / (microbatch * largest))));
 }

@@ -1,19 +1,18 @@
 // Computes one lease: gathers parameters, frozen networks and shards, then hands the trainer decoded microbatches.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
-import { encodeFrame } from "../../shared/wire/frame.ts";
+import { encodeContributionFrame } from "../../shared/wire/contribution-payload.ts";
+import { faultOfRanges } from "../../shared/wire/lease-ranges.ts";
 import type { ParameterSet, WireForm } from "../../shared/wire/parameter-set.ts";
 import { decodeWhole } from "../../shared/wire/parameter-update.ts";
 import type { LeaseMessage } from "../../shared/wire/protocol.ts";
-import type { HeldShards, SampleDecoder } from "../trainer/sample-decoder.ts";
-import { sampleOrder } from "../trainer/sample-order.ts";
-import type { LeaseResult, MicrobatchInput, TrainerRun } from "../trainer/trainer-contract.ts";
-import type { DatasetCache } from "./dataset-cache.ts";
+import type { DatasetCache } from "../content/dataset-cache.ts";
+import type { LeaseResult, TrainerRun } from "../trainer/trainer-contract.ts";
+import { LeaseSamples, type SampleResources } from "./lease-samples.ts";
 import type { LivingTrainer } from "./trainer-owner.ts";
 
 /** What a joined run needs beside its trainer. */
-export interface RunResources extends TrainerRun {
-  readonly decoder: SampleDecoder;
+export interface RunResources extends TrainerRun, SampleResources {
   readonly cache: DatasetCache;
   /** The blob that a lease names. @throws MESSAGE_INVALID where it was never sent */
   readonly parameters: { blob(set: ParameterSet, hash: string): Promise<Uint8Array> };
@@ -23,11 +22,12 @@ export interface RunResources extends TrainerRun {
 
 /** A lease whose data are here: it can be computed without waiting for anything but the GPU. */
 export interface PreparedLease {
-  readonly sampleAt: (position: number) => number;
-  readonly held: HeldShards;
-  /** The first microbatch: the others are decoded while the GPU computes the one before. */
-  readonly first: MicrobatchInput;
-  readonly firstEnd: number;
+  readonly samples: LeaseSamples;
+}
+
+/** What a trainer made of a lease, and the checksum of the samples that it was given. */
+export interface ComputedLease extends LeaseResult {
+  readonly checksum: number;
 }
 
 /**
@@ -36,15 +36,10 @@ export interface PreparedLease {
  */
 export async function prepareLease(lease: LeaseMessage, run: RunResources): Promise<PreparedLease> {
   requireProgram(lease, run);
-  const sampleAt = leasedOrder(lease, run);
-  const { cache, decoder, config } = run;
-  const [held] = await Promise.all([
-    cache.hold(decoder.shardsOf(lease.split, samplesAt(sampleAt, lease.from, lease.to))),
-    ...Object.values(lease.frozen).map((hash) => cache.blob(hash)),
-  ]);
-  const firstEnd = Math.min((Math.floor(lease.from / config.microbatch) + 1) * config.microbatch, lease.to);
-  const first = decoder.decode(lease, [...samplesAt(sampleAt, lease.from, firstEnd)], held);
-  return { sampleAt, held, first, firstEnd };
+  requirePositions(lease, run);
+  const samples = new LeaseSamples(lease, run);
+  await Promise.all([samples.ready(), ...Object.values(lease.frozen).map((hash) => run.cache.blob(hash))]);
+  return { samples };
 }
 
 /**
@@ -57,8 +52,8 @@ export async function computeLease(
   run: RunResources,
   { trainer, lost }: LivingTrainer,
   aborted: () => boolean,
-): Promise<LeaseResult | "aborted"> {
-  const { sampleAt, held, first, firstEnd } = await preparing;
+): Promise<ComputedLease | "aborted"> {
+  const { samples } = await preparing;
   const { network, parametersHash, partners, frozen } = lease;
   for (const [name, hash] of Object.entries(frozen)) {
     if (trainer.holdsFrozen(name, hash)) continue;
@@ -69,22 +64,22 @@ export async function computeLease(
     if (aborted()) return "aborted";
     if (blob) trainer.loadParameters(set, hash, blob);
   }
-  const input = (from: number, to: number) => {
-    if (from === lease.from && to === firstEnd) return first;
-    return run.decoder.decode(lease, [...samplesAt(sampleAt, from, to)], held);
-  };
-  return unlessLost(trainer.compute(lease, input, aborted), lost);
+  const result = await unlessLost(
+    trainer.compute(lease, (from) => samples.input(from), aborted),
+    lost,
+  );
+  return result === "aborted" ? result : { ...result, checksum: samples.checksum };
 }
 
 /** The frame that answers a lease. @param runTag names the run: 16 bytes in hex */
 export function contributionFrame(
   { lease, round, codec, parametersHash }: LeaseMessage,
   runTag: string,
-  { samples, peaks, body }: LeaseResult,
+  { samples, peaks, checksum, body }: ComputedLease,
 ): Uint8Array<ArrayBuffer> {
   const tensors = peaks.length;
   const header = { kind: "contribution", codec, round, lease, samples, tensors, run: runTag, parametersHash } as const;
-  return encodeFrame(header, new Uint8Array(peaks.buffer, peaks.byteOffset, peaks.byteLength), body);
+  return encodeContributionFrame(header, { peaks, checksum, body });
 }
 
 /** Rejects on loss of the device: some runtimes never settle a readback then. */
@@ -124,19 +119,10 @@ function requireProgram(lease: LeaseMessage, { program }: Pick<TrainerRun, "prog
   listed("the frozen networks", Object.keys(lease.frozen), phase.needs);
 }
 
-/** The sample at each of the lease's positions. @throws MESSAGE_INVALID */
-function leasedOrder(lease: LeaseMessage, { config, dataset }: TrainerRun): (position: number) => number {
-  const { from, to, split } = lease;
+/** @throws MESSAGE_INVALID for positions that the split does not have */
+function requirePositions({ lease, split, ranges }: LeaseMessage, { config, dataset }: RunResources): void {
   const { samples } = dataset[split];
-  if (from >= to || to > samples) {
-    throw new BitswarmError(
-      "MESSAGE_INVALID",
-      `lease ${lease.lease} covers [${from}, ${to}) of a ${split} split with ${samples} samples`,
-    );
-  }
-  return sampleOrder(config.seed, dataset, lease);
-}
-
-function* samplesAt(sampleAt: (position: number) => number, from: number, to: number): Iterable<number> {
-  for (let position = from; position < to; position++) yield sampleAt(position);
+  const { microbatch } = config;
+  const fault = faultOfRanges(ranges, { samples, microbatch, most: config.lease.maxMicrobatches });
+  if (fault) throw new BitswarmError("MESSAGE_INVALID", `lease ${lease} of the ${split} split ${fault}`);
 }

@@ -4,19 +4,20 @@
 import { BitswarmError } from "../../shared/base/errors.ts";
 import { canaryLayers } from "../../shared/model/canary.ts";
 import { buildNetworks, networkNamed } from "../../shared/run/networks.ts";
+import type { OpenDecoding } from "../../shared/samples/decoding.ts";
 import type { HelloMessage, WelcomeMessage } from "../../shared/wire/protocol.ts";
 import { SessionLine } from "../../shared/wire/transfer/session-line.ts";
-import type { createSampleDecoder } from "../trainer/sample-decoder.ts";
+import type { ContentOrigin } from "../content/content-origin.ts";
 import type { Connection, SessionMessage } from "./connection.ts";
-import type { ContentOrigin } from "./content-fetch.ts";
 import { type JoinedRun, openRun, runIdentity } from "./joined-run.ts";
 import { LeaseLoop, type LeaseLoopMessage, type LeaseLoopOptions } from "./lease-loop.ts";
+import { ToldChunks } from "./told-chunks.ts";
 
 export interface MembershipOptions extends Omit<LeaseLoopOptions, "line" | "run" | "runTag"> {
   /** Where shards and blobs come from. */
   readonly origin: ContentOrigin;
-  /** How shards become microbatches, where it is not the usual way. */
-  readonly createDecoder: typeof createSampleDecoder | undefined;
+  /** How samples become microbatches, where it is not the usual way. */
+  readonly openDecoding: OpenDecoding | undefined;
 }
 
 export class Membership {
@@ -25,6 +26,7 @@ export class Membership {
   #run: JoinedRun | undefined;
   #line: SessionLine | undefined;
   #leaseLoop: LeaseLoop | undefined;
+  #told: ToldChunks | undefined;
   #working: Promise<void> | undefined;
 
   constructor(options: MembershipOptions) {
@@ -33,6 +35,11 @@ export class Membership {
 
   get welcome(): WelcomeMessage | undefined {
     return this.#welcome;
+  }
+
+  /** Whether leases are computed, wait for it, or are not settled yet. */
+  get holdsLeases(): boolean {
+    return this.#leaseLoop?.holdsLeases ?? false;
   }
 
   /** Settles when the work ends; rejects with what makes this worker useless. Undefined before it began. */
@@ -56,8 +63,8 @@ export class Membership {
     this.#leaveSession();
     this.#welcome = welcome;
     if (this.#run?.identity !== runIdentity(welcome)) {
-      this.#run?.cache.close();
-      this.#run = openRun(welcome, this.#options.origin, this.#options.createDecoder);
+      this.close();
+      this.#run = openRun(welcome, this.#options.origin, this.#options.openDecoding, this.#run);
       const { config, dataset, program } = welcome;
       this.#options.owner.use({ config, dataset, program });
     }
@@ -71,6 +78,7 @@ export class Membership {
       throw new BitswarmError("MESSAGE_INVALID", "resumed came, and no session of this worker could be meant");
     }
     this.#line.attach(connection, leases);
+    this.#told?.tellAll();
     this.#leaseLoop.resumed(leases, waiting);
   }
 
@@ -84,8 +92,14 @@ export class Membership {
     if (this.#leaseLoop) return;
     await before?.catch(() => undefined);
     if (line.over) return;
-    const { origin: _origin, createDecoder: _decoder, ...options } = this.#options;
+    const { origin: _origin, openDecoding: _decoding, ...options } = this.#options;
     options.onEvent({ type: "joined", run: welcome.run, name: welcome.config.name, worker: welcome.worker });
+    if (run.config.lease.affinity) {
+      const { dataset, cache } = run;
+      const { clock } = this.#options.ports;
+      this.#told = new ToldChunks({ dataset, cache, clock, send: (message) => line.send(message) });
+      this.#told.tellAll();
+    }
     this.#leaseLoop = new LeaseLoop({ ...options, line, run, runTag: welcome.runTag });
     this.#working = this.#leaseLoop.work();
     this.#working.catch(() => undefined);
@@ -159,11 +173,14 @@ export class Membership {
 
   close(): void {
     this.#run?.cache.close();
+    this.#run?.decoding.close();
   }
 
   #leaveSession(): void {
     this.#line?.end();
     this.#leaseLoop = undefined;
+    this.#told?.close();
+    this.#told = undefined;
     this.#options.changed.notify();
   }
 

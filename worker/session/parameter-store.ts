@@ -33,16 +33,32 @@ export class ParameterStore {
   /** Frames are taken one after another: a change builds on the one before. */
   #taken: Promise<unknown> = Promise.resolve();
 
-  /** @param forms of the run's sets, in the order that numbers them */
-  constructor(forms: ReadonlyMap<ParameterSet, WireForm>, sha256: SessionPorts["sha256"]) {
+  /**
+   * @param forms of the run's sets, in the order that numbers them
+   * @param before of another run at the same link: the hello said what it holds, and bytes are what their hash says
+   */
+  constructor(
+    forms: ReadonlyMap<ParameterSet, WireForm>,
+    sha256: SessionPorts["sha256"],
+    before?: Pick<ParameterStore, "versions">,
+  ) {
     this.#sha256 = sha256;
     this.#forms = forms;
+    for (const set of forms.keys()) {
+      const held = before?.versions(set) ?? [];
+      if (held.length > 0) this.#held.set(set, held);
+    }
     this.#frameLimit = parametersFrameLimit(Math.max(...[...this.#forms.values()].map(wholeBytes)));
   }
 
   /** Bytes of the largest frame that can be due. */
   get frameLimit(): number {
     return this.#frameLimit;
+  }
+
+  /** What is held of a set, the newest first. */
+  versions(set: ParameterSet): readonly HeldParameters[] {
+    return this.#held.get(set) ?? [];
   }
 
   /** Hash of the newest version of each set. */

@@ -2,7 +2,7 @@
 // tested alone.
 
 import { BitswarmError, type ErrorCode } from "../../shared/base/errors.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../backoff.ts";
 import type { Closing } from "./connection.ts";
 import type { SessionLimits } from "./session-limits.ts";
 
@@ -43,8 +43,12 @@ export function decideReconnect(
   random: number,
 ): ReconnectDecision {
   const { error, retry } = ended.closing;
-  if (error.code === "RUN_ENDED") return { kind: "run-over", message: error.message };
-  if (!retry) return { kind: "give-up", error };
+  // Who is let go has nothing more to do here, and nothing went wrong.
+  if (error.code === "RUN_ENDED" || error.code === "WORKER_DRAINED")
+    return { kind: "run-over", message: error.message };
+  // Whoever was there once may be behind a network that wants a word first.
+  const untrusted = error.code === "CERTIFICATE_INVALID" && !before.reached;
+  if (!retry || untrusted) return { kind: "give-up", error };
   const good = ended.useful || ended.livedMs >= limits.stableMs;
   const history: ReconnectHistory = {
     attempts: good ? 1 : before.attempts + 1,

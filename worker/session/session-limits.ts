@@ -1,6 +1,6 @@
 // Every bound of a session in one place: how long it waits, how often it tries again, and when it gives up.
 
-import type { BackoffRange } from "./backoff.ts";
+import type { BackoffRange } from "../backoff.ts";
 
 export interface SessionLimits {
   /** For the socket to open, and again for the welcome. */

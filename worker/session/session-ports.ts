@@ -1,7 +1,7 @@
 // All through which a session reaches the world outside it: time, chance, sockets, HTTP and hashing are arguments, so
 // that the simulation plays the same session in virtual time.
 
-import type { Clock } from "../../shared/base/clock.ts";
+import type { ContentPorts } from "../content/content-ports.ts";
 
 /** What a socket tells the connection that opened it. */
 export interface SocketEvents {
@@ -22,30 +22,11 @@ export interface SessionSocket {
 /** Starts to open a socket. */
 export type OpenSocket = (url: string, events: SocketEvents) => SessionSocket;
 
-/** What a session reads of an HTTP response. */
-export interface FetchedContent {
-  readonly ok: boolean;
-  readonly status: number;
-  arrayBuffer(): Promise<ArrayBuffer>;
-}
-
-/** The part of `fetch` that a session uses. `reload`: past the HTTP cache. */
-export type FetchContent = (
-  url: string,
-  options: { readonly signal: AbortSignal; readonly cache: "default" | "reload" },
-) => Promise<FetchedContent>;
-
-export interface SessionPorts {
-  readonly clock: Clock;
-  /** In [0, 1), for waits that are to differ from worker to worker. */
-  readonly random: () => number;
+export interface SessionPorts extends ContentPorts {
   readonly openSocket: OpenSocket;
-  readonly fetch: FetchContent;
   /**
    * Of the page that the session runs in, as its requests say it; null for a program, which has none. Without it nobody
    * is asked why a socket did not open.
    */
   readonly origin?: string | null;
-  /** SHA-256 as hex. */
-  readonly sha256: (bytes: Uint8Array<ArrayBuffer>) => Promise<string>;
 }

@@ -3,14 +3,17 @@
 // One flow of control (#live) walks through the states; sockets, timers and people only set fields and notify it.
 
 import { BitswarmError } from "../../shared/base/errors.ts";
+import { accountOf } from "../../shared/base/identity.ts";
+import type { OpenDecoding } from "../../shared/samples/decoding.ts";
 import type { AdapterDescription, HelloMessage } from "../../shared/wire/protocol.ts";
 import type { RunStatus } from "../../shared/wire/run-status.ts";
 import { sleep } from "../clock.ts";
-import type { createSampleDecoder } from "../trainer/sample-decoder.ts";
+import type { KeptContent } from "../content/kept-content.ts";
+import type { TrackingPorts } from "../tracking/tracking-ports.ts";
+import { DutyCycle } from "../trainer/duty-cycle.ts";
 import type { ComputeDevice } from "../trainer/trainer-contract.ts";
 import { Condition } from "./condition.ts";
 import { Connection, type SessionMessage } from "./connection.ts";
-import type { ContentCache } from "./content-fetch.ts";
 import { hello, proof } from "./hello.ts";
 import { type Identity, openIdentity } from "./identity.ts";
 import { type JoinLink, readJoinLink } from "./join-link.ts";
@@ -18,10 +21,11 @@ import type { Wish } from "./lease-loop.ts";
 import { Membership } from "./membership.ts";
 import { decideReconnect, type ReconnectHistory } from "./reconnect-decision.ts";
 import { refusalOf } from "./refused-socket.ts";
-import type { SessionEnd, SessionEvent, SessionState } from "./session-event.ts";
+import type { HoldReason, PauseReason, SessionEnd, SessionEvent, SessionState } from "./session-event.ts";
 import { type SessionLimits, sessionLimits } from "./session-limits.ts";
 import type { SessionPorts } from "./session-ports.ts";
 import { Tally } from "./tally.ts";
+import { LoadedBackbone, TrackingPlace } from "./tracking-place.ts";
 import { TrainerOwner } from "./trainer-owner.ts";
 
 export interface SessionOptions {
@@ -35,18 +39,31 @@ export interface SessionOptions {
   readonly openIdentity?: () => Promise<Identity>;
   readonly onEvent: (event: SessionEvent) => void;
   readonly ports: SessionPorts;
-  /** How shards become microbatches; the simulation's trainer looks at none. */
-  readonly createDecoder?: typeof createSampleDecoder;
-  /** Cache storage for shards, where the runtime has one. */
-  readonly cache?: ContentCache;
+  /** How samples become microbatches; in the session's own thread unless given. */
+  readonly openDecoding?: OpenDecoding;
+  /** What of the data stays on this device, where the runtime has room for it. */
+  readonly kept?: KeptContent | undefined;
+  /** What following films takes; without it links of tracking jobs are refused. */
+  readonly tracking?: TrackingPorts | undefined;
   readonly limits?: SessionLimits;
+  /** How much of the time the GPU may compute, 0.1 to 1, until `throttle` says otherwise. Default 1. */
+  readonly share?: number | undefined;
 }
 
 /** The handles of a running session. All may be called at any time, and twice. */
 export interface RunningSession {
   /** Gives the lease back and asks for no other. */
   pause(): void;
+  /** Takes back `pause`, and `finish` as long as it has not ended. */
   resume(): void;
+  /** Answers the leases that it holds, takes no other, and then ends the session. */
+  finish(): void;
+  /** Pauses for a reason of the machine's or the page's, until it is told that there is none. */
+  hold(reason: HoldReason | undefined): void;
+  /** How much of the time the GPU may compute. @throws RangeError outside 0.1 to 1 */
+  throttle(share: number): void;
+  /** Wants to be on the board under this nickname, or not at all, of this run and of each that follows at its link. */
+  list(nickname: string | null): void;
   /** Gives the lease back and ends the session. */
   leave(): void;
   /** Tries at once to connect again, where it waits before it does. */
@@ -59,6 +76,13 @@ export interface RunningSession {
 
 /** How long a leaving worker waits for its last words to be taken. */
 const FAREWELL_MS = 1000;
+
+/** What the coordinator is told of a lease that is given back. */
+const pauseDetails: Readonly<Record<PauseReason, string>> = {
+  volunteer: "the volunteer paused",
+  battery: "the machine runs on its battery",
+  hidden: "the page is not visible",
+};
 
 /** Starts a session; everything that happens to it arrives at `onEvent`. */
 export function runSession(options: SessionOptions): RunningSession {
@@ -73,14 +97,22 @@ class Session implements RunningSession {
   readonly #changed: Condition;
   readonly #owner: TrainerOwner;
   readonly #tally = new Tally();
+  readonly #duty: DutyCycle;
+  /** What the volunteer wants, and what keeps the worker from it. */
   #wish: Wish = "work";
+  #hold: HoldReason | undefined;
   #connection: Connection | undefined;
   #identity: Identity | undefined;
   #membership: Membership | undefined;
+  /** Where films are followed; takes the membership's place until the next welcome. */
+  #tracking: TrackingPlace | undefined;
+  readonly #loaded = new LoadedBackbone();
   /** The connection has been welcomed, or goes on with a session. */
   #admitted = false;
   /** Somebody does not want to wait for the next attempt. */
   #hurried = false;
+  /** Under which nickname the account wants to be on the run's board, or null; undefined where nobody has said. */
+  #nickname: string | null | undefined;
   /** The coordinator's newest word on the run. */
   #status: RunStatus | undefined;
   /** The coordinator's last words, once the run is over. */
@@ -91,7 +123,12 @@ class Session implements RunningSession {
     this.#limits = options.limits ?? sessionLimits;
     this.#ports = options.ports;
     this.#changed = new Condition(options.ports.clock);
+    this.#duty = new DutyCycle({
+      clock: options.ports.clock,
+      onDuty: (duty) => options.onEvent({ type: "duty", ...duty }),
+    });
     this.#owner = new TrainerOwner({
+      duty: this.#duty,
       openDevice: options.openDevice,
       limits: this.#limits,
       ports: this.#ports,
@@ -100,19 +137,39 @@ class Session implements RunningSession {
       onAdapter: ({ description, vendor, architecture, software }) =>
         options.onEvent({ type: "adapter", description: description || `${vendor} ${architecture}`.trim(), software }),
     });
+    if (options.share !== undefined) this.#duty.limit(options.share);
     this.ended = this.#live();
   }
 
   pause(): void {
-    if (this.#wish === "work") this.#want("pause", "the volunteer paused");
+    if (this.#wish === "work" || this.#wish === "finish") this.#want("pause");
   }
 
   resume(): void {
-    if (this.#wish === "pause") this.#want("work", "");
+    if (this.#wish === "pause" || this.#wish === "finish") this.#want("work");
+  }
+
+  finish(): void {
+    if (this.#wish === "work" || this.#wish === "pause") this.#want("finish");
+  }
+
+  hold(reason: HoldReason | undefined): void {
+    if (reason === this.#hold) return;
+    this.#hold = reason;
+    this.#want(this.#wish);
+  }
+
+  throttle(share: number): void {
+    this.#duty.limit(share);
+  }
+
+  list(nickname: string | null): void {
+    this.#nickname = nickname;
+    if (this.#online) this.#connection?.send({ type: "list", nickname });
   }
 
   leave(): void {
-    if (this.#wish !== "leave") this.#want("leave", "the volunteer left");
+    if (this.#wish !== "leave") this.#want("leave");
   }
 
   retry(): void {
@@ -124,15 +181,33 @@ class Session implements RunningSession {
     this.#connection?.fail(new BitswarmError("RUN_UNREACHABLE", "this machine has no network"));
   }
 
-  #want(wish: Wish, detail: string): void {
+  #want(wish: Wish): void {
     this.#wish = wish;
-    this.#options.onEvent({ type: "wish", paused: wish === "pause" });
-    if (wish !== "work") this.#membership?.giveBack(wish, detail);
+    const held = this.#hold === undefined ? {} : { held: this.#hold };
+    this.#options.onEvent({ type: "wish", paused: wish === "pause", finishing: wish === "finish", ...held });
+    if (wish === "leave") this.#place?.giveBack("leave", "the volunteer left");
+    else if (this.#pausedFor) this.#place?.giveBack("pause", pauseDetails[this.#pausedFor]);
     this.#changed.notify();
   }
 
+  /** What the worker is to whoever it works for. */
+  get #place(): Membership | TrackingPlace | undefined {
+    return this.#tracking ?? this.#membership;
+  }
+
+  /** Why the GPU is to be free now; undefined where it may compute. */
+  get #pausedFor(): PauseReason | undefined {
+    return this.#wish === "pause" ? "volunteer" : this.#hold;
+  }
+
+  /** What is to be done now: who finishes and holds nothing any more leaves, and so does who may not compute. */
+  get #due(): Wish {
+    if (this.#wish === "finish") return this.#place?.holdsLeases ? "finish" : "leave";
+    return this.#wish === "work" && this.#hold ? "pause" : this.#wish;
+  }
+
   #leaving(): boolean {
-    return this.#wish === "leave";
+    return this.#due === "leave";
   }
 
   #state(state: SessionState): void {
@@ -160,36 +235,46 @@ class Session implements RunningSession {
       end = failureOf(error);
     }
     await this.#connection?.leave(FAREWELL_MS);
-    if (this.#membership) await Promise.race([this.#membership.end(), sleep(this.#ports.clock, FAREWELL_MS)]);
+    if (this.#place) await Promise.race([this.#place.end(), sleep(this.#ports.clock, FAREWELL_MS)]);
+    this.#loaded.drop();
     this.#membership?.close();
     this.#owner.close();
     this.#state(end);
     return end;
   }
 
+  /** What every kind of work is told. */
+  #workOptions() {
+    return {
+      changed: this.#changed,
+      wish: () => this.#due,
+      pausedFor: () => this.#pausedFor ?? ("volunteer" as const),
+      over: () => this.#over !== undefined,
+      tally: this.#tally,
+      limits: this.#limits,
+      onEvent: (event: SessionEvent) => this.#work(event),
+      ports: this.#ports,
+    };
+  }
+
   /** Connects again and again until the run is over, the volunteer leaves, or trying again cannot help. */
   async #stay(link: JoinLink): Promise<SessionEnd> {
-    const { limits, cache } = { ...this.#options, limits: this.#limits };
+    const { limits, kept } = { ...this.#options, limits: this.#limits };
     const { clock, random } = this.#ports;
+    const origin = { base: link.base, token: link.token, kept, backoff: limits.reconnect, ports: this.#ports };
     this.#membership = new Membership({
-      origin: { base: link.base, token: link.token, cache, backoff: limits.reconnect, ports: this.#ports },
-      createDecoder: this.#options.createDecoder,
+      ...this.#workOptions(),
+      origin,
+      openDecoding: this.#options.openDecoding,
       owner: this.#owner,
-      changed: this.#changed,
-      wish: () => this.#wish,
-      over: () => this.#over !== undefined,
       status: () => this.#status,
-      tally: this.#tally,
-      limits,
-      onEvent: (event) => this.#work(event),
-      ports: this.#ports,
     });
     let history: ReconnectHistory = { attempts: 0, faulty: 0, lastHeardMs: clock.now(), reached: false };
     for (;;) {
       this.#state({ kind: "connecting", attempt: history.attempts + 1 });
       const adapter = await this.#changed.unless(() => this.#leaving(), this.#owner.adapter());
       if (!adapter) return left;
-      this.#identity ??= await (this.#options.openIdentity ?? (() => openIdentity(undefined, () => undefined)))();
+      this.#identity ??= await this.#openIdentity();
       const since = clock.now();
       const leases = this.#tally.given.leases;
       const connection = this.#connect(link);
@@ -204,7 +289,7 @@ class Session implements RunningSession {
       if (refusal?.code === "ORIGIN_REFUSED") throw refusal;
       if (connection.closing?.kind !== "fault") throw new RangeError("a connection ended and nobody ended it");
       const closing = refusal ? { ...connection.closing, error: refusal } : connection.closing;
-      const heard = connection.heard || refusal !== undefined;
+      const heard = connection.heard || (refusal !== undefined && refusal.code !== "CERTIFICATE_INVALID");
       const ended = { closing, heard, useful: this.#tally.given.leases > leases, livedMs: clock.now() - since };
       const decision = decideReconnect(clock.now(), history, ended, this.#limits, random());
       if (decision.kind === "run-over") return { kind: "ended", reason: "run-over", message: decision.message };
@@ -216,6 +301,13 @@ class Session implements RunningSession {
       await this.#changed.until(() => this.#leaving() || this.#hurried, decision.delayMs);
       if (this.#leaving()) return left;
     }
+  }
+
+  async #openIdentity(): Promise<Identity> {
+    const open = this.#options.openIdentity ?? (() => openIdentity(undefined, () => undefined));
+    const identity = await open();
+    this.#options.onEvent({ type: "identity", account: accountOf(identity.publicKey) });
+    return identity;
   }
 
   #connect(link: JoinLink): Connection {
@@ -251,13 +343,44 @@ class Session implements RunningSession {
     this.#state({ kind: "joining" });
     await this.#changed.until(() => this.#admitted || stopped(), this.#limits.handshakeMs);
     if (stopped()) return;
-    const { welcome } = membership;
-    if (!this.#admitted || !welcome) return connection.fail(silence("no welcome came", this.#limits));
-    connection.startHeartbeat(welcome.heartbeatMs);
-    await membership.begin();
+    const { heartbeatMs } = this.#tracking ?? membership.welcome ?? {};
+    if (!this.#admitted || heartbeatMs === undefined) {
+      return connection.fail(silence("no welcome came", this.#limits));
+    }
+    connection.startHeartbeat(heartbeatMs);
+    const place = this.#place ?? membership;
+    await place.begin();
     // What its work throws ends the session.
-    if (membership.working) await this.#changed.unless(stopped, membership.working);
+    if (place.working) await this.#changed.unless(stopped, place.working);
     if (this.#leaving()) connection.send({ type: "leave" });
+  }
+
+  /** Takes the word that lets this worker in where films are followed. */
+  async #follow(message: Extract<SessionMessage, { type: "tracking" }>, link: JoinLink): Promise<void> {
+    const connection = this.#connection;
+    if (!connection) throw new RangeError("tracking came over no connection");
+    try {
+      const before = this.#tracking;
+      this.#tracking = new TrackingPlace(message, connection, this.#loaded, {
+        ...this.#workOptions(),
+        // Frames are used once: nothing of them is kept.
+        origin: {
+          base: link.base,
+          token: link.token,
+          kept: undefined,
+          backoff: this.#limits.reconnect,
+          ports: this.#ports,
+        },
+        tracking: this.#options.tracking,
+        share: () => this.#duty.share,
+      });
+      await before?.end();
+      this.#admitted = true;
+      this.#changed.notify();
+    } catch (error) {
+      if (!(error instanceof BitswarmError)) throw error;
+      connection.fail(error, false);
+    }
   }
 
   /** Takes the word that lets this worker in. */
@@ -270,6 +393,8 @@ class Session implements RunningSession {
       return;
     }
     try {
+      this.#tracking?.end();
+      this.#tracking = undefined;
       membership.enter(message, connection);
     } catch (error) {
       if (!(error instanceof BitswarmError)) throw error;
@@ -278,6 +403,7 @@ class Session implements RunningSession {
       return;
     }
     this.#admitted = true;
+    if (this.#nickname !== undefined) connection.send({ type: "list", nickname: this.#nickname });
   }
 
   #receive(message: SessionMessage, link: JoinLink): void {
@@ -302,10 +428,19 @@ class Session implements RunningSession {
         this.#status = message.status;
         this.#options.onEvent({ type: "status", status: message.status });
         break;
-      case "lease":
+      case "tracking":
+        this.#follow(message, link);
+        return;
+      case "track":
+        if (!this.#tracking) throw new BitswarmError("MESSAGE_INVALID", "a film came before the word that lets in");
+        this.#tracking.receive(message);
+        return;
       case "cancel":
       case "accepted":
       case "rejected":
+        this.#place?.receive(message);
+        return;
+      case "lease":
       case "offer":
       case "have":
         this.#membership?.receive(message);

@@ -2,10 +2,11 @@
 
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { AdapterDescription } from "../../shared/wire/protocol.ts";
+import { backoffMs } from "../backoff.ts";
 import { sleep } from "../clock.ts";
+import type { DutyCycle } from "../trainer/duty-cycle.ts";
 import type { ComputeDevice, Trainer, TrainerRun } from "../trainer/trainer-contract.ts";
 import type { TuningEvent } from "../tuning/tuning-event.ts";
-import { backoffMs } from "./backoff.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import type { SessionPorts } from "./session-ports.ts";
 
@@ -24,6 +25,8 @@ export interface TrainerOwnerOptions {
   readonly onLost: () => void;
   /** Called for what trainers do about their kernels. */
   readonly onTuning: (event: TuningEvent) => void;
+  /** How much of the time its trainers may compute. */
+  readonly duty: DutyCycle;
   readonly ports: Pick<SessionPorts, "clock" | "random">;
 }
 
@@ -102,6 +105,7 @@ export class TrainerOwner {
         const trainer = await device.createTrainer(run, {
           suspect: this.#lossReason !== "",
           onEvent: this.#options.onTuning,
+          duty: this.#options.duty,
         });
         if (!stale()) {
           this.#living = { trainer, lost: this.#loss.signal };

@@ -4,8 +4,9 @@ import { Registry } from "../../shared/base/registry.ts";
 import { tasks } from "../../shared/tasks/tasks.ts";
 import { deviceClassification } from "./classification.ts";
 import type { DeviceTask } from "./device-task.ts";
+import { deviceSiamfc } from "./siamfc.ts";
 
-export const deviceTasks = new Registry<DeviceTask>("task's device half", [deviceClassification]);
+export const deviceTasks = new Registry<DeviceTask>("task's device half", [deviceClassification, deviceSiamfc]);
 
 const apart = [
   ...tasks.kinds.filter((kind) => !deviceTasks.has(kind)),

@@ -3,9 +3,10 @@
 
 import { convolutionPass, tilings } from "../../kernels/convolution/convolution-pass.ts";
 import type { ConvolutionPass } from "../../kernels/convolution/pass/pass.ts";
+import { planeForm, planeScales } from "../../kernels/convolution/pass/planes.ts";
 import { type CanaryLayer, canaryHash, canaryOperands } from "../../shared/model/canary.ts";
 import { rectifyShape } from "../../shared/model/rectify.ts";
-import { outputHeight, outputWidth } from "../../shared/model/window.ts";
+import { groupCount, outputHeight, outputWidth } from "../../shared/model/window.ts";
 import { adapterTraits, type OpenDevice } from "../device.ts";
 import { PipelineCache } from "../pipeline-cache.ts";
 import { storageBuffer } from "../plan/recording.ts";
@@ -21,6 +22,31 @@ export async function answerCanary(open: OpenDevice, layers: readonly CanaryLaye
   return canaryHash(sums);
 }
 
+/** The pass that a lease would run for a layer. */
+function passOf(layer: CanaryLayer): ConvolutionPass {
+  const { shape } = layer;
+  if (!("planes" in layer)) return { verb: "binaryConvForward", shape, rectify: layer.rectify };
+  const { activations, weights } = layer.planes;
+  return {
+    verb: "planesConvForward",
+    shape,
+    activations: activations.kind === "sign" ? { kind: "sign" } : activations,
+    weights,
+  };
+}
+
+/** Every scale of a pass is 1. */
+function scalesOf(pass: ConvolutionPass): Readonly<Record<string, Words>> {
+  const ones = (length: number) => new Float32Array(length).fill(1);
+  if (pass.verb === "planesConvForward") {
+    return { c: ones(planeScales(pass, pass.shape)), b: ones(planeForm(pass).activations) };
+  }
+  if (!("rectify" in pass)) throw new RangeError(`the canary has no ${pass.verb}`);
+  const { out, kernel, in: input } = pass.shape;
+  const scales = rectifyShape(pass.rectify, groupCount(pass.shape) * out, kernel, input);
+  return { c: ones(scales.reduce((p, q) => p * q, 1)) };
+}
+
 /** f32 [oh][ow][out]. */
 async function layerSums(
   open: OpenDevice,
@@ -30,17 +56,16 @@ async function layerSums(
   seed: number,
 ): Promise<Float32Array> {
   const { device } = open;
-  const { shape, rectify } = layer;
-  const pass: ConvolutionPass = { verb: "binaryConvForward", shape, rectify };
+  const { shape } = layer;
+  const pass = passOf(layer);
   const { kernels, scratchBytes } = convolutionPass(pass, tilings(pass, adapterTraits(open))[0]);
   const { a, w } = canaryOperands(layer, index, seed);
-  const scales = rectifyShape(rectify, shape.out, shape.kernel, shape.in).reduce((p, q) => p * q, 1);
-  const outputs = outputHeight(shape) * outputWidth(shape) * shape.out;
+  const outputs = outputHeight(shape) * outputWidth(shape) * groupCount(shape) * shape.out;
   // What is not written must not pass for a sum.
   const data: Record<string, Words> = {
     a,
     w,
-    c: new Float32Array(scales).fill(1),
+    ...scalesOf(pass),
     y: new Float32Array(outputs).fill(Number.NaN),
     // Deno ends where nothing is written to a buffer.
     ...(scratchBytes > 0 ? { scratch: new Float32Array(scratchBytes / 4) } : {}),
@@ -68,7 +93,11 @@ async function layerSums(
     });
     recording.end();
     device.queue.submit([encoder.finish()]);
-    return new Float32Array(await readBuffer(device, bufferOf("y"), 4 * outputs));
+    const sums = new Float32Array(await readBuffer(device, bufferOf("y"), 4 * outputs));
+    if (pass.verb !== "planesConvForward" || pass.activations.kind !== "bits") return sums;
+    // Of k bits, whose sums are divided: the integer before that is the nearest.
+    const levels = 2 ** pass.activations.bits - 1;
+    return sums.map((sum) => Math.round(sum * levels));
   } finally {
     for (const buffer of buffers.values()) buffer.destroy();
   }

@@ -15,7 +15,7 @@ export function gpuDevice(
   return {
     adapter,
     lost: device.lost.then(({ message, reason }) => message || reason),
-    createTrainer: (run, circumstances) => createTrainer(device, run, tuning(circumstances)),
+    createTrainer: (run, circumstances) => createTrainer(device, run, tuning(circumstances), circumstances.duty),
     answerCanary: (layers, seed) => answerCanary(open, layers, seed),
     close: () => device.destroy(),
   };

@@ -6,7 +6,7 @@ import type { Accumulation } from "../../shared/codecs/codec.ts";
 import type { Phase } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { type Networks, wireManifest } from "../../shared/run/networks.ts";
-import { contributionLayout, metricNames, phaseLayout } from "../../shared/wire/contribution.ts";
+import { answerNames, contributionLayout, metricNames, phaseLayout } from "../../shared/wire/contribution.ts";
 import type { PipelineCache } from "../pipeline-cache.ts";
 import { deviceRules } from "../plan/device-rules.ts";
 import { type InnerStep, innerRates, RATES } from "../plan/inner-rates.ts";
@@ -49,7 +49,7 @@ export class LocalReplica {
     this.#networks = networks;
     this.#network = network;
     const manifest = wireManifest(networks, network);
-    const metrics = metricNames(networks[network].metrics);
+    const metrics = metricNames(networks[network].metrics, [], answerNames(networks[network].graph));
     this.#layout = replicaLayout(manifest);
     const { blob, signs } = this.#layout;
     this.#blob = new Uint8Array(blob.bytes);

@@ -5,12 +5,11 @@ import type { Dataset } from "../../shared/data/dataset.ts";
 import type { CanaryLayer } from "../../shared/model/canary.ts";
 import type { Outline } from "../../shared/model/phases.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
+import type { MicrobatchInput } from "../../shared/samples/microbatch.ts";
 import type { ParameterSet } from "../../shared/wire/parameter-set.ts";
 import type { AdapterDescription, LeaseMessage } from "../../shared/wire/protocol.ts";
 import type { TuningEvent } from "../tuning/tuning-event.ts";
-
-/** One microbatch, decoded: the task's inputs, f32 [n][h][w][c] each, and its targets, by name. */
-export type MicrobatchInput = Readonly<Record<string, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>>;
+import type { DutyCycle } from "./duty-cycle.ts";
 
 /** The answer to a lease, ready for a contribution frame. */
 export interface LeaseResult {
@@ -36,9 +35,10 @@ export interface Trainer {
   /**
    * Makes ready for leases of these phases, in the order in which they will come: resolves when the first can be
    * computed at once, and goes on with the others. Absent where nothing has to be made ready.
+   * @param soon called, perhaps more than once, when that is not long off
    * @throws what the device says where it refuses a kernel, PLAN_TOO_LARGE: leases of the phase will say so too
    */
-  prepare?(phases: readonly ComingPhase[], aborted: () => boolean): Promise<void>;
+  prepare?(phases: readonly ComingPhase[], aborted: () => boolean, soon?: () => void): Promise<void>;
   /** The expanded blob of a parameter set, used by leases that name this hash. */
   loadParameters(set: ParameterSet, hash: string, blob: Uint8Array): void;
   /** True when a lease that names this hash can be computed without loading. */
@@ -50,12 +50,12 @@ export interface Trainer {
   loadFrozen(network: string, hash: string, blob: Uint8Array): void;
   holdsFrozen(network: string, hash: string): boolean;
   /**
-   * Computes positions [from, to) of a lease in microbatches aligned to the run's size.
+   * Computes the ranges of a lease in microbatches aligned to the run's size, in their order.
    * @throws DEVICE_LOST, GRADIENT_NOT_FINITE, PLAN_TOO_LARGE
    */
   compute(
     lease: LeaseMessage,
-    input: (from: number, to: number) => MicrobatchInput,
+    input: (from: number, to: number) => MicrobatchInput | Promise<MicrobatchInput>,
     aborted: () => boolean,
   ): Promise<LeaseResult | "aborted">;
   /** Resolves when the device is lost, with the reason. */
@@ -76,6 +76,8 @@ export interface TrainerCircumstances {
   /** The device came in the place of one that was lost. */
   readonly suspect: boolean;
   readonly onEvent: (event: TuningEvent) => void;
+  /** How much of the time it may compute; that may change at any time. */
+  readonly duty: DutyCycle;
 }
 
 /** A device that is open. */

@@ -18,6 +18,8 @@ export interface TrialGround {
   /** Multiply-adds of a check, at most: the naive kernel computes them, too. */
   readonly checkLimit: number;
   readonly now: () => number;
+  /** Runs what is timed while nobody else has the device. */
+  readonly turn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Called before tilings are compiled or run, and with none when they are done. */
   readonly onTrial: (tilings: readonly Tiling[]) => void;
 }
@@ -90,13 +92,15 @@ async function tried(
   let trial: { readonly result: Float32Array; readonly ms: number } | undefined;
   try {
     const mounted = await bench.mount(tiling);
-    bench.fill();
-    await bench.run(mounted, 1);
-    const result = await bench.result();
-    // The second run is timed: a software adapter translates the kernel in the first.
-    const since = ground.now();
-    await bench.run(mounted, 1);
-    trial = { ms: ground.now() - since, result };
+    trial = await ground.turn(async () => {
+      bench.fill();
+      await bench.run(mounted, 1);
+      const result = await bench.result();
+      // The second run is timed: a software adapter translates the kernel in the first.
+      const since = ground.now();
+      await bench.run(mounted, 1);
+      return { ms: ground.now() - since, result };
+    });
   } catch {
     trial = undefined;
   }
@@ -123,7 +127,7 @@ export async function timeTilings(
     const contenders = mounted.map((one): Contender => {
       return (times) => {
         ground.onTrial([one.tiling]);
-        return bench.run(one, times);
+        return ground.turn(() => bench.run(one, times));
       };
     });
     return await interleavedTiming(contenders, { ...timing, now: ground.now });
@@ -147,13 +151,15 @@ async function roomyBench({ cache }: TrialGround, pass: ConvolutionPass): Promis
 }
 
 /** What submitting nothing and waiting for it takes: the least of a few. */
-export async function waitOverheadMs({ cache: { device }, now }: TrialGround): Promise<number> {
-  const waits: number[] = [];
-  for (let i = 0; i < 3; i++) {
-    const since = now();
-    device.queue.submit([device.createCommandEncoder().finish()]);
-    await device.queue.onSubmittedWorkDone();
-    waits.push(now() - since);
-  }
-  return Math.min(...waits);
+export function waitOverheadMs({ cache: { device }, now, turn }: TrialGround): Promise<number> {
+  return turn(async () => {
+    const waits: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const since = now();
+      device.queue.submit([device.createCommandEncoder().finish()]);
+      await device.queue.onSubmittedWorkDone();
+      waits.push(now() - since);
+    }
+    return Math.min(...waits);
+  });
 }

@@ -27,6 +27,8 @@ export interface TunerOptions extends TuningOptions {
   readonly cache: PipelineCache;
   /** Milliseconds on a monotonic clock. */
   readonly now: () => number;
+  /** Runs work once nobody else has the device; at once unless given. */
+  readonly turn?: TrialGround["turn"];
 }
 
 /** Multiply-adds of a check: about 0.1 s of the naive kernel on a software adapter, 10 ms on a weak GPU. */
@@ -76,11 +78,22 @@ export class Tuner {
   readonly #lost: Promise<never>;
 
   constructor(options: TunerOptions) {
-    this.#options = options;
-    const { cache, now, traits } = options;
+    const { cache, traits, turn } = options;
+    // Waiting for a turn is nobody's time: neither what is timed nor the budget.
+    let waitedMs = 0;
+    const now = () => options.now() - waitedMs;
+    this.#options = { ...options, now };
     this.#ground = {
       cache,
       now,
+      turn: (work) => {
+        if (!turn) return work();
+        const since = options.now();
+        return turn(() => {
+          waitedMs += options.now() - since;
+          return work();
+        });
+      },
       checkLimit: traits.software ? CHECK_LIMIT.software : CHECK_LIMIT.hardware,
       onTrial: (tilings) => {
         this.#onDevice = tilings;
@@ -110,6 +123,17 @@ export class Tuner {
   async remembered(passes: Iterable<ConvolutionPass>): Promise<ChooseTiling> {
     await this.#recall(passes);
     return this.#choice();
+  }
+
+  /** A pass's tiling turned out not to compile: it is left out, here and on later visits. @throws DEVICE_LOST */
+  async leaveOut(pass: ConvolutionPass, tiling: Tiling): Promise<void> {
+    // On a device that is lost nothing compiles.
+    await this.#unlessLost(sleep(systemClock, LOSS_NEWS_MS));
+    const [one] = await this.#recall([pass]);
+    if (!one || tiling === NAIVE) return;
+    one.entry = refuse(one.entry ?? emptyEntry(one), tiling, "compile");
+    await this.#remember([one]);
+    this.#options.onEvent({ type: "tuning", stage: "checked", passes: 1, refused: refusals(one) });
   }
 
   #choice(): ChooseTiling {

@@ -17,6 +17,8 @@ export const tuningEventSchema = z.discriminatedUnion("stage", [
   }),
   /** Compiles the shaders of a phase; `done` of them are. */
   z.strictObject({ type: z.literal("tuning"), stage: z.literal("compiling"), done: counting, total: counting }),
+  /** Computes, and compiles faster kernels of convolution passes beside it; `done` of them are in use. */
+  z.strictObject({ type: z.literal("tuning"), stage: z.literal("improving"), done: counting, total: counting }),
   /** Compares what is in use with the naive kernels. */
   z.strictObject({ type: z.literal("tuning"), stage: z.literal("checking"), passes: counting }),
   z.strictObject({

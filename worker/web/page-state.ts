@@ -1,25 +1,58 @@
-// What the volunteer page shows, as a pure function of the events so far: view.ts only writes it down.
+// What the volunteer page shows, as a pure function of the events so far: page-text.ts says it in words, view.ts draws
+// it.
 
 import type { ErrorCode } from "../../shared/base/errors.ts";
 import type { RunStatus } from "../../shared/wire/run-status.ts";
-import type { SessionEvent, SessionState } from "../session/session-event.ts";
+import type { HoldReason, SessionEvent, SessionState } from "../session/session-event.ts";
+import type { BoardPlace } from "./board.ts";
+import type { Given } from "./given.ts";
+import { sentence, troubleTitle, words } from "./notices.ts";
+import { defaultSettings, type Settings, type Surroundings } from "./settings.ts";
 
 export interface PageState {
   /** `idle` before the first Start. Whether the line is up is known from here alone. */
   readonly session: SessionState | { readonly kind: "idle" };
   /** What the volunteer wants; the session follows as soon as it can. */
   readonly paused: boolean;
+  /** It ends once what it holds is answered. */
+  readonly finishing: boolean;
+  /** What of the volunteer's settings keeps it from computing. */
+  readonly held: HoldReason | undefined;
   /** When a lost connection is tried again, in ms of the caller's clock. */
   readonly retryAtMs: number;
   readonly adapter: { readonly description: string; readonly software: boolean } | undefined;
-  readonly joined: { readonly name: string; readonly worker: string } | undefined;
+  readonly joined: Joined | undefined;
+  /** SHA-256 of this browser's key, once it was needed. */
+  readonly account: string | undefined;
+  /** In this visit. */
   readonly samples: number;
+  /** Of the present session, or the one that ended last. */
+  readonly sessionSamples: number;
+  /** Of this visit's samples, what the run was trained with. */
+  readonly trained: number;
+  /** Over all visits, by this browser's key. */
+  readonly given: Given | undefined;
   readonly leases: number;
   readonly samplesPerSecond: number | undefined;
+  /** The newest speed while the page could be seen, and while it was in the background. */
+  readonly speeds: { readonly visible?: number; readonly hidden?: number };
+  /** Part of its time that the GPU is to compute, and does of late. */
+  readonly duty: { readonly asked: number; readonly measured?: number | undefined } | undefined;
+  /** Bytes of this tab's sockets and downloads in this visit. */
+  readonly traffic: { readonly down: number; readonly up: number } | undefined;
+  readonly settings: Settings;
+  readonly surroundings: Surroundings;
+  /** The volunteers who want to be seen; undefined before anybody asked. */
+  readonly board: readonly BoardPlace[] | undefined;
   readonly status: RunStatus | undefined;
+  /** What is trained so far can be tried. */
+  readonly demo: boolean;
   /** The coordinator did not answer the last time that somebody asked. */
   readonly unanswered: boolean;
   readonly preparation: Preparation | undefined;
+  readonly improvement: Improvement | undefined;
+  /** Bytes of the run's data on this device; undefined where the browser keeps nothing for pages. */
+  readonly keptBytes: number | undefined;
   /** Why the line is down, until it is up again. */
   readonly offline: Notice | undefined;
   /** What ended the session or stands in its way, or the last thing that went wrong in it. */
@@ -29,13 +62,25 @@ export interface PageState {
 /** What is done to this GPU's kernels before work goes on. */
 export type Preparation =
   | { readonly kind: "compiling"; readonly done: number; readonly total: number }
-  | { readonly kind: "measuring"; readonly done: number; readonly passes: number }
   | { readonly kind: "checking" };
+
+/** What is done to them beside the work. */
+export type Improvement =
+  | { readonly kind: "compiling"; readonly done: number; readonly total: number }
+  | { readonly kind: "measuring"; readonly done: number; readonly passes: number };
+
+export interface Joined {
+  readonly run: string;
+  readonly name: string;
+  readonly worker: string;
+}
 
 export interface Notice {
   readonly code: ErrorCode;
   readonly title: string;
   readonly text: string;
+  /** What the volunteer can do, one thing after the other. */
+  readonly steps?: readonly string[];
   /** Starting is of no use while it stands. */
   readonly blocks: boolean;
 }
@@ -43,27 +88,77 @@ export interface Notice {
 export const initialPage: PageState = {
   session: { kind: "idle" },
   paused: false,
+  finishing: false,
+  held: undefined,
   retryAtMs: 0,
   adapter: undefined,
   joined: undefined,
+  account: undefined,
   samples: 0,
+  sessionSamples: 0,
+  trained: 0,
+  given: undefined,
   leases: 0,
   samplesPerSecond: undefined,
+  speeds: {},
+  duty: undefined,
+  traffic: undefined,
+  settings: defaultSettings,
+  surroundings: { onBattery: undefined, hidden: false, canStayAwake: false },
+  board: undefined,
   status: undefined,
+  demo: false,
   unanswered: false,
   preparation: undefined,
+  improvement: undefined,
+  keptBytes: undefined,
   offline: undefined,
   trouble: undefined,
 };
 
 /** A failure that came before any session: no WebGPU, a wrong link. */
-export function blocked(page: PageState, code: ErrorCode, message: string): PageState {
-  return { ...page, trouble: { code, ...words(code, message), blocks: true } };
+export function blocked(page: PageState, code: ErrorCode, message: string, steps: readonly string[] = []): PageState {
+  return { ...page, trouble: { code, ...words(code, message), steps, blocks: true } };
 }
 
 /** What a visitor who only looks was told; undefined where nobody answered. */
 export function looked(page: PageState, status: RunStatus | undefined): PageState {
-  return status ? { ...page, status, unanswered: false } : { ...page, unanswered: true };
+  if (status === undefined) return { ...page, ...offer(undefined), unanswered: true };
+  return { ...page, ...offer(status), status, unanswered: false };
+}
+
+/** Whether what is trained can be tried, as the coordinator says over HTTP; it cannot where nobody answers. */
+export function offer(status: RunStatus | undefined): Pick<PageState, "demo"> {
+  return { demo: status?.demo === true };
+}
+
+/** Nothing is left to compute, whether this tab had a part in it or comes after the end. */
+export function isOver({ session, status }: Pick<PageState, "session" | "status">): boolean {
+  if (session.kind === "ended" && session.reason === "run-over") return true;
+  return (session.kind === "idle" || session.kind === "ended") && status?.state === "done";
+}
+
+/** A run that had so little left when it was last heard of may have ended before this tab asked again. */
+const NEAR_END_SECONDS = 15;
+
+/** Nobody answers who could say that the run is over, and it was near its end when somebody last did. */
+export function probablyOver(page: PageState): boolean {
+  const { status, unanswered } = page;
+  if (!unanswered || !status || isOver(page)) return false;
+  const { step, steps, etaSeconds } = status;
+  return status.state === "done" || step >= steps - 1 || (etaSeconds !== null && etaSeconds <= NEAR_END_SECONDS);
+}
+
+/** What the run says of itself comes over HTTP alone, and stays. */
+function withAbout(status: RunStatus, before: RunStatus | undefined): RunStatus {
+  return before?.about === undefined ? status : { about: before.about, ...status };
+}
+
+/** The browser's tab is seen, or is not any more. */
+export function seen(page: PageState, hidden: boolean): PageState {
+  // What was measured in the background before is another time's.
+  const speeds = hidden && page.speeds.visible !== undefined ? { visible: page.speeds.visible } : page.speeds;
+  return { ...page, speeds, surroundings: { ...page.surroundings, hidden } };
 }
 
 /** @param nowMs when it came, on the clock by which the page is shown */
@@ -72,19 +167,28 @@ export function nextPage(page: PageState, event: SessionEvent, nowMs = 0): PageS
     case "state":
       return inState(page, event.state, nowMs);
     case "wish":
-      return { ...page, paused: event.paused };
+      return { ...page, paused: event.paused, finishing: event.finishing, held: event.held };
     case "adapter": {
       const first = page.session.kind === "connecting" && page.session.attempt === 1;
       return { ...page, adapter: event, ...(page.adapter && !first ? { trouble: gpuIsBack(event) } : {}) };
     }
+    case "identity":
+      return { ...page, account: event.account };
     case "joined":
       return { ...page, joined: event, trouble: undefined };
     case "status":
-      return { ...page, status: event.status, unanswered: false };
-    case "contributed": {
-      const { samples, leases, samplesPerSecond } = event;
-      return { ...page, samples, leases, samplesPerSecond, trouble: undefined };
+      return { ...page, status: withAbout(event.status, page.status), unanswered: false };
+    case "contributed":
+      return contributed(page, event);
+    case "kept":
+      return { ...page, keptBytes: event.bytes };
+    case "duty": {
+      // Speeds under another throttle are no measure of what the browser does.
+      const speeds = event.asked === (page.duty?.asked ?? 1) ? page.speeds : {};
+      return { ...page, speeds, duty: event.asked === 1 ? undefined : event };
     }
+    case "traffic":
+      return { ...page, traffic: event };
     case "tuning":
       return prepared(page, event);
     case "trouble":
@@ -97,6 +201,15 @@ export function nextPage(page: PageState, event: SessionEvent, nowMs = 0): PageS
   }
 }
 
+/** What a session wanted is over with it. */
+const over = {
+  paused: false,
+  finishing: false,
+  held: undefined,
+  offline: undefined,
+  improvement: undefined,
+} as const;
+
 function inState(page: PageState, state: SessionState, nowMs: number): PageState {
   const next: PageState = { ...page, session: state, preparation: undefined };
   switch (state.kind) {
@@ -104,7 +217,7 @@ function inState(page: PageState, state: SessionState, nowMs: number): PageState
       const blocks = state.code === "TOKEN_INVALID";
       const unanswered = state.code === "RUN_UNREACHABLE" || state.code === "HEARTBEAT_LOST";
       const trouble = { code: state.code, ...words(state.code, state.message), blocks };
-      return { ...next, paused: false, offline: undefined, unanswered, trouble };
+      return { ...next, ...over, unanswered, trouble };
     }
     case "reconnecting": {
       const { code, delayMs } = state;
@@ -115,14 +228,14 @@ function inState(page: PageState, state: SessionState, nowMs: number): PageState
       return { ...next, retryAtMs: nowMs + delayMs, offline };
     }
     case "ended":
-      return { ...next, paused: false, offline: undefined, trouble: undefined };
+      return { ...next, ...over, trouble: undefined };
     case "connecting":
       // A new start forgives; a reconnect goes on showing why.
       return state.attempt === 1 ? { ...next, offline: undefined, trouble: undefined } : next;
     case "joining":
       return next;
     case "paused":
-      return { ...next, offline: undefined, trouble: undefined };
+      return { ...next, offline: undefined, trouble: undefined, improvement: undefined };
     case "preparing":
     case "waiting":
     case "computing":
@@ -139,10 +252,15 @@ function prepared(page: PageState, event: Extract<SessionEvent, { type: "tuning"
       return { ...page, preparation: done < total ? { kind: "compiling", done, total } : undefined };
     }
     case "measuring":
-      return { ...page, preparation: { kind: "measuring", done: event.done, passes: event.passes } };
+      return { ...page, improvement: { kind: "measuring", done: event.done, passes: event.passes } };
+    case "improving": {
+      const { done, total } = event;
+      return { ...page, improvement: done < total ? { kind: "compiling", done, total } : undefined };
+    }
     case "checking":
       return { ...page, preparation: { kind: "checking" } };
     case "measured":
+      return { ...page, improvement: undefined };
     case "checked":
       return { ...page, preparation: undefined };
     case "unkept":
@@ -157,158 +275,65 @@ function gpuIsBack({ description }: { readonly description: string }): Notice {
   return { code: "DEVICE_LOST", title: "The GPU was lost and is back", text, blocks: false };
 }
 
-/** The notice that is shown: a line that is down comes first. */
-export function shownNotice({ offline, trouble }: PageState): Notice | undefined {
-  return offline ?? trouble;
+function contributed(page: PageState, event: Extract<SessionEvent, { type: "contributed" }>): PageState {
+  const { lease, samples, leases, samplesPerSecond } = event;
+  // A session counts from its own beginning.
+  const more = leases === 1 ? samples : samples - page.sessionSamples;
+  const speed = page.surroundings.hidden ? { hidden: samplesPerSecond } : { visible: samplesPerSecond };
+  return {
+    ...page,
+    sessionSamples: samples,
+    samples: page.samples + more,
+    trained: page.trained + (lease.evaluate ? 0 : more),
+    leases: page.leases + 1,
+    samplesPerSecond,
+    speeds: { ...page.speeds, ...speed },
+    trouble: undefined,
+  };
 }
 
-function sentence(text: string): string {
-  const capital = `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
-  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+/** A tab in the background is slowed down where it computes at less than this part of its speed in sight. */
+const SLOWED = 0.5;
+
+/** At which part of its speed a browser lets this tab compute in the background; undefined where in full. */
+export function slowed({ speeds: { visible, hidden } }: PageState): number | undefined {
+  if (visible === undefined || hidden === undefined || visible <= 0) return undefined;
+  return hidden < SLOWED * visible ? hidden / visible : undefined;
 }
 
-/** Title and text of what ended a session or stands in its way. Of what WebGPU lacks the first sentence says it. */
-function words(code: ErrorCode, message: string): Pick<Notice, "title" | "text"> {
-  if (code !== "WEBGPU_MISSING") return { title: titleOf(code), text: sentence(message) };
-  const end = message.indexOf(". ");
-  if (end < 0) return { title: "WebGPU cannot be used here", text: sentence(message) };
-  return { title: message.slice(0, end), text: message.slice(end + 2) };
+/** This tab's part, over all visits, of what the run was trained with so far; undefined before it is known. */
+export function shareOf({ given, status }: PageState): number | undefined {
+  if (!given || !status || status.samples === 0) return undefined;
+  return Math.min(1, given.trained / status.samples);
 }
 
-function titleOf(code: ErrorCode): string {
-  switch (code) {
-    case "TOKEN_INVALID":
-      return "This link is not for the run that is going on";
-    case "PROTOCOL_MISMATCH":
-      return "This page is of another version than the coordinator";
-    case "ORIGIN_REFUSED":
-      return "The coordinator does not know this page's address";
-    case "DEVICE_LOST":
-      return "The GPU keeps being lost";
-    case "RUN_UNREACHABLE":
-    case "HEARTBEAT_LOST":
-      return "The coordinator cannot be reached";
-    case "TOO_MANY_WORKERS":
-      return "The run has all the workers that it takes";
-    default:
-      return `Something went wrong (${code})`;
-  }
-}
-
-function troubleTitle(code: ErrorCode): string {
-  switch (code) {
-    case "DEVICE_LOST":
-      return "The GPU was lost: this tab asks for it again";
-    case "CONTRIBUTION_DISPUTED":
-      return "Other workers got other results";
-    default:
-      return "A lease did not count";
-  }
-}
-
-/** Where the session stands, in a few words. They change when it does, and not with every second or shader. */
-export function stateText({ session, joined, preparation, trouble }: PageState): string {
-  const name = joined?.worker ?? "a worker";
-  switch (session.kind) {
-    case "idle":
-      return trouble?.blocks ? "This tab cannot help yet" : "Ready when you are";
-    case "connecting":
-      return session.attempt === 1 ? "Connecting…" : `Connecting again, attempt ${session.attempt}…`;
-    case "joining":
-      return "Joining…";
-    case "preparing":
-      return `Joined as ${name}, preparing this GPU…`;
-    case "waiting":
-      return preparation ? `Joined as ${name}, preparing this GPU…` : `Joined as ${name}, waiting for work`;
-    case "computing":
-      return preparation ? `Joined as ${name}, preparing this GPU…` : `Computing as ${name}`;
-    case "paused":
-      return "Paused: this GPU is free";
-    case "reconnecting":
-      return "Not connected";
-    case "ended":
-      return session.reason === "left" ? "You left" : "The run is over. Thank you!";
-    case "failed":
-      return "Stopped";
-    default:
-      return session satisfies never;
-  }
-}
-
-/** What is done now, or comes next. */
-export function doingText({ session, preparation, retryAtMs }: PageState, nowMs = 0): string {
-  switch (session.kind) {
-    case "reconnecting": {
-      const seconds = Math.ceil((retryAtMs - nowMs) / 1000);
-      return seconds > 0 ? `Trying again in ${seconds} s` : "Trying again…";
-    }
-    case "ended":
-      return session.reason === "left"
-        ? "What you gave stays. Start again whenever you like."
-        : sentence(session.message);
-    case "preparing":
-      return preparation ? preparationText(preparation) : "Getting ready";
-    case "waiting":
-      return preparation ? preparationText(preparation) : "";
-    case "computing": {
-      if (preparation) return preparationText(preparation);
-      const { lease } = session;
-      const what = `${lease.doing[0].toUpperCase()}${lease.doing.slice(1)}`;
-      const range = `samples ${lease.from} to ${lease.to}`;
-      return lease.evaluate
-        ? `${what}: ${range}`
-        : `${what}: epoch ${lease.epoch + 1}, step ${lease.step + 1}, ${range}`;
-    }
-    case "idle":
-    case "connecting":
-    case "joining":
-    case "paused":
-    case "failed":
-      return "";
-    default:
-      return session satisfies never;
-  }
-}
-
-function preparationText(preparation: Preparation): string {
-  switch (preparation.kind) {
-    case "compiling":
-      return `Compiling: ${preparation.done} of ${preparation.total} shaders`;
-    case "measuring":
-      return `Measuring which kernels are fastest here: ${preparation.done} of ${preparation.passes} convolutions`;
-    case "checking":
-      return "Checking kernels against plain ones";
-    default:
-      return preparation satisfies never;
-  }
-}
-
-/** What the run waits for; of a run that nobody hears from, how old that is. */
-export function reasonText({ status, offline, unanswered }: PageState): string {
-  const away = offline !== undefined || unanswered;
-  if (!status) return away ? "The coordinator does not answer" : "";
-  return away && status.state !== "done" ? "As it was when the coordinator was last heard" : status.reason;
+/** No session goes on. */
+export function resting({ session }: PageState): boolean {
+  return session.kind === "idle" || session.kind === "failed" || session.kind === "ended";
 }
 
 export interface Buttons {
   readonly start: boolean;
   readonly pause: boolean;
+  readonly finish: boolean;
   readonly leave: boolean;
   readonly startLabel: string;
   readonly pauseLabel: string;
 }
 
-/** Which buttons can be pressed, and what is on them. While a lost connection is waited for, Start tries it at once. */
-export function buttonsOf({ session, paused, trouble }: PageState): Buttons {
-  const resting = session.kind === "idle" || session.kind === "failed" || session.kind === "ended";
-  const runOver = session.kind === "ended" && session.reason === "run-over";
+/** Which buttons there are, and what is on them. While a lost connection is waited for, Start tries it at once. */
+export function buttonsOf(page: PageState): Buttons {
+  const { session, paused, finishing, held, trouble } = page;
+  const rests = resting(page);
+  const runOver = isOver(page);
   const waits = session.kind === "reconnecting";
-  const again = resting && session.kind !== "idle" && !runOver;
+  const again = rests && session.kind !== "idle" && !runOver;
   return {
-    start: waits || (resting && !runOver && !trouble?.blocks),
-    pause: !resting,
-    leave: !resting,
-    startLabel: waits ? "Try now" : again ? "Start again" : "Start",
-    pauseLabel: paused ? "Resume" : "Pause",
+    start: waits || (rests && !runOver && !trouble?.blocks),
+    pause: !rests,
+    finish: !rests && !finishing,
+    leave: !rests,
+    startLabel: waits ? "Try now" : again ? "Start again" : page.unanswered ? "Try again" : "Start",
+    pauseLabel: finishing ? "Stay" : paused ? "Resume" : held ? "Go on anyway" : "Pause",
   };
 }

@@ -1,13 +1,13 @@
 // CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning multiple layers of features from tiny images", 2009) from their binary
 // files: records of one or two label bytes and 32×32 pixels as planes of red, green and blue.
 
-import { open, stat } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import { cifar10, cifar100, type DataOptions } from "../../../shared/data/data-kinds.ts";
 import { fileKind, kindInWords, readHead } from "../../disk/file-kind.ts";
-import { findDataFiles } from "./data-folder.ts";
+import { type FoundFiles, findDataFiles } from "./data-folder.ts";
 import { defineImporter, type Environment, type Sample, type SampleSource, type SplitSource } from "./importer.ts";
 
 const side = 32;
@@ -18,40 +18,40 @@ const HOME_PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html";
 /** Records of one read from the disk. */
 const recordsAtOnce = 256;
 
-interface CifarFiles {
+export interface CifarFiles {
   readonly title: string;
   readonly archive: string;
   /** The folder that the archive unpacks to. */
   readonly folder: string;
   readonly train: readonly string[];
   readonly test: readonly string[];
-  /** The label bytes of a record, in order. */
-  readonly labels: readonly { readonly name: string; readonly classes: number }[];
+  /** The label bytes of a record, in order, and the file of the archive that has the names of their classes. */
+  readonly labels: readonly { readonly name: string; readonly classes: number; readonly names: string }[];
 }
 
-const tenFiles: CifarFiles = {
+export const tenFiles: CifarFiles = {
   title: "CIFAR-10",
   archive: "cifar-10-binary.tar.gz",
   folder: "cifar-10-batches-bin",
   train: [1, 2, 3, 4, 5].map((batch) => `data_batch_${batch}.bin`),
   test: ["test_batch.bin"],
-  labels: [{ name: "label", classes: 10 }],
+  labels: [{ name: "label", classes: 10, names: "batches.meta.txt" }],
 };
 
-const hundredFiles: CifarFiles = {
+export const hundredFiles: CifarFiles = {
   title: "CIFAR-100",
   archive: "cifar-100-binary.tar.gz",
   folder: "cifar-100-binary",
   train: ["train.bin"],
   test: ["test.bin"],
   labels: [
-    { name: "coarse label", classes: 20 },
-    { name: "fine label", classes: 100 },
+    { name: "coarse label", classes: 20, names: "coarse_label_names.txt" },
+    { name: "fine label", classes: 100, names: "fine_label_names.txt" },
   ],
 };
 
 /** Planes u8 [c][h][w] of a record to pixels u8 [h][w][c]. */
-function interleave(planes: Uint8Array, pixels: Uint8Array): void {
+export function interleave(planes: Uint8Array, pixels: Uint8Array): void {
   for (let c = 0; c < channels; c++) {
     for (let i = 0; i < planeBytes; i++) pixels[i * channels + c] = planes[c * planeBytes + i];
   }
@@ -144,15 +144,10 @@ async function openSplit(paths: readonly string[], files: CifarFiles, used: numb
   };
 }
 
-async function openCifar(
-  files: CifarFiles,
-  used: number,
-  options: DataOptions,
-  environment: Environment,
-): Promise<SampleSource> {
-  const { title, archive, train, test, labels } = files;
+function findFiles(files: CifarFiles, options: DataOptions, environment: Environment): Promise<FoundFiles> {
+  const { title, archive, train, test } = files;
   const cache = join(homedir(), ".cache", "bitswarm", options.kind);
-  const { paths } = await findDataFiles(options, environment, {
+  return findDataFiles(options, environment, {
     title,
     files: [...train, ...test].map((name): [string] => [name]),
     inner: [files.folder],
@@ -160,6 +155,16 @@ async function openCifar(
     advice: `unpack ${archive} of ${HOME_PAGE} in ${cache}`,
     hint: (names) => hintFor(files, names),
   });
+}
+
+async function openCifar(
+  files: CifarFiles,
+  used: number,
+  options: DataOptions,
+  environment: Environment,
+): Promise<SampleSource> {
+  const { train, labels } = files;
+  const { paths } = await findFiles(files, options, environment);
   return {
     format: { kind: "raw" },
     shape: { h: side, w: side, c: channels },
@@ -170,10 +175,40 @@ async function openCifar(
   };
 }
 
-export const cifar10Importer = defineImporter(cifar10, (options, environment) =>
-  openCifar(tenFiles, 0, options, environment),
+/** Most bytes of a file of names: a hundred take one and a half thousand. */
+const MOST_NAMES_BYTES = 65_536;
+
+/** A name a line, from label 0 on, in the file that the archive has beside the images. */
+async function readNames(
+  files: CifarFiles,
+  used: number,
+  options: DataOptions,
+  environment: Environment,
+): Promise<readonly string[]> {
+  const { names, classes } = files.labels[used];
+  const { paths } = await findFiles(files, options, environment);
+  const path = join(dirname(paths[0]), names);
+  const info = await stat(path).catch(() => undefined);
+  if (!info?.isFile()) throw new BitswarmError("DATA_MISSING", `${path} is not there; ${files.archive} has it`);
+  if (info.size > MOST_NAMES_BYTES) {
+    throw invalid(path, `has ${info.size} bytes; at most ${MOST_NAMES_BYTES} are read`, files);
+  }
+  const text = await readFile(path, "utf8");
+  const read = text.split("\n").flatMap((line) => (line.trim() === "" ? [] : [line.trim()]));
+  if (read.length !== classes) throw invalid(path, `has ${read.length} names; expected ${classes}`, files);
+  return read;
+}
+
+export const cifar10Importer = defineImporter(
+  cifar10,
+  (options, environment) => openCifar(tenFiles, 0, options, environment),
+  (options, environment) => readNames(tenFiles, 0, options, environment),
 );
 
-export const cifar100Importer = defineImporter(cifar100, (options, environment) =>
-  openCifar(hundredFiles, options.labels === "coarse" ? 0 : 1, options, environment),
+const usedOf = ({ labels }: { readonly labels: "fine" | "coarse" }) => (labels === "coarse" ? 0 : 1);
+
+export const cifar100Importer = defineImporter(
+  cifar100,
+  (options, environment) => openCifar(hundredFiles, usedOf(options), options, environment),
+  (options, environment) => readNames(hundredFiles, usedOf(options), options, environment),
 );

@@ -4,6 +4,7 @@
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import { idx } from "../../../shared/data/data-kinds.ts";
 import type { Split } from "../../../shared/data/dataset.ts";
+import { setupText } from "../../base/command-text.ts";
 import { type DataFiles, type FoundFiles, findDataFiles } from "./data-folder.ts";
 import { type IdxExpected, type IdxFile, magicText, openIdxFile, valueBytes } from "./idx-file.ts";
 import { defineImporter, type Sample, type SampleSource, type SplitSource } from "./importer.ts";
@@ -181,7 +182,7 @@ function requireShape({ path, shape }: IdxSplit, expected: SampleSource["shape"]
 function adviceFor({ folder, own }: FoundFiles): string {
   if (own) return "the file was left as it is: compare it with where it came from";
   if (folder.startsWith("/usr/")) return "reinstall the system's package of the data set";
-  return `remove ${folder} and run \`npm run setup\` again`;
+  return `remove ${folder} and run \`${setupText()}\` again`;
 }
 
 /**

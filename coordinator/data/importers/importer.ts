@@ -1,9 +1,10 @@
-// The contract of an importer: from the files of a data set to a stream of samples. What becomes of them is the
-// sharder's affair.
+// The contract of an importer: from the files of a data set to a stream of samples, of which the sharder makes shards,
+// or to shards that are there already.
 
 import type { z } from "zod";
 import type { DataOptions } from "../../../shared/data/data-kinds.ts";
 import type { Dataset, SampleFormat, Split } from "../../../shared/data/dataset.ts";
+import type { StoredBytes } from "../../disk/stored-file.ts";
 
 /**
  * A sample as an importer gives it. Its bytes may be those of the sample before: they are read before the next is asked
@@ -41,6 +42,32 @@ export interface SampleSource extends Readonly<Record<Split, SplitSource>> {
   readonly normalisation: Pick<Dataset, "mean" | "std"> | "from-pixels";
 }
 
+/** A data set that lies in shards already: nothing of it is cut or copied. */
+export interface ShardedSource {
+  readonly dataset: Dataset;
+  /** The configuration's, with what it left to the data set filled in. */
+  readonly options: DataOptions;
+  /** Labels of which a split has no sample, in what the run uses of it. */
+  readonly unseen: Readonly<Record<Split, readonly number[]>>;
+  /** What else a person should know of it before it is trained on. */
+  readonly notices: readonly string[];
+  /**
+   * A shard of this data set by its SHA-256; undefined for any other name.
+   * @throws DATA_MISSING where it is gone, DATA_INVALID where it is damaged, STORAGE_FAILED: for the operator alone
+   */
+  shard(sha256: string): Promise<StoredBytes | undefined>;
+  /** Where workers read the shards themselves; none where the coordinator sends them. */
+  readonly elsewhere?: ShardsElsewhere;
+}
+
+/** Shards that workers read from somewhere else than the coordinator. */
+export interface ShardsElsewhere {
+  /** Of all addresses. */
+  readonly origin: string;
+  /** An address of a shard for a while, and how many seconds that is; undefined for a name of none. */
+  addressOf(sha256: string): Promise<{ readonly url: string; readonly expires: number } | undefined>;
+}
+
 /** What the process is told by its environment; BITSWARM_DATA is a folder of files. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -53,14 +80,28 @@ export interface Importer {
    * Finds the files and reads what says how many samples of what shape they hold.
    * @throws DATA_MISSING saying how to get them, DATA_INVALID naming file, field and value
    */
-  open(options: DataOptions, environment: Environment): Promise<SampleSource>;
+  open(options: DataOptions, environment: Environment): Promise<SampleSource | ShardedSource>;
+  /**
+   * What its classes are called, from label 0 on, where the data set says so; not those that a configuration names.
+   * @throws DATA_MISSING, DATA_INVALID where they should be in files that are not there
+   */
+  classNames?(options: DataOptions, environment: Environment): Promise<readonly string[]>;
 }
 
-/** Both halves of an importer: what every machine reads of it, and how it opens files here. */
+/**
+ * Both halves of an importer: what every machine reads of it, and how it opens files here.
+ * @param classNames of its classes, where the data set has any
+ */
 export function defineImporter<S extends z.ZodObject>(
   half: { readonly kind: string; readonly schema: S },
-  open: (options: DataOptions & z.output<S>, environment: Environment) => Promise<SampleSource>,
+  open: (options: DataOptions & z.output<S>, environment: Environment) => Promise<SampleSource | ShardedSource>,
+  classNames?: (options: DataOptions & z.output<S>, environment: Environment) => Promise<readonly string[]>,
 ): Importer {
   // The configuration was parsed with the same schema.
-  return { ...half, open: (options, environment) => open(options as DataOptions & z.output<S>, environment) };
+  const own = (options: DataOptions) => options as DataOptions & z.output<S>;
+  return {
+    ...half,
+    open: (options, environment) => open(own(options), environment),
+    ...(classNames && { classNames: (options, environment) => classNames(own(options), environment) }),
+  };
 }

@@ -6,12 +6,14 @@ import { cifar10Importer, cifar100Importer } from "./cifar.ts";
 import { fashionMnistImporter } from "./fashion-mnist.ts";
 import { idxImporter } from "./idx.ts";
 import type { Importer } from "./importer.ts";
+import { storeImporter } from "./store.ts";
 
 export const importers = new Registry<Importer>("data set", [
   fashionMnistImporter,
   idxImporter,
   cifar10Importer,
   cifar100Importer,
+  storeImporter,
 ]);
 
 /**

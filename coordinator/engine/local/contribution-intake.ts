@@ -4,17 +4,21 @@
 import type { Clock } from "../../../shared/base/clock.ts";
 import { BitswarmError, type Refusal } from "../../../shared/base/errors.ts";
 import { type LeaseId, leaseId, type WorkerId } from "../../../shared/base/ids.ts";
-import { frameHeaderBytes } from "../../../shared/wire/frame.ts";
+import type { Range } from "../../../shared/base/intervals.ts";
+import { readPayload } from "../../../shared/wire/contribution-payload.ts";
+import { decodeFrame, frameHeaderBytes } from "../../../shared/wire/frame.ts";
+import type { SampleChecks } from "../../data-checks/data-checks.ts";
 import type { Lease } from "../../round/lease.ts";
 import { contributionVerdict, type RoundState } from "../../round/state.ts";
 import type { Comparison } from "../../sum/comparison.ts";
-import type { Contribution } from "../../sum/contribution.ts";
+import { type Contribution, readContribution } from "../../sum/contribution.ts";
 import { usualPeaksOf } from "../../sum/contribution-units.ts";
 import type { OpenRound } from "../../sum/open-round.ts";
+import type { PartialFacts } from "../../sum/partial.ts";
 import { slotCount } from "../../sum/reduction/round-memory.ts";
 import { contributionBytes, type RoundPlan } from "../../training/round-plan.ts";
-import type { CheckedFrame, SealedSum, Training } from "../../training/training.ts";
-import { nothingFollows, type TrustOutcome } from "../../trust/audits.ts";
+import type { CheckedFrame, PartOf, SealedSum, Training } from "../../training/training.ts";
+import { type FarAnswer, nothingFollows, type TrustOutcome } from "../../trust/audits.ts";
 import type { RoundTrust } from "../../trust/round-trust.ts";
 
 /** Values that a turn of the event loop adds to a sum at its seal: some three milliseconds. */
@@ -23,9 +27,14 @@ export const ADDED_A_TURN = 1 << 20;
 export interface IntakeOptions {
   readonly clock: Pick<Clock, "after">;
   /** Where contributions are checked and summed. */
-  readonly training: Pick<Training, "inline" | "open" | "check" | "commit" | "compare" | "add" | "seal">;
+  readonly training: Pick<Training, "inline" | "open" | "check" | "commit" | "compare" | "add" | "seal"> &
+    Pick<Training, "checkPartial" | "commitPartial">;
   /** Judges contributions and audits them; without it all that is well formed is believed. */
   readonly trust?: RoundTrust;
+  /** Positions of the pass at slots that were leased, ascending; the slots themselves unless given. */
+  readonly positionsOf?: (slots: Range) => readonly Range[];
+  /** Knows what some leases' samples are decoded to. */
+  readonly sampleChecks?: SampleChecks;
 }
 
 /** What became of a contribution. One that is `taken` is in the sum, held back, or compared only. */
@@ -51,6 +60,15 @@ interface Waiting extends Arrival {
   readonly reject: (error: unknown) => void;
 }
 
+/** Its samples are decoded to other bytes than everywhere else. */
+function misread(lease: LeaseId, said: number, right: number): Refusal {
+  const hex = (checksum: number) => checksum.toString(16).padStart(8, "0");
+  return {
+    code: "DATA_MISMATCH",
+    message: `the samples of lease ${lease} have the checksum ${hex(right)}; this worker decoded ${hex(said)}. Clear what it keeps of the run's data (the page's button, or its cache folder), update it or reload the page; if it comes again, test this machine's memory`,
+  };
+}
+
 function disputed(lease: LeaseId): Refusal {
   return {
     code: "CONTRIBUTION_DISPUTED",
@@ -61,6 +79,7 @@ function disputed(lease: LeaseId): Refusal {
 export class ContributionIntake {
   readonly #options: IntakeOptions;
   #plan: RoundPlan | undefined;
+  #nextPartial = 1;
   /** What is known of two contributions, by their bodies; whoever holds none of them needs it no more. */
   readonly #compared = new WeakMap<Uint8Array, WeakMap<Uint8Array, Comparison>>();
   /** Settles once the contribution before is. */
@@ -104,9 +123,30 @@ export class ContributionIntake {
     const turn = Math.ceil(ADDED_A_TURN / Math.max(size, 1));
     for (const [index, { work, ...of }] of (trust?.seal() ?? []).entries()) {
       if (training.inline && index > 0 && index % turn === 0) await new Promise<void>((go) => void clock.after(0, go));
-      training.add(work, of);
+      training.add(work, this.#partOf(of));
     }
     return training.seal();
+  }
+
+  /**
+   * Checks a gateway's sum, and adds it where `due` says of what is in it that it is still waited for: in the same
+   * turn, or the round would count what it has leased to another meanwhile. @throws as Training.checkPartial()
+   */
+  async takePartial(key: string, bytes: Uint8Array, due: (facts: PartialFacts) => boolean): Promise<boolean> {
+    const { training, trust } = this.#options;
+    const plan = this.#plan;
+    const number = this.#nextPartial++;
+    const facts = await training.checkPartial(number, key, bytes);
+    if (!this.#plan || this.#plan !== plan || !due(facts)) return false;
+    training.commitPartial(number);
+    trust?.observe(facts);
+    return true;
+  }
+
+  /** Where in the pass it begins: in which order slots are leased changes no bit. */
+  #partOf({ account, from, to }: Range & Pick<Lease, "account">): PartOf {
+    const [first] = this.#options.positionsOf?.({ from, to }) ?? [{ from }];
+    return { account, from: first.from };
   }
 
   /** Gives up the round. */
@@ -124,6 +164,36 @@ export class ContributionIntake {
       this.#waiting.push({ ...arrival, resolve, reject });
       this.#check();
     });
+  }
+
+  /**
+   * Takes the frame of another gateway's account, which was checked there, as an answer to an audit of this round; one
+   * after another with those that come. What is no contribution to the audited range changes nothing.
+   * @param audited the range
+   */
+  takeFar(of: LeaseId, answer: FarAnswer, bytes: Uint8Array, audited: Range): Promise<TrustOutcome> {
+    const taken = this.#turn.then(() => this.#takeFar(of, answer, bytes, audited));
+    this.#turn = taken.catch(() => undefined);
+    return taken;
+  }
+
+  async #takeFar(of: LeaseId, answer: FarAnswer, bytes: Uint8Array, { from, to }: Range): Promise<TrustOutcome> {
+    const { training, trust } = this.#options;
+    const plan = this.#plan;
+    if (!trust || !plan) return nothingFollows;
+    const frame = decodeFrame(bytes, contributionBytes(plan));
+    const { samples, round } = frame.header;
+    // Rounds are of each gateway's own count.
+    const { peaks, body } = readContribution(frame, { ...plan, terms: { ...plan.terms, round } });
+    if (samples !== to - from) return nothingFollows;
+    const work = { samples, scale: 1, peaks, body };
+    const { account, deviceClass } = answer;
+    for (const theirs of trust.answersFar(of, account)) {
+      const [ab, ba] = await training.compare(theirs, { work, deviceClass });
+      this.#note(theirs.work.body, body, ab);
+      this.#note(body, theirs.work.body, ba);
+    }
+    return this.#plan === plan ? trust.takeFar(of, answer, work) : nothingFollows;
   }
 
   #check(): void {
@@ -160,11 +230,12 @@ export class ContributionIntake {
     const live = contributionVerdict(state(), worker, leaseId(lease), samples);
     if (!trust || "code" in live) return;
     const { answers, deviceClass } = trust.answersTo(live);
-    const mine = { work: { samples, scale: 1, ...own }, deviceClass };
+    const { peaks, body } = own;
+    const mine = { work: { samples, scale: 1, peaks, body }, deviceClass };
     for (const theirs of answers) {
       const [ab, ba] = await training.compare(theirs, mine);
-      this.#note(theirs.work.body, own.body, ab);
-      this.#note(own.body, theirs.work.body, ba);
+      this.#note(theirs.work.body, body, ab);
+      this.#note(body, theirs.work.body, ba);
     }
   }
 
@@ -198,6 +269,9 @@ export class ContributionIntake {
     const live = contributionVerdict(state(), worker, lease, samples);
     if ("code" in live) return refused(lease, live);
     if (checked.kind === "unfit") return refused(lease, checked);
+    const right = this.#options.sampleChecks?.checksum(lease);
+    if (right !== undefined && right !== checked.checksum)
+      return refused(lease, misread(lease, checked.checksum, right));
     try {
       if (!own) throw new RangeError("a lease is live outside of a round");
       const follows = this.#admit(slot, live, checked, own);
@@ -216,7 +290,7 @@ export class ContributionIntake {
     const unlike = trust?.withdrawUnlike() ?? [];
     let outcome = nothingFollows;
     if (!counts || trust?.holds(lease)) outcome = trust?.take(lease, { samples, scale, peaks, body }) ?? nothingFollows;
-    else training.commit(slot, scale, lease);
+    else training.commit(slot, scale, this.#partOf(lease));
     return unlike.length === 0 ? outcome : { ...outcome, withdrawn: [...unlike, ...outcome.withdrawn] };
   }
 }
@@ -225,8 +299,6 @@ export class ContributionIntake {
  * The parts of a frame that was checked. What lies in a buffer that others share is copied: they may be held for long.
  */
 function ownParts(bytes: Uint8Array, { layout }: RoundPlan): Contribution {
-  const body = frameHeaderBytes + 4 * layout.tensors.length;
-  const own = bytes.length === bytes.buffer.byteLength ? bytes.subarray(body) : new Uint8Array(bytes.subarray(body));
-  // A copy: the view need not be aligned.
-  return { peaks: new Uint32Array(Uint8Array.from(bytes.subarray(frameHeaderBytes, body)).buffer), body: own };
+  const { body, ...head } = readPayload(bytes.subarray(frameHeaderBytes), layout.tensors.length);
+  return { ...head, body: bytes.length === bytes.buffer.byteLength ? body : new Uint8Array(body) };
 }

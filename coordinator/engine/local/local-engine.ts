@@ -3,29 +3,44 @@
 
 import { z } from "zod";
 import { BitswarmError } from "../../../shared/base/errors.ts";
-import { evaluationOf, type Phase } from "../../../shared/model/phases.ts";
+import type { Range } from "../../../shared/base/intervals.ts";
+import { evaluationOf, type Phase, phaseNamed } from "../../../shared/model/phases.ts";
+import { sampleWork } from "../../../shared/run/compute.ts";
 import { placeOf, type StepPlace } from "../../../shared/run/program.ts";
-import { shownScore } from "../../../shared/tasks/task.ts";
+import { otherValues, shownScore } from "../../../shared/tasks/task.ts";
+import { type DownlinkBytes, downlinkBytes } from "../../../shared/wire/downlink-bytes.ts";
 import type { RunStatus } from "../../../shared/wire/run-status.ts";
 import { sealMode } from "../../round/deadline.ts";
-import type { Lease } from "../../round/lease.ts";
 import type { Ledger } from "../../round/ledger.ts";
+import { learningRatesAt } from "../../state/learning-rate.ts";
 import { networkScores, scoreOf } from "../../state/scores.ts";
 import { progressOf, type RunProgress, recordEvaluation, restoreProgress } from "../../state/training-state.ts";
 import type { StepLoss } from "../../state/update.ts";
+import { updateBytes } from "../../training/parameter-version.ts";
 import { evaluationSubject, type RoundPlan, type RoundSubject, stepSubject } from "../../training/round-plan.ts";
 import { startTraining } from "../../training/start-training.ts";
 import type { StepResult, Training } from "../../training/training.ts";
 import { FEEDBACK_RESETS } from "../../trust/feedback-reset.ts";
 import { RunTrust, type RunTrustOptions, type TrustEvent } from "../../trust/run-trust.ts";
+import type { Crowd } from "../../trust/size-judge.ts";
 import type { StoredTrust } from "../../trust/trust-file.ts";
 import { defineEngine, type Engine, type EngineRun, type RunSummary } from "../engine.ts";
+import type { OperatorCommand, PassWatch, RunWatch, WorkerWatch } from "../run-watch.ts";
+import { stepEvent } from "../step-event.ts";
 import type { StepBytes } from "../traffic.ts";
+import { Affinity } from "./affinity.ts";
 import { engineStatus } from "./engine-status.ts";
 import { LocalInbox } from "./local-inbox.ts";
 import { type Pace, paced } from "./pace.ts";
 import { Planner } from "./planner.ts";
-import { type Collected, type Divergence, RoundDriver } from "./round-driver.ts";
+import {
+  type Collected,
+  type Divergence,
+  type MemberWatch,
+  type PlacedLease,
+  RoundDriver,
+  type RoundDriverOptions,
+} from "./round-driver.ts";
 import { Suspects } from "./suspects.ts";
 
 /** Where standings are kept, what was there, and what draws who is audited. */
@@ -47,13 +62,63 @@ export interface LocalEngineOptions
   readonly trust?: LocalTrust;
   readonly incarnation?: number;
   /** Sees each lease as it is granted. */
-  readonly onGrant?: (lease: Lease, plan: RoundPlan) => void;
+  readonly onGrant?: (lease: PlacedLease, plan: RoundPlan) => void;
   /** Sees each sum before it is applied. */
   readonly onSealed?: (plan: RoundPlan, collected: Collected) => void;
+  /** Who speaks to gateways, where there may be some beside its own workers. */
+  readonly gateways?: GatewayHooks;
 }
+
+/** What whoever speaks to gateways is told of the rounds, and what it knows that rounds do not. */
+export interface GatewayHooks {
+  /** A round is about to open, before anything of it is leased; and it is open. */
+  readonly onOpening: (plan: RoundPlan) => void;
+  readonly onOpened: (plan: RoundPlan) => void;
+  /** Something has changed in the rounds. */
+  readonly onChange: () => void;
+  /** Steps were undone: no sum of a round before is one of theirs. */
+  readonly onUndone: () => void;
+  /** Gateways that take part, and volunteers and accounts at all of them. */
+  readonly crowd: () => { readonly gateways: number; readonly workers: number; readonly accounts: number };
+  /** Trust where there are other gateways; without it all is judged and decided here. */
+  readonly beyond?: TrustBeyond;
+  /** What the round waits for, where gateways know more of it than rounds do. */
+  readonly reason: (rounds: string) => string;
+}
+
+/** What trust at one place is told of all others. */
+export interface TrustBeyond extends Crowd, Required<Pick<RoundDriverOptions, "onAway" | "onOrdered">> {}
+
+/** What whoever speaks to gateways tells the rounds, and asks of them. */
+export type GatewayRounds = Pick<
+  RoundDriver,
+  | "join"
+  | "leave"
+  | "giveBack"
+  | "stated"
+  | "adopt"
+  | "allLeasesOf"
+  | "covered"
+  | "trimmed"
+  | "partial"
+  | "split"
+  | "closing"
+  | "unleased"
+  | "sumsDue"
+  | "progress"
+  | "accounts"
+  | "ownTakesPart"
+  | "isOwn"
+  | "want"
+  | "awayHome"
+  | "awayOver"
+  | "awayAnswer"
+>;
 
 export class LocalEngine implements Engine {
   readonly inbox: LocalInbox;
+  /** For whoever speaks to gateways. */
+  readonly gateways: GatewayRounds;
   readonly #rounds: RoundDriver;
   readonly #trust: RunTrust | undefined;
   readonly #options: LocalEngineOptions;
@@ -61,13 +126,23 @@ export class LocalEngine implements Engine {
   readonly #planner: Planner;
   #evaluating: Phase | undefined;
   #stopping = false;
+  /** Whoever runs this wants it to pause when the step in hand is done. */
+  #pausing = false;
+  #paused = false;
+  #checkpointWanted = false;
+  /** Ends a pause, or has it looked at what else was asked for. */
+  #wake = () => {};
   #done = false;
   #pace: Pace = new Map();
   #loss: Partial<StepLoss> = {};
   #batchScore: number | undefined;
   /** What the sockets carried for the last step. */
   #bytes: StepBytes | undefined;
+  /** What a volunteer fetches on joining, by phase. */
+  readonly #whole = new Map<string, DownlinkBytes>();
   #checkpoint: { readonly path: string; readonly step: number } | undefined;
+  /** What a sample of each phase takes. */
+  readonly #work: ReadonlyMap<string, number>;
   readonly #suspects = new Suspects();
   /** The operator's own have computed what counted: that they now cannot is no fault of their devices. */
   #ownCounted = false;
@@ -94,12 +169,16 @@ export class LocalEngine implements Engine {
     const { progress, training, clock, outbox, onEvent, onGrant, resumedFrom, trust, runTag, firstLease } = options;
     const { config, program, step, norms, peaks } = progress;
     const { microbatch, lease } = config;
+    this.#work = sampleWork(program, progress.networks);
     this.#planner = new Planner({ training, progress, runTag });
     this.#target = Math.min(options.maxSteps ?? Infinity, program.steps);
     if (resumedFrom !== undefined) this.#checkpoint = { path: resumedFrom, step };
     const hear = (event: TrustEvent) => this.#hear(event);
-    const runTrust =
-      trust && new RunTrust({ ...trust, config: config.trust, norms, peaks, clock, onEvent: hear }, trust.stored);
+    const { gateways } = options;
+    const beyond = gateways?.beyond;
+    const elsewhere = beyond && { crowd: beyond, away: true };
+    const judged = { config: config.trust, norms, peaks, clock, onEvent: hear, ...elsewhere };
+    const runTrust = trust && new RunTrust({ ...trust, ...judged }, trust.stored);
     this.#trust = runTrust;
     this.#rounds = new RoundDriver({
       outbox,
@@ -110,10 +189,25 @@ export class LocalEngine implements Engine {
       ...(runTrust === undefined ? {} : { trust: runTrust.rounds }),
       ...(firstLease === undefined ? {} : { firstLease }),
       ...(onGrant === undefined ? {} : { onGrant }),
+      ...(options.sampleChecks === undefined ? {} : { sampleChecks: options.sampleChecks }),
       clock,
-      onRequeue: ({ worker, from, to }, cause) => onEvent({ type: "requeued", worker, from, to, cause }),
-      onBackup: ({ worker, from, to }, of) => onEvent({ type: "backed-up", worker, from, to, of }),
+      // What gateways are leased are the pass's positions themselves, as a new leader adopts them.
+      affinity: new Affinity({
+        wanted: lease.affinity && !gateways,
+        seed: config.seed,
+        microbatch,
+        dataset: progress.dataset,
+      }),
+      ...(gateways && {
+        onOpening: (plan) => gateways.onOpening(plan),
+        onOpened: (plan) => gateways.onOpened(plan),
+        onChange: () => gateways.onChange(),
+      }),
+      ...(beyond && { onAway: beyond.onAway, onOrdered: beyond.onOrdered }),
+      onRequeue: ({ lease: { worker }, ranges }, cause) => onEvent({ type: "requeued", worker, ranges, cause }),
+      onBackup: ({ lease: { worker }, ranges }, of) => onEvent({ type: "backed-up", worker, ranges, of }),
     });
+    this.gateways = this.#rounds;
     const watched = runTrust === undefined ? {} : { trust: runTrust };
     this.inbox = new LocalInbox({ rounds: this.#rounds, ...watched, outbox, onEvent });
   }
@@ -128,13 +222,27 @@ export class LocalEngine implements Engine {
       case "answered":
         outbox.audited(event.worker);
         break;
-      case "audited":
+      case "audited": {
+        const { type, from, to, right, wrong } = event;
+        onEvent({ type, ranges: this.#rounds.positionsOf({ from, to }), right, wrong });
+        break;
+      }
       case "notice":
         onEvent(event);
         break;
       default:
         event satisfies never;
     }
+  }
+
+  /** What is usual of the rounds so far. */
+  get usual(): Pick<RunProgress, "norms" | "peaks"> {
+    return this.#options.progress;
+  }
+
+  /** What accounts have earned; nothing where nobody is judged. */
+  get trust(): Pick<RunTrust, "standings" | "standingOf" | "verdict"> | undefined {
+    return this.#trust;
   }
 
   async run(): Promise<RunSummary> {
@@ -144,11 +252,13 @@ export class LocalEngine implements Engine {
     // From the first moment on there is something to resume from.
     if (!this.#checkpoint) await this.#writeCheckpoint();
     for (;;) {
-      await this.#evaluateIfDue();
-      if (this.#stopping || progress.step >= this.#target) break;
+      const evaluated = await this.#evaluateIfDue();
+      await this.#betweenSteps();
+      if (this.#stopping) break;
+      if (!evaluated) continue;
+      if (progress.step >= this.#target) break;
       const place = await this.#trainStep();
-      if (place === "undone") continue;
-      if (!place) break;
+      if (place === "undone" || place === "dropped") continue;
       if (this.#checkpointDue(place)) await this.#writeCheckpoint();
     }
     if (this.#checkpoint?.step !== progress.step) await this.#writeCheckpoint();
@@ -159,6 +269,62 @@ export class LocalEngine implements Engine {
   stop(): void {
     this.#stopping = true;
     this.#rounds.stop();
+    this.#wake();
+  }
+
+  /** Ends at once, as another coordinator has the run. */
+  abandon(): void {
+    this.#stopping = true;
+    this.#rounds.abandon();
+    this.#wake();
+  }
+
+  async operate(command: OperatorCommand): Promise<undefined> {
+    switch (command.type) {
+      case "pause":
+        this.#pausing = true;
+        this.#rounds.interrupt(true);
+        break;
+      case "go-on":
+        this.#pausing = false;
+        this.#wake();
+        break;
+      case "checkpoint":
+        this.#checkpointWanted = true;
+        this.#rounds.interrupt(true);
+        this.#wake();
+        break;
+      case "drain":
+        this.inbox.drain(command.worker);
+        break;
+      case "stop":
+        this.stop();
+        break;
+      default:
+        command satisfies never;
+    }
+    return undefined;
+  }
+
+  /** Does what was asked for while a step was computed, and waits while the run is paused. */
+  async #betweenSteps(): Promise<void> {
+    const { progress, onEvent } = this.#options;
+    while (!this.#stopping) {
+      if (this.#checkpointWanted) {
+        if (this.#checkpoint?.step !== progress.step) await this.#writeCheckpoint();
+        this.#checkpointWanted = false;
+      }
+      if (this.#paused !== this.#pausing) {
+        this.#paused = this.#pausing;
+        const what = this.#paused ? "paused" : "goes on";
+        onEvent({ type: "notice", message: `the run ${what} after step ${progress.step}, as whoever runs it asked` });
+      }
+      this.#rounds.interrupt(false);
+      if (!this.#paused) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
   }
 
   async #summary(): Promise<RunSummary> {
@@ -178,8 +344,8 @@ export class LocalEngine implements Engine {
   }
 
   status(): RunStatus {
-    const { progress, run, ledger, loopDelay = () => null } = this.#options;
-    return engineStatus({
+    const { progress, run, ledger, gateways, loopDelay = () => null } = this.#options;
+    const status = engineStatus({
       run,
       progress,
       ledger,
@@ -192,7 +358,79 @@ export class LocalEngine implements Engine {
       batchScore: this.#batchScore,
       bytes: this.#bytes,
       loopDelay: loopDelay(),
+      downlink: this.#downlink(),
+      work: this.#work,
+      paused: this.#paused,
     });
+    if (!gateways) return status;
+    const crowd = gateways.crowd();
+    const workers = status.workers - crowd.gateways + crowd.workers;
+    return { ...status, workers, reason: this.#done || this.#paused ? status.reason : gateways.reason(status.reason) };
+  }
+
+  watch(): RunWatch {
+    const { workers, collected, out } = this.#rounds.watch();
+    return {
+      paused: this.#paused ? "yes" : this.#pausing ? "soon" : "no",
+      checkpointStep: this.#checkpoint?.step ?? null,
+      checkpointWanted: this.#checkpointWanted,
+      pass: this.#watchPass(collected, out),
+      workers: this.#watchWorkers(workers),
+    };
+  }
+
+  /** Field by field: with a thousand workers copies of whole objects are most of what a look costs. */
+  #watchWorkers(members: readonly MemberWatch[]): readonly WorkerWatch[] {
+    const workers: WorkerWatch[] = [];
+    for (const { worker, activity, overdue, samplesPerSecond, leases, held, samples } of members) {
+      const joined = this.inbox.member(worker);
+      if (!joined) continue;
+      const { account, name, runtime, adapter, own = false } = joined;
+      const draining = this.inbox.isDraining(worker);
+      workers.push({
+        worker,
+        account,
+        name,
+        runtime,
+        adapter,
+        own,
+        activity,
+        overdue,
+        draining,
+        samplesPerSecond,
+        leases,
+        held,
+        samples,
+        audits: this.#auditsOf(account),
+      });
+    }
+    return workers;
+  }
+
+  #auditsOf(account: string): WorkerWatch["audits"] {
+    const standing = this.#trust?.standingOf(account);
+    return standing ? { confirmed: standing.consecutiveValid, against: standing.strikes } : null;
+  }
+
+  #watchPass(collected: readonly Range[], leased: readonly Range[]): PassWatch {
+    const { program, step, config, dataset } = this.#options.progress;
+    if (this.#evaluating) {
+      const { title } = this.#evaluating;
+      return { title, samples: dataset.test.samples, committed: [], collected, leased };
+    }
+    const { pass } = placeOf(program, Math.min(step, program.steps - 1), config.batch);
+    const { ranges: committed } = this.#options.ledger.committed(pass);
+    return { title: phaseNamed(program, pass.phase).title, samples: pass.samples, committed, collected, leased };
+  }
+
+  /** What a volunteer fetches for the round at hand, or for the next. */
+  #downlink(): NonNullable<RunStatus["downlink"]> {
+    const { networks, config, program, step } = this.#options.progress;
+    const next = placeOf(program, Math.min(step, program.steps - 1), config.batch).pass.phase;
+    const phase = this.#evaluating ?? phaseNamed(program, next);
+    const known = this.#whole.get(phase.name) ?? downlinkBytes(networks, config, phase);
+    this.#whole.set(phase.name, known);
+    return { ...known, updateBytes: updateBytes(this.#rounds.parameters) };
   }
 
   blob(name: string): Uint8Array<ArrayBuffer> | undefined {
@@ -256,6 +494,7 @@ export class LocalEngine implements Engine {
     ledger.become(rewound.ledger);
     await training.restore(parts);
     this.#undone++;
+    this.#options.gateways?.onUndone();
     for (const account of accounts) this.#rounds.rest(account);
     this.#trust?.suspect(accounts);
     onEvent({ type: "undone", step, to, accounts, message: diverged.message });
@@ -278,35 +517,28 @@ export class LocalEngine implements Engine {
     }
   }
 
-  /** One step from its round to the disk; nothing where it was dropped. */
-  async #trainStep(): Promise<StepPlace | "undone" | undefined> {
+  /** One step from its round to the disk. */
+  async #trainStep(): Promise<StepPlace | "undone" | "dropped"> {
     const { progress, ledger, log, traffic, onEvent } = this.#options;
     const { config } = progress;
     const { subject, place } = stepSubject(progress, ledger);
     const collected = await this.#collect(subject);
-    if (collected === "dropped") return undefined;
-    if (collected === "undone") return collected;
+    if (collected === "dropped" || collected === "undone") return collected;
     const { pass } = place;
     const ranges = collected.ranges.map(({ from, to }): [number, number] => [from, to]);
     ledger.commitStep(place, ranges, config.batch, sealMode(config));
     const applied = await this.#apply(place, collected);
     if (applied === "undone") return applied;
     const { loss, score, paramsHash } = applied;
+    const rates = learningRatesAt(config, progress.program, progress.networks, progress.step);
     const step = ++progress.step;
     this.#suspects.add(step, collected.strangers);
     this.#ownCounted ||= collected.own;
     this.#rounds.applied();
-    const { phase, epoch } = pass;
-    await log.append({
-      type: "step",
-      step,
-      pass: pass.index,
-      phase,
-      epoch,
-      ranges,
-      samples: collected.samples,
-      paramsHash,
-    });
+    const { phase, network, epoch } = pass;
+    const { samples } = collected;
+    const record = { type: "step", step, pass: pass.index, phase, epoch, ranges, samples, paramsHash } as const;
+    await log.append(record);
     this.#rounds.committed();
     this.#loss = loss;
     this.#batchScore = score;
@@ -315,8 +547,10 @@ export class LocalEngine implements Engine {
     const { workers } = this.#rounds;
     const bytes = traffic.take(workers);
     this.#bytes = bytes;
-    const named = { name: scoreOf(progress.config).name, value: score };
-    onEvent({ type: "step", step, epoch, loss, score: named, samples: ledger.samples, workers, paramsHash, bytes });
+    const { workedMs } = collected;
+    onEvent(
+      stepEvent(record, applied, progress, { network, samples: ledger.samples, workedMs, workers, bytes, rates }),
+    );
     return place;
   }
 
@@ -339,29 +573,34 @@ export class LocalEngine implements Engine {
     return all.flatMap((network) => evaluationOf(program, network) ?? []);
   }
 
-  async #evaluateIfDue(): Promise<void> {
+  /** False where it was dropped, and is due again. */
+  async #evaluateIfDue(): Promise<boolean> {
     for (const phase of this.#evaluationsDue()) {
-      if (this.#stopping || !(await this.#evaluate(phase))) return;
+      const outcome = this.#stopping ? "dropped" : await this.#evaluate(phase);
+      if (outcome !== "done") return outcome !== "dropped";
       await this.#writeCheckpoint();
     }
+    return true;
   }
 
-  async #evaluate(phase: Phase): Promise<boolean> {
+  async #evaluate(phase: Phase): Promise<"done" | "dropped" | "undone"> {
     const { progress, log, onEvent } = this.#options;
     const { step } = progress;
     const { network } = phase;
     this.#evaluating = phase;
     try {
       const collected = await this.#collect(evaluationSubject(progress, phase));
-      if (collected === "dropped" || collected === "undone") return false;
+      if (collected === "dropped" || collected === "undone") return collected;
       this.#rounds.applied();
       const score = scoreOf(progress.config);
       const value = score.of(collected.metrics);
-      await log.append({ type: "evaluate", step, network, score: score.name, value });
-      recordEvaluation(progress, network, value);
+      const others = otherValues(score, collected.metrics, progress.dataset.classes);
+      const beside = Object.keys(others).length > 0 ? { others } : {};
+      await log.append({ type: "evaluate", step, network, score: score.name, value, ...beside });
+      recordEvaluation(progress, network, value, others);
       this.#rounds.committed();
-      onEvent({ type: "evaluation", step, network, score: shownScore(score, value) });
-      return true;
+      onEvent({ type: "evaluation", step, network, score: shownScore(score, value, others) });
+      return "done";
     } finally {
       this.#evaluating = undefined;
     }

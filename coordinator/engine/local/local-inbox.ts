@@ -3,7 +3,7 @@
 
 import type { LeaseId, WorkerId } from "../../../shared/base/ids.ts";
 import type { RunTrust } from "../../trust/run-trust.ts";
-import type { Inbox, Joining, Parting, ReturnedLease, Wish } from "../inbox.ts";
+import type { HeldChunks, Inbox, Joining, Parting, ReturnedLease, Wish } from "../inbox.ts";
 import type { Outbox } from "../outbox.ts";
 import type { OnRunEvent } from "../run-event.ts";
 import type { RoundDriver } from "./round-driver.ts";
@@ -11,7 +11,17 @@ import type { RoundDriver } from "./round-driver.ts";
 export interface LocalInboxOptions {
   readonly rounds: Pick<
     RoundDriver,
-    "join" | "ready" | "pause" | "rested" | "suspend" | "resume" | "leave" | "giveBack" | "contribute"
+    | "join"
+    | "ready"
+    | "holds"
+    | "pause"
+    | "rested"
+    | "drain"
+    | "suspend"
+    | "resume"
+    | "leave"
+    | "giveBack"
+    | "contribute"
   >;
   /** Without it nobody is kept from asking. */
   readonly trust?: Pick<RunTrust, "joined" | "left" | "rests" | "hasConfirmed">;
@@ -21,8 +31,10 @@ export interface LocalInboxOptions {
 
 export class LocalInbox implements Inbox {
   readonly #options: LocalInboxOptions;
-  /** Who takes part, and for which account. */
-  readonly #accounts = new Map<WorkerId, string>();
+  /** Who takes part. */
+  readonly #members = new Map<WorkerId, Joining>();
+  /** Who gets nothing more. */
+  readonly #draining = new Set<WorkerId>();
 
   constructor(options: LocalInboxOptions) {
     this.#options = options;
@@ -32,7 +44,7 @@ export class LocalInbox implements Inbox {
     const { rounds, trust, outbox, onEvent } = this.#options;
     const { name, runtime, adapter, ...facts } = joining;
     const { account } = joining;
-    this.#accounts.set(worker, account);
+    this.#members.set(worker, joining);
     onEvent({ type: "joined", worker, account, name, runtime, adapter });
     trust?.joined(worker, joining);
     rounds.join(worker, { ...facts, unproven: !trust?.hasConfirmed(account) });
@@ -41,7 +53,14 @@ export class LocalInbox implements Inbox {
   }
 
   ready(worker: WorkerId, { ahead, maxMicrobatches }: Wish): void {
-    this.#whenRested(worker, () => this.#options.rounds.ready(worker, { ahead, maxMicrobatches }));
+    this.#whenRested(worker, () => {
+      if (!this.#draining.has(worker)) this.#options.rounds.ready(worker, { ahead, maxMicrobatches });
+    });
+  }
+
+  holds(worker: WorkerId, held: HeldChunks): void {
+    // Who is not there any more would be remembered for ever.
+    if (this.#members.has(worker)) this.#options.rounds.holds(worker, held);
   }
 
   pause(worker: WorkerId): void {
@@ -60,7 +79,8 @@ export class LocalInbox implements Inbox {
 
   leave(worker: WorkerId, { code, message }: Parting): void {
     const { rounds, trust, onEvent } = this.#options;
-    this.#accounts.delete(worker);
+    this.#members.delete(worker);
+    this.#draining.delete(worker);
     trust?.left(worker);
     onEvent({ type: "left", worker, code, message });
     rounds.leave(worker);
@@ -75,11 +95,27 @@ export class LocalInbox implements Inbox {
     return this.#options.rounds.contribute(worker, bytes);
   }
 
+  /** As a worker joined; undefined where it is not there any more. */
+  member(worker: WorkerId): Joining | undefined {
+    return this.#members.get(worker);
+  }
+
+  isDraining(worker: WorkerId): boolean {
+    return this.#draining.has(worker);
+  }
+
+  /** The worker gets nothing more, whatever it asks for, and is let go when it has answered what it holds. */
+  drain(worker: WorkerId): void {
+    if (!this.#members.has(worker) || this.#draining.has(worker)) return;
+    this.#draining.add(worker);
+    this.#options.rounds.drain(worker);
+  }
+
   /** Tells the workers of an account that they rest, and has them leased what they have asked for when it is over. */
   rest(account: string, ms: number): void {
     const { rounds, outbox } = this.#options;
-    for (const [worker, theirs] of [...this.#accounts]) {
-      if (theirs !== account) continue;
+    for (const [worker, theirs] of [...this.#members]) {
+      if (theirs.account !== account) continue;
       outbox.rests(worker, ms);
       this.#whenRested(worker, () => rounds.rested(worker));
     }
@@ -87,7 +123,7 @@ export class LocalInbox implements Inbox {
 
   #whenRested(worker: WorkerId, call: () => void): void {
     const { trust } = this.#options;
-    const account = this.#accounts.get(worker);
+    const account = this.#members.get(worker)?.account;
     if (trust && account !== undefined) trust.rests.whenRested(worker, account, call);
     else call();
   }

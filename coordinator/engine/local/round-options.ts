@@ -12,13 +12,17 @@ export interface RoundLimits {
   readonly lease: Omit<RunConfig["lease"], "seal">;
   /** Share of a round's samples that one account may hold; 1 unless given. */
   readonly shareLimit?: number;
+  /** It is a gateway's, and grows with what the leader leases to it. */
+  readonly growing?: boolean;
 }
 
 /** @param arrivals of the last rounds of this phase */
 export function roundOptions(plan: RoundPlan, limits: RoundLimits, arrivals: Arrivals, roster: Roster): RoundOptions {
-  const { microbatch, shareLimit = 1 } = limits;
-  const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, pieces, first } = limits.lease;
+  const { microbatch, shareLimit = 1, growing = false } = limits;
+  const { maxMicrobatches, timeoutMs, ahead, minDeadlineMs, first } = limits.lease;
+  const samples = plan.ranges.reduce((total, { from, to }) => total + to - from, 0);
   return {
+    ...(growing ? { growing } : {}),
     microbatch,
     maxMicrobatches,
     timeoutMs,
@@ -28,14 +32,20 @@ export function roundOptions(plan: RoundPlan, limits: RoundLimits, arrivals: Arr
     ahead: ahead && !plan.local,
     oneLease: plan.local,
     shareLimit,
-    // Where a share is one lease, it is whole.
-    pieces: plan.local ? 1 : pieces === "auto" ? autoPieces(plan, roster) : pieces,
+    ...(plan.whole === undefined ? {} : { whole: plan.whole }),
+    pieces: piecesFor(plan, limits, roster, samples),
     first: plan.local ? Number.POSITIVE_INFINITY : first,
     hasHistory: arrivals.length > 0,
   };
 }
 
-function autoPieces(plan: RoundPlan, roster: Roster): number {
+/** Into how many pieces shares of so many samples are cut. Where a share is one lease, it is whole. */
+export function piecesFor(plan: RoundPlan, { lease }: RoundLimits, roster: Roster, samples: number): number {
+  if (plan.local) return 1;
+  return lease.pieces === "auto" ? autoPieces(plan, roster, samples) : lease.pieces;
+}
+
+function autoPieces(plan: RoundPlan, roster: Roster, samples: number): number {
   const unproven = workforce(roster) === roster.unproven;
   let [active, known, sum] = [0, 0, 0];
   for (const member of roster.members.values()) {
@@ -47,7 +57,7 @@ function autoPieces(plan: RoundPlan, roster: Roster): number {
     sum += speed;
   }
   return piecesOf({
-    samples: plan.ranges.reduce((total, { from, to }) => total + to - from, 0),
+    samples,
     // Those that are not known count as the mean.
     samplesPerSecond: known === 0 ? undefined : (sum / known) * active,
     contributionBytes: contributionBytes(plan),

@@ -1,4 +1,4 @@
-// How long a run that stops waits for those who may go on with its step.
+// How long a run that stops, or is interrupted between two steps, waits for those who may go on with its step.
 
 import type { RoundState } from "../../round/state.ts";
 
@@ -14,9 +14,9 @@ export class StopPatience {
     this.#idleSince = undefined;
   }
 
-  /** Whether the run waits for nobody: an evaluation is done again anyway, a step may be finished. */
-  isOver(now: number, evaluates: boolean, { leases, spares, roster }: RoundState): boolean {
-    if (evaluates) return true;
+  /** Whether the run waits for nobody. @param again what is computed will be done again anyway, as an evaluation is */
+  isOver(now: number, again: boolean, { leases, spares, roster }: RoundState): boolean {
+    if (again) return true;
     if (leases.size > spares) {
       this.#idleSince = undefined;
       return false;

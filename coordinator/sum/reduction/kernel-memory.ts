@@ -1,7 +1,7 @@
 // A memory and the kernels over it: a WebAssembly module of what every round needs, and one for each codec that is
 // asked for.
 
-import { assemble } from "./assemble.ts";
+import { assemble } from "../../../shared/assembler/assemble.ts";
 import { crcKernel } from "./kernel-crc32c.ts";
 import { plainKernels } from "./kernels-plain.ts";
 

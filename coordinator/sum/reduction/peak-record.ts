@@ -5,6 +5,12 @@ import { FLOAT32_INFINITY_BITS } from "../../../shared/base/half.ts";
 import { type Codec, reportsMean } from "../../../shared/codecs/codec.ts";
 import type { ContributionLayout } from "../../../shared/wire/contribution.ts";
 
+/** What contributions reported, gathered. */
+export interface PeakReports {
+  readonly peaks: Uint32Array;
+  readonly means: ReadonlyMap<number, readonly number[]>;
+}
+
 export class PeakRecord {
   readonly #layout: ContributionLayout;
   /** The largest of each tensor, as bits: they are ordered as the values are. */
@@ -48,6 +54,32 @@ export class PeakRecord {
     peaks.forEach((bits, index) => {
       this.#largest[index] = Math.max(this.#largest[index], bits);
       this.#means.get(index)?.push(bits);
+    });
+  }
+
+  /** The largest report of each tensor, and all reports of those of which the median counts, as bits. */
+  get reports(): PeakReports {
+    return {
+      peaks: Uint32Array.from(this.#largest),
+      means: new Map([...this.#means].map(([i, all]) => [i, [...all]])),
+    };
+  }
+
+  /** @throws as check() */
+  checkReports({ peaks, means }: PeakReports): void {
+    this.check(peaks);
+    for (const reports of means.values()) {
+      const bad = reports.find((bits) => bits >= FLOAT32_INFINITY_BITS);
+      if (bad !== undefined) throw new BitswarmError("GRADIENT_NOT_FINITE", "partial: a reported mean is not finite");
+    }
+  }
+
+  /** Adds what was gathered elsewhere. @throws as checkReports() */
+  merge({ peaks, means }: PeakReports): void {
+    this.checkReports({ peaks, means });
+    peaks.forEach((bits, index) => {
+      this.#largest[index] = Math.max(this.#largest[index], bits);
+      for (const report of means.get(index) ?? []) this.#means.get(index)?.push(report);
     });
   }
 

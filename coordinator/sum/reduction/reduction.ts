@@ -10,6 +10,7 @@ import { FLOAT32_INFINITY_BITS } from "../../../shared/base/half.ts";
 import { powerOfTwo } from "../../../shared/base/powers-of-two.ts";
 import { blockSize, clipUnits } from "../../../shared/codecs/codec.ts";
 import type { ContributionLayout } from "../../../shared/wire/contribution.ts";
+import { CHECKSUM_BYTES, payloadHeadBytes } from "../../../shared/wire/contribution-payload.ts";
 import { frameHeaderBytes } from "../../../shared/wire/frame.ts";
 import { type WireLayout, type WireTensor, wireLayout } from "../../../shared/wire/wire-layout.ts";
 import type { CodedPlace, CodedReduction, OpenSums } from "./codec-reduction.ts";
@@ -18,7 +19,7 @@ import { shiftCrc } from "./crc-combine.ts";
 import { crcTableBytes, crcTables, crcTablesAt } from "./kernel-crc32c.ts";
 import { KernelMemory } from "./kernel-memory.ts";
 import { notFinite } from "./not-finite.ts";
-import { PeakRecord } from "./peak-record.ts";
+import { PeakRecord, type PeakReports } from "./peak-record.ts";
 import { dataAt, type RoundMemory, roundMemory, slotAt } from "./round-memory.ts";
 
 /** Bound of the i32 sums. */
@@ -114,7 +115,7 @@ export class Reduction {
   /** Bytes of a contribution's payload. */
   get payloadBytes(): number {
     const { layout, wire } = this.#open();
-    return 4 * layout.tensors.length + wire.bytes;
+    return payloadHeadBytes(layout.tensors.length) + wire.bytes;
   }
 
   /** Whether a frame of so many bytes can be loaded. */
@@ -131,14 +132,19 @@ export class Reduction {
     return bytes;
   }
 
-  /** As load(), of a payload's two parts, whatever header is before them; a body that lies there already stays. */
-  loadPayload(slot: number, peaks: Uint8Array, body: Uint8Array): void {
-    if (peaks.length + body.length > this.payloadBytes) throw this.#mismatch(peaks.length + body.length);
+  /**
+   * As load(), of a payload's peaks and body, whatever header is before them; a body that lies there already stays.
+   * Returns the payload's bytes.
+   */
+  loadPayload(slot: number, peaks: Uint8Array, body: Uint8Array): number {
+    const head = peaks.length + CHECKSUM_BYTES;
+    if (head + body.length > this.payloadBytes) throw this.#mismatch(head + body.length);
     const bytes = new Uint8Array(this.#memory.buffer, slotAt(this.#open(), slot) + frameHeaderBytes, this.payloadBytes);
     this.discard(slot);
     bytes.set(peaks);
-    const to = bytes.byteOffset + peaks.length;
-    if (body.buffer !== bytes.buffer || body.byteOffset !== to) bytes.set(body, peaks.length);
+    const to = bytes.byteOffset + head;
+    if (body.buffer !== bytes.buffer || body.byteOffset !== to) bytes.set(body, head);
+    return head + body.length;
   }
 
   /** CRC-32C of bytes that load() returned, or of a part of them, as crc32c() has it. */
@@ -165,7 +171,7 @@ export class Reduction {
     const at = slotAt(this.#open(), slot) + frameHeaderBytes;
     const peaks = new Uint32Array(new Uint32Array(this.#memory.buffer, at, layout.tensors.length));
     round.peaks.check(peaks);
-    const body = at + 4 * layout.tensors.length;
+    const body = at + payloadHeadBytes(layout.tensors.length);
     let largest = 0;
     const squares = new Float64Array(wire.tensors.length);
     for (let i = 0; i < squares.length; i++) {
@@ -221,7 +227,7 @@ export class Reduction {
     const { layout, codec } = this.#open();
     return new BitswarmError(
       "CONTRIBUTION_MISMATCH",
-      `contribution: ${layout.tensors.length} peaks and ${layout.size} elements as ${codec} take ${this.payloadBytes} bytes; got ${bytes}`,
+      `contribution: ${layout.tensors.length} peaks, a checksum and ${layout.size} elements as ${codec} take ${this.payloadBytes} bytes; got ${bytes}`,
     );
   }
 
@@ -274,6 +280,29 @@ export class Reduction {
     round.ownSums?.fold();
     const { wire, high, samples, peaks } = round;
     return { samples, peaks: peaks.values(), sum: new Float64Array(this.#memory.buffer, high, wire.plain + wire.wide) };
+  }
+
+  /** What contributions reported of their peaks so far. */
+  get reports(): PeakReports {
+    return this.#open().peaks.reports;
+  }
+
+  /** @throws GRADIENT_NOT_FINITE, CONTRIBUTION_MISMATCH for what merge() could not take */
+  requireReports(reports: PeakReports): void {
+    this.#open().peaks.checkReports(reports);
+  }
+
+  /**
+   * Adds the sum of contributions that were checked and added elsewhere, with the same units.
+   * @param addTo adds its integers to sums in the wire's order
+   * @throws GRADIENT_NOT_FINITE, before anything is added
+   */
+  merge(samples: number, reports: PeakReports, addTo: (sum: Float64Array) => void): void {
+    const round = this.#open();
+    round.peaks.merge(reports);
+    const { wire, high } = round;
+    addTo(new Float64Array(this.#memory.buffer, high, wire.plain + wire.wide));
+    round.samples += samples;
   }
 
   #foldLow(round: OpenRound): void {

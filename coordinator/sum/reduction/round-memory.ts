@@ -1,5 +1,6 @@
 // Where a round's sums and frames lie in the reduction's memory.
 
+import { payloadHeadBytes } from "../../../shared/wire/contribution-payload.ts";
 import { frameHeaderBytes } from "../../../shared/wire/frame.ts";
 import type { WireLayout } from "../../../shared/wire/wire-layout.ts";
 import type { CodedReduction } from "./codec-reduction.ts";
@@ -37,7 +38,7 @@ export function roundMemory(wire: WireLayout, coding: CodedReduction | null): Ro
   const high = aligned(own + (sums?.bytes(ownElements) ?? 0));
   const slots = aligned(high + 8 * (lowElements + (sums?.padded(ownElements) ?? 0)));
   // What the kernels read beyond a body, up to a group of signs, is still the slot's.
-  const slotBytes = aligned(frameHeaderBytes + 4 * wire.tensors.length + wire.bytes + 16) + 64;
+  const slotBytes = aligned(frameHeaderBytes + payloadHeadBytes(wire.tensors.length) + wire.bytes + 16) + 64;
   return { low, lowElements, own, ownElements, high, slots, slotBytes, end: slots + slotCount * slotBytes };
 }
 

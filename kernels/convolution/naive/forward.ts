@@ -4,13 +4,13 @@ import { outputHeight, outputWidth, type WindowShape } from "../../../shared/mod
 import { read, readWrite, type Storage } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
 import type { ConvolutionPass } from "../pass/pass.ts";
-import { FLOAT_INPUT, FLOAT_WEIGHT, naiveKernel, SIGN_INPUT, SIGN_WEIGHT } from "./loops.ts";
+import { type NaiveElements, naiveElements, naiveKernel, outputOf, placeInMap } from "./loops.ts";
 
 /**
  * Taps (ky, kx) row-major whose pixel (`ih`, `iw`) lies in the image, for the output (`oh`, `ow`). Reads
  * windowConstants; declares `ky`, `kx`, `tap`, `ih`, `iw`.
  */
-function eachTap(statements: string): string {
+export function eachTap(statements: string): string {
   return `
 for (var ky = 0u; ky < KERNEL; ky++) {
   for (var kx = 0u; kx < KERNEL; kx++) {
@@ -46,27 +46,31 @@ var sum = 0.0;
 var taps = 0u;
 var differing = 0u;
 ${eachTap(atTap)}
-y[index] = ${value};`,
+y[${placeInMap(s, "OUT")}] = ${value};`,
   });
 }
 
 /** Counts the inputs of a tap whose signs differ from the weights'. */
-const COUNT = `for (var i = 0u; i < IN; i++) { differing += select(0u, 1u, ${SIGN_INPUT} != ${SIGN_WEIGHT}); }`;
+function countDiffering({ signInput, signWeight }: NaiveElements): string {
+  return `for (var i = 0u; i < IN; i++) { differing += select(0u, 1u, ${signInput} != ${signWeight}); }`;
+}
 const EXACT_SUM = "f32(i32(taps * IN) - 2 * i32(differing))";
 
 export function naiveBinaryForward(pass: ConvolutionPass, s: WindowShape, rectify: Rectify): KernelSequence {
   const storage = [read("a", "u32"), read("w", "u32"), read("c")];
+  const elements = naiveElements(s);
+  const count = countDiffering(elements);
   switch (rectify) {
     case "kernel": {
-      const atTap = `differing = 0u;\n${COUNT}\nsum += c[tap] * (f32(differing) - 0.5 * f32(IN));`;
+      const atTap = `differing = 0u;\n${count}\nsum += c[tap] * (f32(differing) - 0.5 * f32(IN));`;
       return forward(pass, s, storage, atTap, "-2.0 * sum");
     }
     case "layer":
-      return forward(pass, s, storage, `taps++;\n${COUNT}`, `${EXACT_SUM} * c[0]`);
+      return forward(pass, s, storage, `taps++;\n${count}`, `${EXACT_SUM} * c[0]`);
     case "out":
-      return forward(pass, s, storage, `taps++;\n${COUNT}`, `${EXACT_SUM} * c[o]`);
+      return forward(pass, s, storage, `taps++;\n${count}`, `${EXACT_SUM} * c[${outputOf(s)}]`);
     case "filter": {
-      const atTap = `for (var i = 0u; i < IN; i++) { sum += ${SIGN_INPUT} * (c[tap * IN + i] * ${SIGN_WEIGHT}); }`;
+      const atTap = `for (var i = 0u; i < IN; i++) { sum += ${elements.signInput} * (c[tap * IN + i] * ${elements.signWeight}); }`;
       return forward(pass, s, storage, atTap, "sum");
     }
     default:
@@ -76,6 +80,7 @@ export function naiveBinaryForward(pass: ConvolutionPass, s: WindowShape, rectif
 
 export function naiveForward(pass: ConvolutionPass, s: WindowShape, bias: boolean): KernelSequence {
   const storage = [read("x"), read("w"), ...(bias ? [read("bias")] : [])];
-  const atTap = `for (var i = 0u; i < IN; i++) { sum += ${FLOAT_INPUT} * ${FLOAT_WEIGHT}; }`;
-  return forward(pass, s, storage, atTap, bias ? "sum + bias[o]" : "sum");
+  const { floatInput, floatWeight } = naiveElements(s);
+  const atTap = `for (var i = 0u; i < IN; i++) { sum += ${floatInput} * ${floatWeight}; }`;
+  return forward(pass, s, storage, atTap, bias ? `sum + bias[${outputOf(s)}]` : "sum");
 }

@@ -4,11 +4,12 @@ import type { WindowShape } from "../../../shared/model/window.ts";
 import { isGathered } from "../../product/activation-columns.ts";
 import { read, readWrite, type Storage } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
+import { atGroup, placeOfGroup } from "../../text/window-loops.ts";
 import type { ConvolutionPass } from "../pass/pass.ts";
 import { surrogateDerivative } from "../registers/binary-conv.ts";
 import { weightGradientSlices } from "../registers/weight-gradient-slices.ts";
 import { declarePlaces } from "../registers/weight-gradient-turns.ts";
-import { FLOAT_INPUT, FLOAT_WEIGHT, naiveKernel, SIGN_INPUT, SIGN_WEIGHT } from "./loops.ts";
+import { naiveElements, naiveKernel, outputOf, placeInMap } from "./loops.ts";
 
 interface InputGradientLoops {
   readonly pass: ConvolutionPass;
@@ -43,27 +44,28 @@ for (var ky = 0u; ky < KERNEL; ky++) {
     let x0 = iw + PADDING - kx;
     if ((y % STRIDE == 0u) & (y / STRIDE < OH) & (x0 % STRIDE == 0u) & (x0 / STRIDE < OW)) {
       for (var o = 0u; o < OUT; o++) {
-        let v = dy[((b * OH + y / STRIDE) * OW + x0 / STRIDE) * OUT + o];
+        let v = dy[${placeOfGroup(s, "((b * OH + y / STRIDE) * OW + x0 / STRIDE)")} * OUT + o];
         sum += ${o.dy} * ${o.weight};
       }
     }
   }
 }
-dx[index] ${o.accumulate ? "+=" : "="} ${o.value};`,
+dx[${placeInMap(s, "IN")}] ${o.accumulate ? "+=" : "="} ${o.value};`,
   });
 }
 
 /** dy and weight of the product Σ dy·Ŵ·C, with C where the tilings apply it. */
-function scaledProduct(rectify: Rectify): { readonly dy: string; readonly weight: string } {
+function scaledProduct(s: WindowShape, rectify: Rectify): { readonly dy: string; readonly weight: string } {
+  const { signWeight } = naiveElements(s);
   switch (rectify) {
     case "kernel":
-      return { dy: "(v * c[tap])", weight: SIGN_WEIGHT };
+      return { dy: "(v * c[tap])", weight: signWeight };
     case "out":
-      return { dy: "(v * c[o])", weight: SIGN_WEIGHT };
+      return { dy: `(v * c[${outputOf(s)}])`, weight: signWeight };
     case "layer":
-      return { dy: "v", weight: SIGN_WEIGHT };
+      return { dy: "v", weight: signWeight };
     case "filter":
-      return { dy: "v", weight: `(${SIGN_WEIGHT} * c[tap * IN + i])` };
+      return { dy: "v", weight: `(${signWeight} * c[tap * IN + i])` };
     default:
       return rectify satisfies never;
   }
@@ -100,13 +102,13 @@ for (var slice = 0u; slice < SLICES; slice++) {
     let first = (turn % BLOCKS) * SAMPLES;
     for (var b = first; b < min(N, first + SAMPLES); b++) {
       if ((ih < H) & (iw < W)) {
-        sum += dy[((b * OH + oh) * OW + ow) * OUT + o] * ${activation};
+        sum += dy[${placeOfGroup(s, "((b * OH + oh) * OW + ow)")} * OUT + o] * ${activation};
       }
     }
   }
   total += sum;
 }
-dw[index] = total;`,
+dw[index${atGroup(s, s.out * s.kernel * s.kernel * s.in)}] = total;`,
   });
 }
 
@@ -122,7 +124,7 @@ export function naiveInputGradient(pass: InputGradientPass, s: WindowShape): Ker
         accumulate,
         storage: [read("w")],
         dy: "v",
-        weight: FLOAT_WEIGHT,
+        weight: naiveElements(s).floatWeight,
         value: "sum",
       });
     case "binaryConvInputGradient":
@@ -132,8 +134,8 @@ export function naiveInputGradient(pass: InputGradientPass, s: WindowShape): Ker
         accumulate,
         storage: [read("w", "u32"), read("c"), read("x")],
         declarations: `fn derivative(v: f32) -> f32 { return ${surrogateDerivative(pass.surrogate, "f32")}; }`,
-        ...scaledProduct(pass.rectify),
-        value: `${pass.rectify === "layer" ? "c[0] * " : ""}sum * derivative(x[index])`,
+        ...scaledProduct(s, pass.rectify),
+        value: `${pass.rectify === "layer" ? "c[0] * " : ""}sum * derivative(x[${placeInMap(s, "IN")}])`,
       });
     default:
       return pass satisfies never;
@@ -141,7 +143,8 @@ export function naiveInputGradient(pass: InputGradientPass, s: WindowShape): Ker
 }
 
 export function naiveWeightGradient(pass: ConvolutionPass, s: WindowShape): KernelSequence {
+  const { signInput, floatInput } = naiveElements(s);
   return pass.verb === "binaryConvWeightGradient"
-    ? weightGradient(pass, s, read("a", "u32"), SIGN_INPUT, false)
-    : weightGradient(pass, s, read("x"), FLOAT_INPUT, isGathered(s));
+    ? weightGradient(pass, s, read("a", "u32"), signInput, false)
+    : weightGradient(pass, s, read("x"), floatInput, isGathered(s));
 }

@@ -4,18 +4,24 @@
 
 import type { KernelSequence } from "../../text/kernel.ts";
 import { foldPositions } from "../../text/window-loops.ts";
+import { isCorrelation } from "../pass/correlation.ts";
 import type { ConvolutionPass } from "../pass/pass.ts";
+import { naiveCorrelation } from "./correlation.ts";
 import { naiveBinaryForward, naiveForward } from "./forward.ts";
 import { naiveInputGradient, naiveWeightGradient } from "./gradients.ts";
+import { naivePlanesForward } from "./planes-forward.ts";
 
 /** The kernel of a pass, naively; bindings and layouts are those of its verb. */
 export function naivePass(pass: ConvolutionPass): KernelSequence {
+  if (isCorrelation(pass)) return naiveCorrelation(pass);
   const s = foldPositions(pass.shape);
   switch (pass.verb) {
     case "convForward":
       return naiveForward(pass, s, pass.bias);
     case "binaryConvForward":
       return naiveBinaryForward(pass, s, pass.rectify);
+    case "planesConvForward":
+      return naivePlanesForward(pass, s, pass);
     case "convInputGradient":
     case "binaryConvInputGradient":
       return naiveInputGradient(pass, s);

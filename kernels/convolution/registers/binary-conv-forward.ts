@@ -7,7 +7,13 @@ import { forwardTiles, pickTile, type Tile } from "../../product/tile-space.ts";
 import { tiledKernel } from "../../product/tiled-kernel.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
-import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import {
+  describeWindow,
+  eachOutputTap,
+  foldPositions,
+  placeOfGroup,
+  windowConstants,
+} from "../../text/window-loops.ts";
 import type { Counter } from "../pass/tiling.ts";
 import { forwardPlan } from "./binary-forward-plans.ts";
 
@@ -48,7 +54,7 @@ ${storeTile({
   tile,
   extent,
   width: outputs,
-  rowAddress: (row) => `(${row} * OH * OW + outer) * OUT`,
+  rowAddress: (row) => `${placeOfGroup(s, `(${row} * OH * OW + outer)`)} * OUT`,
   value: plan.value,
   write: (at, value) => `y[${at}] = ${value};`,
 })}`,

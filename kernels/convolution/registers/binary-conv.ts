@@ -9,6 +9,7 @@ import { SIGN_COST, type Tile, type TileSpace, wordColumns } from "../../product
 import { read, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
 import { range } from "../../text/range.ts";
+import { atGroup } from "../../text/window-loops.ts";
 import { inputGradient, inputGradientTiles } from "./input-gradient.ts";
 import { weightGradient } from "./weight-gradient.ts";
 
@@ -21,15 +22,18 @@ export function surrogateDerivative(surrogate: Surrogate, type: string): string 
       return `max(${type}(), ${type}(2.0) - 2.0 * abs(v))`;
     case "ste":
       return `select(${type}(), ${type}(1.0), abs(v) <= ${type}(1.0))`;
+    case "open":
+      return `select(${type}(), ${type}(1.0), abs(v) < ${type}(1.0))`;
     default:
       return surrogate satisfies never;
   }
 }
 
 /** Factor of dy on its way into the product, where C varies with the tap or the output. */
-function rowScale(rectify: Rectify): ((lane: string) => string) | undefined {
+function rowScale(rectify: Rectify, shape: WindowShape): ((lane: string) => string) | undefined {
   if (rectify === "kernel") return () => "scale";
-  if (rectify === "out") return (lane) => `c[out0]${lane}`;
+  const own = atGroup(shape, shape.out / vectorWidth(shape.out));
+  if (rectify === "out") return (lane) => `c[out0${own}]${lane}`;
   return undefined;
 }
 
@@ -82,7 +86,7 @@ export function binaryConvInputGradient(o: {
   const width = vectorWidth(o.shape.in);
   const type = vectorType(width);
   const depth = vectorWidth(o.shape.out);
-  const scale = rowScale(o.rectify);
+  const scale = rowScale(o.rectify, o.shape);
   const layer = o.rectify === "layer" ? "c[0] * " : "";
   return inputGradient({
     label: `binaryConvInputGradient ${o.rectify} ${o.surrogate}`,
@@ -102,7 +106,7 @@ export function binaryConvInputGradient(o: {
         base: (k) => `w_base + ${k * plane}u`,
         depth,
       });
-      const load = `let w_base = out0 * ${plane * depth}u + tap * ${words}u;\n${signs.load}`;
+      const load = `let w_base = out0 * ${plane * depth}u + tap * ${words}u${atGroup(o.shape, o.shape.out * plane)};\n${signs.load}`;
       const columns = { load, at: signs.at };
       return o.rectify === "filter" ? scaleColumns(tile, depth, columns) : columns;
     },

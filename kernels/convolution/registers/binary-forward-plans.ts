@@ -7,6 +7,7 @@ import { tileStep } from "../../product/tile-space.ts";
 import type { Storage } from "../../text/dispatch.ts";
 import { range } from "../../text/range.ts";
 import { unrolledLoop, unrollFactor } from "../../text/unroll.ts";
+import { atGroup } from "../../text/window-loops.ts";
 import { type Counted, countedTaps, eachSum, sums } from "./counted-taps.ts";
 import { type Piece, tapWords } from "./tap-words.ts";
 
@@ -100,7 +101,10 @@ export function forwardPlan(o: Counted & { readonly rectify: Rectify; readonly o
     case "layer":
       return planOneScale(o, () => "c[0]");
     case "out":
-      return planOneScale(o, (column) => (o.outputs === 4 ? `c[${column} / 4u]` : `c[${column}]`));
+      return planOneScale(
+        o,
+        (column) => `c[${o.outputs === 4 ? `${column} / 4u` : column}${atGroup(o.shape, o.shape.out / o.outputs)}]`,
+      );
     case "filter":
       return planInputScales(o);
     default:

@@ -1,6 +1,6 @@
 // Float convolution (and, as a 1×1 window, every linear layer): forward, dx, dw and the bias gradient, as implicit
 // matrix products.
-import type { WindowShape } from "../../../shared/model/window.ts";
+import { groupCount, type WindowShape } from "../../../shared/model/window.ts";
 import { activationColumns } from "../../product/activation-columns.ts";
 import { accumulators, multiplyAdd, storeTile } from "../../product/gemm.ts";
 import { acrossTile, columnsAlongSum, type Floats, lineOffsets, rowsAlongSum } from "../../product/operands.ts";
@@ -10,13 +10,21 @@ import { columnReduce } from "../../text/column-reduce.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
 import { fitsStretch, unrolledLoop, unrollFactor } from "../../text/unroll.ts";
-import { describeWindow, eachOutputTap, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import {
+  atGroup,
+  describeWindow,
+  eachOutputTap,
+  foldPositions,
+  placeOfGroup,
+  windowConstants,
+} from "../../text/window-loops.ts";
 import { floatWeightOffsets, inputGradient, inputGradientTiles } from "./input-gradient.ts";
 import { weightGradient } from "./weight-gradient.ts";
 
 /**
  * y = conv(x, w) (+ bias): x f32 [n][h][w][in], w f32 [out][kh][kw][in], bias f32 [out], y f32 [n][oh][ow][out]; zero
- * padding. Bindings x, w, (bias,) y.
+ * padding. Bindings x, w, (bias,) y. With groups, here and in every pass, maps are [n][h][w][group][channels], weights
+ * [group][out][kh][kw][in], and each group is a convolution of its own.
  */
 export function convForward(o: {
   readonly shape: WindowShape;
@@ -32,7 +40,7 @@ export function convForward(o: {
   const tile = pickTile(space, o.tile);
   const x: Floats = { name: "x", width };
   const w: Floats = { name: "w", width };
-  const pixels = (s.h * s.w * s.in) / width;
+  const pixels = (s.h * s.w * s.in * groupCount(s)) / width;
   const steps = s.in / width;
   const step = tileStep(tile, width);
   const unroll = unrollFactor(steps, step);
@@ -66,18 +74,18 @@ ${eachOutputTap(
   s,
   writeOut,
   (mask) => `
-let x_base = pixel * ${steps}u;
-let w_base = tap * ${steps}u;
+let x_base = ${placeOfGroup(s, "pixel")} * ${steps}u;
+let w_base = tap * ${steps}u${atGroup(s, s.out * plane)};
 ${unrolledLoop("i", steps, unroll, product(mask === "inside" ? "inside" : undefined))}`,
 )}
 ${storeTile({
   tile,
   extent,
   width: outputs,
-  rowAddress: (row) => `(${row} * OH * OW + outer) * OUT`,
+  rowAddress: (row) => `${placeOfGroup(s, `(${row} * OH * OW + outer)`)} * OUT`,
   value: (i, q, lane) => `sum_${i}_${q}${lane}`,
   write: (at, value, column) =>
-    `y[${at}] = ${value}${o.bias ? ` + bias[${outputs === 4 ? `${column} / 4u` : column}]` : ""};`,
+    `y[${at}] = ${value}${o.bias ? ` + bias[${outputs === 4 ? `${column} / 4u` : column}${atGroup(s, s.out / outputs)}]` : ""};`,
 })}`,
       }),
     ],
@@ -104,7 +112,7 @@ export function convInputGradient(o: {
     setup: floatWeightOffsets,
     weights: (tile) => ({
       load: [
-        `let w_base = out0 * ${plane * depth}u + tap * ${o.shape.in / w.width}u;`,
+        `let w_base = out0 * ${plane * depth}u + tap * ${o.shape.in / w.width}u${atGroup(o.shape, o.shape.out * plane)};`,
         acrossTile({
           source: w,
           prefix: "b",

@@ -1,5 +1,5 @@
 // dx of a convolution, the transposed product: shared by float and binary layers, which differ in how weights are read.
-import { outputHeight, outputWidth, type WindowShape } from "../../../shared/model/window.ts";
+import { groupCount, outputHeight, outputWidth, type WindowShape } from "../../../shared/model/window.ts";
 import { accumulators, type Columns, multiplyAdd, storeTile } from "../../product/gemm.ts";
 import { elementOffsets, type Floats, lineOffsets, rowsAlongSum } from "../../product/operands.ts";
 import { ANY_TILE, pickTile, type Tile, type TileSpace, tileStep } from "../../product/tile-space.ts";
@@ -7,7 +7,14 @@ import { tiledKernel } from "../../product/tiled-kernel.ts";
 import { read, readWrite, type Storage, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
 import { unrolledLoop, unrollFactor } from "../../text/unroll.ts";
-import { describeWindow, eachInputTap, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import {
+  describeWindow,
+  eachInputTap,
+  foldPositions,
+  placeOfGroup,
+  windowConstants,
+  windowGroups,
+} from "../../text/window-loops.ts";
 
 export interface InputGradient {
   readonly label: string;
@@ -38,7 +45,7 @@ export interface InputGradient {
 export function inputGradientTiles(shape: WindowShape, columns: readonly number[]): TileSpace {
   const s = foldPositions(shape);
   return {
-    extent: { rows: s.n, columns: s.in, outer: s.h * s.w },
+    extent: { rows: s.n, columns: s.in, outer: s.h * s.w, ...windowGroups(s) },
     sizes: { rows: ANY_TILE.rows, columns },
     quads: vectorWidth(s.out) === 4,
   };
@@ -50,7 +57,7 @@ export function inputGradientTiles(shape: WindowShape, columns: readonly number[
  */
 export function inputGradient(o: InputGradient): KernelSequence {
   const s = foldPositions(o.shape);
-  const positions = outputHeight(s) * outputWidth(s);
+  const positions = outputHeight(s) * outputWidth(s) * groupCount(s);
   const dy: Floats = { name: "dy", width: vectorWidth(s.out) };
   const width = vectorWidth(s.in);
   const { extent } = o.tiles;
@@ -79,14 +86,14 @@ ${lineOffsets({ prefix: "r", first: "row0", count: tile.rows, limit: s.n, stride
 ${o.setup?.(tile, s) ?? ""}
 ${accumulators(tile)}
 ${eachInputTap(`
-let a_base = pixel * ${steps}u;
+let a_base = ${placeOfGroup(s, "pixel")} * ${steps}u;
 ${o.atTap?.(tile) ?? ""}
 ${unrolledLoop("out0", steps, unrollFactor(steps, tileStep(tile, dy.width)), multiplyAdd(tile, dy.width, a, b))}`)}
 ${storeTile({
   tile,
   extent,
   width,
-  rowAddress: (row) => `(${row} * H * W + outer) * IN`,
+  rowAddress: (row) => `${placeOfGroup(s, `(${row} * H * W + outer)`)} * IN`,
   value: (i, q, lane) => `sum_${i}_${q}${lane}`,
   write: (at, value) =>
     `{ let to = ${at}; dx[to] ${o.accumulate ? "+=" : "="} ${o.epilogue?.(value, "to") ?? value}; }`,

@@ -1,5 +1,5 @@
 // How the long sum of a weight gradient is cut into slices, by the shape alone, and how their partial sums are added.
-import { outputHeight, outputWidth, type WindowShape } from "../../../shared/model/window.ts";
+import { groupCount, outputHeight, outputWidth, type WindowShape } from "../../../shared/model/window.ts";
 import { kernel, read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import type { Kernel } from "../../text/kernel.ts";
 import { range } from "../../text/range.ts";
@@ -37,7 +37,7 @@ export function weightGradientSlices(shape: WindowShape, perTap: boolean): Weigh
   const blocks = Math.ceil(s.n / samples);
   const turns = outputHeight(s) * outputWidth(s) * blocks;
   const columns = perTap ? s.in : taps * s.in;
-  const squares = Math.ceil(s.out / 64) * Math.ceil(columns / 64) * (perTap ? taps : 1);
+  const squares = groupCount(s) * Math.ceil(s.out / 64) * Math.ceil(columns / 64) * (perTap ? taps : 1);
   const wanted = Math.max(1, Math.min(Math.ceil(128 / squares), Math.ceil(turns / 16)));
   const length = Math.ceil(turns / wanted);
   return { samples, blocks, length, slices: Math.ceil(turns / length) };

@@ -1,5 +1,7 @@
 // The loop over the places and samples that a weight gradient sums over, as WGSL.
+import type { WindowShape } from "../../../shared/model/window.ts";
 import { range } from "../../text/range.ts";
+import { placeOfGroup } from "../../text/window-loops.ts";
 
 /**
  * Declares the output positions that a weight gradient sums over: place p, of `height`·`width`, is (`oy_first` + p /
@@ -34,15 +36,20 @@ export function eachTurn(o: {
   readonly samples: number;
   readonly whole: boolean;
   readonly gather: boolean;
+  readonly shape: WindowShape;
   readonly atPosition: string;
   /** Statements of so many samples. */
   readonly statements: (samples: number) => string;
 }): string {
-  const { samples, whole, gather } = o;
+  const { samples, whole, gather, shape } = o;
+  const pixel = (k: number) => {
+    const place = `(sample_${k} * H + y0) * W + x0`;
+    return shape.groups === undefined ? place : placeOfGroup(shape, `(${place})`);
+  };
   const declare = (k: number, sample: string) => `
 ${whole ? `let sample_${k} = ${sample};` : `let present_${k} = ${sample} < N;\nlet sample_${k} = min(${sample}, N - 1u);`}
-let dy_base_${k} = ((sample_${k} * OH + oy) * OW + ox) * DY_STRIDE;
-let pixel_${k} = (sample_${k} * H + y0) * W + x0;`;
+let dy_base_${k} = ${placeOfGroup(shape, `((sample_${k} * OH + oy) * OW + ox)`)} * DY_STRIDE;
+let pixel_${k} = ${pixel(k)};`;
   const together = (first: number, count: number) => `{
 ${range(count)
   .map((k) => declare(k, `first + ${first + k}u`))

@@ -1,6 +1,6 @@
 // dw of a convolution: a small result summed over every position, so the sum is cut into slices that are added in
 // order.
-import type { WindowShape } from "../../../shared/model/window.ts";
+import { groupCount, type WindowShape } from "../../../shared/model/window.ts";
 import type { ActivationColumns } from "../../product/activation-columns.ts";
 import { accumulators, multiplyAdd, type Rows, storeTile } from "../../product/gemm.ts";
 import { elementOffsets, type Floats } from "../../product/operands.ts";
@@ -9,7 +9,7 @@ import { pickTile, type Tile, type TileSpace } from "../../product/tile-space.ts
 import { tiledKernel } from "../../product/tiled-kernel.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import type { KernelSequence } from "../../text/kernel.ts";
-import { describeWindow, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import { atGroup, describeWindow, foldPositions, windowConstants, windowGroups } from "../../text/window-loops.ts";
 import { addSlices, weightGradientSlices } from "./weight-gradient-slices.ts";
 import { eachTurn } from "./weight-gradient-turns.ts";
 
@@ -25,7 +25,7 @@ export function weightGradientTiles(
   const { slices } = weightGradientSlices(shape, x.perTap);
   const columns = x.perTap ? shape.in : taps * shape.in;
   return {
-    extent: { rows: shape.out, columns, outer: (x.perTap ? taps : 1) * slices },
+    extent: { rows: shape.out, columns, outer: (x.perTap ? taps : 1) * slices, ...windowGroups(shape) },
     sizes: { rows: [4, 8, 12], columns: x.tileColumns, rowMultiple: 4 },
     mostSums: MOST_SUMS,
     columnCost: x.columnCost,
@@ -49,6 +49,7 @@ export function weightGradient(label: string, shape: WindowShape, x: ActivationC
   const s = foldPositions(shape);
   const taps = s.kernel * s.kernel;
   const size = s.out * taps * s.in;
+  const all = size * groupCount(s);
   const dy: Floats = { name: "dy", width: vectorWidth(s.out) };
   const groups = x.perTap ? taps : 1;
   const { samples, blocks, length, slices } = weightGradientSlices(s, x.perTap);
@@ -79,6 +80,7 @@ ${eachTurn({
   samples,
   whole,
   gather: !x.perTap,
+  shape: s,
   atPosition: x.atPosition?.(tile) ?? "",
   statements: (depth) => multiplyAdd(tile, depth, dyRows(dy, tile, depth, whole), x.columns(tile, s, depth)),
 })}
@@ -87,11 +89,11 @@ ${storeTile({
   extent,
   width,
   rowAddress: (row) =>
-    `${slices === 1 ? "" : `slice * ${size}u + `}${row} * ${taps * s.in}u${x.perTap ? " + group * IN" : ""}`,
+    `${slices === 1 ? "" : `slice * ${all}u + `}${row} * ${taps * s.in}u${x.perTap ? " + group * IN" : ""}${atGroup(s, size)}`,
   value: (i, q, lane) => `sum_${i}_${q}${lane}`,
   write: (at, value) => `${target}[${at}] = ${value};`,
 })}`,
   });
   if (slices === 1) return { kernels: [main], scratchBytes: 0 };
-  return { kernels: [main, addSlices(label, size, slices)], scratchBytes: 4 * size * slices };
+  return { kernels: [main, addSlices(label, all, slices)], scratchBytes: 4 * all * slices };
 }

@@ -3,7 +3,7 @@
 import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { signValue } from "../../product/sign-operands.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
-import { foldPositions } from "../../text/window-loops.ts";
+import { atGroup, foldPositions, placeOfGroup } from "../../text/window-loops.ts";
 import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { forwardPlan, outputRows, tapsOf } from "./forward.ts";
 import type { Operand } from "./memory.ts";
@@ -20,7 +20,7 @@ export function workgroupFilterForward(shape: WindowShape, tiling: WorkgroupTili
   const a = windowOperand(outputRows(s), sum, {
     width,
     half: tiling.half,
-    at: `pixel * ${words}u + channel / 32u`,
+    at: `${placeOfGroup(s, "pixel")} * ${words}u + channel / 32u`,
     value: (at) => signValue(width, `a[${at}]`, "channel % 32u"),
   });
   const b: Operand = {
@@ -30,7 +30,7 @@ export function workgroupFilterForward(shape: WindowShape, tiling: WorkgroupTili
     element: (_id, step, line) => ({
       statements: tapAtStep(sum, step),
       inside: `(tap < KERNEL * KERNEL) & (${line} < OUT)`,
-      at: `(${line} * KERNEL * KERNEL + tap) * ${words}u + channel / 32u`,
+      at: `(${line} * KERNEL * KERNEL + tap) * ${words}u + channel / 32u${atGroup(s, s.out * s.kernel * s.kernel * words)}`,
       value: (at) => {
         const scale = `c[select(0u, (tap * IN + channel) / ${width}u, inside_now)]`;
         return `${scale} * ${signValue(width, `w[${at}]`, "channel % 32u")}`;

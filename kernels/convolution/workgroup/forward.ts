@@ -3,7 +3,14 @@
 import { outputHeight, outputWidth, type WindowShape } from "../../../shared/model/window.ts";
 import { accumulators } from "../../product/gemm.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
-import { describeWindow, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import {
+  atGroup,
+  describeWindow,
+  foldPositions,
+  placeOfGroup,
+  windowConstants,
+  windowGroups,
+} from "../../text/window-loops.ts";
 import type { WorkgroupTiling } from "../pass/tiling.ts";
 import type { Operand } from "./memory.ts";
 import { floatProduct, type WorkgroupPlan, type WorkgroupProduct } from "./product.ts";
@@ -37,7 +44,7 @@ export function forwardPlan(o: ForwardParts): WorkgroupPlan {
     product: {
       label: `${o.label} ${describeWindow(s)}`,
       tiling,
-      extent: { rows: outputRows(s).rows, columns: s.out, outer: 1 },
+      extent: { rows: outputRows(s).rows, columns: s.out, outer: 1, ...windowGroups(s) },
       constants: windowConstants(s),
       storage: o.storage,
       ...floatProduct(tiling, o.a, o.b),
@@ -47,7 +54,7 @@ export function forwardPlan(o: ForwardParts): WorkgroupPlan {
       sums: accumulators(tiling),
       store: {
         width: vectorWidth(s.out),
-        locateRow: "let start = row * OUT;",
+        locateRow: `let start = ${placeOfGroup(s, "row")} * OUT;`,
         value: (i, q, lane) => `sum_${i}_${q}${lane}`,
         write: (at, value, column) => `y[${at}] = ${o.epilogue(value, column)};`,
       },
@@ -72,7 +79,7 @@ export function workgroupConvForward(
   const sum = tapsOf(s, tiling);
   const a = windowOperand(outputRows(s), sum, {
     width,
-    at: `(pixel * IN + channel) / ${width}u`,
+    at: `(${placeOfGroup(s, "pixel")} * IN + channel) / ${width}u`,
     value: (at) => `x[${at}]`,
   });
   const b: Operand = {
@@ -82,11 +89,12 @@ export function workgroupConvForward(
     element: (_id, step, line) => ({
       statements: `let along = slab * ${tiling.depth}u + ${step};`,
       inside: `(along < KERNEL * KERNEL * IN) & (${line} < OUT)`,
-      at: `(${line} * KERNEL * KERNEL * IN + along) / ${width}u`,
+      at: `(${line} * KERNEL * KERNEL * IN + along${atGroup(s, s.out * s.kernel * s.kernel * s.in)}) / ${width}u`,
       value: (at) => `w[${at}]`,
     }),
   };
-  const bias = (column: string) => ` + bias[${outputs === 4 ? `${column} / 4u` : column}]`;
+  const bias = (column: string) =>
+    ` + bias[${outputs === 4 ? `${column} / 4u` : column}${atGroup(s, s.out / outputs)}]`;
   return forwardPlan({
     label: "convForward",
     shape: s,

@@ -4,7 +4,7 @@ import type { WindowShape } from "../../../shared/model/window.ts";
 import { accumulators } from "../../product/gemm.ts";
 import type { Extent } from "../../product/tile-space.ts";
 import { read, readWrite, type Storage, vectorType, vectorWidth } from "../../text/dispatch.ts";
-import { describeWindow, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import { describeWindow, foldPositions, placeOfGroup, windowConstants, windowGroups } from "../../text/window-loops.ts";
 import type { WorkgroupTiling } from "../pass/tiling.ts";
 import type { Operand } from "./memory.ts";
 import { floatProduct, type WorkgroupPlan } from "./product.ts";
@@ -17,6 +17,7 @@ function inputGradientExtent(shape: WindowShape): Extent {
     rows: s.n * Math.ceil(s.h / s.stride) * Math.ceil(s.w / s.stride),
     columns: s.in,
     outer: s.stride * s.stride,
+    ...windowGroups(s),
   };
 }
 
@@ -81,7 +82,7 @@ export function inputGradientPlan(o: Parts, tiling: WorkgroupTiling): WorkgroupP
   };
   const a = windowOperand(rows, sum, {
     width: depth,
-    at: `(pixel * OUT + channel) / ${depth}u`,
+    at: `(${placeOfGroup(s, "pixel")} * OUT + channel) / ${depth}u`,
     value: (at) => `dy[${at}]${o.scale === undefined ? "" : ` * ${o.scale}`}`,
     atPixel: `\nlet tap_number = select(0u, ${TAP_NUMBER}, inside);`,
   });
@@ -115,7 +116,7 @@ export function inputGradientPlan(o: Parts, tiling: WorkgroupTiling): WorkgroupP
 let ih = first_y + STRIDE * ((row / ${wide}u) % ${high}u);
 let iw = first_x + STRIDE * (row % ${wide}u);
 let held = (ih < H) & (iw < W);
-let start = ((row / ${high * wide}u * H + ih) * W + iw) * IN;`,
+let start = ${placeOfGroup(s, `((row / ${high * wide}u * H + ih) * W + iw)`)} * IN;`,
         holes: s.stride > 1,
         value: (i, q, lane) => `sum_${i}_${q}${lane}`,
         write: (at, value) => `{ let to = ${at}; dx[to] ${o.accumulate ? "+=" : "="} ${o.epilogue(value, "to")}; }`,

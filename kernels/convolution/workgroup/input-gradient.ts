@@ -4,7 +4,7 @@ import type { Rectify, Surrogate } from "../../../shared/model/rectify.ts";
 import { signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { signValue } from "../../product/sign-operands.ts";
 import { read, vectorType, vectorWidth } from "../../text/dispatch.ts";
-import { foldPositions } from "../../text/window-loops.ts";
+import { atGroup, foldPositions } from "../../text/window-loops.ts";
 import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { surrogateDerivative } from "../registers/binary-conv.ts";
 import { inputGradientPlan } from "./input-gradient-phases.ts";
@@ -16,6 +16,7 @@ export function workgroupConvInputGradient(
   tiling: WorkgroupTiling,
 ): WorkgroupPlan {
   const shape = foldPositions(o.shape);
+  const plane = shape.out * shape.kernel * shape.kernel;
   const width = vectorWidth(shape.in);
   return inputGradientPlan(
     {
@@ -25,7 +26,8 @@ export function workgroupConvInputGradient(
       storage: [read("w", vectorType(width))],
       weights: {
         width,
-        at: (line) => `((channel * KERNEL * KERNEL + tap_number) * IN + ${line}) / ${width}u`,
+        at: (line) =>
+          `((channel * KERNEL * KERNEL + tap_number) * IN + ${line}${atGroup(shape, plane * shape.in)}) / ${width}u`,
         value: (at) => `w[${at}]`,
       },
       epilogue: (value) => value,
@@ -35,12 +37,12 @@ export function workgroupConvInputGradient(
 }
 
 /** C times dy on its way into the tile, where it varies with the tap or the output. */
-function scaleOf(rectify: Rectify, depth: 4 | 1): string | undefined {
+function scaleOf(rectify: Rectify, depth: 4 | 1, s: WindowShape): string | undefined {
   switch (rectify) {
     case "kernel":
       return "c[tap_number]";
     case "out":
-      return `c[channel / ${depth}u]`;
+      return `c[channel / ${depth}u${atGroup(s, s.out / depth)}]`;
     case "layer":
     case "filter":
       return undefined;
@@ -60,12 +62,14 @@ export function workgroupBinaryInputGradient(
   tiling: WorkgroupTiling,
 ): WorkgroupPlan {
   const shape = foldPositions(o.shape);
+  const plane = shape.out * shape.kernel * shape.kernel;
   const width = vectorWidth(shape.in);
   const depth = vectorWidth(shape.out);
   const type = vectorType(width);
+  const words = signWords(shape.in);
   const filter = o.rectify === "filter";
   const scaleTypes: Record<Rectify, string> = { kernel: "f32", layer: "f32", out: vectorType(depth), filter: type };
-  const scale = scaleOf(o.rectify, depth);
+  const scale = scaleOf(o.rectify, depth, shape);
   const layer = o.rectify === "layer" ? "c[0] * " : "";
   return inputGradientPlan(
     {
@@ -79,7 +83,8 @@ export function workgroupBinaryInputGradient(
         width,
         // Times C a sign is a float like any other.
         half: tiling.half && !filter,
-        at: (line) => `(channel * KERNEL * KERNEL + tap_number) * ${signWords(shape.in)}u + ${line} / 32u`,
+        at: (line) =>
+          `(channel * KERNEL * KERNEL + tap_number) * ${words}u + ${line} / 32u${atGroup(shape, plane * words)}`,
         value: (at, line) => {
           const sign = signValue(width, `w[${at}]`, `${line} % 32u`);
           return filter ? `${sign} * c[select(0u, (tap_number * IN + ${line}) / ${width}u, inside_now)]` : sign;

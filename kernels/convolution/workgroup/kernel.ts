@@ -109,6 +109,7 @@ export function workgroupKernel(o: WorkgroupProduct): Kernel {
   const invocations = workgroupInvocations(o.tiling);
   const count = workgroupCount(o.tiling, o.extent);
   const { grid } = gridFor(count, 1);
+  const { groups } = o.extent;
   const parts = o.fills.flatMap((fill) => shares(fill, invocations));
   const memory = o.fills.map((fill) => `var<workgroup> tile_${fill.name}: array<${fill.type}, ${fill.length}>;`);
   const built = kernel({
@@ -119,6 +120,7 @@ export function workgroupKernel(o: WorkgroupProduct): Kernel {
     items: count * invocations,
     workgroupSize: invocations,
     barriers: true,
+    ...(groups === undefined ? {} : { groups }),
     body: `
 ${locate(o.tiling, o.extent, count, grid[0])}
 ${o.setup}

@@ -4,7 +4,14 @@ import type { WindowShape } from "../../../shared/model/window.ts";
 import { accumulators, eachQuad, LANES } from "../../product/gemm.ts";
 import { read, readWrite, vectorType, vectorWidth } from "../../text/dispatch.ts";
 import { range } from "../../text/range.ts";
-import { describeWindow, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import {
+  atGroup,
+  describeWindow,
+  foldPositions,
+  placeOfGroup,
+  windowConstants,
+  windowGroups,
+} from "../../text/window-loops.ts";
 import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { outputRows } from "./forward.ts";
 import { oddStride, ownLine, tileLines } from "./memory.ts";
@@ -62,8 +69,9 @@ interface Scaling {
 }
 
 /** Σ ±1·±1 of a tap is IN − 2·count. With a scale a tap, −2 comes last; else all is exact until C. */
-function scaling(rectify: Exclude<Rectify, "filter">, outputs: 4 | 1): Scaling {
+function scaling(rectify: Exclude<Rectify, "filter">, outputs: 4 | 1, s: WindowShape): Scaling {
   const half = "vec4<f32>(0.5 * f32(IN))";
+  const own = atGroup(s, s.out / outputs);
   const exact = { scale: "1.0", weighed: (count: string) => `${half} - ${count}` };
   switch (rectify) {
     case "kernel":
@@ -77,7 +85,7 @@ function scaling(rectify: Exclude<Rectify, "filter">, outputs: 4 | 1): Scaling {
     case "out":
       return {
         ...exact,
-        value: (sum, column) => `(2.0 * ${sum}) * c[${outputs === 4 ? `${column} / 4u` : column}]`,
+        value: (sum, column) => `(2.0 * ${sum}) * c[${outputs === 4 ? `${column} / 4u` : column}${own}]`,
       };
     default:
       return rectify satisfies never;
@@ -93,12 +101,12 @@ export function workgroupPopcountForward(
   const outputs = vectorWidth(s.out);
   const cut = cutSlabs(s, tiling.depth);
   const words = cut.width === 4 ? "vec4<u32>" : "u32";
-  const { scale, weighed, value } = scaling(o.rectify, outputs);
+  const { scale, weighed, value } = scaling(o.rectify, outputs, s);
   return {
     product: {
       label: `binaryConvForward ${o.rectify} ${describeWindow(s)}`,
       tiling,
-      extent: { rows: outputRows(s).rows, columns: s.out, outer: 1 },
+      extent: { rows: outputRows(s).rows, columns: s.out, outer: 1, ...windowGroups(s) },
       constants: windowConstants(s),
       storage: [
         read("a", words),
@@ -114,7 +122,7 @@ export function workgroupPopcountForward(
       multiply: countTaps(tiling, cut, weighed),
       store: {
         width: outputs,
-        locateRow: "let start = row * OUT;",
+        locateRow: `let start = ${placeOfGroup(s, "row")} * OUT;`,
         value: (i, q, lane, column) => value(`sum_${i}_${q}${lane}`, column),
         write: (at, stored) => `y[${at}] = ${stored};`,
       },

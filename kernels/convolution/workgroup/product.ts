@@ -19,7 +19,10 @@ export interface WorkgroupProduct {
   readonly declarations?: string;
   readonly storage: readonly Storage[];
   readonly fills: readonly Fill[];
-  /** Statements ahead of all; `row0`, `column0`, `outer` of the workgroup's tile are known, and uniform. */
+  /**
+   * Statements ahead of all; `row0`, `column0`, `outer` of the workgroup's tile are known, and uniform, as is
+   * `own_group` where there are groups.
+   */
   readonly setup: string;
   /** Slabs of the sum: a WGSL expression, uniform in the workgroup. */
   readonly slabs: string;
@@ -63,11 +66,17 @@ export function fetchedAtOnce(o: WorkgroupProduct): number {
   return o.fills.reduce((sum, fill) => sum + Math.ceil(fill.elements / workgroupInvocations(o.tiling)), 0);
 }
 
+/** Words of them: an element may have four. */
+export function fetchedWordsAtOnce(o: WorkgroupProduct): number {
+  const words = (fill: Fill) => (Math.ceil(fill.elements / workgroupInvocations(o.tiling)) * fill.bytes) / 4;
+  return o.fills.reduce((sum, fill) => sum + words(fill), 0);
+}
+
 export function workgroupInvocations(tiling: WorkgroupTiling): number {
   return tiling.down * tiling.across;
 }
 
-/** Workgroups of a product of this extent. */
+/** Workgroups of a product of this extent, of each group. */
 export function workgroupCount(tiling: WorkgroupTiling, extent: Extent): number {
   return (
     Math.ceil(extent.rows / tileLines(tiling, "a")) * Math.ceil(extent.columns / tileLines(tiling, "b")) * extent.outer

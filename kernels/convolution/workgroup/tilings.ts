@@ -3,10 +3,11 @@
 import type { Extent } from "../../product/tile-space.ts";
 import type { AdapterTraits } from "../../text/adapter-traits.ts";
 import type { ConvolutionPass } from "../pass/pass.ts";
+import { integerSums, planeForm } from "../pass/planes.ts";
 import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { tileLines } from "./memory.ts";
 import { workgroupPlan } from "./plan.ts";
-import { fetchedAtOnce, workgroupBytes, workgroupCount, workgroupInvocations } from "./product.ts";
+import { fetchedAtOnce, fetchedWordsAtOnce, workgroupBytes, workgroupCount, workgroupInvocations } from "./product.ts";
 
 /** [rows, columns, down, across] of an invocation and of a workgroup: a tile is rows·down × columns·across sums. */
 const TILES: readonly (readonly [number, number, number, number])[] = [
@@ -24,8 +25,17 @@ const TILES: readonly (readonly [number, number, number, number])[] = [
 /** Steps in workgroup memory at a time: the deepest that fits. */
 const DEPTHS: readonly number[] = [16, 8];
 
+/** Steps of a pass over planes, whose words take a multiple of the room. */
+const PLANE_DEPTHS: readonly number[] = [...DEPTHS, 4];
+
 /** Elements that an invocation fetches for a slab: they wait in registers, beside the sums. */
 const MOST_FETCHED = 12;
+
+/** Words of planes that an invocation fetches for a slab, for the same reason. */
+const MOST_PLANE_WORDS = 48;
+
+/** Integer sums of planes that an invocation keeps: more spill from its registers. */
+const MOST_PLANE_SUMS = 160;
 
 /** Most candidates for each kind of memory: measuring costs time. */
 const MOST = 3;
@@ -48,7 +58,7 @@ function cost(t: WorkgroupTiling, extent: Extent): number {
   const waste = (length: number, name: "a" | "b") =>
     (Math.ceil(length / tileLines(t, name)) * tileLines(t, name)) / length;
   const fills = 1 / tileLines(t, "a") + 1 / tileLines(t, "b");
-  const idle = Math.max(1, ENOUGH_WORKGROUPS / workgroupCount(t, extent));
+  const idle = Math.max(1, ENOUGH_WORKGROUPS / (workgroupCount(t, extent) * (extent.groups ?? 1)));
   const work = waste(extent.rows, "a") * waste(extent.columns, "b") * (1 + readsAProduct(t) + 8 * fills);
   // Too few workgroups leave cores idle, but those at work share the caches and the memory.
   return work * Math.sqrt(idle);
@@ -65,7 +75,10 @@ function fits(pass: ConvolutionPass, tiling: WorkgroupTiling, traits: AdapterTra
   return (
     workgroupInvocations(tiling) <= traits.invocations &&
     workgroupBytes(product) <= traits.workgroupMemory &&
-    fetchedAtOnce(product) <= MOST_FETCHED
+    (pass.verb === "planesConvForward"
+      ? fetchedWordsAtOnce(product) <= MOST_PLANE_WORDS &&
+        tiling.rows * tiling.columns * integerSums(planeForm(pass)) <= MOST_PLANE_SUMS
+      : fetchedAtOnce(product) <= MOST_FETCHED)
   );
 }
 
@@ -75,7 +88,8 @@ function fits(pass: ConvolutionPass, tiling: WorkgroupTiling, traits: AdapterTra
  */
 export function workgroupTilings(pass: ConvolutionPass, traits: AdapterTraits): readonly WorkgroupTiling[] {
   const ranked = TILES.flatMap(([rows, columns, down, across]) => {
-    const sized = DEPTHS.map(
+    const depths = pass.verb === "planesConvForward" ? PLANE_DEPTHS : DEPTHS;
+    const sized = depths.map(
       (depth): WorkgroupTiling => ({ kind: "workgroup", rows, columns, down, across, depth, half: false }),
     );
     const tiling = sized.find((t) => fits(pass, t, traits));

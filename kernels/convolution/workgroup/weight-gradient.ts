@@ -1,12 +1,19 @@
 // dw over workgroup memory: dy and the activations lie across the tile, and the sum over positions is sliced as in
 // weight-gradient.ts.
-import { signWords, type WindowShape } from "../../../shared/model/window.ts";
+import { groupCount, signWords, type WindowShape } from "../../../shared/model/window.ts";
 import { isGathered } from "../../product/activation-columns.ts";
 import { accumulators } from "../../product/gemm.ts";
 import { signValue } from "../../product/sign-operands.ts";
 import type { Extent } from "../../product/tile-space.ts";
 import { read, readWrite, type Storage, vectorType, vectorWidth } from "../../text/dispatch.ts";
-import { describeWindow, foldPositions, windowConstants } from "../../text/window-loops.ts";
+import {
+  atGroup,
+  describeWindow,
+  foldPositions,
+  placeOfGroup,
+  windowConstants,
+  windowGroups,
+} from "../../text/window-loops.ts";
 import type { WorkgroupTiling } from "../pass/tiling.ts";
 import { addSlices, weightGradientSlices } from "../registers/weight-gradient-slices.ts";
 import { declarePlaces } from "../registers/weight-gradient-turns.ts";
@@ -21,7 +28,7 @@ interface Activations {
   readonly perTap: boolean;
   readonly half?: boolean;
   readonly width: 4 | 1;
-  /** The value at `line` of the pixel whose number is `pixel`. */
+  /** The value at `line` of the pixel whose number, of a group's channels, is `pixel`. */
   readonly at: (line: string) => string;
   readonly value: (at: string, line: string) => string;
 }
@@ -29,7 +36,7 @@ interface Activations {
 function extentOf(s: WindowShape, perTap: boolean): Extent {
   const taps = s.kernel * s.kernel;
   const { slices } = weightGradientSlices(s, perTap);
-  return { rows: s.out, columns: perTap ? s.in : taps * s.in, outer: (perTap ? taps : 1) * slices };
+  return { rows: s.out, columns: perTap ? s.in : taps * s.in, outer: (perTap ? taps : 1) * slices, ...windowGroups(s) };
 }
 
 /**
@@ -53,11 +60,14 @@ function weightGradientPlan(o: Activations, tiling: WorkgroupTiling): WorkgroupP
   const { shape: s, perTap } = o;
   const taps = s.kernel * s.kernel;
   const size = s.out * taps * s.in;
+  const all = size * groupCount(s);
   const { samples, blocks, length, slices } = weightGradientSlices(s, perTap);
   const extent = extentOf(s, perTap);
   const width = vectorWidth(extent.columns);
   const rows = vectorWidth(s.out);
   const target = slices === 1 ? "dw" : "scratch";
+  const place = "(sample * H + pixel_y) * W + pixel_x";
+  const pixel = s.groups === undefined ? place : placeOfGroup(s, `(${place})`);
   const a: Operand = {
     name: "a",
     layout: "lines",
@@ -65,7 +75,7 @@ function weightGradientPlan(o: Activations, tiling: WorkgroupTiling): WorkgroupP
     element: (_id, step, line) => ({
       statements: placeAtStep(tiling.depth, step),
       inside: `present & (${line} < OUT)`,
-      at: `(((sample * OH + oy) * OW + ox) * OUT + ${line}) / ${rows}u`,
+      at: `(${placeOfGroup(s, "((sample * OH + oy) * OW + ox)")} * OUT + ${line}) / ${rows}u`,
       value: (at) => `dy[${at}]`,
     }),
   };
@@ -80,7 +90,7 @@ function weightGradientPlan(o: Activations, tiling: WorkgroupTiling): WorkgroupP
 ${perTap ? "" : tapOf(line)}
 let pixel_y = oy * STRIDE + ky - PADDING;
 let pixel_x = ox * STRIDE + kx - PADDING;
-let pixel = (sample * H + pixel_y) * W + pixel_x;`,
+let pixel = ${pixel};`,
       inside: perTap
         ? `present & (${line} < IN)`
         : `present & (pixel_y < H) & (pixel_x < W) & (${line} < ${extent.columns}u)`,
@@ -108,13 +118,13 @@ let end = max(begin, min(height * width * PLACE, begin + ${length * samples}u));
       sums: accumulators(tiling),
       store: {
         width,
-        locateRow: `let start = ${slices === 1 ? "" : `slice * ${size}u + `}row * ${taps * s.in}u${perTap ? " + group * IN" : ""};`,
+        locateRow: `let start = ${slices === 1 ? "" : `slice * ${all}u + `}row * ${taps * s.in}u${perTap ? " + group * IN" : ""}${atGroup(s, size)};`,
         value: (i, q, lane) => `sum_${i}_${q}${lane}`,
         write: (at, value) => `${target}[${at}] = ${value};`,
       },
     },
-    after: slices === 1 ? [] : [addSlices(o.label, size, slices)],
-    scratchBytes: slices === 1 ? 0 : 4 * size * slices,
+    after: slices === 1 ? [] : [addSlices(o.label, all, slices)],
+    scratchBytes: slices === 1 ? 0 : 4 * all * slices,
   };
 }
 

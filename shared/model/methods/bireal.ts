@@ -11,8 +11,10 @@ import {
   derivedScale,
   type LatentGradients,
   type LatentLayer,
+  type Method,
+  type WeightRule,
 } from "./method.ts";
-import { plainProgram } from "./programs.ts";
+import { problemsAfter, stagesAfter, trainingProgram } from "./programs.ts";
 import { filterScale } from "./shared-scale.ts";
 
 const schema = z.strictObject({
@@ -22,15 +24,35 @@ const schema = z.strictObject({
     .default("magnitude")
     .describe("of W: alpha G where |W| <= 1, as the paper's magnitude-aware gradient; the codes' G where |W| <= 1; G"),
   clamp: z.boolean().default(true).describe("W stays within 1 after each update: outside the gradient is 0 (ours)"),
+  weights: z
+    .enum(["sign", "clip"])
+    .default("sign")
+    .describe("of the layers; clip: real ones, and inputs clipped to 1, as of the network that the paper begins with"),
+  pretrain: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0)
+    .describe("share of the epochs that train with weights clip before, as the paper has it; 0 begins afresh (ours)"),
   blockOrder: blockOrderOption,
 });
+type Options = z.output<typeof schema>;
+
+const signs = derivedScale("out", "bireal");
+
+/** conv(clip(x, −1, 1), W): the same network before its signs, whose weights it can begin with. */
+const clipped: Method["body"] = (graph, layer) =>
+  graph.add({ op: "conv", ...layer, input: graph.activation("hardtanh", `${layer.name}.clip`, layer.input) });
+
+const clipStage = {
+  name: "clip",
+  title: "network of clipped inputs",
+  doing: "training the network of clipped inputs",
+  network: { options: { weights: "clip" }, title: "network of clipped inputs" },
+} as const;
 
 /** `magnitude`: αG·1[|W|≤1]. `pytorch`: G·1[|W|≤1]. `caffe`: G. */
-function gradientsOf(
-  layer: LatentLayer,
-  gradient: Float64Array,
-  rule: z.output<typeof schema>["gradient"],
-): LatentGradients {
+function gradientsOf(layer: LatentLayer, gradient: Float64Array, rule: Options["gradient"]): LatentGradients {
   const { shape, weight } = layer;
   const alpha = companionOf(layer, "c");
   const n = shape[1] * shape[2] * shape[3];
@@ -49,20 +71,26 @@ function gradientsOf(
   return { weight: dWeight, learned: {}, losses: {} };
 }
 
+function ruleOf({ gradient: kind, clamp: clamps }: Options): WeightRule {
+  return {
+    companion: (_, layer) => filterScale(layer),
+    gradients: (layer, gradient) => gradientsOf(layer, gradient, kind),
+    settle: ({ weight }) => {
+      if (clamps) clamp(weight, 1);
+    },
+  };
+}
+
 export const biRealMethod = defineMethod({
   kind: "bireal",
   schema,
-  phases: (_, run) => plainProgram(run),
+  word: ({ weights }) => (weights === "clip" ? "full-precision" : "1-bit"),
+  check: ({ pretrain }, { epochs }) => problemsAfter("bireal", epochs, pretrain),
+  phases: ({ pretrain }, run) => trainingProgram(run, { stages: stagesAfter(run, pretrain, clipStage) }),
   create: (options) => ({
     binarizesInput: true,
     block: options.blockOrder === "paper" ? { norm: "after", activation: "identity" } : commonBlock,
-    body: derivedScale("out", "bireal"),
-    rule: {
-      companion: (_, layer) => filterScale(layer),
-      gradients: (layer, gradient) => gradientsOf(layer, gradient, options.gradient),
-      settle: ({ weight }) => {
-        if (options.clamp) clamp(weight, 1);
-      },
-    },
+    body: options.weights === "clip" ? clipped : signs,
+    ...(options.weights === "clip" ? {} : { rule: ruleOf(options) }),
   }),
 });

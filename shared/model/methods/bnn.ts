@@ -8,6 +8,8 @@ import {
   commonBlock,
   defineMethod,
   derivedScale,
+  edgeOption,
+  edgeSurrogate,
   type LatentGradients,
   type LatentLayer,
 } from "./method.ts";
@@ -19,6 +21,7 @@ const schema = z.strictObject({
     .enum(["plain", "open"])
     .default("plain")
     .describe("of W: that of sign W as it is, or 0 where |W| is 1, as of a clipped weight"),
+  edge: edgeOption,
   blockOrder: blockOrderOption,
 });
 
@@ -39,7 +42,7 @@ export const bnnMethod = defineMethod({
   create: (options) => ({
     binarizesInput: true,
     block: options.blockOrder === "paper" ? { norm: "after", activation: "hardtanh" } : commonBlock,
-    body: derivedScale("layer", "ste"),
+    body: derivedScale("layer", edgeSurrogate(options.edge)),
     rule: {
       // The kernels always scale: by 1.
       companion: () => Float32Array.of(1),

@@ -3,8 +3,15 @@
 
 import { z } from "zod";
 import type { Plugin, PluginOptions } from "../../base/registry.ts";
-import type { ActivationKind, Companion, ConvolutionFields, GraphBuilder, NodeId } from "../graph.ts";
-import type { MethodProgram } from "../phases.ts";
+import {
+  type ActivationKind,
+  type Companion,
+  type ConvolutionFields,
+  type GraphBuilder,
+  type NodeId,
+  seenChannels,
+} from "../graph.ts";
+import type { MethodProgram, Phase } from "../phases.ts";
 import { type Rectify, rectifyShape, type Surrogate } from "../rectify.ts";
 
 /** One binary layer at a commit, in OHWI order. Its owner is the coordinator: only `settle` changes what it holds. */
@@ -14,12 +21,14 @@ export interface LatentLayer {
   readonly weight: Float32Array;
   /** Values of the companions by name; none of them are there while the first values are made. */
   readonly companions: Readonly<Record<string, Float32Array>>;
+  /** Adam's second moment of W, its bias not corrected; none before its first step, and with SGD. */
+  readonly secondMoment?: Float32Array;
 }
 
 export interface LatentGradients {
   /** ∂L/∂W. */
   readonly weight: Float64Array;
-  /** Of each `learned` companion, by name. */
+  /** Of each `learned` companion, by name, but those that workers measure (graph.ts, gamma). */
   readonly learned: Readonly<Record<string, Float64Array>>;
   /** Parts of the objective that are the method's own, by name, of this layer; they are summed over layers. */
   readonly losses: Readonly<Record<string, number>>;
@@ -37,9 +46,19 @@ export interface WeightRule {
   /**
    * Changes W, and `state` companions, in place: of fresh weights, and after each update (clamping, centring,
    * freezing).
+   * @param previous W before the update, where the rule `readsPrevious`; W itself of fresh weights
    */
-  readonly settle?: (layer: LatentLayer) => void;
+  readonly settle?: (layer: LatentLayer, previous: Float32Array) => void;
+  /** `settle` reads W before the update, of which each step then makes a copy. */
+  readonly readsPrevious?: true;
+  /** Own steps of `learned` companions in place of SGD, by name; they may change `state` companions as well. */
+  readonly learn?: Readonly<Record<string, LearnStep>>;
+  /** When a phase begins, before its first step: may change W and `state` companions in place (INQ's portions). */
+  readonly begin?: (layer: LatentLayer, phase: Phase) => void;
 }
+
+/** @param learningRate the companion's own, on the schedule */
+export type LearnStep = (layer: LatentLayer, gradient: Float64Array, learningRate: number) => void;
 
 /** Where batch norm and activation stand around a layer that can be binary. */
 export interface BlockOrder {
@@ -58,6 +77,9 @@ export interface BlockOrder {
  */
 export const commonBlock: BlockOrder = { norm: "after", activation: "model" };
 
+/** A layer's name, and that of the layer whose parameters it shares. */
+export type LayerName = Pick<ConvolutionFields, "name" | "weights">;
+
 /** A method with its options. */
 export interface Method {
   readonly kind: string;
@@ -66,35 +88,72 @@ export interface Method {
   readonly block: BlockOrder;
   /** Adds the layer to a graph. */
   readonly body: (graph: GraphBuilder, layer: ConvolutionFields) => NodeId;
+  /**
+   * Adds what stands behind the layer's norm, before its map is compared and its shortcut added; behind the body where
+   * the norm comes before it. Models call it as `behindNorm`.
+   */
+  readonly afterNorm?: (graph: GraphBuilder, layer: LayerName, map: NodeId) => NodeId;
   /** Absent where the gradient on the wire is already the parameter's. */
   readonly rule?: WeightRule;
 }
 
 /** What of a run's configuration a method may read beside its own options. */
-export interface MethodRun {
+export interface MethodFields {
   readonly epochs: number;
   readonly bnPhase: number;
-  readonly teacher: { readonly epochs: number; readonly file?: string | undefined; readonly learningRate: number };
+  readonly teacher: {
+    readonly epochs: number;
+    readonly file?: string | undefined;
+    readonly model?: PluginOptions | undefined;
+    readonly learningRate: number;
+  };
   readonly adversarial: { readonly lambda: number; readonly warmupEpochs: number };
-  readonly optimizer: { readonly learningRate: number };
+  readonly optimizer: { readonly learningRate: number; readonly latent: { readonly kind: "sgd" | "adam" } };
+  /** Options of an entry of the table of objectives; of kind `method` only until the method has said which. */
+  readonly objective: PluginOptions;
+  /** Whether a pass tunes batch norms after each epoch; as `objective`. */
+  readonly tuneNorms: "method" | "on" | "off";
 }
 
-/** Fields of a configuration that mean something to some methods only. */
+/** The same, with what people call the method's networks. */
+export interface MethodRun extends MethodFields {
+  /** Before "network" and "student": "1-bit". */
+  readonly word: string;
+}
+
+/** Fields of a configuration that mean something to some methods or objectives only. */
 export const methodFields = ["adversarial", "teacher", "bnPhase"] as const;
 export type MethodField = (typeof methodFields)[number];
 
 /** A plug-in of the table in methods.ts. */
 export interface MethodPlugin extends Plugin {
-  /** Those that it reads; whoever sets another one is told that it changes nothing. */
+  /** Those that it reads itself, beside its objective; whoever sets one that nobody reads is told so. */
   readonly reads: readonly MethodField[];
   /** Whether workers have its rule on the device (worker/plan/device-rules.ts), which `sync: local` takes. */
   readonly deviceRule: boolean;
+  /** What people call its networks, before that word: "1-bit", "ternary", "full-precision". */
+  readonly word: (options: PluginOptions) => string;
+  /** What its runs are trained for, and whether their batch norms are tuned, where the configuration does not say. */
+  readonly objective: (options: PluginOptions) => PluginOptions;
+  readonly tunes: (options: PluginOptions) => boolean;
   /** Rules that span fields: a line for each that is broken, beginning with the field. */
-  readonly check: (options: PluginOptions, run: MethodRun) => readonly string[];
+  readonly check: (options: PluginOptions, run: MethodFields) => readonly string[];
   /** @param options as the schema gave them */
   readonly create: (options: PluginOptions) => Method;
   /** The program of a run: its networks, phases and passes. */
-  readonly phases: (options: PluginOptions, run: MethodRun) => MethodProgram;
+  readonly phases: (options: PluginOptions, run: MethodFields) => MethodProgram;
+}
+
+/** What a run is trained for, and whether batch norms are tuned: as the method says where the run leaves it to it. */
+export function askedOfMethod(
+  { objective, tunes }: Pick<MethodPlugin, "objective" | "tunes">,
+  options: PluginOptions,
+  run: Pick<MethodFields, "objective" | "tuneNorms">,
+): { readonly objective: PluginOptions; readonly tuneNorms: "on" | "off" } {
+  return {
+    objective: run.objective.kind === "method" ? objective(options) : run.objective,
+    tuneNorms: run.tuneNorms === "method" ? (tunes(options) ? "on" : "off") : run.tuneNorms,
+  };
 }
 
 /** A method whose functions take its own options, as its schema gives them. */
@@ -105,19 +164,36 @@ export function defineMethod<S extends z.ZodObject>(method: {
   readonly reads?: readonly MethodField[];
   /** False unless given. */
   readonly deviceRule?: boolean;
-  readonly check?: (options: z.output<S>, run: MethodRun) => readonly string[];
+  /** "1-bit" unless given. */
+  readonly word?: string | ((options: z.output<S>) => string);
+  /** The task alone unless given. */
+  readonly objective?: (options: z.output<S>) => PluginOptions;
+  /** They are not unless given. */
+  readonly tunes?: (options: z.output<S>) => boolean;
+  readonly check?: (options: z.output<S>, run: MethodFields) => readonly string[];
   readonly create: (options: z.output<S>) => Omit<Method, "kind">;
   readonly phases: (options: z.output<S>, run: MethodRun) => MethodProgram;
 }): MethodPlugin {
-  const { kind, schema, reads = [], deviceRule = false, check, create, phases } = method;
+  const { kind, schema, reads = [], deviceRule = false, word = "1-bit", check, create, phases } = method;
+  const wordOf = (options: PluginOptions) => (typeof word === "string" ? word : word(schema.parse(options)));
+  const objective = (options: PluginOptions) => method.objective?.(schema.parse(options)) ?? { kind: "none" };
+  const tunes = (options: PluginOptions) => method.tunes?.(schema.parse(options)) ?? false;
   return {
     kind,
     schema,
     reads,
     deviceRule,
+    word: wordOf,
+    objective,
+    tunes,
     check: (options, run) => check?.(schema.parse(options), run) ?? [],
     create: (options) => ({ kind, ...create(schema.parse(options)) }),
-    phases: (options, run) => phases(schema.parse(options), run),
+    phases: (options, run) =>
+      phases(schema.parse(options), {
+        ...run,
+        word: wordOf(options),
+        ...askedOfMethod({ objective, tunes }, options, run),
+      }),
   };
 }
 
@@ -127,11 +203,28 @@ export const blockOrderOption = z
   .default("common")
   .describe("order of a block: one for all methods, or that of the method's authors");
 
+/** Where the slope of a sign of activations ends: BNN's at 1, with it, and XNOR-Net's code before it. */
+export const edgeOption = z
+  .enum(["closed", "open"])
+  .default("closed")
+  .describe(
+    "the slope of the sign of activations is 1 where |x| <= 1, as BNN's, or where |x| < 1, as in XNOR-Net's code",
+  );
+
+export function edgeSurrogate(edge: z.output<typeof edgeOption>): Surrogate {
+  return edge === "open" ? "open" : "ste";
+}
+
+/** A layer's map behind its norm, with what its method puts there. */
+export function behindNorm(method: Method, graph: GraphBuilder, layer: LayerName, map: NodeId): NodeId {
+  return method.afterNorm?.(graph, layer, map) ?? map;
+}
+
 /** Options of a body that takes signs of its input and multiplies the signs of W by shared scales C. */
 export interface SignBody {
   readonly rectify: Rectify;
   readonly surrogate: Surrogate;
-  /** C, and whatever else belongs to the layer's W. */
+  /** C, and whatever else belongs to the layer's W, of whose inputs an output sees `in`. */
   readonly companions: (layer: { readonly out: number; readonly kernel: number; readonly in: number }) => Companion[];
 }
 
@@ -139,7 +232,7 @@ export interface SignBody {
 export function signBody({ rectify, surrogate, companions }: SignBody): Method["body"] {
   return (graph, layer) => {
     const { out, kernel, input } = layer;
-    const of = { out, kernel, in: graph.shape(input).c };
+    const of = { out, kernel, in: seenChannels(layer, graph.shape(input).c) };
     return graph.add({ op: "rbconv", rectify, surrogate, companions: companions(of), ...layer });
   };
 }

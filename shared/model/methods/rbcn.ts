@@ -3,8 +3,18 @@
 
 import { z } from "zod";
 import { type Rectify, rectifyShape, type Surrogate } from "../rectify.ts";
-import { clamp, commonBlock, companionOf, defineMethod, type LatentLayer, type Method, signBody } from "./method.ts";
-import { rbcnProgram } from "./programs.ts";
+import {
+  clamp,
+  commonBlock,
+  companionOf,
+  defineMethod,
+  type LatentLayer,
+  type Method,
+  type MethodFields,
+  type SignBody,
+  signBody,
+} from "./method.ts";
+import { trainingProgram } from "./programs.ts";
 import { bestRectifier, rectifierIndex, type ScaleShape } from "./shared-scale.ts";
 
 /** How L_Kernel reaches W: `direct` holds Ŵ constant; `literal` is equation 3.71 as printed; `both` adds them. */
@@ -80,7 +90,8 @@ export function rbcnGradients(
 /** The surrogate of W is zero outside of ±1. */
 export const RBCN_BOUND = 1;
 
-export function rbcn(options: RbcnOptions): Method {
+/** @param beside companions of W other than C, of methods that build on this one */
+export function rbcn(options: RbcnOptions, beside: SignBody["companions"] = () => []): Method {
   const { rectify, surrogate } = options;
   const scaleShape = ([out, kernel, , input]: LatentLayer["shape"]) => rectifyShape(rectify, out, kernel, input);
   return {
@@ -92,6 +103,7 @@ export function rbcn(options: RbcnOptions): Method {
       surrogate,
       companions: (layer) => [
         { name: "c", role: "learned", shape: rectifyShape(rectify, layer.out, layer.kernel, layer.in) },
+        ...beside(layer),
       ],
     }),
     rule: {
@@ -111,7 +123,7 @@ export function rbcn(options: RbcnOptions): Method {
 }
 
 /** Far beyond any weight of L_Kernel that leaves the loss finite. */
-const MOST_LAMBDA = 1e6;
+export const MOST_LAMBDA = 1e6;
 
 export const rbcnSchema = z.strictObject({
   kind: z.literal("rbcn"),
@@ -125,15 +137,23 @@ export const rbcnSchema = z.strictObject({
     .describe("rectified convolution; with the GAN; with the BN phase"),
 });
 
+type Ablated = Pick<z.output<typeof rbcnSchema>, "ablation">;
+
+/** What a run does by the paper's columns, where the configuration does not say what else. */
+export const byAblation = {
+  objective: ({ ablation }: Ablated) => ({ kind: ablation === "R" ? "none" : "adversarial" }),
+  tunes: ({ ablation }: Ablated) => ablation === "R+G+B",
+  check: ({ ablation }: Ablated, { bnPhase, tuneNorms }: MethodFields) =>
+    bnPhase === 0 && ablation === "R+G+B" && tuneNorms === "method"
+      ? ["bnPhase: must be above 0 for ablation R+G+B; got 0 (use method.ablation R+G to leave the phase out)"]
+      : [],
+} as const;
+
 export const rbcnMethod = defineMethod({
   kind: "rbcn",
   schema: rbcnSchema,
-  reads: ["adversarial", "teacher", "bnPhase"],
   deviceRule: true,
-  check: ({ ablation }, { bnPhase }) =>
-    bnPhase === 0 && ablation === "R+G+B"
-      ? ["bnPhase: must be above 0 for ablation R+G+B; got 0 (use method.ablation R+G to leave the phase out)"]
-      : [],
+  ...byAblation,
   create: rbcn,
-  phases: ({ ablation }, run) => rbcnProgram(ablation, run),
+  phases: (_, run) => trainingProgram(run),
 });

@@ -3,6 +3,7 @@
 // three beside each other.
 
 import { z } from "zod";
+import { BitswarmError } from "../../base/errors.ts";
 import {
   blockOrderOption,
   clamp,
@@ -10,8 +11,11 @@ import {
   companionOf,
   defineMethod,
   derivedScale,
+  edgeOption,
+  edgeSurrogate,
   type LatentGradients,
   type LatentLayer,
+  type Method,
 } from "./method.ts";
 import { plainProgram } from "./programs.ts";
 import { filterScale } from "./shared-scale.ts";
@@ -30,8 +34,29 @@ const schema = z.strictObject({
     .boolean()
     .default(true)
     .describe("after each update W becomes W - mean over input channels, within 1, as in the authors' code"),
+  edge: edgeOption,
+  inputScale: z
+    .boolean()
+    .default(false)
+    .describe("times K, the mean of |x| under each window, as in the paper; its authors' code has none"),
   blockOrder: blockOrderOption,
 });
+
+/** conv(sign x, α sign W), and with `inputScale` times K. */
+function bodyOf({ edge, inputScale }: Pick<z.output<typeof schema>, "edge" | "inputScale">): Method["body"] {
+  const signs = derivedScale("out", edgeSurrogate(edge));
+  if (!inputScale) return signs;
+  return (graph, layer) => {
+    if ((layer.groups ?? 1) > 1) {
+      throw new BitswarmError(
+        "GRAPH_INVALID",
+        `${layer.name}: method.inputScale has one K a position, and ${layer.groups} groups want as many; leave inputScale out`,
+      );
+    }
+    const { input: other, kernel, stride, padding } = layer;
+    return graph.add({ op: "inputscale", input: signs(graph, layer), other, kernel, stride, padding });
+  };
+}
 
 /**
  * With n weights a filter and S = Σ G sign W over the filter. `analytic`: αG·1[|W|<1] + S sign W / n. `code`:
@@ -92,7 +117,7 @@ export const xnorMethod = defineMethod({
   create: (options) => ({
     binarizesInput: true,
     block: options.blockOrder === "paper" ? { norm: "before", activation: "identity" } : commonBlock,
-    body: derivedScale("out", "ste"),
+    body: bodyOf(options),
     rule: {
       companion: (_, layer) => filterScale(layer),
       gradients: (layer, gradient) => gradientsOf(layer, gradient, options),

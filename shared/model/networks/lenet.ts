@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { BitswarmError } from "../../base/errors.ts";
 import type { Graph, NodeId, Shape } from "../graph.ts";
-import type { Method } from "../methods/method.ts";
+import { behindNorm, type Method } from "../methods/method.ts";
 import { outputLength } from "../window.ts";
 import { defineModel, graphOfOne, type NetworkIo, width } from "./model.ts";
 
@@ -58,11 +58,13 @@ function leNet({ widths }: LeNetOptions, io: NetworkIo, method: Method): Graph {
   h = beforeBody("prelu1", h);
   h = method.body(g, { name: "conv2", input: h, out: widths[1], kernel: KERNEL, stride: 1, padding: 0 });
   h = g.add({ op: "batchnorm", name: "bn2", input: half(h) });
+  h = behindNorm(method, g, { name: "conv2" }, h);
   g.compare("conv2", h);
   h = beforeBody("prelu2", h);
   // The binary fully connected layer: a convolution over the whole remaining map (4×4 for 28×28 images).
   h = method.body(g, { name: "conv3", input: h, out: widths[2], kernel: g.shape(h).h, stride: 1, padding: 0 });
   h = g.add({ op: "batchnorm", name: "bn3", input: h });
+  h = behindNorm(method, g, { name: "conv3" }, h);
   g.compare("conv3", h);
   h = g.activation("prelu", "prelu3", h);
   return g.build(io.head(g, h));

@@ -25,6 +25,8 @@ export function graphOfOne({ inputs }: NetworkIo): GraphBuilder {
 
 /** A plug-in of the table in models.ts. */
 export interface Model extends Plugin {
+  /** Of a teacher alone: no method's layers can stand in it. */
+  readonly fullPrecisionOnly: boolean;
   /**
    * Rules that span fields: a line for each that the options break, beginning with the field ("model.blocks: must …").
    */
@@ -42,14 +44,17 @@ export interface Model extends Plugin {
 export function defineModel<S extends z.ZodObject>(model: {
   readonly kind: string;
   readonly schema: S;
+  /** False unless given. */
+  readonly fullPrecisionOnly?: boolean;
   readonly check?: (options: z.output<S>) => readonly string[];
   readonly guess?: (shapeOf: (name: string) => readonly number[] | undefined) => z.input<S> | undefined;
   readonly build: (options: z.output<S>, io: NetworkIo, method: Method) => Graph;
 }): Model {
-  const { kind, schema, check, guess, build } = model;
+  const { kind, schema, fullPrecisionOnly = false, check, guess, build } = model;
   return {
     kind,
     schema,
+    fullPrecisionOnly,
     ...(guess === undefined ? {} : { guess: guess as NonNullable<Model["guess"]> }),
     check: (options) => check?.(schema.parse(options)) ?? [],
     build: (options, io, method) => build(schema.parse(options), io, method),

@@ -3,7 +3,7 @@
 
 import { BitswarmError } from "../../base/errors.ts";
 import type { ActivationKind, Graph, NodeId, Shape } from "../graph.ts";
-import type { Method } from "../methods/method.ts";
+import { behindNorm, type Method } from "../methods/method.ts";
 import { outputLength } from "../window.ts";
 import { graphOfOne, type NetworkIo } from "./model.ts";
 
@@ -99,7 +99,7 @@ export function residualNetwork(options: ResidualOptions, io: NetworkIo, method:
     const window = { name, out, kernel: 3, stride, padding: 1 };
     const first = order.norm === "before";
     const body = method.body(g, { ...window, input: first ? normalised(from) : from });
-    const map = first ? body : normalised(body);
+    const map = behindNorm(method, g, { name }, first ? body : normalised(body));
     g.compare(name, map);
     const sum = g.add({ op: "add", input: map, other: shortcut(block, from, out, stride) });
     return g.activation(afterSum, `${block}.prelu${index}`, sum);

@@ -5,7 +5,7 @@ import { blockCount, defineModel, width } from "./model.ts";
 import { largeStem, residualNetwork, smallStem, stagesOf } from "./residual.ts";
 
 /** Blocks of each stage. */
-const blocksOfDepth = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3] } as const;
+export const blocksOfDepth = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3] } as const;
 
 const schema = z.strictObject({
   kind: z.literal("resnet"),

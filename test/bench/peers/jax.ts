@@ -15,9 +15,9 @@ import {
   vjp,
 } from "@jax-js/jax";
 import type { GraphNode } from "../../../shared/model/graph.ts";
+import { NORM_EPSILON } from "../../../shared/model/graph.ts";
 import { outputHeight, outputWidth } from "../../../shared/model/window.ts";
 import { parameter } from "../../../shared/wire/parameter-blob.ts";
-import { BATCH_NORM_EPS } from "../../../worker/plan/norm-group.ts";
 import { type LayerData, type LayerRun, type NetworkData, type NetworkRun, type Peer, trained } from "./peer.ts";
 import { permute, unpermute } from "./permute.ts";
 
@@ -96,13 +96,14 @@ function batchNorm(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   const axes = [0, 2, 3];
   const centred = x.ref.sub(np.mean(x, axes, { keepdims: true }));
   const variance = np.mean(centred.ref.mul(centred.ref), axes, { keepdims: true });
-  const scaled = centred.div(np.sqrt(variance.add(BATCH_NORM_EPS)));
+  const scaled = centred.div(np.sqrt(variance.add(NORM_EPSILON)));
   return scaled.mul(weight.reshape([1, -1, 1, 1])).add(bias.reshape([1, -1, 1, 1]));
 }
 
 /** One node's value from those before it, which it leaves alive. */
 function evaluate(node: GraphNode, values: readonly Tensor[], get: (name: string) => Tensor): Tensor {
   if (node.op === "input") return values[0];
+  if (node.op === "xcorr") throw new RangeError("this peer computes no xcorr");
   const x = values[node.input].ref;
   switch (node.op) {
     case "conv":
@@ -129,6 +130,12 @@ function evaluate(node: GraphNode, values: readonly Tensor[], get: (name: string
       const flat = x.reshape([x.shape[0], -1]);
       return np.matmul(flat, get(`${node.name}.weight`).transpose()).add(get(`${node.name}.bias`));
     }
+    case "qconv":
+    case "quantise":
+    case "gamma":
+    case "inputscale":
+    case "gradientbits":
+      throw new RangeError(`this peer computes no ${node.op}`);
     default:
       return node satisfies never;
   }

@@ -6,9 +6,9 @@ import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
 import type { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import "@tensorflow/tfjs-backend-webgpu";
 import type { GraphNode } from "../../../shared/model/graph.ts";
+import { NORM_EPSILON } from "../../../shared/model/graph.ts";
 import { outputHeight, outputWidth } from "../../../shared/model/window.ts";
 import { parameter } from "../../../shared/wire/parameter-blob.ts";
-import { BATCH_NORM_EPS } from "../../../worker/plan/norm-group.ts";
 import { type LayerData, type LayerRun, type NetworkData, type NetworkRun, type Peer, trained } from "./peer.ts";
 import { permute, unpermute } from "./permute.ts";
 
@@ -69,6 +69,7 @@ function layer(data: LayerData): LayerRun {
 /** One node's value from those before it. */
 function evaluate(node: GraphNode, values: readonly tf.Tensor[], get: (name: string) => tf.Tensor): tf.Tensor {
   if (node.op === "input") return values[0];
+  if (node.op === "xcorr") throw new RangeError("this peer computes no xcorr");
   const x = values[node.input];
   const x4 = x as tf.Tensor4D;
   switch (node.op) {
@@ -81,7 +82,7 @@ function evaluate(node: GraphNode, values: readonly tf.Tensor[], get: (name: str
     case "batchnorm": {
       const { mean, variance } = tf.moments(x, [0, 1, 2]);
       const [offset, scale] = [get(`${node.name}.bias`), get(`${node.name}.weight`)] as tf.Tensor1D[];
-      return tf.batchNorm(x, mean as tf.Tensor1D, variance as tf.Tensor1D, offset, scale, BATCH_NORM_EPS);
+      return tf.batchNorm(x, mean as tf.Tensor1D, variance as tf.Tensor1D, offset, scale, NORM_EPSILON);
     }
     case "activation":
       if (node.kind !== "prelu") throw new RangeError(`no peer has been given ${node.kind}`);
@@ -96,6 +97,12 @@ function evaluate(node: GraphNode, values: readonly tf.Tensor[], get: (name: str
       const flat = tf.reshape(x, [x.shape[0], -1]);
       return tf.add(tf.matMul(flat, get(`${node.name}.weight`), false, true), get(`${node.name}.bias`));
     }
+    case "qconv":
+    case "quantise":
+    case "gamma":
+    case "inputscale":
+    case "gradientbits":
+      throw new RangeError(`this peer computes no ${node.op}`);
     default:
       return node satisfies never;
   }

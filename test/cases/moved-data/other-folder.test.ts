@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type ReopenOptions, reopenRun } from "../../../coordinator/run/open-run.ts";
 import { writeNoiseImages } from "../../fixtures/noise-images.ts";
+import { noiseSamples, writeStoreFolder } from "../../fixtures/store-folder.ts";
 import { calmRun, scratchFolder, startTestRun, workToTheEnd } from "../../fixtures/test-run.ts";
 
 const nothingSet = {};
@@ -93,4 +94,31 @@ test("a teacher's file may lie elsewhere: it is compared with what the run began
   });
   await rm(elsewhere);
   await expect(reopenRun(path, { set: ["teacher.file="] })).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+});
+
+test("a store that was moved is found again by its manifest, and another one is refused", async () => {
+  const folder = await scratchFolder();
+  const shape = { h: 28, w: 28, c: 1 };
+  const parts = { media: "pixels", shape, mean: [0.5], std: [0.25], classes: 10, chunk: 4, chunksPerShard: 8 } as const;
+  const splits = { train: noiseSamples(128, shape, 10), val: noiseSamples(96, shape, 10, 3) };
+  const [store, moved, other] = ["store", "moved", "other"].map((name) => join(folder, name));
+  await writeStoreFolder(store, { ...parts, splits });
+  await writeStoreFolder(other, { ...parts, splits, mean: [0.4] });
+  const started = await startTestRun({
+    config: { data: { kind: "store", store }, teacher: { epochs: 1 } },
+    maxSteps: 3,
+  });
+  await workToTheEnd(started, 1);
+  const { path } = started.run.directory;
+  await rename(store, moved);
+  await expect(reopenRun(path, { environment: nothingSet })).rejects.toMatchObject({
+    code: "DATA_MISSING",
+    message: expect.stringMatching(/store is not there.*holds the same store will do.*--set data\.store=FOLDER/),
+  });
+  await expect(reopenRun(path, { set: [`data.store=${other}`], environment: nothingSet })).rejects.toMatchObject({
+    code: "DATA_INVALID",
+    message: expect.stringMatching(/was trained on test .*SHA-256.*data\.store/),
+  });
+  const opened = await reopened(path, { environment: { BITSWARM_DATA: moved } });
+  expect(opened.state.config.data.store).toBe(moved);
 });

@@ -2,9 +2,9 @@
 // one of this checkout.
 
 import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { expect, test } from "vitest";
-import { commandText, shellWord } from "../../../coordinator/base/command-text.ts";
+import { commandText, setupText, shellWord } from "../../../coordinator/base/command-text.ts";
 import { packageRoot } from "../../../coordinator/base/package-root.ts";
 import { writeCheckpoint } from "../../../coordinator/checkpoint/checkpoint.ts";
 import { encodeCheckpoint } from "../../../coordinator/checkpoint/checkpoint-contents.ts";
@@ -42,19 +42,71 @@ test.each([
 
 test("within the checkout npx finds the program; elsewhere, and in a package of its own, Node is given the file", async () => {
   const words = ["status", "my runs #1"];
-  const program = join(root, "dist", "coordinator", "program", "bin.js");
-  const from = (cwd: string) => commandText("coordinator", words, { platform: "linux", cwd, root });
+  const file = join(root, "dist", "coordinator", "program", "bin.js");
+  const checkout = { platform: "linux", root, program: "coordinator", path: "" } as const;
+  const from = (cwd: string) => commandText("coordinator", words, { ...checkout, cwd });
   expect(from(root)).toBe("npx coordinator status 'my runs #1'");
   expect(from(join(root, "coordinator", "run"))).toBe("npx coordinator status 'my runs #1'");
   const elsewhere = await scratchFolder();
-  expect(from(elsewhere)).toBe(`node ${program} status 'my runs #1'`);
+  expect(from(elsewhere)).toBe(`node ${file} status 'my runs #1'`);
   await mkdir(join(elsewhere, "node_modules"));
   await writeFile(join(elsewhere, "package.json"), "{}");
-  expect(from(elsewhere)).toBe(`node ${program} status 'my runs #1'`);
-  const spaced = { platform: "linux", cwd: elsewhere, root: "/opt/bit swarm" };
+  expect(from(elsewhere)).toBe(`node ${file} status 'my runs #1'`);
+  const spaced = { ...checkout, cwd: elsewhere, root: "/opt/bit swarm" };
   expect(commandText("worker", ["join", "http://h/?token=a&b"], spaced)).toBe(
     "node '/opt/bit swarm/dist/worker/platform/node/bin.js' join 'http://h/?token=a&b'",
   );
+  expect(setupText({ ...checkout, cwd: root })).toBe("npm run setup");
+  expect(setupText({ ...checkout, cwd: elsewhere })).toBe(`node ${join(root, "deploy", "setup.mjs")}`);
+  expect(setupText({ ...checkout, cwd: root, program: "bitswarm" })).toBe("npx bitswarm setup");
+  const asBitswarm = { ...checkout, program: "bitswarm" } as const;
+  expect(commandText("worker", ["join", "LINK"], { ...asBitswarm, cwd: root })).toBe("npx bitswarm join LINK");
+  expect(commandText("worker", ["join", "LINK"], { ...asBitswarm, cwd: elsewhere })).toBe(
+    `node ${join(root, "dist", "coordinator", "program", "bitswarm.js")} join LINK`,
+  );
+});
+
+test("an installed package is started by npx where it was installed or fetched, by its name where that is on PATH, else by its file", async () => {
+  const home = await scratchFolder();
+  const installedIn = async (...folder: string[]) => {
+    const place = join(home, ...folder);
+    await mkdir(join(place, "node_modules", "bitswarm"), { recursive: true });
+    return place;
+  };
+  const from = (place: string, cwd: string, path = "") => {
+    const installed = join(place, "node_modules", "bitswarm");
+    return commandText("coordinator", ["status"], {
+      platform: "linux",
+      cwd,
+      root: installed,
+      program: "installed",
+      path,
+    });
+  };
+  const project = await installedIn("project");
+  await writeFile(join(project, "package.json"), "{}");
+  const byFile = (place: string) =>
+    `node ${join(place, "node_modules/bitswarm/dist/packed/coordinator/program/bitswarm.js")} status`;
+  expect(from(project, join(project, "runs"))).toBe("npx bitswarm status");
+  expect(from(project, home)).toBe(byFile(project));
+
+  const fetched = await installedIn("_npx", "0123abcd");
+  const manifest = (packages: readonly string[]) =>
+    writeFile(join(fetched, "package.json"), JSON.stringify({ _npx: { packages } }));
+  await manifest(["/home/me/bitswarm-0.1.0.tgz"]);
+  expect(from(fetched, home)).toBe("npx -p /home/me/bitswarm-0.1.0.tgz bitswarm status");
+  await manifest(["bitswarm@0.1"]);
+  expect(from(fetched, home)).toBe("npx bitswarm@0.1 status");
+  await manifest(["bitswarm@0.1", "sharp"]);
+  expect(from(fetched, home)).toBe("npx -p bitswarm@0.1 -p sharp bitswarm status");
+
+  const global = await installedIn("prefix", "lib");
+  const programs = join(home, "prefix", "bin");
+  expect(from(global, home, programs)).toBe(byFile(global));
+  await mkdir(programs);
+  await writeFile(join(programs, "bitswarm"), "");
+  expect(from(global, home, `/usr/bin${delimiter}${programs}`)).toBe("bitswarm status");
+  expect(from(global, home, "/usr/bin")).toBe(byFile(global));
 });
 
 test("every place that prints a command quotes the run's folder", async () => {
@@ -77,6 +129,10 @@ test("every place that prints a command quotes the run's folder", async () => {
   const lines = summaryLines(summary, started.run.directory, { binaryBytes: 1, teacherBytes: 2 }, config, 1);
   expect(lines.join("\n")).toContain(`npx coordinator resume ${quoted}`);
   expect(lines.join("\n")).toContain(`npx coordinator export ${quoted} --out`);
+  const room = summaryLines(summary, started.run.directory, { binaryBytes: 1, teacherBytes: 2 }, config, 1, 80, [
+    "--lan",
+  ]);
+  expect(room.join("\n")).toContain(`npx coordinator resume ${quoted} --lan`);
   const full = () => Promise.reject(Object.assign(new Error("full"), { code: "ENOSPC" }));
   const { state, ledger, directory } = started.run;
   const contents = encodeCheckpoint(state, directory.run);

@@ -40,7 +40,7 @@ function shell(line: string, cwd: string): Shell {
     child,
     ended,
     printed: async (what) => {
-      await expect.poll(() => text, { timeout: 20_000 }).toContain(what);
+      await expect.poll(() => text).toContain(what);
       return text;
     },
   };
@@ -94,11 +94,11 @@ test("a terminal that is torn down takes no run with it: the step is finished, a
   terminal.stdout.on("data", (data) => {
     text += data;
   });
-  await expect.poll(() => text, { timeout: 20_000 }).toContain("Lend a GPU");
+  await expect.poll(() => text).toContain("Lend a GPU");
   await expect.poll(() => readdir(join(runDir, "checkpoints"))).toEqual(["step-0"]);
   const claim = async () => (await readFile(join(runDir, "claim-1"), "utf8")).split("\n");
   const { pid } = JSON.parse((await claim())[0]);
   terminal.kill("SIGKILL");
-  await expect.poll(async () => (await claim())[1].trim(), { timeout: 20_000 }).toBe("released");
-  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 10_000 }).toBe(false);
+  await expect.poll(async () => (await claim())[1].trim()).toBe("released");
+  await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
 });

@@ -4,9 +4,9 @@
 import { expect, test } from "vitest";
 import { readStatus } from "../../../coordinator/program/status-command.ts";
 import { readReach } from "../../../coordinator/server/reach.ts";
+import { fetchContent, wholeContent } from "../../../worker/content/content-fetch.ts";
 import { parseRunUrl } from "../../../worker/platform/node/run-url.ts";
 import { runtimePorts } from "../../../worker/platform/runtime-ports.ts";
-import { fetchContent } from "../../../worker/session/content-fetch.ts";
 import { readJoinLink } from "../../../worker/session/join-link.ts";
 import { reverseProxy } from "../../fixtures/reverse-proxy.ts";
 import { startTestRun, type TestRun } from "../../fixtures/test-run.ts";
@@ -36,12 +36,12 @@ test.each(["/", ""])(
     const link = url.replace("/?", `${end}?`);
     expect(link).toContain(`${proxy.origin}/lab/bitswarm${end}?token=`);
     const worker = await connectStranger({ via: link }).join();
-    expect((await worker.lease()).from).toBe(0);
+    expect((await worker.lease()).ranges[0].from).toBe(0);
     const { base, token } = readJoinLink(link);
     const [{ sha256, bytes }] = run.data.dataset.train.shards;
-    const from = { base, token, cache: undefined, backoff: { baseMs: 1, capMs: 1 }, ports: runtimePorts() };
-    const shard = await fetchContent({ folder: "shards", sha256, bytes }, from, AbortSignal.timeout(5000));
-    expect(shard.length).toBe(bytes);
+    const from = { base, token, kept: undefined, backoff: { baseMs: 1, capMs: 1 }, ports: runtimePorts() };
+    const shard = await fetchContent(wholeContent("shards", sha256, bytes), from, AbortSignal.timeout(5000));
+    expect(shard.bytes.length).toBe(bytes);
     expect(await readStatus(link)).toMatchObject({ state: "training" });
     expect(proxy.elsewhere).toEqual([]);
   },

@@ -6,12 +6,13 @@ import { MAX_SHARDS } from "../../../shared/data/dataset.ts";
 import { phaseNamed } from "../../../shared/model/phases.ts";
 import { buildNetworks } from "../../../shared/run/networks.ts";
 import { phaseLayout } from "../../../shared/wire/contribution.ts";
-import { encodeMessage, MAX_MESSAGE_BYTES } from "../../../shared/wire/protocol.ts";
+import { MAX_MESSAGE_BYTES } from "../../../shared/wire/plain-message.ts";
+import { encodeMessage } from "../../../shared/wire/protocol.ts";
 import { frameOf, honestContribution } from "../../fixtures/scripted-contribution.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
 
 test("each verdict names its lease: one that was cancelled while its answer was on the way has two", async () => {
-  const { connect } = await startTestRun({ config: { lease: { timeoutMs: 300 } } });
+  const { connect } = await startTestRun({ config: { lease: { timeoutMs: 1500 } } });
   const [slow, quick] = [await connect().join(), await connect().join()];
   const lease = await slow.lease();
   quick.send({ type: "ready" });
@@ -88,9 +89,9 @@ test("S27 the welcome of a data set with as many shards as there may be fits one
 test.each([1000, 1001])("S28 a worker that closes with %i has left", async (code) => {
   const { connect, coordination } = await startTestRun({ limits: { graceMs: 30_000 } });
   const [worker, other] = [await connect().join(), await connect().join()];
-  const { from } = await worker.lease();
+  const { ranges } = await worker.lease();
   worker.socket.close(code);
-  expect((await other.lease()).from).toBe(from);
+  expect((await other.lease()).ranges[0].from).toBe(ranges[0].from);
   await expect.poll(() => coordination.sessions.vitals.map((session) => session.worker)).toEqual(["w2"]);
 });
 

@@ -24,7 +24,7 @@ test("S30 a lease that got lost with its connection is taken back without a word
   }
   const next = await back.lease();
   expect(next.lease).not.toBe(lease.lease);
-  expect([next.from, next.to]).toEqual([lease.from, lease.to]);
+  expect(next.ranges).toEqual(lease.ranges);
 });
 
 test("S31 an answer that is sent again, whole, over the next connection counts once, and is no failure", async () => {

@@ -2,6 +2,7 @@
 // they were not there. Counted in leases and steps; a lease lasts two minutes here, so that any wait for one is seen.
 
 import { expect, onTestFinished, test } from "vitest";
+import { samplesOf } from "../../../shared/wire/lease-ranges.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun, stepHashes, type TestRun } from "../../fixtures/test-run.ts";
@@ -106,7 +107,7 @@ test("a stranger that answers is proven after three leases, however many keep th
   for (let i = 0; i < 8; i++) {
     const lease = await honest.lease();
     await honest.answer(lease);
-    samples.push(lease.to - lease.from);
+    samples.push(samplesOf(lease.ranges));
   }
   // From then on whole steps are its share, in the pieces that any share has.
   expect(Math.max(...samples.slice(3))).toBeGreaterThan(Math.max(...samples.slice(0, 3)));

@@ -72,7 +72,7 @@ test("K16 the tokens are files that only their user can read, and so is the oper
   expect((await readFile(join(path, "token"), "utf8")).trim()).toBe(token);
   expect((await readFile(join(path, "operator-token"), "utf8")).trim()).toBe(operatorToken);
   expect(JSON.parse(await readFile(join(path, "coordinator.json"), "utf8")).url).toBe(coordination.server.localUrl);
-  for (const file of ["token", "operator-token", "coordinator.json"]) {
+  for (const file of ["token", "operator-token", "dashboard-token", "coordinator.json"]) {
     expect((await stat(join(path, file))).mode & 0o777, file).toBe(0o600);
   }
 });

@@ -1,12 +1,11 @@
 // Every user of a machine can read the command lines of its processes: none of a run's holds a token.
 
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { CoordinatorProcess } from "../../fixtures/coordinator-process.ts";
 import { tinyFlags } from "../../fixtures/test-run.ts";
-import { commandLine, descendants } from "../../platform/fixtures/processes.ts";
+import { commandLine, descendants, environment } from "../../platform/fixtures/processes.ts";
 
 test("P7 no token is in a command line of what a run starts, nor in what Deno inherits", async () => {
   const { flags, runDir } = await tinyFlags();
@@ -22,6 +21,6 @@ test("P7 no token is in a command line of what a run starts, nor in what Deno in
   for (const pid of [run.child.pid!, ...started]) {
     expect(commandLine(pid)).not.toContain(token);
     expect(commandLine(pid)).not.toContain(operatorToken);
-    if (pid !== run.child.pid) expect(readFileSync(`/proc/${pid}/environ`, "utf8")).not.toContain(token);
+    if (pid !== run.child.pid) expect(environment(pid)).not.toContain(token);
   }
 });

@@ -23,6 +23,8 @@ test("S22 every worker is told how the run ended before it is told that it has",
     const end = messages.findIndex(({ type }) => type === "ended");
     const { status } = messages[end - 1] as Extract<CoordinatorMessage, { type: "status" }>;
     expect(status).toMatchObject({ state: "done", scores, step, steps, reason: "complete" });
+    // Workers of before there was one would not understand it.
+    expect(status).not.toHaveProperty("eta");
     // What a page then shows.
     const page = nextPage(nextPage(initialPage, { type: "status", status }), {
       type: "state",

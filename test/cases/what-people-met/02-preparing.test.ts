@@ -6,18 +6,19 @@ import { comingPhases } from "../../../worker/session/coming-phases.ts";
 import type { ComingPhase } from "../../../worker/trainer/trainer-contract.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
 import { tinyConfig, tinyDataset } from "../../fixtures/tiny-run.ts";
-import { scriptedStatus } from "../../worker/session/scripted-run.ts";
-import { answer, stage } from "../../worker/session/session-stage.ts";
+import { leaseOf, scriptedStatus } from "../../worker/session/scripted-run.ts";
+import { answer, blob, stage } from "../../worker/session/session-stage.ts";
 
 /** A trainer that makes ready until the test lets it go on. */
 function slowToPrepare() {
   const calls: {
     readonly phases: readonly ComingPhase[];
     readonly aborted: () => boolean;
+    readonly soon: () => void;
     readonly done: () => void;
   }[] = [];
-  const prepare = (phases: readonly ComingPhase[], aborted: () => boolean) =>
-    new Promise<void>((done) => void calls.push({ phases, aborted, done }));
+  const prepare = (phases: readonly ComingPhase[], aborted: () => boolean, soon = () => {}) =>
+    new Promise<void>((done) => void calls.push({ phases, aborted, soon, done }));
   return { calls, prepare };
 }
 
@@ -35,6 +36,35 @@ test("W15 a worker asks for its first lease once the phase that the run is in is
   calls[0].done();
   await peer.next("ready");
   expect(play.events.map((event) => event.type === "state" && event.state.kind)).not.toContain("computing");
+});
+
+test("W25 a worker whose kernels are almost compiled asks, fetches the lease's images, and computes once they are", async () => {
+  const { calls, prepare } = slowToPrepare();
+  const play = await stage(answer, {}, {}, { prepare });
+  const peer = await play.coordinator.joined();
+  await expect.poll(() => calls.length).toBe(1);
+  calls[0].soon();
+  calls[0].soon();
+  await peer.next("ready");
+  peer.send(leaseOf(1, peer.sendParameters(blob)));
+  await expect.poll(() => play.coordinator.requests.some((path) => path.startsWith("/shards/"))).toBe(true);
+  expect(play.trainers[0].leases).toEqual([]);
+  calls[0].done();
+  await peer.next("frame");
+  expect(play.trainers[0].leases).toEqual([1]);
+});
+
+test("W25 a device that is lost before its kernels are compiled gives back what was asked for", async () => {
+  const { calls, prepare } = slowToPrepare();
+  const play = await stage(answer, {}, {}, { prepare });
+  const peer = await play.coordinator.joined();
+  await expect.poll(() => calls.length).toBe(1);
+  calls[0].soon();
+  await peer.next("ready");
+  peer.send(leaseOf(1, peer.sendParameters(blob)));
+  await expect.poll(() => play.coordinator.requests.some((path) => path.startsWith("/shards/"))).toBe(true);
+  play.trainers[0].lose("reset");
+  expect(await peer.next("return")).toMatchObject({ lease: 1, reason: "device-lost" });
 });
 
 test("W15 a worker that pauses while it prepares stops, and prepares again before it asks", async () => {

@@ -3,7 +3,7 @@
 
 import { expect, test } from "vitest";
 import { engineStatus } from "../../../coordinator/engine/local/engine-status.ts";
-import { type Pace, paced } from "../../../coordinator/engine/local/pace.ts";
+import { type Pace, paced, samplesPerSecond } from "../../../coordinator/engine/local/pace.ts";
 import { Planner } from "../../../coordinator/engine/local/planner.ts";
 import { RoundDriver } from "../../../coordinator/engine/local/round-driver.ts";
 import { WorkedTime } from "../../../coordinator/engine/local/worked-time.ts";
@@ -41,9 +41,10 @@ async function openRound() {
       lease: () => undefined,
       accepted: () => undefined,
       rejected: () => undefined,
+      dismissed: () => undefined,
       cancelled: () => undefined,
     },
-    onGrant: (lease) => leases.push(lease),
+    onGrant: ({ lease }) => leases.push(lease),
     onRequeue: () => undefined,
     onBackup: () => undefined,
   });
@@ -60,9 +61,13 @@ async function openRound() {
     answer: async () => {
       const lease = leases.at(-1);
       if (!lease) throw new RangeError("no lease was granted");
-      const work = { lease: leaseMessage(plan, lease), misdeed: undefined, before: undefined } as const;
+      const work = {
+        lease: leaseMessage(plan, lease, [{ from: lease.from, to: lease.to }]),
+        misdeed: undefined,
+        before: undefined,
+      } as const;
       const { result } = virtualContribution(work, { microbatch: 2, layout: () => plan.layout });
-      await driver.contribute(lease.worker, contributionFrame(work.lease, runTag, result));
+      await driver.contribute(lease.worker, contributionFrame(work.lease, runTag, { ...result, checksum: 0 }));
     },
   };
 }
@@ -117,6 +122,12 @@ function statusOf(pace: Pace, working: boolean): RunStatus {
     loopDelay: null,
   });
 }
+
+test("a pass's short rest that took long, a worker having died with it, says little of the pace", () => {
+  const slow = paced(measured, "teacher", 5, 20_000);
+  expect(samplesPerSecond(slow, "teacher")).toBeGreaterThan(samplesPerSecond(measured, "teacher") / 6);
+  expect(samplesPerSecond(slow, "teacher")).toBeLessThan(samplesPerSecond(measured, "teacher"));
+});
 
 test("while nobody works there is no pace and no end to be told, whatever was measured before", () => {
   expect(statusOf(measured, true)).toMatchObject({ samplesPerSecond: 100, etaSeconds: expect.any(Number) });

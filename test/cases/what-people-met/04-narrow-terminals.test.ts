@@ -6,7 +6,7 @@ import type { RunSummary } from "../../../coordinator/engine/engine.ts";
 import { Progress } from "../../../coordinator/program/progress.ts";
 import { statusBlock } from "../../../coordinator/program/progress-text.ts";
 import { summaryLines, welcomeLines } from "../../../coordinator/program/run-text.ts";
-import { cut, displayWidth, filled, rowsOf } from "../../../coordinator/program/terminal-text.ts";
+import { cut, displayWidth, filled, rowsOf } from "../../../shared/base/terminal-text.ts";
 import { classification } from "../../../shared/tasks/classification.ts";
 import { shownScore } from "../../../shared/tasks/task.ts";
 import type { RunStatus } from "../../../shared/wire/run-status.ts";

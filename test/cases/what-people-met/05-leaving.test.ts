@@ -47,8 +47,8 @@ test.each([
 type Leaver = Awaited<ReturnType<ReturnType<TestRun["connect"]>["join"]>>;
 
 test("a lease that expired, which nothing else tells of, has its line", () => {
-  const requeued = { type: "requeued", worker: workerId("w3"), from: 0, to: 64 } as const;
-  expect(eventLine({ ...requeued, cause: "expired" })).toBe("[0, 64) of w3 is leased again (expired)");
+  const requeued = { type: "requeued", worker: workerId("w3"), ranges: [{ from: 0, to: 64 }] } as const;
+  expect(eventLine({ ...requeued, cause: "expired" })).toBe("positions 0 to 64 of w3 are leased again (expired)");
   for (const cause of ["left", "returned", "refused"] as const)
     expect(eventLine({ ...requeued, cause })).toBeUndefined();
 });

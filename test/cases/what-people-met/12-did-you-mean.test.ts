@@ -51,13 +51,13 @@ test("a field that is near to none has those beside it listed, once", () => {
 });
 
 test.each([
-  ["model.kind=resnt", 'must be one of lenet, resnet, wrn; got "resnt"; did you mean resnet?'],
+  ["model.kind=resnt", 'must be one of lenet, resnet, wrn, siamfc; got "resnt"; did you mean resnet?'],
   ["model.kind=resnet18", "did you mean resnet?"],
   ["data.kind=cifar10", "did you mean cifar-10?"],
   ["optimizer.schedule.kind=cosin", "did you mean cosine?"],
   ["codec=exct", "did you mean exact?"],
   ["trust.clip=nrom", "did you mean norm?"],
-  ["model.kind=zebra", 'must be one of lenet, resnet, wrn; got "zebra"'],
+  ["model.kind=zebra", 'must be one of lenet, resnet, wrn, siamfc; got "zebra"'],
   ["model.widths=1,2,3", 'got "1,2,3"; a list is written [1,2,3]'],
 ])("--set %s", (assignment, message) => {
   expect(toldOf(assignment).endsWith(message) || toldOf(assignment).includes(`; ${message}`)).toBe(true);
@@ -75,7 +75,7 @@ test("a scenario of the simulation too, with what was given", async () => {
 
 test("a kind that a table does not have", () => {
   expect(() => models.get("lennet")).toThrow(/there is no model of kind "lennet"; .*; did you mean lenet\?/);
-  expect(() => models.get("zebra")).toThrow(/known are lenet, resnet, wrn$/);
+  expect(() => models.get("zebra")).toThrow(/known are lenet, resnet, resnet-torchvision, wrn, siamfc$/);
 });
 
 test("a variable of the environment that means nothing is named", () => {

@@ -187,7 +187,7 @@ test("where none verifies the run is CHECKPOINT_CORRUPT with every reason, where
   withFolder(async (runDir) => {
     await expect(readNewestCheckpoint(runDir)).rejects.toMatchObject({
       code: "CHECKPOINT_MISSING",
-      message: expect.stringContaining("coordinator start"),
+      message: expect.stringContaining("npx coordinator start"),
     });
     await expect(readNewestCheckpoint(join(runDir, "no", "such"))).rejects.toMatchObject({
       code: "CHECKPOINT_MISSING",

@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readNewestCheckpoint, writeCheckpoint } from "../../../coordinator/checkpoint/checkpoint.ts";
 import { encodeCheckpoint } from "../../../coordinator/checkpoint/checkpoint-contents.ts";
+import { exportModel } from "../../../coordinator/checkpoint/export.ts";
 import { readTeacherFile } from "../../../coordinator/checkpoint/teacher-file.ts";
 import { Ledger } from "../../../coordinator/round/ledger.ts";
 import { fileShape, toFileOrder } from "../../../coordinator/state/axis-order.ts";
 import { type SafeTensor, tensorOf, writeSafetensors } from "../../../shared/base/safetensors.ts";
-import { tinyState, withFolder } from "../../fixtures/tiny-run.ts";
+import { advance, tinyConfig, tinyState, withFolder } from "../../fixtures/tiny-run.ts";
 
 const state = tinyState();
 const { manifest } = state.networks.teacher;
@@ -50,6 +51,20 @@ test("a checkpoint's teacher.safetensors is such a file", () =>
     const { path } = await readNewestCheckpoint(folder);
     const read = await readTeacherFile(join(path, "teacher.safetensors"), manifest);
     for (const [name, values] of read) expect(values, name).toEqual(state.parameters.teacher.get(name));
+  }));
+
+test("an export of a run of full precision is such a file", () =>
+  withFolder(async (folder) => {
+    const trained = tinyState(tinyConfig({ method: { kind: "full" } }));
+    const ledger = new Ledger();
+    for (let i = 0; i < 2; i++) advance(trained, ledger);
+    const extra = { run: "r", time: "2026-01-01T00:00:00.000Z" };
+    await writeCheckpoint(folder, encodeCheckpoint(trained, "r"), trained, ledger, extra);
+    const path = join(folder, "full.safetensors");
+    await exportModel(folder, path);
+    const read = await readTeacherFile(path, manifest);
+    expect([...read.keys()]).toEqual(manifest.entries.map(({ name }) => name));
+    for (const [name, values] of read) expect(values, name).toEqual(trained.parameters.student.get(name));
   }));
 
 test("TEACHER_MISMATCH names every tensor that is missing, of another shape, not of floats or not finite", () =>

@@ -5,13 +5,14 @@ import { readdir, readFile, stat, truncate, unlink, writeFile } from "node:fs/pr
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { ShardStore, type StoredShard, shardFolder } from "../../../coordinator/data/shard-store.ts";
+import { ShardStore, shardFolder } from "../../../coordinator/data/shard-store.ts";
 import { diskFiles } from "../../../coordinator/disk/durable-file.ts";
+import type { StoredFile } from "../../../coordinator/disk/stored-file.ts";
 import { scratchFolder } from "../../fixtures/test-run.ts";
 
 const noise = (length: number, seed = 7) => Uint8Array.from({ length }, (_, i) => (i * seed + (i >> 8)) % 251);
 const pathOf = (folder: string, sha256: string) => join(folder, sha256.slice(0, 2), sha256);
-const contentOf = async (stored: StoredShard | undefined) =>
+const contentOf = async (stored: StoredFile | undefined) =>
   new Uint8Array(await new Response(stored?.stream()).arrayBuffer());
 
 /** Files that this process holds open in a folder. */

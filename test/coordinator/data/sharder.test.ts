@@ -116,9 +116,9 @@ test("no more than one shard is held in memory: each is in the store before the 
   const { store } = await freshStore();
   const stored: number[] = [];
   const watching = {
-    put: async (bytes: Uint8Array) => {
+    put: async (bytes: Uint8Array, sha256?: string) => {
       stored.push(given);
-      return store.put(bytes);
+      return store.put(bytes, sha256);
     },
   };
   let given = 0;

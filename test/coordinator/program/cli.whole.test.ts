@@ -10,6 +10,7 @@ import { packageRoot } from "../../../coordinator/base/package-root.ts";
 import { readNewestCheckpoint } from "../../../coordinator/checkpoint/checkpoint.ts";
 import { readSafetensors } from "../../../shared/base/safetensors.ts";
 import { CoordinatorProcess, runCoordinator } from "../../fixtures/coordinator-process.ts";
+import { historyOf } from "../../fixtures/history-files.ts";
 import { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { scratchFolder, tinyFlags } from "../../fixtures/test-run.ts";
 
@@ -19,7 +20,7 @@ const wholeSteps = ["--set", "lease.first=64", "--set", "lease.pieces=1"];
 
 /** A worker that works as long as the coordinator lives. */
 async function lend(url: string): Promise<"ended" | "closed"> {
-  return (await new ScriptedWorker(url).join()).work();
+  return (await new ScriptedWorker(url, { decodes: true }).join()).work();
 }
 
 test.each([
@@ -30,6 +31,10 @@ test.each([
   [["nowhere.yaml"], /nowhere\.yaml cannot be read/],
   [["--behind-proxy", "run.yaml"], /--behind-proxy takes addresses and networks .*got "run\.yaml"/],
   [["--public-url", "example.org"], /--public-url takes an address like https:.*got "example\.org"/],
+  [
+    ["--engine", "nats://127.0.0.1:1", "--set", "trust.clip=trimmed-mean", "--set", "codec=int8"],
+    /trust\.clip: trimmed-mean combines each account's part .*take auto, norm or none/,
+  ],
   [["--token-file", "nowhere"], /the token of nowhere cannot be taken: ENOENT/],
 ])("P1 start %j is CONFIG_INVALID and names field, value and what is allowed", async (args, message) => {
   const { code, stdout, stderr } = await runCoordinator("start", ...args, ...alone);
@@ -44,7 +49,7 @@ test("P2 a data set that is not there is DATA_MISSING, says what to do, and leav
   const runDir = join(folder, "run");
   const { code, stderr } = await runCoordinator("start", "--set", `data.root=${folder}`, "--run-dir", runDir, ...alone);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^error DATA_MISSING: .*npm run setup/);
+  expect(stderr).toMatch(/^error DATA_MISSING: .*(npm run setup|setup\.mjs)`/);
   expect(await readdir(folder)).toEqual([]);
 });
 
@@ -71,13 +76,14 @@ test("P4 a run's folder that is not empty is RUN_EXISTS; one that is no run cann
   expect([resume.code, resume.stderr]).toEqual([1, expect.stringMatching(/^error CHECKPOINT_MISSING: .*run\.yaml/)]);
 });
 
-test("P5 with --json standard output has a line a step and one at the end, and nothing else", async () => {
+test("P5 with --json standard output has a line a step, a line an evaluation and one at the end, and nothing else", async () => {
   const { flags, runDir } = await tinyFlags();
   const run = new CoordinatorProcess(["start", ...flags, "--run-dir", runDir, ...alone, "--max-steps", "9", "--json"]);
   expect(await lend(await run.url())).toBe("ended");
   expect((await run.exited).code).toBe(0);
-  const [first, ...rest] = run.lines();
-  const done = rest.pop()!;
+  const lines = run.lines();
+  const done = lines.pop()!;
+  const [first, ...rest] = lines.filter(({ event }) => event !== "evaluation");
   expect(Object.keys(first)).toEqual([
     "event",
     "step",
@@ -92,14 +98,20 @@ test("P5 with --json standard output has a line a step and one at the end, and n
   expect([first, ...rest].map(({ event, step, samples }) => [event, step, samples])).toEqual(
     Array.from({ length: 9 }, (_, i) => ["step", i + 1, 64 * (i + 1)]),
   );
+  const top5 = { name: "top5", value: expect.closeTo(0.9), better: "higher" };
+  const score = { name: "accuracy", value: 0.5, better: "higher", others: [top5] };
+  expect(lines.filter(({ event }) => event === "evaluation")).toEqual([
+    { event: "evaluation", step: 8, network: "teacher", score },
+    { event: "evaluation", step: 9, network: "student", score },
+  ]);
   expect(done).toEqual({
     event: "done",
     step: 9,
     epoch: 0,
     samples: 576,
     scores: {
-      student: { name: "accuracy", value: 0.5, better: "higher" },
-      teacher: { name: "accuracy", value: 0.5, better: "higher" },
+      student: score,
+      teacher: score,
     },
     paramsHash: rest.at(-1)!.paramsHash,
     checkpoint: join(runDir, "checkpoints", "step-9"),
@@ -132,7 +144,7 @@ test("K7 kill -9 and resume end with the parameters of the run that was never ki
   expect(resumed.stderr).toMatch(/resumed from step \d+: .*step-\d+/);
   const expected = first.lines();
   const lines = resumed.lines();
-  const [{ step }] = lines;
+  const [{ event: kind, step }] = lines;
   expect(step).toBeGreaterThan(1);
   // The sockets of the two carried what there was to say, the parameters whole to whoever came anew.
   const comparable = (line: Record<string, unknown>) => ({
@@ -142,13 +154,16 @@ test("K7 kill -9 and resume end with the parameters of the run that was never ki
     workers: 1,
     bytes: {},
   });
-  expect(lines.map(comparable)).toEqual(expected.slice(Number(step) - 1).map(comparable));
+  const from = expected.findIndex((line) => line.event === kind && line.step === step);
+  expect(lines.map(comparable)).toEqual(expected.slice(from).map(comparable));
+  // What the run did is told of each step once, by the files that follow from its history, too.
+  for (const folder of [whole.runDir, runDir]) expect(await historyOf(folder)).toEqual(await historyOf(whole.runDir));
 });
 
 test("K3 Ctrl-C once finishes the step, writes a checkpoint, says how to go on, and exits with 0", async () => {
   const { flags, runDir } = await tinyFlags();
   const run = new CoordinatorProcess(["start", ...flags, ...wholeSteps, "--run-dir", runDir, ...alone, "--json"]);
-  const worker = await new ScriptedWorker(await run.url()).join();
+  const worker = await new ScriptedWorker(await run.url(), { decodes: true }).join();
   await worker.answer(await worker.lease());
   const lease = await worker.lease();
   run.child.kill("SIGINT");
@@ -174,7 +189,7 @@ test.each(["SIGINT", "SIGTERM"] as const)("K3 %s ends a run promptly that waits 
 test("K3 Ctrl-C twice ends at once with 130, and the last checkpoint is whole", async () => {
   const { flags, runDir } = await tinyFlags();
   const run = new CoordinatorProcess(["start", ...flags, ...wholeSteps, "--run-dir", runDir, ...alone, "--json"]);
-  const worker = await new ScriptedWorker(await run.url()).join();
+  const worker = await new ScriptedWorker(await run.url(), { decodes: true }).join();
   for (let step = 0; step < 4; step++) await worker.answer(await worker.lease());
   await worker.lease();
   run.child.kill("SIGINT");

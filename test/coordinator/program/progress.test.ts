@@ -2,39 +2,20 @@
 
 import { expect, test } from "vitest";
 import type { RunSummary } from "../../../coordinator/engine/engine.ts";
-import { paced, remainingSeconds } from "../../../coordinator/engine/local/pace.ts";
+import { paced, remaining } from "../../../coordinator/engine/local/pace.ts";
 import { Progress } from "../../../coordinator/program/progress.ts";
 import { costText, duration, eventLine, statusBlock, statusLine } from "../../../coordinator/program/progress-text.ts";
 import { summaryLines } from "../../../coordinator/program/run-text.ts";
 import { workerId } from "../../../shared/base/ids.ts";
+import { sampleWork } from "../../../shared/run/compute.ts";
+import { parseConfig } from "../../../shared/run/config.ts";
 import { phaseProgram, samplesAt } from "../../../shared/run/program.ts";
 import { classification } from "../../../shared/tasks/classification.ts";
 import { shownScore } from "../../../shared/tasks/task.ts";
 import type { RunStatus } from "../../../shared/wire/run-status.ts";
+import { trainingStatus as status } from "../../fixtures/run-status.ts";
 import { Screen } from "../../fixtures/screen.ts";
-import { tinyConfig } from "../../fixtures/tiny-run.ts";
-
-const status: RunStatus = {
-  run: "r",
-  name: "fashion",
-  state: "training",
-  phase: "1-bit student, epoch 2/3",
-  step: 6,
-  steps: 24,
-  epoch: 1,
-  collected: 96,
-  wanted: 128,
-  workers: 2,
-  samples: 768,
-  samplesPerSecond: 321.4,
-  etaSeconds: 192,
-  reason: "2/2 workers, 96/128 samples, waiting for w2 (9 s)",
-  loss: { task: 0.512, kernel: 0.0123, total: 0.5243 },
-  bytesPerWorker: { down: 139_000, up: 778_000 },
-  loopDelayMs: { max: 12.5, p99: 3.25 },
-  batchScore: shownScore(classification.score, 0.8125),
-  scores: { teacher: { title: "teacher", ...shownScore(classification.score, 0.8) } },
-};
+import { tinyConfig, tinyState } from "../../fixtures/tiny-run.ts";
 
 const ESCAPE = "\u001b";
 
@@ -118,24 +99,76 @@ test("what is left is told from the pace of each phase but its first round, eval
   const config = tinyConfig();
   const program = phaseProgram(config, 7);
   const base = { program, batch: config.batch, testSamples: 10, evaluating: undefined };
-  expect(remainingSeconds(new Map(), { ...base, step: 0, target: program.steps })).toBeNull();
+  const whole = { ...base, step: 0, target: program.steps };
+  expect(remaining(new Map(), whole).seconds).toBeNull();
   // 7 teacher samples, then twice 7 student and 7 of the BN phase; evaluations after the teacher and both epochs.
   const first = paced(new Map(), "teacher", 7, 70_000);
-  expect(remainingSeconds(first, { ...base, step: 0, target: program.steps })).toBeNull();
+  expect(remaining(first, whole).seconds).toBeNull();
   const slow = paced(first, "teacher", 7, 7000);
-  expect(remainingSeconds(slow, { ...base, step: 0, target: program.steps })).toBe(35 + 30);
+  expect(remaining(slow, whole)).toMatchObject({ seconds: 35 + 30, evaluations: 3 });
   let known = slow;
   for (const phase of ["evaluate-teacher", "evaluate-student"]) {
     known = paced(paced(known, phase, 10, 10_000), phase, 10, 1000);
   }
-  expect(remainingSeconds(known, { ...base, step: 0, target: program.steps })).toBeCloseTo(35 + 3, 9);
-  expect(remainingSeconds(known, { ...base, step: program.steps, target: program.steps })).toBe(0);
+  expect(remaining(known, whole).seconds).toBeCloseTo(35 + 3, 9);
+  expect(remaining(known, { ...base, step: program.steps, target: program.steps })).toEqual({
+    seconds: 0,
+    evaluations: 0,
+    guessed: [],
+  });
   // One step of 4 samples, and the evaluation that ends a run which is cut short.
-  expect(remainingSeconds(known, { ...base, step: 2, target: 3 })).toBeCloseTo(4 + 1, 9);
-  expect(
-    remainingSeconds(known, { ...base, step: 3, target: 3, evaluating: { phase: "evaluate-teacher", samples: 5 } }),
-  ).toBeCloseTo(0.5, 9);
+  expect(remaining(known, { ...base, step: 2, target: 3 }).seconds).toBeCloseTo(4 + 1, 9);
+  const evaluating = { phase: "evaluate-teacher", samples: 5 };
+  const last = remaining(known, { ...base, step: 3, target: 3, evaluating });
+  expect([last.seconds, last.evaluations, last.guessed]).toEqual([expect.closeTo(0.5, 9), 1, []]);
   expect(samplesAt(program, 3, config.batch)).toBe(7 + 4);
+});
+
+test("a phase that was never measured is named, and as slow as what it computes next to those that were", () => {
+  const config = tinyConfig();
+  const program = phaseProgram(config, 7);
+  const whole = {
+    program,
+    batch: config.batch,
+    testSamples: 10,
+    evaluating: undefined,
+    step: 0,
+    target: program.steps,
+  };
+  const known = paced(paced(new Map(), "teacher", 7, 70_000), "teacher", 7, 7000);
+  const work = new Map([
+    ["teacher", 10],
+    ["student", 30],
+    ["bn", 5],
+    ["evaluate-teacher", 3],
+    ["evaluate-student", 1],
+  ]);
+  const { seconds, guessed } = remaining(known, { ...whole, work });
+  expect(seconds).toBeCloseTo(7 + 14 * 3 + 14 * 0.5 + 10 * 0.3 + 20 * 0.1, 9);
+  expect(guessed).toEqual(["student", "bn", "evaluate-teacher", "evaluate-student"]);
+  const measured = ["student", "bn"].reduce((pace, phase) => paced(paced(pace, phase, 7, 1), phase, 7, 7000), known);
+  expect(remaining(measured, { ...whole, work }).guessed).toEqual(["evaluate-teacher", "evaluate-student"]);
+  const counted = sampleWork(program, tinyState(config).networks);
+  expect([...counted.keys()].sort()).toEqual([...work.keys()].sort());
+  // Training is three times forward; the student's own forward is of bits, and a teacher and discriminators run beside.
+  expect(counted.get("teacher")).toBe(3 * counted.get("evaluate-teacher")!);
+  expect(counted.get("student")).toBeGreaterThan(counted.get("bn")!);
+});
+
+test("an ETA says how many evaluations are in it, and what of it is a guess; there is none before there is a basis", () => {
+  const eta = (given: Partial<RunStatus>) => statusBlock({ ...status, ...given }, 120)[1];
+  expect(eta({ etaSeconds: null })).toMatch(/ {2}ETA –$/);
+  expect(eta({ eta: { evaluations: 0, guessed: [] } })).toMatch(/ {2}ETA 3 min 12 s$/);
+  expect(eta({ eta: { evaluations: 1, guessed: [] } })).toMatch(/ {2}ETA 3 min 12 s with 1 evaluation$/);
+  expect(eta({ eta: { evaluations: 2, guessed: ["1-bit student", "batch norm"] } })).toMatch(
+    / {2}ETA about 3 min 12 s with 2 evaluations$/,
+  );
+  expect(statusBlock({ ...status, eta: { evaluations: 2, guessed: ["1-bit student"] } }, 80)).toContain(
+    "      (not measured yet: 1-bit student)",
+  );
+  expect(statusLine({ ...status, eta: { evaluations: 2, guessed: ["1-bit student"] } })).toContain(
+    "  ETA about 3 min 12 s with 2 evaluations  ",
+  );
 });
 
 test("the summary names each network that was tested as the program does, and their scores as the task does", () => {
@@ -152,12 +185,12 @@ test("the summary names each network that was tested as the program does, and th
     paramsHash: "",
     checkpoint: "checkpoints/step-24",
   };
-  const lines = (scores: RunSummary["scores"]) =>
+  const lines = (scores: RunSummary["scores"], config = { epochs: 2 }) =>
     summaryLines(
       { ...summary, scores },
       { path: "runs/a", run: "a" },
       { binaryBytes: 1024, teacherBytes: 8192 },
-      { epochs: 2 },
+      config,
       62,
     );
   expect(lines(summary.scores)).toEqual([
@@ -171,6 +204,12 @@ test("the summary names each network that was tested as the program does, and th
     "",
     "  longer:  npx coordinator resume runs/a --set epochs=3",
     "  export:  npx coordinator export runs/a --out model.safetensors",
+    "  predict: npx coordinator predict runs/a picture.png",
+    "  demo:    npx coordinator resume runs/a --linger",
   ]);
   expect(lines({})).toContain("  score                    not evaluated yet");
+  // A tracker is tried on films.
+  expect(lines({}, parseConfig({ epochs: 2, task: { kind: "siamfc" } }))).toContain(
+    "  track:   npx coordinator track runs/a --data otb --root FOLDER",
+  );
 });

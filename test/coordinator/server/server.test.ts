@@ -10,7 +10,9 @@ import { coordinate } from "../../../coordinator/program/coordinate.ts";
 import { readStatus, statusText } from "../../../coordinator/program/status-command.ts";
 import { httpApp } from "../../../coordinator/server/http-app.ts";
 import { wholeName } from "../../../coordinator/training/parameter-version.ts";
+import { PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 import { runStatusSchema } from "../../../shared/wire/run-status.ts";
+import { readJoinLink } from "../../../worker/session/join-link.ts";
 import { openTestRun, scratchFolder, startTestRun, workToTheEnd } from "../../fixtures/test-run.ts";
 
 function linkOf(fd: string): string {
@@ -85,8 +87,9 @@ test("H6 frames of parameters, which an engine has by names of its own, are not 
   expect((await fetch(new URL(`/blobs/${name}${search}`, url))).status).toBe(404);
 });
 
-test("H5 the status says in words what the run waits for", async () => {
-  const { url, connect, jsonLines } = await startTestRun();
+test("H5 the status says in words what the run waits for, and over HTTP what the run is about", async () => {
+  const about = { description: "Tells clothes apart.\nFor a paper.", contact: "Ada", url: "https://example.org/" };
+  const { url, connect, jsonLines } = await startTestRun({ config: about });
   const status = async () => runStatusSchema.parse(await (await fetch(url.replace("/?", "/status?"))).json());
   expect(await status()).toMatchObject({
     run: "run",
@@ -96,8 +99,13 @@ test("H5 the status says in words what the run waits for", async () => {
     phase: "teacher, epoch 1/2",
     reason: "waiting for workers: nobody has joined",
     bytesPerWorker: null,
+    downlink: { bitsPerWeight: 32, wholeBytes: expect.any(Number), updateBytes: null },
     loopDelayMs: null,
+    about,
   });
+  expect(statusText(await status(), url)).toMatch(
+    /a volunteer fetches \S+ KiB on joining \(32 bits a weight\), at most that a step/,
+  );
   const worker = await connect().join();
   await worker.answer(await worker.lease());
   await worker.lease();
@@ -111,6 +119,10 @@ test("H5 the status says in words what the run waits for", async () => {
   });
   const [step] = jsonLines.map((line) => JSON.parse(line));
   expect(await status()).toMatchObject({ bytesPerWorker: step.bytes.perWorker, loopDelayMs: step.loopDelayMs });
+  const { wholeBytes, updateBytes } = (await status()).downlink!;
+  // A teacher's floats move all, each by a little.
+  expect(updateBytes).toBeGreaterThan(wholeBytes / 8);
+  expect(updateBytes).toBeLessThan(wholeBytes);
   expect(statusText(await status(), url)).toMatch(
     /last step: \S+ [KM]iB down and \S+ [KM]iB up a worker; event loop late by/,
   );
@@ -157,6 +169,12 @@ test("H8 status reads a running run by its link or folder, and a stopped one fro
   const { path } = started.run.directory;
   expect(await readStatus(started.url)).toMatchObject({ state: "waiting", step: 0 });
   expect(await readStatus(path)).toMatchObject({ state: "waiting", step: 0 });
+  // The other link that is printed at the start is understood, too.
+  const { dashboardToken } = started.run.directory;
+  const dashboard = started.coordination.server.linkTo("dashboard", dashboardToken);
+  expect(await readStatus(dashboard)).toMatchObject({ state: "waiting", step: 0 });
+  await expect(readStatus(`${dashboard}x`)).rejects.toMatchObject({ code: "TOKEN_INVALID" });
+  expect(() => readJoinLink(dashboard)).toThrow("a worker needs the volunteers' link");
   await expect(readStatus(`${started.url}x`)).rejects.toMatchObject({ code: "TOKEN_INVALID" });
   const { checkpoint } = await workToTheEnd(started, 1);
   await expect(readStatus(started.url)).rejects.toMatchObject({ code: "RUN_UNREACHABLE" });
@@ -195,14 +213,17 @@ test("H10 a download that ends early lets go of the shard's file", async () => {
     {
       token: "open sesame",
       operatorToken: "open says me",
+      dashboardToken: "open for a look",
       page: new Map(),
       shard: () => store.find(kept),
       blob: () => undefined,
       status: () => {
         throw new Error("nobody asks");
       },
+      metrics: async () => ({ contentType: "", text: "" }),
+      full: () => false,
     },
-    { wrongToken: () => undefined, refusalOf: () => undefined },
+    { wrongToken: () => undefined, download: () => undefined, refusalOf: () => undefined },
   );
   const server = createAdaptorServer({ fetch: app.fetch });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -216,4 +237,55 @@ test("H10 a download that ends early lets go of the shard's file", async () => {
   expect(openFiles()).toBe(1);
   abort.abort();
   await expect.poll(openFiles).toBe(0);
+});
+
+test("I68 addresses of shards elsewhere are given to those with the token, and the page may fetch from there", async () => {
+  const run = await openTestRun();
+  const [{ sha256 }] = run.data.dataset.train.shards;
+  const elsewhere = {
+    origin: "https://photos.example",
+    addressOf: async (name: string) =>
+      name === sha256 ? { url: `https://photos.example/${name}?signed`, expires: 7200 } : undefined,
+  };
+  const downloads = { requests: { perSecond: 1, burst: 3 }, bytes: { perSecond: 1, burst: 2 ** 30 } };
+  const { url } = await startTestRun({ open: { ...run, data: { ...run.data, elsewhere } }, downloads });
+  const ask = async (path: string, token = new URL(url).search) => fetch(new URL(`${path}${token}`, url));
+  const given = await ask(`/shards/${sha256}/url`);
+  expect([given.status, given.headers.get("cache-control")]).toEqual([200, "no-store"]);
+  expect(await given.json()).toEqual({ url: `https://photos.example/${sha256}?signed`, expires: 7200 });
+  expect((await ask(`/shards/${sha256}/url`, "?token=guess")).status).toBe(403);
+  expect((await ask(`/shards/${"0".repeat(64)}/url`)).status).toBe(404);
+  expect(await (await ask("/joinable")).json()).toEqual({
+    joinable: true,
+    protocol: PROTOCOL_VERSION,
+    shardsAt: "https://photos.example",
+  });
+  const policy = given.headers.get("content-security-policy");
+  expect(policy).toContain("connect-src 'self' https://photos.example;");
+  await ask(`/shards/${sha256}/url`);
+  const tooMany = await ask(`/shards/${sha256}/url`);
+  expect([tooMany.status, tooMany.headers.get("retry-after")]).toEqual([429, "1"]);
+  const here = await startTestRun();
+  const none = await fetch(new URL(`/shards/${sha256}/url${new URL(here.url).search}`, here.url));
+  expect([none.status, (await none.json()).code]).toEqual([404, "DATA_MISSING"]);
+});
+
+test("what goes wrong while a shard is read is told to the operator once, and to nobody else", async () => {
+  const run = await openTestRun();
+  const [{ sha256 }] = run.data.dataset.train.shards;
+  const broken = { pull: () => Promise.reject(new Error("/home/somebody/disk is broken")) };
+  const stored = { bytes: 1000, stream: () => new ReadableStream(broken, { highWaterMark: 0 }) };
+  const started = await startTestRun({ open: { ...run, data: { ...run.data, shard: async () => stored } } });
+  const address = new URL(`/shards/${sha256}${new URL(started.url).search}`, started.url);
+  for (const range of ["bytes=0-9", "bytes=0-99"]) {
+    const answer = await fetch(address, { headers: { range } });
+    expect([answer.status, await answer.json()]).toEqual([
+      503,
+      { code: "DATA_MISSING", message: expect.not.stringContaining("somebody") },
+    ]);
+  }
+  const told = (await started.events()).filter(({ message }) => String(message).includes("somebody"));
+  expect(told).toMatchObject([
+    { message: "workers cannot have a shard of the data set: /home/somebody/disk is broken" },
+  ]);
 });

@@ -3,7 +3,9 @@
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { WHOLE_REQUESTS } from "../../../coordinator/session/sent-parameters.ts";
-import { encodeMessage, MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
+import { workerId } from "../../../shared/base/ids.ts";
+import { MAX_MESSAGE_BYTES } from "../../../shared/wire/plain-message.ts";
+import { encodeMessage, PROTOCOL_VERSION } from "../../../shared/wire/protocol.ts";
 import { honestContribution } from "../../fixtures/scripted-contribution.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
@@ -75,7 +77,7 @@ test("S5 a worker of protocol 2 is told so with both versions and what to do", a
     code: "PROTOCOL_MISMATCH",
     close: 4002,
     retry: false,
-    message: "the worker speaks protocol 2, this coordinator 3; reload the page or update the older side",
+    message: "the worker speaks protocol 2, this coordinator 5; reload the page or update the older side",
   });
 });
 
@@ -106,7 +108,7 @@ test("S8 a message larger than any contribution of the run is cut off unread, an
   const lease = await large.lease();
   large.socket.send(new Uint8Array(4 * MAX_MESSAGE_BYTES));
   expect((await large.closed).code).toBe(1009);
-  expect(await other.lease()).toMatchObject({ from: lease.from, to: lease.to });
+  expect(await other.lease()).toMatchObject({ ranges: lease.ranges });
   coordination.stop();
   other.close();
   await coordination.done;
@@ -121,10 +123,10 @@ test("S9 ready while a lease is held stands until its verdict, however often it 
   const lease = await worker.lease();
   // Said before the first came, or before its verdict did: both cross it on the wire.
   for (let time = 0; time < 3; time++) worker.send({ type: "ready" });
-  expect((await other.lease()).from).toBe(lease.to);
+  expect((await other.lease()).ranges[0].from).toBe(lease.ranges[0].to);
   await worker.answer(lease);
   const next = await worker.next("lease");
-  expect(next.from).toBe(lease.to + 16);
+  expect(next.ranges[0].from).toBe(lease.ranges[0].to + 16);
   await worker.answer(next);
   // One a verdict, and no more.
   worker.send({ type: "ping", nonce: 1 });
@@ -149,12 +151,12 @@ test("S9 a worker may ask for one lease ahead; what it asks for beyond waits for
   const { connect } = await startTestRun({ config: { lease: { maxMicrobatches: 1 } } });
   const worker = await connect().join();
   const [first, second] = [await worker.lease(), await worker.ahead()];
-  expect(second).toMatchObject({ step: 0, from: first.to });
+  expect(second).toMatchObject({ step: 0, ranges: [{ from: first.ranges[0].to }] });
   for (let time = 0; time < 2; time++) worker.send({ type: "ready", ahead: true });
   worker.send({ type: "ping", nonce: 1 });
   expect(await worker.next("pong")).toEqual({ type: "pong", nonce: 1 });
   await worker.answer(first);
-  expect(await worker.next("lease")).toMatchObject({ step: 0, from: second.to });
+  expect(await worker.next("lease")).toMatchObject({ step: 0, ranges: [{ from: second.ranges[0].to }] });
 });
 
 test("S9 who asked ahead and got nothing is leased the next step's without asking again", async () => {
@@ -169,10 +171,10 @@ test("S9 who asked ahead and got nothing is leased the next step's without askin
 test("S10 a worker that answers no ping is closed with HEARTBEAT_LOST, and its lease goes to another", async () => {
   const { connect } = await startTestRun({ config: { heartbeatMs: 30 } });
   const [silent, other] = [await connect().join(), await connect().join()];
-  const { from, to } = await silent.lease();
+  const { ranges } = await silent.lease();
   silent.onPing = () => undefined;
   expect(await refusal(silent)).toMatchObject({ code: "HEARTBEAT_LOST", close: 4011, retry: true });
-  expect(await other.lease()).toMatchObject({ from, to });
+  expect(await other.lease()).toMatchObject({ ranges });
 });
 
 test("S10 a ping is answered by a pong with its nonce", async () => {
@@ -285,11 +287,11 @@ test("D9 a worker that comes back says what it holds, and is sent no more than a
 test("S14 a paused worker is given no lease until it is ready again", async () => {
   const { connect } = await startTestRun();
   const [paused, other] = [await connect().join(), await connect().join()];
-  const { from, to } = await paused.lease();
+  const { ranges } = await paused.lease();
   paused.send({ type: "paused" });
-  expect(await other.lease()).toMatchObject({ from, to });
+  expect(await other.lease()).toMatchObject({ ranges });
   other.close();
-  expect(await paused.lease()).toMatchObject({ from, to });
+  expect(await paused.lease()).toMatchObject({ ranges });
 });
 
 test("S15 when the run is over, workers are told so, and so are those who come later", async () => {
@@ -300,6 +302,16 @@ test("S15 when the run is over, workers are told so, and so are those who come l
   expect((await worker.next("ended")).message).toContain("is done");
   expect(await refusal(worker)).toMatchObject({ code: "RUN_ENDED", close: 4013, retry: false });
   await coordination.done;
+});
+
+test("S32 a worker that is drained is told so when it has answered what it holds, and not to come back by itself", async () => {
+  const { connect, coordination } = await startTestRun();
+  const worker = await connect().join();
+  const lease = await worker.lease();
+  coordination.operate({ type: "drain", worker: workerId(worker.welcome.worker) });
+  worker.send({ type: "ready", ahead: true });
+  await worker.answer(lease);
+  expect(await refusal(worker)).toMatchObject({ code: "WORKER_DRAINED", close: 4026, retry: false });
 });
 
 test("S16 three leases in a row that come to nothing by the worker's fault end the session; a good one forgives", async () => {

@@ -41,7 +41,7 @@ describe.each([
   { kind: "bireal", gradient: "pytorch" },
   { kind: "bnn" },
   { kind: "bnn", gradient: "open", blockOrder: "paper" },
-])("%j", { timeout: 120_000 }, (method) => {
+])("%j", { timeout: 300_000 }, (method) => {
   const config = parseConfig({ ...run, method, model: leNet });
 
   test("the task's loss falls, W stays within 1, and the scale follows each W", async () => {
@@ -67,7 +67,7 @@ describe.each([
   });
 });
 
-test("a small WRN trains in the order of a block of XNOR-Net's authors", { timeout: 240_000 }, async () => {
+test("a small WRN trains in the order of a block of XNOR-Net's authors", { timeout: 300_000 }, async () => {
   const model = { kind: "wrn", depth: 10, widths: [8, 8, 8, 8] };
   const optimizer = { learningRate: 0.1, schedule: { kind: "constant" } };
   const config = parseConfig({ ...run, method: { kind: "xnor", blockOrder: "paper" }, model, optimizer });
@@ -93,4 +93,4 @@ test("W steps by Adam where the configuration says so, by the rate of BNN's auth
   const files = new Map([...encodeTensors(state, "run")].map(([name, { bytes }]) => [name, bytes]));
   const restored = decodeTensors(files, state.networks, state.program);
   expect(restored.adamSecond.get("conv2.weight")).toEqual(state.adamSecond.get("conv2.weight"));
-}, 120_000);
+}, 300_000);

@@ -5,7 +5,8 @@ import { exponentsFor } from "../../../coordinator/state/exponents.ts";
 import { RoundSum } from "../../../coordinator/sum/aggregate.ts";
 import { codecs } from "../../../shared/codecs/codecs.ts";
 import { METRICS } from "../../../shared/wire/contribution.ts";
-import { decodeFrame, encodeFrame } from "../../../shared/wire/frame.ts";
+import { encodeContributionFrame, readPayload } from "../../../shared/wire/contribution-payload.ts";
+import { decodeFrame } from "../../../shared/wire/frame.ts";
 import { coded } from "../../fixtures/codec-cases.ts";
 import { drawContribution, nextLayout, tinyState } from "../../fixtures/tiny-run.ts";
 
@@ -100,9 +101,9 @@ test("there is no mean of no samples, nor of a tensor that the round does not ha
 
 function frameOf(samples: number, peaks: Uint32Array, body: Uint8Array): Uint8Array<ArrayBuffer> {
   const header = { kind: "contribution", codec: "exact", round: 1, lease: 1, samples, tensors: peaks.length } as const;
-  return encodeFrame({ ...header, run: "0".repeat(32), parametersHash: "0".repeat(64) }, bytesOf(peaks), body);
+  const named = { ...header, run: "0".repeat(32), parametersHash: "0".repeat(64) };
+  return encodeContributionFrame(named, { peaks, checksum: 7, body });
 }
-const bytesOf = (bits: Uint32Array) => new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
 
 test("a frame is read where it is summed, and counts as its parts do", () => {
   const { samples, peaks, body } = drawn[0];
@@ -115,7 +116,7 @@ test("a frame is read where it is summed, and counts as its parts do", () => {
   expect(payload.buffer).toBeInstanceOf(SharedArrayBuffer);
   // What comes after the CRC works on the bytes that were checked, not on the caller's.
   bytes.fill(0xff);
-  sum.add(samples, peaks, payload.subarray(peaks.byteLength));
+  sum.add(samples, peaks, readPayload(payload, peaks.length).body);
   expect(snapshot(sum)).toEqual(snapshot(expected));
 });
 
@@ -139,7 +140,7 @@ test("a frame that is damaged anywhere is refused as it is elsewhere, as is one 
     expect(message(() => sum.decode(damaged, limit))).toBe(message(() => decodeFrame(damaged, limit)));
   }
   const long = frameOf(samples, peaks, new Uint8Array(2 * body.length));
-  expect(sum.decode(long, limit).payload.length).toBe(peaks.byteLength + 2 * body.length);
+  expect(sum.decode(long, limit).payload.length).toBe(peaks.byteLength + 4 + 2 * body.length);
   expect(() => sum.decode(long, 1000)).toThrow(expect.objectContaining({ code: "FRAME_TOO_LARGE" }));
   expect(sum.samples).toBe(0);
 });

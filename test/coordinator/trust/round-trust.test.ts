@@ -12,16 +12,10 @@ import { JUMP_ACCOUNTS } from "../../../coordinator/trust/size-judge.ts";
 import type { Standing } from "../../../coordinator/trust/standing.ts";
 import { type LeaseId, leaseId, workerId } from "../../../shared/base/ids.ts";
 import { comparing, plainRound as reader } from "../../fixtures/open-round.ts";
-import { roundTrust } from "../../fixtures/round-trust.ts";
+import { heldWork, roundTrust } from "../../fixtures/round-trust.ts";
 
-const work = (...values: number[]): HeldWork => ({
-  samples: 32,
-  scale: 1,
-  peaks: new Uint32Array(1),
-  body: Uint8Array.from(values),
-});
-const right = work(1, 2, 3, 4);
-const wrong = work(4, 3, 2, 1);
+const right = heldWork(1, 2, 3, 4);
+const wrong = heldWork(4, 3, 2, 1);
 
 let leases = 0;
 /** The newest lease of work, by range: an audit is of it. */
@@ -151,7 +145,7 @@ test("Z26 a range that two audits which decided nothing reach into is audited no
     expect(trust.granted(lease)).toHaveLength(1);
     trust.take(lease, right);
     trust.take(leaseOf("b", 0, "audit"), wrong);
-    const { withdrawn, resting } = trust.take(leaseOf("c", 0, "audit"), work(1, 9, 1, 9));
+    const { withdrawn, resting } = trust.take(leaseOf("c", 0, "audit"), heldWork(1, 9, 1, 9));
     expect(withdrawn).toEqual([{ account: "a", from: 0, to: 32 }]);
     expect(resting).toEqual([]);
   }
@@ -176,7 +170,7 @@ const signs: OpenRound = {
   ),
 };
 const said = (turned: boolean): HeldWork =>
-  work(1, ...Array.from({ length: 64 }, (_, i) => Number((i % 3 === 0) !== turned)));
+  heldWork(1, ...Array.from({ length: 64 }, (_, i) => Number((i % 3 === 0) !== turned)));
 
 test("Z37 signs unlike others' are left out, and held against an account only once its feedback began anew", () => {
   const standings = new Map<string, Standing>();

@@ -4,15 +4,17 @@ import { expect, test } from "vitest";
 import type { OpenRound } from "../../../coordinator/sum/open-round.ts";
 import { OUTLIER_FACTOR, PEAK_FACTOR } from "../../../coordinator/trust/clip-rule.ts";
 import type { NormHistories } from "../../../coordinator/trust/norm-history.ts";
-import type { PeakMedians } from "../../../coordinator/trust/peak-medians.ts";
+import { LONE_GROWTH, nextPeaks, PEAK_FALL, type PeakMedians } from "../../../coordinator/trust/peak-medians.ts";
 import {
   ABSURD_FACTOR,
   EARLY_FACTOR,
   FIRST_NORM,
-  LONE_GROWTH,
+  JUMP_ACCOUNTS,
   LONE_PATIENCE,
   SizeJudge,
 } from "../../../coordinator/trust/size-judge.ts";
+import { ceilingExponentOf } from "../../../shared/base/powers-of-two.ts";
+import { rng } from "../../../shared/base/rng.ts";
 import { plainRound } from "../../fixtures/open-round.ts";
 
 const bits = (value: number) => new Uint32Array(Float32Array.of(value).buffer);
@@ -171,4 +173,91 @@ test("Z47 the operator's own are refused only where their numbers are absurd, wh
   after.open(["stranger", "own"]);
   expect(after.send("own", 1)).toBe(1);
   expect(after.send("stranger", 1)).toBe(1);
+});
+
+/** Microbatches of each account in a round. */
+const crews: readonly (readonly [string, Readonly<Record<string, number>>])[] = [
+  ["one alone", { a: 1 }],
+  ["two alone, of whom one is throttled", { a: 3, b: 1 }],
+  ["a stranger and the operator's own", { a: 3, own: 1 }],
+  ["three", { a: 1, b: 1, c: 1 }],
+];
+
+test.each(crews)("Z50 a tensor of one number swings around 0, and nothing of it is refused: %s", (_, crew) => {
+  const judge = new SizeJudge({ clip: "auto", clipFactor: 1, histories: new Map(), peaks: new Map() });
+  const accounts = Object.entries(crew);
+  const draw = rng(7, "bias");
+  let largest = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 3000; round++) {
+    judge.open({
+      ...plainRound,
+      peaks: [{ name: "bias", largest, magnitude: true }],
+      accounts: () => accounts.length,
+      own: (account) => account === "own",
+      ownTakesPart: () => "own" in crew,
+    });
+    // The gradient of a microbatch is its samples' mean: near to normal, and now and then next to nothing.
+    const sent = accounts.map(([account, microbatches]) => {
+      return { account, peak: Math.max(...Array.from({ length: microbatches }, () => Math.abs(draw.normal()))) };
+    });
+    for (const { account, peak } of sent) judge.judge({ account }, 32, { gradient: 1 }, bits(peak));
+    judge.seal();
+    largest = 2 ** ceilingExponentOf(Math.max(...sent.map(({ peak }) => peak)));
+  }
+});
+
+test("Z50 what is usual of a peak falls slowly, and a peak of nothing says nothing", () => {
+  expect(nextPeaks([3, 3, 3, 0, 0], [0.1, 2.5, 0, 0, 7], false)).toEqual([3 / PEAK_FALL, 2.5, 3, 0, 7]);
+  expect(nextPeaks([3, 3], [100, 0.1], true)).toEqual([3 * LONE_GROWTH, 3 / PEAK_FALL]);
+  expect(nextPeaks([], [1, 0], true)).toEqual([1, 0]);
+});
+
+/** A gateway with a few of a run's many accounts. */
+function gateway(here: readonly string[], accounts: number, jumped: (unusual: readonly string[]) => boolean) {
+  const histories: NormHistories = new Map();
+  const crowd = { accounts: () => accounts, jumped };
+  const judge = new SizeJudge({ clip: "auto", clipFactor: 1, histories, peaks: new Map(), crowd });
+  const round: OpenRound = { ...plainRound, peaks: [], accounts: () => here.length };
+  const send = (account: string, gradient: number) => judge.judge({ account }, 32, { gradient }, new Uint32Array(0));
+  for (let i = 0; i < 10; i++) {
+    judge.open(round);
+    for (const account of here) send(account, 1);
+    judge.seal();
+  }
+  judge.open(round);
+  return { send };
+}
+
+test("Q68 who is alone at a gateway of many accounts is measured as all are: its limit does not grow", () => {
+  const alone = table(["a"]);
+  alone.rounds(10, { a: 1 });
+  alone.open();
+  expect(() => alone.send("a", 2 * OUTLIER_FACTOR)).toThrow(outlier);
+  // Alone in its run it must be able to follow a jump of the training.
+  expect(alone.send("a", 2 * OUTLIER_FACTOR)).toBe(1);
+  const { send } = gateway(["a"], 40, () => false);
+  for (let i = 0; i < 8; i++) expect(() => send("a", 2 * OUTLIER_FACTOR)).toThrow(outlier);
+});
+
+test(`Q68 at a gateway with fewer than ${JUMP_ACCOUNTS} accounts whoever leads says whether the training made a jump`, () => {
+  const few = Array.from({ length: JUMP_ACCOUNTS - 1 }, (_, i) => `a${i}`);
+  let told: readonly string[] = [];
+  let jump = false;
+  const { send } = gateway(few, 40, (unusual) => {
+    told = unusual;
+    return jump;
+  });
+  // That all of them are here says nothing: they may be one's.
+  for (const account of few) expect(() => send(account, 2 * OUTLIER_FACTOR)).toThrow(outlier);
+  expect(told).toEqual(few);
+  jump = true;
+  expect(send("a0", 2 * OUTLIER_FACTOR)).toBeLessThanOrEqual(1);
+
+  const many = [...few, "more"];
+  const there = gateway(many, 4000, () => {
+    throw new Error("nobody else is asked");
+  });
+  for (const account of many.slice(0, JUMP_ACCOUNTS / 2))
+    expect(() => there.send(account, 2 * OUTLIER_FACTOR)).toThrow(outlier);
+  expect(there.send("more", 2 * OUTLIER_FACTOR)).toBeLessThanOrEqual(1);
 });

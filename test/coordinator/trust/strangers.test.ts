@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { accountOf } from "../../../shared/base/identity.ts";
+import { samplesOf } from "../../../shared/wire/lease-ranges.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import type { ScriptedWorker } from "../../fixtures/scripted-worker.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
@@ -77,12 +78,12 @@ test("Z2 a hello without a proof is closed with HELLO_EXPECTED", async () => {
 test("Z3 control messages above the rate close the session with RATE_LIMITED; its lease goes to another", async () => {
   const { connect } = await startTestRun({ limits: { messageRate: { perSecond: 1, burst: 20 } } });
   const [flood, other] = [await connect().join(), await connect().join()];
-  const { from, to } = await flood.lease();
+  const { ranges } = await flood.lease();
   // Hello, proof and ready are counted too.
   for (let nonce = 0; nonce < 17; nonce++) flood.send({ type: "pong", nonce });
   flood.send({ type: "ping", nonce: 1 });
   expect(await refusal(flood)).toMatchObject({ code: "RATE_LIMITED", close: 4016, retry: true });
-  expect(await other.lease()).toMatchObject({ from, to });
+  expect(await other.lease()).toMatchObject({ ranges });
 });
 
 test("Z4 an address has so many connections and no more, until one closes", async () => {
@@ -211,11 +212,11 @@ async function askedBy(accounts: number) {
   const crew = await Promise.all(Array.from({ length: accounts }, () => connect({ identity: newIdentity() }).join()));
   const [first, ...others] = crew;
   const whole = await first.lease();
-  expect(whole.to - whole.from).toBe(160);
+  expect(whole.ranges[0].to - whole.ranges[0].from).toBe(160);
   for (const worker of others) await nothingFor(worker);
   first.send({ type: "return", lease: whole.lease, reason: "pause", detail: "" });
   const parts = await Promise.all(others.map((worker) => worker.next("lease")));
-  return { connect, first, others, parts, sizes: parts.map(({ from, to }) => to - from) };
+  return { connect, first, others, parts, sizes: parts.map(({ ranges }) => samplesOf(ranges)) };
 }
 
 /** Asks for a lease and sees that it has to wait. */
@@ -229,17 +230,17 @@ test("Z14 with ten accounts, none is leased more than a tenth of a step; with ni
   const nine = await askedBy(9);
   await nine.first.answer(await nine.first.lease());
   // Of the tenth that nobody has been leased.
-  expect((await nine.first.lease()).to).toBe(160);
+  expect((await nine.first.lease()).ranges[0].to).toBe(160);
   const { connect, first, others, parts, sizes } = await askedBy(10);
   expect(sizes).toEqual(others.map(() => 16));
   const last = await first.lease();
-  expect(last.to - last.from).toBe(16);
+  expect(last.ranges[0].to - last.ranges[0].from).toBe(16);
   await first.answer(last);
   // A range that comes back is not for who has had its tenth, over whichever socket.
   others[3].send({ type: "return", lease: parts[3].lease, reason: "pause", detail: "" });
   await nothingFor(first);
   await nothingFor(await connect({ identity: first.identity }).join());
-  expect((await others[3].lease()).from).toBe(parts[3].from);
+  expect((await others[3].lease()).ranges[0].from).toBe(parts[3].ranges[0].from);
 });
 
 test("a machine's own addresses are not limited unless the run says so", async () => {

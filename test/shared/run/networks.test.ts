@@ -1,8 +1,10 @@
 // Networks, manifests and layouts: torchvision's names, torchvision's sizes, and bytes that never overlap.
 
 import { describe, expect, test } from "vitest";
+import type { PluginOptions } from "../../../shared/base/registry.ts";
 import { GraphBuilder } from "../../../shared/model/graph.ts";
-import { elementCount } from "../../../shared/model/manifest.ts";
+import { elementCount, networkManifest } from "../../../shared/model/manifest.ts";
+import { methods } from "../../../shared/model/methods/methods.ts";
 import { parseConfig } from "../../../shared/run/config.ts";
 import { buildNetworks, wireManifest } from "../../../shared/run/networks.ts";
 import { contributionLayout } from "../../../shared/wire/contribution.ts";
@@ -90,6 +92,37 @@ test("a graph refuses what cannot be computed, by name", () => {
   expect(() => g.add({ op: "linear", name: "fc", input: 0, out: 2 })).toThrow(/1x1/);
   const narrow = g.add({ ...wide, kernel: 3, padding: 1 });
   expect(() => g.add({ op: "add", input: narrow, other: 0 })).toThrow(/shapes differ/);
+});
+
+test("groups cut a layer's inputs and outputs: its weights see their own group, and what does not divide is refused", () => {
+  const g = new GraphBuilder({ h: 8, w: 8, c: 96 });
+  const window = { input: 0, out: 40, kernel: 5, stride: 2, padding: 0 };
+  const bodyOf = (method: PluginOptions) => methods.get(method.kind).create(method).body;
+  const conv = g.add({ op: "conv", name: "conv", groups: 2, ...window });
+  for (const rectify of ["kernel", "out", "filter", "layer"] as const) {
+    bodyOf({ kind: "rbcn", rectify })(g, { name: rectify, groups: 2, ...window });
+  }
+  expect(g.shape(conv)).toEqual({ h: 2, w: 2, c: 40 });
+  const { entries } = networkManifest(g.build(conv));
+  expect(Object.fromEntries(entries.map(({ name, shape }) => [name, shape]))).toEqual({
+    "conv.weight": [40, 5, 5, 48],
+    "kernel.weight": [40, 5, 5, 48],
+    "kernel.c": [1, 5, 5, 1],
+    "out.weight": [40, 5, 5, 48],
+    "out.c": [40, 1, 1, 1],
+    "filter.weight": [40, 5, 5, 48],
+    "filter.c": [1, 5, 5, 48],
+    "layer.weight": [40, 5, 5, 48],
+    "layer.c": [1, 1, 1, 1],
+  });
+  expect(entries[0].initial).toEqual({ kind: "kaiming-normal", fanIn: 48 * 25 });
+  const refused = (groups: number, method: PluginOptions) =>
+    expect(() => bodyOf(method)(g, { name: "one", groups, ...window }), method.kind).toThrow(
+      expect.objectContaining({ code: "GRAPH_INVALID", message: expect.stringMatching(/^one: .*groups/) }),
+    );
+  for (const groups of [0, -2, 1.5, 3, 5, 32]) refused(groups, { kind: "full" });
+  for (const kind of ["dorefa", "abc", "ttq"]) refused(2, { kind });
+  refused(2, { kind: "xnor", inputScale: true });
 });
 
 describe("layouts", () => {

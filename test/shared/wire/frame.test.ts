@@ -136,7 +136,7 @@ test("bytes after the payload are refused", () => {
 test("another magic, kind, codec or flag is FRAME_CORRUPT although the CRC is right", () => {
   expect(() => decodeFrame(forged([[0, 0x43]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /4353574d.*4253574d/));
   expect(() => decodeFrame(forged([[5, 0]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /kind 0.*1 \(parameters\)/));
-  expect(() => decodeFrame(forged([[5, 4]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /kind 4/));
+  expect(() => decodeFrame(forged([[5, 5]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /kind 5/));
   expect(() => decodeFrame(forged([[6, 6]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /codec 6.*3 \(exact\)/));
   expect(() => decodeFrame(forged([[7, 1]]), noLimit)).toThrow(failure("FRAME_CORRUPT", /flags are 1/));
 });

@@ -2,11 +2,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { BitswarmError, errorCodes } from "../../../shared/base/errors.ts";
+import { MAX_MESSAGE_BYTES } from "../../../shared/wire/plain-message.ts";
 import {
   decodeCoordinatorMessage,
   decodeWorkerMessage,
   encodeMessage,
-  MAX_MESSAGE_BYTES,
   PROTOCOL_VERSION,
   type WorkerMessage,
 } from "../../../shared/wire/protocol.ts";

@@ -5,7 +5,7 @@ import { codecs } from "../../../shared/codecs/codecs.ts";
 import type { Manifest } from "../../../shared/model/manifest.ts";
 import { contributionLayout, metricNames } from "../../../shared/wire/contribution.ts";
 import { encodeBody } from "../../../shared/wire/contribution-body.ts";
-import { encodeFrame } from "../../../shared/wire/frame.ts";
+import { encodeContributionFrame } from "../../../shared/wire/contribution-payload.ts";
 import { wireLayout } from "../../../shared/wire/wire-layout.ts";
 import { base64, hex } from "../text.ts";
 import { RUN_TAG } from "./run.ts";
@@ -21,6 +21,8 @@ const manifest: Manifest = {
 };
 const samples = 8;
 const parametersHash = "ab".repeat(32);
+/** Of the samples that the lease decoded, as if they had it. */
+const CHECKSUM = 0x89ab_cdef;
 const kinds = ["exact", "f32", "f16", "int8", "sign"] as const;
 
 export function contributions() {
@@ -62,6 +64,7 @@ export function contributions() {
     arena: base64(arena),
     units: base64(units),
     peaks: base64(peaks),
+    checksum: CHECKSUM,
     codecs: kinds.map((kind) => {
       const wire = wireLayout(layout, kind);
       const left = residual.slice();
@@ -78,7 +81,8 @@ export function contributions() {
         samples,
         tensors: said.length,
       } as const;
-      const frame = encodeFrame({ ...header, run: RUN_TAG, parametersHash }, new Uint8Array(said.buffer), body);
+      const parts = { peaks: new Uint32Array(said.buffer), checksum: CHECKSUM, body };
+      const frame = encodeContributionFrame({ ...header, run: RUN_TAG, parametersHash }, parts);
       return {
         codec: kind,
         order: wire.tensors.map(({ name, at }) => [name, at]),

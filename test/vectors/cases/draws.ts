@@ -5,7 +5,7 @@ import { sha256Hex } from "../../../shared/base/hash.ts";
 import { permutation } from "../../../shared/base/permutation.ts";
 import { philox, type RngPathElement, rng } from "../../../shared/base/rng.ts";
 import type { Dataset } from "../../../shared/data/dataset.ts";
-import { sampleOrder } from "../../../worker/trainer/sample-order.ts";
+import { sampleOrder } from "../../../shared/samples/sample-order.ts";
 import { fromHex, hex } from "../text.ts";
 import { vectorConfig, vectorDataset } from "./run.ts";
 

@@ -26,6 +26,14 @@ const runs: readonly { name: string; config: Record<string, unknown>; dataset: t
     },
     dataset: { shape: { h: 64, w: 64, c: 3 }, classes: 7 },
   },
+  {
+    name: "resnet rbcn, taught by torchvision's",
+    config: {
+      model: { kind: "resnet", widths: [4, 6], blocks: [1, 2] },
+      teacher: { file: "teacher.safetensors", model: { widths: [4, 6], blocks: [1, 2], stem: "cifar" } },
+    },
+    dataset: { shape: { h: 16, w: 16, c: 3 }, classes: 7 },
+  },
 ];
 
 export function manifests() {

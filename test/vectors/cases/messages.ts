@@ -1,8 +1,10 @@
 // Vectors of control messages: a value and its msgpack bytes, of every type. `{"hex": …}` stands for bytes.
 
 import { phasesOf } from "../../../shared/run/program.ts";
+import { trackOptions } from "../../../shared/tracking/track-step.ts";
 import type { CoordinatorMessage, WorkerMessage } from "../../../shared/wire/protocol.ts";
 import { encodeMessage } from "../../../shared/wire/protocol.ts";
+import { packFrames } from "../../../shared/wire/tracking.ts";
 import { hex } from "../text.ts";
 import { identity } from "./identity.ts";
 import { RUN_TAG, vectorConfig, vectorDataset } from "./run.ts";
@@ -10,6 +12,7 @@ import { RUN_TAG, vectorConfig, vectorDataset } from "./run.ts";
 const { publicKey, nonce, signature, run } = identity();
 const adapter = { vendor: "acme", architecture: "toy-1", description: "Acme Toy", software: false };
 const hash = "ab".repeat(32);
+const box = { x: 120.5, y: 81, w: 40, h: 60.25 };
 
 const fromWorker: readonly WorkerMessage[] = [
   { type: "hello", protocol: 3, token: "Jt6WpU0bQ4a1", name: "a stranger", runtime: "node", adapter, publicKey },
@@ -29,20 +32,28 @@ const fromWorker: readonly WorkerMessage[] = [
   { type: "canary-answer", seed: 3735928559, hash: 305419896 },
   { type: "ready" },
   { type: "ready", ahead: true },
+  { type: "chunks", from: 16, bits: Uint8Array.of(5, 128) },
   { type: "need", set: "student" },
   { type: "return", lease: 34, reason: "error", detail: "out of memory" },
   { type: "paused" },
   { type: "leave" },
+  { type: "list", nickname: "Ada" },
+  { type: "list", nickname: null },
   { type: "ping", nonce: 1 },
   { type: "ping", nonce: 8589934592 },
   { type: "pong", nonce: 1 },
   { type: "offer", transfer: 5, bytes: 300000, lease: 34 },
   { type: "have", transfer: 5, chunks: Uint8Array.of(3), credit: 8 },
+  { type: "tracked", lease: 34, from: 0, boxes: packFrames([{ box, seconds: 0.03125 }]) },
 ];
 
 function fromCoordinator(): readonly CoordinatorMessage[] {
   const config = vectorConfig();
-  const common = { split: "train", from: 0, to: 8, parametersHash: hash, codec: "exact" } as const;
+  const ranges = [
+    { from: 32, to: 40 },
+    { from: 8, to: 16 },
+  ];
+  const common = { split: "train", parametersHash: hash, codec: "exact" } as const;
   return [
     { type: "challenge", nonce, run, protocol: 3 },
     {
@@ -69,6 +80,7 @@ function fromCoordinator(): readonly CoordinatorMessage[] {
       round: 12,
       pass: 1,
       epoch: 0,
+      ranges,
       ...common,
       partners: { discriminators: hash },
       weights: { task: 1, method: 1, adversarial: 0.5 },
@@ -80,7 +92,7 @@ function fromCoordinator(): readonly CoordinatorMessage[] {
     { type: "canary", seed: 3735928559 },
     { type: "cancel", lease: 34, reason: "answered" },
     { type: "rest", ms: 15_000, message: "an audit went against this account" },
-    { type: "accepted", lease: 34, samples: 8 },
+    { type: "accepted", lease: 34, samples: 16 },
     { type: "rejected", lease: 34, code: "CONTRIBUTION_STALE", message: "the lease is over" },
     { type: "ended", message: "the run is done" },
     { type: "error", code: "RUN_ENDED", message: "the run is over", retry: false },
@@ -88,6 +100,17 @@ function fromCoordinator(): readonly CoordinatorMessage[] {
     { type: "pong", nonce: 1 },
     { type: "offer", transfer: 6, bytes: 300000, lease: null },
     { type: "have", transfer: 5, chunks: Uint8Array.of(3), credit: 8 },
+    {
+      type: "tracking",
+      protocol: 3,
+      worker: "w-1",
+      run: "track-1",
+      name: "Tracking OTB tb50",
+      heartbeatMs: 10_000,
+      model: { sha256: hash, bytes: 300_000 },
+      options: { ...trackOptions, clampScale: { least: 0.2, most: 5 } },
+    },
+    { type: "track", lease: 34, sequence: "Jogging-1", base: 1, box, frames: new Uint8Array(64).fill(0xab) },
   ];
 }
 

@@ -31,13 +31,16 @@ export function vectorConfig(overrides: Record<string, unknown> = {}): RunConfig
 }
 
 /** What a worker reads of a configuration (annex 10 of SPEC.md) beside data and transport, every field there. */
-export function readByWorkers({ seed, microbatch, model, method, task, adversarial, optimizer, sync }: RunConfig) {
-  return { seed, microbatch, model, method, task, adversarial, optimizer, sync };
+export function readByWorkers(config: RunConfig) {
+  const { seed, microbatch, model, method, objective, task, adversarial, optimizer, sync } = config;
+  // Its terms are in the program; here it says which program a vector is of.
+  const own = objective.kind === "method" ? {} : { objective };
+  return { seed, microbatch, model, method, ...own, task, adversarial, optimizer, sync };
 }
 
 /** What parameters and their places follow from. */
-export function shapedBy({ model, method, sync }: RunConfig) {
-  return { model, method, sync };
+export function shapedBy({ model, method, sync, teacher }: RunConfig) {
+  return { model, method, sync, ...(teacher.model && { teacher: { model: teacher.model } }) };
 }
 
 /** Pixels that a network can tell apart, and labels, from the generator itself. */
@@ -48,7 +51,7 @@ export function shard(): Uint8Array<ArrayBuffer> {
     const content = Uint8Array.from({ length: SHAPE.h * SHAPE.w * SHAPE.c }, () => draws.uint32() & 255);
     writer.add({ content, target: Uint8Array.of(sample % CLASSES, 0) });
   }
-  return writer.take();
+  return writer.take().bytes;
 }
 
 export function vectorDataset(): Dataset {
@@ -80,7 +83,8 @@ export function drawn(name: string, size: number, bound: number, center = 0): Fl
 }
 
 /** Half the width of a tensor's values, and their middle, by what it is. */
-export function spreadOf(name: string, shape: readonly number[]): readonly [bound: number, center: number] {
+export function spreadOf(named: string, shape: readonly number[]): readonly [bound: number, center: number] {
+  const name = named.replace(/^twin\./, "");
   if (name.endsWith("running_var")) return [0.25, 1];
   if (name.startsWith("bn") && name.endsWith(".weight")) return [0.25, 1];
   if (name.startsWith("prelu")) return [0.1, 0.25];

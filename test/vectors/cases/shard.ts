@@ -2,7 +2,8 @@
 
 import { encodeText } from "../../../shared/base/text.ts";
 import { writeShard } from "../../../shared/data/shard-layout.ts";
-import { createSampleDecoder } from "../../../worker/trainer/sample-decoder.ts";
+import { heldDecoder } from "../../fixtures/decode-samples.ts";
+import { normalised } from "../../fixtures/normalised.ts";
 import { base64, hex } from "../text.ts";
 import { augmentations } from "./draws.ts";
 import { shard, vectorConfig, vectorDataset } from "./run.ts";
@@ -14,8 +15,9 @@ export function shards() {
   const decoded = (data: Record<string, unknown>, phase: string, split: "train" | "test", sample: number) => {
     const config = vectorConfig({ data: { kind: "idx", ...data } });
     const round = { phase, epoch: 1, split };
-    const { image, label } = createSampleDecoder(config, dataset).decode(round, [sample], held);
-    return { data, phase, epoch: 1, split, sample, label: label[0], image: base64(image) };
+    const { input, checksum } = heldDecoder(config, dataset)(round, [sample], held);
+    const { image, label } = normalised(config, dataset, input);
+    return { data, phase, epoch: 1, split, sample, label: label[0], checksum, image: base64(image) };
   };
   const format = { kind: "bytes", media: "image/png", targetBytes: 2, chunk: 2 } as const;
   const contents = ["first", "", "the third"];
@@ -23,8 +25,10 @@ export function shards() {
   contents.forEach((text, i) => {
     chunks.add({ content: encodeText(text), target: Uint8Array.of(i, 1) });
   });
+  const { bytes: whole, sha256 } = chunks.take();
+  const targets = contents.map((_, i) => hex(Uint8Array.of(i, 1)));
   return {
-    chunks: { format, contents, targets: contents.map((_, i) => hex(Uint8Array.of(i, 1))), shard: hex(chunks.take()) },
+    chunks: { format, contents, targets, sha256, shard: hex(whole) },
     dataset,
     shard: base64(bytes),
     augmentations: augmentations(),

@@ -7,8 +7,8 @@ import type { RunConfig } from "../../../shared/run/config.ts";
 import { phasesOf } from "../../../shared/run/program.ts";
 import { METRICS, phaseLayout } from "../../../shared/wire/contribution.ts";
 import { setManifest } from "../../../shared/wire/parameter-set.ts";
-import { createSampleDecoder } from "../../../worker/trainer/sample-decoder.ts";
-import type { MicrobatchInput } from "../../../worker/trainer/trainer-contract.ts";
+import { heldDecoder } from "../../fixtures/decode-samples.ts";
+import { normalised } from "../../fixtures/normalised.ts";
 import type { Values } from "../reference/network.ts";
 import { referenceStep } from "../reference/step.ts";
 import { base64 } from "../text.ts";
@@ -18,8 +18,17 @@ import { drawnParameters, readByWorkers, shard, spreadOf, vectorConfig, vectorDa
 export const SAMPLES = [0, 1, 2, 3] as const;
 /** Elements of a tensor that are printed: of longer ones every so many-th. */
 const PRINTED = 96;
+/** The same where the pass through the network is as in another case. */
+const FEW = 12;
 
-export const stepCases: readonly { name: string; config: Record<string, unknown>; phase: string }[] = [
+interface StepCase {
+  readonly name: string;
+  readonly config: Record<string, unknown>;
+  readonly phase: string;
+  readonly printed?: number;
+}
+
+export const stepCases: readonly StepCase[] = [
   { name: "teacher", config: {}, phase: "teacher" },
   { name: "student of RBCN, R+G+B", config: {}, phase: "student" },
   { name: "BN phase", config: {}, phase: "bn" },
@@ -48,13 +57,38 @@ export const stepCases: readonly { name: string; config: Record<string, unknown>
     },
     phase: "student",
   },
+  {
+    name: "student of RBCN after Polino's objective, a frozen teacher's logits",
+    config: { objective: { kind: "polino", reduce: "element" } },
+    phase: "student",
+    printed: FEW,
+  },
+  {
+    name: "student of RBCN beside a twin that learns from soft targets, too",
+    config: { objective: { kind: "apprentice", variant: "A", temperature: 2, targetGradient: true } },
+    phase: "student",
+    printed: FEW,
+  },
+  {
+    name: "student of RBCN beside a twin, each learning from the other",
+    config: { objective: { kind: "mutual", temperature: 4, studentTask: 0.7, teacherSoft: 0.5 } },
+    phase: "student",
+    printed: FEW,
+  },
+  {
+    name: "student of RBCN beside a twin, guided by maps of two bits",
+    config: { objective: { kind: "features", bits: 2, lambda: 0.1 } },
+    phase: "student",
+    printed: FEW,
+  },
 ];
 
-export function microbatch(config: RunConfig): MicrobatchInput {
+export function microbatch(config: RunConfig) {
   const dataset = vectorDataset();
   const held = new Map([[dataset.train.shards[0].sha256, shard()]]);
   const round = { phase: "student", epoch: 0, split: "train" } as const;
-  return createSampleDecoder(config, dataset).decode(round, [...SAMPLES], held);
+  const { input } = heldDecoder(config, dataset)(round, [...SAMPLES], held);
+  return normalised(config, dataset, input);
 }
 
 /** Parameters of every set of a run, by set. */
@@ -89,8 +123,8 @@ export function computed(given: Record<string, unknown>, phaseName: string) {
 }
 
 /** Every how many-th element is printed. */
-export function strideOf(size: number): number {
-  return Math.ceil(size / PRINTED);
+export function strideOf(size: number, printed = PRINTED): number {
+  return Math.ceil(size / printed);
 }
 
 /** Units of a step: gradients in 2^-20, statistics and metrics in 2^-12. */
@@ -109,7 +143,7 @@ export function describedParameters({ entries }: Manifest, values: ReturnType<ty
 export function steps() {
   return {
     samples: SAMPLES,
-    cases: stepCases.map(({ name, config: given, phase: phaseName }) => {
+    cases: stepCases.map(({ name, config: given, phase: phaseName, printed }) => {
       const { config, networks, phase, sets, tensors } = computed(given, phaseName);
       const layout = phaseLayout(networks, phase);
       const exponents = exponentsOf(layout.tensors);
@@ -126,10 +160,10 @@ export function steps() {
         metrics: [...tensors.get(METRICS)!],
         tensors: layout.tensors.map(({ name: tensor, kind, size }, index) => {
           const value = tensors.get(tensor)!;
-          const stride = strideOf(size);
-          const printed = Float32Array.from(value.filter((_, i) => i % stride === 0));
+          const stride = strideOf(size, printed);
+          const shown = Float32Array.from(value.filter((_, i) => i % stride === 0));
           const scale = SAMPLES.length / 2 ** exponents[index];
-          const units = Int32Array.from(printed, (one) => Math.round(one * scale));
+          const units = Int32Array.from(shown, (one) => Math.round(one * scale));
           return {
             name: tensor,
             kind,
@@ -137,7 +171,7 @@ export function steps() {
             exponent: exponents[index],
             every: stride,
             norm: Math.sqrt(value.reduce((sum, one) => sum + one * one, 0)),
-            values: base64(printed),
+            values: base64(shown),
             ...(size <= 16 ? { units: [...units] } : {}),
           };
         }),

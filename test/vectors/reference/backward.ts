@@ -1,11 +1,19 @@
 // The way back through a network, in float64.
 
-import type { Graph, NodeId } from "../../../shared/model/graph.ts";
-import { effectiveWeight, type Trace, type Values } from "./network.ts";
+import { type Graph, type NodeId, seenChannels } from "../../../shared/model/graph.ts";
+import type { Surrogate } from "../../../shared/model/rectify.ts";
+import { effectiveWeight, firstSeen, type Trace, type Values } from "./network.ts";
+import { gammaBackward, planeWeight, quantisedBackward, windowMeans } from "./quantised.ts";
 import { eachTap, signOf, tensor } from "./tensor.ts";
 
+/** s(x) of a sign for |x| (SPEC.md, annex 6). */
+function slopeOf(surrogate: Surrogate, size: number): number {
+  if (surrogate === "bireal") return Math.max(0, 2 - 2 * size);
+  return size < 1 || (surrogate === "ste" && size === 1) ? 1 : 0;
+}
+
 /** What reaches a weight from gradients of the output, and what reaches the input. */
-type Window = Parameters<typeof eachTap>[2];
+type Window = Parameters<typeof eachTap>[2] & { readonly groups?: number };
 
 /**
  * Gradients of parameters by name; of a binary layer's weight it is ∂L/∂W̃.
@@ -35,14 +43,16 @@ export function backward(
   ) => {
     const [x, y, dy, dx] = [outputs[from], outputs[id], d[id], d[from]];
     const taps = node.kernel ** 2;
-    const dw = into(`${name}.weight`, y.c * taps * x.c);
+    const seen = seenChannels(node, x.c);
+    const dw = into(`${name}.weight`, y.c * taps * seen);
     eachTap(x, y, node, (to, at, tap) => {
       for (let o = 0; o < y.c; o++) {
         const g = dy[to * y.c + o];
-        for (let i = 0; i < x.c; i++) {
-          const [value, w] = [x.values[at * x.c + i], (o * taps + tap) * x.c + i];
+        const first = at * x.c + firstSeen(node, o, x.c, y.c);
+        for (let i = 0; i < seen; i++) {
+          const [value, w] = [x.values[first + i], (o * taps + tap) * seen + i];
           dw[w] += g * sees(value);
-          dx[at * x.c + i] += g * weight[w] * passes(value);
+          dx[first + i] += g * weight[w] * passes(value);
         }
       }
     });
@@ -50,6 +60,7 @@ export function backward(
   for (let id = graph.nodes.length - 1; id >= 0; id--) {
     const node = graph.nodes[id];
     if (node.op === "input") continue;
+    if (node.op === "xcorr") throw new RangeError("no vector has a response of two inputs");
     const [x, dy, dx] = [outputs[node.input], d[id], d[node.input]];
     const { c } = x;
     switch (node.op) {
@@ -65,8 +76,8 @@ export function backward(
         );
         break;
       case "rbconv":
-        linear(id, node.input, node, node.name, effectiveWeight(node, c, values), signOf, (v) =>
-          node.surrogate === "bireal" ? Math.max(0, 2 - 2 * Math.abs(v)) : Math.abs(v) <= 1 ? 1 : 0,
+        linear(id, node.input, node, node.name, effectiveWeight(node, seenChannels(node, c), values), signOf, (v) =>
+          slopeOf(node.surrogate, Math.abs(v)),
         );
         break;
       case "linear": {
@@ -142,6 +153,32 @@ export function backward(
           d[node.other][i] += g;
         });
         break;
+      case "qconv":
+        linear(
+          id,
+          node.input,
+          node,
+          node.name,
+          planeWeight(node, c, values),
+          (v) => v,
+          () => 1,
+        );
+        break;
+      case "quantise":
+        quantisedBackward(node, x.values, dy, dx, values, into);
+        break;
+      case "gamma":
+        gammaBackward(node, x, dy, dx, values, into);
+        break;
+      case "inputscale": {
+        const k = windowMeans(node, outputs[node.other], outputs[id]);
+        dy.forEach((g, i) => {
+          dx[i] += g * k.values[Math.floor(i / c)];
+        });
+        break;
+      }
+      case "gradientbits":
+        throw new RangeError("what noise a device adds to a gradient, the reference does not know");
       default:
         node satisfies never;
     }

@@ -94,6 +94,8 @@ export interface Game {
   readonly discriminator: number;
   /** scale · Σ over maps of mean (1 − σ(t))². */
   readonly adversarial: number;
+  /** Of each map means of σ(r) and of σ(t). */
+  readonly answers: readonly number[];
   readonly gradients: ReadonlyMap<string, Float64Array>;
   /** Of lambda · adversarial, by map: [n][c] of the student's pooled map. */
   readonly dPooled: ReadonlyMap<string, Float64Array>;
@@ -109,6 +111,7 @@ export function play(
   const gradients = new Map<string, Float64Array>();
   const dPooled = new Map<string, Float64Array>();
   let [discriminator, adversarial] = [0, 0];
+  const answers: number[] = [];
   for (const { name, real, fake } of maps) {
     const add = (layer: number, dw: Float64Array, db: Float64Array) => {
       for (const [tensor, g] of [
@@ -125,10 +128,13 @@ export function play(
     };
     const c = real.length / n;
     const reaches = new Float64Array(n * c);
+    let [ofReal, ofFake] = [0, 0];
     for (let b = 0; b < n; b++) {
       const r = judge(name, values, real.slice(b * c, (b + 1) * c));
       const t = judge(name, values, fake.slice(b * c, (b + 1) * c));
       discriminator += (scale / n) * (softplus(-r.logit) + softplus(t.logit));
+      ofReal += sigmoid(r.logit) / n;
+      ofFake += sigmoid(t.logit) / n;
       const caught = 1 - sigmoid(t.logit);
       adversarial += (scale / n) * caught ** 2;
       back(r.layers, (-scale / n) * sigmoid(-r.logit), add);
@@ -137,6 +143,7 @@ export function play(
       reaches.set(back(t.layers, ((lambda * scale) / n) * -2 * caught ** 2 * sigmoid(t.logit)), b * c);
     }
     dPooled.set(name, reaches);
+    answers.push(ofReal, ofFake);
   }
-  return { discriminator, adversarial, gradients, dPooled };
+  return { discriminator, adversarial, answers, gradients, dPooled };
 }

@@ -1,7 +1,8 @@
 // A network's forward and backward pass in float64, as SPEC.md's equations read, and nothing of the kernels: what the
 // vectors of steps were computed with.
 
-import type { Graph, GraphNode, NodeId } from "../../../shared/model/graph.ts";
+import { type Graph, type GraphNode, type NodeId, seenChannels } from "../../../shared/model/graph.ts";
+import { gammaScaled, planeWeight, quantised, windowMeans } from "./quantised.ts";
 import { eachTap, signOf, type Tensor, tensor } from "./tensor.ts";
 
 export type Values = ReadonlyMap<string, ArrayLike<number>>;
@@ -34,13 +35,26 @@ export function effectiveWeight(node: Extract<GraphNode, { op: "rbconv" }>, chan
   return Float64Array.from(weight, (w, i) => signOf(w) * c[entry(i)]);
 }
 
-function convolve(x: Tensor, y: Tensor, node: Parameters<typeof eachTap>[2], weight: ArrayLike<number>): void {
+function convolve(
+  x: Tensor,
+  y: Tensor,
+  node: Parameters<typeof eachTap>[2] & { readonly groups?: number },
+  weight: ArrayLike<number>,
+): void {
   const taps = node.kernel ** 2;
+  const seen = x.c / (node.groups ?? 1);
   eachTap(x, y, node, (to, from, tap) => {
-    for (let o = 0; o < y.c; o++)
-      for (let i = 0; i < x.c; i++)
-        y.values[to * y.c + o] += x.values[from * x.c + i] * weight[(o * taps + tap) * x.c + i];
+    for (let o = 0; o < y.c; o++) {
+      const first = from * x.c + firstSeen(node, o, x.c, y.c);
+      for (let i = 0; i < seen; i++)
+        y.values[to * y.c + o] += x.values[first + i] * weight[(o * taps + tap) * seen + i];
+    }
   });
+}
+
+/** The first of the input channels that output `o` of `outputs` sees. */
+export function firstSeen({ groups = 1 }: { readonly groups?: number }, o: number, inputs: number, outputs: number) {
+  return Math.floor((o * groups) / outputs) * (inputs / groups);
 }
 
 /** @param batch normalise with the batch's own statistics, else with the running ones */
@@ -53,6 +67,7 @@ export function forward(graph: Graph, input: Tensor, values: Values, batch: bool
       outputs.push(input);
       return;
     }
+    if (node.op === "xcorr") throw new RangeError("no vector has a response of two inputs");
     const x = outputs[node.input];
     const y = tensor(x.n, graph.shapes[id]);
     outputs.push(y);
@@ -61,7 +76,12 @@ export function forward(graph: Graph, input: Tensor, values: Values, batch: bool
         convolve(x, y, node, need(values, `${node.name}.weight`));
         return;
       case "rbconv":
-        convolve({ ...x, values: x.values.map(signOf) }, y, node, effectiveWeight(node, x.c, values));
+        convolve(
+          { ...x, values: x.values.map(signOf) },
+          y,
+          node,
+          effectiveWeight(node, seenChannels(node, x.c), values),
+        );
         return;
       case "linear": {
         const bias = need(values, `${node.name}.bias`);
@@ -125,6 +145,23 @@ export function forward(graph: Graph, input: Tensor, values: Values, batch: bool
         return;
       case "add":
         y.values.set(x.values.map((value, i) => value + outputs[node.other].values[i]));
+        return;
+      case "qconv":
+        convolve(x, y, node, planeWeight(node, x.c, values));
+        return;
+      case "quantise":
+        y.values.set(quantised(node, x.values, values));
+        return;
+      case "gamma":
+        y.values.set(gammaScaled(node, x, values));
+        return;
+      case "inputscale": {
+        const k = windowMeans(node, outputs[node.other], y);
+        y.values.set(x.values.map((value, i) => value * k.values[Math.floor(i / x.c)]));
+        return;
+      }
+      case "gradientbits":
+        y.values.set(x.values);
         return;
       default:
         node satisfies never;

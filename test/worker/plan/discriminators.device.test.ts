@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { copy } from "../../../kernels/steps/copy.ts";
 import { GUARANTEED_TRAITS } from "../../../kernels/text/adapter-traits.ts";
 import { quadsFor } from "../../../kernels/text/quads.ts";
-import { type Graph, GraphBuilder } from "../../../shared/model/graph.ts";
+import { criticsOf, type Graph, GraphBuilder } from "../../../shared/model/graph.ts";
 import { discriminatorManifest, type Manifest } from "../../../shared/model/manifest.ts";
 import { contributionLayout } from "../../../shared/wire/contribution.ts";
 import { blobLayout, encodeBlob } from "../../../shared/wire/parameter-blob.ts";
@@ -21,10 +21,11 @@ import { execute, roundData } from "../../verify/execute.ts";
 const N = 5;
 
 /** A graph of 1×1 maps of the given widths, all compared. */
-function mapsOf(widths: readonly number[]): Graph {
+function mapsOf(widths: readonly number[], critic: (map: number) => string = (map) => `map${map}`): Graph {
   const g = new GraphBuilder({ h: 1, w: 1, c: 1 });
   widths.forEach((out, i) => {
-    g.compare(`map${i}`, g.add({ op: "conv", name: `map${i}`, input: 0, out, kernel: 1, stride: 1, padding: 0 }));
+    const map = g.add({ op: "conv", name: `map${i}`, input: 0, out, kernel: 1, stride: 1, padding: 0 });
+    g.compare(`map${i}`, map, critic(i));
   });
   return g.build(0);
 }
@@ -52,12 +53,18 @@ interface Recorded extends Adversarial {
  * Teacher's maps from `sample.real`, the student's from `sample.fake`: [maps][N][c] with each map at a multiple of 64
  * elements.
  */
-function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean, quads: boolean): Recorded {
-  const list = new LaunchList();
+function record(
+  graph: Graph,
+  manifest: Manifest,
+  lambda: number,
+  inPlace: boolean,
+  { quads = false, small = false, n = N }: { readonly quads?: boolean; readonly small?: boolean; readonly n?: number },
+): Recorded {
+  const list = new LaunchList(undefined, undefined, () => small);
   const tensors = tensorsOf(manifest);
   let offset = 0;
   const inputs = graph.maps.map(({ node }) => {
-    const size = N * graph.shapes[node].c;
+    const size = n * graph.shapes[node].c;
     const at = offset;
     offset += Math.ceil(size / 64) * 64;
     const ref = (buffer: "sample.real" | "sample.fake"): Ref => ({
@@ -68,7 +75,7 @@ function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boole
     });
     return { real: ref("sample.real"), fake: ref("sample.fake"), size };
   });
-  const pooled = inPlace ? pooledMaps(list, graph, N, tensors) : undefined;
+  const pooled = inPlace ? pooledMaps(list, graph, n, tensors) : undefined;
   inputs.forEach(({ real, fake, size }, i) => {
     if (!pooled) return;
     list.run(copy({ size }), { x: real, y: pooled.real[i] });
@@ -76,7 +83,7 @@ function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boole
   });
   const real = pooled?.real ?? inputs.map((input) => input.real);
   const fake = pooled?.fake ?? inputs.map((input) => input.fake);
-  const adversarial = recordAdversarial(list, graph, real, fake, { n: N, lambda, reduce: "mean", quads, ...tensors });
+  const adversarial = recordAdversarial(list, graph, real, fake, { n, lambda, reduce: "mean", quads, ...tensors });
   for (const ref of [adversarial.metrics, ...adversarial.dPooled]) if (ref) list.keep(ref);
   return { ...adversarial, list };
 }
@@ -84,8 +91,14 @@ function record(graph: Graph, manifest: Manifest, lambda: number, inPlace: boole
 const cache = new PipelineCache(await testDevice());
 
 /** Every result by name, as raw bits; the arena is full of NaN before. */
-async function results(graph: Graph, manifest: Manifest, lambda: number, inPlace: boolean, quads = false) {
-  const { list, metrics, dPooled } = record(graph, manifest, lambda, inPlace, quads);
+async function results(
+  graph: Graph,
+  manifest: Manifest,
+  lambda: number,
+  inPlace: boolean,
+  how: Parameters<typeof record>[4] = {},
+) {
+  const { list, metrics, dPooled } = record(graph, manifest, lambda, inPlace, how);
   const layout = contributionLayout(manifest, everything);
   const names = discriminatorManifest(graph).entries;
   const parameters = new Map(
@@ -119,7 +132,7 @@ const together = discriminatorManifest(graph);
 test("discriminatorGroups joins neighbours' layers of one width at one distance", () => {
   const groupsOf = (layer: number, widths: readonly number[], order: (m: Manifest) => Manifest = (m) => m) => {
     const maps = mapsOf(widths);
-    const groups = discriminatorGroups(maps, tensorsOf(order(discriminatorManifest(maps))), layer);
+    const groups = discriminatorGroups(criticsOf(maps), tensorsOf(order(discriminatorManifest(maps))), layer);
     return groups.map((g) => [g.first, g.count]);
   };
   expect(groupsOf(0, [4, 4, 8])).toEqual([
@@ -157,16 +170,47 @@ test("recordAdversarial computes the same bits grouped, apart, and from maps tha
   expect(apart.launches).toBeGreaterThan(grouped.launches);
 });
 
-test("recordAdversarial computes the same bits in quads", async () => {
+test("recordAdversarial computes the same bits in quads, and in small tiles", async () => {
   expect(quadsFor({ ...GUARANTEED_TRAITS, subgroups: cache.device.features.has("subgroups") })).toBe(true);
-  const { values } = await results(graph, together, 0.5, true, true);
-  expect(values).toEqual((await results(graph, together, 0.5, true)).values);
+  const { values } = await results(graph, together, 0.5, true);
+  for (const how of [{ quads: true }, { small: true }, { quads: true, small: true }]) {
+    expect((await results(graph, together, 0.5, true, how)).values).toEqual(values);
+  }
 });
 
 test("recordAdversarial writes every gradient of its manifest with finite numbers", async () => {
   const { values } = await results(graph, together, 0.5, true);
   const exponent = (bits: number) => (bits >>> 23) & 0xff;
   expect(Object.entries(values).filter(([, v]) => !v || v.some((bits) => exponent(bits) === 0xff))).toEqual([]);
+});
+
+test("a discriminator of two branches sees their maps as samples of one", async () => {
+  // Two maps of five samples lie in memory as one of ten; the second discriminator has another width.
+  const branches = mapsOf([64, 128, 64, 128], (map) => `d${map % 2}`);
+  const inputs = [64, 64, 128, 128];
+  const sorted = mapsOf(inputs, (map) => `d${Math.floor(map / 2)}`);
+  expect(criticsOf(branches)).toEqual([
+    { name: "d0", maps: [0, 2], channels: 64 },
+    { name: "d1", maps: [1, 3], channels: 128 },
+  ]);
+  const single = mapsOf([64, 128], (map) => `d${map}`);
+  const manifest = discriminatorManifest(single);
+  expect(discriminatorManifest(branches)).toEqual(manifest);
+  const whole = await results(single, manifest, 0.5, true, { n: 2 * N });
+  for (const inPlace of [true, false]) {
+    const { values } = await results(sorted, manifest, 0.5, inPlace);
+    const halves = (critic: number) => [0, 1].flatMap((half) => values[`dPooled ${2 * critic + half}`] ?? []);
+    expect(halves(0)).toEqual(whole.values["dPooled 0"]);
+    expect(halves(1)).toEqual(whole.values["dPooled 1"]);
+    for (const name of ["metrics", ...manifest.entries.map((entry) => entry.name)]) {
+      expect(values[name], name).toEqual(whole.values[name]);
+    }
+  }
+});
+
+test("maps of one discriminator have the same channels, and each discriminator as many", () => {
+  expect(() => criticsOf(mapsOf([4, 8], () => "d"))).toThrow(/judges 4 channels, and the map has 8/);
+  expect(() => criticsOf(mapsOf([4, 4, 4], (map) => `d${Math.floor(map / 2)}`))).toThrow(/d1 judges 1 maps, and d0 2/);
 });
 
 test("recordAdversarial with lambda 0 trains the discriminators alone, to the same bits", async () => {

@@ -29,6 +29,19 @@ test("the whole, then changes of it, are held by their hashes, though nobody wai
   expect(await held.blob("student", sha256(second))).toEqual(second);
 });
 
+test("D9 what a worker holds it holds in the next run at its link too, by the same hashes", async () => {
+  const before = store();
+  await before.receive(RUN_TAG, whole(first));
+  await before.receive(RUN_TAG, change(first, second));
+  const next = new ParameterStore(new Map(SETS.map((set) => [set, scriptedForm(set)])), digest, before);
+  expect(next.holds).toEqual(before.holds);
+  expect(await next.blob("student", sha256(first))).toEqual(first);
+  expect(await next.receive(RUN_TAG, change(second, third))).toBeUndefined();
+  expect(await next.blob("student", sha256(third))).toEqual(third);
+  expect(before.holds).toEqual({ student: sha256(second) });
+  expect(new ParameterStore(new Map([["other", scriptedForm("student")]]), digest, before).holds).toEqual({});
+});
+
 test("so many versions are kept, and no more", async () => {
   const held = store();
   for (const blob of [first, second, third]) await held.receive(RUN_TAG, whole(blob));

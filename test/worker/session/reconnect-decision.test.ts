@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { BitswarmError, type ErrorCode } from "../../../shared/base/errors.ts";
-import { backoffMs } from "../../../worker/session/backoff.ts";
+import { backoffMs } from "../../../worker/backoff.ts";
 import {
   decideReconnect,
   type EndedConnection,
@@ -48,6 +48,12 @@ test("a run that ended is the end, not a failure", () => {
 test("what the coordinator calls final is given up at once", () => {
   const decision = decide(0, seen, ended("TOO_MANY_WORKERS", { retry: false }));
   expect(decision).toMatchObject({ kind: "give-up", error: { code: "TOO_MANY_WORKERS" } });
+});
+
+test("J19 a certificate that is not trusted is given up at once, and looked at again where it once was", () => {
+  const untrusted = ended("CERTIFICATE_INVALID");
+  expect(decide(0, fresh, untrusted)).toMatchObject({ kind: "give-up", error: { code: "CERTIFICATE_INVALID" } });
+  expect(decide(0, seen, untrusted)).toMatchObject({ kind: "retry" });
 });
 
 test("attempts count up over connections that came to nothing, and start again after a good one", () => {

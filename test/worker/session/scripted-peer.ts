@@ -18,7 +18,7 @@ type IncomingOf<T extends Incoming["type"]> = Extract<Incoming, { type: T }>;
 /**
  * For a message that must come: a worker may be compiling, measuring and computing on cores that others use as well.
  */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 export class Peer {
   readonly closed: Promise<{ code: number; reason: string }>;

@@ -285,3 +285,36 @@ test.each<[string, Partial<LeaseMessage>]>([
   expect((await peer.closed).code).toBe(4003);
   expect(play.trainers[0]?.leases ?? []).toEqual([]);
 });
+
+test.each([
+  ["an empty one", [{ from: 4, to: 4 }]],
+  [
+    "two that overlap",
+    [
+      { from: 4, to: 12 },
+      { from: 0, to: 8 },
+    ],
+  ],
+  [
+    "the same twice",
+    [
+      { from: 0, to: 8 },
+      { from: 0, to: 8 },
+    ],
+  ],
+  ["one that begins within a microbatch", [{ from: 2, to: 8 }]],
+  [
+    "one that ends within a microbatch before another",
+    [
+      { from: 0, to: 6 },
+      { from: 8, to: 12 },
+    ],
+  ],
+  ["one that ends behind the split", [{ from: 0, to: 400_000 }]],
+  ["one from 2^52 on", [{ from: 2 ** 52, to: 2 ** 52 + 4 }]],
+])("a lease whose ranges no worker could compute closes the connection with MESSAGE_INVALID: %s", async (_, ranges) => {
+  const play = await stage();
+  const peer = await leased(play, { ranges });
+  expect((await peer.closed).code).toBe(4003);
+  expect(play.trainers[0]?.leases ?? []).toEqual([]);
+});

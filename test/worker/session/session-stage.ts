@@ -1,14 +1,18 @@
 // The stage for the session's tests: a session with a scripted trainer before a coordinator of a few lines, over a real
 // socket.
+
 import { afterEach, expect } from "vitest";
 import { WebSocket } from "ws";
+import type { MicrobatchInput } from "../../../shared/samples/microbatch.ts";
+import { samplesOf } from "../../../shared/wire/lease-ranges.ts";
 import type { AdapterDescription, LeaseMessage } from "../../../shared/wire/protocol.ts";
 import { runtimePorts, type SocketConstructor } from "../../../worker/platform/runtime-ports.ts";
 import type { RunningSession, SessionOptions } from "../../../worker/session/session.ts";
 import { runSession } from "../../../worker/session/session.ts";
 import type { SessionEnd, SessionEvent, SessionState } from "../../../worker/session/session-event.ts";
 import { sessionLimits } from "../../../worker/session/session-limits.ts";
-import type { ComputeDevice, LeaseResult, MicrobatchInput, Trainer } from "../../../worker/trainer/trainer-contract.ts";
+import type { DutyCycle } from "../../../worker/trainer/duty-cycle.ts";
+import type { ComputeDevice, LeaseResult, Trainer } from "../../../worker/trainer/trainer-contract.ts";
 import { ScriptedCoordinator, type ScriptedOptions } from "./scripted-coordinator.ts";
 import type { Peer } from "./scripted-peer.ts";
 import { leaseOf, scriptedBlob, sha256 } from "./scripted-run.ts";
@@ -25,12 +29,12 @@ const limits = {
 /** What a trainer does with a lease; the default answers at once. */
 export type Compute = (
   lease: LeaseMessage,
-  input: (from: number, to: number) => MicrobatchInput,
+  input: (from: number, to: number) => MicrobatchInput | Promise<MicrobatchInput>,
   aborted: () => boolean,
 ) => Promise<LeaseResult | "aborted">;
 
-export const answer: Compute = async ({ from, to }) => ({
-  samples: to - from,
+export const answer: Compute = async ({ ranges }) => ({
+  samples: samplesOf(ranges),
   peaks: Uint32Array.of(1, 2, 3),
   body: Uint8Array.of(9, 8, 7, 6),
 });
@@ -52,8 +56,11 @@ class ScriptedTrainer implements Trainer {
   prepare?: Trainer["prepare"];
   readonly #compute: Compute;
 
-  constructor(compute: Compute, prepare?: Trainer["prepare"]) {
+  readonly duty: DutyCycle;
+
+  constructor(compute: Compute, duty: DutyCycle, prepare?: Trainer["prepare"]) {
     this.#compute = compute;
+    this.duty = duty;
     if (prepare) this.prepare = prepare;
     this.lost = new Promise((resolve) => {
       this.lose = resolve;
@@ -74,7 +81,11 @@ class ScriptedTrainer implements Trainer {
   holdsFrozen(_network: string, hash: string): boolean {
     return this.teachers.includes(hash);
   }
-  compute(lease: LeaseMessage, input: (from: number, to: number) => MicrobatchInput, aborted: () => boolean) {
+  compute(
+    lease: LeaseMessage,
+    input: (from: number, to: number) => MicrobatchInput | Promise<MicrobatchInput>,
+    aborted: () => boolean,
+  ) {
     this.leases.push(lease.lease);
     return this.#compute(lease, input, aborted);
   }
@@ -84,7 +95,7 @@ class ScriptedTrainer implements Trainer {
 }
 
 /** A device that computes nothing: it is lost when it is closed. */
-function scriptedDevice(createTrainer: () => Trainer): ComputeDevice {
+function scriptedDevice(createTrainer: ComputeDevice["createTrainer"]): ComputeDevice {
   let lose: (reason: string) => void = () => undefined;
   const lost = new Promise<string>((resolve) => {
     lose = resolve;
@@ -124,8 +135,8 @@ export async function stage(
     name: "tester",
     runtime: "node",
     openDevice: async () =>
-      scriptedDevice(() => {
-        trainers.push(new ScriptedTrainer(compute, prepare));
+      scriptedDevice((_run, { duty }) => {
+        trainers.push(new ScriptedTrainer(compute, duty, prepare));
         return trainers[trainers.length - 1];
       }),
     onEvent: (event) => events.push(event),

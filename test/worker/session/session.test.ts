@@ -1,7 +1,11 @@
 // What a session does when all goes well: leases, verdicts, heartbeat, and what a volunteer may want.
+
 import { expect, test } from "vitest";
+import { joinedChecksum, sampleChecksum } from "../../../shared/samples/checksum.ts";
+import type { MicrobatchInput } from "../../../shared/samples/microbatch.ts";
+import { readPayload } from "../../../shared/wire/contribution-payload.ts";
 import { decodeFrame } from "../../../shared/wire/frame.ts";
-import type { MicrobatchInput } from "../../../worker/trainer/trainer-contract.ts";
+import { microbatchesOf } from "../../../shared/wire/lease-ranges.ts";
 import { leaseOf, RUN_TAG, scriptedData, scriptedTeacher, sha256 } from "./scripted-run.ts";
 import { answer, blob, endless, leased, stage } from "./session-stage.ts";
 
@@ -19,7 +23,7 @@ test("a lease is answered with one contribution frame that names run, round, lea
     run: RUN_TAG,
     parametersHash: sha256(blob),
   });
-  expect([...payload]).toEqual([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 9, 8, 7, 6]);
+  expect([...payload]).toEqual([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9, 8, 7, 6]);
 });
 
 test("after the verdict, whichever it is, the worker is ready again; only accepted samples count", async () => {
@@ -40,21 +44,45 @@ test("after the verdict, whichever it is, the worker is ready again; only accept
   expect(play.trainers[0].loaded).toEqual([sha256(blob)]);
 });
 
+test("the trainer gets the ranges of a lease decoded in their order", async () => {
+  const seen: MicrobatchInput[] = [];
+  const play = await stage(async (lease, input, aborted) => {
+    for (const { from, to } of microbatchesOf(lease.ranges, 4)) seen.push(await input(from, to));
+    return answer(lease, input, aborted);
+  });
+  const ranges = [
+    { from: 8, to: 12 },
+    { from: 0, to: 8 },
+  ];
+  const peer = await leased(play, { ranges });
+  await peer.next("frame");
+  const whole = await stage(async (lease, input, aborted) => {
+    expect(seen).toEqual([await input(8, 12), await input(0, 4), await input(4, 8)]);
+    return answer(lease, input, aborted);
+  });
+  await (await leased(whole, { ranges: [{ from: 0, to: 12 }] })).next("frame");
+});
+
 test("the trainer gets the lease's samples decoded, microbatch by microbatch", async () => {
   const seen: MicrobatchInput[] = [];
   const play = await stage(async (lease, input, aborted) => {
-    for (let from = lease.from; from < lease.to; from += 4) seen.push(input(from, from + 4));
+    for (const { from, to } of microbatchesOf(lease.ranges, 4)) seen.push(await input(from, to));
     return answer(lease, input, aborted);
   });
   const peer = await leased(play, { phase: "evaluate-student", split: "test" });
-  await peer.next("frame");
+  const { payload, header } = decodeFrame((await peer.next("frame")).bytes, 1 << 20);
   expect(seen.map(({ image, label }) => [image.length, label.length])).toEqual([
     [4 * 784, 4],
     [4 * 784, 4],
   ]);
   const shard = play.coordinator.contents.get(play.coordinator.dataset.test.shards[0].sha256) as Uint8Array;
   expect([...seen[0].label, ...seen[1].label]).toEqual(Array.from({ length: 8 }, (_, i) => shard[8 * 784 + 2 * i]));
-  expect(seen[1].image[5]).toBeCloseTo((shard[4 * 784 + 5] / 255 - 0.3) / 0.35, 6);
+  expect(seen[1].image[5]).toBe(shard[4 * 784 + 5]);
+  // What it decoded is what the coordinator would, too: the contribution says so.
+  const each = Array.from({ length: 8 }, (_, i) =>
+    sampleChecksum([shard.slice(784 * i, 784 * (i + 1)), Uint32Array.of(shard[8 * 784 + 2 * i])]),
+  );
+  expect(readPayload(payload, header.tensors).checksum).toBe(each.reduce(joinedChecksum, 0));
 });
 
 test("the frozen teacher is fetched once by the hash of its packed bytes, and expanded", async () => {

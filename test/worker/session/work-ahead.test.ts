@@ -113,9 +113,12 @@ test("a worker says how large a lease it can hold where its data set does not fi
     samples: 100 * count,
     shards: Array.from({ length: count }, () => shard(bytes)),
   });
-  const data = { train: split(100, 1000), test: split(10, 500) };
+  const data = { format: { kind: "raw" } as const, train: split(100, 1000), test: split(10, 500) };
   expect(leaseMemory(data, 4, 105_000)).toBeUndefined();
   // Each of a lease's samples may be in a shard of its own.
   expect(leaseMemory(data, 4, 104_999)).toBe(26);
   expect(leaseMemory(data, 4, 100)).toBe(1);
+  // Of chunks few are held, however long the lease is.
+  const format = { kind: "bytes", media: "image/jpeg", targetBytes: 2, chunk: 8 } as const;
+  expect(leaseMemory({ ...data, format }, 32, 100)).toBeUndefined();
 });

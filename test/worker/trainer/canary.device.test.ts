@@ -17,9 +17,13 @@ async function open(software: boolean): Promise<OpenDevice> {
 test.each([
   ["the shipped LeNet", {}],
   ["a LeNet with C a filter", { method: { rectify: "filter" } }],
+  ["a LeNet of bits", { method: { kind: "dorefa", weightBits: 2, activationBits: 2 } }],
+  ["a LeNet of bases", { method: { kind: "abc", weightBases: 2, activationBases: 2 } }],
+  ["a ternary LeNet", { method: { kind: "ttq", activations: "sign" } }],
   ["a ResNet", { model: { kind: "resnet", widths: [16, 40], blocks: [1, 1] } }],
 ])("the GPU's sums are those that the coordinator counts: %s", async (_, config) => {
   const layers = canaryLayers(buildNetworks(parseConfig(config), images).student.graph);
+  expect(layers.length).toBeGreaterThan(0);
   for (const software of [true, false]) {
     const opened = await open(software);
     const hash = await withErrorScopes(opened.device, () => answerCanary(opened, layers, 5));

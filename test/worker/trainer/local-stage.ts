@@ -12,12 +12,13 @@ import { RoundSum } from "../../../coordinator/sum/aggregate.ts";
 import { rng } from "../../../shared/base/rng.ts";
 import type { RunConfig } from "../../../shared/run/config.ts";
 import { placeOf } from "../../../shared/run/program.ts";
+import type { MicrobatchInput } from "../../../shared/samples/microbatch.ts";
 import type { ContributionLayout } from "../../../shared/wire/contribution.ts";
 import { parameter } from "../../../shared/wire/parameter-blob.ts";
 import { frozenForm, parameterSets } from "../../../shared/wire/parameter-set.ts";
 import { decodeWhole } from "../../../shared/wire/parameter-update.ts";
 import type { LeaseMessage } from "../../../shared/wire/protocol.ts";
-import type { MicrobatchInput, Trainer } from "../../../worker/trainer/trainer-contract.ts";
+import type { Trainer } from "../../../worker/trainer/trainer-contract.ts";
 import { planned } from "../../fixtures/planned.ts";
 import { tinyConfig, tinyDataset } from "../../fixtures/tiny-run.ts";
 
@@ -89,9 +90,9 @@ export async function nextRound(
 ) {
   load(trainer, state);
   const plan = await planned(state).step();
-  const [{ from, to }] = plan.ranges;
+  const [range] = plan.ranges;
   const terms = overrides === "fine" ? fine(plan.layout, plan.terms.exponents) : overrides;
-  const lease: LeaseMessage = { type: "lease", lease: 1, from, to, ...plan.terms, ...terms };
+  const lease: LeaseMessage = { type: "lease", lease: 1, ranges: [range], ...plan.terms, ...terms };
   const result = await trainer.compute(lease, input, () => false);
   if (result === "aborted") throw new Error("nobody aborted this lease");
   const sum = new RoundSum(plan.layout, lease.exponents, lease.codec);

@@ -4,6 +4,7 @@
 import { expect, test } from "vitest";
 import { tilings } from "../../../kernels/convolution/convolution-pass.ts";
 import { type ConvolutionPass, passKey } from "../../../kernels/convolution/pass/pass.ts";
+import type { PlaneOperands } from "../../../kernels/convolution/pass/planes.ts";
 import { NAIVE, type Tiling, tilingName } from "../../../kernels/convolution/pass/tiling.ts";
 import { GUARANTEED_TRAITS } from "../../../kernels/text/adapter-traits.ts";
 import { outputHeight } from "../../../shared/model/window.ts";
@@ -167,6 +168,23 @@ test("passOperands gives each binding of the pass its size", () => {
   expect(multiplyAdds(pass)).toBe(32 * 36 * 360 * 24);
 });
 
+test("passOperands gives the planes of a pass over planes their sizes", () => {
+  const planes = (options: PlaneOperands): ConvolutionPass => ({ verb: "planesConvForward", shape, ...options });
+  const sizes = (options: PlaneOperands) =>
+    Object.fromEntries(passOperands(planes(options)).map((o) => [o.name, operandElements(o)]));
+  const abc = { kind: "linear", planes: 3, scale: "out" } as const;
+  expect(sizes({ activations: { kind: "bases", bases: 2 }, weights: abc })).toEqual({
+    a: 2 * 32 * 144 * 2,
+    w: 3 * 24 * 9 * 2,
+    c: 3 * 24,
+    b: 2,
+    y: 32 * 36 * 24,
+  });
+  const ttq = sizes({ activations: { kind: "sign" }, weights: { kind: "ternary" } });
+  expect(ttq).toMatchObject({ a: 32 * 144 * 2, w: 2 * 24 * 9 * 2, c: 2 });
+  expect(ttq.b).toBeUndefined();
+});
+
 test("operandData leaves no bit beyond the last channel and no result unmarked", () => {
   const [a, , , y] = passOperands(pass);
   const words = operandData(a);
@@ -239,4 +257,24 @@ test.each([
 test("every pass has candidates, and its key names it", () => {
   expect(tilings(pass, GUARANTEED_TRAITS).length).toBeGreaterThan(1);
   expect(passKey(pass)).toContain("binaryConvForward 32x12x12x40->24");
+});
+
+test("the key of a pass over planes names what its planes are", () => {
+  const activations = [
+    { kind: "sign" },
+    { kind: "bits", bits: 1 },
+    { kind: "bits", bits: 2 },
+    { kind: "bases", bases: 2 },
+  ] as const;
+  const weights = [
+    { kind: "linear", planes: 2, scale: "layer" },
+    { kind: "linear", planes: 2, scale: "out" },
+    { kind: "linear", planes: 1, scale: "out" },
+    { kind: "ternary" },
+  ] as const;
+  const keys = activations.flatMap((a) =>
+    weights.map((w) => passKey({ verb: "planesConvForward", shape, activations: a, weights: w })),
+  );
+  expect(new Set(keys).size).toBe(16);
+  expect(keys[9]).toMatch(/ activations=bits2 weights=linear2\.out$/);
 });

@@ -3,6 +3,8 @@
 
 import "./no-eval.ts";
 
+import { decodeBeside, threadsFor } from "../../../shared/samples/threaded-decoding.ts";
+import type { KeptContent } from "../../content/kept-content.ts";
 import { findGpu, requestDevice } from "../../device.ts";
 import { openIdentity } from "../../session/identity.ts";
 import { type RunningSession, runSession } from "../../session/session.ts";
@@ -10,13 +12,15 @@ import type { SessionEvent } from "../../session/session-event.ts";
 import { gpuDevice } from "../../trainer/gpu-device.ts";
 import { tuningOptions, untuned } from "../../tuning/tuning-options.ts";
 import { TuningMemory } from "../../tuning/tuning-store.ts";
+import { countedPorts, type Traffic } from "../counted-ports.ts";
+import { webDecodeThread } from "../decode-thread.ts";
 import { runtimePorts } from "../runtime-ports.ts";
+import { trackingPorts } from "../tracking.ts";
+import { openKeptContent } from "./content-store.ts";
+import { fetchJpegModule } from "./jpeg-module.ts";
 import { indexedDbKeyStore } from "./key-store.ts";
 import { type Command, commandSchema } from "./messages.ts";
 import { indexedDbTuningStore } from "./tuning-store.ts";
-
-/** Shards outlive a reload here; a new layout of what is stored gets a new name. */
-const CACHE_NAME = "bitswarm-content-1";
 
 /** What of a dedicated worker's global scope is used; the DOM library describes a window's. */
 interface WorkerScope {
@@ -26,16 +30,45 @@ interface WorkerScope {
 
 const scope = globalThis as unknown as WorkerScope;
 let session: RunningSession | undefined;
+let kept: KeptContent | undefined;
+/** Of what is kept the page is told at most so often. */
+const TOLD_EVERY_MS = 500;
+let telling = false;
 
-/** Cache storage, unless the browser withholds it (private windows, no secure context). */
-async function openCache(): Promise<Cache | undefined> {
-  const { caches } = globalThis as { readonly caches?: CacheStorage };
-  return caches?.open(CACHE_NAME).catch(() => undefined);
+function tellKept(): void {
+  telling = false;
+  if (kept) scope.postMessage({ type: "kept", bytes: kept.bytes });
+}
+
+function tellKeptSoon(): void {
+  if (telling) return;
+  telling = true;
+  setTimeout(tellKept, TOLD_EVERY_MS);
+}
+
+let traffic: Traffic | undefined;
+
+function tellTrafficSoon(newest: Traffic): void {
+  if (!traffic) {
+    setTimeout(() => {
+      if (traffic) scope.postMessage({ type: "traffic", ...traffic });
+      traffic = undefined;
+    }, TOLD_EVERY_MS);
+  }
+  traffic = newest;
+}
+
+/** The bundler finds the thread's script by this very expression. */
+function startDecodeWorker(): Worker {
+  return new Worker(new URL("./decode-worker.ts", import.meta.url), { type: "module", name: "bitswarm decoder" });
 }
 
 async function obey(command: Command): Promise<void> {
   switch (command.type) {
     case "start": {
+      kept = await openKeptContent(command.url, command.cacheMiB);
+      tellKept();
+      kept?.listen(tellKeptSoon);
       const memory = new TuningMemory(indexedDbTuningStore(), (message) =>
         scope.postMessage({ type: "tuning", stage: "unkept", message }),
       );
@@ -43,7 +76,8 @@ async function obey(command: Command): Promise<void> {
         url: command.url,
         name: command.name,
         runtime: "browser",
-        ports: runtimePorts(),
+        openDecoding: decodeBeside(webDecodeThread(startDecodeWorker), threadsFor(navigator.hardwareConcurrency)),
+        ports: countedPorts(runtimePorts(), tellTrafficSoon),
         openIdentity: () => openIdentity(indexedDbKeyStore(), (message) => console.info(message)),
         openDevice: async () => {
           const open = await requestDevice(findGpu(globalThis));
@@ -54,7 +88,9 @@ async function obey(command: Command): Promise<void> {
           );
         },
         onEvent: (event) => scope.postMessage(event),
-        cache: await openCache(),
+        kept,
+        tracking: trackingPorts(fetchJpegModule),
+        share: command.share,
       });
       return;
     }
@@ -62,12 +98,24 @@ async function obey(command: Command): Promise<void> {
       return session?.pause();
     case "resume":
       return session?.resume();
+    case "finish":
+      return session?.finish();
+    case "hold":
+      return session?.hold(command.reason);
+    case "throttle":
+      return session?.throttle(command.share);
+    case "list":
+      return session?.list(command.nickname);
     case "leave":
       return session?.leave();
     case "retry":
       return session?.retry();
     case "unplugged":
       return session?.unplugged();
+    case "forget":
+      // Pause and Leave do not wait for it.
+      kept?.clear().then(tellKept);
+      return;
     default:
       command satisfies never;
   }

@@ -3,6 +3,10 @@
 export interface IndexedDbStore {
   get(key: string): Promise<unknown>;
   put(value: unknown, key: string): Promise<void>;
+  /** All of them, in one transaction. */
+  putAll(entries: Iterable<readonly [key: string, value: unknown]>): Promise<void>;
+  delete(key: string): Promise<void>;
+  entries(): Promise<readonly (readonly [key: string, value: unknown])[]>;
 }
 
 /**
@@ -20,6 +24,18 @@ export function indexedDbStore(database: string, name: string): IndexedDbStore {
     get: async (key) => settled((await store("readonly")).get(key)),
     put: async (value, key) => {
       await settled((await store("readwrite")).put(value, key));
+    },
+    putAll: async (entries) => {
+      const all = await store("readwrite");
+      await Promise.all([...entries].map(([key, value]) => settled(all.put(value, key))));
+    },
+    delete: async (key) => {
+      await settled((await store("readwrite")).delete(key));
+    },
+    entries: async () => {
+      const all = await store("readonly");
+      const [keys, values] = await Promise.all([settled(all.getAllKeys()), settled(all.getAll())]);
+      return keys.map((key, i) => [String(key), values[i]] as const);
     },
   };
 }

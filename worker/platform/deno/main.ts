@@ -2,11 +2,13 @@
 // run is over or it is told to stop.
 //
 // Standard output carries reports for a launcher, one JSON object a line: {"event":"joined","worker"},
-// {"event":"ended"}, {"event":"failed","code","message"}. Standard error is for people. Exit code 0 after the end or a
-// wished leave, else 1.
+// {"event":"given","samples","samplesPerSecond"}, {"event":"ended"}, {"event":"failed","code","message"}. Standard
+// error is for people. Exit code 0 after the end or a wished leave, else 1.
 
 import { BitswarmError } from "../../../shared/base/errors.ts";
+import { decodeBeside, threadsFor } from "../../../shared/samples/threaded-decoding.ts";
 import { MAX_LINK } from "../../../shared/wire/text-limit.ts";
+import { KeptContent } from "../../content/kept-content.ts";
 import { findGpu, requestDevice } from "../../device.ts";
 import { eventLines } from "../../session/event-lines.ts";
 import { openIdentity } from "../../session/identity.ts";
@@ -15,8 +17,12 @@ import type { SessionEvent } from "../../session/session-event.ts";
 import { gpuDevice } from "../../trainer/gpu-device.ts";
 import { tuningOptions, untuned } from "../../tuning/tuning-options.ts";
 import { TuningMemory } from "../../tuning/tuning-store.ts";
+import { webDecodeThread } from "../decode-thread.ts";
 import { runtimePorts } from "../runtime-ports.ts";
+import { trackingPorts } from "../tracking.ts";
 import { readDenoArguments } from "./arguments.ts";
+import { fileContentStore } from "./content-store.ts";
+import { readJpegModule } from "./jpeg-module.ts";
 import { fileKeyStore } from "./key-store.ts";
 import { fileTuningStore } from "./tuning-store.ts";
 
@@ -25,9 +31,9 @@ const FAREWELL_MS = 2000;
 /** The shell's code for a program that Ctrl-C ended. */
 const INTERRUPTED = 130;
 
-const report = (line: Record<string, string>) => console.log(JSON.stringify(line));
+const report = (line: Record<string, string | number>) => console.log(JSON.stringify(line));
 
-/** Leaves on the first signal, ends on the second. */
+/** Leaves on the first signal, ends on the second; SIGUSR1 is to answer what it holds before it leaves. */
 function leaveOnSignals(session: RunningSession): void {
   let asked = false;
   const leave = () => {
@@ -38,8 +44,15 @@ function leaveOnSignals(session: RunningSession): void {
     setTimeout(() => Deno.exit(0), FAREWELL_MS);
   };
   Deno.addSignalListener("SIGINT", leave);
-  // Windows has no SIGTERM to listen to.
-  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", leave);
+  // Windows has no other to listen to.
+  if (Deno.build.os === "windows") return;
+  Deno.addSignalListener("SIGTERM", leave);
+  Deno.addSignalListener("SIGUSR1", () => session.finish());
+}
+
+function openKept(folder: string, host: string, cacheMiB: number | undefined): Promise<KeptContent | undefined> {
+  const cap = cacheMiB === undefined ? undefined : cacheMiB * 2 ** 20;
+  return KeptContent.open(fileContentStore(folder, host, cap));
 }
 
 type Input = ReadableStreamDefaultReader<Uint8Array>;
@@ -63,8 +76,14 @@ async function leaveWithParent(session: RunningSession, input: Input): Promise<v
   setTimeout(() => Deno.exit(0), FAREWELL_MS);
 }
 
+/** Built where this file is, else as it was written, which Deno runs too. */
+function startDecodeWorker(): Worker {
+  const script = `./decode-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`;
+  return new Worker(new URL(script, import.meta.url), { type: "module" });
+}
+
 async function main(): Promise<number> {
-  const { url: given, name, parentWatch, tune, tunings, keys } = readDenoArguments(Deno.args);
+  const { url: given, name, parentWatch, tune, tunings, keys, content, cacheMiB, share } = readDenoArguments(Deno.args);
   const input = Deno.stdin.readable.getReader();
   const url = given === "-" ? await readLink(input) : given;
   const lineOf = eventLines();
@@ -72,6 +91,9 @@ async function main(): Promise<number> {
     const line = lineOf(event);
     if (line !== undefined) console.error(line);
     if (event.type === "joined") report({ event: "joined", worker: event.worker });
+    if (event.type === "contributed") {
+      report({ event: "given", samples: event.samples, samplesPerSecond: event.samplesPerSecond });
+    }
   };
   const store = tunings === undefined ? undefined : fileTuningStore(tunings);
   const memory = new TuningMemory(store, (message) => onEvent({ type: "tuning", stage: "unkept", message }));
@@ -79,6 +101,7 @@ async function main(): Promise<number> {
     url,
     name,
     runtime: "deno",
+    openDecoding: decodeBeside(webDecodeThread(startDecodeWorker), threadsFor(navigator.hardwareConcurrency)),
     ports: runtimePorts(),
     openIdentity: () =>
       openIdentity(keys === undefined ? undefined : fileKeyStore(keys, new URL(url).hostname), (message) =>
@@ -90,7 +113,10 @@ async function main(): Promise<number> {
         tune ? tuningOptions(open, navigator.userAgent, { ...circumstances, memory }) : untuned(open, circumstances),
       );
     },
+    kept: content === undefined ? undefined : await openKept(content, new URL(url).hostname, cacheMiB),
+    tracking: trackingPorts(readJpegModule),
     onEvent,
+    share,
   });
   leaveOnSignals(session);
   if (parentWatch) leaveWithParent(session, input);

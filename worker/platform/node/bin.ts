@@ -14,7 +14,8 @@ function fail(error: unknown): never {
 process.on("uncaughtException", fail);
 process.on("unhandledRejection", fail);
 try {
-  await import("./cli.ts");
+  const { runWorkerProgram, workerInCheckout } = await import("./cli.ts");
+  await runWorkerProgram(workerInCheckout());
 } catch (error) {
   fail(error);
 }

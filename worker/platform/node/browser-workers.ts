@@ -1,19 +1,20 @@
 // Runs workers as pages of one Chromium, which ends with this process however it ends.
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Browser, ConsoleMessage, Page } from "puppeteer";
+import type { Browser, ConsoleMessage, Page } from "puppeteer-core";
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import { SharedBrowser } from "./browser.ts";
 import { findChromium } from "./chromium.ts";
 import { parseRunUrl } from "./run-url.ts";
 import {
   type LaunchedWorkers,
+  sayOf,
   superviseWorkers,
   type WorkerEnd,
   type WorkersOptions,
   workerName,
 } from "./supervise.ts";
 import { hasHardwareGpu } from "./vulkan.ts";
-import { reportInPage } from "./worker-report.ts";
+import { type Given, reportInPage } from "./worker-report.ts";
 
 export interface BrowserWorkersOptions extends WorkersOptions {
   /** Shows the browser's window. */
@@ -25,8 +26,8 @@ export interface BrowserWorkersOptions extends WorkersOptions {
 const pollMs = 500;
 
 /**
- * Opens `count` pages of `url` with `&autostart=1` (and `&tune=0`, `&name=NAME`). A page reports through
- * `document.documentElement.dataset`: see worker-report.ts.
+ * Opens `count` pages of `url` with `&autostart=1` (and `&tune=0`, `&cache=MIB`, `&throttle=SHARE`, `&name=NAME`). A
+ * page reports through `document.documentElement.dataset`: see worker-report.ts.
  * @throws BitswarmError CONFIG_INVALID, TOKEN_INVALID, RUNTIME_MISSING
  */
 export async function launchBrowserWorkers(options: BrowserWorkersOptions): Promise<LaunchedWorkers> {
@@ -40,13 +41,13 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
   });
   await browser.open();
 
-  async function runWorker(slot: number, signal: AbortSignal): Promise<WorkerEnd> {
+  async function runWorker(slot: number, signal: AbortSignal, finish: AbortSignal): Promise<WorkerEnd> {
     const opened = await browser.open();
     if (signal.aborted) return { kind: "stopped" };
     const watched = new AbortController();
     const interrupted = interruption(opened, signal, watched.signal);
     try {
-      const end = await Promise.race([interrupted, livePage(opened, slot, watched.signal)]);
+      const end = await Promise.race([interrupted, livePage(opened, slot, watched.signal, finish)]);
       if (end.kind === "failed" && end.error.code === "WEBGPU_MISSING" && !browser.software) {
         await browser.fallBackToSoftware();
         return { kind: "died", code: "WEBGPU_MISSING", reason: "the GPU's driver gives no adapter, SwiftShader will" };
@@ -57,11 +58,13 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
     }
   }
 
-  async function livePage(opened: Browser, slot: number, signal: AbortSignal): Promise<WorkerEnd> {
-    const say = (text: string) => options.onLine?.(`[browser ${slot}] ${text}`);
+  async function livePage(opened: Browser, slot: number, signal: AbortSignal, finish: AbortSignal): Promise<WorkerEnd> {
+    const say = (text: string) => sayOf(options, "browser", slot, text);
     const address = new URL(url.href);
     address.searchParams.set("autostart", "1");
     if (options.tune === false) address.searchParams.set("tune", "0");
+    if (options.cacheMiB !== undefined) address.searchParams.set("cache", `${options.cacheMiB}`);
+    if (options.share !== undefined) address.searchParams.set("throttle", `${options.share}`);
     const name = workerName(options, slot);
     if (name !== undefined) address.searchParams.set("name", name);
 
@@ -80,10 +83,19 @@ export async function launchBrowserWorkers(options: BrowserWorkersOptions): Prom
       if (!browser.software && !(await Promise.race([crashed, hasAdapter(page, pageTimeoutMs)]))) {
         return { kind: "failed", error: new BitswarmError("WEBGPU_MISSING", "the GPU's driver gives no adapter") };
       }
+      const press = () => finishPage(page);
+      finish.addEventListener("abort", press, { once: true, signal });
+      if (finish.aborted) await press();
       const joined = (worker: string) => options.onEvent?.({ event: "joined", runtime: "browser", slot, worker });
-      return await Promise.race([crashed, watchState(page, joined, pageTimeoutMs, signal)]);
+      const given = (what: Given) => options.onEvent?.({ event: "given", runtime: "browser", slot, ...what });
+      return await Promise.race([crashed, watchState(page, { joined, given }, pageTimeoutMs, signal)]);
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause);
+      const [untrusted] = /ERR_CERT_\w+/.exec(text) ?? [];
+      if (untrusted !== undefined) {
+        const message = `the certificate of ${url.origin} is not trusted here (${untrusted}); where it is a class room's, ${url.origin.replace("https:", "http:")}/trust says how to trust it; \`doctor LINK\` looks at it closely`;
+        return { kind: "failed", error: new BitswarmError("CERTIFICATE_INVALID", message, { cause }) };
+      }
       return {
         kind: "died",
         code: "RUN_UNREACHABLE",
@@ -131,13 +143,16 @@ function forwardPage(page: Page, say: (text: string) => void): Promise<WorkerEnd
   });
 }
 
+/** Seconds that a page may take to close: one that crashed on a busy machine took more than three. */
+const CLOSE_ATTEMPTS = 20;
+
 /**
- * Chromium loses a request to close a page that is just being loaded: it is asked again, and in the end it is closed
- * itself.
+ * Chromium loses a request to close a page that is just being loaded: it is asked again each second, and in the end it
+ * is closed itself, with the pages of other workers.
  */
 async function closePage(page: Page): Promise<void> {
   const browser = page.browser();
-  for (let attempt = 0; attempt < 3 && browser.connected && !page.isClosed(); attempt++) {
+  for (let attempt = 0; attempt < CLOSE_ATTEMPTS && browser.connected && !page.isClosed(); attempt++) {
     const closed = page.close().catch(() => undefined);
     await Promise.race([closed, sleep(1000)]);
   }
@@ -151,15 +166,23 @@ async function hasAdapter(page: Page, withinMs: number): Promise<boolean> {
   return adapter === true;
 }
 
+/** Has a page answer what it holds, and leave; one that does not offer that holds nothing. */
+async function finishPage(page: Page | undefined): Promise<void> {
+  await page
+    ?.evaluate("(document.getElementById('finish') ?? document.getElementById('leave'))?.click()")
+    .catch(() => undefined);
+}
+
 /** Looks at the page's data attributes twice a second until they say that it is over. */
 async function watchState(
   page: Page,
-  joined: (worker: string) => void,
+  tell: { joined(worker: string): void; given(given: Given): void },
   patienceMs: number,
   signal: AbortSignal,
 ): Promise<WorkerEnd> {
   const openedAtMs = performance.now();
   let lastWorker: string | undefined;
+  let lastSamples: number | undefined;
   while (!signal.aborted) {
     if (page.url().startsWith("chrome-error:"))
       throw new Error("the page reloaded itself and the server did not answer");
@@ -176,9 +199,11 @@ async function watchState(
           return report;
         case "working":
         case "ended":
-          if (report.worker !== undefined && report.worker !== lastWorker) joined(report.worker);
+          if (report.worker !== undefined && report.worker !== lastWorker) tell.joined(report.worker);
           lastWorker = report.worker ?? lastWorker;
           if (report.kind === "ended") return { kind: "ended" };
+          if (report.given !== undefined && report.given.samples !== lastSamples) tell.given(report.given);
+          lastSamples = report.given?.samples;
           break;
         default:
           report satisfies never;

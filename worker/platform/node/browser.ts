@@ -1,7 +1,7 @@
 // Owns one Chromium for all pages of a launcher: starts it when it is first needed or needed again, and leaves nothing
 // behind.
 import { setTimeout as sleep } from "node:timers/promises";
-import puppeteer, { type Browser, type Page } from "puppeteer";
+import puppeteer, { type Browser, type Page } from "puppeteer-core";
 import { BitswarmError } from "../../../shared/base/errors.ts";
 import { chromiumArguments } from "./chromium.ts";
 import { createProfile, removeProfile, sweepProfiles } from "./chromium-profile.ts";

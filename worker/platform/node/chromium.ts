@@ -24,7 +24,7 @@ export function findChromium(env: NodeJS.ProcessEnv = process.env): string {
   throw new BitswarmError(
     "RUNTIME_MISSING",
     `no Chromium: none of ${programNames.join(", ")} is on PATH (Ubuntu's snap does not count). Install one ` +
-      `(\`npm run setup\` tells how), let CHROMIUM_PATH name its program, or use --runtime deno`,
+      `(npm run setup, or npx bitswarm setup, tells how), let CHROMIUM_PATH name its program, or use --runtime deno`,
   );
 }
 

@@ -1,4 +1,5 @@
-// Finds the Deno program, which npm brings as a platform package, and knows the few permissions that a worker gets.
+// Finds the Deno program, which npm brings in a package of each platform, and knows the few permissions that a worker
+// gets.
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -6,7 +7,7 @@ import { BitswarmError } from "../../../shared/base/errors.ts";
 import { findProgram } from "./find-program.ts";
 
 /**
- * The program inside `@deno/<platform>`, resolved as the package `deno` would; else `DENO_PATH`, else PATH.
+ * The program inside npm's `@deno/<platform>`; else `DENO_PATH`, else PATH.
  * @throws BitswarmError RUNTIME_MISSING
  */
 export function findDeno(env: NodeJS.ProcessEnv = process.env): string {
@@ -18,29 +19,39 @@ export function findDeno(env: NodeJS.ProcessEnv = process.env): string {
   if (found) return found;
   throw new BitswarmError(
     "RUNTIME_MISSING",
-    `no Deno: the npm package @deno/${target} is not installed. Run \`npm ci\`, let DENO_PATH name the program, or use --runtime browser`,
+    `no Deno: the npm package @deno/${target} is not installed. Install it, let DENO_PATH name the program, or use --runtime browser`,
   );
 }
 
-/** npm puts platform packages beside `deno` or below it. */
 function packageFolder(name: string): string | undefined {
   try {
-    const here = createRequire(import.meta.url);
-    return path.dirname(createRequire(here.resolve("deno/package.json")).resolve(`${name}/package.json`));
+    return path.dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
   } catch {
     return undefined;
   }
 }
 
+/** The JPEG decoder's WebAssembly, unless it lies below the given folder. */
+export function decoderBeside(root: string): string | undefined {
+  const file = createRequire(import.meta.url).resolve("@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasm");
+  return file.startsWith(`${root}${path.sep}`) ? undefined : file;
+}
+
 export interface DenoOptions {
-  /** The only address it may talk to, `host:port`. */
+  /** The address of its coordinator, `host:port`: the only one it may talk to. */
   readonly host: string;
-  /** The only folder it may read: our own files and those of the packages. */
+  /** But for these, which may have the data set's shards. */
+  readonly dataHosts?: readonly string[] | undefined;
+  /** A folder that it may read: our own files and, in a checkout, those of the packages. */
   readonly packageRoot: string;
+  /** A file of another, where npm put the JPEG decoder beside us and not below. */
+  readonly decoder?: string | undefined;
   /** A folder that it may write to: what it measured of this machine's adapters. */
   readonly tunings?: string | undefined;
-  /** The other: its key pair. */
+  /** Another: its key pair. */
   readonly keys?: string | undefined;
+  /** The third: what it fetched. */
+  readonly content?: string | undefined;
 }
 
 /**
@@ -50,15 +61,16 @@ export interface DenoOptions {
  * @throws BitswarmError RUNTIME_MISSING
  */
 export function denoArguments(options: DenoOptions): string[] {
-  const folders = [options.tunings, options.keys].filter((folder) => folder !== undefined);
+  const folders = [options.tunings, options.keys, options.content].filter((folder) => folder !== undefined);
+  const read = [options.packageRoot, ...(options.decoder === undefined ? [] : [options.decoder]), ...folders];
   return [
     "run",
     "--quiet",
     "--no-prompt",
     "--no-lock",
     "--cached-only",
-    `--allow-net=${options.host}`,
-    `--allow-read=${[options.packageRoot, ...folders].map(inList).join(",")}`,
+    `--allow-net=${[options.host, ...(options.dataHosts ?? [])].join(",")}`,
+    `--allow-read=${read.map(inList).join(",")}`,
     ...folders.map((folder) => `--allow-write=${inList(folder)}`),
     "--ignore-env",
   ];

@@ -4,10 +4,18 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** The folder with package.json, whose `imports` name it. */
 export function packageRoot(): string {
   return path.dirname(createRequire(import.meta.url).resolve("#package.json"));
+}
+
+/** Where the programs are that this one starts: those of the package that npm packs, or those that tsc wrote. */
+export function builtFolder(): string {
+  const built = path.join(packageRoot(), "dist");
+  const packed = path.join(built, "packed");
+  return fileURLToPath(import.meta.url).startsWith(`${packed}${path.sep}`) ? packed : built;
 }
 
 /** The version that package.json has. */

@@ -3,11 +3,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { BitswarmError, type ErrorCode } from "../../../shared/base/errors.ts";
 import { decideRestart } from "./restart.ts";
+import type { Given } from "./worker-report.ts";
 
 /** What a launcher tells the program that called it. `slot` counts from 1. */
 export type WorkerEvent =
   | { readonly event: "joined"; readonly runtime: Runtime; readonly slot: number; readonly worker: string }
+  /** Whenever more was accepted. */
+  | ({ readonly event: "given"; readonly runtime: Runtime; readonly slot: number } & Given)
   | { readonly event: "ended"; readonly runtime: Runtime; readonly slot: number };
+
+/** Whose line it is: a worker's own words, or what is done about it. */
+export interface LineFrom {
+  readonly slot: number;
+  readonly by: "worker" | "launcher";
+  /** The line without its mark. */
+  readonly text: string;
+}
 
 export type Runtime = "browser" | "deno";
 
@@ -21,10 +32,16 @@ export interface WorkersOptions {
   readonly software?: boolean | undefined;
   /** Measure kernels for this machine's adapter, and remember them. Default true. */
   readonly tune?: boolean | undefined;
+  /** How much of the time the GPU may compute for each worker, 0.1 to 1. Default 1. */
+  readonly share?: number | undefined;
+  /** The most that is kept of what was fetched, in MiB. Default: 4096, or a quarter of what a browser grants. */
+  readonly cacheMiB?: number | undefined;
+  /** `host` or `host:port` of what else may have the run's data; without it they come through the coordinator. */
+  readonly dataHosts?: readonly string[] | undefined;
   /** How long to wait before the first restart of a worker that died; twice as long before the next. Default 1000. */
   readonly restartAfterMs?: number | undefined;
   /** Receives what the workers print, and what is done about them, line by line. */
-  readonly onLine?: ((line: string) => void) | undefined;
+  readonly onLine?: ((line: string, from?: LineFrom) => void) | undefined;
   readonly onEvent?: ((event: WorkerEvent) => void) | undefined;
 }
 
@@ -35,6 +52,8 @@ export interface LaunchedWorkers {
    * Resolves when the run is over for every worker or `stop` was called; rejects with a BitswarmError when one gave up.
    */
   readonly exited: Promise<void>;
+  /** Has every worker answer the leases that it holds, and leave. */
+  finish(): void;
   /** Ends every worker and waits until their processes are gone. */
   stop(): Promise<void>;
 }
@@ -50,22 +69,27 @@ export type WorkerEnd =
 export interface Supervision {
   readonly runtime: Runtime;
   readonly options: WorkersOptions;
-  /** One life of the worker in `slot`. Resolves, with everything it owns released, soon after `signal` aborts. */
-  runWorker(slot: number, signal: AbortSignal): Promise<WorkerEnd>;
+  /**
+   * One life of the worker in `slot`. Resolves, with everything it owns released, soon after `signal` aborts; once
+   * `finish` aborts, with the worker's last answer.
+   */
+  runWorker(slot: number, signal: AbortSignal, finish: AbortSignal): Promise<WorkerEnd>;
   /** Releases what the workers share, once none of them lives. */
   release(): Promise<void>;
 }
 
-export function superviseWorkers(supervision: Supervision): Pick<LaunchedWorkers, "exited" | "stop"> {
+export function superviseWorkers(supervision: Supervision): Pick<LaunchedWorkers, "exited" | "finish" | "stop"> {
   const { runtime, options } = supervision;
   const stopping = new AbortController();
-  const say = (slot: number, text: string) => options.onLine?.(`[${runtime} ${slot}] ${text}`);
+  const finishing = new AbortController();
+  const noMore = AbortSignal.any([stopping.signal, finishing.signal]);
+  const say = (slot: number, text: string) => sayOf(options, runtime, slot, text, "launcher");
 
   async function keepGoing(slot: number): Promise<void> {
     let restarts = 0;
-    while (!stopping.signal.aborted) {
+    while (!noMore.aborted) {
       const startedAtMs = performance.now();
-      const end = await supervision.runWorker(slot, stopping.signal);
+      const end = await supervision.runWorker(slot, stopping.signal, finishing.signal);
       switch (end.kind) {
         case "ended":
           options.onEvent?.({ event: "ended", runtime, slot });
@@ -78,7 +102,8 @@ export function superviseWorkers(supervision: Supervision): Pick<LaunchedWorkers
           if (options.count > 1) say(slot, `error ${end.error.code}: ${end.error.message}`);
           throw end.error;
         case "died": {
-          if (stopping.signal.aborted) return;
+          // Who was to finish is not started again for that: what it held goes to others.
+          if (noMore.aborted) return;
           const decision = decideRestart(restarts, performance.now() - startedAtMs, options.restartAfterMs);
           restarts = decision.restarts;
           if (!decision.restart) {
@@ -87,7 +112,7 @@ export function superviseWorkers(supervision: Supervision): Pick<LaunchedWorkers
             throw new BitswarmError(end.code, message);
           }
           say(slot, `${end.reason}; restart ${restarts} in ${decision.delayMs / 1000} s`);
-          await sleep(decision.delayMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+          await sleep(decision.delayMs, undefined, { signal: noMore }).catch(() => undefined);
           break;
         }
         default:
@@ -109,11 +134,23 @@ export function superviseWorkers(supervision: Supervision): Pick<LaunchedWorkers
   exited.catch(() => undefined);
   return {
     exited,
+    finish: () => finishing.abort(),
     async stop() {
       stopping.abort();
       await exited.catch(() => undefined);
     },
   };
+}
+
+/** Hands a line on to whoever called, marked with where it comes from. */
+export function sayOf(
+  { onLine }: WorkersOptions,
+  runtime: Runtime,
+  slot: number,
+  text: string,
+  by: LineFrom["by"] = "worker",
+): void {
+  onLine?.(`[${runtime} ${slot}] ${text}`, { slot, by, text });
 }
 
 /** The name of the worker in `slot`, where one was given. */

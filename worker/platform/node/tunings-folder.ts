@@ -1,5 +1,5 @@
-// Where Deno workers keep what they measured, and who they are: folders of the user's cache, which survive the run and
-// may be deleted at any time.
+// Where Deno workers keep what they measured, what they fetched and who they are: folders of the user's cache, which
+// survive the run and may be deleted at any time.
 import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
@@ -20,6 +20,23 @@ export function tuningsFolder(env: NodeJS.ProcessEnv = process.env, platform = p
 /** `bitswarm/keys` of the user's cache. */
 export function keysFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
   return cacheFolder("keys", env, platform);
+}
+
+/** `bitswarm/content` of the user's cache. */
+export function contentFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
+  return cacheFolder("content", env, platform);
+}
+
+/** Makes the folder of what workers fetched, or says why they will fetch it again at each start. */
+export function prepareContent(folder: string, say: (text: string) => void): string | undefined {
+  try {
+    if (folder.includes(",")) throw new RangeError(`${folder} has a comma in its name`);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  } catch (error) {
+    say(`data: what is fetched will not be kept (${error instanceof Error ? error.message : error})`);
+    return undefined;
+  }
 }
 
 /** Makes the folder, or says why there is none. */

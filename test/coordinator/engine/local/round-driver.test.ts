@@ -2,6 +2,7 @@
 // turns.
 
 import { expect, test } from "vitest";
+import type { SampleChecks } from "../../../../coordinator/data-checks/data-checks.ts";
 import { Planner } from "../../../../coordinator/engine/local/planner.ts";
 import { RoundDriver } from "../../../../coordinator/engine/local/round-driver.ts";
 import type { Lease } from "../../../../coordinator/round/lease.ts";
@@ -19,7 +20,7 @@ const runTag = "7".repeat(32);
 const timeoutMs = 1000;
 
 /** A round of four samples in which every lease is audited; its workers are called as in `names`. */
-async function auditedRound(names: readonly string[]) {
+async function auditedRound(names: readonly string[], sampleChecks?: SampleChecks) {
   const state = tinyState(
     tinyConfig({
       method: { ablation: "R" },
@@ -37,6 +38,7 @@ async function auditedRound(names: readonly string[]) {
   };
   const clock = { now: () => now, after: () => () => undefined, every };
   const requeued: string[] = [];
+  const verdicts: [worker: string, verdict: string][] = [];
   const granted: { lease: Lease; plan: RoundPlan }[] = [];
   const trust = roundTrust({ clip: "none", clock });
   const driver = new RoundDriver({
@@ -48,13 +50,15 @@ async function auditedRound(names: readonly string[]) {
     lease: { ...state.config.lease, timeoutMs, first: 1, minDeadlineMs: timeoutMs },
     outbox: {
       lease: () => undefined,
-      accepted: () => undefined,
-      rejected: () => undefined,
+      accepted: (worker) => void verdicts.push([worker, "accepted"]),
+      rejected: (worker, _, { code }) => void verdicts.push([worker, code]),
+      dismissed: () => undefined,
       cancelled: () => undefined,
     },
-    onGrant: (lease, plan) => granted.push({ lease, plan }),
-    onRequeue: ({ worker }) => requeued.push(worker),
+    onGrant: ({ lease }, plan) => granted.push({ lease, plan }),
+    onRequeue: ({ lease }) => requeued.push(lease.worker),
     onBackup: () => undefined,
+    ...(sampleChecks && { sampleChecks }),
   });
   for (const name of names) driver.join(workerId(name));
   const plan = await new Planner({ training, progress: state, runTag }).plan(
@@ -69,17 +73,20 @@ async function auditedRound(names: readonly string[]) {
   };
   return {
     collected,
+    verdicts,
+    requeued,
+    tick: () => tickers[0].tick(),
     ready: (name: string) => driver.ready(workerId(name)),
     /** Answers its newest lease; a lie has all signs turned. */
     answer: async (name: string, purpose: Lease["purpose"], lies = false) => {
       const { lease, plan } = lent(name, purpose);
       const work = {
-        lease: leaseMessage(plan, lease),
+        lease: leaseMessage(plan, lease, [{ from: lease.from, to: lease.to }]),
         misdeed: lies ? "flip" : undefined,
         before: undefined,
       } as const;
       const { result } = virtualContribution(work, { microbatch: 1, layout: () => plan.layout });
-      await driver.contribute(workerId(name), contributionFrame(work.lease, runTag, result));
+      await driver.contribute(workerId(name), contributionFrame(work.lease, runTag, { ...result, checksum: 0 }));
     },
     wait: (ms: number) => {
       now += ms;
@@ -121,4 +128,56 @@ test.each([
   for (const name of names) ready(name);
   wait(timeoutMs);
   expect(msUntilRequeued()).toBe(ms);
+});
+
+/** Checks of samples whose answers the test gives. */
+function heldChecks() {
+  const granted: [worker: string, purpose: string, audited: boolean][] = [];
+  const waits = new Map<string, Promise<void>>();
+  const right = new Map<string, number>();
+  const accounts = new Map<number, string>();
+  const checks: SampleChecks = {
+    granted: (lease, _, audited) => {
+      const { account, purpose, lease: id } = lease as Lease;
+      accounts.set(id, account);
+      granted.push([account, purpose, audited]);
+    },
+    pending: ({ account }) => waits.get(account),
+    checksum: (lease) => right.get(accounts.get(lease) ?? ""),
+    over: () => undefined,
+  };
+  return { checks, granted, waits, right };
+}
+
+test("C20 what an audit compares is told to the checks as such, the lease and its copy", async () => {
+  const { checks, granted } = heldChecks();
+  const { ready } = await auditedRound(["a", "b", "c"], checks);
+  for (const name of ["a", "b", "c"]) ready(name);
+  expect(granted.length).toBeGreaterThan(2);
+  expect(new Set(granted.map(([, purpose]) => purpose))).toEqual(new Set(["work", "audit"]));
+  expect(granted.every(([, , audited]) => audited)).toBe(true);
+});
+
+test("C21 a contribution that waits for its check keeps its lease, and nobody else's waits", async () => {
+  const { checks, waits, right } = heldChecks();
+  const { ready, answer, wait, tick, verdicts, requeued } = await auditedRound(["a", "b", "c", "d", "e"], checks);
+  for (const name of ["a", "b", "c", "d", "e"]) ready(name);
+  let go = () => {};
+  waits.set(
+    "a",
+    new Promise((resolve) => {
+      go = resolve;
+    }),
+  );
+  right.set("a", 7);
+  const waiting = answer("a", "work");
+  await answer("c", "work");
+  expect(verdicts).toEqual([["c", "accepted"]]);
+  wait(2 * timeoutMs);
+  tick();
+  expect(requeued).not.toContain("a");
+  go();
+  await waiting;
+  // Its frame says 0.
+  expect(verdicts).toContainEqual(["a", "DATA_MISMATCH"]);
 });

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { groupNormsOf } from "../../../../coordinator/sum/gradient-norms.ts";
 import { Reduction } from "../../../../coordinator/sum/reduction/reduction.ts";
 import { crc32c } from "../../../../shared/base/crc32c.ts";
+import { payloadHeadBytes } from "../../../../shared/wire/contribution-payload.ts";
 import { frameHeaderBytes } from "../../../../shared/wire/frame.ts";
 import { addContribution } from "../../../../shared/wire/naive-sum.ts";
 import { wireLayout } from "../../../../shared/wire/wire-layout.ts";
@@ -22,9 +23,10 @@ const reduction = new Reduction();
 const tensors = layout.tensors.length;
 
 function frame({ body, wire }: CodedCase, peaks = new Uint32Array(wire.tensors.length)): Uint8Array {
-  const bytes = new Uint8Array(frameHeaderBytes + peaks.byteLength + body.length);
+  const head = frameHeaderBytes + payloadHeadBytes(peaks.length);
+  const bytes = new Uint8Array(head + body.length);
   bytes.set(new Uint8Array(peaks.buffer), frameHeaderBytes);
-  bytes.set(body, frameHeaderBytes + peaks.byteLength);
+  bytes.set(body, head);
   return bytes;
 }
 

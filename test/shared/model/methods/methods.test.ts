@@ -62,7 +62,7 @@ describe("what a method does to W after an update", () => {
   const settled = (options: Record<string, unknown> & { readonly kind: string }) => {
     const one = layer();
     const before = one.weight.slice();
-    methods.get(options.kind).create(options).rule?.settle?.(one);
+    methods.get(options.kind).create(options).rule?.settle?.(one, before);
     return { before, after: one.weight };
   };
 
