@@ -97,14 +97,6 @@ async function gatewayOn(hub: ClusterHub, id: string, { run }: Stage, volunteers
   return { gateway, events };
 }
 
-/** Works for a coordinator until something comes to pass, or its run is over. */
-async function workUntil(stage: Stage, name: string, reached: () => boolean | Promise<boolean>): Promise<void> {
-  const over = expect.poll(reached, { interval: 5 }).toBe(true);
-  const worker = stage.join(name);
-  await worker.work(Promise.race([over, stage.done.catch(() => undefined)]));
-  await over;
-}
-
 const linesOf = async ({ run }: Stage) =>
   (await readFile(join(run.directory.path, COMMIT_LOG), "utf8")).trimEnd().split("\n");
 
@@ -148,10 +140,10 @@ export function clusterContract(name: string, makeHub: () => ClusterHub): void {
     test("U13 a standby follows with the same parameters, goes on where the leader is gone, and ends with the bits of a run in one process", async () => {
       const hub = makeHub();
       const leader = await coordinatorOn(hub, "c-0");
-      await workUntil(leader, "one", stepsAt(leader, 1));
+      await leader.workUntil("one", stepsAt(leader, 1));
       const standby = await coordinatorOn(hub, "c-1");
       expect(standby.engine.status().step).toBe(1);
-      await workUntil(leader, "two", stepsAt(leader, 3));
+      await leader.workUntil("two", stepsAt(leader, 3));
       await expect.poll(stepsAt(standby, 3)).toBe(true);
       expect(await linesOf(standby)).toEqual(await linesOf(leader));
       const losses = ({ events }: Stage) =>
@@ -171,7 +163,7 @@ export function clusterContract(name: string, makeHub: () => ClusterHub): void {
     test("U19 where the store is emptied the leader goes on, and makes it anew", async () => {
       const hub = makeHub();
       const leader = await coordinatorOn(hub, "c-0");
-      await workUntil(leader, "one", stepsAt(leader, 2));
+      await leader.workUntil("one", stepsAt(leader, 2));
       await hub.emptyStore();
       await leader.join("two").work(leader.done);
       await expectEnd(leader);
@@ -198,14 +190,14 @@ export function clusterContract(name: string, makeHub: () => ClusterHub): void {
     test("U21 a step whose sum is lost with the leader is computed again, to the same bits", async () => {
       const hub = makeHub();
       const leader = await coordinatorOn(hub, "c-0");
-      await workUntil(leader, "one", stepsAt(leader, 1));
+      await leader.workUntil("one", stepsAt(leader, 1));
       const standby = await coordinatorOn(hub, "c-1");
       // The head has the next step, and nobody hears of it.
       hub.faults.swap = (node, key) => {
         if (node === "c-0" && key === "head") hub.faults.cut.add("c-0");
         return { done: true, answered: true };
       };
-      await workUntil(leader, "two", () => leads(standby));
+      await leader.workUntil("two", () => leads(standby));
       hub.faults.swap = () => ({ done: true, answered: true });
       await standby.join("three").work(standby.done);
       await expectEnd(standby);
@@ -226,7 +218,7 @@ export function clusterContract(name: string, makeHub: () => ClusterHub): void {
         },
       });
       const standby = await coordinatorOn(hub, "c-1", { change });
-      await workUntil(leader, "one", stepsAt(leader, 1));
+      await leader.workUntil("one", stepsAt(leader, 1));
       await expect(standby.done).rejects.toMatchObject({ code: "REPLICA_DIVERGED" });
     });
 
@@ -300,9 +292,9 @@ export function clusterContract(name: string, makeHub: () => ClusterHub): void {
     test("U34 where all coordinators are stopped the same folders go on, with the same bits", async () => {
       const hub = makeHub();
       const leader = await coordinatorOn(hub, "c-0");
-      await workUntil(leader, "one", stepsAt(leader, 1));
+      await leader.workUntil("one", stepsAt(leader, 1));
       const standby = await coordinatorOn(hub, "c-1");
-      await workUntil(leader, "two", stepsAt(leader, 3));
+      await leader.workUntil("two", stepsAt(leader, 3));
       await expect.poll(stepsAt(standby, 3)).toBe(true);
       await standby.close();
       await leader.close();
@@ -319,15 +311,15 @@ export function clusterContract(name: string, makeHub: () => ClusterHub): void {
     test("U35 where somebody removes head or lease by hand both coordinators go on", async () => {
       const hub = makeHub();
       const leader = await coordinatorOn(hub, "c-0");
-      await workUntil(leader, "one", stepsAt(leader, 1));
+      await leader.workUntil("one", stepsAt(leader, 1));
       const standby = await coordinatorOn(hub, "c-1");
       // A leader that has no turn for seconds is replaced meanwhile, as it should be.
       const goesOn = (stage: Stage, step: number) => () => leads(standby) || stepsAt(stage, step)();
       await hub.removeKey("head");
-      await workUntil(leader, "two", goesOn(leader, 2));
+      await leader.workUntil("two", goesOn(leader, 2));
       await expect.poll(goesOn(standby, 2)).toBe(true);
       await hub.removeKey("lease");
-      await workUntil(leader, "three", goesOn(leader, 3));
+      await leader.workUntil("three", goesOn(leader, 3));
       // Once more, and then its leader is gone.
       await hub.removeKey("head");
       hub.faults.cut.add("c-0");

@@ -140,8 +140,16 @@ export class StagedWorker {
     expect((await this.next("accepted")).lease).toBe(lease.lease);
   }
 
-  /** Works until the run is over. @param alter what it hands in instead of what is right */
-  async work(over: Promise<unknown>, alter = (honest: ScriptedContribution) => honest): Promise<void> {
+  /**
+   * Works until the run is over.
+   * @param alter what it hands in instead of what is right
+   * @param enough asked at each lease, which is left unanswered where it is
+   */
+  async work(
+    over: Promise<unknown>,
+    alter = (honest: ScriptedContribution) => honest,
+    enough = () => false,
+  ): Promise<void> {
     let done = false;
     const end = over.then(
       () => {
@@ -154,7 +162,7 @@ export class StagedWorker {
     while (!done) {
       this.ready();
       const lease = await Promise.race([this.leased(), end]);
-      if (done || !lease) return;
+      if (done || !lease || enough()) return;
       await this.contribute(alter(this.honest(lease)));
       await Promise.race([this.#settled(lease.lease), end]);
     }
@@ -281,6 +289,15 @@ export class Stage {
     const facts = { account, name, runtime: "node", adapter, address: name, own: true } as const;
     this.engine.inbox.join(worker.name, { ...facts, ...joining });
     return worker;
+  }
+
+  /** One more works until something comes to pass, and not a step longer, or until the run is over; then it leaves. */
+  async workUntil(name: string, reached: () => boolean): Promise<void> {
+    const worker = this.join(name);
+    const over = expect.poll(reached, { interval: 5 }).toBe(true);
+    await worker.work(Promise.race([over, this.done.catch(() => undefined)]), undefined, reached);
+    worker.leave();
+    await over;
   }
 
   /** All that was handed to workers is still what it was. */

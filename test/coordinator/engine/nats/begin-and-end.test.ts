@@ -52,9 +52,7 @@ test("U42 a fresh coordinator that finds one step committed and nobody there com
   const hub = newHub();
   const leader = (await open(portsOf(hub, "c-0"), "c-0")).start();
   leader.done.catch(() => undefined);
-  const first = expect.poll(() => leader.engine.status().step, { interval: 5 }).toBe(1);
-  await leader.join("one").work(Promise.race([first]));
-  await first;
+  await leader.workUntil("one", () => leader.engine.status().step === 1);
   hub.faults.cut.add("c-0");
   onTestFinished(() => void hub.faults.cut.clear());
   const fresh = (await open(portsOf(hub, "c-1"), "c-1")).start();

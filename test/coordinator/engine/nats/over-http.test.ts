@@ -47,15 +47,11 @@ test("U58 a standby begins, follows and takes over with what came over HTTP alon
   let pieces = 0;
   hub.bus("looker").subscribe(subjects.bulk("*", "*"), () => pieces++);
   const leader = await coordinatorOn(hub, "c-0");
-  const workUntil = async (name: string, step: number, at: Stage) => {
-    const over = expect.poll(() => at.engine.status().step >= step, { interval: 5 }).toBe(true);
-    await leader.join(name).work(Promise.race([over, leader.done.catch(() => undefined)]));
-    await over;
-  };
-  await workUntil("one", 1, leader);
+  const stepAt = (at: Stage, step: number) => () => at.engine.status().step >= step;
+  await leader.workUntil("one", stepAt(leader, 1));
   const standby = await coordinatorOn(hub, "c-1");
   expect(standby.engine.status().step).toBe(1);
-  await workUntil("two", 2, standby);
+  await leader.workUntil("two", stepAt(standby, 2));
   const before = await hashesOf(leader);
   hub.faults.cut.add("c-0");
   await expect.poll(() => standby.events.some(({ type }) => type === "leads")).toBe(true);
