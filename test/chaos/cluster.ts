@@ -3,19 +3,18 @@
 // programs.
 
 import type { ChildProcess } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { makeKeys } from "../../deploy/cluster/make-keys.mjs";
+import { builtProgram } from "../fixtures/programs.ts";
 import { testTool } from "../fixtures/test-tool.ts";
 import { ClusterNet } from "./cluster-net.ts";
 import { ClusterNode } from "./cluster-node.ts";
 import { CommitWatch } from "./commit-watch.ts";
 
 const built = (path: string) => fileURLToPath(new URL(`../../dist/${path}`, import.meta.url));
-/** The package's, which begins with half the work. */
-const program = built("packed/coordinator/program/bitswarm.js");
 const RUN = "storm";
 const PORT = 8080;
 const LOOK_MS = 50;
@@ -79,7 +78,6 @@ export class Cluster {
 
   /** Starts all of it; resolves once there is work for everybody. */
   static async start(options: ClusterOptions): Promise<Cluster> {
-    if (!existsSync(program)) throw new Error(`${program} is not built: run npm run build`);
     const gateways = Array.from({ length: options.gateways }, (_, index) => `g-${index}`);
     const net = await ClusterNet.open([...servers, ...coordinators, ...gateways, CREW, OPERATOR], coordinators);
     const cluster = new Cluster(options, gateways, net);
@@ -118,7 +116,7 @@ export class Cluster {
     const run = (command: string, id: string, more: readonly string[]) => {
       const lets = ["--id", id, "--nkey", join(keys, `${id}.nk`), "--tls-ca", join(keys, "ca.pem")];
       const door = ["--host", net.address(id), "--port", String(PORT), "--workers", "0"];
-      const all = [process.execPath, program, command, ...more, "--run", RUN, ...lets, ...door];
+      const all = [process.execPath, builtProgram("bitswarm"), command, ...more, "--run", RUN, ...lets, ...door];
       this.#begin(id, id, all, this.#own(id), true);
     };
     for (const id of gateways) run("gateway", id, [`nats://${addresses}`, "--dir", join(folder, id)]);
@@ -139,7 +137,7 @@ export class Cluster {
     }
     const how = ["--runtime", "deno", "--count", String(workers), "--no-tune"];
     for (const [index, link] of links.entries()) {
-      const command = [process.execPath, built("worker/platform/node/bin.js"), "join", link, ...how];
+      const command = [process.execPath, builtProgram("worker"), "join", link, ...how];
       this.#begin(`${CREW} ${index}`, CREW, command, this.#own(CREW));
     }
   }

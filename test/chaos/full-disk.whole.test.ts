@@ -3,13 +3,12 @@
 import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
+import { builtProgram } from "../fixtures/programs.ts";
 import { ScriptedWorker } from "../fixtures/scripted-worker.ts";
 import { tinyFlags } from "../fixtures/test-run.ts";
 import { calmHashes } from "./calm-run.ts";
 
-const program = fileURLToPath(new URL("../../dist/coordinator/program/bin.js", import.meta.url));
 const alone = ["--workers", "0", "--port", "0", "--json"];
 /** Room for the first checkpoints of the tiny run and not for those that follow. */
 const SMALL_KIB = 5000;
@@ -32,7 +31,7 @@ test("a full disk ends the run with STORAGE_FAILED, and with room again it resum
     mount -o remount,size=100m "$DISK" || exit 92
     exec node "$PROGRAM" resume "$DISK/run" ${alone.join(" ")}`;
   const child = spawn("unshare", ["--map-root-user", "--mount", "sh", "-c", script, "sh", ...flags], {
-    env: { ...process.env, DISK: disk, PROGRAM: program },
+    env: { ...process.env, DISK: disk, PROGRAM: builtProgram("bitswarm") },
     stdio: ["ignore", "pipe", "pipe"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));

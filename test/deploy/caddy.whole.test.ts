@@ -5,21 +5,19 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { get } from "node:https";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { readReach } from "../../coordinator/server/reach.ts";
 import { WRONG_TOKENS_PER_MINUTE } from "../../coordinator/trust/address-limits.ts";
 import type { Finding } from "../../worker/platform/node/doctor/finding.ts";
 import { WorkerProcess } from "../e2e/worker-process.ts";
 import { freePorts, startCaddy } from "../fixtures/caddy.ts";
+import { builtProgram } from "../fixtures/programs.ts";
 import { scratchFolder, startTestRun } from "../fixtures/test-run.ts";
 import { notOnLinux } from "../fixtures/test-tool.ts";
 
-const program = fileURLToPath(new URL("../../dist/worker/platform/node/bin.js", import.meta.url));
-
 /** What the built `worker doctor` says, by check. */
 async function doctor(link: string, runtime: string, env: NodeJS.ProcessEnv) {
-  const parameters = [program, "doctor", link, "--runtime", runtime, "--json"];
+  const parameters = [builtProgram("worker"), "doctor", link, "--runtime", runtime, "--json"];
   const child = spawn(process.execPath, parameters, { env: { ...process.env, ...env } });
   let said = "";
   child.stdout.on("data", (part) => {

@@ -2,10 +2,8 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
-
-const program = fileURLToPath(new URL("../../dist/worker/platform/node/bin.js", import.meta.url));
+import { builtProgram } from "../fixtures/programs.ts";
 
 export class WorkerProcess {
   readonly child: ChildProcess;
@@ -32,7 +30,7 @@ export class WorkerProcess {
       ...(tune ? [] : ["--no-tune"]),
       ...(json ? ["--json"] : []),
     ];
-    this.child = spawn(process.execPath, [program, "join", url, ...flags], {
+    this.child = spawn(process.execPath, [builtProgram("worker"), "join", url, ...flags], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...env },
     });

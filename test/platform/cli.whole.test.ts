@@ -1,18 +1,14 @@
 // Rules of the program `worker`, run as a person runs it: built, in a process of its own.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { packageRoot } from "../../worker/platform/node/package-root.ts";
+import { builtProgram } from "../fixtures/programs.ts";
 import { type PageServer, servePage } from "./fixtures/page-server.ts";
 import { commandLine, descendants, environment, survivors } from "./fixtures/processes.ts";
 
-const program = path.join(packageRoot(), "dist/worker/platform/node/bin.js");
 const children: ChildProcess[] = [];
 let server: PageServer;
 beforeAll(async () => {
-  if (!existsSync(program)) throw new Error(`${program} is not built: run \`npm run build\``);
   server = await servePage();
 });
 afterAll(async () => {
@@ -21,7 +17,7 @@ afterAll(async () => {
 });
 
 function start(parameters: string[], env: NodeJS.ProcessEnv = {}) {
-  const child = spawn(process.execPath, [program, ...parameters], { env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, [builtProgram("worker"), ...parameters], { env: { ...process.env, ...env } });
   children.push(child);
   let stdout = "";
   let stderr = "";

@@ -71,7 +71,7 @@ test("P4 a run's folder that is not empty is RUN_EXISTS; one that is no run cann
   const { flags, runDir } = await tinyFlags();
   const occupied = join(runDir, "..", "images");
   const start = await runCoordinator("start", ...flags, "--run-dir", occupied, ...alone);
-  expect([start.code, start.stderr]).toEqual([1, expect.stringMatching(/^error RUN_EXISTS: .*coordinator resume/)]);
+  expect([start.code, start.stderr]).toEqual([1, expect.stringMatching(/^error RUN_EXISTS: .*bitswarm\.js resume/)]);
   const resume = await runCoordinator("resume", occupied, ...alone);
   expect([resume.code, resume.stderr]).toEqual([1, expect.stringMatching(/^error CHECKPOINT_MISSING: .*run\.yaml/)]);
 });
@@ -171,7 +171,7 @@ test("K3 Ctrl-C once finishes the step, writes a checkpoint, says how to go on, 
   await worker.answer(lease);
   const { code, stderr } = await run.exited;
   expect(code).toBe(0);
-  expect(stderr).toContain(`npx coordinator resume ${runDir}`);
+  expect(stderr).toContain(`bitswarm.js resume ${runDir}`);
   expect(run.lines().at(-1)).toMatchObject({ event: "done", step: 2 });
   expect(run.lines().at(-1)).toHaveProperty("scores", {});
   expect((await readNewestCheckpoint(runDir)).manifest.step).toBe(2);

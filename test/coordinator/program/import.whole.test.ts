@@ -6,13 +6,13 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs
 import { readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { rng } from "../../../shared/base/rng.ts";
 import { CoordinatorProcess, runCoordinator } from "../../fixtures/coordinator-process.ts";
 import { imagenetFixtures } from "../../fixtures/imagenet-fixtures.ts";
 import { filesOf } from "../../fixtures/imported.ts";
+import { builtProgram } from "../../fixtures/programs.ts";
 import { scratchFolder } from "../../fixtures/test-run.ts";
 
 const MIB = 2 ** 20;
@@ -188,9 +188,8 @@ test("I26 a disk that takes no more is an error of the disk's own, and the impor
   const folder = await scratchFolder();
   const source = manyPixels();
   const out = path.join(folder, "store");
-  const program = fileURLToPath(new URL("../../../dist/coordinator/program/bin.js", import.meta.url));
   // A limit on the size of a file, in KiB, is what a shell can have of a disk that is full.
-  const command = `ulimit -f 20000; exec "${process.execPath}" "${program}" import "${source}" --out "${out}"`;
+  const command = `ulimit -f 20000; exec "${process.execPath}" "${builtProgram("bitswarm")}" import "${source}" --out "${out}"`;
   const full = spawnSync("bash", ["-c", command], { encoding: "utf8" });
   expect({ status: full.status, stderr: full.stderr }).toEqual({
     status: 1,
