@@ -1,4 +1,5 @@
-// Runs vitest with the arguments given and closes with one plain line, `N passed, N failed`, counted from vitest's own report.
+// Runs vitest with the arguments given, says which files took longest, and closes with one plain line, `N passed, N
+// failed`, counted from vitest's own report.
 
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -30,6 +31,23 @@ export function closingLine(report, exitCode) {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }
 
+/** Files named at the end. */
+const LONGEST = 20;
+
+/**
+ * The files that took longest, the longest first: a line each.
+ *
+ * @param {import("./run-tests.d.mts").Report | undefined} report
+ * @param {string} root what their names are told from
+ */
+export function longestFiles(report, root) {
+  return (report?.testResults ?? [])
+    .map(({ name, startTime, endTime }) => ({ name, ms: endTime - startTime }))
+    .sort((a, b) => b.ms - a.ms)
+    .slice(0, LONGEST)
+    .map(({ name, ms }) => `${(ms / 1000).toFixed(1).padStart(7)} s  ${path.relative(root, name)}`);
+}
+
 /** @param {string[]} parameters @returns {Promise<number>} */
 async function main(parameters) {
   const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
@@ -57,6 +75,7 @@ async function main(parameters) {
     });
     const report = fs.existsSync(reportFile) ? JSON.parse(fs.readFileSync(reportFile, "utf8")) : undefined;
     const line = closingLine(report, exitCode);
+    console.log(["Files that took longest:", ...longestFiles(report, root), ""].join("\n"));
     console.log(line);
     return exitCode === 0 && !line.includes(" 0 failed") ? 1 : exitCode;
   } finally {
