@@ -154,7 +154,7 @@ export class Tuner {
     const since = now();
     const time: Time = {
       learned: false,
-      begin: () => now() < since + budgetMs && !aborted(),
+      begin: () => now() < since + (time.learned ? budgetMs : Math.max(budgetMs, FIRST_MS)) && !aborted(),
       expired: () => {
         const overrun = OVERRUN * budgetMs;
         return now() >= since + (time.learned ? overrun : Math.max(overrun, FIRST_MS)) || aborted();
