@@ -20,6 +20,24 @@ async function answered(read: () => Promise<StoredValue | undefined>): Promise<S
   }
 }
 
+/**
+ * Resolves once what one node publishes is passed on to what another has subscribed to: between servers that takes its
+ * time, after either's flush.
+ */
+async function reaches(from: Bus, to: Bus): Promise<void> {
+  let heard = false;
+  const stop = to.subscribe("reached", () => {
+    heard = true;
+  });
+  await expect
+    .poll(() => {
+      from.publish("reached", new Uint8Array());
+      return heard;
+    })
+    .toBe(true);
+  stop();
+}
+
 /** A node's ports. */
 export interface Ports {
   readonly bus: Bus;
@@ -43,7 +61,7 @@ export function portsContract(name: string, node: (id: string) => Promise<Ports>
       b.subscribe("u1.>", hear("u1.>"));
       const leave = b.subscribe("u1.a.x", hear("left"));
       leave();
-      await b.flush();
+      await reaches(a, b);
       for (const subject of ["u1.a.x", "u1.a.b.x", "u2.a.x"]) a.publish(subject, bytesOf("hello"));
       await a.flush();
       await expect.poll(() => heard.length).toBe(3);
@@ -53,7 +71,7 @@ export function portsContract(name: string, node: (id: string) => Promise<Ports>
     test("U2 a request has its answer, or is ENGINE_UNREACHABLE in time", async () => {
       const [{ bus: a }, { bus: b }] = [await node("c-0"), await node("g-0")];
       const stop = b.subscribe("u3.*", ({ subject, data, reply }) => reply?.(bytesOf(`${subject} ${text(data)}`)));
-      await b.flush();
+      await reaches(a, b);
       expect(text(await a.request("u3.q", bytesOf("ping"), 30_000))).toBe("u3.q ping");
       stop();
       await b.flush();
