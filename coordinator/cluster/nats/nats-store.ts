@@ -21,6 +21,8 @@ const TIMEOUT_MS = 500;
 /** Making a bucket takes an election, or two where the servers have just begun. */
 const ADDING_MS = 5000;
 const MAKING_MS = 20_000;
+/** The same of whoever begins: servers that have just begun need up to half a minute until each knows what the others have. */
+const FIRST_MAKING_MS = 60_000;
 const AGAIN_MS = 100;
 const COPIES = 3;
 /** Codes of nats-server/server/errors.json. */
@@ -58,13 +60,13 @@ export class NatsStore implements LeaseStore {
   static async open(options: NatsStoreOptions): Promise<NatsStore> {
     const manager = await jetstreamManager(options.connection, { checkAPI: false, timeout: TIMEOUT_MS });
     const store = new NatsStore(options, manager);
-    await store.#make();
+    await store.#make(FIRST_MAKING_MS);
     return store;
   }
 
   /** Servers that have just begun elect first, and are asked again until then. */
-  async #make(): Promise<void> {
-    const until = performance.now() + MAKING_MS;
+  async #make(patienceMs = MAKING_MS): Promise<void> {
+    const until = performance.now() + patienceMs;
     for (;;) {
       try {
         if (!(await this.#exists())) await this.#add();
