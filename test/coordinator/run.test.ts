@@ -104,7 +104,7 @@ test("K2 a run that was stopped goes on as if it never had, bit for bit", async 
 });
 
 test("K2 a run that was stopped while samples were carried over commits each of them once", async () => {
-  const config = { codec: "f32", lease: { timeoutMs: 20_000, minDeadlineMs: 200 } };
+  const config = { codec: "f32", lease: { timeoutMs: 20_000, minDeadlineMs: 1000 } };
   const started = await startTestRun({ config });
   const [slow, quick] = [await started.connect().join(), await started.connect().join()];
   const first = await slow.lease();

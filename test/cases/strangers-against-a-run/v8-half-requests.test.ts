@@ -87,12 +87,11 @@ test("H12 all addresses together have so many", async () => {
 });
 
 test("H12 whoever has the token is answered beside 400 half requests of its own address, and a WebSocket is none of them", async () => {
-  const { url, connectStranger } = await startTestRun();
+  // Whoever would be answered when they have had their time would wait for ever.
+  const { url, connectStranger } = await startTestRun({ openSockets: { ...openSocketLimits, headersMs: 3_600_000 } });
   const member = await connectStranger().join();
   const sockets = await Promise.all(Array.from({ length: 400 }, () => new Silent(url, half).open()));
-  const started = performance.now();
   expect((await fetch(url.replace("/?", "/status?"))).status).toBe(200);
-  expect(performance.now() - started).toBeLessThan(openSocketLimits.headersMs / 2);
   await expect
     .poll(() => sockets.filter(({ ended }) => ended === "open").length)
     .toBeLessThanOrEqual(openSocketLimits.perAddress);

@@ -186,7 +186,7 @@ test("L8 workers killed in the middle of their leases cost no sample and change 
 
 test("L10 a copy of a late lease wins over a socket; the other holder is told to stop, and works on", async () => {
   const { connect, coordination, events } = await startTestRun({
-    config: { lease: { timeoutMs: 20_000, minDeadlineMs: 200 } },
+    config: { lease: { timeoutMs: 20_000, minDeadlineMs: 1000 } },
     maxSteps: 2,
   });
   const [slow, quick] = [await connect().join(), await connect({ identity: newIdentity() }).join()];
@@ -211,7 +211,7 @@ test("L10 a copy of a late lease wins over a socket; the other holder is told to
 
 test("L12 what is late goes to the next step over sockets, and each sample is committed once", async () => {
   const { connect, coordination, run, events } = await startTestRun({
-    config: { codec: "f32", lease: { timeoutMs: 20_000, minDeadlineMs: 200 } },
+    config: { codec: "f32", lease: { timeoutMs: 20_000, minDeadlineMs: 1000 } },
   });
   const [slow, quick] = [await connect().join(), await connect().join()];
   const first = await slow.lease();

@@ -21,7 +21,7 @@ export const blob = scriptedBlob("first");
 const adapter: AdapterDescription = { vendor: "test", architecture: "", description: "Test GPU", software: true };
 const limits = {
   ...sessionLimits,
-  handshakeMs: 2000,
+  handshakeMs: 10_000,
   reconnect: { baseMs: 10, capMs: 40 },
   deviceBackoff: { baseMs: 1, capMs: 5 },
 };
@@ -149,14 +149,9 @@ export async function stage(
     return session.ended;
   });
   const reached = async <K extends SessionState["kind"]>(kind: K) => {
-    for (let waited = 0; waited < 5000; waited += 5) {
-      for (const event of events) {
-        if (event.type === "state" && event.state.kind === kind)
-          return event.state as Extract<SessionState, { kind: K }>;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    throw new Error(`never ${kind}; events: ${JSON.stringify(events)}`);
+    const seen = () => events.flatMap((event) => (event.type === "state" ? [event.state] : []));
+    await expect.poll(() => seen().map((state) => state.kind), { interval: 5 }).toContain(kind);
+    return seen().find((state): state is Extract<SessionState, { kind: K }> => state.kind === kind)!;
   };
   return { coordinator, session, events, trainers, reached };
 }

@@ -97,7 +97,7 @@ test("C8 a contribution that comes again while the first is checked is stale, an
 });
 
 test("C8 a round that is late does not end without what is being checked", async () => {
-  const config = { codec: "f32", lease: { timeoutMs: 20_000, minDeadlineMs: 200 } };
+  const config = { codec: "f32", lease: { timeoutMs: 20_000, minDeadlineMs: 1000 } };
   const { training, connect, jsonLines } = await startHeldUp(config);
   // Half of a step each; the first step tells how long one takes.
   const half = { maxMicrobatches: 2 };
