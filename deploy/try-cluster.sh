@@ -6,7 +6,7 @@
 # it after so many steps, else the run goes to its end.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-program="$here/../dist/coordinator/program/bin.js"
+program="$here/../dist/packed/coordinator/program/bitswarm.js"
 [ -f "$program" ] || { echo "nothing is built: npm run build" >&2; exit 1; }
 nats=$(command -v nats-server || true)
 for place in "$HOME/.cache/bitswarm/tools/usr/sbin/nats-server"; do
