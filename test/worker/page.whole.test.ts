@@ -1,12 +1,10 @@
 // The volunteer page in a real browser: what it shows, what its buttons do, and what it says where WebGPU is missing.
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import puppeteer, { type Browser, type Page } from "puppeteer";
-import { build } from "vite";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { contentSecurityPolicy } from "../../coordinator/server/http-app.ts";
 import { readPageFiles } from "../../coordinator/server/page-files.ts";
@@ -22,7 +20,8 @@ import { sendRealLease } from "./session/real-lease.ts";
 import { ScriptedCoordinator } from "./session/scripted-coordinator.ts";
 import { scriptedStatus } from "./session/scripted-run.ts";
 
-const configFile = fileURLToPath(new URL("../../worker/web/vite.config.ts", import.meta.url));
+/** The page as built. */
+const folder = fileURLToPath(new URL("../../dist/web", import.meta.url));
 /** What the coordinator sends with everything; the page must not even try what it forbids. */
 let policy = "";
 const contentTypes: Readonly<Record<string, string>> = {
@@ -63,7 +62,6 @@ async function picture(page: Page, state: string): Promise<void> {
   await devtools.detach();
 }
 
-let folder = "";
 let browser: Browser;
 /** A browser whose flags give it no adapter. */
 let bare: Browser;
@@ -73,8 +71,6 @@ async function launch(args: string[]): Promise<Browser> {
 }
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "bitswarm-page-"));
-  await build({ configFile, logLevel: "error", build: { outDir: folder } });
   policy = contentSecurityPolicy((await readPageFiles(folder)).get("index.html"));
   const flags = chromiumArguments({ software: !hasHardwareGpu(), headless: true });
   browser = await launch([...flags, "--host-resolver-rules=MAP class.room 127.0.0.1"]);
@@ -85,7 +81,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await bare?.close();
-  await rm(folder, { recursive: true, force: true });
 });
 
 const cleanups: (() => Promise<unknown>)[] = [];
