@@ -49,7 +49,7 @@ test("P2 a data set that is not there is DATA_MISSING, says what to do, and leav
   const runDir = join(folder, "run");
   const { code, stderr } = await runCoordinator("start", "--set", `data.root=${folder}`, "--run-dir", runDir, ...alone);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^error DATA_MISSING: .*(npm run setup|setup\.mjs)`/);
+  expect(stderr).toMatch(/^error DATA_MISSING: .*bitswarm\.js setup`/);
   expect(await readdir(folder)).toEqual([]);
 });
 
