@@ -192,6 +192,8 @@ const schemas = {
   away: z.strictObject({ ...scope, key: hash, audit: counting, ...copy }),
   /** Who has what `audit` asked for; of how many accounts the whole run is. */
   answer: z.strictObject({ ...scope, ...answered, holder: id, accounts: counting }),
+  /** Nobody elsewhere can compute what `audit` asked for. */
+  home: z.strictObject({ ...scope, audit: counting }),
 
   join: z.strictObject(beat),
   beat: z.strictObject(beat),
@@ -219,6 +221,8 @@ const schemas = {
   drawn: z.strictObject({ ...scope, by: id.nullable() }),
   /** What `away` asked for is there; `voids`: how often the account's error feedback was void. */
   answered: z.strictObject({ ...scope, ...answered, voids: counting }),
+  /** Nobody here can compute what `away` asked for. */
+  declined: z.strictObject({ ...scope, audit: counting }),
   /** From a standby: how many records are in its log, how many in its parameters, and up to which step. */
   follows: z.strictObject({ epoch: counting, standby: id, length: counting, applied: counting, step: counting }),
   /** Asks the leader for its state; answered with `state`. */
@@ -264,7 +268,7 @@ export type Payload<K extends Kind> = z.output<(typeof schemas)[K]>;
 /** Kinds that the leader tells everybody, and that it is asked by whoever stands by. */
 export type ToAll = "open" | "commit" | "stable" | "status" | "trust" | "load" | "follows" | "about";
 /** Kinds that the leader tells one gateway. */
-export type ToGateway = "lease" | "trim" | "need" | "drop" | "away" | "answer";
+export type ToGateway = "lease" | "trim" | "need" | "drop" | "away" | "answer" | "home";
 /** Kinds that a gateway tells. */
 export type FromGateway =
   | "join"
@@ -275,7 +279,8 @@ export type FromGateway =
   | "verdict"
   | "unusual"
   | "audit"
-  | "answered";
+  | "answered"
+  | "declined";
 
 /** Kinds that any node asks whoever leads. */
 export type FromNode = "operate";

@@ -14,8 +14,7 @@ export const MOST_AWAY_AUDITS = 8192;
 export interface DrawnFrom {
   readonly id: string;
   readonly life: number;
-  /** It collects something of the round, so that its volunteers are at work in it. */
-  readonly collects: boolean;
+  /** That can compute. */
   readonly accounts: number;
 }
 
@@ -32,6 +31,8 @@ export interface DeskAwayOptions {
   readonly own: () => Pick<RoundDriver, "want"> | undefined;
   readonly order: (gateway: DrawnFrom, order: Omit<Payload<"away">, "epoch" | "life">) => void;
   readonly answer: (gateway: Pick<DrawnFrom, "id" | "life">, answer: Omit<Payload<"answer">, "epoch" | "life">) => void;
+  /** Nobody but itself can decide its audit of this number. */
+  readonly home: (gateway: Pick<DrawnFrom, "id" | "life">, audit: number) => void;
 }
 
 interface AwayAudit {
@@ -41,6 +42,8 @@ interface AwayAudit {
   readonly number: number;
   /** Who computes it: a gateway, or the leader's own volunteers. */
   by: string;
+  /** Who has nobody that can. */
+  readonly declined: Set<string>;
   answer: Omit<Payload<"answer">, "epoch" | "life"> | undefined;
 }
 
@@ -95,9 +98,10 @@ export class DeskAway {
       return known.by;
     }
     if (own.open >= MOST_AWAY || this.#audits.size >= MOST_AWAY_AUDITS) return null;
-    const by = this.#drawn(asker.id);
+    const declined = new Set<string>();
+    const by = this.#drawn(asker.id, declined);
     if (by === null) return null;
-    const audit: AwayAudit = { asker, asked, number: ++this.#number, by, answer: undefined };
+    const audit: AwayAudit = { asker, asked, number: ++this.#number, by, declined, answer: undefined };
     own.open++;
     own.audits.set(asked.audit, audit);
     this.#audits.set(audit.number, audit);
@@ -120,20 +124,16 @@ export class DeskAway {
     this.#askers.delete(asker);
   }
 
-  /**
-   * One of those that collect or, where none does yet, of all: the likelier the more accounts it has, so that of all
-   * accounts none is likelier than another.
-   */
-  #drawn(asker: string): string | null {
+  /** The likelier the more accounts a gateway has, so that of all accounts none is likelier than another. */
+  #drawn(asker: string, declined: ReadonlySet<string>): string | null {
     const { gateways, draw, own, id } = this.#options;
-    const there = gateways().filter((one) => one.id !== asker && one.accounts > 0);
-    const others = there.some(({ collects }) => collects) ? there.filter(({ collects }) => collects) : there;
+    const others = gateways().filter((one) => one.id !== asker && one.accounts > 0 && !declined.has(one.id));
     let at = draw() * others.reduce((sum, { accounts }) => sum + accounts, 0);
     for (const { id: drawn, accounts } of others) {
       at -= accounts;
       if (at < 0) return drawn;
     }
-    return others.at(-1)?.id ?? (own() ? id : null);
+    return others.at(-1)?.id ?? (id !== asker && !declined.has(id) && own() ? id : null);
   }
 
   #begin(audit: AwayAudit): void {
@@ -192,15 +192,29 @@ export class DeskAway {
       // What was not fetched yet is not to be had any more.
       if (audit.answer && asker) asker.open++;
       audit.answer = undefined;
-      const drawn = this.#drawn(audit.asker.id);
-      if (drawn === null) {
-        this.#audits.delete(audit.number);
-        asker?.audits.delete(audit.asked.audit);
-        if (asker) asker.open--;
-      } else {
-        audit.by = drawn;
-        this.#begin(audit);
-      }
+      this.#drawAgain(audit);
     }
+  }
+
+  /** Nobody there can compute what was asked of it: another does. */
+  declined(gateway: string, number: number): void {
+    const audit = this.#audits.get(number);
+    if (!audit || audit.by !== gateway || audit.answer) return;
+    audit.declined.add(gateway);
+    this.#drawAgain(audit);
+  }
+
+  #drawAgain(audit: AwayAudit): void {
+    const by = this.#drawn(audit.asker.id, audit.declined);
+    if (by !== null) {
+      audit.by = by;
+      this.#begin(audit);
+      return;
+    }
+    this.#audits.delete(audit.number);
+    const asker = this.#askers.get(audit.asker.id);
+    asker?.audits.delete(audit.asked.audit);
+    if (asker) asker.open--;
+    this.#options.home(audit.asker, audit.asked.audit);
   }
 }

@@ -29,7 +29,9 @@ export interface GatewayAwayOptions {
   readonly distrusted: () => ReadonlySet<string>;
   /** Resolves with the leader's answer. @throws ENGINE_UNREACHABLE */
   readonly ask: (payload: Told<"audit">) => Promise<Uint8Array>;
-  readonly tell: (payload: Told<"answered">) => void;
+  readonly tell: <K extends "answered" | "declined">(kind: K, payload: Told<K>) => void;
+  /** An order is there: a sum is to be begun, if none is. */
+  readonly begin: () => void;
 }
 
 /** An audit of this gateway's own. */
@@ -82,13 +84,29 @@ export class GatewayAway {
   /** A sum of the round is begun, in which copies can be computed. */
   begun(): void {
     this.#collecting = true;
-    for (const order of this.#orders.values()) if (!this.#answered.has(order.audit)) this.#want(order);
+    for (const order of this.#due) this.#want(order);
   }
 
   /** It is over, and with it the audits of its leases. */
   ended(): void {
     this.#collecting = false;
     this.#forget();
+  }
+
+  /** It is given up, and what was ordered is no longer computed. */
+  gaveUp(): void {
+    this.ended();
+    for (const { audit } of this.#due) this.declined(audit);
+  }
+
+  /** Something is ordered, for which alone a sum is begun. */
+  get waits(): boolean {
+    return this.#due.length > 0;
+  }
+
+  /** What is ordered and not answered. */
+  get #due(): readonly Order[] {
+    return [...this.#orders.values()].filter(({ audit }) => !this.#answered.has(audit));
   }
 
   close(): void {
@@ -157,14 +175,37 @@ export class GatewayAway {
     });
   }
 
-  /** The leader asks for a copy that decides another gateway's audit; asked twice it is computed once. */
+  /** The leader says that nobody elsewhere can decide an audit that is away. */
+  home(audit: number): void {
+    const away = this.#away.get(audit);
+    if (!away || away.fetching) return;
+    this.#away.delete(audit);
+    this.#options.rounds().awayHome(away.copy);
+  }
+
+  /**
+   * The leader asks for a copy that decides another gateway's audit; asked twice it is computed once. What cannot be
+   * computed here is declined at once, since somebody waits for it.
+   */
   order(order: Order): void {
+    const { tell, begin } = this.#options;
     const known = this.#answered.get(order.audit);
-    if (known) this.#options.tell(known);
-    if (this.#orders.has(order.audit) || order.key !== this.#terms?.key || order.from >= order.to) return;
-    if (this.#orders.size - this.#answered.size >= MOST_AWAY) return;
+    if (known) tell("answered", known);
+    if (this.#orders.has(order.audit)) return;
+    const full = this.#orders.size - this.#answered.size >= MOST_AWAY;
+    if (full || order.key !== this.#terms?.key || order.from >= order.to) {
+      tell("declined", { audit: order.audit });
+      return;
+    }
     this.#orders.set(order.audit, order);
     if (this.#collecting) this.#want(order);
+    else begin();
+  }
+
+  /** Nobody here can compute what was ordered. */
+  declined(audit: number): void {
+    if (this.#answered.has(audit) || !this.#orders.delete(audit)) return;
+    this.#options.tell("declined", { audit });
   }
 
   #want({ audit, from, to, answered, awaited }: Order): void {
@@ -188,7 +229,7 @@ export class GatewayAway {
     const { tell } = this.#options;
     const message = { audit: order, ...of, ...this.#offers.offer(`away.${order}`, bytes) };
     this.#answered.set(order, message);
-    tell(message);
+    tell("answered", message);
   }
 }
 

@@ -100,6 +100,7 @@ export class GatewayDesk implements GatewayHooks {
     jumped: (unusual) => this.#trust.jumped(unusual),
     onAway: (copy) => this.#home.send(copy),
     onOrdered: (answer) => this.#away.ownAnswered(answer),
+    onDeclined: (order) => this.#away.declined(this.#options.id, order),
   };
   readonly #options: GatewayDeskOptions;
   readonly #subjects: Subjects;
@@ -148,6 +149,10 @@ export class GatewayDesk implements GatewayHooks {
         if (asker.id === id) this.#home.heard({ epoch: this.#epoch, life: 0, ...answer });
         else this.#say("answer", asker, { epoch: this.#epoch, life: asker.life, ...answer });
       },
+      home: (asker, audit) => {
+        if (asker.id === id) this.#home.home(audit);
+        else this.#say("home", asker, { epoch: this.#epoch, life: asker.life, audit });
+      },
     });
     // The leader's own door is one that a liar can choose, too.
     this.#home = new GatewayAway({
@@ -161,6 +166,7 @@ export class GatewayDesk implements GatewayHooks {
         return encode("drawn", { epoch: this.#epoch, life: 0, by: by ?? null });
       },
       tell: () => undefined,
+      begin: () => undefined,
     });
   }
 
@@ -224,6 +230,9 @@ export class GatewayDesk implements GatewayHooks {
       this.#trust.voided(answer.account, voids);
       this.#away.answered(gateway, { voids, ...answer });
     });
+    hear("declined", (gateway, { life, audit }) => {
+      if (this.#known(gateway, life)) this.#away.declined(gateway, audit);
+    });
     this.#stops.push(clock.every(LOOK_EVERY_MS, () => this.#look()));
   }
 
@@ -250,10 +259,10 @@ export class GatewayDesk implements GatewayHooks {
     return this.crowd().accounts + (this.#engine?.gateways.accounts ?? 0);
   }
 
-  /** Gateways that can compute copies: those that collect something of the round at hand. */
+  /** Gateways that take part, which can compute copies. */
   #drawnFrom(): readonly DrawnFrom[] {
-    return [...this.#gateways.values()].flatMap(({ id, life, joined, leases, beat }) => {
-      return joined ? [{ id, life, collects: leases.size > 0, accounts: beat.workers > 0 ? beat.accounts : 0 }] : [];
+    return [...this.#gateways.values()].flatMap(({ id, life, joined, beat }) => {
+      return joined ? [{ id, life, accounts: beat.workers > 0 ? beat.accounts : 0 }] : [];
     });
   }
 

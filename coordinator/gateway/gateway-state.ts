@@ -107,7 +107,7 @@ export type GatewayEffect =
   | { readonly type: "close" }
   /** The sum is made whole without what nobody has begun. */
   | { readonly type: "ship"; readonly notBegun: readonly Range[] }
-  /** What is collected is given up. */
+  /** What is collected, if anything is, is given up: without a lease copies may be. */
   | { readonly type: "abandon" }
   /** These sums are kept no longer. */
   | { readonly type: "forget"; readonly names: readonly string[] }
@@ -166,7 +166,7 @@ export function decideGateway(now: number, before: GatewayState, event: GatewayE
       const gone = state.kept.filter(({ key }) => key === state.round?.key);
       const kept = state.kept.filter(({ key }) => key !== state.round?.key);
       const fresh = { ...emptied(state), phase: "joining", life: nextLife(state.life), kept } as const;
-      return { state: fresh, effects: [...abandoning(state), ...forgetting(fresh, gone).effects] };
+      return { state: fresh, effects: [{ type: "abandon" }, ...forgetting(fresh, gone).effects] };
     }
     case "commit":
       // Whatever is still collected of it was left out.
@@ -222,16 +222,12 @@ function opened(state: GatewayState, { key, number, step }: AnnouncedRound): Gat
 /** Nothing of the round is collected any more. */
 function over(state: GatewayState): GatewayDecision {
   const phase = state.phase === "closing" ? "open" : state.phase;
-  return { state: { ...emptied(state), phase }, effects: abandoning(state) };
+  return { state: { ...emptied(state), phase }, effects: [{ type: "abandon" }] };
 }
 
 /** Holding nothing that is to be collected. */
 function emptied(state: GatewayState): GatewayState {
   return { ...state, leases: [], since: null, shipping: null };
-}
-
-function abandoning({ leases }: GatewayState): readonly GatewayEffect[] {
-  return leases.length > 0 ? [{ type: "abandon" }] : [];
 }
 
 function forgetting(state: GatewayState, gone: readonly KeptSum[]): GatewayDecision {

@@ -153,7 +153,8 @@ export class Gateway implements Engine {
       rounds: () => this.#rounds,
       distrusted: () => this.#trust.rounds.distrusted,
       ask: (payload) => this.#request("audit", payload),
-      tell: (payload) => this.#tell("answered", payload),
+      tell: (kind, payload) => this.#tell(kind, payload),
+      begin: () => this.#begin(),
     });
     this.#rounds = new RoundDriver({
       outbox,
@@ -172,6 +173,7 @@ export class Gateway implements Engine {
       onChange: () => this.#progressed(),
       onAway: (copy) => this.#away.send(copy),
       onOrdered: (answer) => this.#away.answered(answer),
+      onDeclined: (order) => this.#away.declined(order),
     });
     this.inbox = new LocalInbox({ rounds: this.#rounds, trust: this.#trust.run, outbox, onEvent });
   }
@@ -293,6 +295,9 @@ export class Gateway implements Engine {
     });
     mine("answer", (answer) => {
       if (current(answer)) this.#away.heard(answer);
+    });
+    mine("home", (home) => {
+      if (current(home)) this.#away.home(home.audit);
     });
   }
 
@@ -431,9 +436,10 @@ export class Gateway implements Engine {
         this.#rounds.close();
         break;
       case "abandon":
+        if (!this.#collecting) break;
         this.#sum++;
         this.#collecting = false;
-        this.#away.ended();
+        this.#away.gaveUp();
         this.#rounds.abandon();
         break;
       case "forget":
@@ -499,12 +505,12 @@ export class Gateway implements Engine {
     bus.publish(this.#subjects.fromGateway(kind, id), encode(kind, body));
   }
 
-  /** Begins to collect a sum, where it holds leases of a round whose parameters are here. */
+  /** Begins to collect a sum, where it holds leases or orders of a round whose parameters are here. */
   #begin(): void {
     const { leases, round } = this.#state;
     const terms = this.#terms;
-    if (this.#collecting || leases.length === 0 || !terms || terms.open.key !== round?.key) return;
-    if (this.#ready?.key !== terms.open.key) return;
+    if (this.#collecting || this.#ended || !terms || terms.open.key !== round?.key) return;
+    if (this.#ready?.key !== terms.open.key || (leases.length === 0 && !this.#away.waits)) return;
     const sum = ++this.#sum;
     this.#collecting = true;
     this.#collect(sum, terms, leases).catch((error) => {
@@ -525,7 +531,7 @@ export class Gateway implements Engine {
   #failed(sum: number, notFinite: boolean): void {
     if (sum !== this.#sum) return;
     this.#collecting = false;
-    this.#away.ended();
+    this.#away.gaveUp();
     this.#take({ type: "failed", notFinite });
   }
 

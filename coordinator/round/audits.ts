@@ -7,8 +7,8 @@ import { rng } from "../../shared/base/rng.ts";
 import { AuditCopies, type AuditCopy } from "./audit-copies.ts";
 import { BACKUP_FROM } from "./deadline.ts";
 import type { CopyWanted, Lease } from "./lease.ts";
-import { type Member, newestOf, type Roster, speedOf, takesPart, totalSpeed, workforce } from "./roster.ts";
-import type { RoundState } from "./state.ts";
+import { type Member, newestOf, type Roster, speedOf, totalSpeed, workforce } from "./roster.ts";
+import type { RoundChange, RoundEffect, RoundState } from "./state.ts";
 
 /**
  * Accounts drawn from the trusted at other addresses than the answers', and then from all, before anybody may who asks.
@@ -84,15 +84,15 @@ export function withCopy(
 }
 
 /**
- * Towards the end of a round, and where its auditor has gone, a copy is for anybody; one for the operator's own is
- * theirs while they are there.
+ * Towards the end of a round, and where its auditor has gone or is none of those any more who are lent such, a copy is
+ * for anybody; one for the operator's own is theirs while they are there.
  */
 export function reassigned(now: number, state: RoundState): RoundState {
   const { copies, since, options, roster } = state;
   if (copies.size === 0) return state;
   const ending = since !== null && now >= since + BACKUP_FROM * options.deadlineMs;
   const waits = ({ copy, auditor }: AuditCopy) =>
-    auditor === null || ((!ending || copy.own === true) && takesPart(roster, auditor));
+    auditor === null || ((!ending || copy.own === true) && workforce(roster).accounts.get(auditor) !== undefined);
   const all = [...copies];
   if (all.every(waits)) return state;
   return { ...state, copies: AuditCopies.of(all.map((due) => (waits(due) ? due : { ...due, auditor: null }))) };
@@ -103,6 +103,19 @@ function canCompare({ copy, auditor }: AuditCopy, roster: Roster): boolean {
   const { accounts } = workforce(roster);
   if (auditor !== null && accounts.get(auditor) !== undefined) return true;
   return accounts.size > copy.answered.filter((account) => accounts.get(account) !== undefined).length;
+}
+
+/** The state without the copies for other gateways that nobody who takes part can compute: others do, elsewhere. */
+export function declining(state: RoundState): RoundChange {
+  const { copies, roster } = state;
+  const isStuck = (due: AuditCopy) => due.copy.order !== undefined && !canCompare(due, roster);
+  if (!copies.some(isStuck)) return { state, effects: [] };
+  const all = [...copies];
+  const effects = all.flatMap((due): readonly RoundEffect[] => {
+    const { order } = due.copy;
+    return order !== undefined && isStuck(due) ? [{ type: "decline", order }] : [];
+  });
+  return { state: { ...state, copies: AuditCopies.of(all.filter((due) => !isStuck(due))) }, effects };
 }
 
 /**

@@ -5,7 +5,7 @@
 import type { LeaseId, WorkerId } from "../../shared/base/ids.ts";
 import type { Range } from "../../shared/base/intervals.ts";
 import { AuditCopies } from "./audit-copies.ts";
-import { comparisonDue, reassigned, withCopy } from "./audits.ts";
+import { comparisonDue, declining, reassigned, withCopy } from "./audits.ts";
 import { mayEndEarly } from "./deadline.ts";
 import { hasDiverged, ownReports, withReport, witnessesOf } from "./divergence.ts";
 import { adopted, allLeasesOf, extended, narrowed, split, stated, trimmed } from "./gateways.ts";
@@ -140,8 +140,11 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
       return settle(now, stated(state, event.worker, event), []);
     case "account-spread":
       return settle(now, withRoster(state, withSpread(state.roster, event.account, event.gateways)), []);
-    case "tick":
-      return after(now, ticked(now, reassigned(now, state)), { kind: "all" });
+    case "tick": {
+      const { state: able, effects } = declining(reassigned(now, state));
+      const change = ticked(now, able);
+      return after(now, { ...change, effects: [...effects, ...change.effects] }, { kind: "all" });
+    }
     case "go-on":
       return settle(now, state.grantsPending ? { ...state, grantsPending: false } : state, [], {
         kind: "event",
@@ -163,8 +166,10 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
 /** A copy is wanted: the drawn account may be waiting. */
 function compared(now: number, before: RoundState, copy: CopyWanted): Decision {
   if (!isLive(before)) return settle(now, before, []);
-  const { state, worker } = withCopy(now, before, copy);
-  return settle(now, state, [], { kind: "copy", worker });
+  const drawn = withCopy(now, before, copy);
+  // Of all copies there are tens of thousands.
+  const { state, effects } = copy.order === undefined ? { ...drawn, effects: [] } : declining(drawn.state);
+  return settle(now, state, effects, { kind: "copy", worker: drawn.worker });
 }
 
 function withRoster(state: RoundState, roster: Roster): RoundState {

@@ -196,6 +196,8 @@ export type RoundEffect =
   /** Counts, or is compared where the lease's purpose is that. `offsetMs` from the round's first lease. */
   | { readonly type: "accept"; readonly lease: Lease; readonly samples: number; readonly offsetMs: number }
   | ({ readonly type: "reject"; readonly worker: WorkerId; readonly lease: LeaseId } & Refusal)
+  /** Nobody who takes part can compute a copy that was ordered for another gateway's audit. */
+  | { readonly type: "decline"; readonly order: number }
   /** The lease is over; `again`: its range is back in the queue, and nobody else computes it. */
   | { readonly type: "lapse"; readonly cause: RequeueCause; readonly lease: Lease; readonly again: boolean }
   /** The worker shall stop computing the lease. */

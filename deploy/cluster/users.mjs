@@ -18,10 +18,11 @@ const gatewaySays = [
   "unusual",
   "audit",
   "answered",
+  "declined",
   "operate",
 ];
 /** What the leader tells one gateway. */
-const leaderTells = ["lease", "trim", "need", "drop", "away", "answer"];
+const leaderTells = ["lease", "trim", "need", "drop", "away", "answer", "home"];
 /** What all hear from the leader. */
 const leaderSays = ["open", "commit", "stable", "status", "trust"];
 

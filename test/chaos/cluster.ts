@@ -131,7 +131,7 @@ export class Cluster {
   #crew(links: readonly string[]): void {
     const { crews, workers, computeMs } = this.#options;
     if (crews === "scripted") {
-      const script = [built("test/chaos/crew.js"), links.join(), String(workers), String(computeMs)];
+      const script = [built("test/chaos/crew.js"), links.join(), String(workers), String(computeMs), "strangers"];
       this.#begin(CREW, CREW, [process.execPath, ...script], this.#own(CREW));
       return;
     }

@@ -71,6 +71,7 @@ const gatewaySays: Record<FromGateway, true> = {
   unusual: true,
   audit: true,
   answered: true,
+  declined: true,
 };
 const leaderTells: Record<ToGateway, true> = {
   lease: true,
@@ -79,6 +80,7 @@ const leaderTells: Record<ToGateway, true> = {
   drop: true,
   away: true,
   answer: true,
+  home: true,
 };
 
 test("usersConf lets a gateway publish under its own name alone, and nothing of JetStream", () => {

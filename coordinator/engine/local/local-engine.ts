@@ -87,7 +87,7 @@ export interface GatewayHooks {
 }
 
 /** What trust at one place is told of all others. */
-export interface TrustBeyond extends Crowd, Required<Pick<RoundDriverOptions, "onAway" | "onOrdered">> {}
+export interface TrustBeyond extends Crowd, Required<Pick<RoundDriverOptions, "onAway" | "onOrdered" | "onDeclined">> {}
 
 /** What whoever speaks to gateways tells the rounds, and asks of them. */
 export type GatewayRounds = Pick<
@@ -203,7 +203,7 @@ export class LocalEngine implements Engine {
         onOpened: (plan) => gateways.onOpened(plan),
         onChange: () => gateways.onChange(),
       }),
-      ...(beyond && { onAway: beyond.onAway, onOrdered: beyond.onOrdered }),
+      ...(beyond && { onAway: beyond.onAway, onOrdered: beyond.onOrdered, onDeclined: beyond.onDeclined }),
       onRequeue: ({ lease: { worker }, ranges }, cause) => onEvent({ type: "requeued", worker, ranges, cause }),
       onBackup: ({ lease: { worker }, ranges }, of) => onEvent({ type: "backed-up", worker, ranges, of }),
     });

@@ -58,6 +58,8 @@ export interface RoundDriverOptions extends IntakeOptions, RoundLimits {
   readonly onAway?: (copy: CopyWanted) => void;
   /** A copy that was ordered for another gateway's audit is computed. */
   readonly onOrdered?: (answer: OrderedAnswer) => void;
+  /** Nobody here can compute it. */
+  readonly onDeclined?: (order: number) => void;
 }
 
 /** The answer to a copy that another gateway's audit waits for. */
@@ -636,7 +638,7 @@ export class RoundDriver {
   }
 
   #perform(effect: RoundEffect): void {
-    const { outbox, clock, onGrant, onRequeue, onBackup, trust, affinity, sampleChecks } = this.#options;
+    const { outbox, clock, onGrant, onRequeue, onBackup, onDeclined, trust, affinity, sampleChecks } = this.#options;
     switch (effect.type) {
       case "grant": {
         const { lease } = effect;
@@ -671,6 +673,9 @@ export class RoundDriver {
       case "reject":
         sampleChecks?.over(effect.lease);
         outbox.rejected(effect.worker, effect.lease, effect);
+        break;
+      case "decline":
+        onDeclined?.(effect.order);
         break;
       case "lapse":
         sampleChecks?.over(effect.lease.lease);

@@ -91,3 +91,48 @@ test("Q64 one gateway alone decides its audits itself; volunteers at the leader'
   expect(strikesOf(beside, ["g1.w1"])[0]).toBeGreaterThan(0);
   beside.close();
 });
+
+/** Nothing is lost or late, in a run of strangers. */
+const calm = { gateways: 3, config: audited, faults: { overtake: 0 } };
+
+/** The longest time without a commit, of all but the first: who has just come has shown nothing. */
+function longestGap({ committedAt }: GatewayWorld): number {
+  return Math.max(...committedAt.slice(1).map((at, i) => at - committedAt[i]));
+}
+
+test("Q72 no step waits for audits that nobody elsewhere can decide: one account may be all that there is", async () => {
+  const world = new GatewayWorld({ ...calm, volunteers: 2, stranger: () => contentHash("one") });
+  const home: string[] = [];
+  world.hub.bus("spy").subscribe(subjects.toGateway("home", "*"), ({ subject }) => void home.push(subject));
+  await world.toTheEnd();
+  expect(world.hashes).toEqual(await alone);
+  expect(home.length).toBeGreaterThan(0);
+  expect(longestGap(world)).toBeLessThan(1000);
+  world.close();
+});
+
+test("Q72 nor for those that others decide, of whom some have shown more than others", async () => {
+  for (const seed of [0, 10]) {
+    const world = new GatewayWorld({ ...calm, seed, stranger: contentHash });
+    await world.toTheEnd();
+    expect(world.events.filter(({ type }) => type === "audited").length).toBeGreaterThan(0);
+    expect(longestGap(world)).toBeLessThan(1000);
+    expect(world.committedAt[0]).toBeLessThan(3000);
+    world.close();
+  }
+});
+
+test("Q73 audits are decided by accounts of gateways that hold nothing of the round, or have handed it over", async () => {
+  // A step is one lease, at one gateway.
+  const config = manyConfig({ microbatch: 64, trust: { audits: "auto" } });
+  const world = new GatewayWorld({ gateways: 3, volunteers: 2, config, stranger: accountOf });
+  await world.toTheEnd();
+  expect(world.hashes).toEqual(await aloneHashes(config));
+  const verdicts = world.events.flatMap((event) => (event.type === "audited" ? [event] : []));
+  expect(verdicts.length).toBeGreaterThan(0);
+  for (const { right, wrong } of verdicts) {
+    expect(new Set(right.map((account) => gatewayOf(world, account))).size).toBe(2);
+    expect(wrong).toEqual([]);
+  }
+  world.close();
+});

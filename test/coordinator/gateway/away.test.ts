@@ -19,41 +19,41 @@ const asks = (audit: number, change: Partial<Payload<"audit">> = {}): Payload<"a
 const asker = { id: "g1", life: 5 };
 
 /** A leader's desk, with gateways of so many accounts. */
-function desk(accounts: Readonly<Record<string, number>>, draw = () => 0.5, collects = true) {
+function desk(accounts: Readonly<Record<string, number>>, draw = () => 0.5, own = false) {
   const gateways = new Map<string, DrawnFrom>();
-  for (const [id, count] of Object.entries(accounts)) gateways.set(id, { id, life: 5, collects, accounts: count });
+  for (const [id, count] of Object.entries(accounts)) gateways.set(id, { id, life: 5, accounts: count });
   const orders: { to: string; audit: number }[] = [];
   const answers: { to: string; audit: number; holder: string }[] = [];
+  const home: { to: string; audit: number }[] = [];
+  const want = ({ order = 0 }: CopyWanted) => void orders.push({ to: "c1", audit: order });
   const away = new DeskAway({
     id: "c1",
     bulk: { offer: () => undefined, withdraw: () => undefined },
     draw,
     gateways: () => [...gateways.values()],
     accounts: () => 7,
-    own: () => undefined,
+    own: () => (own ? { want } : undefined),
     order: ({ id }, { audit }) => void orders.push({ to: id, audit }),
     answer: ({ id }, { audit, holder }) => void answers.push({ to: id, audit, holder }),
+    home: ({ id }, audit) => void home.push({ to: id, audit }),
   });
   away.opening(key);
   const answered = (gateway: string, audit: number, by = "e".repeat(64)) =>
     away.answered(gateway, { audit, account: by, own: false, device, voids: 0, name: "away", bytes: 8, sha256 });
-  return { away, gateways, orders, answers, answered };
+  return { away, gateways, orders, answers, home, answered };
 }
 
-test("Q65 the leader draws who decides an audit among the other gateways that compute, by their accounts", () => {
+test("Q65 the leader draws who decides an audit among the other gateways, by their accounts", () => {
   let drawn = 0;
   const { away, gateways } = desk({ g1: 50, g2: 3, g3: 1 }, () => drawn);
   drawn = 0.74;
   expect(away.asked(asker, asks(1))).toBe("g2");
   drawn = 0.76;
   expect(away.asked(asker, asks(2))).toBe("g3");
-  gateways.set("g3", { id: "g3", life: 5, collects: false, accounts: 1 });
+  gateways.set("g3", { id: "g3", life: 5, accounts: 0 });
   expect(away.asked(asker, asks(3))).toBe("g2");
   gateways.delete("g2");
-  // It will, and computes it then.
-  expect(away.asked(asker, asks(4))).toBe("g3");
-  gateways.delete("g3");
-  expect(away.asked(asker, asks(5))).toBeNull();
+  expect(away.asked(asker, asks(4))).toBeNull();
 });
 
 test("Q65 an audit that is asked for twice is drawn once; one of another round is of nobody's concern", () => {
@@ -87,7 +87,7 @@ test("Q65 an answer counts of whoever was drawn, once, and not of an account tha
 });
 
 test("Q65 where a gateway goes another is drawn, or nobody; what it asked itself is forgotten", () => {
-  const { away, gateways, orders, answers, answered } = desk({ g1: 1, g2: 1, g3: 1 }, () => 0);
+  const { away, gateways, orders, answers, home, answered } = desk({ g1: 1, g2: 1, g3: 1 }, () => 0);
   expect(away.asked(asker, asks(1))).toBe("g2");
   const [{ audit }] = orders;
   gateways.delete("g2");
@@ -96,13 +96,39 @@ test("Q65 where a gateway goes another is drawn, or nobody; what it asked itself
   answered("g2", audit);
   expect(answers).toEqual([]);
   gateways.delete("g3");
+  expect(home).toEqual([]);
   away.left("g3");
+  expect(home).toEqual([{ to: "g1", audit: 1 }]);
   expect(away.asked(asker, asks(1))).toBeNull();
-  gateways.set("g3", { id: "g3", life: 5, collects: true, accounts: 1 });
+  gateways.set("g3", { id: "g3", life: 5, accounts: 1 });
   expect(away.asked(asker, asks(1))).toBe("g3");
   away.left("g1");
   answered("g3", orders.at(-1)?.audit ?? 0);
   expect(answers).toEqual([]);
+});
+
+test("Q72 what a gateway declines another is drawn for, the leader's own at last; where all have, it is decided at home", () => {
+  const { away, orders, answers, home, answered } = desk({ g1: 1, g2: 1, g3: 1 }, () => 0, true);
+  expect(away.asked(asker, asks(1))).toBe("g2");
+  const [{ audit }] = orders;
+  away.declined("g3", audit);
+  away.declined("g2", audit);
+  away.declined("g2", audit);
+  expect(orders).toEqual(["g2", "g3"].map((to) => ({ to, audit })));
+  // What was lost is said again, to whoever is to compute it now.
+  expect(away.asked(asker, asks(1))).toBe("g3");
+  away.declined("g3", audit);
+  expect(orders.at(-1)).toEqual({ to: "c1", audit });
+  expect(home).toEqual([]);
+  away.declined("c1", audit);
+  expect(home).toEqual([{ to: "g1", audit: 1 }]);
+  answered("g3", audit);
+  expect(answers).toEqual([]);
+  // It counts no more among those that are away.
+  for (let more = 2; more < 2 + MOST_AWAY; more++) expect(away.asked(asker, asks(more))).toBe("g2");
+  // Of the leader's own volunteers' audits themselves are none who are elsewhere.
+  const alone = desk({ g1: 0 }, () => 0, true);
+  expect(alone.away.asked({ id: "c1", life: 0 }, asks(1))).toBeNull();
 });
 
 test(`Q66 of a gateway ${MOST_AWAY} audits are away at a time, of all ${MOST_AWAY_AUDITS} in a round`, () => {
@@ -152,6 +178,7 @@ function gateway(drawn: () => string | null | undefined) {
   const timeline = new Timeline();
   const calls: string[] = [];
   const told: { audit: number }[] = [];
+  const declined: number[] = [];
   const asked: number[] = [];
   const frames = new Map<string, Uint8Array<ArrayBuffer>>();
   const away = new GatewayAway({
@@ -179,7 +206,8 @@ function gateway(drawn: () => string | null | undefined) {
       if (by === undefined) throw new Error("nobody answers");
       return encode("drawn", { epoch: 1, life: 5, by });
     },
-    tell: (answered) => void told.push(answered),
+    tell: (kind, said) => void (kind === "answered" ? told.push(said) : declined.push(said.audit)),
+    begin: () => void calls.push("begin"),
   });
   away.opened({ key, contributionBytes: 8 });
   const play = async (ms: number) => {
@@ -198,7 +226,7 @@ function gateway(drawn: () => string | null | undefined) {
   };
   const order = (audit: number, change: Partial<Payload<"away">> = {}) =>
     away.order({ epoch: 1, life: 5, key, audit, from: 0, to: 4, answered: [], awaited: false, ...change });
-  return { away, calls, told, asked, play, answer, order };
+  return { away, calls, told, declined, asked, play, answer, order };
 }
 
 test("Q67 an audit that is away is asked for again until its answer is there, which is fetched once", async () => {
@@ -244,15 +272,17 @@ test(`Q67 where nobody else can decide it, or ${MOST_AWAY} are away, an audit st
 });
 
 test(`Q67 a gateway computes what is ordered of the round at hand once, ${MOST_AWAY} copies at most, and keeps the answer until it is over`, () => {
-  const { away, calls, told, order } = gateway(() => null);
+  const { away, calls, told, declined, order } = gateway(() => null);
   order(1);
   // Nothing is collected yet, in which it could be computed.
-  expect(calls).toEqual([]);
+  expect(calls).toEqual(["begin"]);
+  expect(away.waits).toBe(true);
   away.begun();
   order(1);
   order(2, { key: "f".repeat(64) });
   order(3, { to: 0 });
-  expect(calls).toEqual(["want 1"]);
+  expect(calls).toEqual(["begin", "want 1"]);
+  expect(declined).toEqual([2, 3]);
   const answer = { order: 1, account, own: false, device, voids: 0, bytes: new Uint8Array(8) };
   away.answered(answer);
   away.answered(answer);
@@ -261,13 +291,55 @@ test(`Q67 a gateway computes what is ordered of the round at hand once, ${MOST_A
   // Asked again, the leader has not heard it.
   order(1);
   expect(told.map(({ audit }) => audit)).toEqual([1, 1]);
+  expect(away.waits).toBe(false);
   away.ended();
   away.begun();
-  expect(calls).toEqual(["want 1", "offer away.1"]);
+  expect(calls).toEqual(["begin", "want 1", "offer away.1"]);
   for (let audit = 10; audit <= 10 + MOST_AWAY; audit++) order(audit);
   expect(calls.filter((call) => call.startsWith("want")).length).toBe(1 + MOST_AWAY);
+  expect(declined.slice(2)).toEqual([10 + MOST_AWAY]);
   away.opened({ key: "f".repeat(64), contributionBytes: 8 });
   expect(calls.at(-1)).toBe("withdraw away.1");
+});
+
+test("Q72 what nobody at a gateway can compute is declined at once, and with a sum that is given up all that is left", () => {
+  const { away, calls, told, declined, order } = gateway(() => null);
+  away.begun();
+  for (const audit of [1, 2, 3]) order(audit);
+  away.declined(1);
+  away.declined(1);
+  expect(declined).toEqual([1]);
+  away.answered({ order: 2, account, own: false, device, voids: 0, bytes: new Uint8Array(8) });
+  away.declined(2);
+  // With a sum that is sealed it is computed in the next.
+  away.ended();
+  away.begun();
+  expect(calls.filter((call) => call === "want 3").length).toBe(2);
+  away.gaveUp();
+  expect(declined).toEqual([1, 3]);
+  expect(told.map(({ audit }) => audit)).toEqual([2]);
+  // Whoever asks again has not heard it.
+  order(1);
+  away.begun();
+  expect(calls.filter((call) => call === "want 1").length).toBe(2);
+});
+
+test("Q72 an audit that nobody elsewhere can decide comes home once, unless its answer is on the way", async () => {
+  const { away, calls, asked, play, answer } = gateway(() => "g2");
+  away.send(copy);
+  await play(10);
+  away.home(asked[0] + 1);
+  expect(calls).toEqual([]);
+  away.home(asked[0]);
+  away.home(asked[0]);
+  answer();
+  expect(calls).toEqual(["home"]);
+  away.send(copy);
+  await turn();
+  answer({ audit: asked.at(-1) ?? 0 });
+  away.home(asked.at(-1) ?? 0);
+  await turn();
+  expect(calls).toEqual(["home", "fetch away.1", "answer e"]);
 });
 
 test("Q67 what is away names accounts and hashes as such, and no more accounts than 64", () => {

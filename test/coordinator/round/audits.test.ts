@@ -270,3 +270,30 @@ test("Z48 a copy for the operator's own is theirs, late or from whatever address
   alone.tick(900);
   expect([...alone.state.copies]).toMatchObject([{ auditor: null }]);
 });
+
+test("L61 a copy is for anybody once its auditor is none of those any more who are waited for", () => {
+  const table = new RoundTable([], [], { growing: true });
+  table.event({ type: "worker-joined", worker: w1, unproven: true });
+  table.ready(w1);
+  const [first, second] = [0, 32].map((from) => auditOf({ from, to: from + 32 }, ["w3"], 1));
+  expect(inShort(table.event({ type: "copy-wanted", copy: first }))).toEqual(["grant w1 0-32 audit"]);
+  table.event({ type: "copy-wanted", copy: second });
+  // Of others it is known that they answer.
+  table.event({ type: "worker-joined", worker: w2 });
+  expect(table.ready(w2)).toEqual([{ type: "wait", worker: w2 }]);
+  expect(inShort(table.tick(50))).toEqual(["grant w2 32-64 audit"]);
+});
+
+test("Q72 a copy for another gateway is declined where nobody takes part that may compute it, and where nobody does any more", () => {
+  const ordered = { ...auditOf({ from: 0, to: 32 }, ["w1"], 1), order: 7 };
+  const alone = new RoundTable([], [w1], { growing: true });
+  expect(alone.event({ type: "copy-wanted", copy: ordered })).toEqual([{ type: "decline", order: 7 }]);
+  expect(alone.state.copies.size).toBe(0);
+  // An audit of its own may wait for who comes.
+  expect(alone.event({ type: "copy-wanted", copy: auditOf({ from: 0, to: 32 }, ["w1"], 1) })).toEqual([]);
+
+  const two = new RoundTable([], [w1, w2], { growing: true });
+  expect(inShort(two.event({ type: "copy-wanted", copy: ordered }))).toEqual(["grant w2 0-32 audit"]);
+  two.event({ type: "worker-left", worker: w2 });
+  expect(two.tick(50)).toContainEqual({ type: "decline", order: 7 });
+});
