@@ -52,6 +52,7 @@ for number in 0 1 2; do
   NATS_NAME=$name NATS_LISTEN=127.0.0.1:$client NATS_CLUSTER=127.0.0.1:$cluster NATS_ROUTES=$routes \
     NATS_STORE=$folder/$name NATS_CERT=$folder/keys/$name.pem NATS_KEY=$folder/keys/$name.key \
     NATS_CA=$folder/keys/ca.pem "$nats" --config "$folder/keys/nats.conf" 2> "$folder/$name.log" &
+  eval "nats_$number=$!"
   pids="$pids $!"
 done
 gave_up() { # WHAT
@@ -59,20 +60,24 @@ gave_up() { # WHAT
   show_logs
   exit 1
 }
-wait_for() { # WHAT PATTERN FILE...
-  what=$1 pattern=$2
-  shift 2
+wait_for() { # WHAT OF_PROCESS PATTERN FILE...
+  what=$1 pid=$2 pattern=$3
+  shift 3
   tries=0
   until grep -qs "$pattern" "$@"; do
+    kill -0 "$pid" 2>/dev/null || gave_up "$what, of a process that has ended"
     tries=$((tries + 1))
     # What comes at all comes long before.
     [ $tries -lt 1800 ] || gave_up "$what for three minutes"
     sleep 0.1
   done
 }
-for number in 0 1 2; do wait_for NATS 'Server is ready' "$folder/nats-$number.log"; done
+for number in 0 1 2; do
+  eval "pid=\$nats_$number"
+  wait_for NATS "$pid" 'Server is ready' "$folder/nats-$number.log"
+done
 # Not each of them says who was elected.
-wait_for "an election" 'new \(JetStream cluster \)*metadata leader' "$folder"/nats-*.log
+wait_for "an election" "$nats_0" 'new \(JetStream cluster \)*metadata leader' "$folder"/nats-*.log
 echo "three NATS servers: $engine"
 
 keys() {
@@ -86,9 +91,9 @@ for id in c-0 c-1; do
     > "$folder/$id.log" 2>&1 &
   eval "pid_$(echo $id | tr - _)=$!"
   pids="$pids $!"
-  [ $id = c-0 ] && wait_for "c-0 to lead" '"type":"leads"' "$folder/c-0/events.ndjson"
+  [ $id = c-0 ] && wait_for "c-0 to lead" "$pid_c_0" '"type":"leads"' "$folder/c-0/events.ndjson"
 done
-wait_for "c-1 to follow" '"type":"follows"' "$folder/c-1/events.ndjson"
+wait_for "c-1 to follow" "$pid_c_1" '"type":"follows"' "$folder/c-1/events.ndjson"
 echo "c-0 leads; c-1 stands by"
 gateways=""
 for id in g-0 g-1 g-2; do
