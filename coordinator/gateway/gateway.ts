@@ -9,6 +9,7 @@ import { type ContributionLayout, phaseLayout } from "../../shared/wire/contribu
 import type { RunStatus } from "../../shared/wire/run-status.ts";
 import type { Bulk } from "../cluster/bulk.ts";
 import type { Bus, BusMessage } from "../cluster/bus.ts";
+import type { KeyReader } from "../cluster/keys.ts";
 import {
   decode,
   encode,
@@ -44,6 +45,7 @@ import {
 } from "./gateway-state.ts";
 import { GatewayTrust } from "./gateway-trust.ts";
 import { pausedStatus, unheardStatus } from "./gateway-words.ts";
+import { knownEnd, LOOK_FOR_END_MS } from "./run-end.ts";
 import { decodeFacts, FACTS_NAME } from "./run-facts.ts";
 
 /** A gateway says what it holds so often: whatever was lost on the way is said again. */
@@ -62,6 +64,8 @@ export interface GatewayOptions {
   readonly run: GatewayRun;
   readonly bus: Bus;
   readonly bulk: Bulk;
+  /** Where it is looked whether the run is over while nobody leads; whoever has none waits to be told. */
+  readonly keys?: KeyReader;
   readonly clock: Clock;
   /** In [0, 1): lives, and which leases are audited. */
   readonly draw: () => number;
@@ -187,6 +191,7 @@ export class Gateway implements Engine {
     this.#listen();
     this.#beat();
     this.#stops.push(clock.every(BEAT_MS, () => this.#beat()));
+    this.#stops.push(clock.every(LOOK_FOR_END_MS, () => void this.#lookForEnd()));
     try {
       return await summary;
     } finally {
@@ -309,6 +314,17 @@ export class Gateway implements Engine {
     this.#status = status;
     this.#watched = watched;
     if (status.state === "done") this.#finish(true);
+  }
+
+  /** Whoever led may have ended with the run, and its last word been lost. */
+  async #lookForEnd(): Promise<void> {
+    const { keys, clock } = this.#options;
+    const { heardAt } = this.#state;
+    if (!keys || (heardAt !== null && clock.now() - heardAt < LOOK_FOR_END_MS)) return;
+    const step = await knownEnd(keys);
+    if (step === undefined || this.#ended) return;
+    this.#status = { ...this.#status, state: "done", step, reason: `the run came to its end after step ${step}` };
+    this.#finish(true);
   }
 
   #opened(open: Payload<"open">): void {

@@ -1,22 +1,22 @@
 // How a gateway that knows no more than a run's name learns the rest: it joins with room for nothing until a leader
-// announces a round, which has what it must know among its frames.
+// announces a round, which has what it must know among its frames. Of a run that is over nobody will.
 
 import type { Clock } from "../../shared/base/clock.ts";
 import { BitswarmError } from "../../shared/base/errors.ts";
 import type { Bulk } from "../cluster/bulk.ts";
 import type { Bus } from "../cluster/bus.ts";
+import type { KeyReader } from "../cluster/keys.ts";
 import { decode, encode, type Payload } from "../cluster/messages.ts";
 import { subjectsOf } from "../cluster/subjects.ts";
+import { knownEnd, LOOK_FOR_END_MS } from "./run-end.ts";
 import { decodeFacts, FACTS_NAME } from "./run-facts.ts";
 
 /** It asks so often. */
 const ASK_EVERY_MS = 300;
-/** Nobody having answered for so long is told, once. */
-const TELL_AFTER_MS = 5000;
-
 export interface MeetOptions {
   readonly bus: Bus;
   readonly bulk: Bulk;
+  readonly keys: KeyReader;
   readonly run: string;
   readonly id: string;
   readonly life: number;
@@ -25,12 +25,11 @@ export interface MeetOptions {
   readonly onNotice: (message: string) => void;
 }
 
-/** Resolves with what the run is, once somebody leads it. @throws what the signal aborts with */
+/** Resolves with what the run is, once somebody leads it. @throws RUN_ENDED, what the signal aborts with */
 export async function meetLeader(options: MeetOptions): Promise<ReturnType<typeof decodeFacts>> {
-  const { bus, bulk, run, id, life, clock, signal, onNotice } = options;
+  const { bus, bulk, keys, run, id, life, clock, signal, onNotice } = options;
   const subjects = subjectsOf(run);
-  const begun = clock.now();
-  let [told, number] = [false, 0];
+  let [told, number, lookedAt] = [false, 0, clock.now()];
   for (;;) {
     signal.throwIfAborted();
     const open = await new Promise<Payload<"open"> | undefined>((resolve) => {
@@ -52,9 +51,17 @@ export async function meetLeader(options: MeetOptions): Promise<ReturnType<typeo
         if (!(error instanceof BitswarmError && error.code === "BULK_LOST")) throw error;
       }
     }
-    if (!told && clock.now() - begun >= TELL_AFTER_MS) {
-      told = true;
-      onNotice(`nobody leads the run ${run} yet: this gateway waits`);
+    // Nobody having answered for a while is told, once.
+    if (clock.now() - lookedAt < LOOK_FOR_END_MS) continue;
+    const step = await knownEnd(keys);
+    if (step !== undefined) {
+      throw new BitswarmError(
+        "RUN_ENDED",
+        `the run ${run} came to its end after step ${step}: a gateway has nothing left to do. Another run on these servers needs another --run`,
+      );
     }
+    if (!told) onNotice(`nobody leads the run ${run} yet: this gateway waits`);
+    told = true;
+    lookedAt = clock.now();
   }
 }

@@ -24,12 +24,13 @@ import { requireEngine } from "../run/engines.ts";
 import { fetchRun } from "../run/fetch-run.ts";
 import { type OpenRun, openFreshRun, reopenRun } from "../run/open-run.ts";
 import { readRunConfig } from "../run/run-config.ts";
-import { type AllTokens, isRunDirectory, keepTokens, openRunDirectory } from "../run/run-directory.ts";
+import { type AllTokens, isRunDirectory, keepTokens, openRunDirectory, tokensAt } from "../run/run-directory.ts";
 import { isWorthTelling, runWork } from "../run/run-needs.ts";
 import { shippedRuns } from "../run/shipped-runs.ts";
 import { type Reach, readReach } from "../server/reach.ts";
 import { type SimulateOptions, simulateCommand, simulateHelp } from "../simulate/simulate-command.ts";
 import {
+  agreedTokens,
   askAbout,
   type ClusterOptions,
   natsOptionsOf,
@@ -313,7 +314,8 @@ async function openShared({ engine, runDir, token, config }: SharedRun): Promise
   const folder = runDir ?? join("runs", `${engine.run}-${engine.id}`);
   const again = await isBegun(folder);
   const told = await askAbout(engine, tell, config === undefined && !again);
-  const tokens = { ...told?.tokens, ...(token === undefined ? {} : { token }) };
+  const given = token === undefined ? {} : { token };
+  const tokens = told ? { ...told.tokens, ...given } : await agreedTokens(engine, await tokensAt(folder), given, tell);
   if (again) {
     const set = [`engine=${JSON.stringify(engine)}`];
     return withTokens(await reopenRun(folder, { onNotice: tell, set }), tokens);

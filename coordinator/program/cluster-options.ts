@@ -106,13 +106,39 @@ export function natsOptionsOf(options: ClusterOptions, name: string, neverFirst:
   };
 }
 
+/** Of this coordinator's own connection to the servers, which ends with what is done there. */
+async function connected<T>(
+  { kind: _kind, neverFirst: _never, bulk: _bulk, ...options }: NatsOptions,
+  tell: (message: string) => void,
+  act: (cluster: Cluster) => Promise<T>,
+): Promise<T> {
+  const { connectNats } = await import("../cluster/nats/connect.ts");
+  const cluster = await connectNats({ ...options, clock: systemClock, onNotice: tell });
+  return act(cluster).finally(() => cluster.close());
+}
+
+/**
+ * The tokens of a run that nobody leads, the same at each coordinator that asks: whoever asks first says which.
+ * @param own of whoever asks first @param given in any case @throws ENGINE_UNREACHABLE, ENGINE_TOO_OLD
+ */
+export function agreedTokens(
+  engine: NatsOptions,
+  own: AllTokens,
+  given: Partial<AllTokens>,
+  tell: (message: string) => void,
+): Promise<AllTokens> {
+  return connected(engine, tell, async (cluster) => {
+    const { agreeOnTokens } = await import("../cluster/run-tokens.ts");
+    return agreeOnTokens({ store: await cluster.store(), clock: systemClock, own, given, onNotice: tell });
+  });
+}
+
 /** @throws RUN_ENDED where nobody will ever answer */
 async function requireNotOver(cluster: Pick<Cluster, "store">): Promise<void> {
-  const { readHead, readLease } = await import("../engine/nats/lead.ts");
+  const { endOf } = await import("../cluster/keys.ts");
   const { endedRun } = await import("../engine/nats/begin.ts");
-  const store = await cluster.store();
-  const [lease, head] = [await readLease(store), await readHead(store)];
-  if (lease?.value.over && lease.value.leader === "") throw endedRun(head?.value.step ?? 0);
+  const step = await endOf(await cluster.store());
+  if (step !== undefined) throw endedRun(step);
 }
 
 /**
@@ -120,16 +146,14 @@ async function requireNotOver(cluster: Pick<Cluster, "store">): Promise<void> {
  * @param patient asks until somebody does @throws ENGINE_UNREACHABLE, ENGINE_TOO_OLD, RUN_ENDED
  */
 export async function askAbout(
-  { kind: _kind, neverFirst: _never, bulk: _bulk, ...options }: NatsOptions,
+  engine: NatsOptions,
   tell: (message: string) => void,
   patient: boolean,
 ): Promise<ToldRun | undefined> {
-  const { connectNats } = await import("../cluster/nats/connect.ts");
   const { decode, encode } = await import("../cluster/messages.ts");
   const { subjectsOf } = await import("../cluster/subjects.ts");
-  const cluster = await connectNats({ ...options, clock: systemClock, onNotice: tell });
-  const { id, run } = options;
-  try {
+  const { id, run } = engine;
+  return connected(engine, tell, async (cluster) => {
     for (let asked = 0; ; asked++) {
       const answer = await cluster.bus
         .request(subjectsOf(run).toAll("about"), encode("about", { node: id }), ASK_MS)
@@ -145,7 +169,5 @@ export async function askAbout(
       if (asked === 0) tell(`nobody leads ${run} yet: this coordinator waits for one that does`);
       await new Promise<void>((resolve) => setTimeout(resolve, ASK_MS));
     }
-  } finally {
-    await cluster.close();
-  }
+  });
 }

@@ -3,6 +3,7 @@
 
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
+import { BitswarmError } from "../../shared/base/errors.ts";
 import { workerId } from "../../shared/base/ids.ts";
 import { phasesOf } from "../../shared/run/program.ts";
 import { decodeThreaded } from "../../shared/samples/threaded-decoding.ts";
@@ -46,7 +47,7 @@ import { dashboardLines, linkLines } from "./run-text.ts";
 import type { DoorTls } from "./serve-door.ts";
 
 export interface GatewayProgramOptions {
-  readonly cluster: Pick<Cluster, "bus" | "bulk" | "close">;
+  readonly cluster: Pick<Cluster, "bus" | "bulk" | "reader" | "close">;
   readonly run: string;
   readonly id: string;
   /** What it writes: its workers' log, its own events. */
@@ -100,9 +101,16 @@ export async function runGateway(options: GatewayProgramOptions): Promise<boolea
   ];
   try {
     progress.line(`gateway ${id} of ${run}: waits for whoever leads`);
-    const meeting = { bus, bulk, run, id, life, clock, signal, onNotice };
+    const keys = await cluster.reader();
     // Of whoever leads: another one may have others.
-    const { config, dataset, runTag, ...tokens } = await meetLeader(meeting);
+    const met = await meetLeader({ bus, bulk, keys, run, id, life, clock, signal, onNotice }).catch((error) => {
+      const ended = error instanceof BitswarmError && error.code === "RUN_ENDED";
+      if (!ended && !signal.aborted) throw error;
+      if (ended) progress.sentence(error.message);
+      return undefined;
+    });
+    if (!met) return !signal.aborted;
+    const { config, dataset, runTag, ...tokens } = met;
     const state = assembleState(config, dataset, { parameters: {} });
     const { networks, program } = state;
     let address = options.dataFrom;
@@ -114,6 +122,7 @@ export async function runGateway(options: GatewayProgramOptions): Promise<boolea
       address: () => address,
       token: () => tokens.operatorToken,
       fetch: (url, signal) => fetch(url, { signal }),
+      clock,
     });
     const shown = publicConfig(config);
     const decoding = decodeThreaded(config, dataset, nodeDecodeThread, 1);
@@ -135,6 +144,7 @@ export async function runGateway(options: GatewayProgramOptions): Promise<boolea
       run: { run, runTag, config, networks, program },
       bus,
       bulk,
+      keys,
       clock,
       draw: Math.random,
       training: await startTraining(state, runTag),

@@ -98,6 +98,19 @@ export function keptDashboardToken(path: string): Promise<string | undefined> {
   return secretIn(join(path, DASHBOARD_TOKEN_FILE));
 }
 
+/**
+ * What a run's folder goes on with, be it there already or not.
+ * @param token instead of the one that it keeps @throws STORAGE_FAILED
+ */
+export async function tokensAt(path: string, token?: string): Promise<AllTokens> {
+  return {
+    token: token ?? (await keptToken(path)) ?? createToken(),
+    // Another each time: whoever made a folder that comes from elsewhere must not be its operator.
+    operatorToken: createOperatorToken(),
+    dashboardToken: (await keptDashboardToken(path)) ?? createDashboardToken(),
+  };
+}
+
 /** Writes down what a run's folder does not hold yet of its tokens. @throws STORAGE_FAILED */
 export async function keepTokens({
   path,
@@ -218,13 +231,7 @@ export async function openRunDirectory(
   }
   const claim = await claimRun(path, onNotice);
   try {
-    const tokens = {
-      token: token ?? (await keptToken(path)) ?? createToken(),
-      // Another each time: whoever made a folder that comes from elsewhere must not be its operator.
-      operatorToken: createOperatorToken(),
-      dashboardToken: (await keptDashboardToken(path)) ?? createDashboardToken(),
-    };
-    return { directory: directoryAt(path, tokens), claim };
+    return { directory: directoryAt(path, await tokensAt(path, token)), claim };
   } catch (error) {
     await claim.release();
     throw error;

@@ -1,6 +1,7 @@
 // Who may connect to the NATS servers of a run, and what each may say and hear there: pure text, from public keys alone.
-// Subjects are those of coordinator/cluster/messages.ts. A gateway speaks under its own name only and never to JetStream,
-// where lease and head lie: whoever takes one over can lie about its own volunteers, and about nothing else.
+// Subjects are those of coordinator/cluster/messages.ts. A gateway speaks under its own name only; of JetStream, where
+// lease and head lie, it reads what is there and changes nothing: whoever takes one over can lie about its own
+// volunteers, and about nothing else.
 
 /** @typedef {import("./users.d.mts").ClusterUser} ClusterUser */
 
@@ -37,6 +38,8 @@ function gatewayMay(id) {
       `bs.*.door.${id}.*`,
       // Which run it is, asked once.
       "bs.*.about",
+      // Whether the run is over, which nobody is left to say.
+      "$JS.API.STREAM.MSG.GET.*",
     ],
     subscribe: [
       ...leaderSays.map((kind) => `bs.*.${kind}`),

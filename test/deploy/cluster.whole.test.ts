@@ -69,6 +69,7 @@ describe.skipIf(notOnLinux)("nats.conf", () => {
       "bs.run.ack.g-1.c-0",
       "bs.run.bulk.c-0.g-1",
       "$JS.API.STREAM.DELETE.KV_bs_run",
+      "$JS.API.STREAM.MSG.DELETE.KV_bs_run",
       "$KV.bs_run.lease",
       "_INBOX.c-0.1",
     ]) {
@@ -94,6 +95,9 @@ describe.skipIf(notOnLinux)("nats.conf", () => {
       "bs.run.ack.g-0.c-0",
     ]);
     expect(new TextDecoder().decode((await mine.get("lease"))?.value)).toBe("c-1");
+    // What it reads it changes nothing of.
+    const { streams } = await jetstreamManager(gateway, { checkAPI: false });
+    expect((await streams.getMessage("KV_bs_run", { last_by_subj: "$KV.bs_run.lease" }))?.string()).toBe("c-1");
 
     const stranger = nkeyAuthenticator(createUser().getSeed());
     await expect(connect({ ...cluster.as("g-0"), authenticator: stranger })).rejects.toThrow(/Authorization/);

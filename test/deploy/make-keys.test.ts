@@ -83,7 +83,7 @@ const leaderTells: Record<ToGateway, true> = {
   home: true,
 };
 
-test("usersConf lets a gateway publish under its own name alone, and nothing of JetStream", () => {
+test("usersConf lets a gateway publish under its own name alone, and of JetStream read", () => {
   const text = usersConf([{ role: "gateway", id: "g-7", publicKey: "UX" }]);
   const subjects = (verb: string) => {
     const [, list] = new RegExp(`${verb} \\{ allow: \\[(.*)\\] \\}`).exec(text) ?? [];
@@ -92,7 +92,7 @@ test("usersConf lets a gateway publish under its own name alone, and nothing of 
   const of = subjectsOf("run");
   const any = (subject: string) => subject.replace("bs.run.", "bs.*.");
   const says = Object.keys(gatewaySays).map((kind) => of.fromGateway(kind as FromGateway, "g-7"));
-  const asks = [of.fromNode("operate", "g-7"), of.door("g-7", "*"), "bs.run.about"];
+  const asks = [of.fromNode("operate", "g-7"), of.door("g-7", "*"), "bs.run.about", "$JS.API.STREAM.MSG.GET.*"];
   const own = [...says, of.bulk("g-7", "*"), of.ask("g-7", "*"), ...asks].map(any);
   expect(subjects("publish").sort()).toEqual(own.sort());
   const told = Object.keys(leaderTells).map((kind) => of.toGateway(kind as ToGateway, "g-7"));

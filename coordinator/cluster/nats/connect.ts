@@ -14,6 +14,7 @@ import { BitswarmError } from "../../../shared/base/errors.ts";
 import type { Bulk } from "../bulk.ts";
 import type { Bus } from "../bus.ts";
 import { type DoorSettings, openBulk } from "../http/open.ts";
+import type { KeyReader } from "../keys.ts";
 import type { LeaseStore } from "../lease-store.ts";
 import { requireNodeId, subjectsOf } from "../subjects.ts";
 import { readServers } from "./address.ts";
@@ -49,6 +50,8 @@ export interface Cluster {
   readonly bulk: Bulk;
   /** Opens the keys: only coordinators may. @throws ENGINE_UNREACHABLE */
   store(): Promise<LeaseStore>;
+  /** Reads them, which gateways may, too. */
+  reader(): Promise<KeyReader>;
   close(): Promise<void>;
 }
 
@@ -71,6 +74,7 @@ export async function connectNats(options: NatsOptions): Promise<Cluster> {
       bus,
       bulk,
       store: () => NatsStore.open({ connection: control, run, onNotice }),
+      reader: () => NatsStore.reader({ connection: control, run, onNotice }),
       close: async () => {
         await bulk.close();
         await second.close();

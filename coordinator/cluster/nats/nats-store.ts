@@ -13,7 +13,8 @@ import {
 } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { BitswarmError } from "../../../shared/base/errors.ts";
-import type { LeaseStore, SwapOutcome } from "../lease-store.ts";
+import type { KeyReader } from "../keys.ts";
+import type { LeaseStore, StoredValue, SwapOutcome } from "../lease-store.ts";
 import { subjectToken } from "../subjects.ts";
 
 /** A lost answer costs so long: it is what a fail-over waits for (DISTRIBUTED §6.4). */
@@ -62,6 +63,18 @@ export class NatsStore implements LeaseStore {
     const store = new NatsStore(options, manager);
     await store.#make(FIRST_MAKING_MS);
     return store;
+  }
+
+  /** Reads alone, as a gateway may: where there is no bucket nothing is in it. @throws ENGINE_UNREACHABLE */
+  static async reader(options: NatsStoreOptions): Promise<KeyReader> {
+    const manager = await jetstreamManager(options.connection, { checkAPI: false, timeout: TIMEOUT_MS });
+    const store = new NatsStore(options, manager);
+    return {
+      read: async (key) => {
+        const found = await store.#find(key);
+        return found === "no bucket" ? undefined : found;
+      },
+    };
   }
 
   /** Servers that have just begun elect first, and are asked again until then. */
@@ -118,7 +131,14 @@ export class NatsStore implements LeaseStore {
     }
   }
 
-  async read(key: string) {
+  async read(key: string): Promise<StoredValue | undefined> {
+    const found = await this.#find(key);
+    if (found !== "no bucket") return found;
+    await this.#make();
+    return undefined;
+  }
+
+  async #find(key: string): Promise<StoredValue | "no bucket" | undefined> {
     try {
       const found = await this.#manager.streams.getMessage(this.#stream, {
         last_by_subj: `$KV.${this.#bucket}.${key}`,
@@ -135,9 +155,7 @@ export class NatsStore implements LeaseStore {
       if (!nothing && !hasCode(error, NO_STREAM)) throw unreachable(error);
       // A mark that was there before is gone with all else.
       this.#removed.delete(key);
-      if (nothing) return undefined;
-      await this.#make();
-      return undefined;
+      return nothing ? undefined : "no bucket";
     }
   }
 

@@ -5,11 +5,12 @@ import { BitswarmError } from "../../../shared/base/errors.ts";
 import type { Bulk } from "../../cluster/bulk.ts";
 import type { Bus } from "../../cluster/bus.ts";
 import { isOver, type StandbyState, watchLease } from "../../cluster/fence.ts";
+import { readHead, readLease } from "../../cluster/keys.ts";
 import { isUnreachable, type LeaseStore } from "../../cluster/lease-store.ts";
 import { decode, encode } from "../../cluster/messages.ts";
 import type { Subjects } from "../../cluster/subjects.ts";
 import type { KeptRun, RunKeeping } from "../run-keeping.ts";
-import { Lead, type NoLead, readHead, readLease, type Standing } from "./lead.ts";
+import { Lead, type NoLead, type Standing } from "./lead.ts";
 
 /** Ports of the run's nodes, as a coordinator has them. */
 export interface ClusterPorts {

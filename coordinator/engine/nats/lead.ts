@@ -3,39 +3,13 @@
 
 import type { Clock } from "../../../shared/base/clock.ts";
 import { BitswarmError } from "../../../shared/base/errors.ts";
-import { decodePlain, encodePlain } from "../../../shared/wire/plain-message.ts";
-import {
-  BEAT_EVERY_MS,
-  type HeadValue,
-  headValueSchema,
-  type LeaseValue,
-  leaseValueSchema,
-} from "../../cluster/fence.ts";
-import { isUnreachable, type LeaseStore, type StoredValue, swapped } from "../../cluster/lease-store.ts";
+import { encodePlain } from "../../../shared/wire/plain-message.ts";
+import { BEAT_EVERY_MS, type HeadValue, type LeaseValue } from "../../cluster/fence.ts";
+import { type Found, HEAD_KEY, LEASE_KEY, readHead, readLease } from "../../cluster/keys.ts";
+import { isUnreachable, type LeaseStore, swapped } from "../../cluster/lease-store.ts";
 
-export const LEASE_KEY = "lease";
-export const HEAD_KEY = "head";
 /** Between two tries of a swap whose answer nobody knows. */
 const AGAIN_MS = 100;
-
-export interface Found<T> {
-  readonly value: T;
-  readonly revision: number;
-}
-
-/** @throws ENGINE_UNREACHABLE */
-export async function readLease(store: LeaseStore): Promise<Found<LeaseValue> | undefined> {
-  return parsed(await store.read(LEASE_KEY), (bytes) => decodePlain(bytes, leaseValueSchema));
-}
-
-/** @throws ENGINE_UNREACHABLE */
-export async function readHead(store: LeaseStore): Promise<Found<HeadValue> | undefined> {
-  return parsed(await store.read(HEAD_KEY), (bytes) => decodePlain(bytes, headValueSchema));
-}
-
-function parsed<T>(found: StoredValue | undefined, read: (bytes: Uint8Array) => T): Found<T> | undefined {
-  return found && { value: read(found.value), revision: found.revision };
-}
 
 export function fenced(id: string, epoch: number, by: Pick<HeadValue, "leader" | "epoch">): BitswarmError {
   return new BitswarmError(

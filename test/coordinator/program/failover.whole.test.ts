@@ -1,10 +1,14 @@
 // Two coordinators of one run on three real nats-servers, with Deno workers: one is stopped and wakes fenced, the other
-// killed, and every step has the bits of a run in one process.
+// killed, and every step has the bits of a run in one process. And a gateway that comes when all of them have ended.
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../../coordinator/base/clock.ts";
 import { inspectCommitLog, standingCommits } from "../../../coordinator/checkpoint/commit-log.ts";
+import { HEAD_KEY, LEASE_KEY } from "../../../coordinator/cluster/keys.ts";
+import { connectNats } from "../../../coordinator/cluster/nats/connect.ts";
+import { encodePlain } from "../../../shared/wire/plain-message.ts";
 import { CoordinatorProcess } from "../../fixtures/coordinator-process.ts";
 import { startNats } from "../../fixtures/nats-servers.ts";
 import { scratchFolder, tinyFlags } from "../../fixtures/test-run.ts";
@@ -71,5 +75,36 @@ test.skipIf(notOnLinux)(
     expect(await c0.exited).toMatchObject({ code: 0 });
     expect(await back.exited).toMatchObject({ code: 0 });
     rmSync(folder, { recursive: true, force: true });
+  },
+);
+
+test.skipIf(notOnLinux)(
+  "Q31 a gateway of a run that is over says so and exits with 0, as one does that waits and is told to end",
+  async () => {
+    const servers = await startNats();
+    onTestFinished(() => servers.close());
+    const folder = await scratchFolder();
+    const begin = (run: string) => {
+      const where = ["--run", run, "--id", "g-0", "--port", "0", "--dir", join(folder, run)];
+      return new CoordinatorProcess(["gateway", servers.url, ...where]);
+    };
+    // Nobody has made its bucket, either.
+    const waits = begin("to-come");
+    await waits.printed(/nobody leads the run to-come yet/);
+    waits.child.kill("SIGTERM");
+    expect(await waits.exited).toMatchObject({ code: 0 });
+
+    const coordinator = { servers: servers.url, run: "over", id: "c-0", clock: systemClock, onNotice: () => undefined };
+    const { store, close } = await connectNats(coordinator);
+    const keys = await store();
+    const head = { leader: "c-0", epoch: 1, length: 7, step: 7, line: "", chain: "", before: "", fenced: 0 };
+    await keys.create(HEAD_KEY, encodePlain(head));
+    await keys.create(LEASE_KEY, encodePlain({ leader: "", epoch: 1, beat: 1, over: true }));
+    await close();
+    const late = begin("over");
+    expect(await late.exited).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/over came to its end\s+after step 7/),
+    });
   },
 );

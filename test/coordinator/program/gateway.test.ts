@@ -33,7 +33,7 @@ async function openCluster(run: OpenRun, ids: readonly string[], address?: strin
   const hub = new MemoryHub({ clock: systemClock, draw: Math.random, run: directory.run });
   const cluster = (id: string) => {
     const [bus, bulk] = [hub.bus(id), hub.bulk(id)];
-    return { bus, bulk, close: async () => bulk.close() };
+    return { bus, bulk, reader: async () => hub.store(id), close: async () => bulk.close() };
   };
   const { bus, bulk } = cluster("c1");
   const { runTag, token, operatorToken, dashboardToken } = directory;
