@@ -132,10 +132,10 @@ export class RoundSum {
     return this.#reduction.inspect(slot, samples, payloadBytes).squares;
   }
 
-  /** All that is in the sum, to be added to another's. */
-  partial(): PartialSums {
+  /** All that is in the sum, to be added to another's; `whole`: nothing is added to either of them. */
+  partial(whole = false): PartialSums {
     const { samples, sum } = this.#state;
-    const { peaks, means } = this.#reduction.reports;
+    const { peaks, means } = whole ? this.#reduction.medians : this.#reduction.reports;
     return { samples, sum, peaks, means };
   }
 

@@ -162,7 +162,9 @@ export class TrainingCore {
   }
 
   partial(facts: PartialFacts): Uint8Array<ArrayBuffer> {
-    return encodePartial(this.#partialTerms, { facts, sums: this.sum.partial() });
+    // A leader's for those who follow names no contributions, which may be those of a hundred gateways.
+    const whole = facts.contributions.length === 0;
+    return encodePartial(this.#partialTerms, { facts, sums: this.sum.partial(whole) });
   }
 
   checkPartial(number: number, key: string, bytes: Uint8Array): PartialFacts {

@@ -83,13 +83,19 @@ export class PeakRecord {
     });
   }
 
+  /** As `reports`, with each median in place of what it is of: all that counts once no more is to come. */
+  get medians(): PeakReports {
+    const means = [...this.#means].map(([index, all]): [number, readonly number[]] => {
+      const sorted = [...all].sort((a, b) => a - b);
+      return [index, all.length === 0 ? [] : [sorted[(sorted.length - 1) >> 1]]];
+    });
+    return { peaks: Uint32Array.from(this.#largest), means: new Map(means) };
+  }
+
   /** One value a tensor: the largest report, or the lower median of the means. */
   values(): Float32Array<ArrayBuffer> {
     const bits = Uint32Array.from(this.#largest);
-    for (const [index, reports] of this.#means) {
-      if (reports.length === 0) continue;
-      bits[index] = [...reports].sort((a, b) => a - b)[(reports.length - 1) >> 1];
-    }
+    for (const [index, [median]] of this.medians.means) if (median !== undefined) bits[index] = median;
     return new Float32Array(bits.buffer);
   }
 }

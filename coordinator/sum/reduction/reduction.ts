@@ -287,6 +287,11 @@ export class Reduction {
     return this.#open().peaks.reports;
   }
 
+  /** As `reports`, once no more is to come. */
+  get medians(): PeakReports {
+    return this.#open().peaks.medians;
+  }
+
   /** @throws GRADIENT_NOT_FINITE, CONTRIBUTION_MISMATCH for what merge() could not take */
   requireReports(reports: PeakReports): void {
     this.#open().peaks.checkReports(reports);

@@ -12,6 +12,7 @@ import {
   partialLimit,
   readPartial,
 } from "../../../coordinator/sum/partial.ts";
+import { reportsMean } from "../../../shared/codecs/codec.ts";
 import { codecs } from "../../../shared/codecs/codecs.ts";
 import { wireLayout } from "../../../shared/wire/wire-layout.ts";
 import { coded } from "../../fixtures/codec-cases.ts";
@@ -73,6 +74,26 @@ test.each(codecs.kinds)(
       }),
       { numRuns: 10 },
     );
+  },
+);
+
+test.each(codecs.kinds.filter((kind) => layout.tensors.some((tensor) => reportsMean(codecs.get(kind), tensor))))(
+  "Q57 a sum of %s for whoever follows has the median of what was reported, and comes to the same scales",
+  (codec) => {
+    const of = (bytes: readonly Uint8Array[]) => {
+      const sum = new RoundSum(layout, exponents, codec);
+      for (const one of bytes) sum.merge(readPartial(one, termsOf(codec)));
+      return sum;
+    };
+    const all = new RoundSum(layout, exponents, codec);
+    for (const one of drawn) {
+      const arena = Float32Array.from(new Int32Array(one.body.slice().buffer), (x) => x / 3e5);
+      all.add(one.samples, one.peaks, coded(codec, arena, one.samples, layout, exponents).body);
+    }
+    const facts = { key, ranges: [{ from: 0, to: samples }], contributions: [], accountPeaks: new Map() };
+    const told = all.partial(true);
+    expect([...told.means.values()].every(({ length }) => length === 1)).toBe(true);
+    expect(snapshot(of([encodePartial(termsOf(codec), { facts, sums: told })]))).toEqual(snapshot(all));
   },
 );
 
