@@ -160,7 +160,9 @@ export function claimed(
   ].filter((part) => part.from < part.to);
   const unleased = [...state.unleased.slice(0, at), ...rest, ...state.unleased.slice(at + 1)];
   const lease: WorkLease = { ...term, ...lent, purpose: "work", twin: null };
-  return counted(withLease({ ...state, unleased, since: state.since ?? spare.grantedAt }, lease), lease, []);
+  // What comes next begins behind those that are still nobody's, or each would leave a gap beside it.
+  const trials = Math.max(0, state.trials - 1);
+  return counted(withLease({ ...state, unleased, trials, since: state.since ?? spare.grantedAt }, lease), lease, []);
 }
 
 function counted(state: RoundState, lease: WorkLease, effects: readonly RoundEffect[]): ReturnType<typeof claimed> {

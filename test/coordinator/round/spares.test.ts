@@ -123,6 +123,26 @@ test.each([
   expect([from, to]).toEqual([256 - samples, 256]);
 });
 
+test("L47 spares that count lie side by side, in whatever order they are answered", () => {
+  const others = Array.from({ length: 6 }, (_, i) => workerId(`n${i}`));
+  const table = beside(64, others, { ahead: false });
+  table.goOn();
+  for (const turn of [0, 3, 1, 5, 2, 4]) {
+    for (let answers = 1; answers < PROVEN_AFTER; answers++) {
+      const spare = table.held(others[turn]);
+      table.event({ type: "contribution-received", worker: others[turn], lease: spare.lease });
+      table.answer(spare);
+      table.ready(others[turn]);
+    }
+  }
+  // What lay between those that are out is answered.
+  for (const worker of others) {
+    const spare = table.held(worker);
+    table.event({ type: "contribution-received", worker, lease: spare.lease });
+  }
+  expect(table.state.unleased).toHaveLength(1);
+});
+
 test("L48 what the unproven hold before anybody is proven is lent to whoever is idle at once, however many hold it", () => {
   const hoarders = Array.from({ length: 20 }, (_, i) => workerId(`h${i}`));
   const table = amongUnproven(4, hoarders);
