@@ -30,6 +30,7 @@ import { DeskFrames } from "./desk-frames.ts";
 import { DeskTrust } from "./desk-trust.ts";
 import { gatewaysReason } from "./desk-words.ts";
 import { GatewayAway } from "./gateway-away.ts";
+import { outside } from "./gateway-state.ts";
 import { roundKey } from "./round-key.ts";
 import type { RunFacts } from "./run-facts.ts";
 
@@ -118,13 +119,11 @@ export class GatewayDesk implements GatewayHooks {
   /** When the first round was opened: what gateways hold of it is gathered first. */
   #gatherUntil: number | undefined;
   #gathered = false;
-  /** Whose leases are being adopted: they are named, and not leased anew. */
-  #adopting: KnownGateway | undefined;
+  /** Whose leases are being adopted, and of which ranges: they are named, and not leased anew. */
+  #adopting: { readonly known: KnownGateway; readonly ranges: readonly Range[] } | undefined;
   #lookedAt: number | undefined;
   #trimmedAt = Number.NEGATIVE_INFINITY;
   #undone = 0;
-  /** Hashes of the sums that the round at hand is made of. */
-  #sums: string[] = [];
   #closed = false;
   #epoch = 0;
 
@@ -244,11 +243,6 @@ export class GatewayDesk implements GatewayHooks {
     this.#home.close();
   }
 
-  /** Hashes of the sums that the last sealed round was made of. */
-  get sums(): readonly string[] {
-    return this.#sums;
-  }
-
   /** Key of the round at hand, or of the last. */
   get key(): string | null {
     return this.#round?.open.key ?? null;
@@ -317,7 +311,6 @@ export class GatewayDesk implements GatewayHooks {
     this.#trust.opening(key);
     this.#away.opening(key);
     this.#home.opened({ key, contributionBytes: contributionBytes(plan) });
-    this.#sums = [];
     for (const known of this.#gateways.values()) {
       known.leases.clear();
       known.needed = 0;
@@ -352,8 +345,10 @@ export class GatewayDesk implements GatewayHooks {
     if (!known) return;
     const { clock } = this.#options;
     const epoch = this.#epoch;
-    const adopted = this.#adopting === known ? { adopted: true as const } : {};
     const place = { from: ranges[0].from, to: ranges[ranges.length - 1].to };
+    // What nobody holds may be leased to it in the same turn.
+    const own = this.#adopting?.known === known && isWithin(place, this.#adopting.ranges);
+    const adopted = own ? { adopted: true as const } : {};
     const message = { epoch, life: known.life, round, lease, ...place, ranges: [...ranges], ...adopted };
     known.leases.set(leaseId(lease), { seen: adopted.adopted === true, saidAt: clock.now(), message });
     this.#say("lease", known, message);
@@ -465,9 +460,7 @@ export class GatewayDesk implements GatewayHooks {
   #adopt(known: KnownGateway): boolean {
     const ranges = this.#holds(known);
     if (ranges.length === 0) return true;
-    this.#adopting = known;
-    const whole = this.#rounds.adopt(known.worker, ranges);
-    this.#adopting = undefined;
+    const whole = this.#naming(known, ranges, () => this.#rounds.adopt(known.worker, ranges));
     if (!whole) {
       this.#drop(known, "another holds a range of what it has");
       return false;
@@ -485,9 +478,18 @@ export class GatewayDesk implements GatewayHooks {
 
   #trimmed(known: KnownGateway, lease: LeaseId, part: Range): void {
     // What is behind the part is the gateway's own on, under a number of its own.
-    this.#adopting = known;
-    this.#rounds.trimmed(known.worker, lease, part);
-    this.#adopting = undefined;
+    const left = this.#rounds.allLeasesOf(known.worker).flatMap((own) => outside(own, [part]));
+    this.#naming(known, left, () => this.#rounds.trimmed(known.worker, lease, part));
+  }
+
+  /** What becomes of a gateway's leases meanwhile is that they have other numbers. */
+  #naming<T>(known: KnownGateway, ranges: readonly Range[], change: () => T): T {
+    this.#adopting = { known, ranges };
+    try {
+      return change();
+    } finally {
+      this.#adopting = undefined;
+    }
   }
 
   /** What a beat says against what is known here. */
@@ -517,9 +519,9 @@ export class GatewayDesk implements GatewayHooks {
 
   /** An instalment may end within leases: what is in it comes with its sum, and the rest stays the gateway's. */
   #split(known: KnownGateway, sums: readonly KeptPartial[]): void {
-    this.#adopting = known;
-    for (const { ranges } of sums) this.#rounds.split(known.worker, ranges);
-    this.#adopting = undefined;
+    this.#naming(known, this.#rounds.allLeasesOf(known.worker), () => {
+      for (const { ranges } of sums) this.#rounds.split(known.worker, ranges);
+    });
   }
 
   #repairLease(known: KnownGateway, lease: Lease, leases: Payload<"beat">["leases"], kept: readonly Range[]): void {
@@ -569,8 +571,7 @@ export class GatewayDesk implements GatewayHooks {
       (counts) => {
         known.pulling = undefined;
         if (this.#known(known.id, known.life) !== known || this.#round?.open.key !== key) return;
-        if (counts) this.#sums.push(due.sha256);
-        else this.#drop(known, "its sum does not fit its leases");
+        if (!counts) this.#drop(known, "its sum does not fit its leases");
       },
       (error) => {
         known.pulling = undefined;

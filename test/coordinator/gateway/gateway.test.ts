@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { decode, encode } from "../../../coordinator/cluster/messages.ts";
 import { subjectsOf } from "../../../coordinator/cluster/subjects.ts";
 import { PARTING_MS } from "../../../coordinator/gateway/gateway.ts";
-import { aloneHashes, GatewayWorld, manyConfig, RUN } from "../../fixtures/gateway-world.ts";
+import { aloneHashes, GatewayWorld, manyConfig, RUN, type WorldOptions } from "../../fixtures/gateway-world.ts";
 
 const alone = aloneHashes(manyConfig());
 
@@ -115,8 +115,9 @@ test("Q52 a long step comes up in instalments, each of other samples, to the bit
   world.close();
 });
 
-test("Q53 what an instalment brought stays where its gateway dies", async () => {
-  const world = new GatewayWorld({ gateways: 2, config: longConfig(), instalmentMs: 600 });
+/** One of two gateways dies after an instalment, and the other ends the step. */
+async function playDeath(options: Pick<WorldOptions, "told" | "seed">): Promise<void> {
+  const world = new GatewayWorld({ gateways: 2, config: longConfig(), instalmentMs: 600, ...options });
   const progress = () => world.leader?.engine.gateways.progress ?? { collected: 0, wanted: 0 };
   await world.play(() => progress().collected > 0 && progress().collected < progress().wanted / 2, 60_000);
   const before = progress();
@@ -128,6 +129,15 @@ test("Q53 what an instalment brought stays where its gateway dies", async () => 
   await world.toTheEnd();
   expect(world.hashes).toEqual(await longAlone());
   world.close();
+}
+
+test.for([{}, { told: true }])("Q53 what an instalment brought stays where its gateway dies: %o", (options) =>
+  playDeath(options),
+);
+
+test("Q59 what a gateway gives back may be leased to it anew, beside what it holds on under another number", async () => {
+  // Of one lease it gives back the end, of the next all, and is the only one who could be leased that.
+  await playDeath({ told: true, seed: 10 });
 });
 
 test("Q54 with instalments, too, every step has the bits of one process whatever happens", async () => {
