@@ -65,6 +65,11 @@ export const IDLE_MS = 1000;
 export const INSTALMENT_MS = 15_000;
 /** Instalments of a round, which are kept beside the sums of rounds before. */
 export const MOST_INSTALMENTS = 4;
+/**
+ * Pieces that an instalment leaves to the next, the largest: it waits for the others. Each is a lease of its own from
+ * then on, and a beat names all leases.
+ */
+export const MOST_LEFT = 32;
 
 interface Order {
   readonly epoch: number;
@@ -262,14 +267,16 @@ function keptRanges({ kept, round }: GatewayState): readonly Range[] {
 function givenBack(state: GatewayState, parts: readonly Range[]): GatewayDecision {
   if (state.phase === "closing") return none(state);
   let { leases } = state;
-  const effects: GatewayEffect[] = [];
+  const cuts: Range[] = [];
+  const returned: GatewayEffect[] = [];
   for (const part of parts) {
     leases = leases.flatMap((held): readonly HeldLease[] => {
       const { lease } = held;
       // Of one that no leader has named nobody would know that it is given back.
       if (lease === null || held.covered || !overlaps(held, part)) return [held];
       const cut = { from: Math.max(held.from, part.from), to: Math.min(held.to, part.to) };
-      effects.push({ type: "narrow", ranges: [cut] }, { type: "say-returned", lease, ...cut, notFinite: false });
+      cuts.push(cut);
+      returned.push({ type: "say-returned", lease, ...cut, notFinite: false });
       const [first, second] = [
         { from: held.from, to: cut.from },
         { from: cut.to, to: held.to },
@@ -284,6 +291,8 @@ function givenBack(state: GatewayState, parts: readonly Range[]): GatewayDecisio
         : [{ ...held, ...first }];
     });
   }
+  // All of it at once, so that nobody here begins what is about to be another's.
+  const effects: GatewayEffect[] = cuts.length > 0 ? [{ type: "narrow", ranges: cuts }, ...returned] : [];
   const left = { ...state, leases };
   return leases.length === 0 && state.leases.length > 0
     ? { state: emptied(state), effects: [...effects, { type: "abandon" }] }
@@ -325,9 +334,10 @@ function ticked(now: number, before: GatewayState, event: Extract<GatewayEvent, 
   const says: GatewayEffect = { type: "say-state" };
   const waits = state.leases.some(({ covered }) => !covered);
   if (idleSince === null || now - idleSince < IDLE_MS || !waits) {
-    const shipped = shipsNow(now, state, event);
-    if (!shipped) return { state, effects: [says] };
-    return { state: { ...state, shipping: shipped }, effects: [{ type: "ship", notBegun: event.notBegun }, says] };
+    const left = leavesNow(now, state, event);
+    if (!left) return { state, effects: [says] };
+    const shipping = state.leases.flatMap((held) => outside(held, left));
+    return { state: { ...state, shipping }, effects: [{ type: "ship", notBegun: left }, says] };
   }
   const back = givenBack(state, event.notBegun);
   if (back.state.leases.every(({ covered }) => covered)) return { ...back, effects: [...back.effects, says] };
@@ -337,14 +347,16 @@ function ticked(now: number, before: GatewayState, event: Extract<GatewayEvent, 
   return { state: { ...emptied(back.state), phase }, effects };
 }
 
-/** The ranges of the instalment that is due; nothing where none is, or where it would be all that there is. */
-function shipsNow(
+/** What the instalment that is due leaves to the next; nothing where none is, or where it would be all there is. */
+function leavesNow(
   now: number,
-  { phase, since, shipping, leases, kept, round }: GatewayState,
+  { phase, since, shipping, kept, round }: GatewayState,
   { notBegun, collected, instalmentMs = INSTALMENT_MS }: Extract<GatewayEvent, { type: "tick" }>,
 ): readonly Range[] | undefined {
   if (phase !== "open" || since === null || shipping || collected === 0 || notBegun.length === 0) return undefined;
   const before = kept.filter(({ key }) => key === round?.key).length;
   if (before >= MOST_INSTALMENTS || now - since < instalmentMs * 2 ** before) return undefined;
-  return leases.flatMap((held) => outside(held, notBegun));
+  const size = ({ from, to }: Range) => to - from;
+  const largest = [...notBegun].sort((a, b) => size(b) - size(a) || a.from - b.from).slice(0, MOST_LEFT);
+  return largest.sort((a, b) => a.from - b.from);
 }

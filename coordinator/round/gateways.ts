@@ -37,21 +37,34 @@ export function extended(
   };
 }
 
-/** The round wants no more of a range than what is leased or collected of it. */
-export function narrowed(now: number, state: RoundState, range: Range): RoundState {
+/**
+ * The round wants no more of these ranges than what is leased or collected of them: of all at once, for whoever waits is
+ * leased what is left after each decision.
+ */
+export function narrowed(now: number, state: RoundState, ranges: readonly Range[]): RoundState {
   if (!isLive(state)) return state;
-  const unleased = state.unleased.flatMap((part) => without(part, range));
+  let { unleased } = state;
+  for (const range of ranges) unleased = unleased.flatMap((part) => without(part, range));
   const wanted = state.wanted - (sizeOf(state.unleased) - sizeOf(unleased));
   const whole = state.collected.size > 0 && state.collected.size >= wanted;
   return { ...state, unleased, wanted, wholeSince: whole ? (state.wholeSince ?? now) : null };
 }
 
-/** What of these ranges nobody has begun. */
+/** What of these ranges nobody has begun: ascending, and of each range none touching the next. */
 export function notBegun({ unleased }: Pick<RoundState, "unleased">, within: readonly Range[]): readonly Range[] {
-  const parts = within.flatMap((range) =>
-    unleased.map(({ from, to }) => ({ from: Math.max(from, range.from), to: Math.min(to, range.to) })),
-  );
-  return parts.filter(({ from, to }) => from < to).sort((a, b) => a.from - b.from);
+  const free = [...unleased].sort((a, b) => a.from - b.from);
+  const parts = within.flatMap((range) => {
+    const own: Range[] = [];
+    for (const part of free) {
+      const [from, to] = [Math.max(part.from, range.from), Math.min(part.to, range.to)];
+      const before = own.at(-1);
+      if (from >= to) continue;
+      if (before?.to === from) own[own.length - 1] = { from: before.from, to };
+      else own.push({ from, to });
+    }
+    return own;
+  });
+  return parts.sort((a, b) => a.from - b.from);
 }
 
 /** Takes ranges out of what nobody holds; undefined where not all of them are there. */

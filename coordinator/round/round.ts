@@ -123,7 +123,7 @@ export function decide(now: number, state: RoundState, event: RoundEvent): Decis
     case "extended":
       return settle(now, extended(state, event), []);
     case "narrowed":
-      return settle(now, narrowed(now, state, event), []);
+      return settle(now, narrowed(now, state, event.ranges), []);
     case "closed":
       return settle(now, { ...state, options: { ...state.options, growing: false }, closedSince: now }, []);
     case "lease-trimmed": {

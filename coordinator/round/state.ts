@@ -146,14 +146,14 @@ export type RoundEvent =
   /** A copy is computed at another gateway; it is not waited for any more. */
   | { readonly type: "copy-away"; readonly copy: CopyWanted }
   | { readonly type: "copy-over"; readonly copy: CopyWanted }
-  /** A round that grows wants these too, or no more of a range than is begun of it; `closed`: no more is to come. */
+  /** A round that grows wants these too, or no more of some than is begun of them; `closed`: no more is to come. */
   | {
       readonly type: "extended";
       readonly ranges: readonly Range[];
       /** Into which shares are cut from now on; as before unless given. */
       readonly pieces?: number;
     }
-  | { readonly type: "narrowed"; readonly from: number; readonly to: number }
+  | { readonly type: "narrowed"; readonly ranges: readonly Range[] }
   | { readonly type: "closed" }
   /** A gateway has a sum of these ranges, which may end within leases. */
   | { readonly type: "lease-split"; readonly worker: WorkerId; readonly ranges: readonly Range[] }

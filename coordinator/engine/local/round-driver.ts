@@ -422,9 +422,9 @@ export class RoundDriver {
     this.#dispatch({ type: "extended", ranges, ...pieces });
   }
 
-  /** The round wants no more of these than what is begun. */
+  /** The round wants no more of these than what is begun; nothing else is begun meanwhile. */
   narrow(ranges: readonly Range[]): void {
-    for (const { from, to } of ranges) this.#dispatch({ type: "narrowed", from, to });
+    if (ranges.length > 0) this.#dispatch({ type: "narrowed", ranges });
   }
 
   /** No more is to come: the round is sealed once all of it is there. */

@@ -177,7 +177,7 @@ test("Q7 a gateway's round grows with each lease, loses what nobody has begun, a
   // What is all of it decides how it is cut.
   table.event({ type: "extended", ranges: [], pieces: 3 });
   expect(table.state.options.pieces).toBe(1);
-  table.event({ type: "narrowed", from: 320, to: 384 });
+  table.event({ type: "narrowed", ranges: [{ from: 320, to: 384 }] });
   expect(table.state.wanted).toBe(128);
   while (table.state.leases.size > 0) {
     const lease = table.held([...table.state.leases.values()][0].worker);
@@ -190,6 +190,28 @@ test("Q7 a gateway's round grows with each lease, loses what nobody has begun, a
   ]);
   expect(table.state.phase).toBe("collecting");
   expect(inShort(table.event({ type: "closed" }))).toEqual(["seal 64-128 256-320"]);
+});
+
+test("Q56 what is given back is given back at once: whoever waits is leased nothing of it meanwhile", () => {
+  const table = new RoundTable([], [w1, w2], { growing: true, ahead: false });
+  table.event({ type: "extended", ranges: [{ from: 0, to: 64 }] });
+  for (const worker of [w1, w2]) {
+    table.answer(table.held(worker));
+    table.ready(worker);
+  }
+  // Nobody is leased it again before the next tick, and both wait.
+  table.event({ type: "contribution-withdrawn", account: w1, from: 0, to: 32, quiet: true });
+  table.event({ type: "contribution-withdrawn", account: w2, from: 32, to: 64, quiet: true });
+  const halves = [
+    { from: 0, to: 32 },
+    { from: 32, to: 64 },
+  ];
+  const back = notBegun(table.state, halves);
+  expect(back).toEqual(halves);
+  // Those of one range that touch are one.
+  expect(notBegun(table.state, [{ from: 0, to: 64 }])).toEqual([{ from: 0, to: 64 }]);
+  expect(inShort(table.event({ type: "narrowed", ranges: back }))).toEqual([]);
+  expect(table.state).toMatchObject({ wanted: 0, unleased: [] });
 });
 
 test("Q15 an account that is at several gateways shares among them what it may hold of a round, equally", () => {
