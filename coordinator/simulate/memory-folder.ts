@@ -6,11 +6,14 @@ import type { Dataset } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import type { CheckpointContents } from "../checkpoint/checkpoint-contents.ts";
 import { type CommitLog, type CommitRecord, commitLine, firstLink, readCommitLine } from "../checkpoint/commit-log.ts";
+import { contentHash } from "../disk/content-hash.ts";
 import type { EngineRun } from "../engine/engine.ts";
 import type { KeptRun, RunKeeping } from "../engine/run-keeping.ts";
 import { Ledger } from "../round/ledger.ts";
 import { assembleState, type RunProgress, type StateParts, type TrainingState } from "../state/training-state.ts";
+import type { PartialFacts } from "../sum/partial.ts";
 import { InlineTraining } from "../training/inline-training.ts";
+import type { SumTerms } from "../training/training.ts";
 import { newcomer, type Standing } from "../trust/standing.ts";
 import type { TrustStore } from "../trust/trust-file.ts";
 
@@ -36,6 +39,31 @@ function checkpointOf(parts: StateParts, progress: Progress, ledger: Ledger): Me
 /** The numbers of a small run, each checkpoint of which is kept as it was when it was encoded. */
 export class MemoryTraining extends InlineTraining {
   readonly #parts = new WeakMap<CheckpointContents, StateParts>();
+  /** Hashes of gateways' sums that were checked, and of those that the round at hand is made of. */
+  readonly #checked = new Map<number, string>();
+  #merged: string[] = [];
+
+  get merged(): readonly string[] {
+    return this.#merged;
+  }
+
+  override open(terms: SumTerms): void {
+    super.open(terms);
+    this.#checked.clear();
+    this.#merged = [];
+  }
+
+  override async checkPartial(number: number, key: string, bytes: Uint8Array): Promise<PartialFacts> {
+    const facts = await super.checkPartial(number, key, bytes);
+    this.#checked.set(number, contentHash(bytes));
+    return facts;
+  }
+
+  override commitPartial(number: number): void {
+    super.commitPartial(number);
+    const merged = this.#checked.get(number);
+    if (merged !== undefined) this.#merged.push(merged);
+  }
 
   override async checkpoint(run: string): Promise<CheckpointContents> {
     const contents = await super.checkpoint(run);

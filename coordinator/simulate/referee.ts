@@ -3,13 +3,14 @@
 
 import { createHash } from "node:crypto";
 import type { Range } from "../../shared/base/intervals.ts";
-import { microbatchesOf, samplesOf } from "../../shared/wire/lease-ranges.ts";
+import { samplesOf } from "../../shared/wire/lease-ranges.ts";
 import type { CommitRecord } from "../checkpoint/commit-log.ts";
 import type { PlacedLease } from "../engine/local/round-driver.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import type { RoundSum } from "../sum/aggregate.ts";
 import type { RoundPlan } from "../training/round-plan.ts";
 import type { ClipMode } from "../trust/clip-rule.ts";
+import { type Accepted, AcceptedWork } from "./accepted-work.ts";
 import { type KnownSum, knownSum } from "./known-gradient.ts";
 import type { Profile } from "./profile.ts";
 import { type Loss, Recoveries } from "./recoveries.ts";
@@ -32,12 +33,16 @@ export interface RefereeOptions {
   readonly clip: ClipMode;
   /** Messages get lost or damaged: honest work may look wrong, and must then be refused. */
   readonly evil: boolean;
-  /** A leader may begin with numbers of an older step, and make the later ones again of what gateways have kept. */
-  readonly again: boolean;
 }
 
-/** Steps of which it is remembered what they were made of, where leaders may make them again. */
-const REMEMBERED_STEPS = 16;
+/** Sums of a gateway that are remembered: it keeps no more, for a leader that makes steps again. */
+const REMEMBERED_SUMS = 16;
+
+/** A gateway's sum: of which positions it says it is, and what it accepted of them. */
+interface GatewaySum {
+  readonly ranges: readonly Range[];
+  readonly of: readonly Accepted[];
+}
 
 interface Granted {
   /** Positions of the pass. */
@@ -48,25 +53,32 @@ interface Granted {
   readonly pass: number;
   readonly evaluates: boolean;
   readonly round: number;
+  /** Who granted it: a gateway in one of its lives; nothing where there is one coordinator. */
+  readonly by: string;
+}
+
+/** The round of a lease. */
+interface GrantedIn {
+  readonly plan: RoundPlan;
+  /** Positions of which the lease must be; those of the plan unless given. */
+  readonly within?: readonly Range[];
+  readonly by?: string;
 }
 
 export class Referee {
   readonly recoveries: Recoveries;
   readonly suspects = new Suspects();
   readonly #options: RefereeOptions;
-  readonly #sums: SumCheck;
+  readonly #check: SumCheck;
   readonly #trace = createHash("sha256");
   readonly #violations: string[] = [];
   readonly #granted = new Map<number, Granted>();
   /** What liars sent, by lease. */
   readonly #lies = new Map<number, KnownSum>();
-  /** Leases whose answer the round accepted. */
-  #accepted = new Map<number, Granted>();
-  /** Those of the sum that was sealed last, until its step is committed, and of the newest steps. */
-  #sealed: ReadonlyMap<number, Granted> = new Map();
-  readonly #sealedOf = new Map<number, ReadonlyMap<number, Granted>>();
-  /** The newest of those that are accepted, by the place of each of its microbatches. */
-  readonly #acceptedAt = new Map<number, number>();
+  /** Of each who grants leases. */
+  readonly #accepted = new Map<string, AcceptedWork>();
+  /** The newest sums of each gateway, by their hashes. */
+  readonly #sums = new Map<string, Map<string, GatewaySum>>();
   /** How often each microbatch of a pass was committed. */
   readonly #passes = new Map<number, Uint8Array>();
   readonly #records: Extract<CommitRecord, { type: "step" }>[] = [];
@@ -81,7 +93,7 @@ export class Referee {
   constructor(options: RefereeOptions) {
     this.#options = options;
     this.recoveries = new Recoveries(options.timeline);
-    this.#sums = new SumCheck(options.clip);
+    this.#check = new SumCheck(options.clip);
   }
 
   get violations(): readonly string[] {
@@ -133,18 +145,22 @@ export class Referee {
     this.#violations.push(`after ${(this.#options.timeline.now / 1000).toFixed(3)} s: ${what}`);
   }
 
-  granted(worker: string, { lease: { lease, account, purpose }, ranges }: PlacedLease, plan: RoundPlan): void {
+  granted(
+    worker: string,
+    { lease: { lease, account, purpose }, ranges }: PlacedLease,
+    { plan, within = plan.ranges, by = "" }: GrantedIn,
+  ): void {
     const { terms } = plan;
     this.note("grant", worker, lease, show(ranges), purpose);
     const outside = ranges.find(({ from, to }) => {
-      return from >= to || !plan.ranges.some((range) => range.from <= from && to <= range.to);
+      return from >= to || !within.some((range) => range.from <= from && to <= range.to);
     });
     if (outside || ranges.length === 0) {
-      this.violation(`lease ${lease} of ${show(ranges)} is empty or outside of its round ${show(plan.ranges)}`);
+      this.violation(`lease ${lease} of ${show(ranges)} is empty or outside of its round ${show(within)}`);
     }
     const counts = purpose === "work" || purpose === "backup";
     const { pass, split, round } = terms;
-    this.#granted.set(lease, { account, ranges, counts, pass, evaluates: split === "test", round });
+    this.#granted.set(lease, { account, ranges, counts, pass, evaluates: split === "test", round, by });
   }
 
   accepted(worker: string, lease: number): void {
@@ -158,14 +174,23 @@ export class Referee {
       this.#audited += samplesOf(granted.ranges);
       return;
     }
-    // What was accepted of this range before has been withdrawn since, or the sum will show that it has not.
-    for (const place of this.#placesOf(granted)) {
-      const before = this.#acceptedAt.get(place);
-      if (before !== undefined) this.#accepted.delete(before);
-      this.#acceptedAt.set(place, lease);
-    }
-    this.#accepted.set(lease, granted);
+    const { ranges, account, round, by } = granted;
+    this.#workOf(by).add(round, lease, { ranges, account, lie: this.#lies.get(lease) });
     this.recoveries.done(granted);
+  }
+
+  #workOf(by: string): AcceptedWork {
+    const work = this.#accepted.get(by) ?? new AcceptedWork(this.#options.microbatch);
+    this.#accepted.set(by, work);
+    return work;
+  }
+
+  /** A gateway has made a sum of all that it accepted in its round at hand. */
+  summed(by: string, sha256: string, ranges: readonly Range[]): void {
+    this.note("summed", by, show(ranges));
+    const sums = this.#sums.get(by) ?? new Map<string, GatewaySum>();
+    this.#sums.set(by, sums.set(sha256, { ranges, of: this.#workOf(by).take(ranges) }));
+    for (const oldest of sums.keys()) if (sums.size > REMEMBERED_SUMS) sums.delete(oldest);
   }
 
   rejected({ misdeed, index }: Profile, code: string, message: string): void {
@@ -201,84 +226,48 @@ export class Referee {
     if (granted?.counts && !granted.evaluates) this.recoveries.lost(granted, cause);
   }
 
-  /** Checks a round's sum, element by element, before it is applied. */
-  sealed(plan: RoundPlan, sum: RoundSum, ranges: readonly Range[]): void {
+  /**
+   * Checks a round's sum, element by element, before it is applied.
+   * @param parts hashes of the gateways' sums that it was made of; unless given it is of all that was accepted
+   */
+  sealed(plan: RoundPlan, sum: RoundSum, ranges: readonly Range[], parts?: readonly string[]): void {
     const { terms, layout } = plan;
     this.note("seal", terms.round, show(ranges));
     const wanted = samplesOf(ranges);
     if (sum.samples !== wanted) {
       this.violation(`round ${terms.round} sums ${sum.samples} samples and names ranges of ${wanted}`);
     }
-    const summed: Summed[] = [];
-    const [sealed, others] = [new Map<number, Granted>(), new Map<number, Granted>()];
-    for (const [lease, granted] of this.#accepted) {
-      const { account, ranges: own, pass, evaluates } = granted;
-      const ofRound = pass === terms.pass && evaluates === (terms.split === "test");
-      // Of a step that a leader made before, and that is to come again.
-      if (!ofRound || !plan.ranges.some((range) => own.some(({ from, to }) => from < range.to && range.from < to))) {
-        others.set(lease, granted);
-        continue;
-      }
-      // Withdrawn, and not collected again before the seal.
-      if (!own.every(({ from, to }) => ranges.some((range) => range.from <= from && to <= range.to))) continue;
-      sealed.set(lease, granted);
-      const lie = this.#lies.get(lease);
+    const accepted = parts ? this.#partsOf(terms.round, parts, ranges) : this.#workOf("").take(ranges);
+    const summed = accepted.map(({ account, ranges: own, lie }): Summed => {
       const samples = samplesOf(own);
       if (lie && terms.split !== "test") this.#poisoned += samples;
       const { units } = lie ?? knownSum(terms, layout, own, this.#options.microbatch);
-      summed.push({ account, samples, honest: lie === undefined, units });
+      return { account, samples, honest: lie === undefined, units };
+    });
+    for (const problem of this.#check.problems(plan, sum, summed)) this.violation(`round ${terms.round}: ${problem}`);
+  }
+
+  /** What gateways accepted for these sums, which are to be of the round's positions, and of none twice. */
+  #partsOf(round: number, parts: readonly string[], ranges: readonly Range[]): readonly Accepted[] {
+    const sums = parts.flatMap((part) => [...this.#sums.values()].flatMap((own) => own.get(part) ?? []));
+    const places = sums.flatMap((sum) => sum.ranges).sort((a, b) => a.from - b.from);
+    const twice = places.find(({ from }, i) => i > 0 && from < places[i - 1].to);
+    const strange = places.find(({ from, to }) => !ranges.some((range) => range.from <= from && to <= range.to));
+    if (sums.length < parts.length || twice || strange || samplesOf(places) !== samplesOf(ranges)) {
+      this.violation(
+        `round ${round}: ${parts.length} sums of gateways, ${sums.length} of them known, are of ${show(places)}; it is of ${show(ranges)}`,
+      );
     }
-    for (const problem of this.#sums.problems(plan, sum, summed)) this.violation(`round ${terms.round}: ${problem}`);
-    this.#sealed = sealed;
-    this.#expect(others);
-  }
-
-  /** Another leads, and seals again what was sealed and not committed: gateways have kept it. */
-  tookOver(): void {
-    this.#expect(new Map([...this.#sealed, ...this.#accepted]));
-  }
-
-  /** Another leads whose numbers are of an older step: it makes the later ones again, of what gateways have kept. */
-  #undone(fromStep: number): void {
-    this.note("undone", fromStep);
-    const again = new Map<number, Granted>();
-    for (const [step, sealed] of this.#sealedOf) {
-      if (step <= fromStep) continue;
-      for (const [lease, granted] of sealed) again.set(lease, granted);
-      this.#sealedOf.delete(step);
-    }
-    this.#expect(new Map([...again, ...this.#sealed, ...this.#accepted]));
-    this.#forget(fromStep);
-  }
-
-  /** These are to be sealed; of two of one place the newer one. */
-  #expect(accepted: ReadonlyMap<number, Granted>): void {
-    this.#accepted = new Map();
-    this.#acceptedAt.clear();
-    for (const [lease, granted] of accepted) {
-      for (const place of this.#placesOf(granted)) {
-        const before = this.#acceptedAt.get(place);
-        if (before !== undefined) this.#accepted.delete(before);
-        this.#acceptedAt.set(place, lease);
-      }
-      this.#accepted.set(lease, granted);
-    }
-  }
-
-  /** A number for each microbatch of each pass and split. */
-  #placesOf({ ranges, pass, evaluates }: Granted): readonly number[] {
-    const of = (2 * pass + (evaluates ? 1 : 0)) * 2 ** 32;
-    return microbatchesOf(ranges, this.#options.microbatch).map(({ from }) => of + from);
+    return sums.flatMap(({ of }) => of);
   }
 
   /** A step is in the commit log. */
   committed(record: CommitRecord): void {
-    if (record.type === "resume") this.#undone(record.fromStep);
-    else if (record.type === "step" && this.#options.again) {
-      this.#sealedOf.set(record.step, this.#sealed);
-      this.#sealedOf.delete(record.step - REMEMBERED_STEPS);
+    if (record.type === "resume") {
+      // Another leads whose numbers are of an older step: it makes the later ones again, of what gateways have kept.
+      this.note("undone", record.fromStep);
+      this.#forget(record.fromStep);
     }
-    this.#sealed = new Map();
     if (record.type !== "step") return;
     const { step, pass, ranges, samples, paramsHash } = record;
     this.note("commit", step, paramsHash);
@@ -301,12 +290,10 @@ export class Referee {
     this.note("resume", step);
     this.#life++;
     this.#forget(step);
-    this.#sealedOf.clear();
     // A new life numbers its leases from the beginning again.
     this.#granted.clear();
     this.#lies.clear();
-    this.#accepted = new Map();
-    this.#acceptedAt.clear();
+    this.#accepted.clear();
     this.recoveries.forget();
   }
 

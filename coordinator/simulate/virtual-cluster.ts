@@ -297,7 +297,6 @@ export class VirtualCluster implements VirtualHost {
     const onEvent = (event: RunEvent) => {
       if (event.type === "audited") aside(() => referee.audited(event));
       if (event.type !== "leads" || !life.alive) return;
-      if (this.#leader && this.#leader.life !== life) aside(() => referee.tookOver());
       this.#leader = place;
     };
     const run: EngineRun = {
@@ -330,7 +329,8 @@ export class VirtualCluster implements VirtualHost {
           this.#plan = plan;
         },
         onSealed: (plan, { ranges }) => {
-          if (life.alive) aside(() => referee.sealed(plan, numbers().core.sum, ranges));
+          const { core, merged } = numbers();
+          if (life.alive) aside(() => referee.sealed(plan, core.sum, ranges, merged));
         },
       },
       run,

@@ -141,7 +141,7 @@ export class VirtualCoordinator implements VirtualHost {
       outbox: watchedOutbox(sessions, referee, aside),
       clock,
       onEvent,
-      onGrant: (placed, plan) => aside(() => referee.granted(placed.lease.worker, placed, plan)),
+      onGrant: (placed, plan) => aside(() => referee.granted(placed.lease.worker, placed, { plan })),
       onSealed: (plan, { ranges }) => aside(() => referee.sealed(plan, training.core.sum, ranges)),
       ...(checkpoint ? { resumedFrom: `checkpoint of step ${checkpoint.step}` } : {}),
     });

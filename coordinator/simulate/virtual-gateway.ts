@@ -2,12 +2,14 @@
 
 import type { Clock } from "../../shared/base/clock.ts";
 import { workerId } from "../../shared/base/ids.ts";
+import type { Range } from "../../shared/base/intervals.ts";
 import type { Rng } from "../../shared/base/rng.ts";
 import type { Dataset } from "../../shared/data/dataset.ts";
 import type { RunConfig } from "../../shared/run/config.ts";
 import { phasesOf } from "../../shared/run/program.ts";
 import type { Bulk } from "../cluster/bulk.ts";
 import type { Bus } from "../cluster/bus.ts";
+import { contentHash } from "../disk/content-hash.ts";
 import type { RunEvent } from "../engine/run-event.ts";
 import { Traffic } from "../engine/traffic.ts";
 import { Gateway } from "../gateway/gateway.ts";
@@ -16,6 +18,7 @@ import { Sessions } from "../session/sessions.ts";
 import { STATUS_EVERY_MS } from "../session/status-feed.ts";
 import { numberedFrom } from "../session/worker-names.ts";
 import { assembleState } from "../state/training-state.ts";
+import type { PartialFacts } from "../sum/partial.ts";
 import { InlineTraining } from "../training/inline-training.ts";
 import type { RoundPlan } from "../training/round-plan.ts";
 import { contributionLimit } from "../training/round-plan.ts";
@@ -48,6 +51,22 @@ export interface VirtualGatewayOptions {
   readonly failed: (failure: unknown) => void;
 }
 
+/** Says of which positions each sum is that leaves the gateway. */
+class SummingTraining extends InlineTraining {
+  readonly #summed: (sha256: string, ranges: readonly Range[]) => void;
+
+  constructor(core: TrainingCore, summed: (sha256: string, ranges: readonly Range[]) => void) {
+    super(core);
+    this.#summed = summed;
+  }
+
+  override async partial(facts: PartialFacts): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await super.partial(facts);
+    this.#summed(contentHash(bytes), facts.ranges);
+    return bytes;
+  }
+}
+
 export class VirtualGateway {
   readonly #links = new Set<VirtualLink>();
   readonly #life = { alive: true };
@@ -59,6 +78,10 @@ export class VirtualGateway {
     const id = `g-${number}`;
     const clock = livingClock(options.clock, this.#life);
     const state = assembleState(config, dataset, { parameters: {} });
+    const by = `${id} ${life}`;
+    const training = new SummingTraining(new TrainingCore(state, RUN_TAG), (sha256, ranges) =>
+      aside(() => referee.summed(by, sha256, ranges)),
+    );
     const word = () => draws.uint32().toString(16).padStart(8, "0");
     const onEvent = (event: RunEvent) => {
       if (event.type === "audited") aside(() => referee.audited(event));
@@ -85,14 +108,14 @@ export class VirtualGateway {
       bulk,
       clock,
       draw: () => draws.uniform(),
-      training: new InlineTraining(new TrainingCore(state, RUN_TAG)),
+      training,
       outbox: watchedOutbox(this.#sessions, referee, aside),
       onEvent,
       firstLease: 1 + life * LEASES_OF_A_GATEWAY,
       onGrant: (placed, plan) =>
         aside(() => {
-          const ranges = leaderPlan()?.ranges ?? plan.ranges;
-          referee.granted(placed.lease.worker, placed, { ...plan, ranges });
+          const within = leaderPlan()?.ranges ?? plan.ranges;
+          referee.granted(placed.lease.worker, placed, { plan, within, by });
         }),
     });
     const { inbox } = this.#gateway;

@@ -81,7 +81,6 @@ export class World implements Surroundings {
       passes: this.#program.passes.map(({ samples }) => samples),
       clip: this.#config.trust.clip,
       evil: this.evil,
-      again: scenario.gateways > 0 && scenario.restarts.length + scenario.mishaps.length > 0,
     });
     const surroundings = {
       config: this.#config,

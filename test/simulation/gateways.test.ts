@@ -69,6 +69,18 @@ test.for(Array.from({ length: SEEDS }, (_, seed) => seed))(
   },
 );
 
+test.for([1, 2])(
+  "V21 gateways that go on while others compute what they hold add nothing twice, whose answers ever came last: seed %i",
+  async (seed) => {
+    // Longer than they are waited for, and until after an instalment.
+    const cut = (gateway: number) => ({ what: "gateway-cut", gateway, atSeconds: 4 + 12 * gateway, seconds: 8 });
+    const world = { volunteers: 24, gateways: 3, steps: 3, stepSeconds: 12, mishaps: [cut(0), cut(1), cut(2)] };
+    const fields = { ...world, patienceSeconds: 120, run: { codec: "exact", lease: { timeoutMs: 20_000 } } };
+    const report = await simulate(scenarioOf(fields), seed);
+    expect(report).toMatchObject({ violations: [], samplesLost: 0, samplesDoubled: 0 });
+  },
+);
+
 test("V19 a sum that is added twice at the leader is seen", async () => {
   let last = "";
   const report = await simulate(scenarioOf({ ...small, gateways: 2 }), 1, {
