@@ -38,8 +38,8 @@ export function extended(
 }
 
 /**
- * The round wants no more of these ranges than what is leased or collected of them: of all at once, for whoever waits is
- * leased what is left after each decision.
+ * The round wants no more of these ranges than what is leased or collected of them: of all at once, for whoever waits
+ * is leased what is left after each decision.
  */
 export function narrowed(now: number, state: RoundState, ranges: readonly Range[]): RoundState {
   if (!isLive(state)) return state;
