@@ -98,6 +98,8 @@ async function openCluster(run: OpenRun, ids: readonly string[], address?: strin
   });
   const done = engine.run();
   onTestFinished(async () => {
+    // What a gateway that stays holds would be waited for.
+    stop.abort();
     engine.stop();
     clearInterval(saying);
     await done.catch(() => undefined);
