@@ -54,7 +54,7 @@ const cells: Readonly<Record<"deno" | "browser", readonly Cell[]>> = {
 test.each(Object.entries(cells) as [keyof typeof cells, readonly Cell[]][])(
   "one worker in %s makes a step and an evaluation of each network and method",
   async (runtime, all) => {
-    const planned = inRotation(all, runtime === "deno" ? 1 : 0, 2);
+    const planned = inRotation(all, runtime === "deno" ? 1 : 0, 3);
     const folder = await scratchFolder();
     const [file, out] = [join(folder, "networks.plan.yaml"), join(folder, "out")];
     const methods = planned.map(([network, method], i) => ({

@@ -1,5 +1,5 @@
 // From a folder of photographs to a trained network: imported once, leased, decoded and augmented on Deno and Chromium
-// workers, with one of them, or the coordinator, killed on the way.
+// workers, with one of them, or with `npm run test:long` the coordinator, killed on the way.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { expect, test } from "vitest";
 import { readCommitLog, standingCommits } from "../../coordinator/checkpoint/commit-log.ts";
 import { intervalSet } from "../../shared/base/intervals.ts";
 import { runCoordinator } from "../fixtures/coordinator-process.ts";
+import { often } from "../fixtures/in-rotation.ts";
 import { photographFolder } from "../fixtures/photographs.ts";
 import { scratchFolder } from "../fixtures/test-run.ts";
 import { calmRun, hashes, linesOf, reached, resume, start, succeeded } from "./run-process.ts";
@@ -58,26 +59,30 @@ test("photographs are trained on by a Deno and a Chromium worker, one of which i
   expect(intervalSet(ranges).toJSON()).toEqual([[0, samples]]);
 }, 600_000);
 
-test("the same photographs make the same store, and the same run, killed and resumed", async () => {
-  const { folder } = await photographFolder(12);
-  const scratch = await scratchFolder();
-  const [store, again] = [join(scratch, "store"), join(scratch, "again")];
-  await imported(folder, store);
-  await imported(folder, again, "--workers", "1");
-  expect(await manifestOf(again)).toBe(await manifestOf(store));
+test.each([12].slice(0, often(0, 1)))(
+  "the same %i photographs make the same store, and the same run, killed and resumed",
+  async (count) => {
+    const { folder } = await photographFolder(count);
+    const scratch = await scratchFolder();
+    const [store, again] = [join(scratch, "store"), join(scratch, "again")];
+    await imported(folder, store);
+    await imported(folder, again, "--workers", "1");
+    expect(await manifestOf(again)).toBe(await manifestOf(store));
 
-  const fields = { "data.size": 32 } as const;
-  const calm = await calmRun({ ...fieldsOf(store), ...fields }, "deno");
-  const runDir = join(scratch, "run");
-  const run = start(runDir, { ...fieldsOf(again), ...fields });
-  const worker = new WorkerProcess(await run.url(), "deno");
-  await reached(run, 1);
-  run.child.kill("SIGKILL");
-  await run.exited;
-  worker.child.kill("SIGTERM");
-  const rest = resume(runDir);
-  new WorkerProcess(await rest.url(), "deno", { count: 2 });
-  await succeeded(rest);
-  expect({ ...hashes(linesOf(run)), ...hashes(linesOf(rest)) }).toEqual(hashes(calm));
-  expect(Object.keys(hashes(calm)).length).toBeGreaterThan(1);
-}, 600_000);
+    const fields = { "data.size": 32 } as const;
+    const calm = await calmRun({ ...fieldsOf(store), ...fields }, "deno");
+    const runDir = join(scratch, "run");
+    const run = start(runDir, { ...fieldsOf(again), ...fields });
+    const worker = new WorkerProcess(await run.url(), "deno");
+    await reached(run, 1);
+    run.child.kill("SIGKILL");
+    await run.exited;
+    worker.child.kill("SIGTERM");
+    const rest = resume(runDir);
+    new WorkerProcess(await rest.url(), "deno", { count: 2 });
+    await succeeded(rest);
+    expect({ ...hashes(linesOf(run)), ...hashes(linesOf(rest)) }).toEqual(hashes(calm));
+    expect(Object.keys(hashes(calm)).length).toBeGreaterThan(1);
+  },
+  600_000,
+);

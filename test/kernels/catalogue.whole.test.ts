@@ -1,6 +1,6 @@
 // Every kernel compiles in both WGSL compilers that workers use: Dawn's in Chromium, naga in Deno; and keeps to the
 // guaranteed limits. What a driver makes of it takes longest: it has the first of the texts that differ in their
-// numbers alone, and one in three of the others; with `npm run test:long` all.
+// numbers alone, and one in six of the others; with `npm run test:long` all.
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -16,7 +16,7 @@ import { catalogue } from "./catalogue.ts";
 
 const require = createRequire(import.meta.url);
 
-const isDue = sizesInRotation(3);
+const isDue = sizesInRotation(6);
 const due = catalogue().filter(({ wgsl }) => isDue(wgsl));
 
 /** Hundreds of texts, on two cores that others use too. */
