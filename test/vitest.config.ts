@@ -26,14 +26,15 @@ process.once("exit", () => rmSync(shared, { recursive: true, force: true }));
  * knows how long only later.
  */
 const longest = [
+  "test/coordinator/engine/nats/",
   "test/simulation/",
+  "test/coordinator/program/gateway.test.ts",
   "test/coordinator/training/threaded-training.test.ts",
   "test/shared/wire/downlink-bytes.test.ts",
   "test/coordinator/import/import-store.test.ts",
   "test/cases/resume-edited-config/resume-set.test.ts",
   "test/coordinator/checkpoint/every-method.test.ts",
   "test/plugins/engine.test.ts",
-  "test/coordinator/engine/nats/",
 
   "test/worker/trainer/trainer.device.test.ts",
   "test/kernels/in-bounds.device.test.ts",
@@ -93,8 +94,8 @@ export default defineConfig({
           exclude: [device, whole],
           // Files of one process share what they load: two thirds of the time went into loading it anew for each file.
           isolate: false,
-          // Vitest would leave one core to itself, of two.
-          maxWorkers: availableParallelism(),
+          // Vitest would leave one core to itself, of two; and tests of sockets and clusters wait for the clock.
+          maxWorkers: availableParallelism() + 1,
           ...patient,
           sequence: { groupOrder: 0 },
         },
