@@ -1,6 +1,6 @@
 // The shipped run of ImageNet at its full size, on a store of a few pictures: commands of the README with a real Deno
-// worker, at 224 pixels, ResNet-18 of full widths, with a teacher of torchvision's topology. With `npm run test:long` it
-// goes on from its checkpoint, too.
+// worker, at 224 pixels, ResNet-18 of full widths, with a teacher of torchvision's topology. With `npm run test:long`
+// it goes on from its checkpoint, too.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
