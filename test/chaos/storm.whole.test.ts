@@ -5,11 +5,13 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { checkRun } from "../../deploy/cluster/check-run.mjs";
+import { WorkerProcess } from "../e2e/worker-process.ts";
 import { CoordinatorProcess } from "../fixtures/coordinator-process.ts";
 import { often } from "../fixtures/in-rotation.ts";
 import { madeOnce } from "../fixtures/made-once.ts";
 import { scratchFolder } from "../fixtures/test-run.ts";
 import { notOnLinux } from "../fixtures/test-tool.ts";
+import type { ClusterOptions } from "./cluster.ts";
 import { CrewProcess } from "./crew-process.ts";
 import { Storm, type StormReport } from "./storm.ts";
 import { MISHAPS, type Mishap, SEEDS_OF_A_DECK, stormPlan } from "./storm-plan.ts";
@@ -21,9 +23,14 @@ const SEEDS = often(0, 24);
 /** From kill -9 of whoever leads to the next commit, where a standby follows, on a machine that has time for both. */
 const MOST_PAUSE_MS = 5000;
 
+/** Over scripted workers, and one over those that compute on a device. */
+const storms: (readonly [seed: number, crews: ClusterOptions["crews"]])[] = [];
+for (let seed = 0; seed < SEEDS; seed++) storms.push([seed, "scripted"]);
+if (SEEDS > 0) storms.push([0, "deno"]);
+
 /** The parameters after each step of a calm run in one process. */
-function calm(): Promise<readonly string[]> {
-  return madeOnce("storm-calm", async () => {
+function calm(crews: ClusterOptions["crews"]): Promise<readonly string[]> {
+  return madeOnce(`storm-calm-${crews}`, async () => {
     const folder = await scratchFolder();
     const runDir = join(folder, "run");
     const run = new CoordinatorProcess([
@@ -31,7 +38,9 @@ function calm(): Promise<readonly string[]> {
       ...(await stormFlags(folder)),
       ...["--run-dir", runDir, "--workers", "0", "--port", "0"],
     ]);
-    new CrewProcess(await run.url(), 2, 0);
+    const url = await run.url();
+    if (crews === "deno") new WorkerProcess(url, "deno", { count: 2 });
+    else new CrewProcess(url, 2, 0);
     const { code, stderr } = await run.exited;
     expect(code, stderr).toBe(0);
     return checkRun([runDir]).paramsHashes;
@@ -57,13 +66,13 @@ test("storms of a deck have every mishap once, and of all decks every way to los
   expect(new Set([0, 1, 2, 3].map((seed) => stormPlan(seed).gateways))).toEqual(new Set([1, 3, 8]));
 });
 
-test.skipIf(notOnLinux).each(Array.from({ length: SEEDS }, (_, seed) => seed))(
-  "U43 storm of seed %i: killed, stopped, parted, emptied and full, nothing is missing, nothing twice, and no bit another",
-  async (seed) => {
-    const expected = await calm();
+test.skipIf(notOnLinux).each(storms)(
+  "U43 storm of seed %i over %s crews: killed, stopped, parted, emptied and full, nothing is missing, nothing twice, and no bit another",
+  async (seed, crews) => {
+    const expected = await calm(crews);
     const folder = await scratchFolder();
     const plan = stormPlan(seed);
-    const report = await Storm.play(plan, { folder, flags: await stormFlags(folder), ...crew });
+    const report = await Storm.play(plan, { folder, flags: await stormFlags(folder), ...crew, crews });
     const line = lineOf(report);
     console.log(line);
     expect(report.check.problems, line).toEqual([]);
