@@ -230,6 +230,7 @@ export class Audits {
 
   /** Lets go of what is held of these ranges, for them to be collected again; what is not held any more stays. */
   withdraw(ranges: readonly (Range & { readonly account: string })[]): TrustOutcome["withdrawn"] {
+    if (ranges.length === 0) return [];
     const lost = this.#held.filter(({ account, from, to }) => {
       return ranges.some((range) => range.account === account && range.from === from && range.to === to);
     });
