@@ -86,16 +86,26 @@ export class SessionTransfers {
 
   /** Sends the parameters, once per set and hash, then the lease. */
   deliver(delivery: Delivery): void {
+    if (!this.#delivered(delivery))
+      throw new RangeError(`lease ${delivery.lease.lease} needs parameters which are not there`);
+  }
+
+  /** Whether what it names is there to be sent. */
+  #delivered(delivery: Delivery): boolean {
     const { lease, parameters } = delivery;
     for (const id of this.#deliveries.keys()) if (!this.undelivered(id)) this.#deliveries.delete(id);
-    this.#deliveries.set(lease.lease, delivery);
-    for (const name of parameters.flatMap((version) => this.#sent.framesTo(version))) {
-      const frame = this.#options.blob(name);
-      if (!frame) throw new RangeError(`lease ${lease.lease} needs the parameters ${name}, which are not there`);
-      this.#push(frame);
+    const names = parameters.flatMap((version) => this.#sent.framesTo(version));
+    const frames = names.flatMap((name) => this.#options.blob(name) ?? []);
+    if (frames.length < names.length) {
+      this.#deliveries.delete(lease.lease);
+      for (const { set } of parameters) this.#sent.forget(set);
+      return false;
     }
+    this.#deliveries.set(lease.lease, delivery);
+    for (const frame of frames) this.#push(frame);
     this.#outgoing.push({ kind: "message", bytes: encodeMessage(lease), label: labelOfLease(lease.lease) });
     this.pump();
+    return true;
   }
 
   /** Sends a set whole to a worker that does not hold what was changed. @throws MESSAGE_INVALID */
@@ -136,15 +146,19 @@ export class SessionTransfers {
     return true;
   }
 
-  /** What a worker holds: leases that are still to be sent are sent with what it lacks. */
-  reconcile(holds: Parameters<SentParameters["claim"]>[0]): void {
+  /**
+   * What a worker holds: leases that are still to be sent are sent with what it lacks.
+   * @returns those that cannot be: newcomers' leases last beyond their round, and its parameters may be gone meanwhile
+   */
+  reconcile(holds: Parameters<SentParameters["claim"]>[0]): readonly number[] {
     const waiting = [...this.#deliveries.values()].filter(({ lease }) => this.undelivered(lease.lease));
     this.#outgoing.withdraw(PARAMETERS);
     this.#sent.claim(holds);
-    for (const delivery of waiting) {
-      this.#outgoing.withdraw(labelOfLease(delivery.lease.lease));
-      this.deliver(delivery);
-    }
+    return waiting.flatMap((delivery) => {
+      const { lease } = delivery.lease;
+      this.#outgoing.withdraw(labelOfLease(lease));
+      return this.#delivered(delivery) ? [] : [lease];
+    });
   }
 
   /** Sends what may be sent now. */

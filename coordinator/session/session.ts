@@ -126,9 +126,10 @@ export class Session implements ConnectionOwner {
     const older = this.#connection;
     const held = leasesOf(this.#activity);
     // Those that are still on their way to the worker are its leases too.
-    const kept = held.filter((lease) => leases.includes(lease) || this.#transfers.undelivered(lease));
+    const theirs = held.filter((lease) => leases.includes(lease) || this.#transfers.undelivered(lease));
     this.#transfers.detach();
-    this.#transfers.reconcile(holds);
+    const gone = this.#transfers.reconcile(holds);
+    const kept = theirs.filter((lease) => !gone.includes(lease));
     const waiting = isWaiting(this.#activity) || this.#deferred !== undefined;
     const allowance = older?.allowance ?? this.#allowance;
     if (allowance) connection.adopt(allowance);
