@@ -25,7 +25,7 @@ import type { OnRunEvent } from "../engine/run-event.ts";
 import type { Lease } from "../round/lease.ts";
 import { contributionBytes, type RoundPlan } from "../training/round-plan.ts";
 import { type GatewayLoad, givingBack } from "./balance.ts";
-import { DeskAway, type DrawnFrom } from "./desk-away.ts";
+import { DeskAway, type DrawnFrom, MOST_AWAY_AUDITS } from "./desk-away.ts";
 import { DeskFrames } from "./desk-frames.ts";
 import { DeskTrust } from "./desk-trust.ts";
 import { gatewaysReason } from "./desk-words.ts";
@@ -119,6 +119,8 @@ export class GatewayDesk implements GatewayHooks {
   /** When the first round was opened: what gateways hold of it is gathered first. */
   #gatherUntil: number | undefined;
   #gathered = false;
+  /** What gateways have asked meanwhile: rounds wait for it. */
+  readonly #asked: (() => void)[] = [];
   /** Whose leases are being adopted, and of which ranges: they are named, and not leased anew. */
   #adopting: { readonly known: KnownGateway; readonly ranges: readonly Range[] } | undefined;
   #lookedAt: number | undefined;
@@ -220,9 +222,13 @@ export class GatewayDesk implements GatewayHooks {
     hear("verdict", (gateway, verdict, reply) => this.#trust.verdict(gateway, verdict, reply));
     hear("unusual", (_gateway, unusual, reply) => this.#trust.unusual(unusual, reply));
     hear("audit", (gateway, audit, reply) => {
-      const known = this.#gathered ? this.#known(gateway, audit.life) : undefined;
-      const by = known && this.#away.asked(known, audit);
-      if (by !== undefined) reply?.(encode("drawn", { epoch: this.#epoch, life: audit.life, by }));
+      const answer = () => {
+        const known = this.#known(gateway, audit.life);
+        const by = known && this.#away.asked(known, audit);
+        if (by !== undefined) reply?.(encode("drawn", { epoch: this.#epoch, life: audit.life, by }));
+      };
+      if (this.#gathered) answer();
+      else if (this.#asked.length < MOST_AWAY_AUDITS) this.#asked.push(answer);
     });
     hear("answered", (gateway, { epoch: _epoch, life, voids, ...answer }) => {
       if (!this.#known(gateway, life)) return;
@@ -621,6 +627,7 @@ export class GatewayDesk implements GatewayHooks {
       // Nothing is leased before all have said what they hold.
       const taken = [...this.#gateways.values()].filter((known) => this.#admit(known));
       for (const known of taken) this.#state(known);
+      for (const answer of this.#asked.splice(0)) answer();
     }
     for (const known of [...this.#gateways.values()]) {
       const silentMs = now - known.heardAt;

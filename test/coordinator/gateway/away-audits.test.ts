@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { decode, type Payload } from "../../../coordinator/cluster/messages.ts";
 import { subjectsOf } from "../../../coordinator/cluster/subjects.ts";
 import { contentHash } from "../../../coordinator/disk/content-hash.ts";
+import { GATHER_MS } from "../../../coordinator/gateway/gateway-desk.ts";
 import { aloneHashes, GatewayWorld, manyConfig, RUN } from "../../fixtures/gateway-world.ts";
 
 const audited = manyConfig({ trust: { audits: "auto" } });
@@ -74,6 +75,25 @@ test("Q63 a leader that goes while audits are away costs no more than these: the
   expect(strikesOf(world, liars).every((strikes) => strikes > 0)).toBe(true);
   await world.toTheEnd();
   expect(strikesOf(world, honestOf(world)).every((strikes) => strikes === 0)).toBe(true);
+  world.close();
+});
+
+test("Q63 what a new leader is asked while it hears what gateways hold it answers as soon as it has", async () => {
+  const world = new GatewayWorld({ gateways: 3, config: audited, stranger: accountOf, faults: { overtake: 0 } });
+  const [asked, ordered]: number[][] = [[], []];
+  const spy = world.hub.bus("spy");
+  spy.subscribe(subjects.fromGateway("audit", "*"), () => void asked.push(world.timeline.now));
+  spy.subscribe(subjects.toGateway("away", "*"), () => void ordered.push(world.timeline.now));
+  await world.play(() => asked.length > 0, 60_000);
+  world.killLeader();
+  // A request without an answer ends after a second, and is said again a second later.
+  const begun = asked[0] + 1800;
+  await world.play(() => world.timeline.now >= begun, 60_000);
+  expect(ordered).toEqual([]);
+  world.startLeader();
+  await world.play(() => ordered.length > 0, 60_000);
+  expect(asked.some((at) => at > begun && at < begun + GATHER_MS)).toBe(true);
+  expect(ordered[0] - begun).toBeLessThan(1000);
   world.close();
 });
 
