@@ -1,10 +1,16 @@
 // Rules S17 to S21 of SPEC.md: what a session keeps when its connection is lost.
 
 import { expect, test } from "vitest";
+import { systemClock } from "../../../coordinator/base/clock.ts";
+import { ChunkedParameters } from "../../../coordinator/session/sent-parameters.ts";
+import { sessionLimits } from "../../../coordinator/session/session-limits.ts";
+import { SessionTransfers } from "../../../coordinator/session/session-transfers.ts";
+import { UploadMemory } from "../../../coordinator/session/upload-memory.ts";
 import { decodeCoordinatorMessage } from "../../../shared/wire/protocol.ts";
 import { honestContribution } from "../../fixtures/scripted-contribution.ts";
 import { newIdentity } from "../../fixtures/scripted-identity.ts";
 import { startTestRun } from "../../fixtures/test-run.ts";
+import { leaseOf } from "../../worker/session/scripted-run.ts";
 
 test("S17 a worker that comes back with its session's token keeps its name, its lease and what it was sent", async () => {
   const { connect } = await startTestRun({ limits: { graceMs: 20_000 } });
@@ -87,4 +93,26 @@ test("S21 the round trip of pings is measured", async () => {
   await connect().join();
   await expect.poll(() => coordination.sessions.vitals[0]?.rttMs).toBeGreaterThan(0);
   expect(coordination.sessions.vitals[0].rttMs).toBeLessThan(60_000);
+});
+
+test("S30 a lease that was not sent when its parameters were gone is taken back with the connection, and the next is sent whole", () => {
+  const frames = new Map([["old", new Uint8Array(8)]]);
+  const transfers = new SessionTransfers({
+    clock: systemClock,
+    limits: sessionLimits,
+    contributionLimit: 1000,
+    memory: new UploadMemory(1000).roomFor(undefined),
+    chunked: new ChunkedParameters(),
+    blob: (name) => frames.get(name),
+  });
+  const version = (name: string) => ({ set: "student", hash: name, changes: [], whole: { name, bytes: 8 } }) as const;
+  transfers.deliver({ lease: leaseOf(1, "old"), parameters: [version("old")] });
+  expect(transfers.undelivered(1)).toBe(true);
+  frames.clear();
+  expect(transfers.reconcile({})).toEqual([1]);
+  expect(transfers.undelivered(1)).toBe(false);
+  frames.set("new", new Uint8Array(8));
+  transfers.deliver({ lease: leaseOf(2, "new"), parameters: [version("new")] });
+  expect(transfers.reconcile({})).toEqual([]);
+  expect(transfers.undelivered(2)).toBe(true);
 });
