@@ -45,10 +45,10 @@ test(
     const runDir = join(await scratchFolder(), "run");
     const run = start(runDir, { ...short, "data.trainSamples": 1536, "data.testSamples": 256, epochs: 2 });
     const url = await run.url();
-    const tab = new WorkerProcess(url, "browser", { tune: true });
+    const tab = new WorkerProcess(url, "browser");
     // Deno is the quicker: alone it might be through before the other has come.
     await run.printed(/joined: .*, browser, /);
-    const workers = [tab, new WorkerProcess(url, "deno", { tune: true })];
+    const workers = [tab, new WorkerProcess(url, "deno")];
     await succeeded(run);
     const lines = linesOf(run);
     const losses = lines.filter((l) => l.event === "step").map((l) => l.loss.task);
