@@ -11,7 +11,7 @@ const TIMEOUT_MS = 300_000;
 /** After each second step, so many times. */
 const CUTS = 10;
 
-/** The hash after each step of a run by two Deno workers, whose sockets are cut every other step where `cut` says so. */
+/** The hash after each step of a run by two Deno workers, whose sockets are cut every other step if `cut` says so. */
 async function hashes(cut: boolean): Promise<{ readonly steps: unknown[]; readonly connections: number }> {
   const { flags, runDir } = await tinyFlags();
   const args = [...flags, "--run-dir", runDir, "--workers", "0", "--port", "0", "--json"];
