@@ -484,8 +484,8 @@ export class GatewayDesk implements GatewayHooks {
 
   #trimmed(known: KnownGateway, lease: LeaseId, part: Range): void {
     // What is behind the part is the gateway's own on, under a number of its own.
-    const left = this.#rounds.allLeasesOf(known.worker).flatMap((own) => outside(own, [part]));
-    this.#naming(known, left, () => this.#rounds.trimmed(known.worker, lease, part));
+    const out = this.#rounds.leaseOut(lease);
+    this.#naming(known, out ? outside(out, [part]) : [], () => this.#rounds.trimmed(known.worker, lease, part));
   }
 
   /** What becomes of a gateway's leases meanwhile is that they have other numbers. */

@@ -149,13 +149,25 @@ export function split(
   return { state: next, effects };
 }
 
+/** Of a round's leases, by their holders: each beat of a hundred gateways asks for those of one, several times. */
+const byHolder = new WeakMap<RoundState["leases"], ReadonlyMap<WorkerId, readonly Lease[]>>();
+
 /** All leases of a member, those that it has covered too, the newest first. */
 export function allLeasesOf({ leases }: RoundState, worker: WorkerId): readonly Lease[] {
-  const own: Lease[] = [];
+  const known = byHolder.get(leases) ?? heldLeases(leases);
+  byHolder.set(leases, known);
+  return known.get(worker) ?? [];
+}
+
+function heldLeases(leases: RoundState["leases"]): ReadonlyMap<WorkerId, readonly Lease[]> {
+  const held = new Map<WorkerId, Lease[]>();
   leases.forEach((lease) => {
-    if (lease.worker === worker) own.push(lease);
+    const own = held.get(lease.worker);
+    if (own) own.push(lease);
+    else held.set(lease.worker, [lease]);
   });
-  return own.sort((a, b) => b.lease - a.lease);
+  for (const own of held.values()) own.sort((a, b) => b.lease - a.lease);
+  return held;
 }
 
 /** What a gateway says of itself; who has room for nothing takes part in nothing. */

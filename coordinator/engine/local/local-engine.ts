@@ -98,6 +98,7 @@ export type GatewayRounds = Pick<
   | "stated"
   | "adopt"
   | "allLeasesOf"
+  | "leaseOut"
   | "covered"
   | "trimmed"
   | "partial"

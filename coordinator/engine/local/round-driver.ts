@@ -466,6 +466,11 @@ export class RoundDriver {
     return this.#collection ? allLeasesOf(this.#state, worker) : [];
   }
 
+  /** A lease that is out; nothing where it is over. */
+  leaseOut(lease: LeaseId): Lease | undefined {
+    return this.#collection && this.#state.leases.get(lease);
+  }
+
   /** A gateway has summed all of a lease. */
   covered(worker: WorkerId, lease: LeaseId): void {
     this.#dispatch({ type: "contribution-received", worker, lease });
