@@ -142,15 +142,18 @@ export class Storm {
     }
   }
 
-  /** Commits come, and the standby has them as soon as the leader. */
+  /** Commits come, and the standby has each as soon as the leader: one that has just loaded the run may yet miss some. */
   async #allWell(): Promise<void> {
     const cluster = this.#cluster;
     const { watch } = cluster;
-    const since = watch.seen.length;
+    let before = watch.steps;
+    const followed = before.map(() => 0);
     await this.#until("commits, and a standby that follows", () => {
       if (cluster.isOver) return true;
-      const [one, other] = watch.steps;
-      return watch.seen.length >= since + COMMITS_BETWEEN && Math.abs(one - other) <= 1;
+      const { steps } = watch;
+      for (const [index, step] of steps.entries()) if (step !== before[index]) followed[index]++;
+      before = steps;
+      return Math.min(...followed) >= COMMITS_BETWEEN && Math.abs(steps[0] - steps[1]) <= 1;
     });
   }
 
