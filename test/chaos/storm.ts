@@ -142,7 +142,7 @@ export class Storm {
     }
   }
 
-  /** Commits come, and the standby has each as soon as the leader: one that has just loaded the run may yet miss some. */
+  /** Commits come, and the standby has each as the leader has it: one that has just loaded the run may miss some. */
   async #allWell(): Promise<void> {
     const cluster = this.#cluster;
     const { watch } = cluster;
