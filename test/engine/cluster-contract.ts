@@ -145,11 +145,14 @@ export function clusterContract(name: string, makeHub: () => ClusterHub): void {
       const standby = await coordinatorOn(hub, "c-1");
       expect(standby.engine.status().step).toBe(1);
       await leader.workUntil("two", stepsAt(leader, 3));
-      // The leader's last line may still be on its way to its file.
-      for (const each of [leader, standby]) await expect.poll(async () => (await linesOf(each)).length).toBe(3);
-      expect(await linesOf(standby)).toEqual(await linesOf(leader));
       const losses = ({ events }: Stage) =>
         events.flatMap((one) => (one.type === "step" && one.step > 1 ? [one.loss] : []));
+      // A step may be on its way to the file still, and from there to those who look on.
+      for (const each of [leader, standby]) {
+        await expect.poll(async () => (await linesOf(each)).length).toBe(3);
+        await expect.poll(() => losses(each).length).toBe(2);
+      }
+      expect(await linesOf(standby)).toEqual(await linesOf(leader));
       expect(losses(standby)).toEqual(losses(leader));
       hub.faults.cut.add("c-0");
       await expect.poll(() => leads(standby)).toBe(true);
