@@ -52,6 +52,8 @@ test("U58 a standby begins, follows and takes over with what came over HTTP alon
   const standby = await coordinatorOn(hub, "c-1");
   expect(standby.engine.status().step).toBe(1);
   await leader.workUntil("two", stepAt(standby, 2));
+  // What a standby has may be on its way to the leader's own file still.
+  await expect.poll(async () => (await hashesOf(leader)).length).toBeGreaterThanOrEqual(2);
   const before = await hashesOf(leader);
   hub.faults.cut.add("c-0");
   await expect.poll(() => standby.events.some(({ type }) => type === "leads")).toBe(true);
