@@ -53,8 +53,6 @@ test.skipIf(notOnLinux)(
     const gateway = new CoordinatorProcess(["gateway", servers.url, ...cluster, ...dir], {
       XDG_CACHE_HOME: join(folder, "cache"),
     });
-    const link = await gateway.url();
-    const [dashboardLink] = await gateway.printed(/http:\S+\/dashboard\?token=[\w-]+/);
     const leads = await Promise.race(
       coordinators.map(async (one) => {
         await one.process.printed(new RegExp(`${one.id} leads`));
@@ -63,6 +61,8 @@ test.skipIf(notOnLinux)(
     );
     const [follows] = coordinators.filter((one) => one !== leads);
     await follows.process.printed(new RegExp(`${follows.id} stands by`));
+    const link = await gateway.url();
+    const [dashboardLink] = await gateway.printed(/http:\S+\/dashboard\?token=[\w-]+/);
     // Both were begun at once.
     for (const secret of ["token", "operator-token", "dashboard-token"]) {
       const [one, other] = await Promise.all(coordinators.map(({ id }) => readFile(join(folder, id, secret), "utf8")));
