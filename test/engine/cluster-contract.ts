@@ -325,6 +325,8 @@ export function clusterContract(name: string, makeHub: () => ClusterHub): void {
       await expect.poll(goesOn(standby, 2)).toBe(true);
       await hub.removeKey("lease");
       await leader.workUntil("three", goesOn(leader, 3));
+      // What it had not heard of, whoever is gone would have alone.
+      await expect.poll(goesOn(standby, 3)).toBe(true);
       // Once more, and then its leader is gone.
       await hub.removeKey("head");
       hub.faults.cut.add("c-0");
