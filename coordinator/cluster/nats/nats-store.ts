@@ -22,7 +22,7 @@ const TIMEOUT_MS = 500;
 /** Making a bucket takes an election, or two where the servers have just begun. */
 const ADDING_MS = 5000;
 const MAKING_MS = 20_000;
-/** The same of whoever begins: servers that just have need up to half a minute until each knows what others have. */
+/** The same of whoever begins: servers that are started with it may come later, and a copy has no place before. */
 const FIRST_MAKING_MS = 60_000;
 const AGAIN_MS = 100;
 const COPIES = 3;
